@@ -1,0 +1,194 @@
+"""Everything that collabd can refuse or fail at, as one tree.
+
+The daemons raise these same classes; on the wire each is its ``code`` with an HTTP status, and the SDK turns the
+code back into the class. So an application catches what the daemon raised::
+
+    CollabError
+    ├── DaemonUnavailable        no daemon behind the socket (it is not running, or may not be talked to)
+    ├── PermissionRefused        the daemon knows you and says no
+    ├── InvalidRequest           the caller's mistake; nothing was run
+    │   ├── InvalidImage         not an image, truncated, empty or too large
+    │   ├── InvalidTensor        a tensor's name, shape, dtype or bytes do not fit
+    │   ├── InvalidBudget        a budget that cannot be read, or a negative or NaN cap
+    │   ├── InvalidPlacement     a placement or cut that the model does not have
+    │   ├── InvalidPackage       a model package that is broken, unsafe or of another digest
+    │   └── RequestTooLarge      more bytes than the daemon accepts
+    ├── UnknownModel             no such model is loaded
+    ├── UnknownPackage           the companion does not hold the package of this digest
+    ├── BudgetInfeasible         no plan fits, and the caller asked to be told rather than served
+    ├── NotReady                 the daemon is still loading
+    ├── Overloaded               a queue is full; try again later
+    ├── CompanionUnavailable     the companion failed and the call forbade to finish locally
+    ├── DeadlineExceeded         no answer came in the time that the client allows
+    ├── ProtocolError            the peer does not speak our protocol
+    └── DaemonFault              a defect of the daemon; its journal has the traceback
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+__all__ = [
+    "BudgetInfeasible",
+    "CollabError",
+    "CompanionUnavailable",
+    "DaemonFault",
+    "DaemonUnavailable",
+    "DeadlineExceeded",
+    "InvalidBudget",
+    "InvalidImage",
+    "InvalidPackage",
+    "InvalidPlacement",
+    "InvalidRequest",
+    "InvalidTensor",
+    "NotReady",
+    "Overloaded",
+    "PermissionRefused",
+    "ProtocolError",
+    "RequestTooLarge",
+    "UnknownModel",
+    "UnknownPackage",
+    "from_code",
+]
+
+
+class CollabError(Exception):
+    """Base of every error of collabd. ``details`` holds figures that go with the message (JSON scalars)."""
+
+    code: ClassVar[str] = "internal_error"
+    http_status: ClassVar[int] = 500
+
+    def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.details: dict[str, Any] = dict(details or {})
+
+
+class DaemonUnavailable(CollabError):
+    """No daemon answers behind the socket."""
+
+    code = "daemon_unavailable"
+    http_status = 503
+
+
+class PermissionRefused(CollabError):
+    """The daemon knows the caller and refuses."""
+
+    code = "permission_refused"
+    http_status = 403
+
+
+class InvalidRequest(CollabError):
+    """The request cannot be served as it is; nothing was run."""
+
+    code = "invalid_request"
+    http_status = 400
+
+
+class InvalidImage(InvalidRequest):
+    """Not an image, truncated, empty or too large."""
+
+    code = "invalid_image"
+
+
+class InvalidTensor(InvalidRequest):
+    """A tensor's name, shape, dtype or bytes do not fit."""
+
+    code = "invalid_tensor"
+
+
+class InvalidBudget(InvalidRequest):
+    """A budget that cannot be read, or a negative or NaN cap."""
+
+    code = "invalid_budget"
+
+
+class InvalidPlacement(InvalidRequest):
+    """A placement or cut that the model does not have."""
+
+    code = "invalid_placement"
+
+
+class InvalidPackage(InvalidRequest):
+    """A model package that is broken, unsafe or of another digest."""
+
+    code = "invalid_package"
+
+
+class RequestTooLarge(InvalidRequest):
+    """More bytes than the daemon accepts in one request."""
+
+    code = "request_too_large"
+    http_status = 413
+
+
+class UnknownModel(CollabError):
+    """No model of this name is loaded."""
+
+    code = "unknown_model"
+    http_status = 404
+
+
+class UnknownPackage(CollabError):
+    """The companion does not hold the package of this digest; it can be pushed."""
+
+    code = "unknown_package"
+    http_status = 404
+
+
+class BudgetInfeasible(CollabError):
+    """No plan fits the budget; ``details`` holds the nearest plan's predicted figures. Nothing was run."""
+
+    code = "budget_infeasible"
+    http_status = 422
+
+
+class NotReady(CollabError):
+    """The daemon is still loading."""
+
+    code = "not_ready"
+    http_status = 503
+
+
+class Overloaded(CollabError):
+    """A queue is full; try again later."""
+
+    code = "overloaded"
+    http_status = 503
+
+
+class CompanionUnavailable(CollabError):
+    """The companion failed, and the call forbade to finish locally."""
+
+    code = "companion_unavailable"
+    http_status = 502
+
+
+class DeadlineExceeded(CollabError):
+    """No answer came in the time that the client allows."""
+
+    code = "deadline_exceeded"
+    http_status = 504
+
+
+class ProtocolError(CollabError):
+    """The peer does not speak our protocol."""
+
+    code = "protocol_error"
+    http_status = 502
+
+
+class DaemonFault(CollabError):
+    """A defect of the daemon; its journal has the traceback."""
+
+
+def _tree(root: type[CollabError]) -> list[type[CollabError]]:
+    return [root, *(leaf for child in root.__subclasses__() for leaf in _tree(child))]
+
+
+_BY_CODE = {error.code: error for error in _tree(CollabError) if error is not CollabError}
+
+
+def from_code(code: str, message: str, details: Mapping[str, Any] | None = None) -> CollabError:
+    """The error that a reply's ``code`` stands for; an unknown code is a `DaemonFault`."""
+    return _BY_CODE.get(code, DaemonFault)(message, details)
