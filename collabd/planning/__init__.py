@@ -1,0 +1,26 @@
+"""Choosing a plan: pure functions of plain data; no I/O, no clock, nothing that remembers.
+
+`candidates` (what could be done) and `state` (how things are now) → `predict` (what each would take) → `choose`.
+"""
+
+from collabd.planning.candidates import Candidate, Candidates
+from collabd.planning.choose import Decision, Reason, choose
+from collabd.planning.limits import Caps
+from collabd.planning.patience import local_start_s
+from collabd.planning.predict import Prediction, Request, predict
+from collabd.planning.state import CloudState, DeviceState
+
+__all__ = [
+    "Candidate",
+    "Candidates",
+    "Caps",
+    "CloudState",
+    "Decision",
+    "DeviceState",
+    "Prediction",
+    "Reason",
+    "Request",
+    "choose",
+    "local_start_s",
+    "predict",
+]

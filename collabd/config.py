@@ -1,0 +1,274 @@
+"""The typed configuration of both daemons: TOML in, one checked structure out, every mistake named at once."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+HttpUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[^/]+/?$")]
+
+
+class Models(msgspec.Struct, frozen=True):
+    """Where model packages lie. The first root is where new ones are put."""
+
+    roots: tuple[str, ...] = ()
+    # The model of a call that names none; empty: the only one loaded, else such a call is refused.
+    default: str = ""
+
+
+class EngineSettings(msgspec.Struct, frozen=True):
+    """How graphs are run. threads 0: one for each core."""
+
+    threads: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
+    cache_mb: Count = 256
+
+
+class DeviceServer(msgspec.Struct, frozen=True):
+    """The Unix socket. Empty: the one systemd hands over, else $XDG_RUNTIME_DIR/collabd/collabd.sock."""
+
+    socket: str = ""
+    max_request_mb: Count = 64
+
+
+class Planning(msgspec.Struct, frozen=True):
+    """How a plan is chosen where the call's budget does not say."""
+
+    # How often a plan's answer must equal the unsplit network's, for calls that state no fidelity.
+    min_fidelity: Share = 0.99
+    # Latency caps are kept by this quantile of the prediction; objectives use the median.
+    deadline_quantile: Annotated[float, msgspec.Meta(ge=0.5, lt=1)] = 0.95
+    # A new plan must be better by both of these. 20 ms against 18.5 ms is better by 1.5 ms and 7.5 %: not worth it.
+    switch_gain_ms: NotNegative = 1.0
+    switch_gain_ratio: Share = 0.1
+
+
+class Link(msgspec.Struct, frozen=True):
+    """How the link to a companion is learned."""
+
+    # The share of the weight that a transfer keeps when the next one comes.
+    memory: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.7
+    # An estimate older than this is refreshed by a probe, on at most this share of the link.
+    stale_s: Positive = 10.0
+    probe_share: Annotated[float, msgspec.Meta(gt=0, le=0.1)] = 0.01
+    probe_kb: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 16
+
+
+class Failover(msgspec.Struct, frozen=True):
+    """When a companion is given up on."""
+
+    connect_timeout_s: Positive = 3.0
+    # Without a deadline the device starts the tail itself after this many times the predicted time ...
+    patience: Annotated[float, msgspec.Meta(ge=1)] = 3.0
+    # ... but waits at least this long, since a prediction can be wrong by a constant.
+    patience_floor_ms: NotNegative = 250.0
+    breaker_failures: Count = 2
+    breaker_open_s: Positive = 5.0
+
+
+class Energy(msgspec.Struct, frozen=True):
+    """Power of the board. A figure left out comes from the model of the board."""
+
+    board: Literal["pi3", "pi4", "pi5", "zero2w"] = "pi4"
+    busy_w: Positive | None = None
+    idle_w: Positive | None = None
+    # Transmit power above idle: tx_mw_per_mbps * rate + tx_base_mw.
+    tx_mw_per_mbps: NotNegative | None = None
+    tx_base_mw: NotNegative | None = None
+
+
+class Emulation(msgspec.Struct, frozen=True):
+    """For demonstrations on one machine: the device waits after each run so that it is this many times slower."""
+
+    device_slowdown: Annotated[float, msgspec.Meta(ge=1, le=1000)] = 1.0
+
+
+class Cloud(msgspec.Struct, frozen=True):
+    """One companion and what it costs, in a currency of your choice."""
+
+    name: Name
+    url: HttpUrl
+    price_per_gb: NotNegative = 0.0
+    price_per_second: NotNegative = 0.0
+    price_per_request: NotNegative = 0.0
+    # Send the companion a package that it does not hold.
+    push_packages: bool = True
+
+
+class DeviceConfig(msgspec.Struct, frozen=True):
+    """`collabd.toml`."""
+
+    server: DeviceServer = DeviceServer()
+    models: Models = Models()
+    engine: EngineSettings = EngineSettings()
+    planning: Planning = Planning()
+    link: Link = Link()
+    failover: Failover = Failover()
+    energy: Energy = Energy()
+    emulation: Emulation = Emulation()
+    clouds: tuple[Cloud, ...] = ()
+    # Profiles are kept here. Empty: $STATE_DIRECTORY, else $XDG_STATE_HOME/collabd.
+    state_dir: str = ""
+
+
+class CloudServer(msgspec.Struct, frozen=True):
+    """Where the companion listens."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8470
+    max_request_mb: Count = 64
+
+
+class Batching(msgspec.Struct, frozen=True):
+    """Requests that wait for the engine run together, `max` at most; more than `queue` waiting are refused."""
+
+    max: Count = 8
+    queue: Count = 64
+
+
+class Packages(msgspec.Struct, frozen=True):
+    """Whether devices may push model packages, and how large."""
+
+    accept: bool = True
+    max_mb: Count = 512
+
+
+class CloudConfig(msgspec.Struct, frozen=True):
+    """`collab-cloudd.toml`."""
+
+    server: CloudServer = CloudServer()
+    models: Models = Models()
+    engine: EngineSettings = EngineSettings()
+    batching: Batching = Batching()
+    packages: Packages = Packages()
+    state_dir: str = ""
+
+
+Config = TypeVar("Config", DeviceConfig, CloudConfig)
+
+
+class ConfigError(Exception):
+    """A configuration file that cannot be used; `problems` names every mistake in it."""
+
+    def __init__(self, path: Path, problems: list[str]) -> None:
+        super().__init__("\n".join(f"{path}: {problem}" for problem in problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Loaded(Generic[Config]):
+    """A configuration and where its values came from."""
+
+    config: Config
+    path: Path | None
+    given: frozenset[str] = field(default_factory=frozenset)
+
+    def report(self) -> list[dict[str, Any]]:
+        """One row a value: dotted key, effective value, and its origin (the file, or "default")."""
+        return [
+            {"key": key, "value": value, "origin": str(self.path) if key in self.given else "default"}
+            for key, value in _leaves(msgspec.to_builtins(self.config), "")
+        ]
+
+
+def load(kind: type[Config], path: Path | None) -> Loaded[Config]:
+    """Read and check `path`; None: all defaults. Raises `ConfigError` with every mistake in the file."""
+    if path is None:
+        return Loaded(kind(), None)
+    raw = _read(path)
+    problems = list(_check(kind, raw, ""))
+    if not problems and kind is DeviceConfig:
+        problems = _same_names(raw.get("clouds", []))
+    if problems:
+        raise ConfigError(path, problems)
+    return Loaded(msgspec.convert(raw, kind), path, frozenset(key for key, _ in _leaves(raw, "")))
+
+
+def state_dir(config: DeviceConfig | CloudConfig, program: str) -> Path:
+    """Where `program` keeps what it learned: the configured place, systemd's, or the user's."""
+    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local/state")
+    return Path(config.state_dir or os.environ.get("STATE_DIRECTORY") or f"{home}/{program}")
+
+
+def model_roots(config: DeviceConfig | CloudConfig, program: str) -> list[Path]:
+    """The directories of model packages, the writable one first."""
+    if config.models.roots:
+        return [Path(root).expanduser() for root in config.models.roots]
+    return [state_dir(config, program) / "models", Path("/usr/share/collabd/models")]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(path, ["no such file"]) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(path, [str(error)]) from None
+
+
+def _check(kind: type[msgspec.Struct], table: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    """Every mistake in `table`, key by key: msgspec on its own stops at the first."""
+    types = get_type_hints(kind, include_extras=True)
+    for key, value in table.items():
+        if key not in types:
+            yield f"{prefix}{key}: unknown key{_did_you_mean(key, types)}"
+            continue
+        yield from _check_value(types[key], value, f"{prefix}{key}")
+    required = (info.name for info in msgspec.structs.fields(kind) if info.required)
+    yield from (f"{prefix}{name}: missing" for name in required if name not in table)
+
+
+def _check_value(expected: Any, value: Any, key: str) -> Iterator[str]:
+    if isinstance(expected, type) and issubclass(expected, msgspec.Struct) and isinstance(value, dict):
+        yield from _check(expected, value, f"{key}.")
+    elif _is_table_list(expected) and isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        for index, item in enumerate(value):
+            yield from _check(get_args(expected)[0], item, f"{key}[{index}].")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{key}: must be a finite number (it is {value!r})"  # NaN passes every bound of msgspec
+    else:
+        try:
+            msgspec.convert(value, expected)
+        except msgspec.ValidationError as error:
+            yield f"{key}: {error} (it is {value!r})"
+
+
+def _is_table_list(expected: Any) -> bool:
+    if get_origin(expected) is not tuple:
+        return False
+    item = get_args(expected)[0]
+    return isinstance(item, type) and issubclass(item, msgspec.Struct)
+
+
+def _did_you_mean(key: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    return f", did you mean {near[0]!r}?" if near else f" (known: {', '.join(known)})"
+
+
+def _same_names(clouds: list[dict[str, Any]]) -> list[str]:
+    names = [cloud["name"] for cloud in clouds]
+    return [f"clouds: two are named {name!r}" for name in sorted({n for n in names if names.count(n) > 1})]
+
+
+def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{key}.{name}" if key else name)
+    elif isinstance(value, list | tuple) and value and isinstance(value[0], dict):
+        for index, inner in enumerate(value):
+            yield from _leaves(inner, f"{key}[{index}]")
+    else:
+        yield key, value

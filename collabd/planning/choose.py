@@ -1,0 +1,153 @@
+"""Drop the plans that break a cap, take the best of the rest, and say of each why it was or was not taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from collabd.planning.candidates import Candidates, Column
+from collabd.planning.limits import Caps
+from collabd.planning.predict import Prediction
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Reason(StrEnum):
+    """Why a plan was taken, or not."""
+
+    CHOSEN = "chosen"
+    KEPT = "kept"  # the previous plan; the best one's gain is not worth a switch
+    NEAREST = "nearest"  # no plan fits the budget; this one breaks it least
+    WORSE = "worse"  # fits, but another does better on the objective
+    NOT_WORTH_A_SWITCH = "not-worth-a-switch"
+    OVER_LATENCY = "over-latency"
+    OVER_ENERGY = "over-energy"
+    OVER_COST = "over-cost"
+    BELOW_FIDELITY = "below-fidelity"
+    IMPOSSIBLE = "impossible"  # the companion is down, or there is no file to send as it came
+    NOT_ALLOWED = "not-allowed"  # the call's own policy or cut excludes it
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The plan taken (its row), why, and which caps it is predicted to break (none: it fits)."""
+
+    row: int
+    reason: Reason
+    unmet: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Stickiness:
+    """The gain that a switch must bring, absolutely (seconds of latency) and relatively (any objective)."""
+
+    gain_s: float = 0.0
+    gain_ratio: float = 0.0
+
+
+def choose(
+    plans: Candidates,
+    prediction: Prediction,
+    caps: Caps,
+    *,
+    allowed: Mask | None = None,
+    previous: int | None = None,
+    stickiness: Stickiness = Stickiness(),
+) -> Decision:
+    """Take a plan. At least one allowed plan must be possible: all on the device always is."""
+    usable = prediction.possible if allowed is None else prediction.possible & allowed
+    if not usable.any():
+        raise ValueError("no plan is both possible and allowed")
+    fits = usable & ~np.any(list(_broken(plans, prediction, caps).values()), axis=0)
+    if not fits.any():
+        row = _nearest(plans, prediction, caps, usable)
+        return Decision(row, Reason.NEAREST, _unmet(plans, prediction, caps, row))
+    goal = _goal(prediction, caps)
+    best = _best(goal, prediction.latency_s, fits)
+    if (
+        previous is not None
+        and previous != best
+        and fits[previous]
+        and not _worth(goal, previous, best, caps, stickiness)
+    ):
+        return Decision(previous, Reason.KEPT, ())
+    return Decision(best, Reason.CHOSEN, ())
+
+
+def verdicts(
+    plans: Candidates, prediction: Prediction, caps: Caps, decision: Decision, allowed: Mask | None = None
+) -> list[Reason]:
+    """The reason of each plan beside the decision taken; the first cap broken names it."""
+    broken = _broken(plans, prediction, caps)
+    goal = _goal(prediction, caps)
+
+    def reason(row: int) -> Reason:
+        if row == decision.row:
+            return decision.reason
+        if not prediction.possible[row]:
+            return Reason.IMPOSSIBLE
+        if allowed is not None and not allowed[row]:
+            return Reason.NOT_ALLOWED
+        for name, mask in broken.items():
+            if mask[row]:
+                return _REASON_OF[name]
+        return Reason.NOT_WORTH_A_SWITCH if goal[row] < goal[decision.row] else Reason.WORSE
+
+    return [reason(row) for row in range(len(plans))]
+
+
+_REASON_OF = {
+    "fidelity": Reason.BELOW_FIDELITY,
+    "latency": Reason.OVER_LATENCY,
+    "energy": Reason.OVER_ENERGY,
+    "cost": Reason.OVER_COST,
+}
+
+
+def _broken(plans: Candidates, prediction: Prediction, caps: Caps) -> dict[str, Mask]:
+    broken = {"fidelity": plans.fidelity < caps.fidelity}
+    if caps.latency_s is not None:
+        broken["latency"] = prediction.deadline_s > caps.latency_s
+    if caps.energy_j is not None:
+        broken["energy"] = prediction.energy_j > caps.energy_j
+    if caps.cost is not None:
+        broken["cost"] = prediction.cost > caps.cost
+    return broken
+
+
+def _unmet(plans: Candidates, prediction: Prediction, caps: Caps, row: int) -> tuple[str, ...]:
+    return tuple(name for name, mask in _broken(plans, prediction, caps).items() if mask[row])
+
+
+def _goal(prediction: Prediction, caps: Caps) -> Column:
+    return {"latency": prediction.latency_s, "energy": prediction.energy_j, "cost": prediction.cost}[caps.objective]
+
+
+def _best(goal: Column, latency: Column, among: Mask) -> int:
+    """The least goal; of equals (many plans cost nothing) the fastest."""
+    least = goal[among].min()
+    equals = among & (goal <= least * (1 + 1e-9))
+    return int(np.flatnonzero(equals)[latency[equals].argmin()])
+
+
+def _worth(goal: Column, previous: int, best: int, caps: Caps, stickiness: Stickiness) -> bool:
+    gain = goal[previous] - goal[best]
+    absolute = stickiness.gain_s if caps.objective == "latency" else 0.0
+    return bool(gain > absolute and gain > stickiness.gain_ratio * goal[previous])
+
+
+def _nearest(plans: Candidates, prediction: Prediction, caps: Caps, usable: Mask) -> int:
+    """The plan that exceeds its caps least, relatively; fidelity is never traded, since lossless plans exist."""
+    excess = np.zeros(len(plans))
+    for value, cap in (
+        (prediction.deadline_s, caps.latency_s),
+        (prediction.energy_j, caps.energy_j),
+        (prediction.cost, caps.cost),
+    ):
+        if cap is not None:
+            excess += np.maximum(value - cap, 0.0) / max(cap, 1e-12)
+    faithful = usable & (plans.fidelity >= caps.fidelity)
+    return _best(excess, prediction.latency_s, faithful if faithful.any() else usable)

@@ -1,0 +1,87 @@
+"""A straight line learned from noisy samples, forgetting old ones: seconds against bytes, or against pixels.
+
+Recursive weighted least squares. The prior is worth a fraction of a sample, so the first real one outweighs it, while
+it still settles what samples of one size alone cannot tell apart: offset and slope.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+# A sample's own noise: a few per cent of what it measured, and the clock's and the scheduler's jitter.
+_NOISE_RATIO = 0.05
+_NOISE_S = 3e-4
+# A sample further off than this many deviations, and than this share, means that the world has changed.
+_SHIFT_DEVIATIONS = 4.0
+_SHIFT_SHARE = 0.2
+_MEMORY_AFTER_SHIFT = 0.02
+
+
+class Line:
+    """seconds = offset + slope * quantity, both not negative."""
+
+    def __init__(self, *, offset: float, slope: float, scale: float, memory: float) -> None:
+        """Start from a guess; `scale` is a typical quantity, `memory` the weight that a sample keeps at the next."""
+        self._scale = scale
+        self._memory = memory
+        guess = np.array([offset, slope * scale])
+        weight = 1.0 / (guess + _NOISE_S) ** 2
+        # Half a deviation of the guess: known to within a factor of a few, no better.
+        self._information = np.diag(weight) * 0.05
+        self._moment = self._information @ guess
+        self._spread = 0.5
+        self.samples = 0
+
+    @property
+    def offset(self) -> float:
+        """Seconds at quantity zero."""
+        return float(self._solution()[0])
+
+    @property
+    def slope(self) -> float:
+        """Seconds for each unit of quantity."""
+        return float(self._solution()[1]) / self._scale
+
+    @property
+    def spread(self) -> float:
+        """Relative deviation of samples from the line."""
+        return self._spread
+
+    def at(self, quantity: float) -> float:
+        """Seconds expected for `quantity`."""
+        offset, slope = self._solution()
+        return float(offset + slope * quantity / self._scale)
+
+    def learn(self, quantity: float, seconds: float) -> None:
+        """Take in one sample; one that is far off drops most of what was believed before it."""
+        if not (seconds > 0 and math.isfinite(seconds)):
+            return
+        expected = self.at(quantity)
+        error = abs(seconds - expected)
+        deviation = max(self._spread, _NOISE_RATIO) * expected + _NOISE_S
+        shifted = self.samples > 1 and error > _SHIFT_DEVIATIONS * deviation and error > _SHIFT_SHARE * expected
+        self._forget(_MEMORY_AFTER_SHIFT if shifted else self._memory)
+        row = np.array([1.0, quantity / self._scale])
+        weight = 1.0 / (_NOISE_RATIO * seconds + _NOISE_S) ** 2
+        self._information += weight * np.outer(row, row)
+        self._moment += weight * seconds * row
+        relative = abs(seconds - self.at(quantity)) / seconds if shifted else error / max(expected, _NOISE_S)
+        self._spread = math.sqrt(self._memory * self._spread**2 + (1 - self._memory) * min(relative, 2.0) ** 2)
+        self.samples += 1
+
+    def _forget(self, memory: float) -> None:
+        self._information *= memory
+        self._moment *= memory
+
+    def _solution(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        solution = np.linalg.solve(self._information, self._moment)
+        if solution.min() >= 0:
+            return np.asarray(solution)
+        # The best line would fall below zero: the better of the two that touch it.
+        negative = int(solution.argmin())
+        other = 1 - negative
+        bound = np.zeros(2)
+        bound[other] = max(self._moment[other] / self._information[other, other], 0.0)
+        return bound
