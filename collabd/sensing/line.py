@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
+
+Vector = npt.NDArray[np.float64]
 
 # A sample's own noise: a few per cent of what it measured, and the clock's and the scheduler's jitter.
 _NOISE_RATIO = 0.05
@@ -16,7 +19,8 @@ _NOISE_S = 3e-4
 # A sample further off than this many deviations, and than this share, means that the world has changed.
 _SHIFT_DEVIATIONS = 4.0
 _SHIFT_SHARE = 0.2
-_MEMORY_AFTER_SHIFT = 0.02
+# What was believed then keeps so little weight that it may well be wrong by this many times the error seen.
+_DOUBT_AFTER_SHIFT = 3.0
 
 
 class Line:
@@ -62,8 +66,8 @@ class Line:
         error = abs(seconds - expected)
         deviation = max(self._spread, _NOISE_RATIO) * expected + _NOISE_S
         shifted = self.samples > 1 and error > _SHIFT_DEVIATIONS * deviation and error > _SHIFT_SHARE * expected
-        self._forget(_MEMORY_AFTER_SHIFT if shifted else self._memory)
         row = np.array([1.0, quantity / self._scale])
+        self._forget(self._doubt(row, error) if shifted else self._memory)
         weight = 1.0 / (_NOISE_RATIO * seconds + _NOISE_S) ** 2
         self._information += weight * np.outer(row, row)
         self._moment += weight * seconds * row
@@ -71,11 +75,15 @@ class Line:
         self._spread = math.sqrt(self._memory * self._spread**2 + (1 - self._memory) * min(relative, 2.0) ** 2)
         self.samples += 1
 
+    def _doubt(self, row: Vector, error: float) -> float:
+        variance = float(row @ np.linalg.solve(self._information, row))
+        return min(variance / (_DOUBT_AFTER_SHIFT * error) ** 2, self._memory)
+
     def _forget(self, memory: float) -> None:
         self._information *= memory
         self._moment *= memory
 
-    def _solution(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def _solution(self) -> Vector:
         solution = np.linalg.solve(self._information, self._moment)
         if solution.min() >= 0:
             return np.asarray(solution)

@@ -1,0 +1,94 @@
+"""The models that are loaded, by name."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from collab_sdk.errors import InvalidRequest, UnknownModel
+from collabd.catalog.package import Package
+from collabd.catalog.store import Store
+from collabd.device.compute import Lane
+from collabd.device.model import Model
+from collabd.engine import Engine
+
+log = logging.getLogger(__name__)
+
+# The name in the URL of a call that names no model.
+DEFAULT = "_default"
+
+
+class Models:
+    """Loads packages from the store, warms them, and finds them for calls."""
+
+    def __init__(self, store: Store, engine: Engine, lane: Lane, default: str) -> None:
+        self._store = store
+        self._engine = engine
+        self._lane = lane
+        self._default = default
+        self._loaded: dict[str, Model] = {}
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(list(self._loaded.values()))
+
+    def packages(self) -> list[Package]:
+        """The packages of the loaded models."""
+        return [model.package for model in self]
+
+    def get(self, name: str) -> Model:
+        """The model of this name, or the default one. Raises `UnknownModel`."""
+        if name == DEFAULT:
+            name = self._default_name()
+        try:
+            return self._loaded[name]
+        except KeyError:
+            raise UnknownModel(f"no model {name!r} is loaded; loaded are {', '.join(self._loaded) or 'none'}") from None
+
+    async def load_all(self) -> None:
+        """Load every package of the store; a broken one is reported and left out."""
+        for problem in self._store.problems():
+            log.error("package %s is left out: %s", problem.path, problem.reason)
+        for package in self._store.packages():
+            await self.load(package)
+
+    async def install(self, path: Path) -> Model:
+        """Copy the package at `path` into the store and load it; it replaces one of its name only when it is warm."""
+        package = await asyncio.to_thread(self._store.install, path)
+        return await self.load(package)
+
+    async def load(self, package: Package) -> Model:
+        """Load and warm a package."""
+        model = await self._lane.run_unpaced(lambda: self._warm(package))
+        old = self._loaded.get(package.manifest.name)
+        self._loaded[package.manifest.name] = model
+        if old is not None and old.digest != model.digest:
+            self._engine.remove(old.digest)
+        return model
+
+    async def remove(self, name: str) -> None:
+        """Unload a model and delete its package. Raises `UnknownModel`, `InvalidRequest`."""
+        model = self.get(name)
+        await asyncio.to_thread(self._store.remove, name)
+        del self._loaded[name]
+        self._engine.remove(model.digest)
+
+    def _warm(self, package: Package) -> Model:
+        network = package.network()
+        self._engine.add(package.digest, network)
+        model = Model(package, network, self._lane.slowdown)
+        feeds, outputs = {package.manifest.input: model.blank}, (package.manifest.output,)
+        self._engine.run(package.digest, feeds, outputs)
+        start = time.perf_counter()
+        self._engine.run(package.digest, feeds, outputs)
+        model.whole_s = time.perf_counter() - start
+        return model
+
+    def _default_name(self) -> str:
+        if self._default:
+            return self._default
+        if len(self._loaded) == 1:
+            return next(iter(self._loaded))
+        raise InvalidRequest(f"say which model: loaded are {', '.join(self._loaded) or 'none'} (or set models.default)")

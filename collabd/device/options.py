@@ -1,0 +1,88 @@
+"""What a call asks for besides its image: read from the request's parameters, checked, defaults filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, get_args
+
+from collab_sdk.budget import Budget
+from collab_sdk.errors import InvalidRequest
+from collabd.codec import FEATURE_CODECS, IMAGE_CODECS
+from collabd.device.job import Fallback
+from collabd.planning import Caps
+from collabd.planning.candidates import SOURCE
+
+OnInfeasible = Literal["nearest", "fail"]
+
+_KNOWN = {"budget", "cut", "placement", "codec", "fallback", "on_infeasible", "binary_data_output"}
+_CODECS = (*FEATURE_CODECS, *IMAGE_CODECS, SOURCE)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Options:
+    """A call's wishes. `cut` or `placement` fix where layers run; then `codec` says how features travel."""
+
+    budget: Budget
+    cut: str | None
+    placement: str | None
+    codec: str | None
+    fallback: Fallback
+    on_infeasible: OnInfeasible
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> Options:
+        """Raises `InvalidRequest` and `InvalidBudget`."""
+        unknown = sorted(parameters.keys() - _KNOWN)
+        if unknown:
+            raise InvalidRequest(f"unknown parameter {unknown[0]!r}; known are {', '.join(sorted(_KNOWN))}")
+        options = cls(
+            budget=Budget.parse(parameters.get("budget")),
+            cut=_text(parameters, "cut"),
+            placement=_text(parameters, "placement"),
+            codec=_text(parameters, "codec"),
+            fallback=_one_of(parameters, "fallback", get_args(Fallback), "local"),
+            on_infeasible=_one_of(parameters, "on_infeasible", get_args(OnInfeasible), "nearest"),
+        )
+        options._check()
+        return options
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the caller, and not the planner, says where the layers run."""
+        return self.cut is not None or self.placement is not None
+
+    def caps(self, min_fidelity: float) -> Caps:
+        """The budget in SI units; `min_fidelity` holds where it states none."""
+        budget = self.budget
+        return Caps(
+            latency_s=None if budget.latency_ms is None else budget.latency_ms / 1e3,
+            energy_j=None if budget.energy_mj is None else budget.energy_mj / 1e3,
+            cost=budget.cost,
+            fidelity=min_fidelity if budget.fidelity is None else budget.fidelity,
+            objective=budget.objective or "latency",
+        )
+
+    def _check(self) -> None:
+        if self.cut is not None and self.placement is not None:
+            raise InvalidRequest("give a cut or a placement, not both")
+        if self.codec is not None and self.codec not in _CODECS:
+            raise InvalidRequest(f"unknown codec {self.codec!r}; known are {', '.join(_CODECS)}")
+        if self.is_fixed and self.fallback == "never-leave":
+            raise InvalidRequest("a fixed cut or placement cannot be combined with fallback=never-leave")
+
+
+def _text(parameters: Mapping[str, Any], key: str) -> str | None:
+    value = parameters.get(key)
+    if value is not None and not isinstance(value, str):
+        raise InvalidRequest(f"{key} must be text, not {value!r}")
+    return value
+
+
+def _one_of(parameters: Mapping[str, Any], key: str, allowed: tuple[T, ...], default: T) -> T:
+    value = parameters.get(key, default)
+    if value not in allowed:
+        raise InvalidRequest(f"{key} is one of {', '.join(map(str, allowed))}, not {value!r}")
+    return allowed[allowed.index(value)]

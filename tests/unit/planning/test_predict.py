@@ -1,0 +1,80 @@
+"""The formulas, by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from collabd.planning import Candidate, Candidates, CloudState, DeviceState, Request, predict
+from collabd.planning.candidates import SOURCE
+
+DEVICE = DeviceState(speed=2.0, spread=0.1, busy_w=5.0, idle_w=2.0, tx_w_per_mbps=0.3, tx_base_w=0.1)
+CLOUD = CloudState(
+    name="pc",
+    up=True,
+    offset_s=0.02,
+    s_per_byte=1e-6,
+    link_spread=0.2,
+    speed=1.5,
+    speed_spread=0.1,
+    queue_s=0.003,
+    price_per_gb=2.0,
+    price_per_second=0.5,
+    price_per_request=0.001,
+)
+LOCAL = Candidate("output", "none", None, 0.1, 0, 0, 0, 0, 0, 0.1, 1.0)
+SPLIT = Candidate("mid", "q8", 0, 0.04, 0.001, 9_000, 1_000, 0.002, 0.01, 0.06, 0.99)
+FILE = Candidate("image", SOURCE, 0, 0, 0, 0, 1_000, 0, 0.02, 0.1, 1.0)
+PLANS = Candidates([LOCAL, SPLIT, FILE])
+REQUEST = Request(prep_s=0.005, cloud_prep_s=(0.001,), source_bytes=20_000)
+
+
+def test_local() -> None:
+    got = predict(PLANS, DEVICE, [CLOUD], REQUEST, 0.95)
+    assert got.latency_s[0] == pytest.approx(0.005 + 0.1 * 2)
+    assert got.energy_j[0] == pytest.approx(5.0 * 0.205)
+    assert got.cost[0] == 0
+    assert got.deadline_s[0] == pytest.approx(0.205 + NormalDist().inv_cdf(0.95) * 0.1 * 0.205)
+
+
+def test_one_crossing() -> None:
+    got = predict(PLANS, DEVICE, [CLOUD], REQUEST, 0.95)
+    busy = 0.005 + 0.04 * 2 + 0.001 * 2
+    link = 0.02 + 10_000 * 1e-6
+    remote = (0.002 + 0.01) * 1.5
+    assert got.latency_s[1] == pytest.approx(busy + link + 0.003 + remote)
+    transmit = 10_000 * 8 * 0.3 / 1e6 + 10_000 * 1e-6 * 0.1
+    assert got.energy_j[1] == pytest.approx(5 * busy + 2 * (link + 0.003 + remote) + transmit)
+    assert got.cost[1] == pytest.approx(10_000 * 2 / 1e9 + 0.01 * 1.5 * 0.5 + 0.001)
+    deviation = np.hypot(np.hypot(0.1 * busy, 0.2 * link), 0.1 * (remote + 0.003))
+    assert got.deadline_s[1] == pytest.approx(got.latency_s[1] + NormalDist().inv_cdf(0.95) * deviation)
+
+
+def test_the_file_as_it_came_is_decoded_there_and_not_here() -> None:
+    got = predict(PLANS, DEVICE, [CLOUD], REQUEST, 0.95)
+    assert got.prep_s[2] == 0
+    assert got.up_bytes[2] == 20_000
+    assert got.latency_s[2] == pytest.approx(0.02 + 21_000e-6 + 0.003 + (0.001 + 0.02) * 1.5)
+
+
+def test_what_is_impossible() -> None:
+    down = replace(CLOUD, up=False)
+    assert predict(PLANS, DEVICE, [down], REQUEST, 0.9).possible.tolist() == [True, False, False]
+    pixels = replace(REQUEST, source_bytes=None)
+    assert predict(PLANS, DEVICE, [CLOUD], pixels, 0.9).possible.tolist() == [True, True, False]
+
+
+def test_each_plan_is_evaluated_with_its_own_companion() -> None:
+    far = replace(CLOUD, name="far", offset_s=0.5)
+    plans = Candidates([LOCAL, SPLIT, replace(SPLIT, cloud=1)])
+    got = predict(plans, DEVICE, [CLOUD, far], replace(REQUEST, cloud_prep_s=(0.0, 0.0)), 0.9)
+    assert got.latency_s[2] - got.latency_s[1] == pytest.approx(0.48)
+
+
+def test_no_companion_at_all() -> None:
+    got = predict(Candidates([LOCAL]), DEVICE, [], Request(0.0, (), None), 0.9)
+    assert got.latency_s.tolist() == [0.2]
+    assert got.possible.tolist() == [True]
