@@ -1,0 +1,62 @@
+"""OIP parameters: flat, of JSON scalars only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+class WireError(ValueError):
+    """The bytes are no well-formed message, or the message cannot be put on the wire."""
+
+
+def scalar(key: str, value: Any) -> Any:
+    """The value, if it is a string, a bool, an integer of 64 bits or a finite float. WireError: anything else."""
+    match value:
+        case str() | bool():
+            return value
+        case int() if -(2**63) <= value < 2**63:
+            return value
+        case float() if math.isfinite(value):
+            return value
+    raise WireError(f"parameter {key!r}: {str(value)[:40]} is no string, bool or finite number")
+
+
+def scalars(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the parameters, each of them checked by `scalar`."""
+    return {key: scalar(key, value) for key, value in parameters.items()}
+
+
+def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings as the scalars that OIP parameters can hold: ``{"a": {"b": 1}}`` is ``{"a.b": 1}``.
+
+    None is left out: on the wire, what was not measured is absent. WireError: a value that is no scalar.
+    """
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{inner}": leaf for inner, leaf in flatten(value).items()}
+        elif value is not None:
+            flat[key] = scalar(key, value)
+    return flat
+
+
+def unflatten(flat: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The nested form of what `flatten` made; with a prefix "a", of what stands under ``a.`` only.
+
+    WireError: a key that is both a value and a group.
+    """
+    nested: dict[str, Any] = {}
+    start = f"{prefix}." if prefix else ""
+    for key in (key for key in flat if key.startswith(start)):
+        *groups, last = key.removeprefix(start).split(".")
+        at = nested
+        for group in groups:
+            at = at.setdefault(group, {})
+            if not isinstance(at, dict):
+                raise WireError(f"parameter {key!r}: {group!r} is a value too")
+        if last in at:
+            raise WireError(f"parameter {key!r} is a group too")
+        at[last] = flat[key]
+    return nested

@@ -1,0 +1,195 @@
+"""HTTP/1.1 over the daemon's Unix socket: kept connections, deadlines, and what to do when one breaks."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from collab_sdk.errors import DaemonUnavailable, DeadlineExceeded, NotReady, PermissionRefused, ProtocolError
+from collab_sdk.wire import Message, decode_error
+
+IDLE_CONNECTIONS = 8
+# A request that kills the daemon must not kill it for as long as the deadline allows.
+MOST_INTERRUPTIONS = 3
+_EMPTY = Message([], {})
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An HTTP reply, read to its end."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+
+class _Interrupted(Exception):
+    """The connection broke with a request in flight, which may have been served or not."""
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        with contextlib.ExitStack() as undo:
+            sock = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            sock.settimeout(self.timeout)
+            sock.connect(str(self._path))
+            undo.pop_all()
+        self.sock = sock
+
+    def limit(self, seconds: float) -> None:
+        """Bound every following wait of this connection."""
+        self.timeout = seconds
+        if self.sock is not None:
+            self.sock.settimeout(seconds)
+
+    def broke_while_idle(self) -> bool:
+        """Whether the peer hung up (or spoke out of turn) since the last reply."""
+        self.sock.settimeout(0)
+        try:
+            self.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
+
+class Transport:
+    """Sends requests to the daemon behind one socket; any number of threads may share it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._idle: list[_Connection] = []
+        self._lock = threading.Lock()
+        self._owner = os.getpid()
+        self._closed = False
+
+    def close(self) -> None:
+        """Close the idle connections; those in use close when their reply is in."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def request(
+        self, method: str, url: str, *, deadline: float, message: Message = _EMPTY, resend: bool = True
+    ) -> Reply:
+        """The daemon's reply, whatever its status. ``deadline`` is on `time.monotonic`'s clock, seconds.
+
+        A request whose connection breaks (the daemon restarts) is sent again until the deadline, if it may be.
+        `DaemonUnavailable`, `PermissionRefused`, `DeadlineExceeded`, `ProtocolError`.
+        """
+        interruptions, pauses_s = 0, _back_off()
+        while True:
+            pause_s = next(pauses_s)
+            try:
+                reply = self._attempt(method, url, message, deadline)
+                if not (interruptions and _still_loading(reply)):
+                    return reply
+            except _Interrupted as error:
+                interruptions += 1
+                if not resend or interruptions == MOST_INTERRUPTIONS:
+                    raise DaemonUnavailable(f"collabd at {self.path} broke off during the call: {error}") from error
+            except DaemonUnavailable:
+                if not interruptions or time.monotonic() + pause_s > deadline:
+                    raise
+            except BlockingIOError:
+                # A Unix socket whose queue is full says so at once, timeout or not.
+                pass
+            time.sleep(min(pause_s, _left(deadline)))
+
+    def _attempt(self, method: str, url: str, message: Message, deadline: float) -> Reply:
+        connection = self._take() or self._connect(deadline)
+        try:
+            reply = _exchange(connection, method, url, message, deadline)
+        except BaseException:
+            connection.close()
+            raise
+        self._give_back(connection)
+        return reply
+
+    def _connect(self, deadline: float) -> _Connection:
+        connection = _Connection(self.path)
+        connection.limit(_left(deadline))
+        try:
+            connection.connect()
+        except BlockingIOError:
+            raise
+        except PermissionError as error:
+            raise PermissionRefused(
+                f"may not open {self.path}: join the group collab (sudo usermod -aG collab $USER, then log in again)"
+            ) from error
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise DaemonUnavailable(
+                f"cannot reach collabd at {self.path}: it is not running "
+                "(sudo systemctl start collabd, or run `collabd`)"
+            ) from error
+        except OSError as error:
+            raise DaemonUnavailable(f"cannot reach collabd at {self.path}: {error}") from error
+        return connection
+
+    def _take(self) -> _Connection | None:
+        with self._lock:
+            if self._owner != os.getpid():
+                # A fork's two processes would read each other's replies.
+                self._idle, self._owner = [], os.getpid()
+            while self._idle:
+                connection = self._idle.pop()
+                if not connection.broke_while_idle():
+                    return connection
+                connection.close()
+        return None
+
+    def _give_back(self, connection: _Connection) -> None:
+        with self._lock:
+            if connection.sock is not None and not self._closed and len(self._idle) < IDLE_CONNECTIONS:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+
+def _exchange(connection: _Connection, method: str, url: str, message: Message, deadline: float) -> Reply:
+    headers = message.headers | {"Content-Length": str(message.length)}
+    try:
+        connection.limit(_left(deadline))
+        # A daemon that refuses a body closes before it has read it all; its reply may be there.
+        with contextlib.suppress(BrokenPipeError):
+            connection.request(method, url, body=message.chunks, headers=headers)
+        connection.limit(_left(deadline))
+        response = connection.getresponse()
+        return Reply(response.status, response.headers, response.read())
+    except TimeoutError as error:
+        raise DeadlineExceeded("collabd did not answer in the time that the client allows (timeout_s)") from error
+    except (ConnectionError, http.client.IncompleteRead) as error:
+        raise _Interrupted(str(error)) from error
+    except http.client.HTTPException as error:
+        raise ProtocolError(f"what answers is not collabd: {error!r}") from error
+
+
+def _back_off() -> Iterator[float]:
+    """Pauses between attempts, seconds: a restart takes from a tenth of a second to a few."""
+    return itertools.chain((0.0, 0.05, 0.1, 0.2), itertools.repeat(0.4))
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise DeadlineExceeded("collabd did not answer in the time that the client allows (timeout_s)")
+    return left
+
+
+def _still_loading(reply: Reply) -> bool:
+    return reply.status == NotReady.http_status and isinstance(decode_error(reply.status, reply.body), NotReady)

@@ -1,0 +1,146 @@
+"""What a call may take: caps on latency, energy and cost, the least fidelity, and what to minimise within them."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
+from typing import Any, Literal, Self, get_args
+
+from collab_sdk.errors import InvalidBudget
+
+__all__ = ["Budget", "Objective"]
+
+Objective = Literal["latency", "energy", "cost"]
+
+FORMS = (
+    "a budget is one or more of these, separated by commas: 80ms, 0.5s, 500us (most latency); 150mJ, 2J, 900uJ (most "
+    "energy); 99% (least fidelity); 0.002 (most cost); min-latency, min-energy, min-cost (what to minimise)"
+)
+# Characters. More than any budget needs: the least fidelity above 0 takes 330.
+MAX_TEXT = 1000
+
+_NUMBER = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*(.*)", re.DOTALL)
+# Each unit: the field that it sets, and the power of ten that takes the number to the field's own unit.
+_UNITS = {
+    "us": ("latency_ms", -3),
+    "ms": ("latency_ms", 0),
+    "s": ("latency_ms", 3),
+    "uJ": ("energy_mj", -3),
+    "mJ": ("energy_mj", 0),
+    "J": ("energy_mj", 3),
+    "%": ("fidelity", -2),
+    "": ("cost", 0),
+}
+_OBJECTIVES = {f"min-{objective}": objective for objective in get_args(Objective)}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Caps and objective of one call; None: no cap, and the daemon's own objective.
+
+    ``latency_ms`` milliseconds, above 0; ``energy_mj`` millijoules of the device; ``cost`` in the unit of the daemon's
+    prices; ``fidelity`` 0..1, how often the plan's top-1 must equal the unsplit fp32 network's. The
+    ``objective`` is what to minimise within the caps. `InvalidBudget`: a cap that is negative, not finite or no number.
+    """
+
+    latency_ms: float | None = None
+    energy_mj: float | None = None
+    cost: float | None = None
+    fidelity: float | None = None
+    objective: Objective | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("latency_ms", "energy_mj", "cost", "fidelity"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _cap(name, value))
+        if self.latency_ms == 0:
+            raise InvalidBudget("latency_ms: nothing answers in no time; the cap must be above 0")
+        if self.fidelity is not None and self.fidelity > 1:
+            raise InvalidBudget(f"fidelity: {self.fidelity!r} is over 1, which is full agreement (100%)")
+        if self.objective is not None and self.objective not in get_args(Objective):
+            raise InvalidBudget(f"objective: {self.objective!r} is none of {', '.join(get_args(Objective))}")
+
+    @classmethod
+    def parse(cls, value: Budget | str | float | None) -> Budget:
+        """The budget that a text, a number (the most that the call may cost) or None (no caps) stands for.
+
+        Text is caps and an objective separated by commas, in any order: ``"80ms, 150mJ, 99%, 0.002, min-energy"``.
+        `InvalidBudget`: anything else, the same cap twice, or a cap that is negative or not finite.
+        """
+        match value:
+            case Budget():
+                return value
+            case None:
+                return cls()
+            case str():
+                return cls._parse_text(value)
+            case Real() if not isinstance(value, bool):
+                return cls(cost=value)
+        raise InvalidBudget(f"a {type(value).__name__} is no budget: {FORMS}")
+
+    @classmethod
+    def _parse_text(cls, text: str) -> Self:
+        if len(text) > MAX_TEXT:
+            raise InvalidBudget(f"a budget of {len(text)} characters: {FORMS}")
+        found: dict[str, Any] = {}
+        for token in text.split(",") if text.strip() else []:
+            name, value = _parse_token(token.strip())
+            if name in found:
+                raise InvalidBudget(f"{text!r} sets {name} twice")
+            found[name] = value
+        return cls(**found)
+
+    def __str__(self) -> str:
+        """The text form, which `parse` reads back to an equal budget."""
+        percent = None if self.fidelity is None else f"{Decimal(str(self.fidelity)).scaleb(2):f}"
+        parts = [(self.latency_ms, "ms"), (self.energy_mj, "mJ"), (percent, "%"), (self.cost, "")]
+        tokens = [str(value).removesuffix(".0") + unit for value, unit in parts if value is not None]
+        return ",".join([*tokens, *([f"min-{self.objective}"] if self.objective else [])])
+
+
+def _cap(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InvalidBudget(f"{name}: {value!r} is no number")
+    cap = _finite(name, value)
+    if cap < 0:
+        raise InvalidBudget(f"{name}: {cap!r} is negative")
+    return cap
+
+
+def _finite(name: str, value: Real) -> float:
+    with contextlib.suppress(OverflowError):
+        if math.isfinite(cap := float(value)):
+            return cap
+    raise InvalidBudget(f"{name}: {str(value)[:40]} is not finite; leave the cap out where there is none")
+
+
+def _parse_token(token: str) -> tuple[str, Any]:
+    if token in _OBJECTIVES:
+        return "objective", _OBJECTIVES[token]
+    parts = _NUMBER.fullmatch(token)
+    if parts is None:
+        raise InvalidBudget(f"cannot read {token!r}{_did_you_mean(token, _OBJECTIVES)}: {FORMS}")
+    number, unit = parts[1], parts[2].replace("µ", "u").replace("μ", "u")
+    if unit not in _UNITS:
+        raise InvalidBudget(f"unknown unit {unit!r} in {token!r}{_did_you_mean(unit, _UNITS)}: {FORMS}")
+    name, power = _UNITS[unit]
+    return name, _scaled(number, power)
+
+
+def _scaled(number: str, power: int) -> float:
+    """In decimal, so that no unit costs a digit: 99.9% is 0.999, and the text form gives it back."""
+    try:
+        return float(Decimal(number).scaleb(power))
+    except ArithmeticError as error:
+        raise InvalidBudget(f"{number[:40]} is no finite number") from error
+
+
+def _did_you_mean(word: str, known: dict[str, Any]) -> str:
+    folded = {name.lower(): name for name in known if name}
+    near = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.5)
+    return f" (did you mean {folded[near[0]]!r}?)" if near else ""

@@ -1,0 +1,214 @@
+"""The reports of the daemon's own calls, as JSON objects. None: not measured, which is neither zero nor false.
+
+==========================  ======  ===================================
+path under /collab/v1/      method  answer
+==========================  ======  ===================================
+``status``                  GET     `StatusReport`
+``profile/MODEL``           GET     `ProfileReport`
+``models``                  GET     `ModelsReport`
+``models``                  POST    ``{"path": ...}`` → `ModelReport`
+``models/MODEL``            GET     `LayersReport`
+``models/MODEL``            DELETE  ``{}``
+``config``                  GET     `ConfigReport`
+==========================  ======  ===================================
+
+Times are milliseconds, energies millijoules, sizes bytes unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+__all__ = [
+    "CloudReport",
+    "CodecReport",
+    "ConfigReport",
+    "CutReport",
+    "DeviceReport",
+    "LastReport",
+    "LayerReport",
+    "LayersReport",
+    "LinkReport",
+    "ModelReport",
+    "ModelsReport",
+    "ProfileReport",
+    "RequestsReport",
+    "SettingReport",
+    "StatusReport",
+]
+
+
+class ModelReport(TypedDict):
+    """A model that the daemon serves."""
+
+    name: str
+    digest: str
+    layers: int
+    cuts: int
+    profiled: bool
+    # The directory of its package, on the daemon's machine.
+    path: str
+
+
+class ModelsReport(TypedDict):
+    """All models that the daemon serves."""
+
+    models: list[ModelReport]
+
+
+class LayerReport(TypedDict):
+    """One layer of a model: one letter of a placement, and a cut of its name behind it."""
+
+    name: str
+    op: str
+    # Multiply-accumulate operations.
+    macs: int
+    # Whether the planner considers cutting behind it.
+    candidate: bool
+
+
+class LayersReport(TypedDict):
+    """The layers of a model, in the order of a placement's letters."""
+
+    model: str
+    digest: str
+    layers: list[LayerReport]
+
+
+class LinkReport(TypedDict):
+    """The network to one companion, as estimated now. `age_s`: seconds since the last exchange."""
+
+    rtt_ms: float | None
+    mbps: float | None
+    age_s: float | None
+
+
+class CloudReport(LinkReport):
+    """A companion, as the device knows it."""
+
+    name: str
+    url: str
+    state: Literal["up", "down", "unknown"]
+    # Its time for a tail over that of its own profile.
+    speed_factor: float | None
+    queue_ms: float | None
+    # Share of its CPUs in use, 0..1.
+    load: float | None
+    breaker: Literal["closed", "open", "half-open"]
+    # Digests of the packages that it holds.
+    packages: list[str]
+
+
+class DeviceReport(TypedDict):
+    """The machine that the daemon runs on."""
+
+    # Share of its CPUs in use, 0..1.
+    cpu_load: float | None
+    # How many times slower it is made to look ([emulation]); 1: not at all.
+    slowdown: float
+    # Its time for a head over that of its profile.
+    speed_factor: float | None
+    memory_mb: float
+    sessions: int
+    session_mb: float
+
+
+class RequestsReport(TypedDict):
+    """Calls since the daemon started."""
+
+    total: int
+    failed: int
+    degraded: int
+    # Calls of which the companion ran a part.
+    remote: int
+    budget_missed: int
+
+
+class LastReport(TypedDict):
+    """The latest call that was answered."""
+
+    model: str
+    cut: str
+    codec: str
+    placement: str
+    cloud: str | None
+    reason: str
+    predicted_ms: float | None
+    measured_ms: float
+    budget_met: bool
+    degraded: bool
+    why: str
+
+
+class StatusReport(TypedDict):
+    """How the daemon is."""
+
+    version: str
+    pid: int
+    uptime_s: float
+    ready: bool
+    models: list[ModelReport]
+    clouds: list[CloudReport]
+    device: DeviceReport
+    requests: RequestsReport
+    last: LastReport | None
+
+
+class CodecReport(TypedDict):
+    """One way to send the features of a cut."""
+
+    bytes: int | None
+    # Expected top-1 agreement with the unsplit network, 0..1.
+    fidelity: float | None
+    encode_ms: float | None
+    decode_ms: float | None
+    predicted_ms: float | None
+    predicted_energy_mj: float | None
+    predicted_cost: float | None
+    # "chosen", or the name of the reason against it.
+    verdict: str
+
+
+class CutReport(TypedDict):
+    """One candidate cut, or the row "output": everything on the device, with "none" for its one codec."""
+
+    cut: str
+    # The companion that would run the tail; None: nothing leaves the device.
+    cloud: str | None
+    head_layers: int
+    head_ms: float | None
+    # On the companion.
+    tail_ms: float | None
+    # The same tail on the device: what a failure of the companion costs.
+    local_tail_ms: float | None
+    codecs: dict[str, CodecReport]
+
+
+class ProfileReport(TypedDict):
+    """What a model takes on this machine, cut by cut, and what the planner would make of it now."""
+
+    model: str
+    digest: str
+    machine: str
+    budget: str
+    whole_ms: float | None
+    prep_ms: float | None
+    cloud: str | None
+    link: LinkReport | None
+    rows: list[CutReport]
+
+
+class SettingReport(TypedDict):
+    """One setting; secrets are masked."""
+
+    value: Any
+    # The file it came from, an environment variable, or "default".
+    origin: str
+
+
+class ConfigReport(TypedDict):
+    """The effective configuration."""
+
+    file: str | None
+    # By dotted key: "energy.busy_w".
+    settings: dict[str, SettingReport]

@@ -1,0 +1,182 @@
+"""The answer to a call with its provenance, and its one form on the wire, which daemon and client share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from types import NoneType
+from typing import Any, Literal, get_args, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collab_sdk.errors import ProtocolError
+from collab_sdk.wire import InferResponse, Tensor, WireError, flatten, unflatten
+
+__all__ = ["Plan", "Predicted", "Result", "Timings", "decode_result", "encode_result"]
+
+# A package is told apart by its digest; the protocol wants a version besides.
+MODEL_VERSION = "1"
+
+EnergySource = Literal["modelled", "measured"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the daemon chose before it ran anything.
+
+    ``cut``: name of the cut. ``codec``: how the features travel. ``placement``: one letter a layer, D on the device and
+    C on the cloud. ``cloud``: name of the companion, None if nothing leaves the device. ``reason``: why this plan.
+    """
+
+    cut: str
+    codec: str
+    placement: str
+    cloud: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Milliseconds of a call and its phases; None: not measured, or no part of the plan.
+
+    ``prep``: image to input tensor. ``head``, ``encode``: on the device. ``upload``: the network, both ways, without
+    the companion's own time. ``queue``, ``decode``, ``tail``: on the companion. ``local_tail``: what the device ran
+    behind the cut.
+    """
+
+    latency_ms: float | None = None
+    prep_ms: float | None = None
+    head_ms: float | None = None
+    encode_ms: float | None = None
+    upload_ms: float | None = None
+    queue_ms: float | None = None
+    decode_ms: float | None = None
+    tail_ms: float | None = None
+    local_tail_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Predicted(Timings):
+    """What the plan was expected to take: times, ``energy_mj`` millijoules of the device, ``cost``."""
+
+    energy_mj: float | None = None
+    cost: float | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Result:
+    """The answer to one call.
+
+    ``scores``: probabilities, float32 [classes]; ``labels``: their names. ``energy_mj``: the device's, modelled or
+    measured (``energy_source``). ``fidelity``: expected top-1 agreement with the unsplit network of what answered, 0..1
+    (1.0: lossless; None: never measured for this plan). ``bytes_up``, ``bytes_down``: HTTP bodies to the companion and
+    from it.
+
+    ``budget_met``: whether the call kept the budget; ``unmet`` names the caps that it missed. ``degraded``: something
+    failed and the device made up for it; ``why`` says what. ``ran``: where each layer really ran, as in the placement.
+    """
+
+    model: str
+    digest: str
+    scores: NDArray[np.float32] = field(repr=False)
+    labels: tuple[str, ...] = field(repr=False)
+    plan: Plan
+    predicted: Predicted
+    measured: Timings
+    energy_mj: float
+    energy_source: EnergySource
+    cost: float
+    fidelity: float | None
+    bytes_up: int
+    bytes_down: int
+    budget_met: bool
+    unmet: tuple[str, ...]
+    degraded: bool
+    why: str
+    ran: str
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        return self.labels[int(self.scores.argmax())]
+
+    @property
+    def score(self) -> float:
+        """The probability of `label`, 0..1."""
+        return float(self.scores.max())
+
+    def top(self, k: int) -> list[tuple[str, float]]:
+        """The ``k`` most probable labels with their probabilities, best first; all of them if there are fewer."""
+        best = np.argsort(-self.scores, kind="stable")[: max(k, 0)]
+        return [(self.labels[i], float(self.scores[i])) for i in best]
+
+
+def encode_result(result: Result, request_id: str = "") -> InferResponse:
+    """The result as an OIP response: output ``scores`` FP32 [1, classes], the rest in parameters (labels stay home)."""
+    values = {name: getattr(result, name) for name in _SCALAR_FIELDS[Result] if name != "model"}
+    values |= {name: _finite(asdict(getattr(result, name))) for name in _GROUPS} | {"unmet": ",".join(result.unmet)}
+    scores = Tensor.from_array("scores", result.scores.reshape(1, -1))
+    return InferResponse(result.model, MODEL_VERSION, [scores], request_id, flatten(values))
+
+
+def decode_result(response: InferResponse, labels: tuple[str, ...]) -> Result:
+    """The result in a response, with the labels of the model package of its digest.
+
+    `ProtocolError`: a part is missing or of another type, or there are not as many scores as labels.
+    """
+    try:
+        values = unflatten(response.parameters)
+        groups = {name: kind(**_scalars(kind, values.get(name, {}))) for name, kind in _GROUPS.items()}
+        scores = _scores(response, len(labels))
+        rest = _scalars(Result, values | {"model": response.model_name})
+        unmet = tuple(cap for cap in str(values.get("unmet", "")).split(",") if cap)
+        return Result(**groups, **rest, scores=scores, labels=labels, unmet=unmet)
+    except WireError as error:
+        raise ProtocolError(f"cannot read the daemon's answer: {error}") from error
+
+
+_GROUPS: dict[str, type[Any]] = {"plan": Plan, "predicted": Predicted, "measured": Timings}
+# What JSON may make of a field's type. A float that happens to be whole may come as an int.
+_JSON_TYPES: dict[Any, tuple[type, ...]] = {
+    str: (str,),
+    str | None: (str, NoneType),
+    float: (float, int),
+    float | None: (float, int, NoneType),
+    int: (int,),
+    bool: (bool,),
+    EnergySource: (str,),
+}
+_SCALAR_FIELDS = {
+    kind: {name: hint for name, hint in get_type_hints(kind).items() if hint in _JSON_TYPES}
+    for kind in (Result, *_GROUPS.values())
+}
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without a prediction over a dead link, say: infinity has no form on the wire."""
+    return {name: value for name, value in values.items() if not isinstance(value, float) or math.isfinite(value)}
+
+
+def _scalars(kind: type[Any], values: Any) -> dict[str, Any]:
+    """The kind's scalar fields out of what came, ignoring what a newer daemon may have added."""
+    if not isinstance(values, Mapping):
+        raise WireError(f"its {kind.__name__.lower()} is {values!r}")
+    return {name: _scalar(name, hint, values.get(name)) for name, hint in _SCALAR_FIELDS[kind].items()}
+
+
+def _scalar(name: str, hint: Any, value: Any) -> Any:
+    # The exact type: a bool must not pass for the int that it also is.
+    if type(value) not in _JSON_TYPES[hint]:
+        raise WireError(f"parameter {name!r} is {value!r}")
+    if hint is EnergySource and value not in get_args(EnergySource):
+        raise WireError(f"parameter {name!r} is {value!r}, none of {', '.join(get_args(EnergySource))}")
+    return float(value) if type(value) is int and float in _JSON_TYPES[hint] else value
+
+
+def _scores(response: InferResponse, classes: int) -> NDArray[np.float32]:
+    for tensor in response.outputs if classes else []:
+        if (tensor.name, tensor.datatype, tensor.shape) == ("scores", "FP32", (1, classes)):
+            return np.asarray(tensor.to_array()[0], np.float32)
+    raise WireError(f"it has no output 'scores' of FP32 [1, {classes}]")

@@ -1,0 +1,287 @@
+"""What client and daemons share on the wire: the Open Inference Protocol v2 with the binary tensor extension.
+
+A message is one JSON object, then the bytes of its binary tensors, one after another and without padding; the header
+``Inference-Header-Content-Length`` says where the JSON ends, and each binary tensor's ``binary_data_size`` parameter
+how long it is. Integers and floats are little-endian and row-major. Tensors may also come as JSON lists under ``data``.
+
+A tensor whose parameters hold ``codec`` carries an encoded payload: its datatype and shape are those of the decoded
+tensor, and its length is whatever the codec made of it. Nothing that arrives is trusted: what is malformed raises
+`WireError` and no other exception.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from collab_sdk._json_data import fill, to_json
+from collab_sdk._parameters import WireError, flatten, scalars, unflatten
+from collab_sdk._tensor import Tensor, check_length, checked_shape, datatype_of
+from collab_sdk.errors import CollabError, from_code
+
+__all__ = [
+    "HEADER_LENGTH",
+    "MAX_JSON_BYTES",
+    "MAX_TENSORS",
+    "InferRequest",
+    "InferResponse",
+    "Message",
+    "RequestedOutput",
+    "Tensor",
+    "WireError",
+    "datatype_of",
+    "decode_error",
+    "decode_json",
+    "decode_request",
+    "decode_response",
+    "encode_error",
+    "encode_request",
+    "encode_response",
+    "flatten",
+    "header_length",
+    "unflatten",
+]
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+MAX_JSON_BYTES = 16 * 2**20
+MAX_TENSORS = 1024
+
+
+@dataclass
+class RequestedOutput:
+    """An output that the request asks for; the parameter ``binary_data`` (bool) says how it wants it."""
+
+    name: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class InferRequest:
+    """An inference request. No ``outputs`` means all of them."""
+
+    inputs: list[Tensor]
+    outputs: list[RequestedOutput] = field(default_factory=list)
+    id: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def wants_binary(self, output: str) -> bool:
+        """Whether the answer's tensor of this name shall come as bytes and not as JSON."""
+        for requested in self.outputs:
+            if requested.name == output and "binary_data" in requested.parameters:
+                return requested.parameters["binary_data"] is True
+        return self.parameters.get("binary_data_output") is True
+
+
+@dataclass
+class InferResponse:
+    """The answer to an `InferRequest`."""
+
+    model_name: str
+    model_version: str
+    outputs: list[Tensor]
+    id: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Message:
+    """An HTTP body as chunks, so that big tensors need no copy, and the headers that go with it."""
+
+    chunks: list[bytes | memoryview]
+    headers: dict[str, str]
+
+    @property
+    def length(self) -> int:
+        """Length of the body, bytes."""
+        return sum(len(chunk) for chunk in self.chunks)
+
+    def body(self) -> bytes:
+        """The body in one piece."""
+        return b"".join(self.chunks)
+
+
+def encode_request(request: InferRequest) -> Message:
+    """The request as HTTP body and headers, every tensor in binary. WireError: parameters that are no JSON scalars."""
+    outputs = [{"name": output.name} | _with_parameters(output.parameters) for output in request.outputs]
+    head = {"id": request.id} if request.id else {}
+    head |= _with_parameters(request.parameters) | ({"outputs": outputs} if outputs else {})
+    return _encode(head, "inputs", request.inputs, lambda _: True)
+
+
+def encode_response(response: InferResponse, binary: bool | Callable[[str], bool]) -> Message:
+    """The response as HTTP body and headers.
+
+    ``binary`` says how tensors go, for all or by name (`InferRequest.wants_binary`); encoded ones always go as bytes.
+    WireError: parameters that are no scalars, or a tensor that JSON cannot hold (NaN, infinity, BYTES but no text).
+    """
+    head: dict[str, Any] = {"model_name": response.model_name, "model_version": response.model_version}
+    head |= ({"id": response.id} if response.id else {}) | _with_parameters(response.parameters)
+    return _encode(head, "outputs", response.outputs, binary if callable(binary) else lambda _: binary)
+
+
+def decode_request(body: bytes | bytearray | memoryview, header_length: int | None) -> InferRequest:
+    """The request in an HTTP body; its tensors share the body's memory. WireError: malformed."""
+    head, rest = _split(body, header_length)
+    inputs = _tensors(head, "inputs", rest)
+    if not inputs:
+        raise WireError("inputs: the request has no input tensor")
+    outputs = [RequestedOutput(_name(item), _parameters(item)) for item in _objects(head, "outputs")]
+    return InferRequest(inputs, outputs, _member(head, "id", str, ""), _parameters(head))
+
+
+def decode_response(body: bytes | bytearray | memoryview, header_length: int | None) -> InferResponse:
+    """The response in an HTTP body; its tensors share the body's memory. WireError: malformed."""
+    head, rest = _split(body, header_length)
+    outputs = _tensors(head, "outputs", rest)
+    name, version = _member(head, "model_name", str, ""), _member(head, "model_version", str, "")
+    return InferResponse(name, version, outputs, _member(head, "id", str, ""), _parameters(head))
+
+
+class Headers(Protocol):
+    """HTTP headers of whatever library, as long as it ignores the names' case."""
+
+    def get(self, name: str, /) -> str | None:
+        """The header's value; None: there is none."""
+
+
+def header_length(headers: Headers) -> int | None:
+    """Where a message's JSON ends, from its HTTP headers; None: the body is all JSON. WireError: no length."""
+    value = headers.get(HEADER_LENGTH)
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) < 12):
+        raise WireError(f"{HEADER_LENGTH}: {value[:40]!r} is no length")
+    return int(value)
+
+
+def encode_error(error: CollabError) -> bytes:
+    """The body of an error's reply; its HTTP status is ``error.http_status``."""
+    details = {key: value if _is_json(value) else str(value) for key, value in error.details.items()}
+    return json.dumps({"error": str(error), "code": error.code, "details": details}).encode()
+
+
+def decode_error(status: int, body: bytes) -> CollabError:
+    """The error that a reply with an error status stands for, whoever wrote its body."""
+    try:
+        head = decode_json(body)
+        message = _member(head, "error", str, f"HTTP status {status}")
+        return from_code(_member(head, "code", str, ""), message, _member(head, "details", dict, {}))
+    except WireError:
+        return from_code("", f"HTTP status {status}: {body[:200].decode(errors='replace')}")
+
+
+def decode_json(text: bytes | memoryview) -> dict[str, Any]:
+    """The JSON object that a body without tensors holds. WireError: it is none, or over `MAX_JSON_BYTES`."""
+    if len(text) > MAX_JSON_BYTES:
+        raise WireError(f"JSON of {len(text)} bytes; at most {MAX_JSON_BYTES} are taken (send tensors in binary)")
+    try:
+        head = json.loads(str(text, "utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"no JSON: {error}") from error
+    if not isinstance(head, dict):
+        raise WireError("no JSON object")
+    return head
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _is_json(value: Any) -> bool:
+    return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _encode(head: dict[str, Any], key: str, tensors: Sequence[Tensor], binary: Callable[[str], bool]) -> Message:
+    chunks: list[bytes | memoryview] = []
+    head[key] = []
+    for tensor in tensors:
+        item: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
+        if binary(tensor.name) or "codec" in tensor.parameters:
+            chunks.append(tensor.data)
+            item |= _with_parameters(tensor.parameters | {"binary_data_size": len(tensor.data)})
+        else:
+            item |= _with_parameters(tensor.parameters) | {"data": to_json(tensor)}
+        head[key].append(item)
+    return _message(head, chunks)
+
+
+def _message(head: dict[str, Any], chunks: list[bytes | memoryview]) -> Message:
+    try:
+        text = json.dumps(head, allow_nan=False, separators=(",", ":")).encode()
+    except ValueError as error:
+        raise WireError("NaN and infinity have no JSON form: ask for binary_data") from error
+    if not chunks:
+        return Message([text], {"Content-Type": "application/json"})
+    return Message([text, *chunks], {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(text))})
+
+
+def _with_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {"parameters": scalars(parameters)} if parameters else {}
+
+
+def _split(body: bytes | bytearray | memoryview, length: int | None) -> tuple[dict[str, Any], memoryview]:
+    view = memoryview(body)
+    length = len(view) if length is None else length
+    if not 0 <= length <= len(view):
+        raise WireError(f"{HEADER_LENGTH} is {length}, but the body has {len(view)} bytes")
+    return decode_json(view[:length]), view[length:]
+
+
+def _member(holder: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:
+    """An optional member; some clients write null for one that they leave out."""
+    value = holder.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, kind):
+        raise WireError(f"{key}: expected {kind.__name__}, got {type(value).__name__}")
+    return value
+
+
+def _objects(head: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    items: list[Any] = _member(head, key, list, [])
+    if len(items) > MAX_TENSORS:
+        raise WireError(f"{key}: {len(items)} tensors; at most {MAX_TENSORS} are taken")
+    if not all(isinstance(item, dict) for item in items):
+        raise WireError(f"{key}: every item must be an object")
+    return items
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    name: str = _member(item, "name", str, "")
+    if not name:
+        raise WireError("name: every tensor needs one")
+    return name
+
+
+def _parameters(holder: Mapping[str, Any]) -> dict[str, Any]:
+    return scalars(_member(holder, "parameters", dict, {}))
+
+
+def _tensors(head: Mapping[str, Any], key: str, rest: memoryview) -> list[Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for item in _objects(head, key):
+        tensor, rest = _tensor(item, rest)
+        if tensor.name in tensors:
+            raise WireError(f"{key}: two tensors are named {tensor.name!r}")
+        tensors[tensor.name] = tensor
+    if rest:
+        raise WireError(f"{len(rest)} bytes stand behind the last tensor")
+    return list(tensors.values())
+
+
+def _tensor(item: Mapping[str, Any], rest: memoryview) -> tuple[Tensor, memoryview]:
+    """The tensor that the item describes, and the binary data behind its own."""
+    name, parameters, datatype = _name(item), _parameters(item), _member(item, "datatype", str, "")
+    size = parameters.pop("binary_data_size", None)
+    tensor = Tensor(name, datatype, checked_shape(name, datatype, item.get("shape")), b"", parameters)
+    if size is None:
+        return fill(tensor, item.get("data")), rest
+    if type(size) is not int or not 0 <= size <= len(rest) or "data" in item:
+        raise WireError(f"tensor {name!r}: binary_data_size {size!r} does not fit: {len(rest)} bytes are left")
+    tensor.data = rest[:size]
+    if "codec" not in parameters:
+        check_length(tensor)
+    return tensor, rest[size:]

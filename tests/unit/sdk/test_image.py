@@ -1,0 +1,104 @@
+"""From what applications have as an image to the tensor that travels."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from collab_sdk import InvalidImage, InvalidTensor, RequestTooLarge
+from collab_sdk import image as image_module
+from collab_sdk.image import image_tensor
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 256, (5, 4, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    PillowImage.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_file_travels_as_it_is(tmp_path: Path, png: bytes) -> None:
+    path = tmp_path / "image.png"
+    path.write_bytes(png)
+    for given in (path, str(path), png, bytearray(png), memoryview(png)):
+        tensor = image_tensor(given)
+        assert (tensor.name, tensor.datatype, tensor.shape) == ("image", "BYTES", (1,))
+        assert tensor.to_bytes_list() == [png]
+
+
+def test_an_array_and_a_pillow_image_travel_as_pixels(pixels: np.ndarray) -> None:
+    rgba = PillowImage.fromarray(np.dstack([pixels, np.full((5, 4), 9, np.uint8)]))
+    for given in (pixels, PillowImage.fromarray(pixels), rgba, np.asfortranarray(pixels)):
+        tensor = image_tensor(given)
+        assert (tensor.name, tensor.datatype, tensor.shape) == ("image", "UINT8", (5, 4, 3))
+        np.testing.assert_array_equal(tensor.to_array(), pixels)
+
+
+def test_a_grey_pillow_image_becomes_rgb(pixels: np.ndarray) -> None:
+    got = image_tensor(PillowImage.fromarray(pixels[..., 0])).to_array()
+
+    np.testing.assert_array_equal(got, np.repeat(pixels[..., :1], 3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "says"),
+    [
+        ((5, 4, 3), np.float32, r"dtype float32, expected uint8: scale it"),
+        ((5, 4, 3), np.int64, r"dtype int64, expected uint8$"),
+        ((5, 4), np.uint8, r"shape \[5, 4\].*for grey"),
+        ((3, 5, 4), np.uint8, "channels first"),
+        ((5, 4, 4), np.uint8, "for RGBA"),
+        ((1, 5, 4, 3), np.uint8, "one image a call"),
+        ((5, 4, 2), np.uint8, r"expected \[height, width, 3\]$"),
+        ((60,), np.uint8, r"shape \[60\]"),
+        ((), np.uint8, r"shape \[\]"),
+        ((0, 4, 3), np.uint8, "no pixels"),
+    ],
+)
+def test_another_array_is_refused_with_advice(shape: tuple[int, ...], dtype: Any, says: str) -> None:
+    with pytest.raises(InvalidTensor, match=says):
+        image_tensor(np.zeros(shape, dtype))
+
+
+def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    with pytest.raises(InvalidImage, match=r"cannot read the image '.*missing.jpg': No such file"):
+        image_tensor(tmp_path / "missing.jpg")
+    with pytest.raises(InvalidImage, match="Is a directory"):
+        image_tensor(tmp_path)
+    with pytest.raises(InvalidImage, match="null"):
+        image_tensor("a\0b")
+    with pytest.raises(InvalidImage, match=r"empty' is empty"):
+        image_tensor(tmp_path / "empty")
+    with pytest.raises(InvalidImage, match="the image is empty"):
+        image_tensor(b"")
+
+
+def test_a_file_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_module, "MAX_FILE_BYTES", 1000)
+    with pytest.raises(RequestTooLarge, match="over 1000 bytes"):
+        image_tensor("/dev/zero")
+
+
+def test_a_pillow_image_of_a_truncated_file_is_refused(png: bytes) -> None:
+    with (
+        PillowImage.open(io.BytesIO(png[: len(png) // 2])) as broken,
+        pytest.raises(InvalidImage, match="cannot decode"),
+    ):
+        image_tensor(broken)
+
+
+@pytest.mark.parametrize("given", [None, 3, [[1]], object()])
+def test_anything_else_says_what_an_image_is(given: Any) -> None:
+    with pytest.raises(InvalidImage, match="give a path"):
+        image_tensor(given)

@@ -1,0 +1,163 @@
+"""A result and its form on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pytest
+
+from collab_sdk import Predicted, ProtocolError, Result, Timings, wire
+from collab_sdk.result import decode_result, encode_result
+from collab_sdk.wire import InferResponse, Tensor
+
+
+def sent(response: InferResponse) -> InferResponse:
+    message = wire.encode_response(response, binary=True)
+    return wire.decode_response(message.body(), wire.header_length(message.headers))
+
+
+def same(one: Result, other: Result) -> bool:
+    """The scores are an array, so that results have no == of their own."""
+    plain = [item.name for item in fields(Result) if item.name != "scores"]
+    return all(getattr(one, name) == getattr(other, name) for name in plain) and bool(
+        (one.scores == other.scores).all()
+    )
+
+
+def test_a_result_arrives_as_it_left(result: Result) -> None:
+    response = sent(encode_result(result, "42"))
+
+    assert (response.model_name, response.id) == ("net", "42")
+    assert same(decode_result(response, result.labels), result)
+
+
+def test_a_local_result_arrives_as_it_left(result: Result, changed: Callable[..., Result]) -> None:
+    plan = type(result.plan)("local", "none", "DDD", None, "")
+    local = changed(
+        plan=plan, predicted=Predicted(), measured=Timings(), unmet=(), budget_met=True, fidelity=None, why=""
+    )
+
+    assert same(decode_result(sent(encode_result(local)), local.labels), local)
+
+
+def test_the_wire_keys_are_those_that_were_agreed(result: Result) -> None:
+    assert encode_result(result).parameters == {
+        "digest": "sha256:1",
+        "plan.cut": "pool2",
+        "plan.codec": "q8",
+        "plan.placement": "DDC",
+        "plan.cloud": "pc",
+        "plan.reason": "fastest in budget",
+        "predicted.latency_ms": 12.5,
+        "predicted.head_ms": 3.0,
+        "predicted.energy_mj": 31.0,
+        "predicted.cost": 0.001,
+        "measured.latency_ms": 13,
+        "measured.queue_ms": 0.0,
+        "measured.tail_ms": 2.25,
+        "energy_mj": 30.5,
+        "energy_source": "modelled",
+        "cost": 0.002,
+        "fidelity": 0.995,
+        "bytes_up": 955,
+        "bytes_down": 60,
+        "budget_met": False,
+        "unmet": "latency,cost",
+        "degraded": True,
+        "why": "pc timed out, the device ran the tail",
+        "ran": "DDD",
+    }
+
+
+def test_an_unbounded_prediction_is_left_out(changed: Callable[..., Result]) -> None:
+    endless = changed(predicted=Predicted(latency_ms=float("inf"), head_ms=1.0))
+
+    assert decode_result(sent(encode_result(endless)), endless.labels).predicted == Predicted(head_ms=1.0)
+
+
+def test_top_gives_the_best_first(result: Result) -> None:
+    assert (result.label, result.score) == ("dog", 0.5)
+    assert result.top(2) == [("dog", 0.5), ("cat", 0.25)]
+    assert [label for label, _ in result.top(9)] == ["dog", "cat", "ship"]
+    assert result.top(0) == []
+    assert result.top(-1) == []
+
+
+def test_a_newer_daemons_additions_are_ignored(result: Result) -> None:
+    response = encode_result(result)
+    response.parameters |= {"plan.colour": "red", "novelty": 1, "bytes_up": 7}
+
+    got = decode_result(sent(response), result.labels)
+
+    assert (got.bytes_up, got.plan) == (7, result.plan)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("digest", 3),
+        ("plan.cut", None),
+        ("plan.placement", 1.5),
+        ("measured.head_ms", "3"),
+        ("measured.head_ms", True),
+        ("energy_mj", "much"),
+        ("energy_source", "guessed"),
+        ("bytes_up", 1.5),
+        ("bytes_up", True),
+        ("budget_met", 1),
+        ("ran.really", "DD"),
+        ("plan", "none"),
+    ],
+)
+def test_a_part_of_another_type_is_a_protocol_error(result: Result, key: str, value: Any) -> None:
+    response = encode_result(result)
+    response.parameters[key] = value
+
+    with pytest.raises(ProtocolError, match="cannot read the daemon's answer"):
+        decode_result(response, result.labels)
+
+
+def test_a_group_that_is_a_value_is_a_protocol_error(result: Result) -> None:
+    response = encode_result(result)
+    response.parameters = {key: value for key, value in response.parameters.items() if not key.startswith("plan.")}
+    response.parameters["plan"] = "none"
+
+    with pytest.raises(ProtocolError, match="its plan is 'none'"):
+        decode_result(response, result.labels)
+
+
+@pytest.mark.parametrize("gone", ["digest", "energy_mj", "budget_met", "plan.reason", "ran"])
+def test_a_missing_part_is_a_protocol_error(result: Result, gone: str) -> None:
+    response = encode_result(result)
+    del response.parameters[gone]
+
+    with pytest.raises(ProtocolError, match=gone.rpartition(".")[2]):
+        decode_result(response, result.labels)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        Tensor.from_array("scores", np.ones((1, 2), np.float32)),
+        Tensor.from_array("scores", np.ones(3, np.float32)),
+        Tensor.from_array("scores", np.ones((1, 3), np.float64)),
+        Tensor.from_array("logits", np.ones((1, 3), np.float32)),
+        Tensor("scores", "FP32", (1, 3), b"abc", {"codec": "q8"}),
+    ],
+)
+def test_scores_that_do_not_fit_the_labels_are_a_protocol_error(result: Result, output: Tensor) -> None:
+    response = encode_result(result)
+    response.outputs = [output]
+
+    with pytest.raises(ProtocolError, match="scores"):
+        decode_result(response, result.labels)
+
+
+def test_a_model_without_classes_is_a_protocol_error(changed: Callable[..., Result]) -> None:
+    response = encode_result(changed(scores=np.ones(0, np.float32)))
+
+    with pytest.raises(ProtocolError, match="scores"):
+        decode_result(response, ())
