@@ -1,0 +1,25 @@
+"""From an ONNX graph to layers, candidate cuts and runnable parts of it, all by tensor names."""
+
+from .cuts import IMAGE_CUT, CutSpec, candidate_cuts
+from .errors import PartitionError
+from .layers import LayerSpec, layers
+from .network import Network
+from .ordering import order
+from .segments import segment
+from .shapes import TensorInfo, annotate
+from .subgraph import Subgraph
+
+__all__ = [
+    "IMAGE_CUT",
+    "CutSpec",
+    "LayerSpec",
+    "Network",
+    "PartitionError",
+    "Subgraph",
+    "TensorInfo",
+    "annotate",
+    "candidate_cuts",
+    "layers",
+    "order",
+    "segment",
+]

@@ -1,0 +1,81 @@
+"""Choose the cuts that are worth measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from math import log
+
+from .layers import ACTIVATIONS, LayerSpec
+from .network import Network
+
+IMAGE_CUT = "image"
+
+
+@dataclass(frozen=True)
+class CutSpec:
+    """``layers[:head_layers]`` before the cut, the rest behind it; ``tensors`` cross it."""
+
+    name: str
+    head_layers: int
+    tensors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Boundary:
+    cut: CutSpec
+    nbytes: int
+    macs: int
+
+
+def candidate_cuts(network: Network, layers: Sequence[LayerSpec], limit: int = 16) -> tuple[CutSpec, ...]:
+    """At most `limit` cuts in graph order: the image, then the interior boundaries that are not dominated.
+
+    A boundary is dominated if an earlier one, so with less work before it, has no more bytes alive. The image does
+    not dominate: it is small as JPEG, the features inside compress too, and only measuring tells.
+    """
+    image = CutSpec(IMAGE_CUT, 0, network.graph.frontiers[0])
+    return (image, *(boundary.cut for boundary in _thinned(_undominated(network, layers), limit - 1)))
+
+
+def _undominated(network: Network, layers: Sequence[LayerSpec]) -> list[_Boundary]:
+    kept: list[_Boundary] = []
+    macs = accumulate(layer.macs for layer in layers)
+    for number, (layer, following) in enumerate(pairwise(layers), start=1):
+        cut = CutSpec(layer.name, number, layer.tensors)
+        boundary = _Boundary(cut, _nbytes(network, cut.tensors), next(macs))
+        if (not kept or boundary.nbytes < kept[-1].nbytes) and not _activates(network, layer, following):
+            kept.append(boundary)
+    return kept
+
+
+def _nbytes(network: Network, tensors: Sequence[str]) -> int:
+    return sum(network.tensor(name).nbytes for name in tensors)
+
+
+def _activates(network: Network, layer: LayerSpec, following: LayerSpec) -> bool:
+    """Whether the next layer is but an activation: behind it are as many bytes, and they compress better."""
+    ops = {node.op_type for node in network.graph.nodes[layer.end_node : following.end_node]}
+    gated = ops - {"Mul"}
+    return (
+        bool(gated) and gated <= ACTIVATIONS and _nbytes(network, following.tensors) <= _nbytes(network, layer.tensors)
+    )
+
+
+def _thinned(boundaries: list[_Boundary], limit: int) -> list[_Boundary]:
+    """Drop boundaries until `limit` are left, each time the one whose neighbours are nearest to each other.
+
+    Near in head work (of all) and in the logarithm of the bytes (of its whole range), both 0..1.
+    """
+    kept = list(boundaries)
+    work = max(1, boundaries[-1].macs) if boundaries else 1
+    span = log(boundaries[0].nbytes / boundaries[-1].nbytes) if len(boundaries) > 1 else 1.0
+
+    def gap(index: int) -> float:
+        before, after = kept[index - 1], kept[index + 1]
+        return (after.macs - before.macs) / work + log(before.nbytes / after.nbytes) / span
+
+    while len(kept) > limit:
+        kept.pop(min(range(1, len(kept) - 1), key=gap) if len(kept) > 2 else 0)
+    return kept

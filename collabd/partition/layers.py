@@ -1,0 +1,119 @@
+"""Group the nodes into layers: the smallest units that a placement puts on one machine or the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import onnx
+
+from .network import Network
+
+_POOLING = frozenset({"AveragePool", "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "LpPool", "MaxPool"})
+_COUNTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+_SUBSTANCE = _COUNTED | _POOLING
+ACTIVATIONS = frozenset(
+    {
+        "Celu", "Clip", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "LogSoftmax", "Mish", "PRelu",
+        "Relu", "Selu", "Sigmoid", "Softmax", "Softplus", "Softsign", "Swish", "Tanh", "ThresholdedRelu",
+    }
+)  # fmt: skip
+_VIEWS = frozenset(
+    {"Cast", "Dropout", "Expand", "Flatten", "Identity", "Reshape", "Shape", "Squeeze", "Transpose", "Unsqueeze"}
+)
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """Neighbouring nodes ``[first_node, end_node)`` placed as one.
+
+    ``tensors`` is the frontier behind the layer; ``macs`` its multiply-accumulates at batch 1.
+    """
+
+    name: str
+    op: str
+    tensors: tuple[str, ...]
+    macs: int
+    end_node: int
+
+
+def layers(network: Network) -> tuple[LayerSpec, ...]:
+    """The layers of a network in execution order; together they hold every node."""
+    ends = _ends(network)
+    starts = [0, *ends[:-1]]
+    return tuple(_layer(network, start, end) for start, end in zip(starts, ends, strict=True))
+
+
+def _ends(network: Network) -> list[int]:
+    graph = network.graph
+    first = next((index for index, node in enumerate(graph.nodes) if node.op_type in _SUBSTANCE), len(graph.nodes))
+    count = len(graph.nodes)
+    while count > 1 and _is_passive(network, count - 1):
+        count -= 1
+    ends = [position for position in range(first + 1, count) if _is_boundary(network, position)]
+    return [*ends, len(graph.nodes)]
+
+
+def _is_passive(network: Network, index: int) -> bool:
+    """A node that computes nothing of its own from the input: a view, or work on constants."""
+    return network.graph.nodes[index].op_type in _VIEWS or network.graph.constants.issuperset(
+        network.graph.writes[index]
+    )
+
+
+def _is_boundary(network: Network, position: int) -> bool:
+    graph = network.graph
+    frontier = graph.frontiers[position]
+    made = [name for name in graph.writes[position - 1] if name in frontier]
+    if _is_passive(network, position - 1) or not made:
+        return False
+    node = graph.nodes[position - 1]
+    if _features(network, frontier) == made or node.op_type in _SUBSTANCE | {"Concat"}:
+        return True
+    return node.op_type in ACTIVATIONS and node.input[0] not in frontier
+
+
+def _features(network: Network, frontier: Sequence[str]) -> list[str]:
+    """A frontier without the wide integers, which carry shapes and indices along and no picture."""
+    return [name for name in frontier if network.tensor(name).dtype not in (np.int32, np.int64)]
+
+
+def _layer(network: Network, start: int, end: int) -> LayerSpec:
+    nodes = network.graph.nodes[start:end]
+    frontier = network.graph.frontiers[end]
+    written = network.graph.writes[end - 1]
+    name = next((name for name in written if name in frontier), written[0])
+    return LayerSpec(name, _op(nodes), frontier, sum(_macs(network, node) for node in nodes), end)
+
+
+def _op(nodes: Sequence[onnx.NodeProto]) -> str:
+    """What to call a group of nodes: its weighty node, else the last that is no mere view."""
+    ops = [node.op_type for node in nodes]
+    weighty = [op for op in ops if op in _SUBSTANCE]
+    return weighty[0] if weighty else next((op for op in reversed(ops) if op not in _VIEWS), ops[-1])
+
+
+def _macs(network: Network, node: onnx.NodeProto) -> int:
+    """Multiply-accumulates at batch 1 of a convolution or a matrix product; the other operators count as none."""
+    if node.op_type not in _COUNTED or network.graph.constants.issuperset(node.output):
+        return 0
+    if node.op_type == "ConvTranspose":
+        return _elements(network, node.input[0]) * prod(_shape(network, node.input[1])[1:])
+    made = _elements(network, node.output[0])
+    if node.op_type == "Conv":
+        return made * prod(_shape(network, node.input[1])[1:])
+    transposed = any(attribute.name == "transA" and attribute.i for attribute in node.attribute)
+    return made * _shape(network, node.input[0])[0 if transposed else -1]
+
+
+def _elements(network: Network, name: str) -> int:
+    info = network.tensor(name)
+    return info.nbytes // info.dtype.itemsize
+
+
+def _shape(network: Network, name: str) -> tuple[int, ...]:
+    if name in network.weights:
+        return network.weights[name].shape
+    return tuple(size or 1 for size in network.tensor(name).shape)

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from collabd.partition import Network, PartitionError, TensorInfo, annotate
+
+Build = Callable[..., onnx.ModelProto]
+
+
+def test_the_batch_is_followed_through_reshapes(model: Build) -> None:
+    # [batch, 4, 8, 8] → [batch*4, 64] → [batch, 256]: exporters write such shapes for attention and grouped pooling.
+    built = model(
+        [
+            helper.make_node("Reshape", ["x", "rows"], ["a"]),
+            helper.make_node("Relu", ["a"], ["b"]),
+            helper.make_node("Reshape", ["b", "flat"], ["y"]),
+        ],
+        ["y"],
+        {"rows": np.array([-1, 64]), "flat": np.array([-1, 256])},
+    )
+    network = Network.from_proto(built)
+    assert network.tensor("b") == TensorInfo("b", np.dtype(np.float32), (None, 64), 4 * 64 * 4)
+    assert network.tensor("y") == TensorInfo("y", np.dtype(np.float32), (None, 256), 256 * 4)
+    dims = {value.name: value.type.tensor_type.shape.dim[0].dim_param for value in annotate(built).graph.value_info}
+    assert dims == {"a": "batch*4", "b": "batch*4"}
+
+
+def test_a_fixed_batch_stays_a_number(model: Build) -> None:
+    built = model([helper.make_node("Cast", ["x"], ["y"], to=1)], ["y"], inputs={"x": (TensorProto.UINT8, [1, 3])})
+    network = Network.from_proto(built)
+    assert network.inputs == (TensorInfo("x", np.dtype(np.uint8), (1, 3), 3),)
+
+
+def test_a_size_that_depends_on_the_values_is_unknown_and_counted_once(model: Build) -> None:
+    built = model(
+        [helper.make_node("NonZero", ["x"], ["where"]), helper.make_node("Cast", ["where"], ["y"], to=1)], ["y"]
+    )
+    assert Network.from_proto(built).tensor("where") == TensorInfo("where", np.dtype(np.int64), (4, None), 32)
+
+
+def test_annotating_leaves_the_model_given_alone(model: Build) -> None:
+    built = model([helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Relu", ["a"], ["y"])], ["y"])
+    before = built.SerializeToString(deterministic=True)
+    annotate(built)
+    assert built.SerializeToString(deterministic=True) == before
+
+
+def test_contradicting_shapes_are_refused(model: Build) -> None:
+    built = model([helper.make_node("Add", ["x", "w"], ["y"])], ["y"], {"w": np.zeros((5, 7), np.float32)})
+    with pytest.raises(PartitionError, match="contradict"):
+        annotate(built)
+
+
+def test_an_operator_without_known_shapes_is_refused(model: Build) -> None:
+    built = model([helper.make_node("Mystery", ["x"], ["y"], domain="nowhere")], ["y"])
+    built.opset_import.add(domain="nowhere", version=1)
+    with pytest.raises(PartitionError, match="'y'"):
+        Network.from_proto(built)

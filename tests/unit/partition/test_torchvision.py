@@ -1,0 +1,136 @@
+"""Split equals whole on real architectures, and the cuts kept are about as good as the best there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import networkx as nx
+import numpy as np
+import onnx
+import pytest
+
+from collabd.engine import Engine
+from collabd.partition import CutSpec, Network, candidate_cuts, layers, segment
+
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def engine(torchvision_network: Network) -> Engine:
+    engine = Engine(threads=1, cache_bytes=64 << 20)
+    engine.add("network", torchvision_network)
+    return engine
+
+
+@pytest.fixture(scope="module")
+def images(torchvision_network: Network) -> dict[str, np.ndarray]:
+    (image,) = torchvision_network.inputs
+    shape = (2, *(size or 1 for size in image.shape[1:]))
+    return {image.name: np.random.default_rng(5).integers(0, 256, shape, dtype=np.uint8)}
+
+
+@pytest.fixture(scope="module")
+def scores(torchvision_network: Network, engine: Engine, images: Mapping[str, np.ndarray]) -> np.ndarray:
+    return engine.run("network", images, ["logits"])["logits"]
+
+
+def error(found: np.ndarray, wanted: np.ndarray) -> float:
+    return float(np.abs(found - wanted).max() / np.abs(wanted).max())
+
+
+def test_head_then_tail_equals_whole_at_every_candidate_cut(
+    torchvision_network: Network, engine: Engine, images: Mapping[str, np.ndarray], scores: np.ndarray
+) -> None:
+    cuts = candidate_cuts(torchvision_network, layers(torchvision_network))
+    assert len(cuts) >= 5
+    for cut in cuts[1:]:
+        features = engine.run("network", images, cut.tensors)
+        tail = engine.run("network", features, ["logits"])
+        assert error(tail["logits"], scores) <= TOLERANCE, cut.name
+
+
+def test_a_placement_with_many_crossings_equals_whole(
+    torchvision_network: Network, engine: Engine, images: Mapping[str, np.ndarray], scores: np.ndarray
+) -> None:
+    found = layers(torchvision_network)
+    frontiers = [tuple(images), *(layer.tensors for layer in found)]
+    crossings = sorted(np.random.default_rng(9).choice(range(1, len(found)), 8, replace=False).tolist())
+    alive = dict(images)
+    for start, end in zip([0, *crossings], [*crossings, len(found)], strict=True):
+        inputs, outputs = segment(torchvision_network, frontiers, start, end)
+        alive |= engine.run("network", {name: alive[name] for name in inputs}, outputs)
+        alive = {name: alive[name] for name in frontiers[end]}
+    assert error(alive["logits"], scores) <= TOLERANCE
+
+
+def test_layers_hold_all_work_and_have_their_own_names(torchvision_network: Network) -> None:
+    found = layers(torchvision_network)
+    assert len({layer.name for layer in found}) == len(found)
+    assert found[-1].tensors == ("logits",)
+    assert found[-1].end_node == len(torchvision_network.graph.nodes)
+    weighty = [node for node in torchvision_network.graph.nodes if node.op_type in {"Conv", "Gemm"}]
+    assert sum(layer.macs > 0 for layer in found) == len(weighty)
+
+
+def test_the_extractor_of_onnx_finds_the_same_nodes(torchvision_network: Network) -> None:
+    network = torchvision_network
+    graph = onnx.helper.make_graph(
+        network.graph.nodes,
+        "whole",
+        [network._values[info.name] for info in network.inputs],
+        [network._values[info.name] for info in network.outputs],
+        [onnx.numpy_helper.from_array(array, name) for name, array in network.weights.items()],
+        value_info=[value for name, value in network._values.items() if name not in {"image", "logits"}],
+    )
+    extractor = onnx.utils.Extractor(onnx.helper.make_model(graph, opset_imports=network._frame.opset_import))
+    for cut in candidate_cuts(network, layers(network))[1:]:
+        for inputs, outputs in ((["image"], list(cut.tensors)), (list(cut.tensors), ["logits"])):
+            theirs = extractor.extract_model(inputs, outputs).graph
+            ours = network.subgraph(inputs, outputs)
+            mine = onnx.load_from_string(ours.model).graph
+            assert [node.output for node in mine.node] == [node.output for node in theirs.node]
+            names = {tensor.name for tensor in mine.initializer} | ours.weights.keys()
+            assert names == {tensor.name for tensor in theirs.initializer}
+
+
+@pytest.mark.parametrize("bytes_per_mac", [1e-4, 3e-4, 1e-3, 1e-2])
+def test_the_best_candidate_is_near_the_best_of_all_cuts(torchvision_network: Network, bytes_per_mac: float) -> None:
+    """4 s a MAC on the device, where the first layer stays; 1 s on the cloud; `bytes_per_mac` bytes cross in one second."""
+    found = layers(torchvision_network)
+    work = [layer.macs for layer in found]
+
+    def seconds(cut: CutSpec) -> float:
+        sent = sum(torchvision_network.tensor(name).nbytes for name in cut.tensors)
+        return 4 * sum(work[: cut.head_layers]) + sum(work[cut.head_layers :]) + sent / bytes_per_mac
+
+    cuts = candidate_cuts(torchvision_network, found)
+    best = min(4 * sum(work), *(seconds(cut) for cut in cuts[1:]))
+    optimum = _min_cut(torchvision_network, 1 / bytes_per_mac)
+    assert optimum * (1 - 1e-9) <= best <= 1.01 * optimum
+
+
+def _min_cut(network: Network, per_byte: float) -> float:
+    """The least seconds of any assignment of nodes to device and cloud that crosses once: max-flow, min-cut."""
+    flow = nx.DiGraph()
+    graph = network.graph
+    work = {layer.end_node: layer.macs for layer in layers(network)}
+    ends = sorted(work)
+    spent = dict.fromkeys(range(len(graph.nodes)), 0)
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        weighty = [index for index in range(start, end) if graph.nodes[index].op_type in {"Conv", "Gemm"}]
+        assert len(weighty) <= 1
+        spent |= dict.fromkeys(weighty, work[end])
+    for index, macs in spent.items():
+        flow.add_edge("device", index, capacity=macs)
+        flow.add_edge(index, "cloud", capacity=4 * macs)
+    for name in graph.last_use:
+        if name in graph.constants or name in graph.outputs:
+            continue
+        producer = graph.producer.get(name, "device")
+        sent = network.tensor(name).nbytes * per_byte
+        stays = name == "image" or graph.producer[name] < ends[0] - 1
+        flow.add_edge(producer, name, **({} if stays else {"capacity": sent}))
+        for reader in graph.readers[name]:
+            flow.add_edge(name, reader)
+            flow.add_edge(reader, producer)
+    return float(nx.minimum_cut_value(flow, "device", "cloud"))
