@@ -1,0 +1,7 @@
+"""The one error of this stage."""
+
+from __future__ import annotations
+
+
+class EngineError(RuntimeError):
+    """A part of a network cannot be built, its feeds do not fit, or running it failed."""
