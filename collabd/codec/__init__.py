@@ -1,0 +1,6 @@
+"""Features to bytes and back: `encode`, `decode`. Payloads are never trusted; all that is wrong is a `CodecError`."""
+
+from collabd.codec.codecs import FEATURE_CODECS, IMAGE_CODECS, MAX_BYTES, Encoded, decode, encode
+from collabd.codec.errors import CodecError
+
+__all__ = ["FEATURE_CODECS", "IMAGE_CODECS", "MAX_BYTES", "CodecError", "Encoded", "decode", "encode"]

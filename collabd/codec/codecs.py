@@ -1,0 +1,109 @@
+"""The two functions through which every feature goes to bytes and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collabd.codec import jpeg
+from collabd.codec.errors import CodecError
+from collabd.codec.formats import FORMATS, Format
+from collabd.codec.squeeze import squeeze, unsqueeze
+
+FEATURE_CODECS = ("f32", "f16", "q8", "q4")
+IMAGE_CODECS = ("u8", "jpeg")
+
+# Of one decoded tensor: VGG16's widest feature of a batch of 20 images, and a bound on what a peer makes us allocate.
+MAX_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What goes on the wire: the payload, and the tensor parameters without which it cannot be read."""
+
+    payload: bytes
+    parameters: dict[str, str | int | bool]
+
+
+def encode(array: NDArray[Any], codec: str, channel_axis: int | None = None) -> Encoded:
+    """`array` as bytes.
+
+    A feature codec (f32, f16, q8, q4) carries float32 of any shape; anything else numeric it carries unchanged, as
+    "raw". `channel_axis` gives q8 and q4 one scale for each index of that axis; the others ignore it. "u8" carries
+    any uint8 array, "jpeg" one uint8 image of shape [1, H, W, 3]. Raises CodecError if the codec cannot carry the
+    array: NaN, infinity or a magnitude beyond its range, where f32 always serves.
+    """
+    array = np.asarray(array, array.dtype.newbyteorder("="), order="C")
+    if codec == "jpeg":
+        _check_image(array.dtype, array.shape)
+        return Encoded(jpeg.compress(array), {"codec": codec, "zstd": False})
+    if codec in FEATURE_CODECS and array.dtype != np.float32:
+        codec = "raw"
+    layout = _format(codec, array.dtype)
+    axis = _checked_axis(channel_axis, array.ndim) if layout.per_channel else None
+    payload, squeezed = squeeze(layout.pack(array, axis))
+    parameters: dict[str, str | int | bool] = {"codec": codec, "zstd": squeezed}
+    if axis is not None:
+        parameters["channel_axis"] = axis
+    return Encoded(payload, parameters)
+
+
+def decode(
+    payload: bytes | memoryview, parameters: Mapping[str, object], dtype: np.dtype[Any], shape: tuple[int, ...]
+) -> NDArray[Any]:
+    """The array of `dtype` and `shape` that `encode` made `payload` of: C order, writable, its own memory.
+
+    Raises CodecError for anything that is not exactly what `parameters`, `dtype` and `shape` claim. Memory is bounded
+    by `shape`, so check that against the model first. Only f32 and raw can bring NaN or infinity.
+    """
+    codec, squeezed = parameters.get("codec"), parameters.get("zstd", False)
+    if not (isinstance(codec, str) and isinstance(squeezed, bool)):
+        raise CodecError(
+            f"the tensor's parameters need a text 'codec' and a boolean 'zstd', not {codec!r}, {squeezed!r}"
+        )
+    _check_shape(dtype, shape)
+    if codec == "jpeg":
+        _check_image(dtype, shape)
+        return jpeg.decompress(payload, shape)
+    layout = _format(codec, dtype)
+    axis = _checked_axis(parameters.get("channel_axis"), len(shape)) if layout.per_channel else None
+    size = layout.nbytes(dtype, shape, axis)
+    data = unsqueeze(payload, size) if squeezed else payload
+    if len(data) != size:
+        raise CodecError(f"{len(data)} bytes where {codec} of shape {list(shape)} takes {size}")
+    return layout.unpack(data, dtype, shape, axis)
+
+
+def _format(codec: str, dtype: np.dtype[Any]) -> Format:
+    layout = FORMATS.get(codec)
+    if layout is None:
+        raise CodecError(f"unknown codec {codec!r}: it is one of {', '.join(FORMATS)} and jpeg")
+    if not layout.accepts(dtype):
+        raise CodecError(f"codec {codec} cannot carry {dtype}")
+    return layout
+
+
+def _checked_axis(axis: object, ndim: int) -> int | None:
+    if axis is None:
+        return None
+    if not isinstance(axis, int) or isinstance(axis, bool) or not 0 <= axis < ndim:
+        raise CodecError(f"channel_axis {axis!r} is no axis of a tensor of {ndim} dimensions")
+    return axis
+
+
+def _check_shape(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    if any(not isinstance(n, int) or isinstance(n, bool) or n < 0 for n in shape):
+        raise CodecError(f"{list(shape)} is not a shape")
+    # numpy has at most 32 dimensions before 2.0, and refuses a product that is too large without its zeros.
+    if len(shape) > 32 or math.prod(max(n, 1) for n in shape) * dtype.itemsize > MAX_BYTES:
+        raise CodecError(f"a tensor of shape {list(shape)} is above {MAX_BYTES} bytes")
+
+
+def _check_image(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    if dtype != np.uint8 or len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or min(shape) < 1:
+        raise CodecError(f"jpeg carries one image, uint8 [1, height, width, 3], not {dtype} {list(shape)}")

@@ -1,0 +1,40 @@
+"""zstd at level 1 where it pays, and its inverse for bytes that nobody vouches for."""
+
+from __future__ import annotations
+
+import threading
+
+import zstandard
+
+from collabd.codec.errors import CodecError
+
+
+class _Contexts(threading.local):
+    """zstd contexts must not be shared between threads, and cost too much to build for every tensor."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=1)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_contexts = _Contexts()
+
+
+def squeeze(data: bytes) -> tuple[bytes, bool]:
+    """The smaller of `data` and its zstd frame, and whether it is the frame."""
+    packed = _contexts.compressor.compress(data)
+    return (packed, True) if len(packed) < len(data) else (data, False)
+
+
+def unsqueeze(frame: bytes | memoryview, size: int) -> bytes:
+    """The `size` bytes inside one zstd frame; memory is bounded by `size`, whatever the frame holds or claims."""
+    try:
+        # The decompressor allocates what the frame claims, so the claim is checked before it is believed.
+        if zstandard.frame_content_size(frame) != size:
+            raise CodecError(f"a zstd frame that does not hold the {size} bytes of its tensor")
+        data = _contexts.decompressor.decompress(frame, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise CodecError(f"not a zstd frame: {error}") from None
+    if len(data) != size:
+        raise CodecError(f"a zstd frame of {len(data)} bytes where its tensor has {size}")
+    return data

@@ -1,0 +1,84 @@
+"""The image cut as JPEG."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from collabd.codec import CodecError, decode, encode
+
+UINT8 = np.dtype(np.uint8)
+
+
+def gradient(height: int, width: int) -> NDArray[np.uint8]:
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack((x * 255 // width, y * 255 // height, (x + y) % 256), axis=-1).astype(np.uint8)[np.newaxis]
+
+
+def jpeg_of(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "JPEG")
+    return out.getvalue()
+
+
+def test_an_image_comes_back_nearly_the_same_and_much_smaller() -> None:
+    image = gradient(224, 200)
+    encoded = encode(image, "jpeg")
+    back = decode(encoded.payload, encoded.parameters, image.dtype, image.shape)
+    assert (back.dtype, back.shape) == (image.dtype, image.shape)
+    assert back.flags.writeable
+    assert np.abs(back.astype(int) - image).mean() < 4
+    assert len(encoded.payload) < image.nbytes / 5
+    assert encoded.parameters == {"codec": "jpeg", "zstd": False}
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        gradient(8, 8)[0],
+        np.concatenate([gradient(8, 8)] * 2),
+        gradient(8, 8)[..., :1],
+        gradient(8, 8).astype(np.float32),
+        np.zeros((1, 0, 8, 3), np.uint8),
+        np.zeros((1, 1, 70_000, 3), np.uint8),
+    ],
+    ids=["no batch", "batch of 2", "grey", "float", "empty", "too wide for JPEG"],
+)
+def test_anything_but_one_image_is_refused(array: NDArray[Any]) -> None:
+    with pytest.raises(CodecError):
+        encode(array, "jpeg")
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 16, 3), (1, 16, 16, 3), (2, 16, 8, 3), (1, 16, 8, 1)])
+def test_a_jpeg_of_another_size_than_the_tensor_is_refused(shape: tuple[int, ...]) -> None:
+    payload = encode(gradient(16, 8), "jpeg").payload
+    with pytest.raises(CodecError):
+        decode(payload, {"codec": "jpeg"}, UINT8, shape)
+
+
+def test_a_huge_jpeg_is_refused_by_its_header() -> None:
+    small = encode(gradient(8, 8), "jpeg").payload
+    at = small.index(b"\xff\xc0") + 5
+    huge = small[:at] + (30_000).to_bytes(2, "big") * 2 + small[at + 4 :]
+    with pytest.raises(CodecError, match="30000x30000"):
+        decode(huge, {"codec": "jpeg"}, UINT8, (1, 8, 8, 3))
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_a_jpeg_that_is_not_rgb_is_refused(mode: str) -> None:
+    with pytest.raises(CodecError, match=mode):
+        decode(jpeg_of(Image.new(mode, (8, 8))), {"codec": "jpeg"}, UINT8, (1, 8, 8, 3))
+
+
+def test_a_truncated_jpeg_and_another_format_are_refused() -> None:
+    payload = encode(gradient(64, 64), "jpeg").payload
+    png = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(png, "PNG")
+    for damaged in (payload[: len(payload) // 2], payload[:10], b"", png.getvalue()):
+        with pytest.raises(CodecError):
+            decode(damaged, {"codec": "jpeg"}, UINT8, (1, 64, 64, 3))
