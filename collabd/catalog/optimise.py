@@ -1,0 +1,119 @@
+"""The form in which a graph is stored: optimised as far as holds on any machine, large weights in half width."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from collab_sdk.errors import InvalidPackage
+
+# What ONNX Runtime 1.20 reads, the oldest that a device may have.
+_NEWEST_IR = 10
+_NEWEST_OPSET = 21
+# Below this a weight saves no space worth its Cast node, and biases keep their precision.
+_SMALLEST_HALVED = 1024
+_REFUSALS = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+
+
+def optimise(model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model` after ONNX Runtime's basic optimisation: constants folded, BatchNorm merged into its convolution.
+
+    The basic level uses standard operators alone, so the result runs anywhere. Raises `InvalidPackage` if ONNX
+    Runtime cannot run the graph, or an older one on a device could not.
+    """
+    _check_versions(model)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as scratch:
+        options.optimized_model_filepath = str(Path(scratch) / "model.onnx")
+        try:
+            onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        except _REFUSALS as error:
+            raise InvalidPackage(f"ONNX Runtime cannot run this graph: {error}") from error
+        optimised = onnx.load(options.optimized_model_filepath)
+    _forget_unused_domains(optimised)
+    return optimised
+
+
+def fix_batch(model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model` for one image at a time, so that what it computes from the batch size becomes constant."""
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    for output in fixed.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    del fixed.graph.value_info[:]
+    return optimise(fixed)
+
+
+def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model` with its large float32 weights stored as float16, each widened by a Cast in front of the graph.
+
+    Arithmetic stays float32. Weights that float16 cannot hold stay as they are.
+    """
+    halved = onnx.ModelProto()
+    halved.CopyFrom(model)
+    weights = list(halved.graph.initializer)
+    nodes = list(halved.graph.node)
+    del halved.graph.initializer[:], halved.graph.node[:]
+    for weight in weights:
+        if _fits_half(weight):
+            _append_halved(halved.graph, weight)
+        else:
+            halved.graph.initializer.append(weight)
+    halved.graph.node.extend(nodes)
+    return halved
+
+
+def _append_halved(graph: onnx.GraphProto, weight: TensorProto) -> None:
+    stored = f"{weight.name}:float16"
+    graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float16), stored))
+    graph.node.append(helper.make_node("Cast", [stored], [weight.name], to=TensorProto.FLOAT))
+    graph.value_info.append(helper.make_tensor_value_info(weight.name, TensorProto.FLOAT, list(weight.dims)))
+
+
+def _fits_half(weight: TensorProto) -> bool:
+    if weight.data_type != TensorProto.FLOAT:
+        return False
+    values = numpy_helper.to_array(weight)
+    return values.size >= _SMALLEST_HALVED and bool(np.abs(values).max() <= np.finfo(np.float16).max)
+
+
+def _check_versions(model: onnx.ModelProto) -> None:
+    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    if model.ir_version > _NEWEST_IR or opset > _NEWEST_OPSET:
+        raise InvalidPackage(
+            f"the graph has IR version {model.ir_version} and opset {opset}; export it with at most "
+            f"IR version {_NEWEST_IR} and opset {_NEWEST_OPSET}, the newest that ONNX Runtime 1.20 reads"
+        )
+
+
+def _forget_unused_domains(model: onnx.ModelProto) -> None:
+    """ONNX Runtime declares all operator sets that it knows, and other tools refuse those that they do not know."""
+    used = set(_domains(model.graph)) | {domain for function in model.functions for domain in _domains(function)}
+    declared = [entry for entry in model.opset_import if entry.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(declared)
+
+
+def _domains(body: onnx.GraphProto | onnx.FunctionProto) -> Iterator[str]:
+    for node in body.node:
+        yield "" if node.domain == "ai.onnx" else node.domain
+        for attribute in node.attribute:
+            for nested in (*attribute.graphs, attribute.g):
+                yield from _domains(nested)

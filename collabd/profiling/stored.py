@@ -1,0 +1,52 @@
+"""Profiles kept over restarts: one JSON file for each package, machine and number of threads."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from collabd.profiling.profile import Machine, Profile
+
+_log = logging.getLogger(__name__)
+
+
+def save(profile: Profile, directory: Path) -> None:
+    """Keep `profile` in `directory`, replacing the older one; whole or not at all. Raises `OSError`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    target = directory / _file_name(profile.digest, profile.machine, profile.threads)
+    descriptor, scratch = tempfile.mkstemp(dir=directory, prefix=".new-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(profile)))
+            file.flush()
+            os.fsync(file.fileno())
+        Path(scratch).replace(target)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+
+
+def load(digest: str, machine: Machine, threads: int, directory: Path) -> Profile | None:
+    """The profile kept for this package on this machine; None if there is none that can be read."""
+    path = directory / _file_name(digest, machine, threads)
+    try:
+        profile = msgspec.json.decode(path.read_bytes(), type=Profile)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        _log.warning("%s is of no use and will be measured again: %s", path, error)
+        return None
+    if (profile.digest, profile.machine, profile.threads) != (digest, machine, threads):
+        _log.warning("%s was measured elsewhere and will be measured again", path)
+        return None
+    return profile
+
+
+def _file_name(digest: str, machine: Machine, threads: int) -> str:
+    key = msgspec.json.encode((digest, machine, threads))
+    return hashlib.sha256(key).hexdigest()[:32] + ".json"

@@ -1,0 +1,86 @@
+"""A real network that is small enough to build and run in milliseconds."""
+
+from __future__ import annotations
+
+from math import prod, sqrt
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from collabd.catalog.manifest import Preprocessing
+from collabd.catalog.package import Package
+
+TINY_LABELS = ("circle", "square", "star")
+TINY_SIDE = 16
+
+
+def _weight(rng: np.random.Generator, name: str, *shape: int) -> TensorProto:
+    scale = sqrt(2 / max(1, prod(shape[1:])))
+    return numpy_helper.from_array((rng.standard_normal(shape) * scale).astype(np.float32), name)
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> onnx.ModelProto:
+    """uint8 [batch, 16, 16, 3] to 3 scores: two convolutions, the first with BatchNorm, pooling and a linear layer."""
+    rng = np.random.default_rng(7)
+    nodes = [
+        helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["planes"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["float", "scale"], ["scaled"]),
+        helper.make_node("Conv", ["scaled", "conv1.weight"], ["conv1"], pads=[1, 1, 1, 1]),
+        helper.make_node("BatchNormalization", ["conv1", "bn.gain", "bn.bias", "bn.mean", "bn.var"], ["bn"]),
+        helper.make_node("Relu", ["bn"], ["relu1"]),
+        helper.make_node("MaxPool", ["relu1"], ["pool1"], name="pool1", kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Conv", ["pool1", "conv2.weight"], ["conv2"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["conv2"], ["relu2"]),
+        helper.make_node("MaxPool", ["relu2"], ["pool2"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("Flatten", ["pool2"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "fc.weight", "fc.bias"], ["logits"], transB=1),
+    ]
+    weights = [
+        numpy_helper.from_array(np.full((3, 1, 1), 1 / 255, np.float32), "scale"),
+        _weight(rng, "conv1.weight", 8, 3, 3, 3),
+        *(_weight(rng, f"bn.{name}", 8) for name in ("gain", "bias", "mean")),
+        numpy_helper.from_array(np.full(8, 0.5, np.float32), "bn.var"),
+        _weight(rng, "conv2.weight", 16, 8, 3, 3),
+        _weight(rng, "fc.weight", 3, 64),
+        _weight(rng, "fc.bias", 3),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", TINY_SIDE, TINY_SIDE, 3])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])],
+        weights,
+    )
+    return helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
+
+
+@pytest.fixture(scope="session")
+def tiny_images() -> list[np.ndarray]:
+    """Sixty images, uint8 [16, 16, 3], smooth as photographs are."""
+    rng = np.random.default_rng(11)
+    coarse = rng.integers(0, 256, (60, 4, 4, 3), dtype=np.uint8)
+    return list(coarse.repeat(4, axis=1).repeat(4, axis=2))
+
+
+@pytest.fixture(scope="session")
+def tiny_package(
+    tiny_model: onnx.ModelProto, tiny_images: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory
+) -> Package:
+    """The package of `tiny_model`. Shared by all tests: copy it before changing its files."""
+    from collabd.catalog.build import build
+
+    return build(
+        tiny_model,
+        name="tiny",
+        labels=TINY_LABELS,
+        preprocessing=Preprocessing(TINY_SIDE, TINY_SIDE),
+        licence="CC0-1.0",
+        provenance="made for the tests",
+        images=tiny_images,
+        accuracy={"dataset": "none", "images": 60, "top1": 0.5},
+        out=tmp_path_factory.mktemp("packages") / "tiny",
+    )

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from collab_sdk.errors import InvalidImage, InvalidPackage
+from collabd.catalog.build import build
+from collabd.catalog.manifest import Preprocessing
+from collabd.catalog.package import Package
+from collabd.catalog.verify import reference_scores
+from collabd.engine import Engine
+
+
+def make(model: onnx.ModelProto, out: Path, **changes: Any) -> Package:
+    statement: dict[str, Any] = {
+        "name": "tiny",
+        "labels": ("circle", "square", "star"),
+        "preprocessing": Preprocessing(16, 16),
+        "licence": "CC0-1.0",
+        "provenance": "made for the tests",
+    }
+    return build(model, **(statement | changes), out=out / "tiny")
+
+
+def changed(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
+def scores(package: Package, images: np.ndarray) -> np.ndarray:
+    engine = Engine(threads=1, cache_bytes=1 << 20)
+    engine.add("tiny", package.network())
+    return np.concatenate([engine.run("tiny", {"image": image[np.newaxis]}, ["logits"])["logits"] for image in images])
+
+
+def test_the_package_computes_what_the_model_did(
+    tiny_package: Package, tiny_model: onnx.ModelProto, tiny_images: list[np.ndarray]
+) -> None:
+    images = np.stack(tiny_images)
+    expected = reference_scores(tiny_model, images)
+    found = scores(tiny_package, images)
+    assert np.abs(found - expected).max() < 2e-3 * np.ptp(expected)
+
+
+def test_any_onnx_tool_can_run_the_stored_graph(
+    tiny_package: Package, tiny_model: onnx.ModelProto, tiny_images: list[np.ndarray]
+) -> None:
+    graph = onnx.load(tiny_package.path / "model.onnx")
+    onnx.checker.check_model(graph, full_check=True)
+    assert TensorProto.FLOAT16 in {tensor.data_type for tensor in graph.graph.initializer}
+    images = np.stack(tiny_images)
+    expected = reference_scores(tiny_model, images)
+    assert np.abs(reference_scores(graph, images) - expected).max() < 2e-3 * np.ptp(expected)
+
+
+def test_every_tensor_of_the_stored_graph_has_its_shape(tiny_package: Package) -> None:
+    graph = onnx.load(tiny_package.path / "model.onnx").graph
+    stated = {value.name for value in (*graph.value_info, *graph.output) if value.type.tensor_type.HasField("shape")}
+    assert {name for node in graph.node for name in node.output} == stated
+
+
+def test_the_manifest_tells_layers_and_cuts(tiny_package: Package) -> None:
+    manifest = tiny_package.manifest
+    assert (manifest.input, manifest.output, manifest.output_kind) == ("image", "logits", "logits")
+    assert manifest.dynamic_batch
+    assert [layer.op for layer in manifest.layers] == ["Conv", "Relu", "MaxPool", "Conv", "Relu", "MaxPool", "Gemm"]
+    assert manifest.layers[0].macs == 8 * 27 * 16 * 16
+    assert [cut.name for cut in manifest.cuts] == ["image", "relu1", "pool1", "pool2"]
+    assert manifest.accuracy == {"dataset": "none", "images": 60, "top1": 0.5}
+
+
+def test_the_codecs_are_calibrated_over_the_images(tiny_package: Package) -> None:
+    image, *interior = tiny_package.manifest.cuts
+    assert [(figures.codec, figures.images) for figures in image.codecs] == [("u8", 0), ("jpeg", 60)]
+    for cut in interior:
+        assert [(figures.codec, figures.images) for figures in cut.codecs] == [
+            ("f32", 0), ("f16", 60), ("q8", 60), ("q4", 60),
+        ]  # fmt: skip
+        sizes = [figures.bytes_median for figures in cut.codecs]
+        assert sizes == sorted(sizes, reverse=True)
+        assert cut.codecs[2].agreed >= 57
+
+
+def test_equal_input_gives_an_equal_digest(tiny_model: onnx.ModelProto, tiny_package: Package, tmp_path: Path) -> None:
+    first, second = (make(tiny_model, tmp_path / run) for run in "ab")
+    assert first.digest == second.digest
+    assert first.digest != tiny_package.digest
+
+
+def test_the_given_model_is_not_changed(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
+    before = tiny_model.SerializeToString(deterministic=True)
+    make(tiny_model, tmp_path)
+    assert tiny_model.SerializeToString(deterministic=True) == before
+
+
+def test_without_images_only_lossless_codecs_are_promised(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
+    image, *interior = make(tiny_model, tmp_path).manifest.cuts
+    assert [(figures.codec, figures.bytes_p95) for figures in image.codecs] == [("u8", 16 * 16 * 3)]
+    assert [(cut.name, cut.codecs[0].bytes_p95) for cut in interior] == [
+        ("relu1", 4 * 8 * 256), ("pool1", 4 * 8 * 64), ("pool2", 4 * 64),
+    ]  # fmt: skip
+    assert {figures.codec for cut in interior for figures in cut.codecs} == {"f32"}
+
+
+def test_encoded_images_are_resized(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
+    data = io.BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(data, "JPEG")
+    package = make(tiny_model, tmp_path, images=[data.getvalue()])
+    assert package.manifest.cuts[0].codecs[1].images == 1
+
+
+def test_a_broken_image_is_refused_and_nothing_written(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
+    with pytest.raises(InvalidImage):
+        make(tiny_model, tmp_path, images=[b"\xff\xd8 not an image"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_licence_is_the_whole_text_or_names_itself(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
+    named = make(tiny_model, tmp_path / "named")
+    assert "CC0-1.0" in (named.path / "LICENCE").read_text()
+    assert "made for the tests" in (named.path / "LICENCE").read_text()
+    whole = make(tiny_model, tmp_path / "whole", licence_text="All of it.\n")
+    assert (whole.path / "LICENCE").read_text() == "All of it.\n"
+
+
+def test_probabilities_are_known_by_the_softmax(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
+    model = changed(tiny_model)
+    model.graph.node.append(helper.make_node("Softmax", ["logits"], ["chances"], axis=1))
+    model.graph.output[0].name = "chances"
+    manifest = make(model, tmp_path).manifest
+    assert (manifest.output, manifest.output_kind) == ("chances", "probabilities")
+
+
+def test_a_fixed_batch_of_one_is_kept(
+    tiny_model: onnx.ModelProto, tmp_path: Path, tiny_images: list[np.ndarray]
+) -> None:
+    model = changed(tiny_model)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    package = make(model, tmp_path, images=tiny_images[:4])
+    assert not package.manifest.dynamic_batch
+    assert package.network().inputs[0].shape == (1, 16, 16, 3)
+    assert package.manifest.cuts[1].codecs[1].images == 4
+
+
+def test_a_graph_whose_features_do_not_stack_gets_a_fixed_batch(
+    tiny_model: onnx.ModelProto, tiny_images: list[np.ndarray], tmp_path: Path
+) -> None:
+    """A cut in the middle of this pooling has the images along its second axis, where requests are not joined."""
+    model = changed(tiny_model)
+    pool = next(index for index, node in enumerate(model.graph.node) if node.name == "pool1")
+    model.graph.node[pool].input[0], model.graph.node[pool].output[0] = "turned", "pooled"
+    model.graph.node.insert(pool, helper.make_node("Transpose", ["relu1"], ["turned"], perm=[1, 0, 2, 3]))
+    model.graph.node.insert(pool + 2, helper.make_node("Transpose", ["pooled"], ["pool1"], perm=[1, 0, 2, 3]))
+    package = make(model, tmp_path)
+    assert not package.manifest.dynamic_batch
+    assert ("pooled",) in [cut.tensors for cut in package.manifest.cuts]
+    assert package.network().tensor("pooled").shape == (8, 1, 8, 8)
+    images = np.stack(tiny_images[:5])
+    expected = reference_scores(tiny_model, images)
+    assert np.abs(scores(package, images) - expected).max() < 2e-3 * np.ptp(expected)
+
+
+def test_weights_beyond_float16_keep_their_width(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
+    model = changed(tiny_model)
+    for weight in model.graph.initializer:
+        if weight.name == "conv2.weight":
+            weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(1e6), weight.name))
+    graph = onnx.load(make(model, tmp_path).path / "model.onnx").graph
+    assert TensorProto.FLOAT16 not in {tensor.data_type for tensor in graph.initializer}
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"labels": ("one", "two")}, r"tiny: .*logits float32\[None, 2\] alone should be"),
+        ({"preprocessing": Preprocessing(32, 16)}, r"image uint8\[None, 32, 16, 3\] alone should be"),
+        ({"name": "not a name"}, "not 1 to 64 letters"),
+        ({"labels": ()}, "labels are empty"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    tiny_model: onnx.ModelProto, tmp_path: Path, changes: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(InvalidPackage, match=complaint):
+        make(tiny_model, tmp_path, **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_outputs_are_refused(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
+    model = changed(tiny_model)
+    model.graph.output.append(helper.make_tensor_value_info("flat", TensorProto.FLOAT, ["batch", 64]))
+    with pytest.raises(InvalidPackage, match=r"flat float32\[None, 64\] where logits"):
+        make(model, tmp_path)
+
+
+def test_a_graph_that_cannot_be_cut_is_refused(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
+    model = changed(tiny_model)
+    model.graph.node.append(helper.make_node("NonZero", ["logits"], ["places"]))
+    model.graph.node.append(helper.make_node("Cast", ["places"], ["chosen"], to=TensorProto.FLOAT))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("chosen", TensorProto.FLOAT, [2, "found"]))
+    with pytest.raises(InvalidPackage, match=r"tiny(:| cannot be cut:) "):
+        make(model, tmp_path)
