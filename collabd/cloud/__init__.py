@@ -1,0 +1,1 @@
+"""collab-cloudd: runs whole networks, or the rest of them, for devices."""

@@ -1,0 +1,111 @@
+"""What the companion answers, free of any protocol: whole networks and tails, for whoever asks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+import collabd
+from collab_sdk import wire
+from collab_sdk.errors import InvalidRequest, NotReady
+from collabd.cloud.batcher import Batcher, Done
+from collabd.cloud.intake import Limits, work_of
+from collabd.cloud.load import LoadMeter
+from collabd.cloud.metrics import Metrics
+from collabd.cloud.model import Model
+from collabd.cloud.models import Models
+from collabd.oip import MODEL_VERSION
+from collabd.partition import TensorInfo
+
+
+class CloudPlane:
+    """The `DataPlane` of collab-cloudd. Inputs are decoded on `decoders`, while the engine runs other requests."""
+
+    def __init__(
+        self,
+        models: Models,
+        batcher: Batcher,
+        decoders: Executor,
+        limits: Limits,
+        metrics: Metrics,
+        load: LoadMeter,
+    ) -> None:
+        self._models = models
+        self._batcher = batcher
+        self._decoders = decoders
+        self._limits = limits
+        self._metrics = metrics
+        self._load = load
+        # False once the daemon goes down: what runs is finished, and load balancers look elsewhere.
+        self.open = True
+
+    def ready(self) -> bool:
+        """Whether requests are served now."""
+        return self.open
+
+    def server_metadata(self) -> dict[str, Any]:
+        """Name, version and protocol extensions."""
+        return {"name": "collab-cloudd", "version": collabd.__version__, "extensions": ["binary_tensor_data"]}
+
+    def models(self) -> list[str]:
+        """Names of the loaded models."""
+        return self._models.names
+
+    def model_ready(self, name: str) -> bool:
+        """A loaded model is warm. Raises `UnknownModel`."""
+        self._models.get(name)
+        return self.open
+
+    def model_metadata(self, name: str) -> dict[str, Any]:
+        """Inputs and outputs of the whole network; -1 is the batch. Raises `UnknownModel`."""
+        model = self._models.get(name)
+        return {
+            "platform": "onnxruntime",
+            "inputs": [_metadata(info) for info in model.network.inputs],
+            "outputs": [_metadata(info) for info in model.network.outputs],
+            "parameters": {"digest": model.digest, "labels": list(model.manifest.labels)},
+        }
+
+    async def infer(self, name: str, request: wire.InferRequest) -> wire.InferResponse:
+        """Answer a whole-network or tail request; `parameters` say what it took. Raises `CollabError`."""
+        if not self.open:
+            raise NotReady("the companion is shutting down")
+        model = await self._find(name, request.parameters)
+        with self._metrics.counted(name, request), self._batcher.admitted():
+            start = time.perf_counter()
+            loop = asyncio.get_running_loop()
+            work = await loop.run_in_executor(self._decoders, work_of, request, model, self._limits)
+            decode_s = time.perf_counter() - start
+            done = await self._batcher.submit(work)
+        self._metrics.answered(done)
+        outputs = [wire.Tensor.from_array(output, done.outputs[output]) for output in work.outputs]
+        return wire.InferResponse(name, MODEL_VERSION, outputs, request.id, self._report(model, done, decode_s))
+
+    async def _find(self, name: str, parameters: Mapping[str, Any]) -> Model:
+        digest = parameters.get("digest")
+        if digest is None:
+            return await self._models.by_name(name)
+        if not isinstance(digest, str):
+            raise InvalidRequest(f"digest is text, not {digest!r}")
+        model = await self._models.by_digest(digest)
+        if model.manifest.name != name:
+            raise InvalidRequest(f"{digest} is the digest of {model.manifest.name}, not of {name[:80]!r}")
+        return model
+
+    def _report(self, model: Model, done: Done, decode_s: float) -> dict[str, Any]:
+        return {
+            "digest": model.digest,
+            "queue_ms": round(done.queue_s * 1e3, 4),
+            "decode_ms": round(decode_s * 1e3, 4),
+            "compute_ms": round(done.compute_s * 1e3, 4),
+            "batch": done.batch,
+            "load": round(self._load.value, 4),
+        }
+
+
+def _metadata(info: TensorInfo) -> dict[str, Any]:
+    shape = [-1 if size is None else size for size in info.shape]
+    return {"name": info.name, "datatype": wire.datatype_of(info.dtype), "shape": shape}

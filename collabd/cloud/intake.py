@@ -1,0 +1,92 @@
+"""From a request to work for the engine: every tensor checked against the graph, decoded, images prepared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from collab_sdk import wire
+from collab_sdk.errors import InvalidTensor, RequestTooLarge
+from collabd.catalog.manifest import Preprocessing
+from collabd.cloud.batcher import Tensors, Work
+from collabd.cloud.model import Model, joins
+from collabd.imaging import prepare
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`batch`: images in one request. `decoded_bytes`: all its tensors together, once decoded."""
+
+    batch: int
+    decoded_bytes: int
+
+
+def work_of(request: wire.InferRequest, model: Model, limits: Limits) -> Work:
+    """What `request` asks of `model`. Raises `InvalidTensor`, `InvalidImage`, `RequestTooLarge`."""
+    outputs = tuple(output.name for output in request.outputs) or (model.manifest.output,)
+    for name in (*(tensor.name for tensor in request.inputs), *outputs):
+        model.tensor(name)
+    if (pixels := _image(request, model)) is not None:
+        return _work(model, {model.manifest.input: pixels}, outputs, 1)
+    _check_size(request, limits)
+    names = sorted(tensor.name for tensor in request.inputs)
+    used = model.needed(tuple(names), outputs)
+    feeds: Tensors = {}
+    batches: set[int] = set()
+    for tensor in sorted(request.inputs, key=lambda tensor: tensor.name):
+        array, batch = model.array(tensor)
+        if tensor.name in used:
+            feeds[tensor.name] = array
+        if batch is not None:
+            batches.add(batch)
+    return _work(model, feeds, outputs, _one_batch(batches, limits))
+
+
+def _image(request: wire.InferRequest, model: Model) -> npt.NDArray[np.uint8] | None:
+    """The network's input, made of an encoded file or of pixels of any size; None if the request holds neither."""
+    tensor, spec = request.inputs[0], model.manifest.preprocessing
+    if len(request.inputs) != 1 or tensor.name != model.manifest.input:
+        return None
+    if tensor.datatype == "BYTES":
+        files = tensor.to_bytes_list()
+        if len(files) != 1:
+            raise InvalidTensor(f"one encoded image a request, not {len(files)}")
+        return prepare(files[0], spec)
+    if tensor.datatype != "UINT8" or "codec" in tensor.parameters or tensor.shape[1:] == (spec.height, spec.width, 3):
+        return None
+    return _resized(tensor, spec)
+
+
+def _resized(tensor: wire.Tensor, spec: Preprocessing) -> npt.NDArray[np.uint8]:
+    pixels: npt.NDArray[Any] = tensor.to_array()
+    if pixels.ndim == 4 and len(pixels) != 1:
+        raise InvalidTensor(
+            f"several images in one request must have the network's size, {spec.height} x {spec.width}; "
+            f"these have the shape {list(tensor.shape)}"
+        )
+    return prepare(pixels[0] if pixels.ndim == 4 else pixels, spec)
+
+
+def _check_size(request: wire.InferRequest, limits: Limits) -> None:
+    """Before decoding: a few bytes can stand for gigabytes of zeros."""
+    size = sum(int(np.prod(tensor.shape, dtype=np.float64)) * tensor.dtype.itemsize for tensor in request.inputs)
+    if size > limits.decoded_bytes:
+        raise RequestTooLarge(f"the decoded tensors would take {size} bytes; at most {limits.decoded_bytes} are taken")
+
+
+def _one_batch(batches: set[int], limits: Limits) -> int:
+    if len(batches) > 1:
+        raise InvalidTensor(f"the tensors have different batch sizes: {sorted(batches)}")
+    batch = max(batches, default=1)
+    if batch > limits.batch:
+        raise InvalidTensor(f"a batch of {batch} is above the limit of {limits.batch}: send fewer images a request")
+    return batch
+
+
+def _work(model: Model, feeds: Tensors, outputs: tuple[str, ...], rows: int) -> Work:
+    joinable = model.manifest.dynamic_batch and all(joins(model.tensor(name)) for name in (*feeds, *outputs))
+    group = (model.digest, tuple(feeds), outputs) if joinable else None
+    return Work(model.digest, feeds, outputs, group, rows)

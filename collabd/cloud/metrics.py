@@ -1,0 +1,66 @@
+"""What the daemon counts, in the form that Prometheus reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+from collab_sdk import wire
+from collab_sdk.errors import CollabError, DaemonFault
+from collabd.cloud.batcher import Done
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_ROWS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """One daemon's counters, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self.packages = Gauge("collab_cloud_packages", "Loaded model packages", registry=registry)
+        self._requests = Counter(
+            "collab_cloud_requests", "Requests by model and outcome", ["model", "outcome"], registry=registry
+        )
+        self._received = Counter("collab_cloud_received_bytes", "Bytes of input tensors", registry=registry)
+        self._queue = Histogram(
+            "collab_cloud_queue_seconds", "Waiting for the engine", buckets=_SECONDS, registry=registry
+        )
+        self._compute = Histogram(
+            "collab_cloud_compute_seconds", "Runs as each request saw them", buckets=_SECONDS, registry=registry
+        )
+        self._batch = Histogram("collab_cloud_batch_size", "Images in each run", buckets=_ROWS, registry=registry)
+
+    @contextmanager
+    def counted(self, model: str, request: wire.InferRequest) -> Iterator[None]:
+        """Count a request of a loaded model, its bytes, and how it ends."""
+        self._received.inc(sum(len(tensor.data) for tensor in request.inputs))
+        outcome = DaemonFault.code
+        try:
+            yield
+            outcome = "ok"
+        except CollabError as error:
+            outcome = error.code
+            raise
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        finally:
+            self._requests.labels(model, outcome).inc()
+
+    def answered(self, done: Done) -> None:
+        """Count what a request waited and ran."""
+        self._queue.observe(done.queue_s)
+        self._compute.observe(done.compute_s)
+
+    def ran(self, rows: int) -> None:
+        """Count a run of the engine."""
+        self._batch.observe(rows)
+
+    def text(self) -> bytes:
+        """All of it, in the text format."""
+        return generate_latest(self._registry)

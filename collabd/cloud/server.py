@@ -1,0 +1,187 @@
+"""collab-cloudd from start to end: a list of named steps, undone in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import sdnotify
+from aiohttp import web
+
+from collabd import oip
+from collabd.catalog.store import Store
+from collabd.cloud.batcher import Batcher
+from collabd.cloud.control import Control
+from collabd.cloud.dataplane import CloudPlane
+from collabd.cloud.intake import Limits
+from collabd.cloud.load import LoadMeter
+from collabd.cloud.metrics import Metrics
+from collabd.cloud.models import Models
+from collabd.cloud.profiles import Profiles
+from collabd.config import CloudConfig, model_roots, state_dir
+from collabd.engine import Engine
+
+log = logging.getLogger(__name__)
+
+PROGRAM = "collab-cloudd"
+
+_DECODERS = 2
+# systemd kills after 90 s; a request takes a fraction of a second.
+_DRAIN_S = 20.0
+
+
+class Cloud:
+    """The parts of the daemon, put together but not started."""
+
+    def __init__(self, config: CloudConfig) -> None:
+        self.config = config
+        self.address = ""
+        self.lane = ThreadPoolExecutor(1, thread_name_prefix="compute")
+        self.decoders = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
+        self.load = LoadMeter()
+        self.metrics = Metrics()
+        threads = config.engine.threads or os.cpu_count() or 1
+        self.engine = Engine(threads=threads, cache_bytes=config.engine.cache_mb * 2**20)
+        self.models = Models(Store(model_roots(config, PROGRAM)), self.engine)
+        self.metrics.packages.set_function(lambda: len(self.models.loaded))
+        self.batcher = Batcher(
+            self.engine,
+            self.lane,
+            batch_max=config.batching.max,
+            queue_max=config.batching.queue,
+            on_run=self.metrics.ran,
+        )
+        self.profiles = Profiles(self.engine, self.lane, state_dir(config, PROGRAM) / "profiles")
+        limits = Limits(batch=config.batching.max, decoded_bytes=self.max_request_bytes)
+        self.plane = CloudPlane(self.models, self.batcher, self.decoders, limits, self.metrics, self.load)
+
+    @property
+    def max_request_bytes(self) -> int:
+        """What one request may bring, as it comes and once decoded."""
+        return self.config.server.max_request_mb * 2**20
+
+    def app(self) -> web.Application:
+        """All paths of the daemon."""
+        control = Control(
+            plane=self.plane,
+            models=self.models,
+            profiles=self.profiles,
+            batcher=self.batcher,
+            engine=self.engine,
+            load=self.load,
+            metrics=self.metrics,
+            packages=self.config.packages,
+        )
+        app = web.Application(middlewares=[oip.error_middleware])
+        app.add_routes([*oip.routes(self.plane, self.max_request_bytes), *control.routes()])
+        return app
+
+
+@asynccontextmanager
+async def started(config: CloudConfig) -> AsyncIterator[Cloud]:
+    """The running daemon; leaving the context takes it down, requests in progress being finished."""
+    cloud = Cloud(config)
+    async with AsyncExitStack() as undo:
+        for name, step in _STEPS:
+            log.debug("start: %s", name)
+            await undo.enter_async_context(step(cloud))
+        yield cloud
+
+
+async def serve(config: CloudConfig) -> None:
+    """Run until SIGTERM or SIGINT. Raises `OSError` if the address cannot be listened on."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    manager = sdnotify.SystemdNotifier()
+    async with started(config) as cloud:
+        log.info("listening on %s with %s", cloud.address, ", ".join(cloud.models.names) or "no models")
+        manager.notify("READY=1")
+        await stop.wait()
+        log.info("stopping")
+        manager.notify("STOPPING=1")
+
+
+@asynccontextmanager
+async def _threads(cloud: Cloud) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        for pool in (cloud.decoders, cloud.lane):
+            await asyncio.to_thread(pool.shutdown, cancel_futures=True)
+
+
+@asynccontextmanager
+async def _models(cloud: Cloud) -> AsyncIterator[None]:
+    await cloud.models.load_all()
+    yield
+
+
+@asynccontextmanager
+async def _load_meter(cloud: Cloud) -> AsyncIterator[None]:
+    await cloud.load.warm_up()
+    async with _background(cloud.load.run()):
+        yield
+
+
+@asynccontextmanager
+async def _batcher(cloud: Cloud) -> AsyncIterator[None]:
+    async with _background(cloud.batcher.serve()):
+        yield
+
+
+@asynccontextmanager
+async def _profiles(cloud: Cloud) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await cloud.profiles.close()
+
+
+@asynccontextmanager
+async def _http(cloud: Cloud) -> AsyncIterator[None]:
+    # A device that has its answer from elsewhere hangs up; its request then leaves the queue.
+    runner = web.AppRunner(cloud.app(), handler_cancellation=True, access_log=None, shutdown_timeout=_DRAIN_S)
+    await runner.setup()
+    try:
+        server = cloud.config.server
+        await web.TCPSite(runner, server.host, server.port).start()
+        host, port = runner.addresses[0][:2]
+        cloud.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        yield
+        cloud.plane.open = False
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """A task that ends with the daemon; should it die before, the journal says so."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_report_death)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _report_death(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("a background task died", exc_info=task.exception())
+
+
+_STEPS: tuple[tuple[str, Callable[[Cloud], AbstractAsyncContextManager[None]]], ...] = (
+    ("hold the threads", _threads),
+    ("load the models", _models),
+    ("watch the load", _load_meter),
+    ("run the batcher", _batcher),
+    ("keep the profiles", _profiles),
+    ("listen", _http),
+)
