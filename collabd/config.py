@@ -176,12 +176,12 @@ class Loaded(Generic[Config]):
     path: Path | None
     given: frozenset[str] = field(default_factory=frozenset)
 
-    def report(self) -> list[dict[str, Any]]:
-        """One row a value: dotted key, effective value, and its origin (the file, or "default")."""
-        return [
-            {"key": key, "value": value, "origin": str(self.path) if key in self.given else "default"}
+    def report(self) -> dict[str, dict[str, Any]]:
+        """By dotted key: the effective value, and its origin (the file, or "default")."""
+        return {
+            key: {"value": value, "origin": str(self.path) if key in self.given else "default"}
             for key, value in _leaves(msgspec.to_builtins(self.config), "")
-        ]
+        }
 
 
 def load(kind: type[Config], path: Path | None) -> Loaded[Config]:

@@ -16,7 +16,7 @@ from collab_sdk.errors import CollabError, InvalidRequest, Overloaded, UnknownMo
 from collabd.config import Cloud, Failover, Link
 from collabd.device.breaker import Breaker, BreakerState
 from collabd.planning import CloudState
-from collabd.profiling.stored import Profile
+from collabd.profiling.profile import Profile
 from collabd.sensing.link import LinkEstimate
 from collabd.sensing.speed import SpeedFactor
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from collabd.catalog.manifest import Manifest
 from collabd.catalog.package import Package
 from collabd.partition import Network
-from collabd.profiling.stored import Profile
+from collabd.profiling.profile import Profile
 from collabd.sensing.line import Line
 
 # Seconds to decode and resize an image of a megapixel, until one has been seen.

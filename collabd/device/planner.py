@@ -23,7 +23,7 @@ from collabd.device.plans import LOCAL_CUT, NO_CODEC, candidates
 from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Prediction, Request, choose, predict
 from collabd.planning.candidates import SOURCE
 from collabd.planning.choose import Decision, Stickiness
-from collabd.profiling.stored import Profile
+from collabd.profiling.profile import Profile
 from collabd.sensing.power import BoardPower
 from collabd.sensing.speed import SpeedFactor
 

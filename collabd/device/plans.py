@@ -8,7 +8,7 @@ from collabd.catalog.manifest import CodecFigures, Cut, Manifest
 from collabd.device.model import Model
 from collabd.planning import Candidate, Candidates
 from collabd.planning.candidates import SOURCE
-from collabd.profiling.stored import CutTimes, Profile
+from collabd.profiling.profile import CutTimes, Profile
 
 LOCAL_CUT = "output"
 NO_CODEC = "none"
@@ -47,15 +47,17 @@ def _remote_plans(manifest: Manifest, here: Profile, there: Profile, cloud: int)
 
 
 def _plan(cut: Cut, figures: CodecFigures, here: CutTimes, there: CutTimes, cloud: int, down: float) -> Candidate:
+    encode_ms = {times.codec: times.encode_ms for times in here.codecs}[figures.codec]
+    decode_ms = {times.codec: times.decode_ms for times in there.codecs}[figures.codec]
     return Candidate(
         cut=cut.name,
         codec=figures.codec,
         cloud=cloud,
         head_s=here.head_ms / 1e3,
-        encode_s=here.codec(figures.codec).encode_ms / 1e3,
+        encode_s=encode_ms / 1e3,
         up_bytes=figures.bytes_median + _ENVELOPE_UP,
         down_bytes=down,
-        decode_s=there.codec(figures.codec).decode_ms / 1e3,
+        decode_s=decode_ms / 1e3,
         tail_s=there.tail_ms / 1e3,
         local_tail_s=here.tail_ms / 1e3,
         fidelity=figures.fidelity,

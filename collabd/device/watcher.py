@@ -15,7 +15,7 @@ from collabd.catalog.package import Package
 from collabd.config import Link
 from collabd.device.breaker import BreakerState
 from collabd.device.companion import HEADER_BYTES, Companion, CompanionFailure, FailureReason
-from collabd.profiling.stored import Profile
+from collabd.profiling.profile import Profile
 from collabd.sensing.link import next_probe_s
 
 log = logging.getLogger(__name__)

@@ -32,9 +32,12 @@ class Line:
         self._memory = memory
         guess = np.array([offset, slope * scale])
         weight = 1.0 / (guess + _NOISE_S) ** 2
-        # Half a deviation of the guess: known to within a factor of a few, no better.
-        self._information = np.diag(weight) * 0.05
-        self._moment = self._information @ guess
+        # The guess is known to within a factor of a few, no better. It is never forgotten: where all samples are of
+        # one size, it alone tells offset and slope apart.
+        self._prior_information = np.diag(weight) * 0.05
+        self._prior_moment = self._prior_information @ guess
+        self._information = np.zeros((2, 2))
+        self._moment = np.zeros(2)
         self._spread = 0.5
         self.samples = 0
 
@@ -76,7 +79,7 @@ class Line:
         self.samples += 1
 
     def _doubt(self, row: Vector, error: float) -> float:
-        variance = float(row @ np.linalg.solve(self._information, row))
+        variance = float(row @ np.linalg.solve(self._prior_information + self._information, row))
         return min(variance / (_DOUBT_AFTER_SHIFT * error) ** 2, self._memory)
 
     def _forget(self, memory: float) -> None:
@@ -84,12 +87,14 @@ class Line:
         self._moment *= memory
 
     def _solution(self) -> Vector:
-        solution = np.linalg.solve(self._information, self._moment)
+        information = self._prior_information + self._information
+        moment = self._prior_moment + self._moment
+        solution = np.linalg.solve(information, moment)
         if solution.min() >= 0:
             return np.asarray(solution)
         # The best line would fall below zero: the better of the two that touch it.
         negative = int(solution.argmin())
         other = 1 - negative
         bound = np.zeros(2)
-        bound[other] = max(self._moment[other] / self._information[other, other], 0.0)
+        bound[other] = max(moment[other] / information[other, other], 0.0)
         return bound

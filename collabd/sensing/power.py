@@ -9,7 +9,7 @@ phones; a Pi's radio is neither, so these are the first to replace.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -28,3 +28,8 @@ BOARDS = {
     "pi5": BoardPower(busy_w=7.0, idle_w=2.7),
     "zero2w": BoardPower(busy_w=2.2, idle_w=0.6),
 }
+
+
+def board_power(board: str, **measured: float | None) -> BoardPower:
+    """The model of `board` with whatever figures were measured in its place. Raises `KeyError` on an unknown board."""
+    return replace(BOARDS[board], **{name: value for name, value in measured.items() if value is not None})

@@ -24,7 +24,7 @@ def problems(tmp_path: Path, text: str) -> list[str]:
 def test_no_file_means_defaults() -> None:
     loaded = load(DeviceConfig, None)
     assert loaded.config == DeviceConfig()
-    assert {row["origin"] for row in loaded.report()} == {"default"}
+    assert {setting["origin"] for setting in loaded.report().values()} == {"default"}
 
 
 def test_values_and_their_origin(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_values_and_their_origin(tmp_path: Path) -> None:
     loaded = load(DeviceConfig, path)
     assert loaded.config.planning.min_fidelity == 1.0
     assert loaded.config.clouds[0].push_packages is True
-    origins = {row["key"]: row["origin"] for row in loaded.report()}
+    origins = {key: setting["origin"] for key, setting in loaded.report().items()}
     assert origins["planning.min_fidelity"] == str(path)
     assert origins["clouds[0].name"] == str(path)
     assert origins["clouds[0].price_per_gb"] == "default"
@@ -88,3 +88,21 @@ def test_state_goes_where_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert state_dir(DeviceConfig(), "collabd") == Path("/var/lib/collabd")
     assert state_dir(DeviceConfig(state_dir="/own"), "collabd") == Path("/own")
     assert model_roots(DeviceConfig(state_dir="/own"), "collabd")[0] == Path("/own/models")
+
+
+ETC = Path(__file__).parents[2] / "etc"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("collabd.toml", DeviceConfig), ("collab-cloudd.toml", CloudConfig)])
+def test_the_installed_file_shows_every_default(tmp_path: Path, name: str, kind: type[DeviceConfig]) -> None:
+    text = (ETC / name).read_text()
+    assert load(kind, ETC / name).config == kind()
+    # Uncommented settings; prose has a space behind the hash.
+    shown = write(tmp_path, "\n".join(line.removeprefix("#") for line in text.splitlines() if not line.startswith("# ")))
+    loaded = load(kind, shown)
+    documented = {key.replace("clouds[0]", "clouds") for key in loaded.given}
+    expected = set(load(kind, None).report()) - {"clouds", "models.roots"}
+    assert expected <= documented | {"models.default"}
+    for key, default in load(kind, None).report().items():
+        if key not in {"clouds"} and not key.startswith("energy."):
+            assert loaded.report()[key]["value"] == default["value"], key

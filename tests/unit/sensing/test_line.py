@@ -36,7 +36,7 @@ def test_sizes_that_differ_tell_offset_and_slope_apart(offset: float, slope: flo
 
 def test_one_size_alone_is_still_predicted() -> None:
     learner = line()
-    feed(learner, 0.02, 8 / 1e6, [5_000] * 10)
+    feed(learner, 0.02, 8 / 1e6, [5_000] * 300)
     assert learner.at(5_000) == pytest.approx(0.06, rel=0.05)
     assert learner.offset >= 0
     assert learner.slope >= 0

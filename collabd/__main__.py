@@ -1,0 +1,28 @@
+"""`collabd`: the daemon on the device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from collabd import __version__, config, lifecycle
+
+DEFAULT_CONFIG = Path("/etc/collabd/collabd.toml")
+
+
+@click.command()
+@click.option("--config", "path", type=click.Path(path_type=Path), help=f"Configuration (default: {DEFAULT_CONFIG}).")
+@click.option("--verbose", is_flag=True, help="Log details.")
+@click.version_option(__version__)
+def main(path: Path | None, verbose: bool) -> None:
+    """Answer infer(image, budget) on a Unix socket, together with the companions of the configuration."""
+    loaded = lifecycle.start(config.DeviceConfig, path, DEFAULT_CONFIG, verbose)
+
+    from collabd.device.server import serve  # noqa: PLC0415  a third of a second, after the configuration is checked
+
+    lifecycle.run("collabd", lambda: serve(loaded))
+
+
+if __name__ == "__main__":
+    main()

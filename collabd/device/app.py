@@ -1,0 +1,84 @@
+"""The HTTP face of the device daemon on its Unix socket: the Open Inference Protocol and our own calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from collab_sdk.errors import InvalidRequest
+from collabd import oip
+from collabd.config import DeviceConfig, Loaded
+from collabd.device.dispatcher import Dispatcher
+from collabd.device.models import Models
+from collabd.device.reports import Reporter
+
+# Our own calls carry a path or a name, no tensors.
+_MAX_JSON = 64 * 1024
+
+
+class _LoadRequest(msgspec.Struct, forbid_unknown_fields=True):
+    path: str
+
+
+class Control:
+    """The calls under /collab/v1/."""
+
+    def __init__(self, loaded: Loaded[DeviceConfig], models: Models, reporter: Reporter) -> None:
+        self._loaded = loaded
+        self._models = models
+        self._reporter = reporter
+
+    def routes(self) -> list[web.RouteDef]:
+        """Paths and handlers."""
+        return [
+            web.get("/collab/v1/status", self._status),
+            web.get("/collab/v1/profile/{model}", self._profile),
+            web.get("/collab/v1/models", self._list),
+            web.get("/collab/v1/models/{model}", self._show),
+            web.post("/collab/v1/models", self._load),
+            web.delete("/collab/v1/models/{model}", self._remove),
+            web.get("/collab/v1/config", self._config),
+        ]
+
+    async def _status(self, _: web.Request) -> web.Response:
+        return web.json_response(self._reporter.status())
+
+    async def _profile(self, request: web.Request) -> web.Response:
+        model = self._models.get(request.match_info["model"])
+        return web.json_response(self._reporter.profile(model, request.query.get("budget")))
+
+    async def _list(self, _: web.Request) -> web.Response:
+        return web.json_response({"models": [self._reporter.model(model) for model in self._models]})
+
+    async def _show(self, request: web.Request) -> web.Response:
+        return web.json_response(self._reporter.layers(self._models.get(request.match_info["model"])))
+
+    async def _load(self, request: web.Request) -> web.Response:
+        body = await oip.read_body(request, _MAX_JSON)
+        try:
+            path = msgspec.json.decode(body, type=_LoadRequest).path
+        except msgspec.DecodeError as error:
+            raise InvalidRequest(f'the body must be {{"path": "/directory/of/a/package"}}: {error}') from error
+        model = await self._models.install(Path(path))
+        return web.json_response(self._reporter.model(model))
+
+    async def _remove(self, request: web.Request) -> web.Response:
+        await self._models.remove(request.match_info["model"])
+        return web.json_response({"removed": request.match_info["model"]})
+
+    async def _config(self, _: web.Request) -> web.Response:
+        path = self._loaded.path
+        return web.json_response({"file": None if path is None else str(path), "settings": self._loaded.report()})
+
+
+def application(dispatcher: Dispatcher, control: Control, max_request_bytes: int) -> web.Application:
+    """The daemon's web application."""
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=dispatcher.counters.metrics(), content_type="text/plain")
+
+    app = web.Application(middlewares=[oip.error_middleware])
+    app.add_routes([*oip.routes(dispatcher, max_request_bytes), *control.routes(), web.get("/metrics", metrics)])
+    return app

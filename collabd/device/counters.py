@@ -1,0 +1,70 @@
+"""What the daemon has done since it started: counts for `collabctl status` and for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from collab_sdk.errors import CollabError
+from collab_sdk.result import Result
+
+_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class Counters:
+    """Its own registry, so that two daemons in one process (tests, simulation) do not mix."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._answered = Counter(
+            "collabd_answers", "Calls answered", ["model", "where", "codec"], registry=self._registry
+        )
+        self._refused = Counter("collabd_errors", "Calls that ended in an error", ["code"], registry=self._registry)
+        self._degraded = Counter("collabd_degraded", "Calls finished otherwise than planned", registry=self._registry)
+        self._missed = Counter("collabd_budget_missed", "Caps missed", ["cap"], registry=self._registry)
+        self._latency = Histogram(
+            "collabd_latency_seconds", "Latency of answered calls", ["model"], buckets=_BUCKETS, registry=self._registry
+        )
+        self._bytes = Counter("collabd_bytes", "Bytes exchanged with companions", ["way"], registry=self._registry)
+        self._energy = Counter("collabd_energy_joules", "Energy of answered calls, modelled", registry=self._registry)
+        self._cost = Counter("collabd_cost", "What companions charged", registry=self._registry)
+        self._in_flight = Gauge("collabd_in_flight", "Calls being served", registry=self._registry)
+        self.report = dict.fromkeys(("total", "failed", "degraded", "remote", "budget_missed"), 0)
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Around each call: counts it, and its error."""
+        self.report["total"] += 1
+        with self._in_flight.track_inprogress():
+            try:
+                yield
+            except CollabError as error:
+                self.report["failed"] += 1
+                self._refused.labels(error.code).inc()
+                raise
+            except Exception:
+                self.report["failed"] += 1
+                self._refused.labels("internal_error").inc()
+                raise
+
+    def answered(self, result: Result) -> None:
+        """Count an answer."""
+        remote = "C" in result.ran
+        self._answered.labels(result.model, "cloud" if remote else "device", result.plan.codec).inc()
+        self._latency.labels(result.model).observe((result.measured.latency_ms or 0.0) / 1e3)
+        self._bytes.labels("up").inc(result.bytes_up)
+        self._bytes.labels("down").inc(result.bytes_down)
+        self._energy.inc(result.energy_mj / 1e3)
+        self._cost.inc(result.cost)
+        self.report["remote"] += remote
+        self.report["degraded"] += result.degraded
+        self.report["budget_missed"] += not result.budget_met
+        self._degraded.inc(int(result.degraded))
+        for cap in result.unmet:
+            self._missed.labels(cap).inc()
+
+    def metrics(self) -> bytes:
+        """Prometheus text."""
+        return generate_latest(self._registry)

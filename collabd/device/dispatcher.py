@@ -1,0 +1,105 @@
+"""One call from request to response: read it, plan it, run it, learn from it. Knows nothing of HTTP."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from typing import Any
+
+from collab_sdk import wire
+from collab_sdk.errors import BudgetInfeasible
+from collab_sdk.result import Result, encode_result
+from collabd import __version__
+from collabd.config import DeviceConfig
+from collabd.device.counters import Counters
+from collabd.device.executor import Executor
+from collabd.device.job import Record
+from collabd.device.models import Models
+from collabd.device.options import Options
+from collabd.device.photo import Photo
+from collabd.device.planner import Planned, Planner
+from collabd.device.results import predicted, result
+
+log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """The device's data plane (`collabd.oip.DataPlane`)."""
+
+    def __init__(self, config: DeviceConfig, models: Models, planner: Planner, executor: Executor) -> None:
+        self._models = models
+        self._planner = planner
+        self._executor = executor
+        self._min_fidelity = config.planning.min_fidelity
+        self.counters = Counters()
+        self.last: Result | None = None
+        self.is_ready = False
+
+    def ready(self) -> bool:
+        """Whether the models are warm."""
+        return self.is_ready
+
+    def server_metadata(self) -> dict[str, Any]:
+        """Name, version and extensions of the protocol."""
+        return {"name": "collabd", "version": __version__, "extensions": ["binary_tensor_data"]}
+
+    def models(self) -> list[str]:
+        """Names of the loaded models."""
+        return [model.manifest.name for model in self._models]
+
+    def model_ready(self, name: str) -> bool:
+        """Loaded models are warm."""
+        return bool(self._models.get(name))
+
+    def model_metadata(self, name: str) -> dict[str, Any]:
+        """The protocol's metadata, with labels and digest in the parameters."""
+        model = self._models.get(name)
+        manifest = model.manifest
+        return {
+            "name": manifest.name,
+            "platform": "onnxruntime",
+            "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, -1, 3]}],
+            "outputs": [{"name": "scores", "datatype": "FP32", "shape": [1, len(manifest.labels)]}],
+            "parameters": {"digest": model.digest, "labels": list(manifest.labels)},
+        }
+
+    async def infer(self, name: str, request: wire.InferRequest) -> wire.InferResponse:
+        """Answer one call."""
+        options = Options.from_parameters(request.parameters)
+        record = Record()
+        with self.counters.call():
+            planned = self._plan(name, request, options)
+            output = await self._executor.run(planned.job, record)
+            answer = result(planned, record, output, self._planner.device_state())
+            self._learn(planned, record)
+            self.counters.answered(answer)
+        self.last = answer
+        return encode_result(answer, request.id)
+
+    def _plan(self, name: str, request: wire.InferRequest, options: Options) -> Planned:
+        model = self._models.get(name)
+        photo = Photo.from_request(request)
+        planned = self._planner.plan(model, photo, options)
+        if planned.unmet and options.on_infeasible == "fail":
+            figures = {key: value for key, value in asdict(predicted(planned)).items() if value is not None}
+            raise BudgetInfeasible(
+                f"no plan keeps the budget {str(options.budget) or '(default fidelity)'}: the nearest, cut "
+                f"{planned.cut} with codec {planned.job.codec}, misses {', '.join(planned.unmet)}",
+                {"cut": planned.cut, "codec": planned.job.codec, "unmet": ",".join(planned.unmet), **figures},
+            )
+        return planned
+
+    def _learn(self, planned: Planned, record: Record) -> None:
+        job = planned.job
+        if record.prep_s is not None:
+            job.model.prep.learn(job.photo.pixels / 1e6, record.prep_s)
+        if planned.row is None:
+            return
+        plan = planned.evaluation.plans.rows[planned.row]
+        if record.head_s is not None:
+            self._planner.speed.learn(measured_s=record.head_s, profiled_s=plan.head_s)
+        if record.local_tail_s is not None:
+            self._planner.speed.learn(measured_s=record.local_tail_s, profiled_s=plan.local_tail_s)
+        # In a batch a tail takes longer, and by no fault of the companion.
+        if job.companion is not None and len(record.answers) == 1 and record.answers[0].batch == 1:
+            job.companion.speed.learn(measured_s=record.answers[0].compute_s, profiled_s=plan.tail_s)

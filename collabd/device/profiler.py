@@ -1,0 +1,77 @@
+"""Measures the models that have no profile yet, in the gaps between calls."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Generator
+from pathlib import Path
+
+from collabd.config import Emulation
+from collabd.device.compute import Lane
+from collabd.device.model import Model
+from collabd.device.models import Models
+from collabd.engine import Engine
+from collabd.profiling import machine, stored
+from collabd.profiling.profile import Profile
+from collabd.profiling.timing import steps
+
+log = logging.getLogger(__name__)
+
+_ROUND_S = 0.5
+
+
+class Profiler:
+    """A background task: loads a stored profile, or measures one step by step and stores it."""
+
+    def __init__(self, models: Models, engine: Engine, lane: Lane, emulation: Emulation, directory: Path) -> None:
+        self._models = models
+        self._engine = engine
+        self._lane = lane
+        self._slowdown = emulation.device_slowdown
+        self._directory = directory
+
+    def load_stored(self) -> None:
+        """Give every model the profile stored for it, if there is one."""
+        for model in self._models:
+            if model.profile is None:
+                profile = stored.load(model.digest, machine.describe(), self._engine.threads, self._directory)
+                if profile is not None:
+                    self._take(model, profile)
+
+    async def run(self) -> None:
+        """Until cancelled: profile whatever is loaded without a profile."""
+        while True:
+            self.load_stored()
+            for model in self._models:
+                if model.profile is None:
+                    await self._measure(model)
+            await asyncio.sleep(_ROUND_S)
+
+    async def _measure(self, model: Model) -> None:
+        pieces = steps(model.package, self._engine)
+        # One piece at a time, so that a call which comes in between waits for no more than that.
+        while (profile := await self._lane.run_unpaced(lambda: _next(pieces))) is None:
+            pass
+        self._take(model, profile)
+        log.info("profiled %s: %.1f ms whole, %d cuts", model.manifest.name, profile.whole_ms, len(profile.cuts))
+        try:
+            await asyncio.to_thread(stored.save, profile, self._directory)
+        except OSError as error:
+            log.warning("the profile of %s is not kept over a restart: %s", model.manifest.name, error)
+
+    def _take(self, model: Model, profile: Profile) -> None:
+        model.profile = profile
+        model.whole_s = profile.whole_ms / 1e3
+        spec = model.manifest.preprocessing
+        model.prep.learn(spec.height * spec.width / 1e6, profile.prep_ms / 1e3 * self._slowdown)
+
+
+def _next(pieces: Generator[None, None, Profile]) -> Profile | None:
+    """One step; the profile when it was the last."""
+    try:
+        next(pieces)
+    except StopIteration as finished:
+        profile: Profile = finished.value
+        return profile
+    return None

@@ -1,0 +1,201 @@
+"""What the daemon says of itself: the reports of `collab_sdk.reports`, made from what it knows now."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+
+import psutil
+
+from collab_sdk.budget import Budget
+from collab_sdk.reports import (
+    CloudReport,
+    CodecReport,
+    CutReport,
+    DeviceReport,
+    LastReport,
+    LayersReport,
+    LinkReport,
+    ModelReport,
+    ProfileReport,
+    RequestsReport,
+    StatusReport,
+)
+from collabd import __version__
+from collabd.config import DeviceConfig
+from collabd.device.companion import Companion
+from collabd.device.dispatcher import Dispatcher
+from collabd.device.model import Model
+from collabd.device.models import Models
+from collabd.device.options import Options
+from collabd.device.planner import Evaluation, Planner
+from collabd.device.plans import LOCAL_CUT
+from collabd.engine import Engine
+from collabd.planning.candidates import SOURCE
+from collabd.planning.choose import verdicts
+
+_MB = 1e6
+
+
+class Reporter:
+    """Reads the parts of the daemon; changes none of them."""
+
+    def __init__(
+        self,
+        config: DeviceConfig,
+        models: Models,
+        planner: Planner,
+        companions: Sequence[Companion],
+        engine: Engine,
+        dispatcher: Dispatcher,
+    ) -> None:
+        self._config = config
+        self._models = models
+        self._planner = planner
+        self._companions = companions
+        self._engine = engine
+        self._dispatcher = dispatcher
+        self._started = time.monotonic()
+        self._process = psutil.Process()
+
+    def status(self) -> StatusReport:
+        """How the daemon is."""
+        return StatusReport(
+            version=__version__,
+            pid=os.getpid(),
+            uptime_s=time.monotonic() - self._started,
+            ready=self._dispatcher.ready(),
+            models=[self.model(model) for model in self._models],
+            clouds=[self._cloud(companion) for companion in self._companions],
+            device=self._device(),
+            requests=RequestsReport(**self._dispatcher.counters.report),
+            last=self._last(),
+        )
+
+    def model(self, model: Model) -> ModelReport:
+        """One loaded model."""
+        return ModelReport(
+            name=model.manifest.name,
+            digest=model.digest,
+            layers=len(model.manifest.layers),
+            cuts=len(model.manifest.cuts),
+            profiled=model.profile is not None,
+            path=str(model.package.path),
+        )
+
+    def layers(self, model: Model) -> LayersReport:
+        """The layers of a model, in the order of a placement's letters."""
+        cuts = {cut.name for cut in model.manifest.cuts}
+        return LayersReport(
+            model=model.manifest.name,
+            digest=model.digest,
+            layers=[
+                {"name": layer.name, "op": layer.op, "macs": layer.macs, "candidate": layer.name in cuts}
+                for layer in model.manifest.layers
+            ],
+        )
+
+    def profile(self, model: Model, budget: str | None) -> ProfileReport:
+        """Each candidate cut with what is known and predicted of it, for a picture of the network's own size."""
+        options = Options.from_parameters({"budget": budget} if budget else {})
+        evaluation = self._planner.evaluate(model, None, options)
+        companion = next((each for each in self._companions if model.digest in each.profiles), None)
+        profile = model.profile
+        return ProfileReport(
+            model=model.manifest.name,
+            digest=model.digest,
+            machine="not profiled yet" if profile is None else f"{profile.machine.cpu}, {profile.threads} threads",
+            budget=str(Budget.parse(budget)),
+            whole_ms=model.whole_s * 1e3,
+            prep_ms=None if profile is None else profile.prep_ms,
+            cloud=None if companion is None else companion.name,
+            link=None if companion is None else _link(companion),
+            rows=self._rows(model, evaluation),
+        )
+
+    def _rows(self, model: Model, evaluation: Evaluation) -> list[CutReport]:
+        plans = evaluation.plans
+        reasons = verdicts(
+            plans, evaluation.prediction, evaluation.caps, self._planner.decide(evaluation), evaluation.allowed
+        )
+        heads = {cut.name: cut.head_layers for cut in model.manifest.cuts} | {LOCAL_CUT: len(model.manifest.layers)}
+        rows: dict[tuple[str, int | None], CutReport] = {}
+        for row, plan in enumerate(plans.rows):
+            if plan.codec == SOURCE:
+                continue  # a picture of no file
+            remote = plan.cloud is not None
+            cut = rows.setdefault(
+                (plan.cut, plan.cloud),
+                CutReport(
+                    cut=plan.cut,
+                    cloud=None if plan.cloud is None else self._companions[plan.cloud].name,
+                    head_layers=heads[plan.cut],
+                    head_ms=plan.head_s * 1e3,
+                    tail_ms=plan.tail_s * 1e3 if remote else None,
+                    local_tail_ms=plan.local_tail_s * 1e3 if remote else None,
+                    codecs={},
+                ),
+            )
+            cut["codecs"][plan.codec] = CodecReport(
+                bytes=int(plan.up_bytes) if remote else None,
+                fidelity=plan.fidelity,
+                encode_ms=plan.encode_s * 1e3 if remote else None,
+                decode_ms=plan.decode_s * 1e3 if remote else None,
+                predicted_ms=float(evaluation.prediction.latency_s[row]) * 1e3,
+                predicted_energy_mj=float(evaluation.prediction.energy_j[row]) * 1e3,
+                predicted_cost=float(evaluation.prediction.cost[row]),
+                verdict=reasons[row].value,
+            )
+        return sorted(rows.values(), key=lambda report: (report["cloud"] or "", report["head_layers"]))
+
+    def _cloud(self, companion: Companion) -> CloudReport:
+        state = companion.breaker.state(time.monotonic())
+        return CloudReport(
+            name=companion.name,
+            url=companion.cloud.url,
+            state="up" if companion.is_up() else "down" if companion.reached or state != "closed" else "unknown",
+            **_link(companion),
+            speed_factor=companion.speed.value,
+            queue_ms=companion.queue_s * 1e3,
+            load=companion.load,
+            breaker=state.value,
+            packages=sorted(companion.profiles),
+        )
+
+    def _device(self) -> DeviceReport:
+        engine = self._engine.stats
+        return DeviceReport(
+            cpu_load=psutil.cpu_percent() / 100,
+            slowdown=self._config.emulation.device_slowdown,
+            speed_factor=self._planner.speed.value,
+            memory_mb=self._process.memory_info().rss / _MB,
+            sessions=engine.sessions,
+            session_mb=engine.bytes / _MB,
+        )
+
+    def _last(self) -> LastReport | None:
+        last = self._dispatcher.last
+        if last is None:
+            return None
+        return LastReport(
+            model=last.model,
+            cut=last.plan.cut,
+            codec=last.plan.codec,
+            placement=last.plan.placement,
+            cloud=last.plan.cloud,
+            reason=last.plan.reason,
+            predicted_ms=last.predicted.latency_ms,
+            measured_ms=last.measured.latency_ms or 0.0,
+            budget_met=last.budget_met,
+            degraded=last.degraded,
+            why=last.why,
+        )
+
+
+def _link(companion: Companion) -> LinkReport:
+    reading = companion.link.read(time.monotonic())
+    if reading.age_s is None:
+        return LinkReport(rtt_ms=None, mbps=None, age_s=None)
+    rate = 8e-6 / reading.s_per_byte if reading.s_per_byte > 0 else None
+    return LinkReport(rtt_ms=reading.offset_s * 1e3, mbps=rate, age_s=reading.age_s)

@@ -1,0 +1,55 @@
+"""The Unix socket: the one systemd hands over, or our own."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+_FIRST_FD = 3
+
+
+class SocketInUse(OSError):
+    """Another daemon answers behind the path."""
+
+
+def default_path() -> Path:
+    """Where a daemon that a user started listens."""
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / "collabd/collabd.sock"
+
+
+def open_socket(configured: str) -> socket.socket:
+    """A bound socket. Raises `SocketInUse`, `OSError`."""
+    handed = _from_systemd()
+    if handed is not None:
+        return handed
+    path = Path(configured) if configured else default_path()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _remove_stale(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o117)  # the owner and the group may talk to the daemon
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(mask)
+    return listener
+
+
+def _from_systemd() -> socket.socket | None:
+    """Socket activation, sd_listen_fds(3)."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
+        return None
+    return socket.socket(fileno=_FIRST_FD)
+
+
+def _remove_stale(path: Path) -> None:
+    """A socket file outlives a daemon that was killed; one that answers belongs to somebody."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+    raise SocketInUse(f"another collabd answers behind {path} (systemctl status collabd)")

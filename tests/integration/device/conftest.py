@@ -1,0 +1,114 @@
+"""Both daemons in one event loop, on real sockets, with the tiny package."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from collab_sdk import AsyncClient
+from collabd.catalog.package import Package, write
+from collabd.cloud.server import started
+from collabd.config import CloudConfig, CloudServer, DeviceConfig, Loaded, Models, load
+from collabd.device.server import running
+from collabd.engine import Engine
+
+
+@dataclass
+class Bench:
+    """A device daemon with a client, and a companion that can be stopped."""
+
+    client: AsyncClient
+    package: Package
+    profiles: Path
+    stop_cloud: Callable[[], Awaitable[None]]
+    reference: Callable[[np.ndarray], np.ndarray]
+    images: list[np.ndarray] = field(default_factory=list)
+
+
+Factory = Callable[..., AbstractAsyncContextManager[Bench]]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) -> Factory:
+    """`async with bench(settings, cloud=True | False | "http://...", pushed=False) as it`: settings is TOML."""
+
+    @asynccontextmanager
+    async def make(settings: str = "", cloud: bool | str = True, pushed: bool = False) -> AsyncIterator[Bench]:
+        root = tmp_path / "packages"
+        shutil.copytree(tiny_package.path, root / tiny_package.manifest.name, dirs_exist_ok=True)
+        async with AsyncExitStack() as stack:
+            cloud_stack = await stack.enter_async_context(AsyncExitStack())
+            url = cloud if isinstance(cloud, str) else ""
+            if cloud is True:
+                models = Models(roots=(str(tmp_path / "cloud/models"), *(() if pushed else (str(root),))))
+                config = CloudConfig(CloudServer(port=0), models, state_dir=str(tmp_path / "cloud"))
+                url = (await cloud_stack.enter_async_context(started(config))).address
+            await stack.enter_async_context(running(_loaded(tmp_path, root, settings, url)))
+            client = await stack.enter_async_context(AsyncClient(tmp_path / "collabd.sock", timeout_s=20))
+            await client.wait(30, profiled=True)
+            it = Bench(
+                client,
+                tiny_package,
+                tmp_path / "device/profiles",
+                cloud_stack.aclose,
+                _reference(tiny_package),
+                tiny_images,
+            )
+            if cloud is True:
+                await until_up(it)
+            yield it
+
+    return make
+
+
+@pytest.fixture
+def other_package(tmp_path: Path, tiny_package: Package) -> Package:
+    """The tiny network under another name."""
+    manifest = msgspec.structs.replace(tiny_package.manifest, name="other")
+    model = (tiny_package.path / "model.onnx").read_bytes()
+    return write(tmp_path / "other", manifest, model, "CC0-1.0")
+
+
+async def until_up(bench: Bench) -> None:
+    """Until the device knows the companion and its profile."""
+    for _ in range(300):
+        cloud = (await bench.client.status())["clouds"][0]
+        if cloud["state"] == "up" and bench.package.digest in cloud["packages"] and cloud["mbps"] is not None:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the companion never came up")
+
+
+def _loaded(directory: Path, root: Path, settings: str, url: str) -> Loaded[DeviceConfig]:
+    path = directory / "collabd.toml"
+    cloud = f'[[clouds]]\nname = "pc"\nurl = "{url}"\nprice_per_request = 0.01\n' if url else ""
+    if "[server]" not in settings:
+        settings += "[server]\n"
+    settings = settings.replace("[server]", f'[server]\nsocket = "{directory}/collabd.sock"')
+    path.write_text(
+        f'state_dir = "{directory}/device"\n{settings}\n'
+        f'[models]\nroots = ["{directory}/device/models", "{root}"]\n{cloud}'
+    )
+    return load(DeviceConfig, path)
+
+
+def _reference(package: Package) -> Callable[[np.ndarray], np.ndarray]:
+    """The unsplit network's probabilities for an image of its own size."""
+    engine = Engine(threads=1, cache_bytes=2**28)
+    engine.add("whole", package.network())
+    manifest = package.manifest
+
+    def answer(image: np.ndarray) -> np.ndarray:
+        logits = engine.run("whole", {manifest.input: image[np.newaxis]}, [manifest.output])[manifest.output][0]
+        exponents = np.exp(logits - logits.max())
+        return np.asarray(exponents / exponents.sum())
+
+    return answer

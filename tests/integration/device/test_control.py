@@ -1,0 +1,107 @@
+"""The daemon's own calls, and what outlives a restart."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from collab_sdk import InvalidPackage, InvalidRequest, UnknownModel
+from collabd.catalog.package import Package
+from tests.integration.device.conftest import Factory
+
+
+async def test_status(bench: Factory) -> None:
+    async with bench() as it:
+        await it.client.infer(it.images[0], cut="image")
+        status = await it.client.status()
+        assert status["ready"]
+        assert [model["name"] for model in status["models"]] == ["tiny"]
+        assert status["models"][0]["profiled"]
+        assert status["requests"] == {"total": 1, "failed": 0, "degraded": 0, "remote": 1, "budget_missed": 0}
+        assert status["last"] is not None
+        assert status["last"]["cut"] == "image"
+        cloud = status["clouds"][0]
+        assert (cloud["name"], cloud["state"], cloud["breaker"]) == ("pc", "up", "closed")
+        assert cloud["packages"] == [it.package.digest]
+        assert cloud["rtt_ms"] is not None
+        assert status["device"]["memory_mb"] > 10
+
+
+async def test_profile_has_a_row_for_each_cut_and_a_reason_for_each_codec(bench: Factory) -> None:
+    async with bench() as it:
+        report = await it.client.profile("tiny")
+        cuts = [row["cut"] for row in report["rows"]]
+        assert cuts == ["output", *(cut.name for cut in it.package.manifest.cuts)]
+        verdicts = [codec["verdict"] for row in report["rows"] for codec in row["codecs"].values()]
+        assert verdicts.count("chosen") == 1
+        assert report["whole_ms"] > 0
+        free = await it.client.profile("tiny", 0)
+        remote = [codec["verdict"] for row in free["rows"][1:] for codec in row["codecs"].values()]
+        assert set(remote) <= {"over-cost", "below-fidelity"}
+        assert "over-cost" in remote
+
+
+async def test_layers_match_the_letters_of_a_placement(bench: Factory) -> None:
+    async with bench(cloud=False) as it:
+        report = await it.client.layers("tiny")
+        result = await it.client.infer(it.images[0])
+        assert len(report["layers"]) == len(result.plan.placement)
+        assert any(layer["candidate"] for layer in report["layers"])
+
+
+async def test_config(bench: Factory, tmp_path: Path) -> None:
+    async with bench("[planning]\nmin_fidelity = 0.9\n", cloud=False) as it:
+        report = await it.client.config()
+        assert report["file"] == str(tmp_path / "collabd.toml")
+        assert report["settings"]["planning.min_fidelity"] == {"value": 0.9, "origin": report["file"]}
+        assert report["settings"]["link.memory"]["origin"] == "default"
+
+
+async def test_models_are_added_and_removed(bench: Factory, tmp_path: Path, other_package: Package) -> None:
+    async with bench(cloud=False) as it:
+        added = await it.client.load_model(other_package.path)
+        assert added["name"] == "other"
+        assert (await it.client.infer(it.images[0], model="other")).model == "other"
+        with pytest.raises(InvalidRequest, match="say which model: loaded are tiny, other"):
+            await it.client.infer(it.images[0])
+        await it.client.unload_model("other")
+        assert [model["name"] for model in await it.client.models()] == ["tiny"]
+        with pytest.raises(UnknownModel):
+            await it.client.unload_model("other")
+
+
+async def test_a_broken_package_is_refused_and_the_old_one_stays(
+    bench: Factory, tmp_path: Path, tiny_package: Package
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_package.path, broken)
+    (broken / "model.onnx").write_bytes(b"nothing of the kind")
+    async with bench(cloud=False) as it:
+        with pytest.raises(InvalidPackage, match="digest"):
+            await it.client.load_model(broken)
+        assert (await it.client.infer(it.images[0])).digest == tiny_package.digest
+
+
+async def test_a_profile_outlives_a_restart(bench: Factory) -> None:
+    async with bench(cloud=False) as it:
+        stored = next(it.profiles.glob("*.json"))
+        before = stored.stat().st_mtime_ns
+        first = await it.client.profile("tiny")
+    async with bench(cloud=False) as it:
+        assert next(it.profiles.glob("*.json")).stat().st_mtime_ns == before
+        assert (await it.client.profile("tiny"))["whole_ms"] == first["whole_ms"]
+
+
+async def test_metrics(bench: Factory, tmp_path: Path) -> None:
+    async with bench(cloud=False) as it:
+        await it.client.infer(it.images[0])
+        connector = aiohttp.UnixConnector(str(tmp_path / "collabd.sock"))
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.get("http://d/metrics") as reply,
+        ):
+            text = await reply.text()
+        assert 'collabd_answers_total{codec="none",model="tiny",where="device"} 1.0' in text

@@ -1,0 +1,285 @@
+"""A little daemon that serves recorded reports on a Unix socket, and the command that asks it."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any, get_type_hints
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from click.testing import Result as Ran
+
+from collab_sdk import wire
+from collab_sdk.errors import CollabError
+from collab_sdk.reports import (
+    CloudReport,
+    CodecReport,
+    ConfigReport,
+    CutReport,
+    DeviceReport,
+    LastReport,
+    LayersReport,
+    LinkReport,
+    ModelReport,
+    ProfileReport,
+    RequestsReport,
+    StatusReport,
+)
+from collab_sdk.result import Plan, Predicted, Result, Timings, encode_result
+from collabd.ctl.__main__ import main
+
+LABELS = ("tabby", "tiger cat", "[lynx]")
+DIGEST = "sha256:0123456789abcdef0123456789abcdef"
+
+MODEL = ModelReport(name="net", digest=DIGEST, layers=3, cuts=2, profiled=True, path="/srv/models/net")
+LAYERS = LayersReport(
+    model="net",
+    digest=DIGEST,
+    layers=[
+        {"name": "features.0", "op": "Conv", "macs": 1_250_000, "candidate": False},
+        {"name": "features.2", "op": "MaxPool", "macs": 0, "candidate": True},
+        {"name": "logits", "op": "Gemm", "macs": 640, "candidate": False},
+    ],
+)
+LINK = LinkReport(rtt_ms=12.25, mbps=21.5, age_s=3.2)
+CLOUD = CloudReport(
+    name="desktop",
+    url="http://192.168.1.20:8470",
+    state="up",
+    **LINK,
+    speed_factor=1.04,
+    queue_ms=0.0,
+    load=0.31,
+    breaker="closed",
+    packages=[DIGEST],
+)
+UNHEARD = CloudReport(
+    name="cluster",
+    url="https://cluster.example.org:8470",
+    state="unknown",
+    rtt_ms=None,
+    mbps=None,
+    age_s=None,
+    speed_factor=None,
+    queue_ms=None,
+    load=None,
+    breaker="half-open",
+    packages=[],
+)
+STATUS = StatusReport(
+    version="0.1.0",
+    pid=812,
+    uptime_s=11_532.4,
+    ready=True,
+    models=[MODEL, ModelReport(name="other", digest="sha256:ff", layers=9, cuts=4, profiled=False, path="/srv/other")],
+    clouds=[CLOUD, UNHEARD],
+    device=DeviceReport(cpu_load=0.125, slowdown=8.0, speed_factor=8.1, memory_mb=212.4, sessions=5, session_mb=88.25),
+    requests=RequestsReport(total=120, failed=1, degraded=2, remote=80, budget_missed=3),
+    last=LastReport(
+        model="net",
+        cut="features.2",
+        codec="q8",
+        placement="DDC",
+        cloud="desktop",
+        reason="kept",
+        predicted_ms=18.75,
+        measured_ms=19.5,
+        budget_met=True,
+        degraded=False,
+        why="",
+    ),
+)
+CONFIG = ConfigReport(
+    file="/etc/collabd/collabd.toml",
+    settings={
+        "planning.min_fidelity": {"value": 0.995, "origin": "/etc/collabd/collabd.toml"},
+        "models.roots": {"value": [], "origin": "default"},
+        "energy.busy_w": {"value": None, "origin": "default"},
+        "clouds[0].push_packages": {"value": True, "origin": "default"},
+    },
+)
+
+
+def codec(verdict: str, ms: float | None, octets: int | None = None, mj: float = 40.0) -> CodecReport:
+    return CodecReport(
+        bytes=octets,
+        fidelity=1.0,
+        encode_ms=0.2,
+        decode_ms=0.1,
+        predicted_ms=ms,
+        predicted_energy_mj=mj,
+        predicted_cost=2.5e-6,
+        verdict=verdict,
+    )
+
+
+PROFILE = ProfileReport(
+    model="net",
+    digest=DIGEST,
+    machine="Cortex-A72, 4 threads",
+    budget="80.0ms",
+    whole_ms=143.2,
+    prep_ms=2.04,
+    cloud="desktop",
+    link=LINK,
+    rows=[
+        CutReport(
+            cut="output",
+            cloud=None,
+            head_layers=3,
+            head_ms=143.2,
+            tail_ms=None,
+            local_tail_ms=None,
+            codecs={"none": codec("over-latency", 145.0, mj=900.0)},
+        ),
+        CutReport(
+            cut="image",
+            cloud="desktop",
+            head_layers=0,
+            head_ms=0.0,
+            tail_ms=12.5,
+            local_tail_ms=143.2,
+            codecs={"u8": codec("over-latency", 90.5, 150_978), "jpeg": codec("below-fidelity", 33.0, 15_300)},
+        ),
+        CutReport(
+            cut="features.2",
+            cloud="desktop",
+            head_layers=2,
+            head_ms=14.25,
+            tail_ms=9.75,
+            local_tail_ms=None,
+            codecs={
+                "f32": codec("over-latency", 180.0, 602_562, mj=20.0),
+                "f16": codec("worse", 75.0, 301_200),
+                "q8": codec("chosen", 41.5, 40_100),
+                "q4": codec("below-fidelity", 30.0, 955),
+            },
+        ),
+    ],
+)
+
+
+def a_result(**changes: Any) -> Result:
+    """A result with every part filled in."""
+    parts: dict[str, Any] = {
+        "model": "net",
+        "digest": DIGEST,
+        "scores": np.array([0.625, 0.25, 0.125], np.float32),
+        "labels": LABELS,
+        "plan": Plan("features.2", "q8", "DDC", "desktop", "chosen"),
+        "predicted": Predicted(latency_ms=12.5, head_ms=3.0, energy_mj=31.0, cost=0.001),
+        "measured": Timings(latency_ms=13.25, queue_ms=0.0, tail_ms=2.25),
+        "energy_mj": 30.5,
+        "energy_source": "modelled",
+        "cost": 0.002,
+        "fidelity": 0.995,
+        "bytes_up": 955,
+        "bytes_down": 4460,
+        "budget_met": True,
+        "unmet": (),
+        "degraded": False,
+        "why": "",
+        "ran": "DDC",
+    }
+    return Result(**(parts | changes))
+
+
+class LittleDaemon:
+    """``answers`` maps "METHOD /path" to a report, or an error to raise; ``asked`` holds what came: those and queries."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.result: Result | CollabError = a_result()
+        self.asked: list[tuple[str, str]] = []
+        self.bodies: list[bytes] = []
+        self.answers: dict[str, Any] = {
+            "GET /collab/v1/status": STATUS,
+            "GET /collab/v1/profile/net": PROFILE,
+            "GET /collab/v1/models": {"models": STATUS["models"]},
+            "GET /collab/v1/models/net": LAYERS,
+            "POST /collab/v1/models": MODEL,
+            "DELETE /collab/v1/models/net": {},
+            "GET /collab/v1/config": CONFIG,
+            "GET /v2/health/ready": {},
+            "GET /v2/models/net": {"name": "net", "parameters": {"digest": DIGEST, "labels": list(LABELS)}},
+        }
+        self._server = socketserver.ThreadingUnixStreamServer(str(path), _handler(self))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def inferred(self) -> list[wire.InferRequest]:
+        """The calls for inference."""
+        asked = zip(self.asked, self.bodies, strict=True)
+        return [wire.decode_request(body, _json_length(body)) for (line, _), body in asked if line.endswith("/infer")]
+
+    def reply(self, line: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        answer = self.result if line.endswith("/infer") else self.answers[line]
+        if isinstance(answer, CollabError):
+            return answer.http_status, {}, wire.encode_error(answer)
+        if isinstance(answer, Result):
+            message = wire.encode_response(encode_result(answer), binary=True)
+            return 200, message.headers, message.body()
+        return 200, {}, json.dumps(answer).encode()
+
+
+def _json_length(body: bytes) -> int:
+    """The request's JSON comes first; its tensors follow."""
+    return json.JSONDecoder().raw_decode(body.decode("latin-1"))[1]
+
+
+def _handler(daemon: LittleDaemon) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            pass
+
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            url = urlsplit(self.path)
+            line = f"{self.command} {url.path}"
+            daemon.asked.append((line, url.query))
+            daemon.bodies.append(body)
+            status, headers, content = daemon.reply(line, body)
+            self.send_response(status)
+            for name, value in (headers | {"Content-Length": str(len(content))}).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_DELETE = answer  # noqa: N815
+
+    return Handler
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[LittleDaemon]:
+    little = LittleDaemon(tmp_path / "sock")
+    yield little
+    little.stop()
+
+
+@pytest.fixture
+def run(daemon: LittleDaemon) -> Run:
+    """Runs collabctl against the little daemon."""
+
+    def collabctl(*words: object) -> Ran:
+        return CliRunner().invoke(main, [str(word) for word in words], env={"COLLABD_SOCKET": str(daemon.path)})
+
+    return collabctl

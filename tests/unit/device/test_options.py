@@ -1,0 +1,49 @@
+"""A call's parameters: defaults, and every refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from collab_sdk.budget import Budget
+from collab_sdk.errors import InvalidBudget, InvalidRequest
+from collabd.device.options import Options
+from collabd.planning import Caps
+
+
+def test_defaults() -> None:
+    options = Options.from_parameters({"binary_data_output": True})
+    assert options == Options(Budget(), None, None, None, "local", "nearest")
+    assert not options.is_fixed
+    assert options.caps(0.99) == Caps(fidelity=0.99)
+
+
+def test_the_budget_in_si_units() -> None:
+    options = Options.from_parameters({"budget": "80ms,150mJ,99.9%,0.002,min-energy"})
+    assert options.caps(0.5) == Caps(0.08, 0.15, 0.002, 0.999, "energy")
+
+
+def test_a_fixed_cut() -> None:
+    options = Options.from_parameters({"cut": "features.3", "codec": "q8", "fallback": "fail"})
+    assert options.is_fixed
+    assert (options.cut, options.codec, options.fallback) == ("features.3", "q8", "fail")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "says"),
+    [
+        ({"bugdet": "80ms"}, InvalidRequest, "unknown parameter 'bugdet'"),
+        ({"budget": "80 parsecs"}, InvalidBudget, "parsecs"),
+        ({"budget": "-80ms"}, InvalidBudget, "negative"),
+        ({"cut": 3}, InvalidRequest, "cut must be text"),
+        ({"codec": "mp3"}, InvalidRequest, "unknown codec 'mp3'"),
+        ({"fallback": "pray"}, InvalidRequest, "fallback is one of local, fail, never-leave"),
+        ({"on_infeasible": True}, InvalidRequest, "on_infeasible is one of"),
+        ({"cut": "a", "placement": "DC"}, InvalidRequest, "not both"),
+        ({"cut": "a", "fallback": "never-leave"}, InvalidRequest, "never-leave"),
+    ],
+)
+def test_refusals(parameters: dict[str, Any], error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        Options.from_parameters(parameters)
