@@ -1,0 +1,177 @@
+"""`make demo`: the product on one machine. Two daemons, a shaped link between them, real images, a killed companion.
+
+Exits 1 if an answer is lost, if a lossless plan answers otherwise than the unsplit network, or if the lossy plans of a
+network agree with it less often than the fidelity cap says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import click
+
+from collab_sdk import AsyncClient, Result
+from collabd.simulation.relay import Relay
+from collabd.simulation.samples import Sample, load_samples
+from collabd.simulation.testbed import Testbed
+
+SLOWDOWN = 8.0
+RTT_MS = 20.0
+RATES_MBIT = (0.5, 5.0, 50.0)
+MIN_FIDELITY = 0.99
+IMAGES = 8
+BUDGETS = {
+    "alexnet_cifar10": ("", "25ms", "100%", "min-energy", "0"),
+    "vgg16_cifar10": ("", "60ms", "100%", "min-energy", "0"),
+    "efficientnet_lite0": ("", "150ms", "100%", "min-energy", "0"),
+}
+_STREAM = 60
+
+
+@dataclass
+class Tally:
+    """Answers so far, and the agreement of the lossy ones by network."""
+
+    asked: int = 0
+    answered: int = 0
+    lossless_wrong: list[str] = field(default_factory=list)
+    lossy: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, sample: Sample, result: Result) -> None:
+        """Compare an answer with the unsplit network's."""
+        self.answered += 1
+        same = result.label == sample.unsplit
+        if result.fidelity == 1.0:
+            if not same:
+                self.lossless_wrong.append(
+                    f"{result.model} {sample.path.name}: {result.plan.cut}/{result.plan.codec} says {result.label}, "
+                    f"unsplit {sample.unsplit}"
+                )
+        else:
+            self.lossy[result.model].append(same)
+
+    def failures(self) -> list[str]:
+        """What a demonstration must not show."""
+        found = [f"lost: {self.asked - self.answered} of {self.asked} calls"] if self.asked != self.answered else []
+        found += [f"a lossless plan answered otherwise: {text}" for text in self.lossless_wrong]
+        for model, same in self.lossy.items():
+            if sum(same) < MIN_FIDELITY * len(same):
+                found.append(f"{model}: lossy plans agreed on {sum(same)} of {len(same)}, under {MIN_FIDELITY:.0%}")
+        return found
+
+
+@click.command()
+@click.option(
+    "--models", "root", type=click.Path(path_type=Path), default=Path("models"), help="The models/ of the checkout."
+)
+def main(root: Path) -> None:
+    """Show collabd at work on this machine."""
+    with tempfile.TemporaryDirectory(prefix="collabd-demo-") as directory:
+        failures = asyncio.run(_demo(root, Path(directory)))
+    for failure in failures:
+        click.echo(f"FAILED: {failure}", err=True)
+    sys.exit(bool(failures))
+
+
+async def _demo(root: Path, directory: Path) -> list[str]:
+    samples = load_samples(root, IMAGES)
+    testbed = Testbed(root, directory, slowdown=SLOWDOWN)
+    tally = Tally()
+    async with testbed.relay() as relay:
+        relay.set_rate(RATES_MBIT[-1] * 1e6 / 8)
+        relay.set_rtt(RTT_MS / 1e3)
+        with testbed:
+            click.echo("starting both daemons and profiling three networks on each ...")
+            start = time.monotonic()
+            async with AsyncClient(testbed.socket) as client:
+                await testbed.until_ready(client)
+                click.echo(f"ready after {time.monotonic() - start:.0f} s\n")
+                await _table(client, relay, samples, tally)
+                await _kill(client, testbed, samples, tally)
+    click.echo(f"{tally.answered} of {tally.asked} calls answered. ", nl=False)
+    for model, same in tally.lossy.items():
+        click.echo(f"{model}: {sum(same)} of {len(same)} lossy answers as the unsplit network. ", nl=False)
+    click.echo()
+    return tally.failures()
+
+
+async def _table(client: AsyncClient, relay: Relay, samples: dict[str, list[Sample]], tally: Tally) -> None:
+    click.echo(
+        f"Both sides share this machine; the device is emulated as {SLOWDOWN:g}x slower. Round trip {RTT_MS:g} ms.\n"
+        f"Medians of {IMAGES} calls. right: as labelled. same: as the unsplit network.\n"
+    )
+    click.echo(
+        f"{'Mbit/s':>6}  {'network':18}  {'budget':10}  {'plan (cut/codec)':28}  {'predicted':>9}  {'measured':>8}  "
+        f"{'up':>7}  {'in budget':>9}  {'right':>5}  {'same':>5}"
+    )
+    for rate in RATES_MBIT:
+        relay.set_rate(rate * 1e6 / 8)
+        for model, budgets in BUDGETS.items():
+            for budget in budgets:
+                results = [await _ask(client, sample, budget, model, tally) for sample in samples[model]]
+                click.echo(_row(rate, model, budget, samples[model], results))
+        click.echo()
+
+
+async def _ask(client: AsyncClient, sample: Sample, budget: str, model: str, tally: Tally) -> Result:
+    tally.asked += 1
+    result = await client.infer(sample.path, budget or None, model=model)
+    tally.add(sample, result)
+    return result
+
+
+def _row(rate: float, model: str, budget: str, samples: Sequence[Sample], results: Sequence[Result]) -> str:
+    plans = [f"{result.plan.cut}/{result.plan.codec}" for result in results]
+    usual = max(set(plans), key=plans.count)
+    plan = "all on the device" if usual == "output/none" else usual
+    predicted = median(result.predicted.latency_ms or 0.0 for result in results)
+    measured = median(result.measured.latency_ms or 0.0 for result in results)
+    right = sum(result.label in sample.labels for sample, result in zip(samples, results, strict=True))
+    same = sum(result.label == sample.unsplit for sample, result in zip(samples, results, strict=True))
+    met = sum(result.budget_met for result in results)
+    up = median(result.bytes_up for result in results)
+    return (
+        f"{rate:6g}  {model:18}  {budget or 'none':10}  {plan:28.28}  {predicted:6.1f} ms  {measured:5.1f} ms  "
+        f"{up / 1e3:4.1f} kB  {met:>4} of {len(results)}  {right:>3}/{len(results)}  {same:>3}/{len(results)}"
+    )
+
+
+async def _kill(client: AsyncClient, testbed: Testbed, samples: dict[str, list[Sample]], tally: Tally) -> None:
+    """A stream of calls, during which the companion is killed and comes back."""
+    click.echo(f"{_STREAM} calls of vgg16_cifar10 (budget 250ms); the companion is killed after a third of them:")
+    stream = [samples["vgg16_cifar10"][index % IMAGES] for index in range(_STREAM)]
+    marks: list[str] = []
+    degraded: list[Result] = []
+    for index, sample in enumerate(stream):
+        if index == _STREAM // 3:
+            pending = asyncio.create_task(_ask(client, sample, "250ms", "vgg16_cifar10", tally))
+            await asyncio.sleep(0.005)
+            testbed.kill_cloud()
+            result = await pending
+        else:
+            if index == 2 * _STREAM // 3:
+                testbed.start_cloud()
+                await testbed.until_cloud_is_up(client)
+            result = await _ask(client, sample, "250ms", "vgg16_cifar10", tally)
+        marks.append("x" if result.degraded else "C" if "C" in result.ran else "D")
+        if result.degraded:
+            degraded.append(result)
+    click.echo(f"  {''.join(marks)}")
+    click.echo(
+        "  C: the companion took part. D: planned on the device alone. x: the companion failed, the device finished."
+    )
+    for why in dict.fromkeys(result.why for result in degraded):
+        click.echo(f"  why x: {why}")
+    click.echo()
+
+
+if __name__ == "__main__":
+    main()

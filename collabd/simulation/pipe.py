@@ -1,0 +1,160 @@
+"""The sockets of a relay and the links between them, under the event loop's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+import struct
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+from collabd.simulation.link import Link
+from collabd.simulation.traces import Trace
+
+# A modem's buffer: a sender that is faster than the link is held back when so much is queued.
+_QUEUE_BYTES = 256 * 1024
+# An Ethernet frame's payload: connections take turns at this grain.
+_PACKET_BYTES = 1460
+_READ_BYTES = 16 * 1024
+# Event loops wake up to a millisecond late; to be half of it early makes them right on average.
+_EARLY_S = 0.0005
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Direction:
+    """Runs one link under the event loop's clock."""
+
+    def __init__(self, rate: Trace, delay_s: float | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self.link: Link[Callable[[], None]] = Link(rate, delay_s, self._loop.time())
+        self.sources: set[End] = set()
+
+    @property
+    def full(self) -> bool:
+        """Whether those who feed it must wait."""
+        return self.link.queued_bytes >= _QUEUE_BYTES
+
+    def send(self, nbytes: int, deliver: Callable[[], None]) -> None:
+        """Call `deliver` when `nbytes` have passed the link."""
+        self.link.send(self._loop.time(), nbytes, deliver)
+        if self._timer is None:
+            self.schedule()
+
+    def schedule(self) -> None:
+        """Wake up for what the link does next; to be called after every change to the link."""
+        self.close()
+        at = self.link.next_event()
+        if at < math.inf:
+            self._timer = self._loop.call_at(at - _EARLY_S, self._advance)
+
+    def close(self) -> None:
+        """Deliver nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _advance(self) -> None:
+        was_full = self.full
+        for deliver in self.link.arrivals(self._loop.time() + _EARLY_S):
+            deliver()
+        self.schedule()
+        if was_full and not self.full:
+            for source in self.sources:
+                source.read_or_wait()
+
+
+class End(asyncio.BufferedProtocol):
+    """One socket of a connection: what it reads passes a direction and is written to its peer, the other socket."""
+
+    def __init__(self, out: Direction, on_connection: Callable[[End], None]) -> None:
+        self._out = out
+        self._on_connection = on_connection
+        self._buffer = bytearray(_READ_BYTES)
+        self._congested = self._got_eof = self._sent_eof = False
+        self._transport: asyncio.Transport
+        self._peer: End | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is connected; nothing is read before `join`."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._out.sources.add(self)
+        # Not at once: uvloop begins to read after this returns, whatever it was told before.
+        asyncio.get_running_loop().call_soon(self.read_or_wait)
+        self._on_connection(self)
+
+    def join(self, peer: End) -> None:
+        """From now on pass bytes to the peer."""
+        self._peer = peer
+        self.read_or_wait()
+
+    def read_or_wait(self) -> None:
+        """Read only while there is somewhere to put it: this is all that bounds the memory."""
+        # A socket that is told to read again after its end would report that end again.
+        if self._got_eof or self._transport.is_closing():
+            return
+        if self._peer is None or self._peer._congested or self._out.full:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002
+        """Where the loop puts what it reads."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Send what was read on its way."""
+        peer = cast("End", self._peer)
+        for start in range(0, nbytes, _PACKET_BYTES):
+            packet = bytes(self._buffer[start : min(start + _PACKET_BYTES, nbytes)])
+            self._out.send(len(packet), partial(peer.write, packet))
+        if self._out.full:
+            self.read_or_wait()
+
+    def eof_received(self) -> bool:
+        """Send the end on its way, behind the bytes before it; true keeps this socket open for the other half."""
+        self._got_eof = True
+        self._out.send(0, cast("End", self._peer).write_eof)
+        return not self._sent_eof
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Send a break on its way, too."""
+        self._out.sources.discard(self)
+        if exc is not None and self._peer is not None:
+            self._out.send(0, self._peer.reset)
+
+    def pause_writing(self) -> None:
+        """The process behind this socket reads too slowly."""
+        self._set_congested(True)
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self._set_congested(False)
+
+    def _set_congested(self, congested: bool) -> None:
+        self._congested = congested
+        if self._peer is not None:
+            self._peer.read_or_wait()
+
+    def write(self, data: bytes) -> None:
+        """Hand over bytes that have passed the link."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def write_eof(self) -> None:
+        """Hand over the end that has passed the link."""
+        self._sent_eof = True
+        if self._transport.is_closing():
+            return
+        if self._got_eof:
+            self._transport.close()
+        else:
+            self._transport.write_eof()
+
+    def reset(self) -> None:
+        """Close at once and let the other process know it as a reset, not as an end."""
+        if not self._transport.is_closing():
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._transport.abort()

@@ -1,0 +1,167 @@
+"""A TCP relay that makes the way between two processes as slow and as far as a radio link: rate, distance and faults.
+
+Each direction is one queue that all connections share, as they would share a modem. Rates count the bytes that TCP
+carries, so headers come on top. A new connection waits a round trip, as its handshake would take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import click
+
+from collabd.simulation.pipe import Direction, End
+from collabd.simulation.traces import Trace, TraceError, load
+
+Address = tuple[str, int]
+Rate = float | Trace
+
+# As far as two processes on one machine can tell, no limit.
+UNSHAPED = 125_000_000.0
+
+
+class Relay:
+    """Listens, and forwards every connection to the target over a shaped link; use it as an async context manager.
+
+    `up` is the rate towards the target, `down` the rate back (None: as up): bytes/s, or a Trace, which begins with
+    the relay. `rtt_s`, half of it each way, is a number of seconds, or None: as the trace says, else 0.
+    """
+
+    def __init__(
+        self, listen: Address, to: Address, *, up: Rate = UNSHAPED, down: Rate | None = None, rtt_s: float | None = None
+    ) -> None:
+        self._listen = listen
+        self._to = to
+        self._rates = _rates(up, down)
+        self._delay_s = None if rtt_s is None else rtt_s / 2
+        self._directions: tuple[Direction, ...] = ()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server
+
+    @property
+    def address(self) -> Address:
+        """Where it listens; the port is the real one if 0 was asked for."""
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return host, port
+
+    async def __aenter__(self) -> Self:
+        self._directions = tuple(Direction(rate, self._delay_s) for rate in self._rates)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: End(self._directions[0], self._accepted), *self._listen)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop listening and reset every connection."""
+        self._server.close()
+        self.reset()
+        for direction in self._directions:
+            direction.close()
+        await self._server.wait_closed()
+
+    def set_rate(self, up: Rate, down: Rate | None = None) -> None:
+        """New rates from now on, as in the constructor; a trace begins now."""
+        now = asyncio.get_running_loop().time()
+        for direction, rate in zip(self._directions, _rates(up, down), strict=True):
+            direction.link.set_rate(now, rate)
+            direction.schedule()
+
+    def set_rtt(self, rtt_s: float | None) -> None:
+        """A new round-trip time for what is sent from now on."""
+        for direction in self._directions:
+            direction.link.set_delay(None if rtt_s is None else rtt_s / 2)
+
+    def black_hole(self) -> None:
+        """Let nothing through any more, without a word to either side, until `heal`. Connecting still seems to work."""
+        for direction in self._directions:
+            direction.link.stop(asyncio.get_running_loop().time())
+            direction.schedule()
+
+    def heal(self) -> None:
+        """End a black hole; what waited goes through, as TCP would send it again."""
+        for direction in self._directions:
+            direction.link.resume(asyncio.get_running_loop().time())
+            direction.schedule()
+
+    def reset(self) -> None:
+        """Break every connection; new ones work."""
+        for task in self._connecting:
+            task.cancel()
+        for direction in self._directions:
+            for end in tuple(direction.sources):
+                end.reset()
+
+    def _accepted(self, near: End) -> None:
+        task = asyncio.get_running_loop().create_task(self._connect(near))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, near: End) -> None:
+        loop = asyncio.get_running_loop()
+        opened_s = loop.time() + sum(direction.link.delay(loop.time()) for direction in self._directions)
+        try:
+            _, far = await loop.create_connection(lambda: End(self._directions[1], lambda _: None), *self._to)
+        except OSError:
+            near.reset()
+            return
+        await asyncio.sleep(opened_s - loop.time())
+        near.join(far)
+        far.join(near)
+
+
+def _rates(up: Rate, down: Rate | None) -> tuple[Trace, Trace]:
+    up_trace = up if isinstance(up, Trace) else Trace.constant(up)
+    return up_trace, up_trace if down is None else down if isinstance(down, Trace) else Trace.constant(down)
+
+
+def _address(_ctx: click.Context, _param: click.Parameter, value: str) -> Address:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise click.BadParameter(f"{value!r} is not HOST:PORT, for example 127.0.0.1:8000")
+    return host.strip("[]"), int(port)
+
+
+def _trace(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Trace | None:
+    try:
+        return None if value is None else load(value)
+    except (TraceError, OSError) as error:
+        raise click.BadParameter(f"{value}: {error}") from None
+
+
+@click.command()
+@click.option("--listen", callback=_address, required=True, help="Where the device connects to; port 0 takes any.")
+@click.option("--to", callback=_address, required=True, help="Where the companion listens.")
+@click.option("--rate-mbit", type=click.FloatRange(0, min_open=True), help="Rate of each direction, Mbit/s.")
+@click.option("--rtt-ms", type=click.FloatRange(0), help="Round-trip time; default: the trace's, else 0.")
+@click.option(
+    "--trace",
+    type=click.Path(path_type=Path),
+    callback=_trace,
+    help="A file with the rate over time: mahimahi, .json or .csv. With --rate-mbit it is the rate towards --to only.",
+)
+def main(listen: Address, to: Address, rate_mbit: float | None, rtt_ms: float | None, trace: Trace | None) -> None:
+    """Relay TCP over a link of the given rate and distance, until interrupted."""
+    rate = None if rate_mbit is None else rate_mbit * 125_000
+    relay = Relay(listen, to, up=trace or rate or UNSHAPED, down=rate, rtt_s=None if rtt_ms is None else rtt_ms / 1000)
+    asyncio.run(_serve(relay))
+
+
+async def _serve(relay: Relay) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with relay:
+        click.echo("listening on {}:{}".format(*relay.address))
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    main()

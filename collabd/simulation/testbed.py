@@ -1,0 +1,143 @@
+"""Both daemons as processes in a scratch directory, joined by a relay: for demonstrations and tests."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from collab_sdk import AsyncClient, DeadlineExceeded
+from collabd.simulation.relay import Relay
+
+_HOST = "127.0.0.1"
+_STOP_S = 15.0
+_POLL_S = 0.1
+
+
+class Testbed:
+    """`with` it, both daemons run. `models` is the checkout's models/ folder, or any of package directories."""
+
+    __test__ = False  # pytest takes every class whose name starts so for tests
+
+    def __init__(self, models: Path, directory: Path, *, slowdown: float = 1.0, settings: str = "") -> None:
+        self.directory = directory
+        self.socket = directory / "collabd.sock"
+        self.cloud_port = _free_port()
+        self.relay_port = _free_port()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._write_configurations(_packages(models, directory), slowdown, settings)
+
+    def relay(self) -> Relay:
+        """The link between the two; enter it before the daemons start."""
+        return Relay((_HOST, self.relay_port), (_HOST, self.cloud_port))
+
+    def __enter__(self) -> Self:
+        self.start_cloud()
+        self.start_device()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._processes.values():
+            process.terminate()
+        for process in self._processes.values():
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def start_cloud(self) -> None:
+        """Start the companion."""
+        self._start("cloud", "collabd.cloud", "collab-cloudd.toml")
+
+    def start_device(self) -> None:
+        """Start the device daemon."""
+        self._start("device", "collabd", "collabd.toml")
+
+    def kill_cloud(self) -> None:
+        """The companion dies without a word."""
+        self._kill("cloud")
+
+    def kill_device(self) -> None:
+        """The device daemon dies without a word."""
+        self._kill("device")
+
+    def signal_cloud(self, number: signal.Signals) -> None:
+        """Stop or continue the companion, for instance."""
+        self._processes["cloud"].send_signal(number)
+
+    def log(self, side: str) -> str:
+        """What "cloud" or "device" logged."""
+        return (self.directory / f"{side}.log").read_text()
+
+    async def until_ready(self, client: AsyncClient, timeout_s: float = 300.0) -> None:
+        """Until the device is profiled and the companion known with all its packages."""
+        await client.wait(timeout_s, profiled=True)
+        await self.until_cloud_is_up(client, timeout_s)
+
+    async def until_cloud_is_up(self, client: AsyncClient, timeout_s: float = 300.0) -> None:
+        """Until the device knows the companion as up, with every package of its own."""
+        deadline = time.monotonic() + timeout_s
+        while not await _is_up(client):
+            if time.monotonic() > deadline:
+                raise DeadlineExceeded(f"the companion is not up after {timeout_s:g} s:\n{self.log('cloud')[-2000:]}")
+            await asyncio.sleep(_POLL_S)
+
+    def _start(self, side: str, module: str, configuration: str) -> None:
+        command = [sys.executable, "-m", module, "--config", str(self.directory / configuration)]
+        environment = os.environ | {"HOME": str(self.directory), "XDG_RUNTIME_DIR": str(self.directory)}
+        with (self.directory / f"{side}.log").open("ab") as log:
+            self._processes[side] = subprocess.Popen(command, stdout=log, stderr=log, env=environment)  # noqa: S603
+
+    def _kill(self, side: str) -> None:
+        self._processes[side].kill()
+        self._processes[side].wait()
+
+    def _write_configurations(self, packages: Path, slowdown: float, settings: str) -> None:
+        roots = f'roots = ["{self.directory}/{{side}}/models", "{packages}"]'
+        (self.directory / "collab-cloudd.toml").write_text(
+            f'state_dir = "{self.directory}/cloud"\n'
+            f"[models]\n{roots.format(side='cloud')}\n"
+            f'[server]\nhost = "{_HOST}"\nport = {self.cloud_port}\n'
+        )
+        (self.directory / "collabd.toml").write_text(
+            f'state_dir = "{self.directory}/device"\n'
+            f"[models]\n{roots.format(side='device')}\n"
+            f'[server]\nsocket = "{self.socket}"\n'
+            f"[emulation]\ndevice_slowdown = {slowdown}\n"
+            f"{settings}\n"
+            f'[[clouds]]\nname = "companion"\nurl = "http://{_HOST}:{self.relay_port}"\n'
+            "price_per_gb = 0.1\nprice_per_second = 0.0001\n"
+        )
+
+
+async def _is_up(client: AsyncClient) -> bool:
+    status = await client.status()
+    ours = {model["digest"] for model in status["models"]}
+    return all(cloud["state"] == "up" and ours <= set(cloud["packages"]) for cloud in status["clouds"])
+
+
+def _packages(models: Path, directory: Path) -> Path:
+    """A root of package directories: the checkout keeps each beside the definition that it was built from."""
+    if not any(models.glob("*/package/package.json")):
+        return models.resolve()
+    root = directory / "packages"
+    root.mkdir()
+    for manifest in models.resolve().glob("*/package/package.json"):
+        (root / manifest.parents[1].name).symlink_to(manifest.parent)
+    return root
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,207 @@
+"""How a link's rate changes over time: read from mahimahi, JSON and CSV files, and integrated exactly."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from typing import NamedTuple
+
+# What one line of a mahimahi trace lets through, its IP header included.
+PACKET_BYTES = 1500
+
+_BETWEEN_ENTRIES = re.compile(r"[\s,\[]*")
+
+
+class TraceError(ValueError):
+    """A trace that cannot be used; `line` is where in its file, counted from 1, or None if no line is to blame."""
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message if line is None else f"line {line}: {message}")
+        self.line = line
+
+
+class Step(NamedTuple):
+    """A while of constant rate, bytes/s. `latency_s` is the round-trip time; None: the trace does not say."""
+
+    duration_s: float
+    rate: float
+    latency_s: float | None = None
+
+
+class Trace:
+    """A rate in bytes/s over time, constant in steps, from time 0 on; then it repeats, or its last step lasts for ever.
+
+    Raises TraceError for no steps, for a duration that is not above 0, and for what is negative or not finite.
+    """
+
+    def __init__(self, steps: Iterable[Step], *, repeat: bool = True) -> None:
+        self.steps = tuple(steps)
+        self.repeat = repeat
+        if not self.steps or not all(_is_sound(step) for step in self.steps):
+            raise TraceError("a trace needs steps of a duration above 0, a rate and a latency of 0 or more, all finite")
+        # When each step starts and how many bytes went before it; last, the same for the end of the trace.
+        self._starts = (0.0, *accumulate(step.duration_s for step in self.steps))
+        self._before = (0.0, *accumulate(step.duration_s * step.rate for step in self.steps))
+
+    @classmethod
+    def constant(cls, rate: float) -> Trace:
+        """The same rate for ever."""
+        return cls([Step(1.0, rate)], repeat=False)
+
+    @property
+    def duration_s(self) -> float:
+        """The length of one round."""
+        return self._starts[-1]
+
+    def rate_at(self, t_s: float) -> float:
+        """Bytes/s at this time."""
+        return self.steps[self._locate(t_s)[1]].rate
+
+    def latency_at(self, t_s: float) -> float | None:
+        """The round-trip time at this time, in seconds; None if the trace does not say."""
+        return self.steps[self._locate(t_s)[1]].latency_s
+
+    def bytes_between(self, start_s: float, end_s: float) -> float:
+        """How much gets through from one time to a later one."""
+        (rounds, before), (more_rounds, after) = self._progress(start_s), self._progress(end_s)
+        return (more_rounds - rounds) * self._before[-1] + after - before
+
+    def finish_time(self, start_s: float, nbytes: float) -> float:
+        """When the last of `nbytes` is through if they start at this time; infinity if never."""
+        if nbytes <= 0:
+            return start_s
+        rounds, wanted = self._progress(start_s)
+        wanted += nbytes
+        if self.repeat:
+            total = self._before[-1]
+            if total == 0:
+                return math.inf
+            # Not divmod: what ends with a round ends in that round, not after a pause with which the next may start.
+            more = math.ceil(wanted / total) - 1
+            rounds, wanted = rounds + more, min(wanted - more * total, total)
+        index = bisect_left(self._before, wanted, hi=len(self.steps)) - 1
+        if self.steps[index].rate == 0:
+            return math.inf
+        within = self._starts[index] + (wanted - self._before[index]) / self.steps[index].rate
+        return max(start_s, rounds * self.duration_s + within)
+
+    def _locate(self, t_s: float) -> tuple[float, int, float]:
+        """The round, the step in it, and the time since that step's start."""
+        rounds, within = divmod(t_s, self.duration_s) if self.repeat else (0.0, t_s)
+        index = bisect_right(self._starts, within, hi=len(self.steps)) - 1
+        return rounds, index, within - self._starts[index]
+
+    def _progress(self, t_s: float) -> tuple[float, float]:
+        """The round, and the bytes that got through in it so far."""
+        rounds, index, since = self._locate(t_s)
+        return rounds, self._before[index] + since * self.steps[index].rate
+
+
+def load(path: Path) -> Trace:
+    """The trace in a file: by its suffix `.json` or `.csv`, else mahimahi. It repeats. Raises TraceError, OSError."""
+    # Bytes that are no text become characters that no parser accepts, at the line where they are.
+    text = path.read_text(encoding="utf-8", errors="replace")
+    parse = {".json": parse_json, ".csv": parse_csv}.get(path.suffix.lower(), parse_mahimahi)
+    return parse(text)
+
+
+def parse_mahimahi(text: str) -> Trace:
+    """One line a packet of 1500 bytes: the millisecond by which it may leave. The last is the length of a round."""
+    stamps = list(_stamps(text))
+    if not stamps or stamps[-1] == 0:
+        raise TraceError("a mahimahi trace needs a line with a time above 0 ms")
+    # A packet takes the millisecond before its stamp, which for 0 is the last of the round before.
+    packets = Counter(stamp or stamps[-1] for stamp in stamps)
+    return Trace(_packet_steps(packets))
+
+
+def _stamps(text: str) -> Iterator[int]:
+    latest = 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not re.fullmatch(r"\s*[0-9]{1,12}\s*", line):
+            raise TraceError(f"not a time in whole milliseconds: {line[:40]!r}", number)
+        if int(line) < latest:
+            raise TraceError(f"{int(line)} ms comes after {latest} ms", number)
+        latest = int(line)
+        yield latest
+
+
+def _packet_steps(packets: Mapping[int, int]) -> Iterator[Step]:
+    end = 0
+    for stamp in sorted(packets):
+        if stamp - 1 > end:
+            yield Step((stamp - 1 - end) / 1000, 0.0)
+        yield Step(0.001, packets[stamp] * PACKET_BYTES * 1000.0)
+        end = stamp
+
+
+def parse_json(text: str) -> Trace:
+    """A list of {"duration_ms", "bandwidth_kbps", "latency_ms"}; the latency, a round trip, may be missing."""
+    try:
+        entries = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise TraceError(error.msg, error.lineno) from None
+    except (ValueError, RecursionError) as error:
+        raise TraceError(f"not JSON: {error}") from None
+    if not isinstance(entries, list) or not entries:
+        raise TraceError("not a list of {duration_ms, bandwidth_kbps, latency_ms}", 1)
+    return Trace(_step(entry, partial(_line_of_entry, text, index)) for index, entry in enumerate(entries))
+
+
+def _line_of_entry(text: str, index: int) -> int:
+    """Where an entry of a list starts, in JSON that is sound up to there and has no list before it."""
+    position = next(_BETWEEN_ENTRIES.finditer(text)).end()
+    for _ in range(index):
+        behind = json.JSONDecoder().raw_decode(text, position)[1]
+        position = next(_BETWEEN_ENTRIES.finditer(text, behind)).end()
+    return text.count("\n", 0, position) + 1
+
+
+def parse_csv(text: str) -> Trace:
+    """The same as columns, named in the first line."""
+    reader = csv.DictReader(io.StringIO(text), strict=True)
+    try:
+        return Trace([_step(row, lambda: reader.line_num) for row in reader])
+    except csv.Error as error:
+        # The row before is the last that the reader counted.
+        raise TraceError(str(error), reader.line_num + 1) from None
+
+
+def _step(entry: object, line: Callable[[], int]) -> Step:
+    try:
+        return _read(entry)
+    except TraceError as error:
+        raise TraceError(str(error), line()) from None
+
+
+def _read(entry: object) -> Step:
+    if not isinstance(entry, dict):
+        raise TraceError(f"not {{duration_ms, bandwidth_kbps, latency_ms}} but {entry!r:.40}")
+    latency_s = _number(entry, "latency_ms") / 1000 if entry.get("latency_ms") not in (None, "") else None
+    step = Step(_number(entry, "duration_ms") / 1000, _number(entry, "bandwidth_kbps") * 125, latency_s)
+    if not _is_sound(step):
+        raise TraceError("the duration must be above 0 ms, all finite and nothing negative")
+    return step
+
+
+def _number(entry: Mapping[str, object], key: str) -> float:
+    value = entry.get(key)
+    try:
+        if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+            return float(value)
+    except (ValueError, OverflowError):
+        pass
+    raise TraceError(f"{key} must be a number, not {value!r:.40}")
+
+
+def _is_sound(step: Step) -> bool:
+    return 0 < step.duration_s < math.inf and 0 <= step.rate < math.inf and 0 <= (step.latency_s or 0.0) < math.inf
