@@ -1,0 +1,54 @@
+# Everything runs in .venv, which each target makes if need be. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+# On x86-64 this pair is known to fit together; elsewhere pip finds its own.
+AUTHOR := $(if $(filter x86_64,$(shell uname -m)),torch==2.14.1 torchvision==0.29.1,)
+SOURCES := collabd sdk models tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types check bench accuracy models clean
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+$(VENV)/run: pyproject.toml sdk/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "collabd needs Python 3.11 or newer (PYTHON=...)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "the venv module is missing: sudo apt install python3-venv"; exit 1; }
+	@echo "installing collabd into $(VENV) ..."
+	@$(PIP) install -e ./sdk -e .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/run
+	@echo "installing the tools of the tests into $(VENV) (with torch, which takes a while) ..."
+	@$(PIP) install $(AUTHOR) -e ./sdk -e '.[author,dev]'
+	@touch $@
+
+demo: $(VENV)/run  ## The main job: both daemons, a shaped link, real images, a killed companion
+	@$(BIN)/python -m collabd.simulation.demo
+
+test: $(VENV)/dev  ## Run the tests
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/dev  ## Style and the borders between the parts
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/lint-imports
+
+types: $(VENV)/dev  ## Static types
+	@$(BIN)/mypy
+
+check: lint types test  ## All that CI runs
+
+bench: $(VENV)/dev  ## Measure memory, start-up, decisions and codecs
+	@$(BIN)/python -m tests.bench
+
+accuracy: $(VENV)/dev  ## Top-1 of every split through the daemons: make accuracy DATA=cifar10.zip
+	@$(BIN)/python -m tests.bench.accuracy $(DATA)
+
+models: $(VENV)/dev  ## Build the shipped model packages anew: make models DATA=cifar10.zip
+	@$(BIN)/python -m models.build --data $(DATA)
+
+clean:  ## Remove what the targets made
+	rm -rf $(VENV) build dist *.egg-info sdk/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
