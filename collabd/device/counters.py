@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from collab_sdk.errors import CollabError
+from collab_sdk.reports import RequestsReport
 from collab_sdk.result import Result
 
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -31,7 +32,7 @@ class Counters:
         self._energy = Counter("collabd_energy_joules", "Energy of answered calls, modelled", registry=self._registry)
         self._cost = Counter("collabd_cost", "What companions charged", registry=self._registry)
         self._in_flight = Gauge("collabd_in_flight", "Calls being served", registry=self._registry)
-        self.report = dict.fromkeys(("total", "failed", "degraded", "remote", "budget_missed"), 0)
+        self.report = RequestsReport(total=0, failed=0, degraded=0, remote=0, budget_missed=0)
 
     @contextmanager
     def call(self) -> Iterator[None]:

@@ -169,9 +169,9 @@ def _checked(job: Job, outputs: Tensors, wanted: tuple[str, ...]) -> Tensors:
     for name in wanted:
         expected = job.model.network.tensor(name)
         array = outputs.get(name)
-        if array is None or array.dtype != expected.dtype or len(array.shape) != len(expected.shape):
+        if array is None or array.dtype != expected.dtype:
             raise CompanionFailure(FailureReason.NONSENSE, f"the companion's answer has no usable tensor {name}")
-        if any(want not in (None, got) for want, got in zip(expected.shape, array.shape, strict=True)):
+        if array.shape != tuple(1 if size is None else size for size in expected.shape):
             raise CompanionFailure(FailureReason.NONSENSE, f"the companion's {name} has the shape {array.shape}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise CompanionFailure(FailureReason.NONSENSE, f"the companion's {name} is not finite")

@@ -199,8 +199,8 @@ def _allowed(plans: Candidates, prediction: Prediction, options: Options) -> npt
         return plans.local
     if options.codec is None or options.is_fixed:
         return None
-    wanted = np.array([row.codec == options.codec for row in plans.rows])
-    return wanted if (wanted & prediction.possible).any() else plans.local
+    wanted: npt.NDArray[np.bool_] = np.array([row.codec == options.codec for row in plans.rows])
+    return wanted if bool((wanted & prediction.possible).any()) else plans.local
 
 
 def _cut_name(model: Model, placement: str) -> str:

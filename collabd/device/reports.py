@@ -19,7 +19,6 @@ from collab_sdk.reports import (
     LinkReport,
     ModelReport,
     ProfileReport,
-    RequestsReport,
     StatusReport,
 )
 from collabd import __version__
@@ -69,7 +68,7 @@ class Reporter:
             models=[self.model(model) for model in self._models],
             clouds=[self._cloud(companion) for companion in self._companions],
             device=self._device(),
-            requests=RequestsReport(**self._dispatcher.counters.report),
+            requests=self._dispatcher.counters.report,
             last=self._last(),
         )
 

@@ -53,12 +53,11 @@ class Watcher:
             await self._ping(0)
         await self._learn_packages()
         reading = self._companion.link.read(time.monotonic())
-        probe_bytes = self._link.probe_kb * 1000
-        if (
-            next_probe_s(reading, probe_bytes=probe_bytes, stale_s=self._link.stale_s, share=self._link.probe_share)
-            == 0
-        ):
-            await self._ping(probe_bytes)
+        size = self._link.probe_kb * 1000
+        if next_probe_s(reading, probe_bytes=size, stale_s=self._link.stale_s, share=self._link.probe_share) == 0:
+            # Two sizes, since one alone cannot tell a far companion from a slow link.
+            await self._ping(0)
+            await self._ping(size)
 
     async def _ping(self, size: int) -> None:
         """Send `size` bytes for nothing: proves that the companion is there and times the link."""

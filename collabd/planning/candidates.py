@@ -49,7 +49,7 @@ class Candidates:
         self.fidelity = self._column("fidelity")
         # Local rows point behind the companions, at a neutral one that `predict` appends.
         self.cloud = np.array([-1 if row.cloud is None else row.cloud for row in self.rows], dtype=np.intp)
-        self.local = self.cloud == -1
+        self.local: npt.NDArray[np.bool_] = self.cloud == -1
         self.source = np.array([row.codec == SOURCE for row in self.rows])
 
     def __len__(self) -> int:

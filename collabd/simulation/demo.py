@@ -24,7 +24,7 @@ from collabd.simulation.samples import Sample, load_samples
 from collabd.simulation.testbed import Testbed
 
 SLOWDOWN = 8.0
-RTT_MS = 20.0
+RTT_MS = 5.0
 RATES_MBIT = (0.5, 5.0, 50.0)
 MIN_FIDELITY = 0.99
 IMAGES = 8

@@ -8,7 +8,7 @@ path under /collab/v1/      method  answer
 ``models``                  GET     `ModelsReport`
 ``models``                  POST    ``{"path": ...}`` → `ModelReport`
 ``models/MODEL``            GET     `LayersReport`
-``models/MODEL``            DELETE  ``{}``
+``models/MODEL``            DELETE  ``{"removed": MODEL}``
 ``config``                  GET     `ConfigReport`
 ==========================  ======  ===================================
 

@@ -252,7 +252,7 @@ def test_an_array_need_not_be_contiguous() -> None:
 
 
 @given(data=st.data(), kind=st.sampled_from(["JPEG", "GIF", *LOSSLESS]))
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
 def test_damage_is_refused_or_decoded_but_nothing_else(data: st.DataObject, kind: str) -> None:
     exif = Image.Exif()

@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from collab_sdk import wire
 from collab_sdk.errors import CollabError, InvalidTensor, Overloaded, UnknownModel
+from collab_sdk.result import MODEL_VERSION
 from collabd import oip
 from collabd.codec import CodecError
 
@@ -52,7 +53,7 @@ class Echo:
         self.asked = request
         if self.error is not None:
             raise self.error
-        return wire.InferResponse(name, oip.MODEL_VERSION, request.inputs, request.id, {"took_ms": 1.5})
+        return wire.InferResponse(name, MODEL_VERSION, request.inputs, request.id, {"took_ms": 1.5})
 
     def _known(self, name: str) -> None:
         if name != "echo":

@@ -79,9 +79,9 @@ def other_package(tmp_path: Path, tiny_package: Package) -> Package:
 
 async def until_up(bench: Bench) -> None:
     """Until the device knows the companion and its profile."""
-    for _ in range(300):
+    for _ in range(1200):
         cloud = (await bench.client.status())["clouds"][0]
-        if cloud["state"] == "up" and bench.package.digest in cloud["packages"] and cloud["mbps"] is not None:
+        if cloud["state"] == "up" and bench.package.digest in cloud["packages"] and cloud["age_s"] is not None:
             return
         await asyncio.sleep(0.05)
     raise AssertionError("the companion never came up")

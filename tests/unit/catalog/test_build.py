@@ -150,6 +150,13 @@ def test_a_fixed_batch_of_one_is_kept(
     assert package.manifest.cuts[1].codecs[1].images == 4
 
 
+def test_a_fixed_batch_of_several_is_refused(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
+    model = changed(tiny_model)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 4
+    with pytest.raises(InvalidPackage, match="takes 4 images at once; export it"):
+        make(model, tmp_path)
+
+
 def test_a_graph_whose_features_do_not_stack_gets_a_fixed_batch(
     tiny_model: onnx.ModelProto, tiny_images: list[np.ndarray], tmp_path: Path
 ) -> None:

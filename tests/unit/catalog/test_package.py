@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -63,7 +64,24 @@ def test_a_changed_file_is_noticed(copy: Path, name: str) -> None:
 @pytest.mark.parametrize("name", [*packages.CONTENT, packages.DIGEST])
 def test_a_missing_file_is_named(copy: Path, name: str) -> None:
     (copy / name).unlink()
-    with pytest.raises(InvalidPackage, match=f"{name}: No such file"):
+    with pytest.raises(InvalidPackage, match=f"no model package: it lacks {name}"):
+        packages.load(copy)
+
+
+@pytest.mark.parametrize("name", [*packages.CONTENT, packages.DIGEST])
+def test_what_is_no_file_is_not_opened(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    os.mkfifo(copy / name)
+    with pytest.raises(InvalidPackage, match=f"it lacks {name}"):
+        packages.load(copy)
+
+
+def test_a_file_that_cannot_be_read_is_named(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(InvalidPackage, match=r"digest: Permission denied; .* read"):
         packages.load(copy)
 
 

@@ -65,6 +65,25 @@ def test_a_broken_source_is_not_installed(roots: tuple[Path, Path], tiny_package
     assert not roots[0].exists()
 
 
+def test_a_source_that_changes_while_it_is_copied_is_refused(
+    roots: tuple[Path, Path], tiny_package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = shutil.copytree(tiny_package.path, tmp_path / "source")
+    other = variant(tiny_package, tmp_path / "other", name="tiny")
+    real = shutil.copyfile
+
+    def change_then_copy(path: Path, target: Path) -> Path:
+        for name in ("LICENCE", "digest"):
+            (source / name).write_bytes((other.path / name).read_bytes())
+        (source / "package.json").write_bytes((other.path / "package.json").read_bytes())
+        return real(path, target)
+
+    monkeypatch.setattr(shutil, "copyfile", change_then_copy)
+    with pytest.raises(InvalidPackage, match="changed while it was copied"):
+        Store(roots).install(source)
+    assert list(roots[0].iterdir()) == []
+
+
 def test_an_earlier_root_hides_a_later_one(roots: tuple[Path, Path], tiny_package: Package) -> None:
     own = variant(tiny_package, roots[0] / "tiny", name="tiny")
     shipped = variant(tiny_package, roots[1] / "tiny", name="tiny", licence="shipped")
@@ -83,7 +102,7 @@ def test_a_broken_package_is_reported_and_passed_over(roots: tuple[Path, Path], 
     assert [package.manifest.name for package in store.packages()] == ["tiny"]
     (problem,) = store.problems()
     assert problem.path == broken
-    assert "model.onnx: No such file" in problem.reason
+    assert "lacks model.onnx" in problem.reason
 
 
 def test_a_package_that_breaks_later_is_noticed(roots: tuple[Path, Path], tiny_package: Package) -> None:

@@ -11,7 +11,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from collabd.codec import CodecError
+from collabd.codec import CodecError, encode
 from collabd.codec.affine import dequantise, nbytes, quantise
 
 Floats = NDArray[np.float32]
@@ -94,6 +94,16 @@ def test_four_bits_share_a_byte_first_value_low() -> None:
 def test_what_has_no_scale_is_refused(bits: int, axis: int | None, bad: float) -> None:
     with pytest.raises(CodecError, match="use f32"):
         quantise(np.array([[bad, 0], [-3.4e38, 1]], np.float32), bits, axis)
+
+
+@pytest.mark.parametrize("codec", ["f16", "q8", "q4"])
+@pytest.mark.parametrize("axis", [None, 0])
+def test_a_signalling_nan_is_refused_without_a_warning(codec: str, axis: int | None) -> None:
+    array = np.array([0x7F810000, 0xFFBFFFFF], np.uint32).view(np.float32)
+    with pytest.raises(CodecError, match="use f32"):
+        encode(array, codec, axis)
+    with pytest.raises(CodecError):
+        dequantise(array.tobytes() + b"\1", 8, None, (1,))
 
 
 @BITS

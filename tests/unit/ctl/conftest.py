@@ -6,9 +6,10 @@ import json
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -191,14 +192,26 @@ def a_result(**changes: Any) -> Result:
     return Result(**(parts | changes))
 
 
+@dataclass
+class Asked:
+    """A request as it arrived; `line` is "METHOD /path"."""
+
+    line: str
+    query: str
+    headers: Any
+    body: bytes
+
+    def infer(self) -> wire.InferRequest:
+        return wire.decode_request(self.body, wire.header_length(self.headers))
+
+
 class LittleDaemon:
-    """``answers`` maps "METHOD /path" to a report, or an error to raise; ``asked`` holds what came: those and queries."""
+    """``answers`` maps "METHOD /path" to a report, or an error to raise; ``results`` are those of calls, in order."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.result: Result | CollabError = a_result()
-        self.asked: list[tuple[str, str]] = []
-        self.bodies: list[bytes] = []
+        self.results: list[Result | CollabError] = [a_result()]
+        self.asked: list[Asked] = []
         self.answers: dict[str, Any] = {
             "GET /collab/v1/status": STATUS,
             "GET /collab/v1/profile/net": PROFILE,
@@ -220,24 +233,15 @@ class LittleDaemon:
         self._thread.join()
         self._server.server_close()
 
-    def inferred(self) -> list[wire.InferRequest]:
-        """The calls for inference."""
-        asked = zip(self.asked, self.bodies, strict=True)
-        return [wire.decode_request(body, _json_length(body)) for (line, _), body in asked if line.endswith("/infer")]
-
-    def reply(self, line: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        answer = self.result if line.endswith("/infer") else self.answers[line]
+    def reply(self, asked: Asked) -> tuple[int, dict[str, str], bytes]:
+        self.asked.append(asked)
+        answer = self.results.pop(0) if asked.line.endswith("/infer") else self.answers[asked.line]
         if isinstance(answer, CollabError):
             return answer.http_status, {}, wire.encode_error(answer)
         if isinstance(answer, Result):
             message = wire.encode_response(encode_result(answer), binary=True)
             return 200, message.headers, message.body()
         return 200, {}, json.dumps(answer).encode()
-
-
-def _json_length(body: bytes) -> int:
-    """The request's JSON comes first; its tensors follow."""
-    return json.JSONDecoder().raw_decode(body.decode("latin-1"))[1]
 
 
 def _handler(daemon: LittleDaemon) -> type[BaseHTTPRequestHandler]:
@@ -248,12 +252,10 @@ def _handler(daemon: LittleDaemon) -> type[BaseHTTPRequestHandler]:
             pass
 
         def answer(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
             url = urlsplit(self.path)
-            line = f"{self.command} {url.path}"
-            daemon.asked.append((line, url.query))
-            daemon.bodies.append(body)
-            status, headers, content = daemon.reply(line, body)
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            asked = Asked(f"{self.command} {url.path}", url.query, self.headers, body)
+            status, headers, content = daemon.reply(asked)
             self.send_response(status)
             for name, value in (headers | {"Content-Length": str(len(content))}).items():
                 self.send_header(name, value)

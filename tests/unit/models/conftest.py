@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from models.cifar10 import CLASSES
 
 EACH = 3
+# So small a work is slowed down by threads, and on a busy machine without end.
+torch.set_num_threads(1)
 
 
 def jpeg(label: int, number: int) -> bytes:

@@ -22,28 +22,44 @@ def few(cifar_folder: Path) -> Split:
     return load(cifar_folder, "train")
 
 
-def test_alexnet_learns_a_few_images(few: Split) -> None:
+def small() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 4, stride=4),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(16, 10),
+    )
+
+
+def test_training_learns_and_reports_the_loss_of_each_epoch(few: Split) -> None:
     torch.manual_seed(0)
-    network = AlexNet()
+    network = small()
     train.initialise(network)
-    losses = list(train.epochs(network, few, [Phase(epochs=12, peak=0.05, rising=0.2)], batch=10))
-    assert len(losses) == 12
-    assert losses[-1] < 0.8 * losses[0]
-    assert top1(network, few) > 0.4
+    losses = list(train.epochs(network, few, [Phase(epochs=40, peak=0.1, rising=0.2)], batch=10))
+    assert len(losses) == 40
+    assert losses[-1] < 0.7 * losses[0]
+    assert top1(network, few) > 0.6
 
 
-def test_each_phase_sets_its_dropout_and_its_square(few: Split) -> None:
-    torch.manual_seed(0)
-    network = VGG16()
+def test_equal_seeds_train_equal_networks(few: Split) -> None:
+    def run() -> float:
+        torch.manual_seed(3)
+        network = small()
+        return list(train.epochs(network, few, [Phase(epochs=2, peak=0.1, rising=0.2, dropout=0.5)], batch=10))[-1]
+
+    assert run() == run()
+
+
+def test_each_phase_sets_its_dropout(few: Split) -> None:
+    network = small()
     phases = [
-        Phase(epochs=1, peak=0.01, rising=0.5, dropout=0.3, square=8),
+        Phase(epochs=2, peak=0.01, rising=0.5, dropout=0.3, square=8),
         Phase(epochs=1, peak=0.01, rising=0.5, dropout=0.2, square=6, square_every=2),
     ]
-    seen = [
-        {module.p for module in network.modules() if isinstance(module, nn.Dropout)}
-        for _ in train.epochs(network, few, phases, batch=16)
-    ]
-    assert seen == [{0.3}, {0.2}]
+    dropout = next(layer for layer in network if isinstance(layer, nn.Dropout))
+    assert [dropout.p for _ in train.epochs(network, few, phases, batch=16)] == [0.3, 0.3, 0.2]
 
 
 def test_weights_decay_and_biases_and_norms_do_not() -> None:

@@ -67,7 +67,7 @@ def test_a_half_that_another_node_reads_stays(residual: onnx.ModelProto) -> None
     assert network.weights.keys() == {"k", "k.half"}
 
 
-def test_a_part_holds_its_nodes_and_shares_the_weights_arrays(residual: onnx.ModelProto) -> None:
+def test_a_part_holds_its_nodes_and_keeps_the_batch_open(residual: onnx.ModelProto) -> None:
     network = Network.from_proto(residual)
     head = network.subgraph(["x"], ["a"])
     assert [node.op_type for node in onnx.load_from_string(head.model).graph.node] == ["Conv"]
@@ -86,8 +86,10 @@ def test_weights_go_by_size(model: Build) -> None:
     ]
     network = Network.from_proto(model(nodes, ["y"], weights, {"x": (TensorProto.FLOAT, ["batch", 1024])}))
     part = network.subgraph(["x"], ["y"])
-    assert part.weights == {"large": network.weights["large"]}
+    assert part.weights.keys() == {"large"}
     assert part.constants.keys() == {"middle"}
+    assert part.weights["large"] is network.weights["large"]
+    assert part.constants["middle"] is network.weights["middle"]
     graph = onnx.load_from_string(part.model).graph
     assert [value.name for value in graph.input] == ["x", "large"]
     assert len(part.model) < 2048

@@ -95,7 +95,7 @@ def test_the_extractor_of_onnx_finds_the_same_nodes(torchvision_network: Network
 
 @pytest.mark.parametrize("bytes_per_mac", [1e-4, 3e-4, 1e-3, 1e-2])
 def test_the_best_candidate_is_near_the_best_of_all_cuts(torchvision_network: Network, bytes_per_mac: float) -> None:
-    """4 s a MAC on the device, where the first layer stays; 1 s on the cloud; `bytes_per_mac` bytes cross in one second."""
+    """A MAC takes 4 s on the device, where the first layer stays, and 1 s on the cloud; the link is as fast as given."""
     found = layers(torchvision_network)
     work = [layer.macs for layer in found]
 

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
+from time import sleep
+
+import pytest
+
+from collabd.engine.cache import BuildCache, CacheStats
+
+
+@dataclass(frozen=True)
+class Thing:
+    nbytes: int
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as executor:
+        yield executor
+
+
+def test_one_that_is_larger_than_the_bound_stays_until_the_next_comes() -> None:
+    cache: BuildCache[str, Thing] = BuildCache(10)
+    cache.get("large", lambda: Thing(50))
+    assert cache.stats == CacheStats(count=1, nbytes=50, builds=1)
+    cache.get("small", lambda: Thing(4))
+    assert cache.stats == CacheStats(count=1, nbytes=4, builds=2, evictions=1)
+
+
+def test_as_many_go_as_must() -> None:
+    cache: BuildCache[int, Thing] = BuildCache(10)
+    for key in range(5):
+        cache.get(key, lambda: Thing(2))
+    cache.get(9, lambda: Thing(7))
+    assert cache.stats == CacheStats(count=2, nbytes=9, builds=6, evictions=4)
+    cache.get(4, lambda: Thing(2))
+    assert cache.stats.hits == 1
+
+
+def test_a_failure_reaches_all_who_wait_and_the_next_may_try_again(pool: ThreadPoolExecutor) -> None:
+    cache: BuildCache[str, Thing] = BuildCache(10)
+    building, waiting = Event(), Event()
+
+    def fail() -> Thing:
+        building.set()
+        assert waiting.wait(10)
+        raise LookupError("no such thing")
+
+    first = pool.submit(cache.get, "a", fail)
+    assert building.wait(10)
+    others = [pool.submit(cache.get, "a", fail) for _ in range(3)]
+    while cache.stats.hits < 3:
+        sleep(0.001)
+    waiting.set()
+    for future in (first, *others):
+        with pytest.raises(LookupError):
+            future.result()
+    assert cache.get("a", lambda: Thing(1)) == Thing(1)
+
+
+def test_what_is_discarded_while_it_is_built_is_given_out_but_not_kept(pool: ThreadPoolExecutor) -> None:
+    cache: BuildCache[str, Thing] = BuildCache(10)
+    building, discarded = Event(), Event()
+
+    def build() -> Thing:
+        building.set()
+        assert discarded.wait(10)
+        return Thing(1)
+
+    first = pool.submit(cache.get, "a", build)
+    assert building.wait(10)
+    cache.discard(lambda key: key == "a")
+    assert cache.get("a", lambda: Thing(2)) == Thing(2)
+    discarded.set()
+    assert first.result() == Thing(1)
+    assert cache.get("a", lambda: Thing(3)) == Thing(2)
+    assert (cache.stats.count, cache.stats.nbytes) == (1, 2)
+
+
+def test_building_one_does_not_block_another(pool: ThreadPoolExecutor) -> None:
+    cache: BuildCache[str, Thing] = BuildCache(10)
+    building, done = Event(), Event()
+
+    def build() -> Thing:
+        building.set()
+        assert done.wait(10)
+        return Thing(1)
+
+    slow = pool.submit(cache.get, "slow", build)
+    assert building.wait(10)
+    assert cache.get("quick", lambda: Thing(20)) == Thing(20)
+    done.set()
+    assert slow.result() == Thing(1)
+    # The slow one was being built when the quick one filled the cache; now it is the newest.
+    assert (cache.stats.count, cache.stats.nbytes) == (1, 1)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from collabd.catalog.package import load
+from models import build, collect_samples
+
+
+def test_a_cifar10_package_is_built_calibrated_and_measured(
+    cifar_zip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(build, "_HERE", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["build", "alexnet_cifar10", "--data", str(cifar_zip)])
+    build.main()
+    package = load(tmp_path / "alexnet_cifar10" / "package")
+    accuracy = package.manifest.accuracy
+    assert accuracy is not None
+    assert accuracy["images"] == 30
+    assert 0 <= float(accuracy["top1"]) <= 1
+    assert {figures.images for cut in package.manifest.cuts for figures in cut.codecs} == {0, 30}
+    assert package.digest in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given", [["lenet"], ["alexnet_cifar10"]])
+def test_an_unknown_network_or_missing_data_is_a_usage_error(
+    given: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["build", *given])
+    with pytest.raises(SystemExit) as stopped:
+        build.main()
+    assert stopped.value.code == 2
+    assert f"{given[0]} is no network of alexnet_cifar10, " in capsys.readouterr().err
+
+
+def test_calibration_takes_the_first_of_each_class() -> None:
+    images = [(f"{label}/{number}".encode(), label) for label in range(10) for number in range(120)]
+    chosen = build._some_of_each_class(images)
+    assert len(chosen) == 1000
+    assert chosen[99:101] == [b"0/99", b"1/0"]
+
+
+def test_samples_are_copied_as_they_are(cifar_folder: Path, cifar_zip: Path, tmp_path: Path) -> None:
+    collect_samples.collect_cifar10(cifar_zip, tmp_path)
+    copied = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.jpg"))
+    assert len(copied) == 30  # all that there are; ten a class at most
+    assert all((tmp_path / path).read_bytes() == (cifar_folder / "test" / path).read_bytes() for path in copied)
+
+
+def test_photographs_are_written_as_jpegs(tmp_path: Path) -> None:
+    collect_samples.collect_photographs(tmp_path / "photos")
+    written = {path.name: path.read_bytes() for path in (tmp_path / "photos").iterdir()}
+    assert set(written) == {"astronaut.jpg", "camera.jpg", "chelsea.jpg", "coffee.jpg", "rocket.jpg"}
+    assert all(data.startswith(b"\xff\xd8\xff") for data in written.values())

@@ -1,0 +1,94 @@
+"""The packages and samples in the repository, as they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from collabd.catalog.package import MODEL, Package, load
+from collabd.imaging import prepare
+from models.build import NAMES, session, top1
+from models.cifar10 import CLASSES, normalised
+from models.networks import CIFAR10_NETWORKS, trained
+
+MODELS = Path(__file__).parents[3] / "models"
+SAMPLES = MODELS / "samples"
+PHOTOS = sorted((SAMPLES / "photos").glob("*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def images() -> list[tuple[bytes, int]]:
+    return [
+        (path.read_bytes(), label)
+        for label, name in enumerate(CLASSES)
+        for path in sorted((SAMPLES / "cifar10" / name).glob("*.jpg"))
+    ]
+
+
+def package(name: str) -> Package:
+    return load(MODELS / name / "package")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_package_is_whole_and_named_after_its_folder(name: str) -> None:
+    manifest = package(name).manifest
+    assert manifest.name == name
+    assert manifest.dynamic_batch
+    assert "Apache License" in (MODELS / name / "package" / "LICENCE").read_text()
+    assert all(figures.images for cut in manifest.cuts for figures in cut.codecs if figures.codec == "q8")
+
+
+@pytest.mark.parametrize(("name", "layers"), [("alexnet_cifar10", 20), ("vgg16_cifar10", 36)])
+def test_every_layer_of_the_cifar10_networks_can_be_placed(name: str, layers: int) -> None:
+    assert len(package(name).manifest.layers) == layers
+
+
+@pytest.mark.parametrize("name", CIFAR10_NETWORKS)
+def test_a_package_answers_as_its_weights_do(name: str, images: list[tuple[bytes, int]]) -> None:
+    ours = package(name)
+    pixels = np.concatenate([prepare(image, ours.manifest.preprocessing) for image, _ in images[::5]])
+    (found,) = session(ours).run(None, {"image": pixels})
+    with torch.inference_mode():
+        expected = trained(name)(normalised(torch.from_numpy(pixels).permute(0, 3, 1, 2))).numpy()
+    # BatchNorm is folded before the weights are halved, so these are rounded otherwise.
+    assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
+    assert (found.argmax(1) == expected.argmax(1)).all()
+
+
+def test_the_samples_are_ten_small_images_a_class(images: list[tuple[bytes, int]]) -> None:
+    assert np.bincount([label for _, label in images]).tolist() == [10] * 10
+    assert {prepare(image, package("alexnet_cifar10").manifest.preprocessing).shape for image, _ in images} == {
+        (1, 32, 32, 3)
+    }
+
+
+@pytest.mark.parametrize("name", CIFAR10_NETWORKS)
+def test_the_stated_accuracy_is_borne_out_by_the_samples(name: str, images: list[tuple[bytes, int]]) -> None:
+    accuracy = package(name).manifest.accuracy
+    assert accuracy is not None
+    # Three standard deviations of 100 images.
+    assert abs(top1(package(name), images) - float(accuracy["top1"])) < 0.12
+
+
+@pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.name)
+def test_each_photograph_is_small_and_its_terms_are_stated(path: Path) -> None:
+    assert path.stat().st_size <= 300_000
+    with Image.open(path) as photo:
+        assert (photo.format, photo.mode) == ("JPEG", "RGB")
+    assert f"| {path.name} |" in (SAMPLES / "README.md").read_text()
+
+
+def test_lite0_gives_an_acceptable_label_to_each_photograph_that_has_some() -> None:
+    lite0 = package("efficientnet_lite0")
+    runner = session(lite0)
+    wanted = json.loads((SAMPLES / "photos" / "labels.json").read_text())
+    assert len(wanted) >= 4
+    for name, labels in wanted.items():
+        pixels = prepare((SAMPLES / "photos" / name).read_bytes(), lite0.manifest.preprocessing)
+        assert lite0.manifest.labels[int(runner.run(None, {"image": pixels})[0].argmax())] in labels, name
+    assert (lite0.path / MODEL).stat().st_size < 10_000_000
