@@ -23,12 +23,10 @@ from collab_sdk.errors import (
     RequestTooLarge,
     UnknownModel,
 )
+from collab_sdk.result import MODEL_VERSION
 from collabd.codec import CodecError
 
 log = logging.getLogger(__name__)
-
-# Packages are told apart by digest; the protocol wants a version besides.
-MODEL_VERSION = "1"
 
 # A peer that lost power goes without a word; a body that grows no more for this long is given up.
 _STALLED_S = 60.0
@@ -114,6 +112,7 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         reply = _error_reply(DaemonFault("the daemon failed at this request; its journal says how"))
+    # What follows a body that could not be read is not the next request.
     if request.content.exception() is not None:
         reply.force_close()
     return reply

@@ -7,10 +7,15 @@ from math import prod, sqrt
 import numpy as np
 import onnx
 import pytest
+from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
 from collabd.catalog.manifest import Preprocessing
 from collabd.catalog.package import Package
+
+# No test asserts how long anything takes, hypothesis neither.
+settings.register_profile("collabd", deadline=None)
+settings.load_profile("collabd")
 
 TINY_LABELS = ("circle", "square", "star")
 TINY_SIDE = 16

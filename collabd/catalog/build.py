@@ -17,6 +17,7 @@ from collabd.catalog.manifest import Layer, Manifest, Preprocessing
 from collabd.catalog.optimise import fix_batch, halve_weights, optimise
 from collabd.catalog.package import Package, write
 from collabd.catalog.verify import reference_scores, require_equal
+from collabd.engine import EngineError
 from collabd.imaging import prepare
 from collabd.partition import Network, PartitionError, TensorInfo, candidate_cuts, layers, order
 from collabd.profiling.calibrate import Calibration, uncalibrated
@@ -67,10 +68,13 @@ def build(
     )
     if faults := [*inconsistencies(manifest), *misfits(manifest, network)]:
         raise InvalidPackage(f"{name}: {'; '.join(faults)}")
-    calibration = Calibration(network, _pixels(images, preprocessing))
-    require_equal(reference_scores(model, calibration.images), calibration.scores)
-    if images:
-        manifest = msgspec.structs.replace(manifest, cuts=tuple(calibration.cut(spec) for spec in candidates))
+    try:
+        calibration = Calibration(network, _pixels(images, preprocessing))
+        require_equal(reference_scores(model, calibration.images), calibration.scores)
+        if images:
+            manifest = msgspec.structs.replace(manifest, cuts=tuple(map(calibration.cut, candidates)))
+    except EngineError as error:
+        raise InvalidPackage(f"{name} cannot be run cut: {error}") from error
     text = licence_text or f"Licence: {licence}\n\n{provenance}\n"
     return write(out, manifest, stored.SerializeToString(deterministic=True), text)
 

@@ -22,7 +22,7 @@ def whole_directory(target: Path) -> Iterator[Path]:
     scratch = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=target.parent))
     try:
         filled = scratch / "new"
-        filled.mkdir(mode=0o755)
+        filled.mkdir()
         yield filled
         _flush(filled)
         if target.exists():

@@ -51,10 +51,18 @@ def optimise(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def fix_batch(model: onnx.ModelProto) -> onnx.ModelProto:
-    """`model` for one image at a time, so that what it computes from the batch size becomes constant."""
+    """`model` for one image at a time, so that what it computes from the batch size becomes constant.
+
+    Raises `InvalidPackage` if it takes a fixed number of images that is not one.
+    """
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
-    fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    batch = fixed.graph.input[0].type.tensor_type.shape.dim[0]
+    if batch.dim_value > 1:
+        raise InvalidPackage(
+            f"the graph takes {batch.dim_value} images at once; export it with a dynamic batch, or for 1"
+        )
+    batch.dim_value = 1
     for output in fixed.graph.output:
         output.type.tensor_type.ClearField("shape")
     del fixed.graph.value_info[:]

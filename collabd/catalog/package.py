@@ -54,6 +54,9 @@ def load(path: Path) -> Package:
 
     Reads every file once and parses only the manifest, so that a Pi can list its packages quickly.
     """
+    # A FIFO or a device, opened, might never end.
+    if missing := [name for name in (*CONTENT, DIGEST) if not (path / name).is_file()]:
+        raise InvalidPackage(f"{path} is no model package: it lacks {', '.join(missing)}")
     stated = _read(path / DIGEST).decode("utf-8", "replace").strip()
     found = digest_of(path)
     if stated != found:
@@ -114,4 +117,4 @@ def _sha256(path: Path) -> bytes:
 
 
 def _unreadable(path: Path, error: OSError) -> InvalidPackage:
-    return InvalidPackage(f"{path}: {error.strerror}; a model package holds {', '.join(CONTENT)} and {DIGEST}")
+    return InvalidPackage(f"{path}: {error.strerror}; whoever runs this must be able to read a package's files")

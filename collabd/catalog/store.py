@@ -72,6 +72,8 @@ class Store:
         with whole_directory(target) as directory:
             for name in (*CONTENT, DIGEST):
                 shutil.copyfile(source / name, directory / name)
+            if load(directory).digest != package.digest:
+                raise InvalidPackage(f"{source} changed while it was copied; install it again")
         return replace(package, path=target)
 
     def receive(self, data: bytes | memoryview, *, digest: str, max_bytes: int) -> Package:

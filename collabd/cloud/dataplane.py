@@ -1,4 +1,4 @@
-"""What the companion answers, free of any protocol: whole networks and tails, for whoever asks."""
+"""What the companion answers, whole networks and tails: free of HTTP, so that other servers can stand in front."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 import collabd
 from collab_sdk import wire
 from collab_sdk.errors import InvalidRequest, NotReady
+from collab_sdk.result import MODEL_VERSION
 from collabd.cloud.batcher import Batcher, Done
 from collabd.cloud.intake import Limits, work_of
 from collabd.cloud.load import LoadMeter
 from collabd.cloud.metrics import Metrics
 from collabd.cloud.model import Model
 from collabd.cloud.models import Models
-from collabd.oip import MODEL_VERSION
 from collabd.partition import TensorInfo
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,11 +33,11 @@ def work_of(request: wire.InferRequest, model: Model, limits: Limits) -> Work:
     if (pixels := _image(request, model)) is not None:
         return _work(model, {model.manifest.input: pixels}, outputs, 1)
     _check_size(request, limits)
-    names = sorted(tensor.name for tensor in request.inputs)
-    used = model.needed(tuple(names), outputs)
+    tensors = sorted(request.inputs, key=lambda tensor: tensor.name)
+    used = model.needed(tuple(tensor.name for tensor in tensors), outputs)
     feeds: Tensors = {}
     batches: set[int] = set()
-    for tensor in sorted(request.inputs, key=lambda tensor: tensor.name):
+    for tensor in tensors:
         array, batch = model.array(tensor)
         if tensor.name in used:
             feeds[tensor.name] = array
@@ -72,7 +73,7 @@ def _resized(tensor: wire.Tensor, spec: Preprocessing) -> npt.NDArray[np.uint8]:
 
 def _check_size(request: wire.InferRequest, limits: Limits) -> None:
     """Before decoding: a few bytes can stand for gigabytes of zeros."""
-    size = sum(int(np.prod(tensor.shape, dtype=np.float64)) * tensor.dtype.itemsize for tensor in request.inputs)
+    size = sum(math.prod(tensor.shape) * tensor.dtype.itemsize for tensor in request.inputs)
     if size > limits.decoded_bytes:
         raise RequestTooLarge(f"the decoded tensors would take {size} bytes; at most {limits.decoded_bytes} are taken")
 

@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 
-from collab_sdk.errors import DaemonFault
+from collab_sdk.errors import InvalidPackage
 from collabd.cloud.model import Model
 from collabd.engine import Engine
 from collabd.profiling import machine, stored, timing
@@ -31,7 +31,7 @@ class Profiles:
         self._tasks: dict[str, asyncio.Task[Profile]] = {}
 
     async def get(self, model: Model) -> Profile | None:
-        """The profile of `model`; None while it is being measured. Raises `DaemonFault` if that failed."""
+        """The profile of `model`; None while it is being measured. Raises `InvalidPackage` if that failed."""
         if model.digest not in self._tasks:
             self._tasks[model.digest] = asyncio.create_task(self._learn(model))
         task = self._tasks[model.digest]
@@ -39,7 +39,7 @@ class Profiles:
         if not task.done():
             return None
         if error := task.exception():
-            raise DaemonFault(f"measuring {model.manifest.name} failed: {error}") from error
+            raise InvalidPackage(f"{model.manifest.name} cannot be measured here: {error}")
         return task.result()
 
     async def close(self) -> None:
@@ -56,8 +56,12 @@ class Profiles:
         log.info("measuring %s", model.manifest.name)
         pieces = timing.steps(model.package, self._engine)
         loop = asyncio.get_running_loop()
-        while (profile := await loop.run_in_executor(self._lane, _advance, pieces)) is None:
-            pass
+        try:
+            while (profile := await loop.run_in_executor(self._lane, _advance, pieces)) is None:
+                pass
+        except Exception:
+            log.exception("measuring %s failed", model.manifest.name)
+            raise
         log.info("measured %s: %.1f ms whole", model.manifest.name, profile.whole_ms)
         try:
             await asyncio.to_thread(stored.save, profile, self._directory)

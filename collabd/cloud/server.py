@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any
 
-import sdnotify
 from aiohttp import web
 
 from collabd import oip
@@ -26,6 +23,7 @@ from collabd.cloud.models import Models
 from collabd.cloud.profiles import Profiles
 from collabd.config import CloudConfig, model_roots, state_dir
 from collabd.engine import Engine
+from collabd.lifecycle import background, service_manager, stop_signal
 
 log = logging.getLogger(__name__)
 
@@ -96,16 +94,10 @@ async def started(config: CloudConfig) -> AsyncIterator[Cloud]:
 
 async def serve(config: CloudConfig) -> None:
     """Run until SIGTERM or SIGINT. Raises `OSError` if the address cannot be listened on."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    manager = sdnotify.SystemdNotifier()
-    async with started(config) as cloud:
+    async with started(config) as cloud, service_manager():
         log.info("listening on %s with %s", cloud.address, ", ".join(cloud.models.names) or "no models")
-        manager.notify("READY=1")
-        await stop.wait()
+        await stop_signal()
         log.info("stopping")
-        manager.notify("STOPPING=1")
 
 
 @asynccontextmanager
@@ -126,13 +118,13 @@ async def _models(cloud: Cloud) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _load_meter(cloud: Cloud) -> AsyncIterator[None]:
     await cloud.load.warm_up()
-    async with _background(cloud.load.run()):
+    async with background(cloud.load.run()):
         yield
 
 
 @asynccontextmanager
 async def _batcher(cloud: Cloud) -> AsyncIterator[None]:
-    async with _background(cloud.batcher.serve()):
+    async with background(cloud.batcher.serve()):
         yield
 
 
@@ -158,23 +150,6 @@ async def _http(cloud: Cloud) -> AsyncIterator[None]:
         cloud.plane.open = False
     finally:
         await runner.cleanup()
-
-
-@asynccontextmanager
-async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """A task that ends with the daemon; should it die before, the journal says so."""
-    task = asyncio.create_task(work)
-    task.add_done_callback(_report_death)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def _report_death(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.error("a background task died", exc_info=task.exception())
 
 
 _STEPS: tuple[tuple[str, Callable[[Cloud], AbstractAsyncContextManager[None]]], ...] = (

@@ -49,7 +49,7 @@ def _plain_unpack(data: bytes | memoryview, dtype: np.dtype[Any], shape: Shape, 
 
 
 def _half_pack(array: NDArray[Any], _axis: Axis) -> bytes:
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         halves = array.astype("<f2")
     _check_finite(halves)
     return halves.tobytes()

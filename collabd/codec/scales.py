@@ -20,6 +20,9 @@ _FLOAT32 = np.finfo(np.float32)
 _CARRY = np.uint32(0xFFFF)
 _UPPER_HALF = np.uint32(0xFFFF0000)
 
+# Arithmetic with a NaN must not warn, since it is refused right after.
+_quiet = np.errstate(invalid="ignore")
+
 
 def nbytes(shape: tuple[int, ...], axis: int | None) -> int:
     """Length of the scales of an array of this shape."""
@@ -34,14 +37,14 @@ class Scales:
     scale: Floats
 
     @classmethod
+    @_quiet
     def fit(cls, array: Floats, levels: int, axis: int | None) -> Scales:
         """The scales that span `array`; CodecError for NaN, infinity and a span that float32 cannot compute with."""
         low, high = _extremes(array, axis)
         if axis is not None:
             low = _round(low, _CARRY * (low < 0))
-        with np.errstate(invalid="ignore"):
-            # In float64, for the span may overflow. At least a normal number, for its inverse must not.
-            scale = np.maximum((high.astype(np.float64) - low) / levels, _FLOAT32.tiny).astype(np.float32)
+        # In float64, for the span may overflow. At least a normal number, for its inverse must not.
+        scale = np.maximum((high.astype(np.float64) - low) / levels, _FLOAT32.tiny).astype(np.float32)
         if axis is not None:
             scale = _round(scale, _CARRY)
         if not _computable(low, scale, levels):
@@ -54,6 +57,7 @@ class Scales:
         return (both if axis is None else both.view("<u2")[1::2]).tobytes()
 
     @classmethod
+    @_quiet
     def from_bytes(cls, data: bytes | memoryview, levels: int, axis: int | None, ndim: int) -> Scales:
         """The scales in exactly `nbytes` bytes; CodecError if some value 0..levels would not be a finite float32."""
         if axis is None:

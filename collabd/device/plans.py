@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from collabd.catalog.manifest import CodecFigures, Cut, Manifest
+from collabd.device.companion import HEADER_BYTES
 from collabd.device.model import Model
 from collabd.planning import Candidate, Candidates
 from collabd.planning.candidates import SOURCE
@@ -13,9 +14,9 @@ from collabd.profiling.profile import CutTimes, Profile
 LOCAL_CUT = "output"
 NO_CODEC = "none"
 
-# The JSON in front of the tensors: request up, provenance and timings down.
-_ENVELOPE_UP = 450
-_ENVELOPE_DOWN = 450
+# The JSON in front of the tensors: names, shapes and codec up, timings down.
+_ENVELOPE_UP = 280
+_ENVELOPE_DOWN = 330
 
 
 def local_plan(model: Model) -> Candidate:
@@ -35,11 +36,11 @@ def candidates(model: Model, remote: Sequence[Profile | None]) -> Candidates:
 
 
 def _remote_plans(manifest: Manifest, here: Profile, there: Profile, cloud: int) -> Iterator[Candidate]:
-    down = 4.0 * len(manifest.labels) + _ENVELOPE_DOWN
+    down = 4.0 * len(manifest.labels) + _ENVELOPE_DOWN + HEADER_BYTES
     times_here, times_there = _by_cut(here), _by_cut(there)
     image = manifest.cuts[0]
     whole_here, whole_there = here.whole_ms / 1e3, there.whole_ms / 1e3
-    yield Candidate(image.name, SOURCE, cloud, 0.0, 0.0, 0.0, down, 0.0, whole_there, whole_here, 1.0)
+    yield Candidate(image.name, SOURCE, cloud, 0.0, 0.0, _ENVELOPE_UP, down, 0.0, whole_there, whole_here, 1.0)
     for cut in manifest.cuts:
         if cut.name in times_here and cut.name in times_there:
             for figures in cut.codecs:

@@ -25,6 +25,7 @@ class Candidate:
     cloud: int | None
     head_s: float
     encode_s: float
+    # What is sent; for the codec "source" what is sent besides the file.
     up_bytes: float
     down_bytes: float
     decode_s: float

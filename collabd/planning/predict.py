@@ -57,7 +57,7 @@ def predict(
         return np.array([getattr(state, name) for state in (*clouds, NOWHERE)], dtype=np.float64)[plans.cloud]
 
     cloud_prep_s = np.array([*request.cloud_prep_s, 0.0])[plans.cloud]
-    up_bytes = np.where(plans.source, float(request.source_bytes or 0), plans.up_bytes)
+    up_bytes = plans.up_bytes + np.where(plans.source, float(request.source_bytes or 0), 0.0)
     moved = up_bytes + plans.down_bytes
     prep = np.where(plans.source, 0.0, request.prep_s)
     head = plans.head_s * device.speed

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from collab_sdk import wire
-from collab_sdk.errors import Overloaded, UnknownPackage
+from collab_sdk.errors import InvalidPackage, Overloaded, UnknownPackage
+from collabd.codec import encode
 from collabd.profiling.profile import Profile
 
 
@@ -128,6 +129,39 @@ async def test_a_daemon_stops_in_the_middle_of_measuring(start: Any, package: An
         release = held_up(companion)
         assert (await companion.call("GET", f"/collab/v1/profile/{package.digest}"))[0] == 202
         release.set()
+
+
+async def test_a_package_that_cannot_be_measured_is_told_and_logged_once(
+    companion: Any, package: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    companion.cloud.lane.shutdown()
+    for _ in range(3):
+        reply = await companion.call("GET", f"/collab/v1/profile/{package.digest}")
+        error = wire.decode_error(*reply)
+        assert isinstance(error, InvalidPackage)
+        assert "branchy cannot be measured" in str(error)
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
+
+
+async def test_damaged_requests_never_fail_the_daemon(
+    companion: Any, local: Any, images: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    rng = np.random.default_rng(1)
+    features = encode(local.features(images[:1], ("pool1",))["pool1"], "q8", 1)
+    tensor = wire.Tensor("pool1", "FP32", (1, 8, 8, 8), features.payload, features.parameters)
+    message = wire.encode_request(wire.InferRequest([tensor], parameters={"digest": local.package.digest}))
+    url = f"{companion.address}/v2/models/branchy/infer"
+    seen = set()
+    for _ in range(300):
+        body = bytearray(message.body())
+        for at in rng.integers(0, len(body), rng.integers(1, 4)):
+            body[at] = rng.integers(0, 256)
+        del body[len(body) - rng.integers(0, 2) * rng.integers(0, len(body)) :]
+        async with companion.http.post(url, data=bytes(body), headers=message.headers) as reply:
+            seen.add(reply.status)
+    assert seen <= {200, 400, 404, 413}
+    assert 400 in seen
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("size", [0, 16_000, 1 << 20])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import socketserver
 import threading
@@ -205,6 +206,19 @@ class Asked:
         return wire.decode_request(self.body, wire.header_length(self.headers))
 
 
+_ANSWERS: dict[str, Any] = {
+    "GET /collab/v1/status": STATUS,
+    "GET /collab/v1/profile/net": PROFILE,
+    "GET /collab/v1/models": {"models": STATUS["models"]},
+    "GET /collab/v1/models/net": LAYERS,
+    "POST /collab/v1/models": MODEL,
+    "DELETE /collab/v1/models/net": {},
+    "GET /collab/v1/config": CONFIG,
+    "GET /v2/health/ready": {},
+    "GET /v2/models/net": {"name": "net", "parameters": {"digest": DIGEST, "labels": list(LABELS)}},
+}
+
+
 class LittleDaemon:
     """``answers`` maps "METHOD /path" to a report, or an error to raise; ``results`` are those of calls, in order."""
 
@@ -212,17 +226,7 @@ class LittleDaemon:
         self.path = path
         self.results: list[Result | CollabError] = [a_result()]
         self.asked: list[Asked] = []
-        self.answers: dict[str, Any] = {
-            "GET /collab/v1/status": STATUS,
-            "GET /collab/v1/profile/net": PROFILE,
-            "GET /collab/v1/models": {"models": STATUS["models"]},
-            "GET /collab/v1/models/net": LAYERS,
-            "POST /collab/v1/models": MODEL,
-            "DELETE /collab/v1/models/net": {},
-            "GET /collab/v1/config": CONFIG,
-            "GET /v2/health/ready": {},
-            "GET /v2/models/net": {"name": "net", "parameters": {"digest": DIGEST, "labels": list(LABELS)}},
-        }
+        self.answers: dict[str, Any] = copy.deepcopy(_ANSWERS)
         self._server = socketserver.ThreadingUnixStreamServer(str(path), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})

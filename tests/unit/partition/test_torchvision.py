@@ -95,7 +95,7 @@ def test_the_extractor_of_onnx_finds_the_same_nodes(torchvision_network: Network
 
 @pytest.mark.parametrize("bytes_per_mac", [1e-4, 3e-4, 1e-3, 1e-2])
 def test_the_best_candidate_is_near_the_best_of_all_cuts(torchvision_network: Network, bytes_per_mac: float) -> None:
-    """A MAC takes 4 s on the device, where the first layer stays, and 1 s on the cloud; the link is as fast as given."""
+    """A MAC takes 4 s on the device, where the first layer stays, and 1 s on the cloud; the link has the given rate."""
     found = layers(torchvision_network)
     work = [layer.macs for layer in found]
 

@@ -27,7 +27,7 @@ CLOUD = CloudState(
 )
 LOCAL = Candidate("output", "none", None, 0.1, 0, 0, 0, 0, 0, 0.1, 1.0)
 SPLIT = Candidate("mid", "q8", 0, 0.04, 0.001, 9_000, 1_000, 0.002, 0.01, 0.06, 0.99)
-FILE = Candidate("image", SOURCE, 0, 0, 0, 0, 1_000, 0, 0.02, 0.1, 1.0)
+FILE = Candidate("image", SOURCE, 0, 0, 0, 300, 1_000, 0, 0.02, 0.1, 1.0)
 PLANS = Candidates([LOCAL, SPLIT, FILE])
 REQUEST = Request(prep_s=0.005, cloud_prep_s=(0.001,), source_bytes=20_000)
 
@@ -56,8 +56,8 @@ def test_one_crossing() -> None:
 def test_the_file_as_it_came_is_decoded_there_and_not_here() -> None:
     got = predict(PLANS, DEVICE, [CLOUD], REQUEST, 0.95)
     assert got.prep_s[2] == 0
-    assert got.up_bytes[2] == 20_000
-    assert got.latency_s[2] == pytest.approx(0.02 + 21_000e-6 + 0.003 + (0.001 + 0.02) * 1.5)
+    assert got.up_bytes[2] == 20_300
+    assert got.latency_s[2] == pytest.approx(0.02 + 21_300e-6 + 0.003 + (0.001 + 0.02) * 1.5)
 
 
 def test_what_is_impossible() -> None:
