@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +35,7 @@ def test_stages_cover_every_layer_in_order_and_alternate(placement: str) -> None
     found = stages(placement)
     assert "".join(stage.side * (stage.last - stage.first) for stage in found) == placement
     assert [stage.first for stage in found] == [0, *(stage.last for stage in found[:-1])]
-    assert all(a.side != b.side for a, b in zip(found, found[1:], strict=False))
+    assert all(a.side != b.side for a, b in itertools.pairwise(found))
 
 
 def test_single_cut() -> None:
@@ -51,7 +53,8 @@ def test_cuts_by_name(cut: str, head: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("DDX", "not 'X'"), ("DC", "3 layers, the placement 2 letters"), ("", "0 letters"), ("ddd", "'d'")]
+    ("text", "says"),
+    [("DDX", "not 'X'"), ("DC", "3 layers, the placement 2 letters"), ("", "0 letters"), ("ddd", "'d'")],
 )
 def test_placements_that_are_none(text: str, says: str) -> None:
     with pytest.raises(InvalidPlacement, match=says):

@@ -1,0 +1,155 @@
+"""From a call to a job: fixed placements, codecs, stickiness, and what is predicted of the image itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from collab_sdk.errors import InvalidPlacement
+from collabd.catalog.package import Package
+from collabd.config import Cloud, DeviceConfig, Emulation, Failover, Link
+from collabd.device.companion import Companion
+from collabd.device.model import Model
+from collabd.device.options import Options
+from collabd.device.photo import Photo
+from collabd.device.planner import FIXED, Planned, Planner
+from collabd.engine import Engine
+from collabd.profiling.profile import Profile
+from collabd.profiling.timing import measure
+from collabd.sensing.power import board_power
+
+PIXELS = Photo(np.zeros((16, 16, 3), np.uint8), 256)
+FILE = Photo(b"x" * 900, 256)
+
+
+@pytest.fixture(scope="module")
+def profile(tiny_package: Package) -> Profile:
+    engine = Engine(threads=1, cache_bytes=2**26)
+    engine.add(tiny_package.digest, tiny_package.network())
+    return measure(tiny_package, engine, rounds=3)
+
+
+@pytest.fixture
+def model(tiny_package: Package, profile: Profile) -> Model:
+    model = Model(tiny_package, tiny_package.network(), 1.0)
+    model.profile = profile
+    model.whole_s = profile.whole_ms / 1e3
+    return model
+
+
+@pytest.fixture
+def companion(tiny_package: Package, profile: Profile) -> Companion:
+    """Up, close by, holding the package. Planning never calls it, so it needs no session."""
+    session: Any = None
+    companion = Companion(Cloud("pc", "http://127.0.0.1:1"), Link(), Failover(), session)
+    companion.reached = True
+    companion.profiles[tiny_package.digest] = profile
+    for size in (500, 17_000, 500, 17_000):
+        companion.link.learn(moved_bytes=size, seconds=0.0005 + size * 8 / 100e6, now=0.0)
+    return companion
+
+
+def planner(*companions: Companion, slowdown: float = 1.0) -> Planner:
+    config = DeviceConfig(emulation=Emulation(slowdown))
+    return Planner(config, companions, board_power("pi4"))
+
+
+def plan(planner: Planner, model: Model, photo: Photo = PIXELS, **parameters: str) -> Planned:
+    return planner.plan(model, photo, Options.from_parameters(parameters))
+
+
+def test_alone_all_runs_here(model: Model) -> None:
+    planned = plan(planner(), model)
+    assert (planned.cut, planned.job.codec, planned.job.companion) == ("output", "none", None)
+    assert set(planned.placement) == {"D"}
+
+
+def test_a_fast_device_keeps_its_work_and_a_slow_one_sends_it(model: Model, companion: Companion) -> None:
+    assert plan(planner(companion), model).cut == "output"
+    slow = plan(planner(companion, slowdown=200), model)
+    assert slow.job.companion is companion
+    assert slow.placement.endswith("C")
+
+
+def test_the_file_is_sent_as_it_came_only_if_there_is_one(model: Model, companion: Companion) -> None:
+    slow = planner(companion, slowdown=500)
+    assert plan(slow, model, FILE, budget="100%").job.codec == "source"
+    assert plan(slow, model, PIXELS, budget="100%").job.codec != "source"
+
+
+def test_fixed_cuts_default_to_lossless(model: Model, companion: Companion) -> None:
+    it = planner(companion)
+    for cut, codec in (("image", "u8"), ("pool1", "f32"), ("output", "none")):
+        planned = plan(it, model, cut=cut)
+        assert (planned.cut, planned.job.codec, planned.reason) == (cut, codec, FIXED)
+
+
+def test_a_candidate_cut_brings_its_calibrated_axis(model: Model, companion: Companion) -> None:
+    for cut in model.manifest.cuts[1:]:
+        for figures in cut.codecs:
+            planned = plan(planner(companion), model, cut=cut.name, codec=figures.codec)
+            assert planned.job.channel_axis == figures.channel_axis
+            assert planned.row is not None
+
+
+def test_a_placement_with_two_crossings_is_no_candidate(model: Model, companion: Companion) -> None:
+    layers = len(model.manifest.layers)
+    placement = "DC" + "D" * (layers - 2)
+    planned = plan(planner(companion), model, placement=placement)
+    assert (planned.cut, planned.row) == (placement, None)
+    assert [stage.side for stage in planned.job.stages] == ["D", "C", "D"]
+
+
+def test_a_placement_with_one_crossing_is_the_cut(model: Model, companion: Companion) -> None:
+    layers = model.manifest.layers
+    planned = plan(planner(companion), model, placement="D" + "C" * (len(layers) - 1))
+    assert planned.cut == layers[0].name
+
+
+@pytest.mark.parametrize("codec", ["jpeg", "u8", "source"])
+def test_codecs_of_the_image_do_not_fit_features(model: Model, companion: Companion, codec: str) -> None:
+    with pytest.raises(InvalidPlacement, match="is for the image"):
+        plan(planner(companion), model, cut="pool1", codec=codec)
+
+
+def test_a_codec_alone_restricts_the_choice(model: Model, companion: Companion) -> None:
+    assert plan(planner(companion), model, codec="q8").job.codec == "q8"
+    assert plan(planner(), model, codec="q8").cut == "output"  # no companion: nothing is sent at all
+
+
+def test_never_leave(model: Model, companion: Companion) -> None:
+    assert plan(planner(companion, slowdown=500), model, fallback="never-leave").cut == "output"
+
+
+def test_the_plan_sticks_until_a_switch_is_worth_it(model: Model, companion: Companion) -> None:
+    it = planner(companion, slowdown=200)
+    first = plan(it, model)
+    for size in (500, 17_000) * 4:
+        companion.link.learn(moved_bytes=size, seconds=0.0005 + size * 8 / 98e6, now=1.0)
+    assert (plan(it, model).cut, plan(it, model).job.codec) == (first.cut, first.job.codec)
+
+
+def test_a_link_that_breaks_down_brings_the_work_home(model: Model, companion: Companion) -> None:
+    it = planner(companion, slowdown=200)
+    assert plan(it, model).job.companion is companion
+    companion.link.learn(moved_bytes=17_000, seconds=30.0, now=1.0)
+    assert plan(it, model).cut == "output"
+
+
+def test_a_larger_picture_takes_longer_to_prepare(model: Model) -> None:
+    model.prep.learn(0.000256, 0.001)
+    model.prep.learn(12.0, 0.2)
+    it = planner()
+    small = it.evaluate(model, PIXELS, Options.from_parameters({}))
+    large = it.evaluate(model, Photo(b"x", 12_000_000), Options.from_parameters({}))
+    assert large.prediction.prep_s[0] > 10 * small.prediction.prep_s[0]
+
+
+def test_the_deadline_allows_for_a_slow_local_tail(model: Model, companion: Companion) -> None:
+    planned = plan(planner(companion, slowdown=100), model, budget="5000ms", cut="pool1")
+    assert planned.job.deadline_s == 5.0
+    assert planned.row is not None
+    tail_s = planned.evaluation.plans.rows[planned.row].local_tail_s
+    assert planned.job.local_tail_s > 100 * tail_s
