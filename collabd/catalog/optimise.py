@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ _NEWEST_IR = 10
 _NEWEST_OPSET = 21
 # Below this a weight saves no space worth its Cast node, and biases keep their precision.
 _SMALLEST_HALVED = 1024
+# Twice the rounding of float16; weights all too large or too small for it lose more.
+_HALF_PRECISION = 2**-10
 _REFUSALS = (
     ort_errors.Fail,
     ort_errors.InvalidArgument,
@@ -96,10 +99,12 @@ def _append_halved(graph: onnx.GraphProto, weight: TensorProto) -> None:
 
 
 def _fits_half(weight: TensorProto) -> bool:
-    if weight.data_type != TensorProto.FLOAT:
+    if weight.data_type != TensorProto.FLOAT or prod(weight.dims) < _SMALLEST_HALVED:
         return False
     values = numpy_helper.to_array(weight)
-    return values.size >= _SMALLEST_HALVED and bool(np.abs(values).max() <= np.finfo(np.float16).max)
+    with np.errstate(over="ignore", invalid="ignore"):
+        lost = np.abs(values - values.astype(np.float16)).max()
+    return bool(lost <= _HALF_PRECISION * np.abs(values).max())
 
 
 def _check_versions(model: onnx.ModelProto) -> None:

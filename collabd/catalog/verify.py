@@ -51,5 +51,6 @@ def require_equal(expected: np.ndarray, found: np.ndarray) -> None:
     if comparison.agreement < _LEAST_AGREEMENT:
         raise InvalidPackage(
             f"the built network agrees with the original on {comparison.agreement:.1%} of {len(found)} images "
-            f"(scores off by up to {comparison.max_error:.2g} of their range): its weights may not fit float16"
+            f"(scores off by up to {comparison.max_error:.2g} of their range): float16 may be too coarse for its "
+            "weights, or it mixes the images of a batch; export it for a batch of 1 then"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from collabd.sensing.speed import SpeedFactor
 HEADER_BYTES = 500
 # A request that waited behind others says how long the next may wait; old news is worth less.
 _QUEUE_MEMORY = 0.5
+_ONE_GO = 2**20
 
 
 class FailureReason(StrEnum):
@@ -177,10 +179,12 @@ class Companion:
         timeout_s: float | None = None,
     ) -> tuple[int, Mapping[str, str], bytes]:
         """One HTTP exchange: status, headers, body. Raises `CompanionFailure` where the companion is not reached."""
+        # aiohttp writes bytes in one go, which would hold up the loop where they are a package or a large photograph.
+        body = io.BytesIO(data) if data is not None and len(data) > _ONE_GO else data
         timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=self._session.timeout.sock_connect)
         try:
             async with self._session.request(
-                method, self._base + path, data=data, headers=headers, timeout=timeout
+                method, self._base + path, data=body, headers=headers, timeout=timeout
             ) as reply:
                 return reply.status, reply.headers, await reply.read()
         except TimeoutError as error:

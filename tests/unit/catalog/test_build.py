@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -157,31 +158,122 @@ def test_a_fixed_batch_of_several_is_refused(tiny_model: onnx.ModelProto, tmp_pa
         make(model, tmp_path)
 
 
+def with_pooling(model: onnx.ModelProto, before: onnx.NodeProto, after: onnx.NodeProto) -> onnx.ModelProto:
+    """`model` with a node around its first pooling: `before` makes `turned` of `relu1`, `after` `pool1` of `pooled`."""
+    model = changed(model)
+    nodes = list(model.graph.node)
+    pool = next(index for index, node in enumerate(nodes) if node.name == "pool1")
+    nodes[pool].input[0], nodes[pool].output[0] = "turned", "pooled"
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes[:pool], before, nodes[pool], after, *nodes[pool + 1 :]])
+    return model
+
+
+def transposed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Between the two the images lie along the second axis."""
+    return with_pooling(
+        model,
+        helper.make_node("Transpose", ["relu1"], ["turned"], perm=[1, 0, 2, 3]),
+        helper.make_node("Transpose", ["pooled"], ["pool1"], perm=[1, 0, 2, 3]),
+    )
+
+
+def halved(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Between the two each image takes two places of the first axis."""
+    model = with_pooling(
+        model,
+        helper.make_node("Reshape", ["relu1", "halves"], ["turned"]),
+        helper.make_node("Reshape", ["pooled", "wholes"], ["pool1"]),
+    )
+    for name, shape in {"halves": [-1, 4, 16, 16], "wholes": [-1, 8, 8, 8]}.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.array(shape), name))
+    return model
+
+
+@pytest.mark.parametrize(("change", "shape"), [(transposed, (8, 1, 8, 8)), (halved, (2, 4, 8, 8))])
 def test_a_graph_whose_features_do_not_stack_gets_a_fixed_batch(
-    tiny_model: onnx.ModelProto, tiny_images: list[np.ndarray], tmp_path: Path
+    tiny_model: onnx.ModelProto,
+    tiny_images: list[np.ndarray],
+    tmp_path: Path,
+    change: Callable[[onnx.ModelProto], onnx.ModelProto],
+    shape: tuple[int, ...],
 ) -> None:
-    """A cut in the middle of this pooling has the images along its second axis, where requests are not joined."""
-    model = changed(tiny_model)
-    pool = next(index for index, node in enumerate(model.graph.node) if node.name == "pool1")
-    model.graph.node[pool].input[0], model.graph.node[pool].output[0] = "turned", "pooled"
-    model.graph.node.insert(pool, helper.make_node("Transpose", ["relu1"], ["turned"], perm=[1, 0, 2, 3]))
-    model.graph.node.insert(pool + 2, helper.make_node("Transpose", ["pooled"], ["pool1"], perm=[1, 0, 2, 3]))
-    package = make(model, tmp_path)
+    """The features of several requests are joined along the first axis, one entry each."""
+    package = make(change(tiny_model), tmp_path)
     assert not package.manifest.dynamic_batch
     assert ("pooled",) in [cut.tensors for cut in package.manifest.cuts]
-    assert package.network().tensor("pooled").shape == (8, 1, 8, 8)
+    assert package.network().tensor("pooled").shape == shape
     images = np.stack(tiny_images[:5])
     expected = reference_scores(tiny_model, images)
     assert np.abs(scores(package, images) - expected).max() < 2e-3 * np.ptp(expected)
 
 
-def test_weights_beyond_float16_keep_their_width(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
+def test_features_that_grow_with_the_batch_in_two_ways_do_not_stack(
+    tiny_model: onnx.ModelProto, tmp_path: Path
+) -> None:
+    """Each image is multiplied with all others, which makes [batch, batch]."""
+    model = changed(tiny_model)
+    model.graph.node.extend(
+        [
+            helper.make_node("Transpose", ["logits"], ["columns"], perm=[1, 0]),
+            helper.make_node("MatMul", ["logits", "columns"], ["pairs"]),
+            helper.make_node("MatMul", ["pairs", "logits"], ["weighted"]),
+        ]
+    )
+    model.graph.output[0].name = "weighted"
+    assert not make(model, tmp_path).manifest.dynamic_batch
+
+
+def test_a_network_that_mixes_the_images_of_a_batch_is_refused(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
+    """No feature shows it, but the scores differ from those of the images one by one."""
+    model = changed(tiny_model)
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0]), "first_axis"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(0.99, np.float32), "most"))
+    model.graph.node.extend(
+        [
+            helper.make_node("ReduceMean", ["logits", "first_axis"], ["mean"]),
+            helper.make_node("Mul", ["mean", "most"], ["most_of_mean"]),
+            helper.make_node("Sub", ["logits", "most_of_mean"], ["distance"]),
+        ]
+    )
+    model.graph.output[0].name = "distance"
+    with pytest.raises(InvalidPackage, match=r"agrees with the original on .*mixes the images of a batch"):
+        make(model, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("scale", [1e6, 1e-9])
+def test_weights_beyond_float16_keep_their_width(tiny_model: onnx.ModelProto, tmp_path: Path, scale: float) -> None:
     model = changed(tiny_model)
     for weight in model.graph.initializer:
         if weight.name == "conv2.weight":
-            weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(1e6), weight.name))
+            weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(scale), weight.name))
     graph = onnx.load(make(model, tmp_path).path / "model.onnx").graph
     assert TensorProto.FLOAT16 not in {tensor.data_type for tensor in graph.initializer}
+
+
+def test_a_graph_that_fails_on_an_image_is_refused(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
+    """The brightest pixel looks up a table of two entries."""
+    model = changed(tiny_model)
+    model.graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.array([1, 2, 3]), "axes"),
+            numpy_helper.from_array(np.array([1]), "last"),
+            numpy_helper.from_array(np.zeros(2, np.float32), "table"),
+        ]
+    )
+    model.graph.node.extend(
+        [
+            helper.make_node("ReduceMax", ["float", "axes"], ["brightest"], keepdims=0),
+            helper.make_node("Unsqueeze", ["brightest", "last"], ["column"]),
+            helper.make_node("Cast", ["column"], ["entry"], to=TensorProto.INT64),
+            helper.make_node("Gather", ["table", "entry"], ["found"]),
+            helper.make_node("Add", ["logits", "found"], ["sum"]),
+        ]
+    )
+    model.graph.output[0].name = "sum"
+    with pytest.raises(InvalidPackage, match=r"tiny cannot be run cut: .*Gather"):
+        make(model, tmp_path)
 
 
 @pytest.mark.parametrize(

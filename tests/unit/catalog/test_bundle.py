@@ -152,6 +152,13 @@ def test_a_graph_that_is_none_is_refused(files: Files, tmp_path: Path) -> None:
     refuse(data, tmp_path, digest, "not a sound ONNX graph")
 
 
+def test_an_unsound_graph_is_refused(files: Files, tmp_path: Path) -> None:
+    model = onnx.load_model_from_string(files["model.onnx"])
+    model.graph.node[-1].op_type = "Gemmm"
+    data, digest = resealed(files | {"model.onnx": model.SerializeToString()})
+    refuse(data, tmp_path, digest, "not a sound ONNX graph.*Gemmm")
+
+
 def test_a_graph_that_does_not_fit_is_refused(files: Files, tmp_path: Path) -> None:
     manifest = files["package.json"].replace(b'"star"', b'"moon", "star"')
     data, digest = resealed(files | {"package.json": manifest})

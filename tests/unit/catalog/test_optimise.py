@@ -90,6 +90,7 @@ def test_large_weights_are_stored_in_half_and_widened_by_any_runtime() -> None:
     [
         np.ones(100, np.float32),
         np.full(2000, 7e4, np.float32),
+        np.full(2000, 1e-7, np.float32),
         np.full(2000, np.inf, np.float32),
         np.full(2000, np.nan, np.float32),
     ],

@@ -96,3 +96,23 @@ def test_building_one_does_not_block_another(pool: ThreadPoolExecutor) -> None:
     assert slow.result() == Thing(1)
     # The slow one was being built when the quick one filled the cache; now it is the newest.
     assert (cache.stats.count, cache.stats.nbytes) == (1, 1)
+
+
+def test_age_counts_from_the_end_of_the_build(pool: ThreadPoolExecutor) -> None:
+    cache: BuildCache[str, Thing] = BuildCache(10)
+    building, done = Event(), Event()
+
+    def build() -> Thing:
+        building.set()
+        assert done.wait(10)
+        return Thing(4)
+
+    slow = pool.submit(cache.get, "slow", build)
+    assert building.wait(10)
+    cache.get("before", lambda: Thing(4))
+    done.set()
+    slow.result()
+    cache.get("after", lambda: Thing(4))
+    hits = cache.stats.hits
+    cache.get("slow", lambda: Thing(4))
+    assert cache.stats.hits == hits + 1

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from collabd.engine import Engine, EngineError, EngineStats, Part
+from collabd.engine import Engine, EngineError, EngineStats, Part, SubgraphSource
 from collabd.partition import Network
 
 MakeNetwork = Callable[..., Network]
@@ -203,6 +203,19 @@ def test_a_network_removed_while_it_is_built_leaves_nothing_behind(mlp: Network)
         removed.set()
         np.testing.assert_allclose(run.result()["y"], forward(mlp, X)["y"], rtol=1e-5)
     assert engine.stats.sessions == 0
+
+
+class Vanishing(dict[str, SubgraphSource]):
+    """Networks of which each is gone as soon as it was looked up: `remove` in the narrowest of gaps."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.pop(key, default)
+
+
+def test_a_network_removed_between_lookup_and_build_leaves_nothing_behind(engine: Engine, mlp: Network) -> None:
+    engine._networks = Vanishing(engine._networks)
+    np.testing.assert_allclose(engine.run("mlp", {"x": X}, ["y"])["y"], forward(mlp, X)["y"], rtol=1e-5)
+    assert engine.stats == EngineStats(sessions=0, bytes=0, hits=0, builds=1, evictions=0)
 
 
 def test_one_network_under_two_keys_shares_its_sessions(engine: Engine, mlp: Network) -> None:

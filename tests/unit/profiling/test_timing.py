@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
+from collabd.catalog.build import build
+from collabd.catalog.manifest import Preprocessing
 from collabd.catalog.package import Package
 from collabd.engine import Engine
 from collabd.profiling import machine
@@ -51,23 +57,49 @@ def test_the_image_cut_has_no_head_and_the_whole_network_behind_it(profile: Prof
     assert (image.head_ms, image.tail_ms) == (0.0, profile.whole_ms)
 
 
-def test_requests_may_run_between_the_steps(tiny_package: Package, engine: Engine) -> None:
-    """Each call of the network is a step of its own, so whoever waits waits for one call at most."""
-    manifest = tiny_package.manifest
-    image = np.zeros((1, 16, 16, 3), np.uint8)
+def test_a_step_runs_the_network_once_at_most(tiny_package: Package, engine: Engine) -> None:
+    """So that a request which comes meanwhile waits for one call at most."""
     pieces = steps(tiny_package, engine, rounds=1)
-    count = 0
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as finished:
-            profile: Profile = finished.value
-            break
-        count += 1
-        engine.run(tiny_package.digest, {manifest.input: image}, [manifest.output])
-    runs = 2 * len(manifest.cuts)
-    assert count > 3 * runs
-    assert len(profile.cuts) == len(manifest.cuts)
+    asked = [0]
+    for _ in pieces:
+        stats = engine.stats
+        asked.append(stats.hits + stats.builds)
+    assert max(after - before for before, after in pairwise(asked)) == 1
+    assert asked[-1] > 3 * len(tiny_package.manifest.cuts)
+
+
+def test_a_cut_that_the_image_crosses_too_is_measured(
+    tiny_model: onnx.ModelProto, tiny_images: list[np.ndarray], tmp_path: Path
+) -> None:
+    """The last nodes colour the image by the scores, so that it is alive at every cut."""
+    model = onnx.ModelProto()
+    model.CopyFrom(tiny_model)
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 2]), "axes"))
+    model.graph.node.extend(
+        [
+            helper.make_node("Unsqueeze", ["logits", "axes"], ["gains"]),
+            helper.make_node("Cast", ["image"], ["again"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["again", "gains"], ["tinted"]),
+            helper.make_node("ReduceMean", ["tinted", "axes"], ["tint"], keepdims=0),
+        ]
+    )
+    model.graph.output[0].name = "tint"
+    package = build(
+        model,
+        name="twice",
+        labels=("a", "b", "c"),
+        preprocessing=Preprocessing(16, 16),
+        licence="CC0-1.0",
+        provenance="made for the tests",
+        images=tiny_images[:5],
+        out=tmp_path / "twice",
+    )
+    assert {"image"} < set(package.manifest.cuts[1].tensors)
+    engine = Engine(threads=1, cache_bytes=1 << 24)
+    engine.add(package.digest, package.network())
+    profile = measure(package, engine, rounds=1)
+    assert [cut.cut for cut in profile.cuts] == [cut.name for cut in package.manifest.cuts]
+    assert min(cut.head_ms for cut in profile.cuts[1:]) > 0
 
 
 def test_measuring_can_be_given_up(tiny_package: Package, engine: Engine) -> None:
