@@ -50,6 +50,8 @@ def optimise(model: onnx.ModelProto) -> onnx.ModelProto:
             raise InvalidPackage(f"ONNX Runtime cannot run this graph: {error}") from error
         optimised = onnx.load(options.optimized_model_filepath)
     _forget_unused_domains(optimised)
+    # Stated by whoever made the graph, and looser than what can be inferred once the batch is known.
+    del optimised.graph.value_info[:]
     return optimised
 
 
@@ -66,9 +68,6 @@ def fix_batch(model: onnx.ModelProto) -> onnx.ModelProto:
             f"the graph takes {batch.dim_value} images at once; export it with a dynamic batch, or for 1"
         )
     batch.dim_value = 1
-    for output in fixed.graph.output:
-        output.type.tensor_type.ClearField("shape")
-    del fixed.graph.value_info[:]
     return optimise(fixed)
 
 

@@ -1,0 +1,122 @@
+"""The report of one answered call: what the SDK returned, as an object for JSON and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from collabd.ctl import figures
+from collabd.ctl.output import fields, styled, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from collab_sdk import Result
+
+_PHASES = ("prep", "head", "encode", "upload", "queue", "decode", "tail", "local_tail", "latency")
+
+
+class GuessReport(TypedDict):
+    """A label and its probability, 0..1."""
+
+    label: str
+    score: float
+
+
+class AnswerReport(TypedDict):
+    """One image and what became of it; the fields of `collab_sdk.Result`, with the best labels in place of scores."""
+
+    image: str
+    model: str
+    digest: str
+    label: str
+    score: float
+    top: list[GuessReport]
+    plan: dict[str, Any]
+    ran: str
+    predicted: dict[str, float | None]
+    measured: dict[str, float | None]
+    energy_mj: float
+    energy_source: str
+    cost: float
+    fidelity: float | None
+    bytes_up: int
+    bytes_down: int
+    budget: str
+    budget_met: bool
+    unmet: list[str]
+    degraded: bool
+    why: str
+
+
+def answer_report(image: str, budget: str, result: Result, top: int) -> AnswerReport:
+    """What is printed of a result."""
+    return AnswerReport(
+        image=image,
+        model=result.model,
+        digest=result.digest,
+        label=result.label,
+        score=result.score,
+        top=[GuessReport(label=label, score=score) for label, score in result.top(top)],
+        plan=asdict(result.plan),
+        ran=result.ran,
+        predicted=asdict(result.predicted),
+        measured=asdict(result.measured),
+        energy_mj=result.energy_mj,
+        energy_source=result.energy_source,
+        cost=result.cost,
+        fidelity=result.fidelity,
+        bytes_up=result.bytes_up,
+        bytes_down=result.bytes_down,
+        budget=budget,
+        budget_met=result.budget_met,
+        unmet=list(result.unmet),
+        degraded=result.degraded,
+        why=result.why,
+    )
+
+
+def render_answer(report: AnswerReport) -> Iterator[Table]:
+    """The answer, then its times, phase by phase."""
+    predicted, plan = report["predicted"], report["plan"]
+    values: dict[str, str | Text] = {
+        "image": report["image"],
+        "answer": styled(
+            ", ".join(f"{each['label']} {figures.share(each['score'])}" for each in report["top"]), "bold"
+        ),
+        "model": f"{report['model']} ({figures.short_digest(report['digest'])})",
+        "plan": figures.plan(plan["cut"], plan["codec"], plan["cloud"], plan["reason"]),
+        "ran": _ran(report["ran"], plan["cloud"]),
+        "sent": f"{figures.size(report['bytes_up'])} bytes up, {figures.size(report['bytes_down'])} bytes down",
+        "energy": f"{figures.number(report['energy_mj'])} mJ ({report['energy_source']}), "
+        f"predicted {figures.number(predicted['energy_mj'])}",
+        "cost": f"{figures.price(report['cost'])}, predicted {figures.price(predicted['cost'])}",
+        "fidelity": figures.share(report["fidelity"]),
+        "budget": _budget(report),
+    }
+    yield fields(values | ({"degraded": styled(report["why"], "yellow")} if report["degraded"] else {}))
+    yield _times(report)
+
+
+def _ran(placement: str, cloud: str | None) -> str | Text:
+    """The stages in words: most networks have too many layers for a letter each."""
+    where = {"D": "the device", "C": cloud or "the companion"}
+    runs = [(letter, len(list(run))) for letter, run in groupby(placement)]
+    return ", then ".join(f"{count} layer{'s' * (count > 1)} on {where[letter]}" for letter, count in runs)
+
+
+def _budget(report: AnswerReport) -> str | Text:
+    budget = report["budget"] or "no caps"
+    if report["budget_met"]:
+        return f"{budget}, met"
+    return styled(f"{budget}, missed: {', '.join(report['unmet'])}", "yellow")
+
+
+def _times(report: AnswerReport) -> Table:
+    built = table("ms", *(f">{phase.replace('_', ' ')}" for phase in (*_PHASES[:-1], "total")))
+    for name, times in (("predicted", report["predicted"]), ("measured", report["measured"])):
+        built.add_row(name, *(figures.number(times[f"{phase}_ms"]) for phase in _PHASES))
+    return built

@@ -1,0 +1,74 @@
+"""What all sub-commands share: the socket, and errors as one line. Nothing slow is imported before a command runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collab_sdk import Client
+
+_SOCKET = f"{__name__}.socket"
+_INTERRUPTED = 130  # as of a shell: 128 + SIGINT
+
+
+def _remember(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
+    if path is not None:
+        ctx.meta[_SOCKET] = path
+
+
+socket_option = click.option(
+    "--socket",
+    type=click.Path(path_type=Path),
+    expose_value=False,
+    callback=_remember,
+    help="Socket of collabd (default: $COLLABD_SOCKET, else the user's own daemon, else the service).",
+)
+
+
+class Failure(click.ClickException):
+    """What went wrong, as one line on stderr."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print it."""
+        click.echo(f"collabctl: {'; '.join(self.message.splitlines())}", file, err=file is None)
+
+
+class Command(click.Command):
+    """A sub-command: takes --socket, and fails in one line where the SDK or the file system refuses."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        socket_option(self)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it. Raises `Failure`."""
+        from collab_sdk.errors import CollabError
+
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # the reader of our output left: click ends quietly
+        except (CollabError, OSError) as error:
+            raise Failure(str(error)) from error
+
+
+class Commands(click.Group):
+    """The root of the sub-commands."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run one of them; an interrupt ends it as a shell expects."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            ctx.exit(_INTERRUPTED)
+
+
+def client(timeout_s: float = 60) -> Client:
+    """The client of the daemon behind --socket."""
+    from collab_sdk import Client
+
+    return Client(click.get_current_context().meta.get(_SOCKET), timeout_s)

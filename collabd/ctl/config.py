@@ -1,0 +1,40 @@
+"""`collabctl config`: the settings in effect and where each came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from collabd.ctl import figures
+from collabd.ctl.command import Command, client
+from collabd.ctl.output import emit, fields, json_option, styled, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from collab_sdk.reports import ConfigReport
+
+
+@click.command(cls=Command)
+@json_option
+def config(as_json: bool) -> None:
+    """Show the daemon's settings in effect, each with its origin."""
+    with client() as daemon:
+        emit(daemon.config(), _render, as_json=as_json)
+
+
+def _render(report: ConfigReport) -> Iterator[Table]:
+    yield fields({"file": report["file"] or "none: all settings have their defaults"})
+    built = table("setting", "value", "origin")
+    for key, setting in report["settings"].items():
+        origin = setting["origin"]
+        built.add_row(key, _literal(setting["value"]), styled(origin, "" if origin == "default" else "bold"))
+    yield built
+
+
+def _literal(value: Any) -> str:
+    """As the configuration file would have it."""
+    return figures.UNKNOWN if value is None else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,63 @@
+"""Figures as text for tables: three digits tell enough, and what was not measured is "-"."""
+
+from __future__ import annotations
+
+UNKNOWN = "-"
+_DIGEST_LETTERS = 12
+
+
+def number(value: float | None) -> str:
+    """0.04, 1.23, 12.3, 1234."""
+    if value is None:
+        return UNKNOWN
+    size = abs(value)
+    return f"{value:.{2 if size < 9.995 else 1 if size < 99.95 else 0}f}"
+
+
+def size(octets: int | None) -> str:
+    """Bytes, in thousands or millions from there on: 955, 1.20k, 602k."""
+    if octets is None:
+        return UNKNOWN
+    if octets < 1000:
+        return str(octets)
+    return f"{number(octets / 1e3)}k" if octets < 999_500 else f"{number(octets / 1e6)}M"
+
+
+def share(part: float | None) -> str:
+    """0..1 as percent: 99.5 %."""
+    return UNKNOWN if part is None else f"{100 * part:.4g} %"
+
+
+def price(cost: float | None) -> str:
+    """A cost, which may be far below one of its unit: 0.002, 1.5e-06."""
+    return UNKNOWN if cost is None else f"{cost:.3g}"
+
+
+def factor(value: float | None) -> str:
+    """How many times: 1.02x."""
+    return UNKNOWN if value is None else f"{number(value)}x"
+
+
+def duration(seconds: float) -> str:
+    """The two largest units: 42 s, 3 h 12 min."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [f"{count} {unit}" for count, unit in ((days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")) if count]
+    return " ".join(parts[:2]) or "0 s"
+
+
+def short_digest(digest: str) -> str:
+    """Enough of a digest to tell packages apart."""
+    return digest.removeprefix("sha256:")[:_DIGEST_LETTERS]
+
+
+def yes_no(value: bool) -> str:
+    """A truth value in words."""
+    return "yes" if value else "no"
+
+
+def plan(cut: str, codec: str, cloud: str | None, reason: str) -> str:
+    """A plan in words."""
+    where = "all on the device" if cloud is None else f"cut {cut} as {codec} to {cloud}"
+    return f"{where} ({reason})"

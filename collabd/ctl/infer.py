@@ -1,0 +1,63 @@
+"""`collabctl infer`: classify images, and see how each answer came about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+import click
+
+from collabd.ctl.answer import answer_report, render_answer
+from collabd.ctl.command import Command, Failure, client
+from collabd.ctl.output import emit
+from collabd.ctl.verdicts import REASONS, glossary
+
+if TYPE_CHECKING:
+    from collab_sdk.client import InferOptions
+
+FALLBACKS = ("local", "fail", "never-leave")
+ON_INFEASIBLE = ("nearest", "fail")
+
+
+@click.command(cls=Command, epilog=glossary("Why a plan was taken:", REASONS))
+@click.argument("images", nargs=-1, required=True, type=click.Path(), metavar="IMAGE...")
+@click.option("--budget", metavar="TEXT", default="", help="Caps and objective, such as '80ms,150mJ,99%,min-energy'.")
+@click.option("--model", metavar="NAME", help="The model to ask (default: the daemon's).")
+@click.option("--cut", metavar="NAME", help="Cut there: a layer's name, 'image' or 'output' (all on the device).")
+@click.option("--placement", metavar="LETTERS", help="One letter a layer: D on the device, C on the companion.")
+@click.option(
+    "--codec", metavar="NAME", help="How to send: an image as u8, jpeg or source; features as f32, f16, q8, q4."
+)
+@click.option(
+    "--fallback",
+    type=click.Choice(FALLBACKS),
+    help="Should the companion fail: finish on the device, or fail; or send nothing in the first place.",
+)
+@click.option(
+    "--on-infeasible",
+    type=click.Choice(ON_INFEASIBLE),
+    help="Should no plan fit the budget: run the nearest, or fail before anything runs.",
+)
+@click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, metavar="K", help="Labels to show.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON for each image.")
+def infer(images: tuple[str, ...], budget: str, top: int, as_json: bool, **options: Unpack[InferOptions]) -> None:
+    """Classify images within a budget.
+
+    Each IMAGE is a JPEG, PNG, WebP, BMP, GIF or PPM file. One that is not does not keep the others from being answered.
+    """
+    from collab_sdk import Budget, InvalidImage, RequestTooLarge
+
+    wanted = Budget.parse(budget)
+    refused = 0
+    with client() as daemon:
+        for index, image in enumerate(images):
+            try:
+                result = daemon.infer(image, wanted, **options)
+            except (InvalidImage, RequestTooLarge) as error:
+                Failure(str(error) if image in str(error) else f"{image}: {error}").show()
+                refused += 1
+                continue
+            if index and not as_json:
+                click.echo()
+            emit(answer_report(image, str(wanted), result, top), render_answer, as_json=as_json, lines=True)
+    if refused:
+        click.get_current_context().exit(1)

@@ -1,0 +1,20 @@
+"""`collabctl models`: the models that the daemon serves."""
+
+from __future__ import annotations
+
+import click
+
+from collabd.ctl.models.add import add
+from collabd.ctl.models.listing import list_models
+from collabd.ctl.models.remove import remove
+from collabd.ctl.models.show import show
+from collabd.ctl.models.verify import verify
+
+
+@click.group()
+def models() -> None:
+    """List, show, add, remove and verify models."""
+
+
+for command in (list_models, show, add, remove, verify):
+    models.add_command(command)

@@ -1,0 +1,122 @@
+"""`collabctl models add`: install a package, building it first where need be."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from collabd.ctl.command import Command, client
+from collabd.ctl.figures import short_digest
+
+if TYPE_CHECKING:
+    from collabd.catalog.manifest import Manifest
+
+# A Pi writes to a slow card before it warms the model up.
+_LOAD_TIMEOUT_S = 600
+
+
+def _size(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    """HEIGHTxWIDTH, or one number for a square."""
+    if text is None:
+        return None
+    sides = text.split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise click.BadParameter(f"{text!r} is no size such as 224x224")
+    return int(sides[0]), int(sides[-1])
+
+
+@click.command(cls=Command)
+@click.argument("source", metavar="SPEC")
+@click.option("--name", help="Its name in collabd (default: as the source says).")
+@click.option(
+    "--labels", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file, one label a line."
+)
+@click.option(
+    "--calibration",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder of typical images (100 or more): measures how far the lossy codecs may be trusted.",
+)
+@click.option("--size", metavar="HxW", callback=_size, help="Height and width of the network's input.")
+@click.option(
+    "--resize-shorter", type=click.IntRange(min=1), metavar="PIXELS", help="Resize the shorter side to this, then crop."
+)
+@click.option("--mean", type=float, nargs=3, metavar="R G B", help="Of the pixels in 0..1 (default: ImageNet's).")
+@click.option("--std", type=float, nargs=3, metavar="R G B", help="Of the pixels in 0..1 (default: ImageNet's).")
+@click.option("--licence", help="The licence of the network.")
+@click.option("--random-weights", is_flag=True, help="Torchvision: do not download trained weights.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Keep the built package as this directory."
+)
+@click.option("--no-load", is_flag=True, help="Only build it (with --out).")
+def add(source: str, out: Path | None, no_load: bool, **stated: Any) -> None:
+    """Build and load the model SPEC.
+
+    SPEC is a package directory, or something to build a package from: torchvision:NAME, PATH.onnx, or
+    PACKAGE.MODULE:FACTORY, a function without arguments that returns a torch.nn.Module. All but ONNX files need PyTorch
+    to be built (pip install 'collabd[author]'), not to be run: build on any machine, add the directory on the Pi.
+    """
+    given = {name: value for name, value in stated.items() if value}
+    if Path(source).is_dir():
+        if given or out or no_load:
+            raise click.UsageError(f"{source} is a built package: no other option applies to it")
+        _load(Path(source))
+        return
+    if no_load and not out:
+        raise click.UsageError("--no-load keeps nothing without --out")
+    if not no_load:
+        _require_daemon()
+    with _destination(out) as directory:
+        _build(source, given, directory)
+        if not no_load:
+            _load(directory)
+
+
+def _require_daemon() -> None:
+    """Better refused now than after minutes of building."""
+    with client() as daemon:
+        daemon.models()
+
+
+@contextmanager
+def _destination(out: Path | None) -> Iterator[Path]:
+    """Where to build: a package that is there gives way, but nothing else may."""
+    if out is not None:
+        if out.is_dir() and any(out.iterdir()) and not (out / "package.json").is_file():
+            raise click.BadParameter(f"{out} exists, and is no package to replace", param_hint="--out")
+        yield out
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        # The daemon may be another user.
+        Path(scratch).chmod(0o755)
+        yield Path(scratch, "package")
+
+
+def _build(source: str, given: dict[str, Any], directory: Path) -> None:
+    from collabd.ctl.models.building import build_package
+
+    manifest = build_package(source, directory, tell=_tell, **given).manifest
+    _tell(f"built {manifest.name}: {len(manifest.layers)} layers, {len(manifest.cuts)} cuts, {_promise(manifest)}")
+
+
+def _promise(manifest: Manifest) -> str:
+    images = max(figures.images for cut in manifest.cuts for figures in cut.codecs)
+    if images:
+        return f"codecs calibrated on {images} images"
+    return "lossless codecs only (--calibration lets it use the others)"
+
+
+def _load(directory: Path) -> None:
+    with client(_LOAD_TIMEOUT_S) as daemon:
+        model = daemon.load_model(directory)
+    click.echo(
+        f"added {model['name']} ({short_digest(model['digest'])}): {model['layers']} layers, {model['cuts']} cuts"
+    )
+
+
+def _tell(progress: str) -> None:
+    click.echo(progress, err=True)

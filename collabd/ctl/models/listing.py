@@ -1,0 +1,44 @@
+"""`collabctl models list`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from collabd.ctl import figures
+from collabd.ctl.command import Command, client
+from collabd.ctl.output import emit, json_option, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from collab_sdk.reports import ModelReport, ModelsReport
+
+
+@click.command("list", cls=Command)
+@json_option
+def list_models(as_json: bool) -> None:
+    """List the models that collabd serves."""
+    with client() as daemon:
+        report: ModelsReport = {"models": daemon.models()}
+    emit(report, _render, as_json=as_json)
+
+
+def models_table(models: list[ModelReport]) -> Table:
+    """One row a model."""
+    built = table("model", "digest", ">layers", ">cuts", "profiled")
+    for model in models:
+        built.add_row(
+            model["name"],
+            figures.short_digest(model["digest"]),
+            str(model["layers"]),
+            str(model["cuts"]),
+            figures.yes_no(model["profiled"]),
+        )
+    return built
+
+
+def _render(report: ModelsReport) -> Iterator[Table]:
+    yield models_table(report["models"])

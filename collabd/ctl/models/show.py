@@ -1,0 +1,46 @@
+"""`collabctl models show`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from collabd.ctl import figures
+from collabd.ctl.command import Command, client
+from collabd.ctl.output import emit, fields, json_option, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from collab_sdk.reports import LayersReport
+
+
+@click.command(cls=Command)
+@click.argument("model")
+@json_option
+def show(model: str, as_json: bool) -> None:
+    """Show the layers of MODEL.
+
+    There is one for each letter of a placement, and behind each a cut of the same name. MMACs are millions of
+    multiply-accumulate operations. The planner considers the candidate cuts; any other can be asked for.
+    """
+    with client() as daemon:
+        emit(daemon.layers(model), _render, as_json=as_json)
+
+
+def _render(report: LayersReport) -> Iterator[Table]:
+    layers = report["layers"]
+    total = figures.number(sum(layer["macs"] for layer in layers) / 1e6)
+    yield fields(
+        {
+            "model": f"{report['model']} ({figures.short_digest(report['digest'])})",
+            "layers": f"{len(layers)}, {total} MMACs",
+        }
+    )
+    built = table(">layer", "name", "op", ">MMACs", "candidate cut")
+    for index, layer in enumerate(layers, start=1):
+        macs = figures.number(layer["macs"] / 1e6)
+        built.add_row(str(index), layer["name"], layer["op"], macs, figures.yes_no(layer["candidate"]))
+    yield built

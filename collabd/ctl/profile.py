@@ -1,0 +1,121 @@
+"""`collabctl profile`: what each cut of a model takes here, and what the planner makes of it now."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from collabd.ctl import figures
+from collabd.ctl.command import Command, client
+from collabd.ctl.output import emit, fields, json_option, table
+from collabd.ctl.verdicts import TAKEN, VERDICTS, glossary
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from collab_sdk import Budget
+    from collab_sdk.reports import CodecReport, CutReport, LinkReport, ProfileReport
+
+_CODECS = ("u8", "jpeg", "f32", "f16", "q8", "q4")
+_FITS = ("worse", "not-worth-a-switch")
+
+
+@click.command(cls=Command, epilog=glossary("Verdicts:", VERDICTS))
+@click.argument("model")
+@click.option("--budget", metavar="TEXT", help="Caps and objective, such as '80ms,150mJ,99%,min-energy'.")
+@json_option
+def profile(model: str, budget: str | None, as_json: bool) -> None:
+    """Show what each cut of MODEL takes, and which is chosen.
+
+    One row a candidate cut: the head's time on this device, the bytes to send in each codec, the tail's time on the
+    companion, the predicted total of a call now with the codec that does best, and whether the planner would choose it
+    or why not. The cut "image" leaves all layers to the companion, "output"
+    keeps all on the device.
+    """
+    with client() as daemon:
+        emit(daemon.profile(model, budget), _render, as_json=as_json)
+
+
+def _render(report: ProfileReport) -> Iterator[Table]:
+    whole, preparation = figures.number(report["whole_ms"]), figures.number(report["prep_ms"])
+    yield fields(
+        {
+            "model": f"{report['model']} ({figures.short_digest(report['digest'])})",
+            "machine": f"{report['machine']}: whole network {whole} ms, image preparation {preparation} ms",
+            "companion": figures.UNKNOWN if report["cloud"] is None else f"{report['cloud']}, {_link(report['link'])}",
+            "budget": report["budget"] or "no caps",
+        }
+    )
+    yield _cuts(report)
+
+
+def _link(link: LinkReport | None) -> str:
+    if link is None or link["age_s"] is None:
+        return "link not measured yet"
+    rate, round_trip = figures.number(link["mbps"]), figures.number(link["rtt_ms"])
+    return f"{rate} Mbit/s, round trip {round_trip} ms, measured {figures.duration(link['age_s'])} ago"
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A cut and the codec that does best there."""
+
+    cut: CutReport
+    codec: str
+    best: CodecReport
+
+
+def _cuts(report: ProfileReport) -> Table:
+    from collab_sdk import Budget
+
+    budget = Budget.parse(report["budget"])
+    columns = _columns(report["rows"], budget)
+    built = table(*columns)
+    for cut in report["rows"]:
+        codec, best = _best(cut, _GOALS[budget.objective or "latency"])
+        style = "green" if best["verdict"] in TAKEN else None
+        built.add_row(*(cell(_Row(cut, codec, best)) for cell in columns.values()), style=style)
+    return built
+
+
+def _columns(cuts: list[CutReport], budget: Budget) -> dict[str, Callable[[_Row], str]]:
+    """Headings and cells; what all rows would leave empty, or the budget does not speak of, has no column."""
+    columns: dict[str, Callable[[_Row], str]] = {"cut": lambda row: row.cut["cut"]}
+    if len({cut["cloud"] for cut in cuts} - {None}) > 1:
+        columns["companion"] = lambda row: row.cut["cloud"] or figures.UNKNOWN
+    columns[">head ms"] = lambda row: figures.number(row.cut["head_ms"])
+    columns |= {f">{codec}": partial(_bytes, codec) for codec in _CODECS if any(codec in cut["codecs"] for cut in cuts)}
+    columns[">tail ms"] = lambda row: figures.number(row.cut["tail_ms"])
+    columns[">total ms"] = lambda row: figures.number(row.best["predicted_ms"])
+    if budget.energy_mj is not None or budget.objective == "energy":
+        columns[">mJ"] = lambda row: figures.number(row.best["predicted_energy_mj"])
+    if budget.cost is not None or budget.objective == "cost":
+        columns[">cost"] = lambda row: figures.price(row.best["predicted_cost"])
+    return columns | {"with": lambda row: row.codec, "verdict": lambda row: row.best["verdict"]}
+
+
+def _bytes(codec: str, row: _Row) -> str:
+    return figures.size(row.cut["codecs"][codec]["bytes"]) if codec in row.cut["codecs"] else figures.UNKNOWN
+
+
+_GOALS: dict[str, Callable[[CodecReport], float | None]] = {
+    "latency": lambda codec: codec["predicted_ms"],
+    "energy": lambda codec: codec["predicted_energy_mj"],
+    "cost": lambda codec: codec["predicted_cost"],
+}
+
+
+def _best(cut: CutReport, goal: Callable[[CodecReport], float | None]) -> tuple[str, CodecReport]:
+    """The codec that the planner takes here, else the best of those that fit the budget, else of all."""
+
+    def rank(item: tuple[str, CodecReport]) -> tuple[int, float]:
+        verdict, value = item[1]["verdict"], goal(item[1])
+        tier = 0 if verdict in TAKEN else 1 if verdict in _FITS else 2
+        return tier, math.inf if value is None else value
+
+    return min(cut["codecs"].items(), key=rank)

@@ -1,0 +1,99 @@
+"""`collabctl status`: how the daemon, its models and its companions are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from collabd.ctl import figures
+from collabd.ctl.command import Command, client
+from collabd.ctl.models.listing import models_table
+from collabd.ctl.output import emit, fields, json_option, styled, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from collab_sdk.reports import CloudReport, DeviceReport, LastReport, RequestsReport, StatusReport
+
+
+@click.command(cls=Command)
+@json_option
+def status(as_json: bool) -> None:
+    """Show how the daemon, its models and its companions are.
+
+    Of a companion: the link as estimated now (rate, round trip, seconds since the last exchange), its queue, the share
+    of its CPUs in use, how many times its profiled time it takes now, and how many models it holds.
+    """
+    with client() as daemon:
+        emit(daemon.status(), _render, as_json=as_json)
+
+
+def _render(report: StatusReport) -> Iterator[Table]:
+    yield fields(
+        {
+            "collabd": _daemon(report),
+            "device": _device(report["device"]),
+            "requests": _requests(report["requests"]),
+            "last call": figures.UNKNOWN if report["last"] is None else _last(report["last"]),
+        }
+    )
+    if report["clouds"]:
+        yield _clouds(report["clouds"])
+    if report["models"]:
+        yield models_table(report["models"])
+
+
+def _daemon(report: StatusReport) -> str:
+    state = "ready" if report["ready"] else "loading"
+    return f"{report['version']}, {state}, up {figures.duration(report['uptime_s'])}, process {report['pid']}"
+
+
+def _device(device: DeviceReport) -> str:
+    slowed = f", made {device['slowdown']:g}x slower by [emulation]" if device["slowdown"] != 1 else ""
+    speed = f"{figures.factor(device['speed_factor'])} its profiled times{slowed}"
+    memory, sessions = figures.number(device["memory_mb"]), figures.number(device["session_mb"])
+    return (
+        f"CPU {figures.share(device['cpu_load'])}, {speed}, {memory} MB resident, "
+        f"{device['sessions']} sessions of {sessions} MB"
+    )
+
+
+def _requests(requests: RequestsReport) -> str:
+    return (
+        f"{requests['total']}: {requests['remote']} with a companion, {requests['degraded']} degraded, "
+        f"{requests['budget_missed']} over budget, {requests['failed']} failed"
+    )
+
+
+def _last(last: LastReport) -> str | Text:
+    plan = figures.plan(last["cut"], last["codec"], last["cloud"], last["reason"])
+    text = (
+        f"{last['model']}, {plan}: {figures.number(last['measured_ms'])} ms, "
+        f"predicted {figures.number(last['predicted_ms'])}, budget {'met' if last['budget_met'] else 'missed'}"
+    )
+    return styled(f"{text}; degraded: {last['why']}", "yellow") if last["degraded"] else text
+
+
+def _clouds(clouds: list[CloudReport]) -> Table:
+    built = table(
+        "companion", "url", "state", ">Mbit/s", ">rtt ms", ">age s", ">queue ms", ">load", ">speed", ">models"
+    )
+    for cloud in clouds:
+        built.add_row(
+            cloud["name"],
+            cloud["url"],
+            _state(cloud),
+            *(figures.number(value) for value in (cloud["mbps"], cloud["rtt_ms"], cloud["age_s"], cloud["queue_ms"])),
+            figures.share(cloud["load"]),
+            figures.factor(cloud["speed_factor"]),
+            str(len(cloud["packages"])),
+        )
+    return built
+
+
+def _state(cloud: CloudReport) -> Text:
+    breaker = "" if cloud["breaker"] == "closed" else f", breaker {cloud['breaker']}"
+    return styled(cloud["state"] + breaker, {"up": "green", "down": "red"}.get(cloud["state"], ""))

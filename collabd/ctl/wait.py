@@ -1,0 +1,19 @@
+"""`collabctl wait`: for scripts that start the daemon and go on once it answers."""
+
+from __future__ import annotations
+
+import click
+
+from collabd.ctl.command import Command, client
+
+
+@click.command(cls=Command)
+@click.option("--timeout", type=float, default=60.0, show_default=True, metavar="S", help="Seconds to wait at most.")
+@click.option("--profiled", is_flag=True, help="Wait until all models are profiled, too: only then are they split.")
+def wait(timeout: float, profiled: bool) -> None:
+    """Wait until collabd is ready.
+
+    After --timeout seconds it fails, saying what collabd is still at.
+    """
+    with client() as daemon:
+        daemon.wait(timeout, profiled=profiled)

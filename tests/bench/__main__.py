@@ -1,0 +1,34 @@
+"""`make bench`: what collabd takes on this machine in time and memory, beside what else would do. Asserts nothing."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from collabd.profiling.machine import describe
+from collabd.simulation.samples import IMAGENET
+from tests.bench import calls, decision, features, startup
+from tests.bench.daemons import Daemons
+from tests.bench.shipped import MODELS, shipped
+
+
+def main() -> None:
+    """Measure and print."""
+    machine = describe()
+    print(f"{machine.cpu}, {machine.cores} cores, ONNX Runtime {machine.onnxruntime}, collabd {machine.collabd}\n")
+    networks = shipped()
+    with tempfile.TemporaryDirectory(prefix="collabd-bench-") as scratch:
+        daemons = Daemons(MODELS, Path(scratch))
+        try:
+            startup.measure(daemons, networks)
+            local_call_s = calls.measure(daemons, networks)
+        finally:
+            daemons.stop()
+        decision.measure(daemons.directory / "device/profiles", networks, local_call_s)
+    for network in networks:
+        if network.name in IMAGENET:
+            features.measure(network)
+
+
+if __name__ == "__main__":
+    main()

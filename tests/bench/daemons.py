@@ -1,0 +1,33 @@
+"""The daemons under measurement: both on this machine, nothing emulated, the measured one's process at hand."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import psutil
+
+from collab_sdk import AsyncClient
+from collabd.simulation.testbed import Testbed
+
+
+class Daemons(Testbed):
+    """A test bed without a relay, which would take its share of the cores and of every call."""
+
+    def __init__(self, models: Path, directory: Path, *, settings: str = "") -> None:
+        super().__init__(models, directory, settings=settings)
+        configuration = directory / "collabd.toml"
+        configuration.write_text(configuration.read_text().replace(f":{self.relay_port}", f":{self.cloud_port}"))
+
+    @property
+    def device(self) -> psutil.Process:
+        """The process of collabd."""
+        return psutil.Process(self._processes["device"].pid)
+
+    def until_both_ready(self) -> None:
+        """Until both are profiled and know each other."""
+        asyncio.run(self._until_both_ready())
+
+    async def _until_both_ready(self) -> None:
+        async with AsyncClient(self.socket) as client:
+            await self.until_ready(client)

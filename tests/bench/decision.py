@@ -1,0 +1,84 @@
+"""How long it takes to choose a plan."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+
+from collabd.config import Cloud, DeviceConfig
+from collabd.device.companion import Companion
+from collabd.device.model import Model
+from collabd.device.options import Options
+from collabd.device.photo import Photo
+from collabd.device.planner import Planner
+from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Request, choose, predict
+from collabd.profiling import machine, stored
+from collabd.sensing.power import board_power
+from tests.bench.shipped import Shipped
+from tests.bench.stopwatch import Seconds, median_and_p99_us, repeated
+from tests.bench.table import table
+
+_REPEATS = 2000
+_SYNTHETIC = 500
+_OPTIONS = Options.from_parameters({"budget": "80ms"})
+
+
+def measure(profiles: Path, networks: Sequence[Shipped], local_call_s: Mapping[str, float]) -> None:
+    """Print it for each network, whose profile is stored under `profiles`, and for many synthetic candidates."""
+    rows = []
+    for network in networks:
+        count, seconds = asyncio.run(_real(profiles, network))
+        share = f"{np.median(seconds) / local_call_s[network.name]:.1%}"
+        rows.append((network.name, str(count), *median_and_p99_us(seconds), share))
+    rows.append(("synthetic, 2 companions", str(_SYNTHETIC), *median_and_p99_us(_synthetic()), ""))
+    print(table(("One decision", "candidates", "median", "p99", "of a local call"), rows))
+    print(f"{_REPEATS} decisions each, budget {_OPTIONS.budget}; a network's: Planner.evaluate and decide.\n")
+
+
+async def _real(profiles: Path, network: Shipped) -> tuple[int, Seconds]:
+    """The daemon's planner with one companion, which is as fast as the device; the number of its candidates."""
+    config, image, digest = DeviceConfig(), network.images[0], network.package.digest
+    model = Model(network.package, network.package.network(), 1.0)
+    model.profile = stored.load(digest, machine.describe(), os.cpu_count() or 1, profiles)
+    if model.profile is None:
+        raise RuntimeError(f"collabd has stored no profile of {network.name} under {profiles}")
+    width, height = (network.package.manifest.preprocessing.width, network.package.manifest.preprocessing.height)
+    photo = Photo(image, width * height)
+    async with aiohttp.ClientSession() as session:
+        companion = Companion(Cloud("companion", "http://127.0.0.1"), config.link, config.failover, session)
+        companion.reached, companion.profiles[digest] = True, model.profile
+        planner = Planner(config, [companion], board_power("pi4"))
+        seconds = repeated(lambda: planner.decide(planner.evaluate(model, photo, _OPTIONS), 0), _REPEATS)
+    return len(planner.candidates(model)), seconds
+
+
+def _synthetic() -> Seconds:
+    random = np.random.default_rng(0)
+    plans = Candidates([_candidate(random, index) for index in range(_SYNTHETIC)])
+    device = DeviceState(1.0, 0.1, 5.2, 2.3, 0.28, 0.13)
+    clouds = [CloudState(name, True, offset, 1e-6, 0.1, 1.0, 0.1, 0.0) for name, offset in (("a", 0.005), ("b", 0.05))]
+    request, caps = Request(0.002, (0.001, 0.001), 15_000), Caps(latency_s=0.08, fidelity=0.99)
+    return repeated(lambda: choose(plans, predict(plans, device, clouds, request, 0.95), caps, previous=0), _REPEATS)
+
+
+def _candidate(random: np.random.Generator, index: int) -> Candidate:
+    seconds = random.uniform(0.0, 0.05, 5)
+    head, encode, decode, tail, local_tail = map(float, seconds)
+    return Candidate(
+        cut=f"cut{index // 4}",
+        codec=("f32", "f16", "q8", "q4")[index % 4],
+        cloud=(None, 0, 1)[index % 3],
+        head_s=head,
+        encode_s=encode,
+        up_bytes=float(random.uniform(1e3, 1e5)),
+        down_bytes=500.0,
+        decode_s=decode,
+        tail_s=tail,
+        local_tail_s=local_tail,
+        fidelity=float(random.uniform(0.98, 1.0)),
+    )

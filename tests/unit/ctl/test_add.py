@@ -1,0 +1,199 @@
+"""`collabctl models add`: what is built, from which options, and what reaches the daemon."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from collab_sdk.errors import DaemonUnavailable, InvalidRequest
+from collabd.catalog.package import Package, load
+from collabd.ctl.models.building import MOST_IMAGES, image_files, read_labels
+
+if TYPE_CHECKING:
+    from tests.unit.ctl.conftest import LittleDaemon, Run
+
+
+@pytest.fixture
+def network(tiny_model: onnx.ModelProto, tmp_path: Path) -> Path:
+    """A network as an ONNX file."""
+    onnx.save(tiny_model, tmp_path / "shapes.onnx")
+    return tmp_path / "shapes.onnx"
+
+
+@pytest.fixture
+def photos(tiny_images: list[np.ndarray], tmp_path: Path) -> Path:
+    """A folder of 12 images in two folders."""
+    for index, image in enumerate(tiny_images[:12]):
+        folder = tmp_path / "photos" / f"class{index % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{index}.png")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "built"
+
+
+def loads(daemon: LittleDaemon) -> Iterator[Path]:
+    """What the daemon was told to load."""
+    for asked in daemon.asked:
+        if asked.line == "POST /collab/v1/models":
+            yield Path(json.loads(asked.body)["path"])
+
+
+def test_a_package_is_loaded_as_it_is(daemon: LittleDaemon, run: Run, tiny_package: Package) -> None:
+    ran = run("models", "add", tiny_package.path)
+    assert (ran.exit_code, ran.stdout) == (0, "added net (0123456789ab): 3 layers, 2 cuts\n")
+    assert list(loads(daemon)) == [tiny_package.path]
+
+
+def test_an_onnx_file_is_built_then_loaded(daemon: LittleDaemon, run: Run, network: Path) -> None:
+    ran = run("models", "add", network)
+    assert (ran.exit_code, ran.stdout) == (0, "added net (0123456789ab): 3 layers, 2 cuts\n")
+    assert "built shapes: " in ran.stderr
+    assert "lossless codecs only (--calibration" in ran.stderr
+    (directory,) = loads(daemon)
+    assert not directory.exists()  # the daemon has its copy
+
+
+def test_what_the_daemon_loads_is_a_package_that_all_may_read(
+    daemon: LittleDaemon, run: Run, network: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[tuple[str, int]] = []
+    reply = daemon.reply
+
+    def look(asked: object) -> tuple[int, dict[str, str], bytes]:
+        answer = reply(asked)  # type: ignore[arg-type]
+        found.extend((load(path).manifest.name, path.parent.stat().st_mode & 0o777) for path in loads(daemon))
+        return answer
+
+    monkeypatch.setattr(daemon, "reply", look)
+    assert run("models", "add", network).exit_code == 0
+    assert found == [("shapes", 0o755)]
+
+
+def test_options_reach_the_package(daemon: LittleDaemon, run: Run, network: Path, photos: Path, out: Path) -> None:
+    labels = network.with_name("labels.txt")
+    labels.write_text("Kreis\nKästchen\nStern\n", encoding="utf-8")
+    words = ["--name", "forms", "--labels", labels, "--licence", "CC0-1.0", "--calibration", photos, "--out", out]
+    ran = run("models", "add", network, "--no-load", *words, "--size", "16x16", "--resize-shorter", 20)
+    assert (ran.exit_code, ran.stdout, daemon.asked) == (0, "", [])
+    assert "calibrated on 12 images" in ran.stderr
+    manifest = load(out).manifest
+    assert (manifest.name, manifest.licence, manifest.labels) == ("forms", "CC0-1.0", ("Kreis", "Kästchen", "Stern"))
+    assert manifest.preprocessing.resize_shorter == 20
+    assert {figures.images for cut in manifest.cuts for figures in cut.codecs} == {0, 12}
+
+
+def test_out_keeps_what_is_loaded(daemon: LittleDaemon, run: Run, network: Path, out: Path) -> None:
+    assert run("models", "add", network, "--out", out).exit_code == 0
+    assert list(loads(daemon)) == [out]
+    assert load(out).manifest.name == "shapes"
+
+
+def test_out_replaces_a_package_but_nothing_else(run: Run, network: Path, out: Path) -> None:
+    for _ in range(2):
+        assert run("models", "add", network, "--out", out, "--no-load").exit_code == 0
+    (out / "package.json").rename(out / "diary.txt")
+    ran = run("models", "add", network, "--out", out, "--no-load")
+    assert ran.exit_code == 2
+    assert "is no package to replace" in ran.stderr
+    assert (out / "diary.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["{package}", "--name", "other"], "is a built package: no other option applies"),
+        (["{package}", "--no-load"], "is a built package: no other option applies"),
+        (["{network}", "--no-load"], "--no-load keeps nothing without --out"),
+        (["{network}", "--random-weights"], "--random-weights is for torchvision's networks"),
+        (["torchvision:resnet18", "--mean", "0", "0", "0"], "torchvision's networks state their own --mean"),
+        (["{network}", "--size", "16x"], "'16x' is no size such as 224x224"),
+        (["{network}", "--size", "0x16"], "'0x16' is no size such as 224x224"),
+        (["{network}", "--size", "1x2x3"], "'1x2x3' is no size such as 224x224"),
+        (["{network}", "--labels", "/nowhere"], "does not exist"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    daemon: LittleDaemon, run: Run, network: Path, tiny_package: Package, words: list[str], why: str
+) -> None:
+    ran = run("models", "add", *(word.format(package=tiny_package.path, network=network) for word in words))
+    assert ran.exit_code == 2
+    assert why in ran.stderr
+    assert list(loads(daemon)) == []
+
+
+def test_one_number_is_a_square(run: Run, network: Path, out: Path) -> None:
+    assert run("models", "add", network, "--size", 16, "--out", out, "--no-load").exit_code == 0
+    ran = run("models", "add", network, "--size", 17, "--out", out, "--no-load")
+    assert ran.exit_code == 1
+    assert ran.stderr.splitlines()[-1].startswith("collabctl: ")
+
+
+def test_nothing_is_built_for_a_daemon_that_does_not_run(daemon: LittleDaemon, run: Run, network: Path) -> None:
+    daemon.answers["GET /collab/v1/models"] = DaemonUnavailable("collabd is not there")
+    ran = run("models", "add", network)
+    assert (ran.exit_code, ran.output) == (1, "collabctl: collabd is not there\n")
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("shapes", "names no network; give torchvision:NAME"),
+        ("none.onnx", "is not a readable ONNX file"),
+        ("no.such.module:make", "which is not installed"),
+    ],
+)
+def test_a_source_that_is_none(run: Run, source: str, why: str) -> None:
+    ran = run("models", "add", source, "--size", 16)
+    assert ran.exit_code == 1
+    last = ran.stderr.splitlines()[-1]
+    assert last.startswith("collabctl: ")
+    assert why in last
+
+
+def test_a_factory_that_fails_is_no_traceback(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a_faulty_network.py").write_text("def make():\n    raise KeyError('depth')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    ran = run("models", "add", "a_faulty_network:make", "--size", 16)
+    assert ran.exit_code == 1
+    assert ran.stderr.splitlines()[-1] == "collabctl: a_faulty_network:make: KeyError: 'depth'"
+
+
+def test_a_calibration_image_that_is_none_is_named(run: Run, network: Path, photos: Path) -> None:
+    (photos / "broken.jpg").write_bytes(b"no picture")
+    ran = run("models", "add", network, "--calibration", photos)
+    assert ran.exit_code == 1
+    assert ran.stderr.splitlines()[-1].startswith(f"collabctl: {photos / 'broken.jpg'}: ")
+
+
+def test_a_folder_without_images_is_refused(run: Run, network: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    ran = run("models", "add", network, "--calibration", tmp_path / "empty")
+    assert ran.exit_code == 1
+    assert "holds no images" in ran.stderr.splitlines()[-1]
+
+
+def test_of_many_images_a_spread_is_taken(tmp_path: Path) -> None:
+    names = [f"{index:04}.JPG" for index in range(MOST_IMAGES * 2)]
+    for name in (*names, "notes.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in image_files(tmp_path)] == names[::2]
+
+
+def test_labels_are_lines_and_only_the_end_may_be_empty(tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text("tench\n\ngreat white shark\n\n", encoding="utf-8")
+    assert read_labels(path) == ("tench", "", "great white shark")
+    path.write_bytes(b"K\xe4fer\n")
+    with pytest.raises(InvalidRequest, match="is no text in UTF-8"):
+        read_labels(path)

@@ -1,0 +1,135 @@
+"""Sockets, errors, exit statuses and what is imported, of all sub-commands alike."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from collab_sdk.errors import DaemonFault, NotReady, PermissionRefused
+from collabd import __version__
+from collabd.ctl.__main__ import main
+
+if TYPE_CHECKING:
+    from tests.unit.ctl.conftest import LittleDaemon, Run
+
+READERS = (
+    ["status"],
+    ["profile", "net"],
+    ["infer", "cat.jpg"],
+    ["models", "list"],
+    ["models", "show", "net"],
+    ["models", "verify"],
+    ["wait", "--timeout", "0.2"],
+    ["config"],
+)
+ME = [sys.executable, "-m", "collabd.ctl"]
+
+
+@pytest.mark.parametrize("where", ["first", "last"])
+def test_the_socket_is_an_option_of_every_level(daemon: LittleDaemon, where: str) -> None:
+    option = ["--socket", str(daemon.path)]
+    words = [*option, "models", "list"] if where == "first" else ["models", "list", *option]
+    assert CliRunner().invoke(main, words, env={"COLLABD_SOCKET": "/nowhere"}).exit_code == 0
+
+
+def test_the_nearest_socket_counts(daemon: LittleDaemon) -> None:
+    words = ["--socket", "/nowhere", "config", "--socket", str(daemon.path)]
+    assert CliRunner().invoke(main, words).exit_code == 0
+
+
+@pytest.mark.parametrize("words", READERS, ids=" ".join)
+def test_without_a_daemon_every_command_says_so_in_one_line(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "cat.jpg").write_bytes(b"an image")
+    words = [str(tmp_path / word) if word == "cat.jpg" else word for word in words]
+    ran = CliRunner().invoke(main, ["--socket", str(tmp_path / "none"), *words])
+    assert (ran.exit_code, ran.stdout) == (1, "")
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith("collabctl: ")
+    assert "collabd is not" in line or "it is not running" in line
+
+
+def test_an_error_of_several_lines_becomes_one(daemon: LittleDaemon, run: Run) -> None:
+    daemon.answers["GET /collab/v1/status"] = DaemonFault("broken\nin two")
+    assert run("status").stderr == "collabctl: broken; in two\n"
+
+
+def test_what_the_daemon_refuses_is_one_line(daemon: LittleDaemon, run: Run) -> None:
+    daemon.answers["GET /collab/v1/config"] = PermissionRefused("not you")
+    ran = run("config", "--json")
+    assert (ran.exit_code, ran.stdout, ran.stderr) == (1, "", "collabctl: not you\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["stauts"], ["profile"], ["infer"], ["infer", "a.jpg", "--top", "0"], ["infer", "a.jpg", "--fallback", "maybe"]],
+    ids=" ".join,
+)
+def test_wrong_usage_is_2_and_asks_nobody(daemon: LittleDaemon, run: Run, words: list[str]) -> None:
+    ran = run(*words)
+    assert ran.exit_code == 2
+    assert "Usage: " in ran.stderr
+    assert daemon.asked == []
+
+
+def test_the_version(run: Run) -> None:
+    assert run("--version").stdout == f"collabctl, version {__version__}\n"
+
+
+def test_it_runs_as_a_program(daemon: LittleDaemon) -> None:
+    done = subprocess.run([*ME, "--socket", daemon.path, "status"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("collabd    0.1.0, ready")
+
+
+def test_an_interrupt_is_130(daemon: LittleDaemon) -> None:
+    daemon.answers["GET /v2/health/ready"] = NotReady("still loading")
+    words = [*ME, "--socket", str(daemon.path), "wait", "--timeout", "60"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+        while not daemon.asked:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert (process.returncode, said.strip()) == (130, "")
+
+
+def test_a_reader_that_leaves_is_no_error_message(daemon: LittleDaemon) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [*ME, "--socket", str(daemon.path), "status"]
+    done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert done.stderr == ""
+
+
+def imported(code: str, *of: str) -> set[str]:
+    """Which of the modules a fresh interpreter has after running the code."""
+    report = f"import sys; {code}; print(*(name for name in {of!r} if name in sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+def test_nothing_slow_is_imported_before_it_is_needed(daemon: LittleDaemon) -> None:
+    slow = (
+        "collab_sdk",
+        "numpy",
+        "rich",
+        "onnx",
+        "onnxruntime",
+        "PIL",
+        "msgspec",
+        "aiohttp",
+        "collabd.catalog",
+        "torch",
+    )
+    assert imported("import collabd.ctl.__main__", *slow) == set()
+    call = f"from collabd.ctl.__main__ import main; main(['--socket', {str(daemon.path)!r}, %s], standalone_mode=False)"
+    assert imported(call % "'status', '--json'", *slow) <= {"collab_sdk", "numpy"}
+    assert imported(call % "'status'", *slow) <= {"collab_sdk", "numpy", "rich"}

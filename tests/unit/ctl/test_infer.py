@@ -1,0 +1,182 @@
+"""`collabctl infer`: what is asked, and all that is told of an answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import pytest
+
+from collab_sdk.client import Fallback, OnInfeasible
+from collab_sdk.errors import BudgetInfeasible, InvalidImage
+from collab_sdk.result import Plan, Predicted, Result, Timings
+from collabd.ctl.infer import FALLBACKS, ON_INFEASIBLE
+
+if TYPE_CHECKING:
+    from tests.unit.ctl.conftest import LittleDaemon, Run
+
+
+@pytest.fixture
+def cat(tmp_path: Path) -> Path:
+    (tmp_path / "cat.jpg").write_bytes(b"a picture")
+    return tmp_path / "cat.jpg"
+
+
+def values(said: str) -> dict[str, str]:
+    """The block's values by name."""
+    lines = said.partition("\n\n")[0].splitlines()
+    return {line[:9].rstrip(): line[11:] for line in lines}
+
+
+def test_all_that_is_known_of_an_answer(run: Run, cat: Path) -> None:
+    assert values(run("infer", cat).stdout) == {
+        "image": str(cat),
+        "answer": "tabby 62.5 %",
+        "model": "net (0123456789ab)",
+        "plan": "cut features.2 as q8 to desktop (chosen)",
+        "ran": "2 layers on the device, then 1 layer on desktop",
+        "sent": "955 bytes up, 4.46k bytes down",
+        "energy": "30.5 mJ (modelled), predicted 31.0",
+        "cost": "0.002, predicted 0.001",
+        "fidelity": "99.5 %",
+        "budget": "no caps, met",
+    }
+
+
+def test_times_phase_by_phase(run: Run, cat: Path) -> None:
+    heading, predicted, measured = (
+        run("infer", cat).stdout.partition("\n\n")[2].replace("local tail", "local").split("\n")[:3]
+    )
+    names = heading.split()
+    assert names == ["ms", "prep", "head", "encode", "upload", "queue", "decode", "tail", "local", "total"]
+    assert dict(zip(names, predicted.split(), strict=True)) == dict.fromkeys(names, "-") | {
+        "ms": "predicted",
+        "head": "3.00",
+        "total": "12.5",
+    }
+    assert dict(zip(names, measured.split(), strict=True)) == dict.fromkeys(names, "-") | {
+        "ms": "measured",
+        "queue": "0.00",
+        "tail": "2.25",
+        "total": "13.2",
+    }
+
+
+def test_the_options_are_the_calls(daemon: LittleDaemon, run: Run, cat: Path) -> None:
+    words = "--budget 80ms --model net --placement DDC --codec q8 --fallback never-leave --on-infeasible fail"
+    assert run("infer", cat, *words.split()).exit_code == 0
+    asked = daemon.asked[0]
+    assert asked.line == "POST /v2/models/net/infer"
+    assert asked.infer().inputs[0].to_bytes_list() == [b"a picture"]
+    assert asked.infer().parameters == {
+        "binary_data_output": True,
+        "budget": "80ms",
+        "placement": "DDC",
+        "codec": "q8",
+        "fallback": "never-leave",
+        "on_infeasible": "fail",
+    }
+
+
+def test_without_options_the_daemon_decides(daemon: LittleDaemon, run: Run, cat: Path) -> None:
+    run("infer", cat)
+    assert daemon.asked[0].line == "POST /v2/models/_default/infer"
+    assert daemon.asked[0].infer().parameters == {"binary_data_output": True}
+
+
+def test_the_choices_are_the_sdks() -> None:
+    assert (get_args(Fallback), get_args(OnInfeasible)) == (FALLBACKS, ON_INFEASIBLE)
+
+
+def test_top(run: Run, cat: Path) -> None:
+    assert values(run("infer", cat, "--top", 3).stdout)["answer"] == "tabby 62.5 %, tiger cat 25 %, [lynx] 12.5 %"
+
+
+def test_json_has_every_field_of_the_result(daemon: LittleDaemon, run: Run, cat: Path) -> None:
+    result = daemon.results[0]
+    assert isinstance(result, Result)
+    said = json.loads(run("infer", cat, "--json", "--budget", "80ms", "--top", 2).stdout)
+    assert said["plan"] == vars(result.plan)
+    assert (said["predicted"], said["measured"]) == (vars(result.predicted), vars(result.measured))
+    assert said["top"] == [{"label": "tabby", "score": 0.625}, {"label": "tiger cat", "score": 0.25}]
+    assert (said["image"], said["budget"], said["unmet"]) == (str(cat), "80ms", [])
+    fields = vars(result).keys() - {"scores", "labels"}
+    assert said.keys() == fields | {"image", "label", "score", "top", "budget"}
+    same = fields - {"plan", "predicted", "measured", "unmet"}
+    assert {name: said[name] for name in same} == {name: getattr(result, name) for name in same}
+
+
+@pytest.fixture
+def changed(daemon: LittleDaemon) -> Callable[..., None]:
+    """Changes the next answer."""
+
+    def change(**parts: Any) -> None:
+        (result,) = daemon.results
+        daemon.results = [Result(**(vars(result) | parts))]
+
+    return change
+
+
+def test_caps_that_were_missed_are_named(run: Run, cat: Path, changed: Callable[..., None]) -> None:
+    changed(budget_met=False, unmet=("latency", "cost"))
+    assert values(run("infer", cat, "--budget", "10ms,0.001").stdout)["budget"] == "10ms,0.001, missed: latency, cost"
+
+
+def test_a_degraded_answer_says_why_and_where_it_ran(run: Run, cat: Path, changed: Callable[..., None]) -> None:
+    changed(degraded=True, why="desktop hung up", ran="DDD")
+    said = values(run("infer", cat).stdout)
+    assert (said["degraded"], said["ran"]) == ("desktop hung up", "3 layers on the device")
+
+
+def test_a_plan_that_leaves_nothing(run: Run, cat: Path, changed: Callable[..., None]) -> None:
+    changed(plan=Plan("output", "none", "DDD", None, "fixed"), ran="DDD", bytes_up=0, bytes_down=0, fidelity=None)
+    said = values(run("infer", cat).stdout)
+    assert said["plan"] == "all on the device (fixed)"
+    assert (said["sent"], said["fidelity"]) == ("0 bytes up, 0 bytes down", "-")
+
+
+def test_what_was_not_predicted_is_a_dash(run: Run, cat: Path, changed: Callable[..., None]) -> None:
+    changed(
+        predicted=Predicted(),
+        measured=Timings(latency_ms=5.0),
+        plan=Plan("DCD", "f32", "DCD", "desktop", "fixed"),
+        ran="DCD",
+    )
+    said = values(run("infer", cat).stdout)
+    assert (said["energy"], said["cost"]) == ("30.5 mJ (modelled), predicted -", "0.002, predicted -")
+    assert said["ran"] == "1 layer on the device, then 1 layer on desktop, then 1 layer on the device"
+
+
+def test_several_images_a_block_each(daemon: LittleDaemon, run: Run, cat: Path) -> None:
+    daemon.results *= 2
+    said = run("infer", cat, cat).stdout
+    assert said.count(f"image      {cat}\n") == 2
+    assert said.count("\n\n") == 3
+
+
+def test_several_images_are_a_line_of_json_each(daemon: LittleDaemon, run: Run, cat: Path) -> None:
+    daemon.results *= 2
+    lines = run("infer", cat, cat, "--json").stdout.splitlines()
+    assert [json.loads(line)["label"] for line in lines] == ["tabby", "tabby"]
+
+
+def test_an_image_that_is_none_does_not_keep_others_from_an_answer(daemon: LittleDaemon, run: Run, cat: Path) -> None:
+    daemon.results.insert(0, InvalidImage("the image is truncated"))
+    missing = cat.with_name("missing.png")
+    ran = run("infer", cat, missing, cat)
+    assert ran.exit_code == 1
+    assert values(ran.stdout)["answer"] == "tabby 62.5 %"
+    assert ran.stderr.splitlines() == [
+        f"collabctl: {cat}: the image is truncated",
+        f"collabctl: cannot read the image '{missing}': No such file or directory",
+    ]
+
+
+def test_a_budget_that_no_plan_keeps_ends_it(daemon: LittleDaemon, run: Run, cat: Path) -> None:
+    daemon.results.insert(0, BudgetInfeasible("no plan keeps the budget 1ms", {"latency_ms": 20.0}))
+    ran = run("infer", cat, cat, "--budget", "1ms", "--on-infeasible", "fail")
+    assert (ran.exit_code, ran.stdout) == (1, "")
+    assert ran.stderr == "collabctl: no plan keeps the budget 1ms\n"
+    assert len(daemon.asked) == 1

@@ -1,0 +1,108 @@
+"""`collabctl models list`, `show`, `remove` and `verify`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from collab_sdk.errors import UnknownModel
+from collabd.catalog.package import MODEL, Package
+
+if TYPE_CHECKING:
+    from tests.unit.ctl.conftest import LittleDaemon, Run
+
+
+@pytest.fixture
+def package(tiny_package: Package, tmp_path: Path) -> Path:
+    """A copy of a sound package, to be spoiled."""
+    return Path(shutil.copytree(tiny_package.path, tmp_path / "tiny"))
+
+
+def spoil(package: Path) -> Path:
+    with (package / MODEL).open("ab") as file:
+        file.write(b"\0")
+    return package
+
+
+def test_list(run: Run) -> None:
+    assert [line.split() for line in run("models", "list").stdout.splitlines()] == [
+        ["model", "digest", "layers", "cuts", "profiled"],
+        ["net", "0123456789ab", "3", "2", "yes"],
+        ["other", "ff", "9", "4", "no"],
+    ]
+
+
+def test_list_of_none(daemon: LittleDaemon, run: Run) -> None:
+    daemon.answers["GET /collab/v1/models"] = {"models": []}
+    assert run("models", "list").stdout.split() == ["model", "digest", "layers", "cuts", "profiled"]
+    assert json.loads(run("models", "list", "--json").stdout) == {"models": []}
+
+
+def test_show_has_a_row_for_each_letter_of_a_placement(run: Run) -> None:
+    head, _, rows = run("models", "show", "net").stdout.partition("\n\n")
+    assert head == "model      net (0123456789ab)\nlayers     3, 1.25 MMACs"
+    assert [line.split() for line in rows.splitlines()[1:]] == [
+        ["1", "features.0", "Conv", "1.25", "no"],
+        ["2", "features.2", "MaxPool", "0.00", "yes"],
+        ["3", "logits", "Gemm", "0.00", "no"],
+    ]
+
+
+def test_remove(daemon: LittleDaemon, run: Run) -> None:
+    assert run("models", "remove", "net").stdout == "removed net\n"
+    assert [asked.line for asked in daemon.asked] == ["DELETE /collab/v1/models/net"]
+
+
+def test_remove_of_a_model_that_is_not_there(daemon: LittleDaemon, run: Run) -> None:
+    daemon.answers["DELETE /collab/v1/models/nat"] = UnknownModel("no model 'nat' is loaded; loaded are net")
+    ran = run("models", "remove", "nat")
+    assert (ran.exit_code, ran.output) == (1, "collabctl: no model 'nat' is loaded; loaded are net\n")
+
+
+def test_verify_a_sound_package_asks_no_daemon(daemon: LittleDaemon, run: Run, package: Path) -> None:
+    ran = run("models", "verify", package)
+    assert ran.exit_code == 0
+    assert ran.stdout.splitlines()[1].split()[::3] == [str(package), "sound"]
+    assert daemon.asked == []
+
+
+def test_verify_names_every_fault(run: Run, package: Path, tiny_package: Package) -> None:
+    ran = run("models", "verify", tiny_package.path, spoil(package), package.parent / "none", "--json")
+    assert ran.exit_code == 1
+    sound, spoilt, missing = json.loads(ran.stdout)["packages"]
+    assert sound == {
+        "path": str(tiny_package.path),
+        "name": "tiny",
+        "digest": tiny_package.digest,
+        "fault": None,
+    }
+    assert "build the package again" in spoilt["fault"]
+    assert (spoilt["name"], spoilt["digest"]) == (None, None)
+    assert "is no model package" in missing["fault"]
+
+
+def test_verify_shows_the_fault_in_the_table(run: Run, package: Path) -> None:
+    (row,) = run("models", "verify", spoil(package)).stdout.splitlines()[1:]
+    assert row.split()[:3] == [str(package), "-", "-"]
+    assert "the files have digest" in row
+
+
+@pytest.mark.parametrize("loaded", ["the same", "another"])
+def test_verify_looks_at_what_the_daemon_serves(
+    daemon: LittleDaemon, run: Run, tiny_package: Package, loaded: str
+) -> None:
+    digest = tiny_package.digest if loaded == "the same" else "sha256:old"
+    (model, _) = daemon.answers["GET /collab/v1/models"]["models"]
+    daemon.answers["GET /collab/v1/models"] = {"models": [model | {"path": str(tiny_package.path), "digest": digest}]}
+    ran = run("models", "verify", "--json")
+    (verdict,) = json.loads(ran.stdout)["packages"]
+    assert verdict["digest"] == tiny_package.digest
+    if loaded == "the same":
+        assert (ran.exit_code, verdict["fault"]) == (0, None)
+    else:
+        assert ran.exit_code == 1
+        assert verdict["fault"] == "collabd still runs sha256:old: restart it, or add the package again"

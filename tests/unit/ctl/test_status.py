@@ -1,0 +1,109 @@
+"""`collabctl status`, `wait` and `config`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from collab_sdk.errors import NotReady
+
+if TYPE_CHECKING:
+    from tests.unit.ctl.conftest import LittleDaemon, Run
+
+
+def words_of(said: str) -> list[str]:
+    """Its lines, without what aligns them."""
+    return [" ".join(line.split()) for line in said.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["status"], "GET /collab/v1/status"),
+        (["profile", "net"], "GET /collab/v1/profile/net"),
+        (["models", "list"], "GET /collab/v1/models"),
+        (["models", "show", "net"], "GET /collab/v1/models/net"),
+        (["config"], "GET /collab/v1/config"),
+    ],
+    ids=["status", "profile", "models list", "models show", "config"],
+)
+def test_json_is_the_very_report(daemon: LittleDaemon, run: Run, words: list[str], line: str) -> None:
+    assert json.loads(run(*words, "--json").stdout) == daemon.answers[line]
+    assert [asked.line for asked in daemon.asked] == [line]
+
+
+def test_status_tells_of_daemon_companions_and_models(run: Run) -> None:
+    said = words_of(run("status").stdout)
+    assert said[0] == "collabd 0.1.0, ready, up 3 h 12 min, process 812"
+    assert "CPU 12.5 %, 8.10x its profiled times, made 8x slower by [emulation], 212 MB" in said[1]
+    assert said[2] == "requests 120: 80 with a companion, 2 degraded, 3 over budget, 1 failed"
+    assert said[3] == ("last call net, cut features.2 as q8 to desktop (kept): 19.5 ms, predicted 18.8, budget met")
+    assert "desktop http://192.168.1.20:8470 up 21.5 12.2 3.20 0.00 31 % 1.04x 1" in said
+    assert "net 0123456789ab 3 2 yes" in said
+    assert "other ff 9 4 no" in said
+
+
+def test_what_a_companion_was_not_heard_to_say_is_a_dash(run: Run) -> None:
+    unheard = "cluster https://cluster.example.org:8470 unknown, breaker half-open - - - - - - 0"
+    assert unheard in words_of(run("status").stdout)
+
+
+def test_status_of_a_daemon_that_has_nothing_yet(daemon: LittleDaemon, run: Run) -> None:
+    daemon.answers["GET /collab/v1/status"] |= {"ready": False, "models": [], "clouds": [], "last": None}
+    daemon.answers["GET /collab/v1/status"]["device"] |= {"cpu_load": None, "speed_factor": None, "slowdown": 1.0}
+    lines = run("status").stdout.splitlines()
+    assert len(lines) == 4
+    assert "loading" in lines[0]
+    assert "CPU -, - its profiled times, 212 MB" in lines[1]
+    assert lines[3].split() == ["last", "call", "-"]
+
+
+def test_status_says_why_the_last_call_was_degraded(daemon: LittleDaemon, run: Run) -> None:
+    daemon.answers["GET /collab/v1/status"]["last"] |= {
+        "degraded": True,
+        "why": "desktop hung up",
+        "predicted_ms": None,
+        "budget_met": False,
+    }
+    assert "predicted -, budget missed; degraded: desktop hung up" in run("status").stdout
+
+
+def test_wait_returns_silently(daemon: LittleDaemon, run: Run) -> None:
+    ran = run("wait")
+    assert (ran.exit_code, ran.output) == (0, "")
+    assert [asked.line for asked in daemon.asked] == ["GET /v2/health/ready"]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [(["--profiled"], "still profiling other"), ([], "still loading its models")],
+    ids=["profiling", "loading"],
+)
+def test_wait_fails_saying_why(daemon: LittleDaemon, run: Run, words: list[str], why: str) -> None:
+    if not words:
+        daemon.answers["GET /v2/health/ready"] = NotReady("loading")
+    ran = run("wait", "--timeout", "0.3", *words)
+    assert ran.exit_code == 1
+    assert ran.stderr.startswith("collabctl: collabd is not ready after 0.3 s: ")
+    assert why in ran.stderr
+
+
+def test_wait_refuses_a_timeout_that_is_none(run: Run) -> None:
+    ran = run("wait", "--timeout", "-1")
+    assert (ran.exit_code, ran.stderr) == (1, "collabctl: timeout_s: -1.0 is no number of seconds above 0\n")
+
+
+def test_config_shows_values_as_the_file_has_them_and_their_origin(run: Run) -> None:
+    said = words_of(run("config").stdout)
+    assert said[0] == "file /etc/collabd/collabd.toml"
+    assert "planning.min_fidelity 0.995 /etc/collabd/collabd.toml" in said
+    assert "models.roots [] default" in said
+    assert "energy.busy_w - default" in said
+    assert "clouds[0].push_packages true default" in said
+
+
+def test_config_without_a_file(daemon: LittleDaemon, run: Run) -> None:
+    daemon.answers["GET /collab/v1/config"]["file"] = None
+    assert run("config").stdout.startswith("file       none: all settings have their defaults\n")
