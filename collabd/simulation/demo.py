@@ -20,7 +20,7 @@ import click
 
 from collab_sdk import AsyncClient, Result
 from collabd.simulation.relay import Relay
-from collabd.simulation.samples import Sample, load_samples
+from collabd.simulation.samples import Form, Sample, load_samples
 from collabd.simulation.testbed import Testbed
 
 SLOWDOWN = 8.0
@@ -28,12 +28,17 @@ RTT_MS = 5.0
 RATES_MBIT = (0.5, 5.0, 50.0)
 MIN_FIDELITY = 0.99
 IMAGES = 8
-BUDGETS = {
-    "alexnet_cifar10": ("", "25ms", "100%", "min-energy", "0"),
-    "vgg16_cifar10": ("", "60ms", "100%", "min-energy", "0"),
-    "efficientnet_lite0": ("", "150ms", "100%", "min-energy", "0"),
+CASES: dict[tuple[str, Form], tuple[str, ...]] = {
+    ("alexnet_cifar10", "file"): ("", "25ms", "100%", "min-energy", "0"),
+    ("vgg16_cifar10", "file"): ("", "60ms", "100%", "min-energy", "0"),
+    ("efficientnet_lite0", "file"): ("", "150ms", "min-energy", "0"),
+    ("efficientnet_lite0", "frame"): ("", "150ms", "100%", "0"),
 }
+_STREAM_OF: tuple[str, Form] = ("vgg16_cifar10", "file")
 _STREAM = 60
+
+
+Samples = dict[tuple[str, Form], list[Sample]]
 
 
 @dataclass
@@ -52,7 +57,7 @@ class Tally:
         if result.fidelity == 1.0:
             if not same:
                 self.lossless_wrong.append(
-                    f"{result.model} {sample.path.name}: {result.plan.cut}/{result.plan.codec} says {result.label}, "
+                    f"{result.model} {sample.name}: {result.plan.cut}/{result.plan.codec} says {result.label}, "
                     f"unsplit {sample.unsplit}"
                 )
         else:
@@ -103,32 +108,34 @@ async def _demo(root: Path, directory: Path) -> list[str]:
     return tally.failures()
 
 
-async def _table(client: AsyncClient, relay: Relay, samples: dict[str, list[Sample]], tally: Tally) -> None:
+async def _table(client: AsyncClient, relay: Relay, samples: Samples, tally: Tally) -> None:
     click.echo(
         f"Both sides share this machine; the device is emulated as {SLOWDOWN:g}x slower. Round trip {RTT_MS:g} ms.\n"
         f"Medians of {IMAGES} calls. right: as labelled. same: as the unsplit network.\n"
     )
+    plan, predicted, measured = f"{'plan (cut/codec)':28}", f"{'predicted':>9}", f"{'measured':>8}"
     click.echo(
-        f"{'Mbit/s':>6}  {'network':18}  {'budget':10}  {'plan (cut/codec)':28}  {'predicted':>9}  {'measured':>8}  "
-        f"{'up':>7}  {'in budget':>9}  {'right':>5}  {'same':>5}"
+        f"{'Mbit/s':>6}  {'network':18}  {'image':5}  {'budget':10}  {plan}  {predicted}  {measured}  "
+        f"{'up':>8}  {'in budget':>9}  {'right':>5}  {'same':>5}"
     )
     for rate in RATES_MBIT:
         relay.set_rate(rate * 1e6 / 8)
-        for model, budgets in BUDGETS.items():
+        for (model, form), budgets in CASES.items():
             for budget in budgets:
-                results = [await _ask(client, sample, budget, model, tally) for sample in samples[model]]
-                click.echo(_row(rate, model, budget, samples[model], results))
+                images = samples[model, form]
+                results = [await _ask(client, sample, budget, model, tally) for sample in images]
+                click.echo(_row(rate, f"{model:18}  {form:5}", budget, images, results))
         click.echo()
 
 
 async def _ask(client: AsyncClient, sample: Sample, budget: str, model: str, tally: Tally) -> Result:
     tally.asked += 1
-    result = await client.infer(sample.path, budget or None, model=model)
+    result = await client.infer(sample.image, budget or None, model=model)
     tally.add(sample, result)
     return result
 
 
-def _row(rate: float, model: str, budget: str, samples: Sequence[Sample], results: Sequence[Result]) -> str:
+def _row(rate: float, case: str, budget: str, samples: Sequence[Sample], results: Sequence[Result]) -> str:
     plans = [f"{result.plan.cut}/{result.plan.codec}" for result in results]
     usual = max(set(plans), key=plans.count)
     plan = "all on the device" if usual == "output/none" else usual
@@ -139,20 +146,20 @@ def _row(rate: float, model: str, budget: str, samples: Sequence[Sample], result
     met = sum(result.budget_met for result in results)
     up = median(result.bytes_up for result in results)
     return (
-        f"{rate:6g}  {model:18}  {budget or 'none':10}  {plan:28.28}  {predicted:6.1f} ms  {measured:5.1f} ms  "
-        f"{up / 1e3:4.1f} kB  {met:>4} of {len(results)}  {right:>3}/{len(results)}  {same:>3}/{len(results)}"
+        f"{rate:6g}  {case}  {budget or 'none':10}  {plan:28.28}  {predicted:6.1f} ms  {measured:5.1f} ms  "
+        f"{up / 1e3:5.1f} kB  {met:>4} of {len(results)}  {right:>3}/{len(results)}  {same:>3}/{len(results)}"
     )
 
 
-async def _kill(client: AsyncClient, testbed: Testbed, samples: dict[str, list[Sample]], tally: Tally) -> None:
+async def _kill(client: AsyncClient, testbed: Testbed, samples: Samples, tally: Tally) -> None:
     """A stream of calls, during which the companion is killed and comes back."""
-    click.echo(f"{_STREAM} calls of vgg16_cifar10 (budget 250ms); the companion is killed after a third of them:")
-    stream = [samples["vgg16_cifar10"][index % IMAGES] for index in range(_STREAM)]
+    click.echo(f"{_STREAM} calls of {_STREAM_OF[0]} (budget 250ms); the companion is killed after a third of them:")
+    stream = [samples[_STREAM_OF][index % IMAGES] for index in range(_STREAM)]
     marks: list[str] = []
     degraded: list[Result] = []
     for index, sample in enumerate(stream):
         if index == _STREAM // 3:
-            pending = asyncio.create_task(_ask(client, sample, "250ms", "vgg16_cifar10", tally))
+            pending = asyncio.create_task(_ask(client, sample, "250ms", _STREAM_OF[0], tally))
             await asyncio.sleep(0.005)
             testbed.kill_cloud()
             result = await pending
@@ -160,7 +167,7 @@ async def _kill(client: AsyncClient, testbed: Testbed, samples: dict[str, list[S
             if index == 2 * _STREAM // 3:
                 testbed.start_cloud()
                 await testbed.until_cloud_is_up(client)
-            result = await _ask(client, sample, "250ms", "vgg16_cifar10", tally)
+            result = await _ask(client, sample, "250ms", _STREAM_OF[0], tally)
         marks.append("x" if result.degraded else "C" if "C" in result.ran else "D")
         if result.degraded:
             degraded.append(result)

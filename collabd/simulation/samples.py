@@ -3,53 +3,67 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
+from PIL import Image
 
 from collabd.catalog.package import Package, load
 from collabd.engine import Engine
 from collabd.imaging import prepare
 
 CIFAR = ("alexnet_cifar10", "vgg16_cifar10")
-IMAGENET = ("efficientnet_lite0",)
+IMAGENET = "efficientnet_lite0"
+
+# A file as it lies on disk, or pixels as a camera gives them.
+Form = Literal["file", "frame"]
 
 
-Labelled = tuple[Path, tuple[str, ...]]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sample:
-    """An image file, the labels that are right for it, and the label that the unsplit network gives it."""
+    """An image as a file or as pixels, the labels that are right for it, and the one the unsplit network gives it."""
 
-    path: Path
+    name: str
+    image: bytes | npt.NDArray[np.uint8]
     labels: tuple[str, ...]
     unsplit: str
 
 
-def load_samples(models: Path, count: int) -> dict[str, list[Sample]]:
-    """`count` samples for each shipped network; `models` is the checkout's folder of that name."""
+def load_samples(models: Path, count: int) -> dict[tuple[str, Form], list[Sample]]:
+    """`count` samples for each shipped network and form; `models` is the checkout's folder of that name."""
     cifar = _spread(sorted((models / "samples/cifar10").glob("*/*.jpg")), count)
-    photos = sorted((models / "samples/photos").glob("*.jpg"))
     known: dict[str, list[str]] = json.loads((models / "samples/photos/labels.json").read_text())
-    found: dict[str, list[Labelled]] = {name: [(path, (path.parent.name,)) for path in cifar] for name in CIFAR}
-    repeated = [photos[index % len(photos)] for index in range(count)]
-    found |= {name: [(path, tuple(known.get(path.name, ()))) for path in repeated] for name in IMAGENET}
-    return {name: _with_answers(load(models / name / "package"), images) for name, images in found.items()}
+    photos = [models / "samples/photos" / name for name in known]
+    found: dict[tuple[str, Form], list[Sample]] = {}
+    for name in CIFAR:
+        found[name, "file"] = _samples(models, name, "file", [(path, (path.parent.name,)) for path in cifar])
+    labelled = [(photos[index % len(photos)], tuple([*known.values()][index % len(photos)])) for index in range(count)]
+    for form in get_args(Form):
+        found[IMAGENET, form] = _samples(models, IMAGENET, form, labelled)
+    return found
 
 
 def _spread(paths: list[Path], count: int) -> list[Path]:
     return [paths[index * len(paths) // count] for index in range(count)]
 
 
-def _with_answers(package: Package, images: list[Labelled]) -> list[Sample]:
+def _samples(models: Path, name: str, form: Form, images: Sequence[tuple[Path, tuple[str, ...]]]) -> list[Sample]:
+    package = load(models / name / "package")
     engine = Engine(threads=1, cache_bytes=2**30)
     engine.add(package.digest, package.network())
-    manifest = package.manifest
     samples = []
     for path, labels in images:
-        feeds = {manifest.input: prepare(path.read_bytes(), manifest.preprocessing)}
-        output = engine.run(package.digest, feeds, [manifest.output])[manifest.output]
-        samples.append(Sample(path, labels, manifest.labels[int(np.argmax(output))]))
+        image = path.read_bytes() if form == "file" else np.asarray(Image.open(path).convert("RGB"))
+        samples.append(Sample(path.name, image, labels, _answer(package, engine, image)))
     return samples
+
+
+def _answer(package: Package, engine: Engine, image: bytes | npt.NDArray[np.uint8]) -> str:
+    manifest = package.manifest
+    feeds = {manifest.input: prepare(image, manifest.preprocessing)}
+    output = engine.run(package.digest, feeds, [manifest.output])[manifest.output]
+    return manifest.labels[int(np.argmax(output))]
