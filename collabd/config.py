@@ -34,7 +34,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     """How graphs are run. threads 0: one for each core."""
 
     threads: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
-    cache_mb: Count = 256
+    cache_mb: Count = 128
 
 
 class DeviceServer(msgspec.Struct, frozen=True):

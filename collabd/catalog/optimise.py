@@ -50,8 +50,6 @@ def optimise(model: onnx.ModelProto) -> onnx.ModelProto:
             raise InvalidPackage(f"ONNX Runtime cannot run this graph: {error}") from error
         optimised = onnx.load(options.optimized_model_filepath)
     _forget_unused_domains(optimised)
-    # Stated by whoever made the graph, and looser than what can be inferred once the batch is known.
-    del optimised.graph.value_info[:]
     return optimised
 
 

@@ -28,6 +28,11 @@ def share(part: float | None) -> str:
     return UNKNOWN if part is None else f"{100 * part:.4g} %"
 
 
+def load(part: float | None) -> str:
+    """0..1 as whole percent, for what is never still: 13 %."""
+    return UNKNOWN if part is None else f"{100 * part:.0f} %"
+
+
 def price(cost: float | None) -> str:
     """A cost, which may be far below one of its unit: 0.002, 1.5e-06."""
     return UNKNOWN if cost is None else f"{cost:.3g}"

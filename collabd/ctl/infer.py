@@ -47,17 +47,17 @@ def infer(images: tuple[str, ...], budget: str, top: int, as_json: bool, **optio
     from collab_sdk import Budget, InvalidImage, RequestTooLarge
 
     wanted = Budget.parse(budget)
-    refused = 0
+    answered = 0
     with client() as daemon:
-        for index, image in enumerate(images):
+        for image in images:
             try:
                 result = daemon.infer(image, wanted, **options)
             except (InvalidImage, RequestTooLarge) as error:
                 Failure(str(error) if image in str(error) else f"{image}: {error}").show()
-                refused += 1
                 continue
-            if index and not as_json:
+            if answered and not as_json:
                 click.echo()
+            answered += 1
             emit(answer_report(image, str(wanted), result, top), render_answer, as_json=as_json, lines=True)
-    if refused:
+    if answered < len(images):
         click.get_current_context().exit(1)

@@ -32,10 +32,10 @@ _FITS = ("worse", "not-worth-a-switch")
 def profile(model: str, budget: str | None, as_json: bool) -> None:
     """Show what each cut of MODEL takes, and which is chosen.
 
-    One row a candidate cut: the head's time on this device, the bytes to send in each codec, the tail's time on the
-    companion, the predicted total of a call now with the codec that does best, and whether the planner would choose it
-    or why not. The cut "image" leaves all layers to the companion, "output"
-    keeps all on the device.
+    One row a candidate cut: the head's time on this device and the tail's on the companion, both as profiled on an idle
+    machine; the bytes to send in each codec; and, with the codec that does best, the total of a call as predicted for
+    now, and whether the planner would choose it or why not. The cut "image" leaves all layers to the companion,
+    "output" keeps all on the device.
     """
     with client() as daemon:
         emit(daemon.profile(model, budget), _render, as_json=as_json)

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 def status(as_json: bool) -> None:
     """Show how the daemon, its models and its companions are.
 
-    Of a companion: the link as estimated now (rate, round trip, seconds since the last exchange), its queue, the share
-    of its CPUs in use, how many times its profiled time it takes now, and how many models it holds.
+    Of a companion: whether it is up, with its breaker unless that is closed (open: not asked for a while, half-open: on
+    trial); the link as estimated now, and seconds since it was last used; its queue; the share of its CPUs in use; how
+    many times its profiled time it takes now; how many models it holds.
     """
     with client() as daemon:
         emit(daemon.status(), _render, as_json=as_json)
@@ -56,7 +57,7 @@ def _device(device: DeviceReport) -> str:
     speed = f"{figures.factor(device['speed_factor'])} its profiled times{slowed}"
     memory, sessions = figures.number(device["memory_mb"]), figures.number(device["session_mb"])
     return (
-        f"CPU {figures.share(device['cpu_load'])}, {speed}, {memory} MB resident, "
+        f"CPU {figures.load(device['cpu_load'])}, {speed}, {memory} MB resident, "
         f"{device['sessions']} sessions of {sessions} MB"
     )
 
@@ -87,7 +88,7 @@ def _clouds(clouds: list[CloudReport]) -> Table:
             cloud["url"],
             _state(cloud),
             *(figures.number(value) for value in (cloud["mbps"], cloud["rtt_ms"], cloud["age_s"], cloud["queue_ms"])),
-            figures.share(cloud["load"]),
+            figures.load(cloud["load"]),
             figures.factor(cloud["speed_factor"]),
             str(len(cloud["packages"])),
         )
@@ -95,5 +96,5 @@ def _clouds(clouds: list[CloudReport]) -> Table:
 
 
 def _state(cloud: CloudReport) -> Text:
-    breaker = "" if cloud["breaker"] == "closed" else f", breaker {cloud['breaker']}"
+    breaker = "" if cloud["breaker"] == "closed" else f" ({cloud['breaker']})"
     return styled(cloud["state"] + breaker, {"up": "green", "down": "red"}.get(cloud["state"], ""))

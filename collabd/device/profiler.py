@@ -19,14 +19,15 @@ from collabd.profiling.timing import steps
 log = logging.getLogger(__name__)
 
 _ROUND_S = 0.5
+_CACHE_BYTES = 32 * 2**20
 
 
 class Profiler:
     """A background task: loads a stored profile, or measures one step by step and stores it."""
 
-    def __init__(self, models: Models, engine: Engine, lane: Lane, emulation: Emulation, directory: Path) -> None:
+    def __init__(self, models: Models, threads: int, lane: Lane, emulation: Emulation, directory: Path) -> None:
         self._models = models
-        self._engine = engine
+        self._threads = threads
         self._lane = lane
         self._slowdown = emulation.device_slowdown
         self._directory = directory
@@ -35,7 +36,7 @@ class Profiler:
         """Give every model the profile stored for it, if there is one."""
         for model in self._models:
             if model.profile is None:
-                profile = stored.load(model.digest, machine.describe(), self._engine.threads, self._directory)
+                profile = stored.load(model.digest, machine.describe(), self._threads, self._directory)
                 if profile is not None:
                     self._take(model, profile)
 
@@ -49,7 +50,10 @@ class Profiler:
             await asyncio.sleep(_ROUND_S)
 
     async def _measure(self, model: Model) -> None:
-        pieces = steps(model.package, self._engine)
+        # An engine of its own: the sessions of all cuts would crowd out those that calls use, and stay.
+        engine = Engine(threads=self._threads, cache_bytes=_CACHE_BYTES)
+        engine.add(model.digest, model.network)
+        pieces = steps(model.package, engine)
         # One piece at a time, so that a call which comes in between waits for no more than that.
         while (profile := await self._lane.run_unpaced(lambda: _next(pieces))) is None:
             pass

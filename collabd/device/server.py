@@ -64,7 +64,7 @@ async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[Dispatcher]:
             patience_floor_s=config.failover.patience_floor_ms / 1e3,
         )
         dispatcher = Dispatcher(config, models, planner, executor)
-        profiler = Profiler(models, engine, lane, config.emulation, state / "profiles")
+        profiler = Profiler(models, threads, lane, config.emulation, state / "profiles")
         profiler.load_stored()
         reporter = Reporter(config, models, planner, companions, engine, dispatcher)
         watchers = [Watcher(companion, config.link, models.packages) for companion in companions]

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import psutil
+import requests
 
 from collab_sdk import AsyncClient
 from collabd.simulation.testbed import Testbed
@@ -23,6 +24,12 @@ class Daemons(Testbed):
     def device(self) -> psutil.Process:
         """The process of collabd."""
         return psutil.Process(self._processes["device"].pid)
+
+    def mean_batch(self) -> float:
+        """How many images the companion's runs held so far."""
+        page = requests.get(f"http://127.0.0.1:{self.cloud_port}/metrics", timeout=10).text
+        figures = dict(line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
+        return float(figures["collab_cloud_batch_size_sum"]) / float(figures["collab_cloud_batch_size_count"])
 
     def until_both_ready(self) -> None:
         """Until both are profiled and know each other."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collabd.catalog.package import MANIFEST, Package, load
-from collabd.simulation.samples import CIFAR, IMAGENET
 
 MODELS = Path(__file__).parents[2] / "models"
+PHOTOGRAPHIC = "efficientnet_lite0"
+_SAMPLES = {"alexnet_cifar10": "cifar10/*/*.jpg", "vgg16_cifar10": "cifar10/*/*.jpg", PHOTOGRAPHIC: "photos/*.jpg"}
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,15 @@ class Shipped:
         """The network's name."""
         return self.package.manifest.name
 
+    def image(self, turn: int) -> bytes:
+        """One after the other, over and over."""
+        return self.images[turn % len(self.images)]
+
 
 def shipped() -> list[Shipped]:
     """Those that are built; says of the others that they are left out."""
-    globs = dict.fromkeys(CIFAR, "cifar10/*/*.jpg") | dict.fromkeys(IMAGENET, "photos/*.jpg")
     found = []
-    for name, glob in globs.items():
+    for name, glob in _SAMPLES.items():
         path = MODELS / name / "package"
         if not (path / MANIFEST).exists():
             print(f"{name} is left out: {path} is not built (make models)")

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from collab_sdk import Client
 from collabd.catalog.package import MODEL
@@ -26,6 +27,7 @@ _CALLS = 300
 _POLL_S = 0.002
 _GIVE_UP_S = 60.0
 
+_Taker = TypeVar("_Taker")
 Ready = tuple[float, float]
 
 
@@ -38,14 +40,14 @@ def measure(daemons: Daemons, networks: Sequence[Shipped]) -> None:
         imports_s = statistics.median(taken(memory.of_imports) for _ in range(_STARTS))
         _print_times(first, profiled_s, later, imports_s)
         held = {"collabd, right after ready": memory.of(daemons.device)}
-        for _, network in zip(range(_CALLS), itertools.cycle(networks), strict=False):
-            client.infer(network.images[0], model=network.name, fallback="never-leave")
+        for turn, network in _turns(networks):
+            client.infer(network.image(turn), model=network.name, fallback="never-leave")
         held[f"collabd, after {_CALLS} local calls"] = memory.of(daemons.device)
         del os.environ["NOTIFY_SOCKET"]
         daemons.start_cloud()
         daemons.until_both_ready()
-        for _, (network, cut) in zip(range(_CALLS), itertools.cycle(_cuts(networks)), strict=False):
-            client.infer(network.images[0], model=network.name, cut=cut, fallback="fail")
+        for turn, (network, cut) in _turns(_cuts(networks)):
+            client.infer(network.image(turn), model=network.name, cut=cut, fallback="fail")
         held[f"collabd, after {_CALLS} calls with remote plans"] = memory.of(daemons.device)
     _print_memory(held, networks)
 
@@ -83,6 +85,11 @@ def _notified_at(listener: socket.socket) -> float:
     while listener.recv(256) != b"READY=1":
         pass
     return time.perf_counter()
+
+
+def _turns(takers: Sequence[_Taker]) -> Iterator[tuple[int, _Taker]]:
+    """One for each call."""
+    return ((turn, takers[turn % len(takers)]) for turn in range(_CALLS))
 
 
 def _cuts(networks: Sequence[Shipped]) -> list[tuple[Shipped, str]]:

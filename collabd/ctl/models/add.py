@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from collabd.ctl.command import Command, client
-from collabd.ctl.figures import short_digest
+from collabd.ctl.figures import share, short_digest
 
 if TYPE_CHECKING:
     from collabd.catalog.manifest import Manifest
@@ -90,7 +89,10 @@ def _destination(out: Path | None) -> Iterator[Path]:
             raise click.BadParameter(f"{out} exists, and is no package to replace", param_hint="--out")
         yield out
         return
-    with tempfile.TemporaryDirectory() as scratch:
+
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory() as scratch:
         # The daemon may be another user.
         Path(scratch).chmod(0o755)
         yield Path(scratch, "package")
@@ -104,10 +106,13 @@ def _build(source: str, given: dict[str, Any], directory: Path) -> None:
 
 
 def _promise(manifest: Manifest) -> str:
-    images = max(figures.images for cut in manifest.cuts for figures in cut.codecs)
-    if images:
-        return f"codecs calibrated on {images} images"
-    return "lossless codecs only (--calibration lets it use the others)"
+    lossy = [codec for cut in manifest.cuts for codec in cut.codecs if codec.images]
+    if not lossy:
+        return "lossless codecs only (--calibration lets it use the others)"
+    best = max(lossy, key=lambda codec: codec.fidelity)
+    return (
+        f"lossy codecs calibrated on {best.images} images, which promise a fidelity of {share(best.fidelity)} at most"
+    )
 
 
 def _load(directory: Path) -> None:

@@ -46,6 +46,11 @@ def test_shares(part: float | None, text: str) -> None:
     assert figures.share(part) == text
 
 
+@pytest.mark.parametrize(("part", "text"), [(None, "-"), (0.0, "0 %"), (0.314, "31 %"), (1.0, "100 %")])
+def test_loads(part: float | None, text: str) -> None:
+    assert figures.load(part) == text
+
+
 @pytest.mark.parametrize(("cost", "text"), [(None, "-"), (0.0, "0"), (0.002, "0.002"), (1.5e-6, "1.5e-06")])
 def test_prices(cost: float | None, text: str) -> None:
     assert figures.price(cost) == text

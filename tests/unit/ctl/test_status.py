@@ -37,7 +37,7 @@ def test_json_is_the_very_report(daemon: LittleDaemon, run: Run, words: list[str
 def test_status_tells_of_daemon_companions_and_models(run: Run) -> None:
     said = words_of(run("status").stdout)
     assert said[0] == "collabd 0.1.0, ready, up 3 h 12 min, process 812"
-    assert "CPU 12.5 %, 8.10x its profiled times, made 8x slower by [emulation], 212 MB" in said[1]
+    assert "CPU 12 %, 8.10x its profiled times, made 8x slower by [emulation], 212 MB" in said[1]
     assert said[2] == "requests 120: 80 with a companion, 2 degraded, 3 over budget, 1 failed"
     assert said[3] == ("last call net, cut features.2 as q8 to desktop (kept): 19.5 ms, predicted 18.8, budget met")
     assert "desktop http://192.168.1.20:8470 up 21.5 12.2 3.20 0.00 31 % 1.04x 1" in said
@@ -46,7 +46,7 @@ def test_status_tells_of_daemon_companions_and_models(run: Run) -> None:
 
 
 def test_what_a_companion_was_not_heard_to_say_is_a_dash(run: Run) -> None:
-    unheard = "cluster https://cluster.example.org:8470 unknown, breaker half-open - - - - - - 0"
+    unheard = "cluster https://cluster.example.org:8470 unknown (half-open) - - - - - - 0"
     assert unheard in words_of(run("status").stdout)
 
 
