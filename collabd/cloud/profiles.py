@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Generator
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
@@ -57,7 +56,7 @@ class Profiles:
         pieces = timing.steps(model.package, self._engine)
         loop = asyncio.get_running_loop()
         try:
-            while (profile := await loop.run_in_executor(self._lane, _advance, pieces)) is None:
+            while (profile := await loop.run_in_executor(self._lane, timing.advance, pieces)) is None:
                 pass
         except Exception:
             log.exception("measuring %s failed", model.manifest.name)
@@ -68,13 +67,3 @@ class Profiles:
         except OSError as error:
             log.warning("the profile of %s is not kept over a restart: %s", model.manifest.name, error)
         return profile
-
-
-def _advance(pieces: Generator[None, None, Profile]) -> Profile | None:
-    """Run the next piece; the profile, once there are no more."""
-    try:
-        next(pieces)
-    except StopIteration as finished:
-        profile: Profile = finished.value
-        return profile
-    return None

@@ -171,7 +171,10 @@ def _checked(job: Job, outputs: Tensors, wanted: tuple[str, ...]) -> Tensors:
         array = outputs.get(name)
         if array is None or array.dtype != expected.dtype:
             raise CompanionFailure(FailureReason.NONSENSE, f"the companion's answer has no usable tensor {name}")
-        if array.shape != tuple(1 if size is None else size for size in expected.shape):
+        fits = len(array.shape) == len(expected.shape) and all(
+            wanted in (None, size) for wanted, size in zip(expected.shape, array.shape, strict=True)
+        )
+        if not fits or array.nbytes != expected.nbytes:
             raise CompanionFailure(FailureReason.NONSENSE, f"the companion's {name} has the shape {array.shape}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise CompanionFailure(FailureReason.NONSENSE, f"the companion's {name} is not finite")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Generator
 from pathlib import Path
 
 from collabd.config import Emulation
@@ -14,7 +13,7 @@ from collabd.device.models import Models
 from collabd.engine import Engine
 from collabd.profiling import machine, stored
 from collabd.profiling.profile import Profile
-from collabd.profiling.timing import steps
+from collabd.profiling.timing import advance, steps
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ class Profiler:
         engine.add(model.digest, model.network)
         pieces = steps(model.package, engine)
         # One piece at a time, so that a call which comes in between waits for no more than that.
-        while (profile := await self._lane.run_unpaced(lambda: _next(pieces))) is None:
+        while (profile := await self._lane.run_unpaced(lambda: advance(pieces))) is None:
             pass
         self._take(model, profile)
         log.info("profiled %s: %.1f ms whole, %d cuts", model.manifest.name, profile.whole_ms, len(profile.cuts))
@@ -69,13 +68,3 @@ class Profiler:
         model.whole_s = profile.whole_ms / 1e3
         spec = model.manifest.preprocessing
         model.prep.learn(spec.height * spec.width / 1e6, profile.prep_ms / 1e3 * self._slowdown)
-
-
-def _next(pieces: Generator[None, None, Profile]) -> Profile | None:
-    """One step; the profile when it was the last."""
-    try:
-        next(pieces)
-    except StopIteration as finished:
-        profile: Profile = finished.value
-        return profile
-    return None

@@ -29,12 +29,19 @@ _Part = tuple[str, ...]
 def measure(package: Package, engine: Engine, *, rounds: int = _ROUNDS) -> Profile:
     """The profile of `package`, whose network `engine` holds under the package's digest. Blocks for all of it."""
     pieces = steps(package, engine, rounds=rounds)
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as finished:
-            profile: Profile = finished.value
-            return profile
+    while (profile := advance(pieces)) is None:
+        pass
+    return profile
+
+
+def advance(pieces: Generator[None, None, Profile]) -> Profile | None:
+    """Run the next piece of `steps`; the profile once there are no more."""
+    try:
+        next(pieces)
+    except StopIteration as finished:
+        profile: Profile = finished.value
+        return profile
+    return None
 
 
 def steps(package: Package, engine: Engine, *, rounds: int = _ROUNDS) -> Generator[None, None, Profile]:

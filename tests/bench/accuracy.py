@@ -26,8 +26,6 @@ from tests.bench.table import table
 
 Image = tuple[bytes, int]
 
-# The companion is never given up on, however busy this machine is: its answers are what is measured.
-_SETTINGS = "[failover]\npatience_floor_ms = 60000"
 _LARGEST_DEPARTURE = 0.002
 _HEADINGS = ("cut", "codec", "bytes up", "differing", "agreement", "top-1", "largest change", "widest tie", "")
 
@@ -38,7 +36,7 @@ def main() -> None:
     images = balanced(list(jpegs(given.data, "test")))[: given.images]
     with tempfile.TemporaryDirectory(prefix="collabd-accuracy-") as scratch:
         directory = Path(scratch)
-        with Daemons(_linked(given.networks, directory / "models"), directory, settings=_SETTINGS) as daemons:
+        with Daemons(_linked(given.networks, directory / "models"), directory) as daemons:
             _progress("starting and profiling both daemons ...")
             daemons.until_both_ready()
             with Client(daemons.socket) as client:

@@ -48,7 +48,7 @@ class Companion:
         """Raises the error that the daemon answered with."""
         message = wire.encode_request(request)
         url = f"{self.address}/v2/models/{model}/infer"
-        async with self.http.post(url, data=message.body(), headers=message.headers) as reply:
+        async with self.http.post(url, data=io.BytesIO(message.body()), headers=message.headers) as reply:
             body = await reply.read()
             if reply.status != 200:
                 raise wire.decode_error(reply.status, body)

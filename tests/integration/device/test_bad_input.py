@@ -127,7 +127,9 @@ async def test_on_the_wire(bench: Factory, tmp_path: Any, kind: str) -> None:
         connector = aiohttp.UnixConnector(str(tmp_path / "collabd.sock"))
         async with (
             aiohttp.ClientSession(connector=connector) as session,
-            session.post("http://d/v2/models/tiny/infer", data=io.BytesIO(message.body()), headers=message.headers) as reply,
+            session.post(
+                "http://d/v2/models/tiny/infer", data=io.BytesIO(message.body()), headers=message.headers
+            ) as reply,
         ):
             assert reply.status == status
             body = await reply.json()
