@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collab_sdk import Client
+    from collab_sdk import ControlClient
 
 _SOCKET = f"{__name__}.socket"
 _INTERRUPTED = 130  # as of a shell: 128 + SIGINT
@@ -67,8 +67,14 @@ class Commands(click.Group):
             ctx.exit(_INTERRUPTED)
 
 
-def client(timeout_s: float = 60) -> Client:
-    """The client of the daemon behind --socket."""
-    from collab_sdk import Client
+def chosen_socket() -> Path | None:
+    """What --socket says; None: it was not given."""
+    path: Path | None = click.get_current_context().meta.get(_SOCKET)
+    return path
 
-    return Client(click.get_current_context().meta.get(_SOCKET), timeout_s)
+
+def client(timeout_s: float = 60) -> ControlClient:
+    """The client of the daemon behind --socket, for all but `infer`, which needs a slower one."""
+    from collab_sdk import ControlClient
+
+    return ControlClient(chosen_socket(), timeout_s)

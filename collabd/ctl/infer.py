@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from collabd.ctl.answer import answer_report, render_answer
-from collabd.ctl.command import Command, Failure, client
+from collabd.ctl.command import Command, Failure, chosen_socket
 from collabd.ctl.output import emit
 from collabd.ctl.verdicts import REASONS, glossary
 
@@ -44,11 +44,11 @@ def infer(images: tuple[str, ...], budget: str, top: int, as_json: bool, **optio
 
     Each IMAGE is a JPEG, PNG, WebP, BMP, GIF or PPM file. One that is not does not keep the others from being answered.
     """
-    from collab_sdk import Budget, InvalidImage, RequestTooLarge
+    from collab_sdk import Budget, Client, InvalidImage, RequestTooLarge
 
     wanted = Budget.parse(budget)
     answered = 0
-    with client() as daemon:
+    with Client(chosen_socket()) as daemon:
         for image in images:
             try:
                 result = daemon.infer(image, wanted, **options)

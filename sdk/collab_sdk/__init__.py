@@ -11,10 +11,9 @@ those who write daemons and other clients; `collab_sdk.reports` holds the types 
 
 from __future__ import annotations
 
-from collab_sdk._default import infer
-from collab_sdk.aio import AsyncClient
-from collab_sdk.budget import Budget
-from collab_sdk.client import Client
+import importlib
+from typing import TYPE_CHECKING
+
 from collab_sdk.errors import (
     BudgetInfeasible,
     CollabError,
@@ -36,7 +35,14 @@ from collab_sdk.errors import (
     UnknownModel,
     UnknownPackage,
 )
-from collab_sdk.result import Plan, Predicted, Result, Timings
+
+if TYPE_CHECKING:
+    from collab_sdk._default import infer
+    from collab_sdk.aio import AsyncClient
+    from collab_sdk.budget import Budget
+    from collab_sdk.client import Client
+    from collab_sdk.control import ControlClient
+    from collab_sdk.result import Plan, Predicted, Result, Timings
 
 __all__ = [
     "AsyncClient",
@@ -45,6 +51,7 @@ __all__ = [
     "Client",
     "CollabError",
     "CompanionUnavailable",
+    "ControlClient",
     "DaemonFault",
     "DaemonUnavailable",
     "DeadlineExceeded",
@@ -67,3 +74,30 @@ __all__ = [
     "UnknownPackage",
     "infer",
 ]
+
+# Each comes with its first use: numpy and asyncio are most of what importing them all takes, and who only asks the
+# daemon how it is needs neither.
+_HOMES = {
+    "AsyncClient": "aio",
+    "Budget": "budget",
+    "Client": "client",
+    "ControlClient": "control",
+    "Plan": "result",
+    "Predicted": "result",
+    "Result": "result",
+    "Timings": "result",
+    "infer": "_default",
+}
+
+# Type checkers take a module with `__getattr__` to have every name.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -11,10 +11,11 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
+from collab_sdk._message import Message, decode_error
 from collab_sdk.errors import DaemonUnavailable, DeadlineExceeded, NotReady, PermissionRefused, ProtocolError
-from collab_sdk.wire import Message, decode_error
 
 IDLE_CONNECTIONS = 8
 # A request that kills the daemon must not kill it for as long as the deadline allows.
@@ -29,6 +30,11 @@ class Reply:
     status: int
     headers: http.client.HTTPMessage
     body: bytes
+
+    def raise_for_status(self) -> None:
+        """Raise what the daemon refused or failed at, as the class of its code."""
+        if self.status != HTTPStatus.OK:
+            raise decode_error(self.status, self.body)
 
 
 class _Interrupted(Exception):

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import math
 import os
-import time
 from collections.abc import Mapping
-from http import HTTPStatus
-from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, cast
+from typing import Any, Literal, TypedDict
 from urllib.parse import quote
 
 from collab_sdk import wire
-from collab_sdk._socket_path import socket_path
-from collab_sdk._transport import Reply, Transport
+from collab_sdk._transport import Reply
 from collab_sdk.budget import Budget
-from collab_sdk.errors import DaemonUnavailable, DeadlineExceeded, InvalidRequest, NotReady, ProtocolError
+from collab_sdk.control import ControlClient
+from collab_sdk.errors import ProtocolError
 from collab_sdk.image import Image, image_tensor
-from collab_sdk.reports import ConfigReport, LayersReport, ModelReport, ModelsReport, ProfileReport, StatusReport
 from collab_sdk.result import Result, decode_result
-from collab_sdk.wire import InferRequest, InferResponse, Message, WireError
+from collab_sdk.wire import InferRequest, InferResponse, WireError
 
 __all__ = ["Client", "Fallback", "InferOptions", "OnInfeasible"]
 
 Fallback = Literal["local", "fail", "never-leave"]
 OnInfeasible = Literal["nearest", "fail"]
-
-_POLL_S = 0.1
 
 
 class InferOptions(TypedDict, total=False):
@@ -43,33 +34,12 @@ class InferOptions(TypedDict, total=False):
     timeout_s: float | None
 
 
-class Client:
-    """Talks to collabd over its Unix socket, on connections that it keeps; any number of threads may share one.
-
-    ``socket``: its path; None: $COLLABD_SOCKET, else $XDG_RUNTIME_DIR/collabd/collabd.sock if there is one, else
-    /run/collabd/collabd.sock. ``timeout_s``: seconds that a call may take, resending it included.
-
-    Every method raises `DaemonUnavailable` when no daemon answers, `PermissionRefused` when the socket may not be
-    opened, `DeadlineExceeded` after ``timeout_s``, `ProtocolError` for an answer that cannot be read, and what the
-    daemon refused as the class of its code.
-    """
+class Client(ControlClient):
+    """Talks to collabd: `infer` besides all that `ControlClient` does, with the same arguments and errors."""
 
     def __init__(self, socket: str | os.PathLike[str] | None = None, timeout_s: float = 60) -> None:
-        self.timeout_s = timeout_s
-        self._transport = Transport(socket_path(socket))
+        super().__init__(socket, timeout_s)
         self._labels: dict[str, tuple[str, ...]] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the kept connections."""
-        self._transport.close()
 
     def infer(
         self,
@@ -116,91 +86,6 @@ class Client:
                 return decode_result(response, labels)
         raise ProtocolError(f"the model {response.model_name!r} keeps changing: its labels are not those of its answer")
 
-    def status(self) -> StatusReport:
-        """How the daemon, its models and its companions are."""
-        return cast("StatusReport", self._call("GET", "/collab/v1/status"))
-
-    def profile(self, model: str, budget: Budget | str | float | None = None) -> ProfileReport:
-        """What a model takes here, cut by cut, and what the planner makes of it now for a budget. `UnknownModel`."""
-        query = quote(str(Budget.parse(budget)), safe="")
-        return cast("ProfileReport", self._call("GET", f"/collab/v1/profile/{quote(model, safe='')}?budget={query}"))
-
-    def layers(self, model: str) -> LayersReport:
-        """The layers of a model, one for each letter of a placement. `UnknownModel`."""
-        return cast("LayersReport", self._call("GET", f"/collab/v1/models/{quote(model, safe='')}"))
-
-    def models(self) -> list[ModelReport]:
-        """The models that the daemon serves."""
-        return cast("ModelsReport", self._call("GET", "/collab/v1/models"))["models"]
-
-    def config(self) -> ConfigReport:
-        """The daemon's effective configuration with its origins; secrets are masked."""
-        return cast("ConfigReport", self._call("GET", "/collab/v1/config"))
-
-    def load_model(self, path: str | os.PathLike[str]) -> ModelReport:
-        """Have the daemon install and serve the model package in this directory. `InvalidPackage`."""
-        # The daemon has a working directory of its own.
-        content = {"path": os.path.abspath(path)}  # noqa: PTH100  (Path.absolute keeps "..")
-        return cast("ModelReport", self._call("POST", "/collab/v1/models", content))
-
-    def unload_model(self, name: str) -> None:
-        """Have the daemon drop this model. `UnknownModel`."""
-        self._call("DELETE", f"/collab/v1/models/{quote(name, safe='')}")
-
-    def ready(self) -> bool:
-        """Whether the daemon runs and has loaded its models."""
-        return not self._unready(self._deadline(None))
-
-    def wait(self, timeout_s: float = 60, *, profiled: bool = False) -> None:
-        """Return once the daemon is ready and, if asked, has profiled its models. `DeadlineExceeded`, saying why."""
-        deadline, reason = self._deadline(timeout_s), "it does not answer"
-        while time.monotonic() < deadline:
-            # The last reason that was heard tells more than that the last question came too late.
-            with contextlib.suppress(DeadlineExceeded):
-                reason = self._unready(deadline) or (self._unprofiled(deadline) if profiled else "")
-            if not reason:
-                return
-            time.sleep(_POLL_S)
-        raise DeadlineExceeded(f"collabd is not ready after {timeout_s:g} s: {reason}")
-
-    def _unready(self, deadline: float) -> str:
-        """Why the daemon is not ready; empty: it is."""
-        try:
-            reply = self._transport.request("GET", "/v2/health/ready", deadline=deadline)
-        except DaemonUnavailable as error:
-            return str(error)
-        if reply.status == NotReady.http_status:
-            return "it is still loading its models"
-        _raise_for_status(reply)
-        return ""
-
-    def _unprofiled(self, deadline: float) -> str:
-        report = self._call("GET", "/collab/v1/models", deadline=deadline)
-        names = [model["name"] for model in cast("ModelsReport", report)["models"] if not model["profiled"]]
-        return f"it is still profiling {', '.join(names)}" if names else ""
-
-    def _deadline(self, timeout_s: float | None) -> float:
-        seconds = self.timeout_s if timeout_s is None else timeout_s
-        if not (math.isfinite(seconds) and seconds > 0):
-            raise InvalidRequest(f"timeout_s: {seconds!r} is no number of seconds above 0")
-        return time.monotonic() + seconds
-
-    def _call(
-        self, method: str, url: str, content: Mapping[str, Any] | None = None, deadline: float | None = None
-    ) -> dict[str, Any]:
-        message = Message([], {})
-        if content is not None:
-            message = Message([json.dumps(content).encode()], {"Content-Type": "application/json"})
-        # A change that was made just before the connection broke would be refused when sent again.
-        reply = self._transport.request(
-            method, url, deadline=deadline or self._deadline(None), message=message, resend=method == "GET"
-        )
-        _raise_for_status(reply)
-        try:
-            return wire.decode_json(reply.body)
-        except WireError as error:
-            raise ProtocolError(f"cannot read collabd's answer to {method} {url}: {error}") from error
-
     def _labels_of(self, response: InferResponse, deadline: float) -> tuple[str, ...] | None:
         """Labels of the package that answered, fetched once a digest; None: the model has changed since."""
         digest = response.parameters.get("digest")
@@ -211,13 +96,8 @@ class Client:
         return self._labels.get(str(digest))
 
 
-def _raise_for_status(reply: Reply) -> None:
-    if reply.status != HTTPStatus.OK:
-        raise wire.decode_error(reply.status, reply.body)
-
-
 def _response(reply: Reply) -> InferResponse:
-    _raise_for_status(reply)
+    reply.raise_for_status()
     try:
         return wire.decode_response(reply.body, wire.header_length(reply.headers))
     except WireError as error:

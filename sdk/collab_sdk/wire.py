@@ -12,15 +12,14 @@ tensor, and its length is whatever the codec made of it. Nothing that arrives is
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from collab_sdk._json_data import fill, to_json
+from collab_sdk._message import MAX_JSON_BYTES, Message, decode_error, decode_json, encode_error, member
 from collab_sdk._parameters import WireError, flatten, scalars, unflatten
 from collab_sdk._tensor import Tensor, check_length, checked_shape, datatype_of
-from collab_sdk.errors import CollabError, from_code
 
 __all__ = [
     "HEADER_LENGTH",
@@ -46,7 +45,6 @@ __all__ = [
 ]
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-MAX_JSON_BYTES = 16 * 2**20
 MAX_TENSORS = 1024
 
 
@@ -86,23 +84,6 @@ class InferResponse:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass
-class Message:
-    """An HTTP body as chunks, so that big tensors need no copy, and the headers that go with it."""
-
-    chunks: list[bytes | memoryview]
-    headers: dict[str, str]
-
-    @property
-    def length(self) -> int:
-        """Length of the body, bytes."""
-        return sum(len(chunk) for chunk in self.chunks)
-
-    def body(self) -> bytes:
-        """The body in one piece."""
-        return b"".join(self.chunks)
-
-
 def encode_request(request: InferRequest) -> Message:
     """The request as HTTP body and headers, every tensor in binary. WireError: parameters that are no JSON scalars."""
     outputs = [{"name": output.name} | _with_parameters(output.parameters) for output in request.outputs]
@@ -129,15 +110,15 @@ def decode_request(body: bytes | bytearray | memoryview, header_length: int | No
     if not inputs:
         raise WireError("inputs: the request has no input tensor")
     outputs = [RequestedOutput(_name(item), _parameters(item)) for item in _objects(head, "outputs")]
-    return InferRequest(inputs, outputs, _member(head, "id", str, ""), _parameters(head))
+    return InferRequest(inputs, outputs, member(head, "id", str, ""), _parameters(head))
 
 
 def decode_response(body: bytes | bytearray | memoryview, header_length: int | None) -> InferResponse:
     """The response in an HTTP body; its tensors share the body's memory. WireError: malformed."""
     head, rest = _split(body, header_length)
     outputs = _tensors(head, "outputs", rest)
-    name, version = _member(head, "model_name", str, ""), _member(head, "model_version", str, "")
-    return InferResponse(name, version, outputs, _member(head, "id", str, ""), _parameters(head))
+    name, version = member(head, "model_name", str, ""), member(head, "model_version", str, "")
+    return InferResponse(name, version, outputs, member(head, "id", str, ""), _parameters(head))
 
 
 class Headers(Protocol):
@@ -155,43 +136,6 @@ def header_length(headers: Headers) -> int | None:
     if not (value.isascii() and value.isdigit() and len(value) < 12):
         raise WireError(f"{HEADER_LENGTH}: {value[:40]!r} is no length")
     return int(value)
-
-
-def encode_error(error: CollabError) -> bytes:
-    """The body of an error's reply; its HTTP status is ``error.http_status``."""
-    details = {key: value if _is_json(value) else str(value) for key, value in error.details.items()}
-    return json.dumps({"error": str(error), "code": error.code, "details": details}).encode()
-
-
-def decode_error(status: int, body: bytes) -> CollabError:
-    """The error that a reply with an error status stands for, whoever wrote its body."""
-    try:
-        head = decode_json(body)
-        message = _member(head, "error", str, f"HTTP status {status}")
-        return from_code(_member(head, "code", str, ""), message, _member(head, "details", dict, {}))
-    except WireError:
-        return from_code("", f"HTTP status {status}: {body[:200].decode(errors='replace')}")
-
-
-def decode_json(text: bytes | memoryview) -> dict[str, Any]:
-    """The JSON object that a body without tensors holds. WireError: it is none, or over `MAX_JSON_BYTES`."""
-    if len(text) > MAX_JSON_BYTES:
-        raise WireError(f"JSON of {len(text)} bytes; at most {MAX_JSON_BYTES} are taken (send tensors in binary)")
-    try:
-        head = json.loads(str(text, "utf-8"), parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise WireError(f"no JSON: {error}") from error
-    if not isinstance(head, dict):
-        raise WireError("no JSON object")
-    return head
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _is_json(value: Any) -> bool:
-    return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _encode(head: dict[str, Any], key: str, tensors: Sequence[Tensor], binary: Callable[[str], bool]) -> Message:
@@ -230,18 +174,8 @@ def _split(body: bytes | bytearray | memoryview, length: int | None) -> tuple[di
     return decode_json(view[:length]), view[length:]
 
 
-def _member(holder: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:
-    """An optional member; some clients write null for one that they leave out."""
-    value = holder.get(key)
-    if value is None:
-        return default
-    if not isinstance(value, kind):
-        raise WireError(f"{key}: expected {kind.__name__}, got {type(value).__name__}")
-    return value
-
-
 def _objects(head: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    items: list[Any] = _member(head, key, list, [])
+    items: list[Any] = member(head, key, list, [])
     if len(items) > MAX_TENSORS:
         raise WireError(f"{key}: {len(items)} tensors; at most {MAX_TENSORS} are taken")
     if not all(isinstance(item, dict) for item in items):
@@ -250,14 +184,14 @@ def _objects(head: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
 
 
 def _name(item: Mapping[str, Any]) -> str:
-    name: str = _member(item, "name", str, "")
+    name: str = member(item, "name", str, "")
     if not name:
         raise WireError("name: every tensor needs one")
     return name
 
 
 def _parameters(holder: Mapping[str, Any]) -> dict[str, Any]:
-    return scalars(_member(holder, "parameters", dict, {}))
+    return scalars(member(holder, "parameters", dict, {}))
 
 
 def _tensors(head: Mapping[str, Any], key: str, rest: memoryview) -> list[Tensor]:
@@ -274,7 +208,7 @@ def _tensors(head: Mapping[str, Any], key: str, rest: memoryview) -> list[Tensor
 
 def _tensor(item: Mapping[str, Any], rest: memoryview) -> tuple[Tensor, memoryview]:
     """The tensor that the item describes, and the binary data behind its own."""
-    name, parameters, datatype = _name(item), _parameters(item), _member(item, "datatype", str, "")
+    name, parameters, datatype = _name(item), _parameters(item), member(item, "datatype", str, "")
     size = parameters.pop("binary_data_size", None)
     tensor = Tensor(name, datatype, checked_shape(name, datatype, item.get("shape")), b"", parameters)
     if size is None:

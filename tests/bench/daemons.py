@@ -11,7 +11,6 @@ import requests
 from collab_sdk import AsyncClient
 from collabd.simulation.testbed import Testbed
 
-
 # The companion is never given up on, however busy this machine is: its answers are what is measured.
 _SETTINGS = "[failover]\npatience_floor_ms = 60000"
 

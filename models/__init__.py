@@ -1,0 +1,1 @@
+"""The networks that come with collabd: their definitions, weights and training. Needs the extra `author`."""

@@ -1,0 +1,36 @@
+"""The free photographs that scikit-image ships, and varied crops of them to calibrate codecs with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from skimage import data
+
+__all__ = ["PHOTOGRAPHS", "crops", "photograph"]
+
+# In the public domain or CC0, and of things that a camera sees. It has free pictures of the sky, a retina and tissue as
+# well: on those an ImageNet network only guesses, and any change of a pixel makes it guess otherwise.
+PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "rocket")
+# The least side of a crop, as a part of the photograph's shorter side: smaller ones miss what the photograph is of.
+_LEAST = 0.7
+
+
+def photograph(name: str) -> np.ndarray:
+    """The picture of this name in `skimage.data`, uint8 [height, width, 3]."""
+    pixels: np.ndarray = getattr(data, name)()
+    return pixels if pixels.ndim == 3 else np.stack([pixels] * 3, axis=2)
+
+
+def crops(names: Sequence[str], each: int, seed: int = 0) -> list[np.ndarray]:
+    """`each` square crops of every photograph, uint8 [side, side, 3], some mirrored; equal seeds, equal crops."""
+    random = np.random.default_rng(seed)
+    return [_crop(picture, random) for picture in map(photograph, names) for _ in range(each)]
+
+
+def _crop(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    shorter = min(picture.shape[:2])
+    side = int(random.integers(int(shorter * _LEAST), shorter + 1))
+    top, left = (int(random.integers(0, length - side + 1)) for length in picture.shape[:2])
+    square = picture[top : top + side, left : left + side]
+    return np.ascontiguousarray(square[:, ::-1] if random.random() < 0.5 else square)

@@ -1,0 +1,82 @@
+"""The part of the protocol without tensors: bodies, JSON objects and errors.
+
+It stands apart from `collab_sdk.wire`, which offers it to everybody else, so that asking a daemon how it is takes no
+numpy.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from collab_sdk._parameters import WireError
+from collab_sdk.errors import CollabError, from_code
+
+MAX_JSON_BYTES = 16 * 2**20
+
+
+@dataclass
+class Message:
+    """An HTTP body as chunks, so that big tensors need no copy, and the headers that go with it."""
+
+    chunks: list[bytes | memoryview]
+    headers: dict[str, str]
+
+    @property
+    def length(self) -> int:
+        """Length of the body, bytes."""
+        return sum(len(chunk) for chunk in self.chunks)
+
+    def body(self) -> bytes:
+        """The body in one piece."""
+        return b"".join(self.chunks)
+
+
+def encode_error(error: CollabError) -> bytes:
+    """The body of an error's reply; its HTTP status is ``error.http_status``."""
+    details = {key: value if _is_json(value) else str(value) for key, value in error.details.items()}
+    return json.dumps({"error": str(error), "code": error.code, "details": details}).encode()
+
+
+def decode_error(status: int, body: bytes) -> CollabError:
+    """The error that a reply with an error status stands for, whoever wrote its body."""
+    try:
+        head = decode_json(body)
+        message = member(head, "error", str, f"HTTP status {status}")
+        return from_code(member(head, "code", str, ""), message, member(head, "details", dict, {}))
+    except WireError:
+        return from_code("", f"HTTP status {status}: {body[:200].decode(errors='replace')}")
+
+
+def decode_json(text: bytes | memoryview) -> dict[str, Any]:
+    """The JSON object that a body without tensors holds. WireError: it is none, or over `MAX_JSON_BYTES`."""
+    if len(text) > MAX_JSON_BYTES:
+        raise WireError(f"JSON of {len(text)} bytes; at most {MAX_JSON_BYTES} are taken (send tensors in binary)")
+    try:
+        head = json.loads(str(text, "utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"no JSON: {error}") from error
+    if not isinstance(head, dict):
+        raise WireError("no JSON object")
+    return head
+
+
+def member(holder: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:
+    """An optional member; some clients write null for one that they leave out. WireError: one of another type."""
+    value = holder.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, kind):
+        raise WireError(f"{key}: expected {kind.__name__}, got {type(value).__name__}")
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _is_json(value: Any) -> bool:
+    return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
