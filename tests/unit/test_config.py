@@ -98,11 +98,12 @@ def test_the_installed_file_shows_every_default(tmp_path: Path, name: str, kind:
     text = (ETC / name).read_text()
     assert load(kind, ETC / name).config == kind()
     # Uncommented settings; prose has a space behind the hash.
-    shown = write(tmp_path, "\n".join(line.removeprefix("#") for line in text.splitlines() if not line.startswith("# ")))
+    lines = [line.removeprefix("#") for line in text.splitlines() if not line.startswith("# ")]
+    shown = write(tmp_path, "\n".join(lines))
     loaded = load(kind, shown)
     documented = {key.replace("clouds[0]", "clouds") for key in loaded.given}
     expected = set(load(kind, None).report()) - {"clouds", "models.roots"}
     assert expected <= documented | {"models.default"}
     for key, default in load(kind, None).report().items():
-        if key not in {"clouds"} and not key.startswith("energy."):
+        if key != "clouds" and not key.startswith("energy."):
             assert loaded.report()[key]["value"] == default["value"], key

@@ -37,6 +37,7 @@ async def test_profile_has_a_row_for_each_cut_and_a_reason_for_each_codec(bench:
         assert cuts == ["output", *(cut.name for cut in it.package.manifest.cuts)]
         verdicts = [codec["verdict"] for row in report["rows"] for codec in row["codecs"].values()]
         assert verdicts.count("chosen") == 1
+        assert report["whole_ms"] is not None
         assert report["whole_ms"] > 0
         free = await it.client.profile("tiny", 0)
         remote = [codec["verdict"] for row in free["rows"][1:] for codec in row["codecs"].values()]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,13 +44,21 @@ async def impostor(bench: Factory, answer: Handler, settings: str = "") -> Async
     await site.start()
     try:
         async with bench(settings, cloud=f"http://127.0.0.1:{runner.addresses[0][1]}") as it:
-            while not (stored := [*it.profiles.glob("*.json")]):
-                await asyncio.sleep(0.01)
-            profile |= json.loads(stored[0].read_bytes())
+            profile |= await asyncio.to_thread(stored_profile, it.profiles)
             await until_up(it)
             yield it
     finally:
         await runner.cleanup()
+
+
+def stored_profile(directory: Path) -> dict[str, object]:
+    """The device uses a profile a moment before it is on disk."""
+    for _ in range(500):
+        for path in directory.glob("*.json"):
+            profile: dict[str, object] = json.loads(path.read_bytes())
+            return profile
+        time.sleep(0.01)
+    raise AssertionError("the profile was never stored")
 
 
 async def test_the_companion_dies_between_calls(bench: Factory) -> None:
@@ -101,9 +111,9 @@ NONSENSE: dict[str, Callable[[], web.Response]] = {
     "an internal error": lambda: web.Response(status=500, text="oops"),
     "not found": lambda: web.Response(status=404, text="{}"),
     "a redirect to itself": lambda: web.Response(status=307, headers={"Location": "/v2/models/tiny/infer"}),
-    "NaN": lambda: reply([logits(np.float32([[np.nan, 0, 0]]))]),
-    "infinity": lambda: reply([logits(np.float32([[np.inf, 0, 0]]))]),
-    "too few scores": lambda: reply([logits(np.float32([[0, 1]]))]),
+    "NaN": lambda: reply([logits(np.array([[np.nan, 0, 0]], np.float32))]),
+    "infinity": lambda: reply([logits(np.array([[np.inf, 0, 0]], np.float32))]),
+    "too few scores": lambda: reply([logits(np.array([[0, 1]], np.float32))]),
     "a batch of two": lambda: reply([logits(np.zeros((2, 3), np.float32))]),
     "doubles": lambda: reply([logits(np.zeros((1, 3), np.float64))]),
     "another tensor": lambda: reply([wire.Tensor.from_array("lotigs", np.zeros((1, 3), np.float32))]),
@@ -146,7 +156,7 @@ async def test_a_late_companion_may_still_win(bench: Factory) -> None:
     async def answer(request: web.Request) -> web.Response:
         await request.read()
         await asyncio.sleep(0.03)
-        return reply([logits(np.float32([[0, 9, 0]]))])
+        return reply([logits(np.array([[0, 9, 0]], np.float32))])
 
     # The tail takes at least 50 ms here: no run of this network is done in 50 µs.
     slow = "[emulation]\ndevice_slowdown = 1000\n[failover]\npatience = 1\npatience_floor_ms = 0\n"
