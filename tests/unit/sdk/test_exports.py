@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from types import ModuleType
+
+import pytest
 
 import collab_sdk
 from collab_sdk import errors
 
 
 def test_all_is_exactly_the_public_names_in_order() -> None:
-    public = {name for name, value in vars(collab_sdk).items() if not name.startswith("_")}
-    public -= {name for name in public if isinstance(getattr(collab_sdk, name), ModuleType)} | {"annotations"}
+    public = {name for name in dir(collab_sdk) if not name.startswith("_")} - {"annotations", "TYPE_CHECKING"}
+    public -= {name for name in public if isinstance(getattr(collab_sdk, name), ModuleType)}
 
     assert collab_sdk.__all__ == sorted(public)
 
@@ -27,8 +30,39 @@ def test_every_error_comes_back_from_its_code() -> None:
     assert type(errors.from_code("of the future", "why")) is errors.DaemonFault
 
 
-def test_importing_the_sdk_is_light() -> None:
-    heavy = "{'torch', 'onnx', 'onnxruntime', 'PIL', 'aiohttp', 'msgspec', 'requests', 'collabd'}"
-    code = f"import sys, collab_sdk; print(sorted({heavy} & sys.modules.keys()))"
-    done = subprocess.run([sys.executable, "-I", "-W", "error", "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def test_a_name_that_comes_late_is_its_modules() -> None:
+    assert collab_sdk._HOMES.keys() <= set(collab_sdk.__all__)
+    for name, home in collab_sdk._HOMES.items():
+        assert getattr(collab_sdk, name) is getattr(importlib.import_module(f"collab_sdk.{home}"), name)
+
+
+def test_a_name_that_there_is_not() -> None:
+    with pytest.raises(AttributeError, match="module 'collab_sdk' has no attribute 'infre'"):
+        _ = collab_sdk.infre  # type: ignore[attr-defined]
+
+
+def fresh(code: str) -> list[str]:
+    """What the code prints in an interpreter that has imported nothing yet."""
+    command = [sys.executable, "-I", "-W", "error", "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_all_names_are_seen_before_they_are_used() -> None:
+    assert set(collab_sdk.__all__) <= set(fresh("import collab_sdk; print(*dir(collab_sdk))"))
+    assert fresh("from collab_sdk import *; print(infer.__module__)") == ["collab_sdk._default"]
+
+
+@pytest.mark.parametrize(
+    ("code", "needed"),
+    [
+        ("import collab_sdk", set()),
+        ("import collab_sdk.budget, collab_sdk.control, collab_sdk.errors, collab_sdk.reports", set()),
+        ("from collab_sdk import Budget, ControlClient, NotReady", set()),
+        ("import collab_sdk.wire", {"numpy"}),
+        ("from collab_sdk import Client, Result, infer", {"numpy"}),
+        ("from collab_sdk import AsyncClient", {"numpy", "asyncio"}),
+    ],
+)
+def test_an_import_brings_what_it_needs_and_no_more(code: str, needed: set[str]) -> None:
+    heavy = {"aiohttp", "asyncio", "collabd", "msgspec", "numpy", "onnx", "onnxruntime", "PIL", "requests", "torch"}
+    assert set(fresh(f"import sys; {code}; print(*{heavy} & sys.modules.keys())")) == needed

@@ -1,0 +1,119 @@
+"""What the control client asks of a real server on a real socket, and what it makes of the answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from collab_sdk import wire
+from collab_sdk._socket_path import socket_path
+from collab_sdk.control import ControlClient
+from collab_sdk.errors import DaemonFault, DaemonUnavailable, DeadlineExceeded, NotReady
+
+if TYPE_CHECKING:
+    from tests.unit.sdk.conftest import Answer, Asked, LittleDaemon
+
+
+@pytest.fixture
+def client(daemon: LittleDaemon) -> Iterator[ControlClient]:
+    with ControlClient(daemon.path, timeout_s=10) as client:
+        yield client
+
+
+def test_the_daemons_own_calls(client: ControlClient, daemon: LittleDaemon, tmp_path: Path) -> None:
+    daemon.script = lambda asked: daemon.json({"models": [{"name": "net"}], "asked": asked.body.decode()})
+
+    assert client.status()["models"][0]["name"] == "net"
+    assert [model["name"] for model in client.models()] == ["net"]
+    client.config()
+    client.profile("net", "80ms, 99%")
+    client.layers("net")
+    client.unload_model("net")
+    client.load_model(tmp_path / "a" / ".." / "package")
+
+    assert daemon.paths() == [
+        "GET /collab/v1/status",
+        "GET /collab/v1/models",
+        "GET /collab/v1/config",
+        "GET /collab/v1/profile/net?budget=80ms%2C99%25",
+        "GET /collab/v1/models/net",
+        "DELETE /collab/v1/models/net",
+        "POST /collab/v1/models",
+    ]
+    assert wire.decode_json(daemon.asked[-1].body) == {"path": str(tmp_path / "package")}
+
+
+def test_a_question_that_broke_off_is_asked_again_but_no_change(client: ControlClient, daemon: LittleDaemon) -> None:
+    daemon.script = lambda _: daemon.break_off() if len(daemon.asked) % 2 else daemon.json({"models": []})
+
+    assert client.models() == []
+    assert len(daemon.asked) == 2
+    for change in (lambda: client.unload_model("net"), lambda: client.load_model("/p")):
+        daemon.asked.clear()
+        with pytest.raises(DaemonUnavailable, match="broke off"):
+            change()
+        assert len(daemon.asked) == 1
+
+
+def test_ready_says_whether_calls_would_be_served(client: ControlClient, daemon: LittleDaemon, tmp_path: Path) -> None:
+    daemon.script = lambda _: daemon.json({"ready": True})
+    assert client.ready()
+
+    daemon.script = lambda _: daemon.json({"ready": False}, NotReady.http_status)
+    assert not client.ready()
+    assert not ControlClient(tmp_path / "nobody").ready()
+
+    daemon.script = lambda _: daemon.raw(b"oh", 500)
+    with pytest.raises(DaemonFault, match="500: oh"):
+        client.ready()
+
+
+def test_wait_returns_once_all_is_loaded_and_profiled(client: ControlClient, daemon: LittleDaemon) -> None:
+    def script(asked: Asked) -> Answer:
+        turn = len(daemon.asked)
+        if asked.path == "/v2/health/ready":
+            return daemon.json({}, 200 if turn > 2 else NotReady.http_status)
+        return daemon.json({"models": [{"name": "a", "profiled": True}, {"name": "b", "profiled": turn > 5}]})
+
+    daemon.script = script
+    client.wait(timeout_s=10)
+    assert len(daemon.asked) == 3
+
+    client.wait(timeout_s=10, profiled=True)
+    assert daemon.paths()[-1] == "GET /collab/v1/models"
+    assert len(daemon.asked) == 7
+
+
+def test_wait_says_what_it_waited_for(client: ControlClient, daemon: LittleDaemon, tmp_path: Path) -> None:
+    daemon.script = lambda _: daemon.json({"models": [{"name": "b", "profiled": False}]})
+    with pytest.raises(DeadlineExceeded, match="still profiling b"):
+        client.wait(timeout_s=0.5, profiled=True)
+
+    daemon.script = lambda _: daemon.json({}, NotReady.http_status)
+    with pytest.raises(DeadlineExceeded, match="still loading"):
+        client.wait(timeout_s=0.5)
+    with pytest.raises(DeadlineExceeded, match="it is not running"):
+        ControlClient(tmp_path / "nobody").wait(timeout_s=0.5)
+
+    release = threading.Event()
+    daemon.script = lambda _: daemon.raw(str(release.wait(10)).encode())
+    with pytest.raises(DeadlineExceeded, match="it does not answer"):
+        client.wait(timeout_s=0.5)
+    release.set()
+
+
+def test_where_the_socket_is(tmp_path: Path) -> None:
+    own = tmp_path / "collabd" / "collabd.sock"
+    user = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    assert socket_path(None, {}) == socket_path(None, user) == Path("/run/collabd/collabd.sock")
+
+    own.parent.mkdir()
+    own.touch()
+
+    assert socket_path(None, user) == own
+    assert socket_path(None, user | {"COLLABD_SOCKET": "/a"}) == Path("/a")
+    assert socket_path("/b", user | {"COLLABD_SOCKET": "/a"}) == Path("/b")
