@@ -7,6 +7,7 @@ import click
 from collabd import __version__
 from collabd.ctl.command import Commands, socket_option
 from collabd.ctl.config import config
+from collabd.ctl.explain import explain
 from collabd.ctl.infer import infer
 from collabd.ctl.models import models
 from collabd.ctl.profile import profile
@@ -24,7 +25,7 @@ def main() -> None:
     """
 
 
-for command in (status, profile, infer, models, wait, config):
+for command in (status, profile, explain, infer, models, wait, config):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from collab_sdk.errors import InvalidRequest
 from collabd import oip
 from collabd.config import DeviceConfig, Loaded
 from collabd.device.dispatcher import Dispatcher
+from collabd.device.history import KEPT_DECISIONS
 from collabd.device.models import Models
 from collabd.device.reports import Reporter
 
@@ -39,6 +40,7 @@ class Control:
             web.get("/collab/v1/models/{model}", self._show),
             web.post("/collab/v1/models", self._load),
             web.delete("/collab/v1/models/{model}", self._remove),
+            web.get("/collab/v1/explain", self._explain),
             web.get("/collab/v1/config", self._config),
         ]
 
@@ -48,6 +50,12 @@ class Control:
     async def _profile(self, request: web.Request) -> web.Response:
         model = self._models.get(request.match_info["model"])
         return web.json_response(self._reporter.profile(model, request.query.get("budget")))
+
+    async def _explain(self, request: web.Request) -> web.Response:
+        text = request.query.get("last", "1")
+        if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= KEPT_DECISIONS):
+            raise InvalidRequest(f"last is a number from 1 to {KEPT_DECISIONS}, not {text[:20]!r}")
+        return web.json_response(self._reporter.explain(int(text)))
 
     async def _list(self, _: web.Request) -> web.Response:
         return web.json_response({"models": [self._reporter.model(model) for model in self._models]})

@@ -13,6 +13,7 @@ from collabd import __version__
 from collabd.config import DeviceConfig
 from collabd.device.counters import Counters
 from collabd.device.executor import Executor
+from collabd.device.history import History
 from collabd.device.job import Record
 from collabd.device.models import Models
 from collabd.device.options import Options
@@ -32,6 +33,7 @@ class Dispatcher:
         self._executor = executor
         self._min_fidelity = config.planning.min_fidelity
         self.counters = Counters()
+        self.history = History()
         self.last: Result | None = None
         self.is_ready = False
 
@@ -73,6 +75,7 @@ class Dispatcher:
             answer = result(planned, record, output, self._planner.device_state())
             self._learn(planned, record)
             self.counters.answered(answer)
+        self.history.add(planned, options.budget, answer)
         self.last = answer
         return encode_result(answer, request.id)
 

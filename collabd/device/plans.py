@@ -19,23 +19,23 @@ _ENVELOPE_UP = 280
 _ENVELOPE_DOWN = 330
 
 
-def local_plan(model: Model) -> Candidate:
-    """All on the device."""
-    whole_s = model.whole_s
+def local_plan(whole_s: float) -> Candidate:
+    """All on the device, which takes `whole_s` when idle."""
     return Candidate(LOCAL_CUT, NO_CODEC, None, whole_s, 0.0, 0.0, 0.0, 0.0, 0.0, whole_s, 1.0)
 
 
 def candidates(model: Model, remote: Sequence[Profile | None]) -> Candidates:
     """Every plan: all on the device, then for each companion (its profile, None: not known) each cut and codec."""
-    rows = [local_plan(model)]
+    rows = [local_plan(model.whole_s)]
     if model.profile is not None:
         for cloud, profile in enumerate(remote):
             if profile is not None:
-                rows.extend(_remote_plans(model.manifest, model.profile, profile, cloud))
+                rows.extend(remote_plans(model.manifest, model.profile, profile, cloud))
     return Candidates(rows)
 
 
-def _remote_plans(manifest: Manifest, here: Profile, there: Profile, cloud: int) -> Iterator[Candidate]:
+def remote_plans(manifest: Manifest, here: Profile, there: Profile, cloud: int) -> Iterator[Candidate]:
+    """Every cut and codec with one companion, from the profiles of the package here and there."""
     down = 4.0 * len(manifest.labels) + _ENVELOPE_DOWN + HEADER_BYTES
     times_here, times_there = _by_cut(here), _by_cut(there)
     image = manifest.cuts[0]

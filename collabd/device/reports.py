@@ -14,6 +14,7 @@ from collab_sdk.reports import (
     CodecReport,
     CutReport,
     DeviceReport,
+    ExplainReport,
     LastReport,
     LayersReport,
     LinkReport,
@@ -94,6 +95,10 @@ class Reporter:
                 for layer in model.manifest.layers
             ],
         )
+
+    def explain(self, last: int) -> ExplainReport:
+        """The last decisions with their candidates."""
+        return ExplainReport(decisions=self._dispatcher.history.report(last, self._companions))
 
     def profile(self, model: Model, budget: str | None) -> ProfileReport:
         """Each candidate cut with what is known and predicted of it, for a picture of the network's own size."""

@@ -10,7 +10,7 @@ from typing import Self, Unpack
 from collab_sdk.budget import Budget
 from collab_sdk.client import Client, InferOptions
 from collab_sdk.image import Image
-from collab_sdk.reports import ConfigReport, LayersReport, ModelReport, ProfileReport, StatusReport
+from collab_sdk.reports import ConfigReport, ExplainReport, LayersReport, ModelReport, ProfileReport, StatusReport
 from collab_sdk.result import Result
 
 __all__ = ["AsyncClient"]
@@ -55,6 +55,10 @@ class AsyncClient:
     async def layers(self, model: str) -> LayersReport:
         """See `Client.layers`."""
         return await asyncio.to_thread(self._client.layers, model)
+
+    async def explain(self, last: int = 1) -> ExplainReport:
+        """See `Client.explain`."""
+        return await asyncio.to_thread(self._client.explain, last)
 
     async def models(self) -> list[ModelReport]:
         """See `Client.models`."""

@@ -21,7 +21,15 @@ from collab_sdk._socket_path import socket_path
 from collab_sdk._transport import Transport
 from collab_sdk.budget import Budget
 from collab_sdk.errors import DaemonUnavailable, DeadlineExceeded, InvalidRequest, NotReady, ProtocolError
-from collab_sdk.reports import ConfigReport, LayersReport, ModelReport, ModelsReport, ProfileReport, StatusReport
+from collab_sdk.reports import (
+    ConfigReport,
+    ExplainReport,
+    LayersReport,
+    ModelReport,
+    ModelsReport,
+    ProfileReport,
+    StatusReport,
+)
 
 __all__ = ["ControlClient"]
 
@@ -67,6 +75,10 @@ class ControlClient:
     def layers(self, model: str) -> LayersReport:
         """The layers of a model, one for each letter of a placement. `UnknownModel`."""
         return cast("LayersReport", self._call("GET", f"/collab/v1/models/{quote(model, safe='')}"))
+
+    def explain(self, last: int = 1) -> ExplainReport:
+        """The plans considered for the last calls that were answered, and why each was taken or not."""
+        return cast("ExplainReport", self._call("GET", f"/collab/v1/explain?last={last}"))
 
     def models(self) -> list[ModelReport]:
         """The models that the daemon serves."""

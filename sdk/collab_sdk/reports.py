@@ -9,6 +9,7 @@ path under /collab/v1/      method  answer
 ``models``                  POST    ``{"path": ...}`` → `ModelReport`
 ``models/MODEL``            GET     `LayersReport`
 ``models/MODEL``            DELETE  ``{"removed": MODEL}``
+``explain?last=N``          GET     `ExplainReport`
 ``config``                  GET     `ConfigReport`
 ==========================  ======  ===================================
 
@@ -20,11 +21,14 @@ from __future__ import annotations
 from typing import Any, Literal, TypedDict
 
 __all__ = [
+    "CandidateReport",
     "CloudReport",
     "CodecReport",
     "ConfigReport",
     "CutReport",
+    "DecisionReport",
     "DeviceReport",
+    "ExplainReport",
     "LastReport",
     "LayerReport",
     "LayersReport",
@@ -196,6 +200,45 @@ class ProfileReport(TypedDict):
     cloud: str | None
     link: LinkReport | None
     rows: list[CutReport]
+
+
+class CandidateReport(TypedDict):
+    """One plan that was considered for a call."""
+
+    cut: str
+    codec: str
+    cloud: str | None
+    predicted_ms: float
+    # The latency that the deadline quantile of such calls stays under.
+    deadline_ms: float
+    energy_mj: float
+    cost: float
+    fidelity: float
+    verdict: str
+
+
+class DecisionReport(TypedDict):
+    """An answered call, with the candidates of its decision; none where the call itself stated the placement."""
+
+    age_s: float
+    model: str
+    budget: str
+    cut: str
+    codec: str
+    cloud: str | None
+    reason: str
+    predicted_ms: float | None
+    measured_ms: float
+    budget_met: bool
+    degraded: bool
+    why: str
+    candidates: list[CandidateReport]
+
+
+class ExplainReport(TypedDict):
+    """The last decisions, the latest first."""
+
+    decisions: list[DecisionReport]
 
 
 class SettingReport(TypedDict):

@@ -45,6 +45,25 @@ async def test_profile_has_a_row_for_each_cut_and_a_reason_for_each_codec(bench:
         assert "over-cost" in remote
 
 
+async def test_explain_names_a_reason_for_every_candidate(bench: Factory) -> None:
+    async with bench("[emulation]\ndevice_slowdown = 200\n") as it:
+        assert (await it.client.explain())["decisions"] == []
+        await it.client.infer(it.images[0], 0)
+        await it.client.infer(it.images[0], "1us")
+        await it.client.infer(it.images[0], cut="image")
+        fixed, infeasible, free = (await it.client.explain(10))["decisions"]
+        assert (fixed["reason"], fixed["candidates"]) == ("fixed", [])
+        verdicts = [candidate["verdict"] for candidate in infeasible["candidates"]]
+        assert verdicts.count("nearest") == 1
+        assert {"nearest", "over-latency", "impossible"} <= set(verdicts)
+        assert infeasible["budget"] == "0.001ms"
+        chosen = next(candidate for candidate in free["candidates"] if candidate["verdict"] == "chosen")
+        assert (chosen["cut"], chosen["cloud"]) == ("output", None)
+        assert "over-cost" in {candidate["verdict"] for candidate in free["candidates"]}
+        with pytest.raises(InvalidRequest, match="last is a number from 1 to 100"):
+            await it.client.explain(1000)
+
+
 async def test_layers_match_the_letters_of_a_placement(bench: Factory) -> None:
     async with bench(cloud=False) as it:
         report = await it.client.layers("tiny")

@@ -21,11 +21,14 @@ from click.testing import Result as Ran
 from collab_sdk import wire
 from collab_sdk.errors import CollabError
 from collab_sdk.reports import (
+    CandidateReport,
     CloudReport,
     CodecReport,
     ConfigReport,
     CutReport,
+    DecisionReport,
     DeviceReport,
+    ExplainReport,
     LastReport,
     LayersReport,
     LinkReport,
@@ -206,7 +209,45 @@ class Asked:
         return wire.decode_request(self.body, wire.header_length(self.headers))
 
 
+def _candidate(cut: str, codec: str, milliseconds: float, verdict: str) -> CandidateReport:
+    return CandidateReport(
+        cut=cut,
+        codec=codec,
+        cloud=None if cut == "output" else "desktop",
+        predicted_ms=milliseconds,
+        deadline_ms=milliseconds * 1.25,
+        energy_mj=3 * milliseconds,
+        cost=0.0 if cut == "output" else 0.00125,
+        fidelity=0.995,
+        verdict=verdict,
+    )
+
+
+EXPLAIN = ExplainReport(
+    decisions=[
+        DecisionReport(
+            age_s=2.5,
+            model="net",
+            budget="80ms",
+            cut="features.2",
+            codec="q8",
+            cloud="desktop",
+            reason="chosen",
+            predicted_ms=40.0,
+            measured_ms=312.0,
+            budget_met=False,
+            degraded=True,
+            why="desktop did not answer",
+            candidates=[
+                _candidate("output", "none", 143.0, "over-latency"),
+                _candidate("features.2", "q8", 40.0, "chosen"),
+            ],
+        )
+    ]
+)
+
 _ANSWERS: dict[str, Any] = {
+    "GET /collab/v1/explain": EXPLAIN,
     "GET /collab/v1/status": STATUS,
     "GET /collab/v1/profile/net": PROFILE,
     "GET /collab/v1/models": {"models": STATUS["models"]},

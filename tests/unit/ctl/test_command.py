@@ -28,6 +28,7 @@ READERS = (
     ["models", "show", "net"],
     ["models", "verify"],
     ["wait", "--timeout", "0.2"],
+    ["explain"],
     ["config"],
 )
 ME = [sys.executable, "-m", "collabd.ctl"]
@@ -145,6 +146,7 @@ def test_nothing_slow_is_imported_before_a_command_runs() -> None:
         (["models", "show", "net", "--json"], set()),
         (["models", "remove", "net"], set()),
         (["wait", "--profiled", "--timeout", "0.1"], set()),
+        (["explain", "--json"], set()),
         (["config", "--json"], set()),
         (["infer", "cat.jpg", "--json"], {"numpy"}),
     ],

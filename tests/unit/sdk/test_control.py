@@ -32,6 +32,7 @@ def test_the_daemons_own_calls(client: ControlClient, daemon: LittleDaemon, tmp_
     client.config()
     client.profile("net", "80ms, 99%")
     client.layers("net")
+    client.explain(3)
     client.unload_model("net")
     client.load_model(tmp_path / "a" / ".." / "package")
 
@@ -41,6 +42,7 @@ def test_the_daemons_own_calls(client: ControlClient, daemon: LittleDaemon, tmp_
         "GET /collab/v1/config",
         "GET /collab/v1/profile/net?budget=80ms%2C99%25",
         "GET /collab/v1/models/net",
+        "GET /collab/v1/explain?last=3",
         "DELETE /collab/v1/models/net",
         "POST /collab/v1/models",
     ]

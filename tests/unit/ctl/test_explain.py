@@ -1,0 +1,38 @@
+"""`collabctl explain`: what was considered for a call, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.unit.ctl.conftest import LittleDaemon, Run
+
+
+def test_a_call_and_its_candidates(run: Run) -> None:
+    said = run("explain").stdout
+    assert "net, 2.50 s ago" in said
+    assert "cut features.2 as q8 to desktop (chosen)" in said
+    assert "312 ms, predicted 40.0, budget missed" in said
+    assert "desktop did not answer" in said
+    rows = [line.split() for line in said.splitlines() if line.startswith(("output", "features.2"))]
+    assert rows == [
+        ["output", "none", "-", "143", "179", "429", "0", "99.50%", "over-latency"],
+        ["features.2", "q8", "desktop", "40.0", "50.0", "120", "0.00125", "99.50%", "chosen"],
+    ]
+
+
+def test_how_many(run: Run, daemon: LittleDaemon) -> None:
+    run("explain", "--last", "7")
+    assert daemon.asked[-1].query == "last=7"
+    assert run("explain", "--last", "0").exit_code == 2
+
+
+def test_a_fixed_placement_and_no_call_at_all(run: Run, daemon: LittleDaemon) -> None:
+    report = daemon.answers["GET /collab/v1/explain"]
+    report["decisions"][0] |= {"reason": "fixed", "candidates": [], "degraded": False, "budget_met": True}
+    said = run("explain").stdout
+    assert "(fixed)" in said
+    assert "verdict" not in said
+    assert "degraded" not in said
+    report["decisions"] = []
+    assert run("explain").stdout.split() == ["decisions", "none", "yet"]
