@@ -123,7 +123,16 @@ def _unmet(plans: Candidates, prediction: Prediction, caps: Caps, row: int) -> t
 
 
 def _goal(prediction: Prediction, caps: Caps) -> Column:
-    return {"latency": prediction.latency_s, "energy": prediction.energy_j, "cost": prediction.cost}[caps.objective]
+    """What is minimised. A stream's pace is that of its slowest stage, since the others overlap with it."""
+    match caps.objective:
+        case "energy":
+            return prediction.energy_j
+        case "cost":
+            return prediction.cost
+        case "throughput":
+            return np.maximum(np.maximum(prediction.busy_s, prediction.transfer_s), prediction.remote_s)
+        case _:
+            return prediction.latency_s
 
 
 def _best(goal: Column, latency: Column, among: Mask) -> int:
@@ -135,7 +144,7 @@ def _best(goal: Column, latency: Column, among: Mask) -> int:
 
 def _worth(goal: Column, previous: int, best: int, caps: Caps, stickiness: Stickiness) -> bool:
     gain = goal[previous] - goal[best]
-    absolute = stickiness.gain_s if caps.objective == "latency" else 0.0
+    absolute = stickiness.gain_s if caps.objective in {"latency", "throughput"} else 0.0
     return bool(gain > absolute and gain > stickiness.gain_ratio * goal[previous])
 
 

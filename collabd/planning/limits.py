@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Objective = Literal["latency", "energy", "cost"]
+Objective = Literal["latency", "energy", "cost", "throughput"]
 
 
 @dataclass(frozen=True)
 class Caps:
-    """Upper limits (None: no limit), the least fidelity, and what to minimise within them."""
+    """Upper limits (None: no limit), the least fidelity, and what to do best within them."""
 
     latency_s: float | None = None
     energy_j: float | None = None

@@ -36,6 +36,10 @@ class Prediction:
     deadline_s: Column
     energy_j: Column
     cost: Column
+    # The three stages that overlap in a stream: this device's work, the bytes on the link, the companion's work.
+    busy_s: Column
+    transfer_s: Column
+    remote_s: Column
     prep_s: Column
     head_s: Column
     encode_s: Column
@@ -62,7 +66,8 @@ def predict(
     prep = np.where(plans.source, 0.0, request.prep_s)
     head = plans.head_s * device.speed
     encode = plans.encode_s * device.speed
-    link = np.where(plans.local, 0.0, cloud("offset_s") + moved * cloud("s_per_byte"))
+    transfer = np.where(plans.local, 0.0, moved * cloud("s_per_byte"))
+    link = cloud("offset_s") + transfer
     queue = cloud("queue_s")
     decode = np.where(plans.source, cloud_prep_s, plans.decode_s) * cloud("speed")
     tail = plans.tail_s * cloud("speed")
@@ -81,6 +86,9 @@ def predict(
         deadline_s=latency + NormalDist().inv_cdf(quantile) * deviation,
         energy_j=device.busy_w * busy + device.idle_w * waited + _transmit_j(device, moved, cloud("s_per_byte")),
         cost=moved * cloud("price_per_gb") / 1e9 + tail * cloud("price_per_second") + cloud("price_per_request"),
+        busy_s=busy,
+        transfer_s=transfer,
+        remote_s=remote,
         prep_s=prep,
         head_s=head,
         encode_s=encode,

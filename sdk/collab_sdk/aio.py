@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from types import TracebackType
 from typing import Self, Unpack
 
 from collab_sdk.budget import Budget
 from collab_sdk.client import Client, InferOptions
+from collab_sdk.errors import InvalidRequest
 from collab_sdk.image import Image
 from collab_sdk.reports import ConfigReport, ExplainReport, LayersReport, ModelReport, ProfileReport, StatusReport
 from collab_sdk.result import Result
@@ -43,6 +46,30 @@ class AsyncClient:
     ) -> Result:
         """See `Client.infer`."""
         return await asyncio.to_thread(self._client.infer, image, budget, **options)
+
+    async def stream(
+        self,
+        images: AsyncIterable[Image] | Iterable[Image],
+        budget: Budget | str | float | None = "max-throughput",
+        *,
+        in_flight: int = 4,
+        **options: Unpack[InferOptions],
+    ) -> AsyncGenerator[Result, None]:
+        """See `Client.stream`; the images may also come from an asynchronous iterator, such as a camera."""
+        if in_flight < 1:
+            raise InvalidRequest(f"in_flight: {in_flight!r} is less than 1")
+        under_way: deque[asyncio.Task[Result]] = deque()
+        try:
+            async for image in _each(images):
+                under_way.append(asyncio.create_task(self.infer(image, budget, **options)))
+                if len(under_way) == in_flight:
+                    yield await under_way.popleft()
+            while under_way:
+                yield await under_way.popleft()
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
 
     async def status(self) -> StatusReport:
         """See `Client.status`."""
@@ -83,3 +110,12 @@ class AsyncClient:
     async def wait(self, timeout_s: float = 60, *, profiled: bool = False) -> None:
         """See `Client.wait`."""
         await asyncio.to_thread(self._client.wait, timeout_s, profiled=profiled)
+
+
+async def _each(images: AsyncIterable[Image] | Iterable[Image]) -> AsyncIterator[Image]:
+    if isinstance(images, AsyncIterable):
+        async for image in images:
+            yield image
+    else:
+        for image in images:
+            yield image

@@ -15,11 +15,11 @@ from collab_sdk.errors import InvalidBudget
 
 __all__ = ["Budget", "Objective"]
 
-Objective = Literal["latency", "energy", "cost"]
+Objective = Literal["latency", "energy", "cost", "throughput"]
 
 FORMS = (
     "a budget is one or more of these, separated by commas: 80ms, 0.5s, 500us (most latency); 150mJ, 2J, 900uJ (most "
-    "energy); 99% (least fidelity); 0.002 (most cost); min-latency, min-energy, min-cost (what to minimise)"
+    "energy); 99% (least fidelity); 0.002 (most cost); min-latency, min-energy, min-cost, max-throughput (objective)"
 )
 # Characters. More than any budget needs: the least fidelity above 0 takes 330.
 MAX_TEXT = 1000
@@ -36,7 +36,13 @@ _UNITS = {
     "%": ("fidelity", -2),
     "": ("cost", 0),
 }
-_OBJECTIVES = {f"min-{objective}": objective for objective in get_args(Objective)}
+_WORDS: dict[Objective, str] = {
+    "latency": "min-latency",
+    "energy": "min-energy",
+    "cost": "min-cost",
+    "throughput": "max-throughput",
+}
+_OBJECTIVES = {word: objective for objective, word in _WORDS.items()}
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,8 @@ class Budget:
 
     ``latency_ms`` milliseconds, above 0; ``energy_mj`` millijoules of the device; ``cost`` in the unit of the daemon's
     prices; ``fidelity`` 0..1, how often the plan's top-1 must equal the unsplit fp32 network's. The
-    ``objective`` is what to minimise within the caps. `InvalidBudget`: a cap that is negative, not finite or no number.
+    ``objective`` is what to do best within the caps; "throughput" is answers a second of a stream.
+    `InvalidBudget`: a cap that is negative, not finite or no number.
     """
 
     latency_ms: float | None = None
@@ -100,7 +107,7 @@ class Budget:
         percent = None if self.fidelity is None else f"{Decimal(str(self.fidelity)).scaleb(2):f}"
         parts = [(self.latency_ms, "ms"), (self.energy_mj, "mJ"), (percent, "%"), (self.cost, "")]
         tokens = [str(value).removesuffix(".0") + unit for value, unit in parts if value is not None]
-        return ",".join([*tokens, *([f"min-{self.objective}"] if self.objective else [])])
+        return ",".join([*tokens, *([_WORDS[self.objective]] if self.objective else [])])
 
 
 def _cap(name: str, value: Any) -> float:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Literal, TypedDict, Unpack
 from urllib.parse import quote
 
 from collab_sdk import wire
 from collab_sdk._transport import Reply
 from collab_sdk.budget import Budget
 from collab_sdk.control import ControlClient
-from collab_sdk.errors import ProtocolError
+from collab_sdk.errors import InvalidRequest, ProtocolError
 from collab_sdk.image import Image, image_tensor
 from collab_sdk.result import Result, decode_result
 from collab_sdk.wire import InferRequest, InferResponse, WireError
@@ -61,9 +63,9 @@ class Client(ControlClient):
         ``model``: name of a loaded model; None: the daemon's default.
         ``cut``, ``placement`` (one letter a layer, D on the device, C on the companion), ``codec``: force that part of
         the plan. ``fallback``, when the companion fails: "local" finishes on the device, "fail" raises
-        `CompanionUnavailable`, "never-leave" sends nothing in the first place; None: as the daemon is configured
-        ("local"). ``on_infeasible``, when no plan fits the budget: "nearest" runs the nearest plan, "fail" raises
-        `BudgetInfeasible`; None: as configured ("nearest"). ``timeout_s``: seconds, instead of the client's.
+        `CompanionUnavailable`, "never-leave" sends nothing in the first place; None: "local". ``on_infeasible``, when
+        no plan fits the budget: "nearest" runs the nearest plan, "fail" raises
+        `BudgetInfeasible`; None: "nearest". ``timeout_s``: seconds, instead of the client's.
 
         `InvalidImage`, `InvalidTensor`, `InvalidBudget`, `InvalidPlacement`, `UnknownModel`, `Overloaded` besides.
         """
@@ -85,6 +87,34 @@ class Client(ControlClient):
             if labels is not None:
                 return decode_result(response, labels)
         raise ProtocolError(f"the model {response.model_name!r} keeps changing: its labels are not those of its answer")
+
+    def stream(
+        self,
+        images: Iterable[Image],
+        budget: Budget | str | float | None = "max-throughput",
+        *,
+        in_flight: int = 4,
+        **options: Unpack[InferOptions],
+    ) -> Iterator[Result]:
+        """Classify a stream of images: their results, in the order of the images.
+
+        Up to ``in_flight`` (1 or more) calls are under way at once, so that the head of one image overlaps the upload
+        of the one before and the tail of the one before that. Images are taken no faster than results are fetched.
+        ``budget`` and the options are those of `infer`; its errors are raised in their image's turn and end the stream.
+        """
+        if in_flight < 1:
+            raise InvalidRequest(f"in_flight: {in_flight!r} is less than 1")
+        with ThreadPoolExecutor(in_flight, thread_name_prefix="stream") as pool:
+            under_way: deque[Future[Result]] = deque()
+            try:
+                for image in images:
+                    under_way.append(pool.submit(self.infer, image, budget, **options))
+                    if len(under_way) == in_flight:
+                        yield under_way.popleft().result()
+                while under_way:
+                    yield under_way.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
 
     def _labels_of(self, response: InferResponse, deadline: float) -> tuple[str, ...] | None:
         """Labels of the package that answered, fetched once a digest; None: the model has changed since."""

@@ -28,6 +28,7 @@ class Bench:
     client: AsyncClient
     package: Package
     profiles: Path
+    socket: Path
     stop_cloud: Callable[[], Awaitable[None]]
     reference: Callable[[np.ndarray], np.ndarray]
     images: list[np.ndarray] = field(default_factory=list)
@@ -58,6 +59,7 @@ def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) 
                 client,
                 tiny_package,
                 tmp_path / "device/profiles",
+                tmp_path / "collabd.sock",
                 cloud_stack.aclose,
                 _reference(tiny_package),
                 tiny_images,

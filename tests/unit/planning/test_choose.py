@@ -60,6 +60,10 @@ SCENARIOS = [
         "early takes least energy", Caps(objective="energy"), "early", [Reason.WORSE, Reason.CHOSEN, Reason.WORSE]
     ),
     Scenario("local is free", Caps(objective="cost"), "output", [Reason.CHOSEN, Reason.WORSE, Reason.WORSE]),
+    # Slowest stages: 100 ms here; 50 ms on the link; 60 ms here.
+    Scenario(
+        "early paces a stream best", Caps(objective="throughput"), "early", [Reason.WORSE, Reason.CHOSEN, Reason.WORSE]
+    ),
     Scenario("nothing may be paid", Caps(cost=0.0), "output", [Reason.CHOSEN, Reason.OVER_COST, Reason.OVER_COST]),
     Scenario(
         "200 mJ at most",

@@ -18,7 +18,7 @@ budgets = st.builds(
     energy_mj=caps,
     cost=caps,
     fidelity=st.none() | st.floats(0, 1),
-    objective=st.sampled_from([None, "latency", "energy", "cost"]),
+    objective=st.sampled_from([None, "latency", "energy", "cost", "throughput"]),
 )
 
 
@@ -49,6 +49,7 @@ budgets = st.builds(
         (np.float32(0.5), Budget(cost=0.5)),
         (np.int64(2), Budget(cost=2)),
         ("min-energy", Budget(objective="energy")),
+        ("max-throughput", Budget(objective="throughput")),
         ("min-cost , 80ms,150mJ,99%, 1", Budget(80, 150, 1, 0.99, "cost")),
         (Budget(latency_ms=3), Budget(latency_ms=3)),
     ],
