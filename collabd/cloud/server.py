@@ -84,12 +84,36 @@ class Cloud:
 @asynccontextmanager
 async def started(config: CloudConfig) -> AsyncIterator[Cloud]:
     """The running daemon; leaving the context takes it down, requests in progress being finished."""
+    async with running(config) as cloud, answering(cloud) as runner:
+        server = config.server
+        await web.TCPSite(runner, server.host, server.port).start()
+        host, port = runner.addresses[0][:2]
+        cloud.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        yield cloud
+
+
+@asynccontextmanager
+async def running(config: CloudConfig) -> AsyncIterator[Cloud]:
+    """The parts of the daemon at work, listening nowhere; leaving the context takes them down."""
     cloud = Cloud(config)
     async with AsyncExitStack() as undo:
         for name, step in _STEPS:
             log.debug("start: %s", name)
             await undo.enter_async_context(step(cloud))
         yield cloud
+
+
+@asynccontextmanager
+async def answering(cloud: Cloud) -> AsyncIterator[web.AppRunner]:
+    """The paths of `cloud`, for any listener; leaving the context finishes the requests in progress."""
+    # A device that has its answer from elsewhere hangs up; its request then leaves the queue.
+    runner = web.AppRunner(cloud.app(), handler_cancellation=True, access_log=None, shutdown_timeout=_DRAIN_S)
+    await runner.setup()
+    try:
+        yield runner
+        cloud.plane.open = False
+    finally:
+        await runner.cleanup()
 
 
 async def serve(config: CloudConfig) -> None:
@@ -136,27 +160,10 @@ async def _profiles(cloud: Cloud) -> AsyncIterator[None]:
         await cloud.profiles.close()
 
 
-@asynccontextmanager
-async def _http(cloud: Cloud) -> AsyncIterator[None]:
-    # A device that has its answer from elsewhere hangs up; its request then leaves the queue.
-    runner = web.AppRunner(cloud.app(), handler_cancellation=True, access_log=None, shutdown_timeout=_DRAIN_S)
-    await runner.setup()
-    try:
-        server = cloud.config.server
-        await web.TCPSite(runner, server.host, server.port).start()
-        host, port = runner.addresses[0][:2]
-        cloud.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        yield
-        cloud.plane.open = False
-    finally:
-        await runner.cleanup()
-
-
 _STEPS: tuple[tuple[str, Callable[[Cloud], AbstractAsyncContextManager[None]]], ...] = (
     ("hold the threads", _threads),
     ("load the models", _models),
     ("watch the load", _load_meter),
     ("run the batcher", _batcher),
     ("keep the profiles", _profiles),
-    ("listen", _http),
 )

@@ -19,8 +19,8 @@ from collabd.config import ConfigError
 
 pytest.importorskip("ray.serve", reason="Ray is not installed: pip install 'collabd[ray]'")
 
-# Ray's own warnings, in this process; nothing of ours runs in it.
-#pytestmark = pytest.mark.filterwarnings("ignore")
+# Ray 2.40 leaves its processes and sockets to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,8 @@ def address(package: Any, root: Path, tmp_path_factory: pytest.TempPathFactory) 
     config.write_text(
         f'state_dir = "{state}"\n[engine]\nthreads = 1\n[models]\nroots = ["{root}", "{package.path.parent}"]\n'
     )
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     ray.init(num_cpus=1, include_dashboard=False, object_store_memory=100 << 20, log_to_driver=False)
     try:
         port = _free_port()
@@ -51,6 +53,7 @@ def address(package: Any, root: Path, tmp_path_factory: pytest.TempPathFactory) 
         serve.shutdown()
     finally:
         ray.shutdown()
+        monkeypatch.undo()
 
 
 def _free_port() -> int:

@@ -1,0 +1,94 @@
+"""The companion as an ASGI application, for servers other than its own.
+
+Requests are handed on, through a Unix socket in a private directory, to the HTTP application of the daemon: each path,
+check, limit and error is the daemon's, and so is a device's hanging up while it waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+from collabd.cloud.server import answering, running
+from collabd.config import CloudConfig
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_HOST = "collab-cloudd"
+# They speak of one connection or one server, and here are two of each.
+_HOP_BY_HOP = frozenset(
+    {"connection", "date", "expect", "keep-alive", "server", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+_BODY = frozenset({b"content-length", b"transfer-encoding"})
+
+
+class Bridge:
+    """The application. It starts and stops with the server's lifespan; before that it can be pickled."""
+
+    _inside: aiohttp.ClientSession
+
+    def __init__(self, config: CloudConfig) -> None:
+        self._config = config
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """ASGI's one call. Raises `NotImplementedError` for what is neither HTTP nor a lifespan."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._hand_on(scope, receive, send)
+        else:
+            raise NotImplementedError(f"no {scope['type']} here")
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with _started(self._config) as self._inside:
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _hand_on(self, scope: Message, receive: Receive, send: Send) -> None:
+        path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+        url = URL.build(scheme="http", host=_HOST, path=path, query_string=query, encoded=True)
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        body = _body(receive) if any(name in _BODY for name, _ in scope["headers"]) else None
+        async with self._inside.request(scope["method"], url, headers=_end_to_end(headers), data=body) as reply:
+            answer = await reply.read()
+        start = [(name.lower().encode(), value.encode()) for name, value in _end_to_end(reply.headers.items())]
+        await send({"type": "http.response.start", "status": reply.status, "headers": start})
+        await send({"type": "http.response.body", "body": answer})
+
+
+@asynccontextmanager
+async def _started(config: CloudConfig) -> AsyncIterator[aiohttp.ClientSession]:
+    """A running companion, seen through the one socket it listens on."""
+    with TemporaryDirectory(prefix=f"{_HOST}-") as directory:
+        path = f"{directory}/http"
+        async with running(config) as cloud, answering(cloud) as runner:
+            await web.UnixSite(runner, path).start()
+            # How many and how long is the server's business, not ours.
+            connector, patience = aiohttp.UnixConnector(path, limit=0), aiohttp.ClientTimeout(total=None)
+            async with aiohttp.ClientSession(connector=connector, timeout=patience) as session:
+                yield session
+
+
+async def _body(receive: Receive) -> AsyncIterator[bytes]:
+    """Piece by piece, so that what is too large is refused before all of it is here."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError("the device hung up")
+        yield message.get("body", b"")
+        more = message.get("more_body", False)
+
+
+def _end_to_end(headers: Any) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP]

@@ -1,0 +1,42 @@
+"""collab-cloudd as a Ray Serve application: each replica is a companion; Serve listens and spreads the requests.
+
+``serve run collabd.cloud.ray_app:app config=/etc/collabd/collab-cloudd.toml``
+
+Serve's own settings say where it listens (``[server]`` gives only `max_request_mb`) and how many replicas there are. A
+package pushed to one replica is found by the others in the store, so replicas on several machines need a common
+`state_dir`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ray import serve
+
+from collabd.cloud.asgi import Bridge
+from collabd.config import CloudConfig, load
+
+# Probes, profiles and refusals get through while the queue is full.
+_BESIDE_THE_QUEUE = 16
+
+
+class CloudReplica:
+    """What Serve makes a replica of; the ASGI application it is given does the work."""
+
+
+def app(arguments: Mapping[str, str]) -> serve.Application:
+    """The application, for Serve's command line and configuration files. Raises `ConfigError`, `TypeError`."""
+    return _application(**arguments)
+
+
+def _application(*, config: str) -> serve.Application:
+    settings = load(CloudConfig, Path(config)).config
+    batching = settings.batching
+    deployed = serve.deployment(
+        name="collab-cloudd",
+        ray_actor_options={"num_cpus": settings.engine.threads or 1},
+        # Else Serve keeps what it will not pass on, and the batcher has nothing to join and none to refuse.
+        max_ongoing_requests=batching.queue + batching.max + _BESIDE_THE_QUEUE,
+    )
+    return deployed(serve.ingress(Bridge(settings))(CloudReplica)).bind()
