@@ -11,6 +11,7 @@ from collabd.ctl.explain import explain
 from collabd.ctl.infer import infer
 from collabd.ctl.models import models
 from collabd.ctl.profile import profile
+from collabd.ctl.simulate import simulate
 from collabd.ctl.status import status
 from collabd.ctl.wait import wait
 
@@ -25,7 +26,7 @@ def main() -> None:
     """
 
 
-for command in (status, profile, explain, infer, models, wait, config):
+for command in (status, profile, explain, infer, models, simulate, wait, config):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ def _render(report: StatusReport) -> Iterator[Table]:
         {
             "collabd": _daemon(report),
             "device": _device(report["device"]),
+            "machine": _sensed(report["device"]),
             "requests": _requests(report["requests"]),
             "last call": figures.UNKNOWN if report["last"] is None else _last(report["last"]),
         }
@@ -60,6 +61,23 @@ def _device(device: DeviceReport) -> str:
         f"CPU {figures.load(device['cpu_load'])}, {speed}, {memory} MB resident, "
         f"{device['sessions']} sessions of {sessions} MB"
     )
+
+
+def _sensed(device: DeviceReport) -> str:
+    known = [f"{figures.number(device['power_w'])} W ({_power_source(device)})"]
+    if device["temperature_c"] is not None:
+        known.append(f"{device['temperature_c']:.0f} °C")
+    if device["frequency_limit_mhz"] is not None and device["frequency_max_mhz"] is not None:
+        known.append(f"clock up to {device['frequency_limit_mhz']:.0f} of {device['frequency_max_mhz']:.0f} MHz")
+    if device["throttled"] is not None:
+        known.append(", ".join(device["throttled"]) or "not throttled")
+    if device["battery"] is not None:
+        known.append(f"battery {figures.load(device['battery'])}")
+    return ", ".join(known)
+
+
+def _power_source(device: DeviceReport) -> str:
+    return "modelled" if device["power_source"] == "model" else f"measured by {device['power_source']}"
 
 
 def _requests(requests: RequestsReport) -> str:

@@ -132,6 +132,16 @@ class Companion:
         elif failure.reason is not FailureReason.BUSY:
             self.breaker.failed(time.monotonic())
 
+    def note_late(self, why: str, sent_bytes: int, link_s: float, *, lost: bool) -> None:
+        """An answer that was not waited for any longer, after `link_s` without the tail's time.
+
+        It teaches that the link is slower than believed; only one that is as good as lost counts as a failure.
+        """
+        moved = sent_bytes + HEADER_BYTES
+        self.link.learn_late(moved_bytes=moved, seconds=link_s, now=time.monotonic())
+        if lost:
+            self.note_failure(CompanionFailure(FailureReason.LATE, why))
+
     async def _exchange(
         self, model: str, digest: str, inputs: Sequence[wire.Tensor], outputs: Sequence[str]
     ) -> RemoteAnswer:

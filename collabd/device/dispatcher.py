@@ -72,7 +72,7 @@ class Dispatcher:
         with self.counters.call():
             planned = self._plan(name, request, options)
             output = await self._executor.run(planned.job, record)
-            answer = result(planned, record, output, self._planner.device_state())
+            answer = result(planned, record, output, self._planner.device_state(), self._planner.energy_source)
             self._learn(planned, record)
             self.counters.answered(answer)
         self.history.add(planned, options.budget, answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -15,8 +16,11 @@ from collabd.device.compute import Lane
 from collabd.device.job import Job, Record, Tensors
 from collabd.device.placement import Stage, outputs_of
 from collabd.engine import Engine
-from collabd.planning import local_start_s
+from collabd.planning import local_start_s, lost_after_s
 from collabd.planning.candidates import SOURCE
+
+# How long a call without a deadline waits that may not be finished here.
+_PATIENT_S = 10.0
 
 
 class Executor:
@@ -77,7 +81,9 @@ class Executor:
         remote = asyncio.create_task(self._ask(job, job.companion, inputs, outputs))
         local: asyncio.Task[Tensors] | None = None
         try:
-            patience_s = self._wait_s(job, job.companion, inputs, record)
+            sent = time.perf_counter()
+            predicted_s = self._predicted_wait_s(job, job.companion, inputs)
+            patience_s = self._patience_s(job, predicted_s, record)
             await asyncio.wait({remote}, timeout=patience_s)
             if not remote.done() and job.fallback == "local":
                 # Late: from here on, whoever finishes first wins.
@@ -90,7 +96,9 @@ class Executor:
                 return answer.outputs
             why = _why(remote, patience_s)
             if not remote.done():
-                job.companion.note_failure(CompanionFailure(FailureReason.LATE, why))
+                waited_s = time.perf_counter() - sent
+                lost = waited_s >= lost_after_s(predicted_wait_s=predicted_s, patience=self._patience)
+                job.companion.note_late(why, _size(inputs), waited_s - job.tail_s, lost=lost)
             if local is None:
                 return await self._give_up(job, stage, tensors, record, why)
             return self._finished_here(job, stage, await local, record, why)
@@ -119,16 +127,24 @@ class Executor:
             companion.note_failure(failure)
             raise
 
-    def _wait_s(self, job: Job, companion: Companion, inputs: list[wire.Tensor], record: Record) -> float:
+    @staticmethod
+    def _predicted_wait_s(job: Job, companion: Companion, inputs: list[wire.Tensor]) -> float:
         state = companion.state_for(job.model.digest)
-        sent = sum(len(tensor.data) for tensor in inputs)
-        left_s = None if job.deadline_s is None else job.deadline_s - record.elapsed_s()
+        return state.offset_s + _size(inputs) * state.s_per_byte + state.queue_s + job.tail_s * state.speed
+
+    def _patience_s(self, job: Job, predicted_s: float, record: Record) -> float:
+        floor_s = self._floor_s
+        if job.fallback == "fail":
+            # There is nothing to start here, so nothing is won by giving up early.
+            floor_s = max(floor_s, _PATIENT_S)
+        elif job.sparing:
+            floor_s = max(floor_s, lost_after_s(predicted_wait_s=predicted_s, patience=self._patience))
         return local_start_s(
-            deadline_s=left_s,
-            local_tail_s=job.local_tail_s,
-            predicted_wait_s=state.offset_s + sent * state.s_per_byte + state.queue_s + job.tail_s * state.speed,
+            deadline_s=None if job.deadline_s is None else job.deadline_s - record.elapsed_s(),
+            local_tail_s=0.0 if job.fallback == "fail" else job.local_tail_s,
+            predicted_wait_s=predicted_s,
             patience=self._patience,
-            floor_s=self._floor_s,
+            floor_s=floor_s,
         )
 
     async def _give_up(self, job: Job, stage: Stage, tensors: Tensors, record: Record, why: str) -> Tensors:
@@ -146,6 +162,10 @@ class Executor:
         record.ran += "D" * (len(job.model.manifest.layers) - stage.first)
         record.failure = why
         return outputs
+
+
+def _size(inputs: list[wire.Tensor]) -> int:
+    return sum(len(tensor.data) for tensor in inputs)
 
 
 def codec_of(job: Job, tensor: str) -> tuple[str, int | None]:

@@ -28,6 +28,8 @@ class Job:
     channel_axis: int | None
     companion: Companion | None
     fallback: Fallback
+    # Energy matters more than time: do not run the tail here before the companion's answer is as good as lost.
+    sparing: bool
     deadline_s: float | None
     # Should the companion fail: the rest of the network on this device, as slow as it may well be.
     local_tail_s: float

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collab_sdk.errors import InvalidPlacement
+from collab_sdk.result import EnergySource
 from collabd.codec import IMAGE_CODECS
 from collabd.config import DeviceConfig
 from collabd.device.companion import Companion
@@ -20,15 +20,14 @@ from collabd.device.options import Options
 from collabd.device.photo import Photo
 from collabd.device.placement import head_layers_of, parse_placement, single_cut, stages
 from collabd.device.plans import LOCAL_CUT, NO_CODEC, candidates
-from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Prediction, Request, choose, predict
+from collabd.device.senses import Senses
+from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Prediction, Request, predict
 from collabd.planning.candidates import SOURCE
 from collabd.planning.choose import Decision, Stickiness
+from collabd.planning.chooser import Chooser
 from collabd.profiling.profile import Profile
-from collabd.sensing.power import BoardPower
 from collabd.sensing.speed import SpeedFactor
 
-# Calls of one kind stick to their plan; so many kinds are remembered.
-_KINDS = 64
 FIXED = "fixed"
 
 
@@ -58,14 +57,13 @@ class Planned:
 class Planner:
     """Knows the device's speed and power, and the companions."""
 
-    def __init__(self, config: DeviceConfig, companions: Sequence[Companion], power: BoardPower) -> None:
+    def __init__(self, config: DeviceConfig, companions: Sequence[Companion], senses: Senses) -> None:
         self.speed = SpeedFactor(config.emulation.device_slowdown)
         self._settings = config.planning
-        self._stickiness = Stickiness(config.planning.switch_gain_ms / 1e3, config.planning.switch_gain_ratio)
+        self._chooser = Chooser(Stickiness(config.planning.switch_gain_ms / 1e3, config.planning.switch_gain_ratio))
         self._companions = companions
-        self._power = power
+        self._senses = senses
         self._candidates: dict[str, tuple[tuple[Profile | None, ...], Candidates]] = {}
-        self._previous: OrderedDict[tuple[object, ...], tuple[str, str, int | None]] = OrderedDict()
 
     def candidates(self, model: Model) -> Candidates:
         """The plans of a model; made anew only when a profile came or went."""
@@ -84,16 +82,9 @@ class Planner:
         allowed = _allowed(plans, prediction, options)
         return Evaluation(plans, prediction, options.caps(self._settings.min_fidelity), allowed)
 
-    def decide(self, evaluation: Evaluation, previous: int | None = None) -> Decision:
-        """Choose among the candidates evaluated."""
-        return choose(
-            evaluation.plans,
-            evaluation.prediction,
-            evaluation.caps,
-            allowed=evaluation.allowed,
-            previous=previous,
-            stickiness=self._stickiness,
-        )
+    def decide(self, evaluation: Evaluation, kind: Hashable | None = None) -> Decision:
+        """Choose among the candidates evaluated, beside the plan that calls of the kind had last (None: had none)."""
+        return self._chooser.choose(kind, evaluation.plans, evaluation.prediction, evaluation.caps, evaluation.allowed)
 
     def plan(self, model: Model, photo: Photo, options: Options) -> Planned:
         """The plan of a call. Raises `InvalidPlacement`."""
@@ -101,10 +92,8 @@ class Planner:
         if options.is_fixed:
             return self._fixed(model, photo, options, evaluation)
         kind = (model.digest, evaluation.caps, options.codec, options.fallback, photo.file_bytes is None)
-        previous = evaluation.plans.index.get(self._previous[kind]) if kind in self._previous else None
-        decision = self.decide(evaluation, previous)
+        decision = self.decide(evaluation, kind)
         chosen = evaluation.plans.rows[decision.row]
-        self._remember(kind, (chosen.cut, chosen.codec, chosen.cloud))
         placement = single_cut(head_layers_of(chosen.cut, model.manifest), len(model.manifest.layers))
         companion = None if chosen.cloud is None else self._companions[chosen.cloud]
         return Planned(
@@ -119,10 +108,15 @@ class Planner:
 
     def device_state(self) -> DeviceState:
         """The device as planning sees it."""
-        power = self._power
+        power = self._senses.snapshot.power.board
         return DeviceState(
             self.speed.value, self.speed.spread, power.busy_w, power.idle_w, power.tx_w_per_mbps, power.tx_base_w
         )
+
+    @property
+    def energy_source(self) -> EnergySource:
+        """Whether an instrument says what busy and idle draw. Sending is modelled in any case."""
+        return "measured" if self._senses.snapshot.power.measured else "modelled"
 
     def _fixed(self, model: Model, photo: Photo, options: Options, evaluation: Evaluation) -> Planned:
         manifest = model.manifest
@@ -162,6 +156,7 @@ class Planner:
             channel_axis=_channel_axis(model, plan),
             companion=companion,
             fallback=options.fallback,
+            sparing=options.budget.energy_mj is not None or options.budget.objective in {"energy", "cost"},
             deadline_s=None if latency_ms is None else latency_ms / 1e3,
             local_tail_s=plan.local_tail_s * slow + prep_s,
             tail_s=plan.tail_s + plan.decode_s,
@@ -178,12 +173,6 @@ class Planner:
             0.0 if profile is None or here is None else idle_s * profile.prep_ms / here.prep_ms for profile in there
         )
         return Request(prep_s, cloud_prep_s, None if photo is None else photo.file_bytes)
-
-    def _remember(self, kind: tuple[object, ...], plan: tuple[str, str, int | None]) -> None:
-        self._previous[kind] = plan
-        self._previous.move_to_end(kind)
-        if len(self._previous) > _KINDS:
-            self._previous.popitem(last=False)
 
     def _first_up(self, model: Model) -> int | None:
         states: list[CloudState] = [companion.state_for(model.digest) for companion in self._companions]

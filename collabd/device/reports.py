@@ -6,14 +6,11 @@ import os
 import time
 from collections.abc import Sequence
 
-import psutil
-
 from collab_sdk.budget import Budget
 from collab_sdk.reports import (
     CloudReport,
     CodecReport,
     CutReport,
-    DeviceReport,
     ExplainReport,
     LastReport,
     LayersReport,
@@ -26,16 +23,16 @@ from collabd import __version__
 from collabd.config import DeviceConfig
 from collabd.device.companion import Companion
 from collabd.device.dispatcher import Dispatcher
+from collabd.device.machine import device_report
 from collabd.device.model import Model
 from collabd.device.models import Models
 from collabd.device.options import Options
 from collabd.device.planner import Evaluation, Planner
 from collabd.device.plans import LOCAL_CUT
+from collabd.device.senses import Senses
 from collabd.engine import Engine
 from collabd.planning.candidates import SOURCE
 from collabd.planning.choose import verdicts
-
-_MB = 1e6
 
 
 class Reporter:
@@ -49,6 +46,7 @@ class Reporter:
         companions: Sequence[Companion],
         engine: Engine,
         dispatcher: Dispatcher,
+        senses: Senses,
     ) -> None:
         self._config = config
         self._models = models
@@ -56,8 +54,8 @@ class Reporter:
         self._companions = companions
         self._engine = engine
         self._dispatcher = dispatcher
+        self._senses = senses
         self._started = time.monotonic()
-        self._process = psutil.Process()
 
     def status(self) -> StatusReport:
         """How the daemon is."""
@@ -68,7 +66,12 @@ class Reporter:
             ready=self._dispatcher.ready(),
             models=[self.model(model) for model in self._models],
             clouds=[self._cloud(companion) for companion in self._companions],
-            device=self._device(),
+            device=device_report(
+                self._senses.snapshot,
+                self._engine.stats,
+                slowdown=self._config.emulation.device_slowdown,
+                speed_factor=self._planner.speed.value,
+            ),
             requests=self._dispatcher.counters.report,
             last=self._last(),
         )
@@ -165,17 +168,6 @@ class Reporter:
             load=companion.load,
             breaker=state.value,
             packages=sorted(companion.profiles),
-        )
-
-    def _device(self) -> DeviceReport:
-        engine = self._engine.stats
-        return DeviceReport(
-            cpu_load=psutil.cpu_percent() / 100,
-            slowdown=self._config.emulation.device_slowdown,
-            speed_factor=self._planner.speed.value,
-            memory_mb=self._process.memory_info().rss / _MB,
-            sessions=engine.sessions,
-            session_mb=engine.bytes / _MB,
         )
 
     def _last(self) -> LastReport | None:

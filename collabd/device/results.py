@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from collab_sdk.result import Plan, Predicted, Result, Timings
+from collab_sdk.result import EnergySource, Plan, Predicted, Result, Timings
 from collabd.device.job import Record
 from collabd.device.planner import Planned
 from collabd.planning import Caps, DeviceState
@@ -15,7 +15,13 @@ _LOSSLESS = ("f32", "u8", SOURCE)
 _PHASES = ("prep", "head", "encode", "queue", "decode", "tail", "local_tail")
 
 
-def result(planned: Planned, record: Record, output: npt.NDArray[np.float32], device: DeviceState) -> Result:
+def result(
+    planned: Planned,
+    record: Record,
+    output: npt.NDArray[np.float32],
+    device: DeviceState,
+    energy_source: EnergySource,
+) -> Result:
     """The answer with its provenance; `output` is the network's, float32 [1, labels]."""
     model, job = planned.job.model, planned.job
     latency_s = record.elapsed_s()
@@ -37,7 +43,7 @@ def result(planned: Planned, record: Record, output: npt.NDArray[np.float32], de
         predicted=predicted(planned),
         measured=_measured(record, latency_s),
         energy_mj=energy_j * 1e3,
-        energy_source="modelled",
+        energy_source=energy_source,
         cost=record.cost,
         fidelity=fidelity,
         bytes_up=record.bytes_up,

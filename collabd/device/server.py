@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp import web
 
 from collabd.catalog.store import Store
-from collabd.config import DeviceConfig, Energy, Loaded, model_roots, state_dir
+from collabd.config import DeviceConfig, Loaded, model_roots, state_dir
 from collabd.device.app import Control, application
 from collabd.device.companion import Companion
 from collabd.device.compute import Lane
@@ -22,11 +22,11 @@ from collabd.device.models import Models
 from collabd.device.planner import Planner
 from collabd.device.profiler import Profiler
 from collabd.device.reports import Reporter
+from collabd.device.senses import Senses
 from collabd.device.socket import open_socket
 from collabd.device.watcher import Watcher
 from collabd.engine import Engine
 from collabd.lifecycle import background, service_manager, stop_signal
-from collabd.sensing.power import BoardPower, board_power
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,8 @@ async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[Dispatcher]:
         await models.load_all()
         session = await stack.enter_async_context(_http(config))
         companions = [Companion(cloud, config.link, config.failover, session) for cloud in config.clouds]
-        planner = Planner(config, companions, _power(config.energy))
+        senses = Senses(config.energy)
+        planner = Planner(config, companions, senses)
         executor = Executor(
             engine,
             lane,
@@ -66,9 +67,9 @@ async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[Dispatcher]:
         dispatcher = Dispatcher(config, models, planner, executor)
         profiler = Profiler(models, threads, lane, config.emulation, state / "profiles")
         profiler.load_stored()
-        reporter = Reporter(config, models, planner, companions, engine, dispatcher)
+        reporter = Reporter(config, models, planner, companions, engine, dispatcher, senses)
         watchers = [Watcher(companion, config.link, models.packages) for companion in companions]
-        for task in (profiler.run(), *(watcher.run() for watcher in watchers)):
+        for task in (senses.run(), profiler.run(), *(watcher.run() for watcher in watchers)):
             await stack.enter_async_context(background(task))
         control = Control(loaded, models, reporter)
         await stack.enter_async_context(
@@ -77,19 +78,6 @@ async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[Dispatcher]:
         dispatcher.is_ready = True
         log.info("ready: %s", ", ".join(dispatcher.models()) or "no models")
         yield dispatcher
-
-
-def _power(energy: Energy) -> BoardPower:
-    def watts(milliwatts: float | None) -> float | None:
-        return None if milliwatts is None else milliwatts / 1e3
-
-    return board_power(
-        energy.board,
-        busy_w=energy.busy_w,
-        idle_w=energy.idle_w,
-        tx_w_per_mbps=watts(energy.tx_mw_per_mbps),
-        tx_base_w=watts(energy.tx_base_mw),
-    )
 
 
 def _http(config: DeviceConfig) -> aiohttp.ClientSession:

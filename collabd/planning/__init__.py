@@ -6,7 +6,7 @@
 from collabd.planning.candidates import Candidate, Candidates
 from collabd.planning.choose import Decision, Reason, choose
 from collabd.planning.limits import Caps
-from collabd.planning.patience import local_start_s
+from collabd.planning.patience import local_start_s, lost_after_s
 from collabd.planning.predict import Prediction, Request, predict
 from collabd.planning.state import CloudState, DeviceState
 
@@ -22,5 +22,6 @@ __all__ = [
     "Request",
     "choose",
     "local_start_s",
+    "lost_after_s",
     "predict",
 ]

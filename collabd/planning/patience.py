@@ -1,6 +1,9 @@
-"""When the device stops waiting for a companion and runs the tail itself."""
+"""When the device stops waiting for a companion and runs the tail itself, and when it takes it for lost."""
 
 from __future__ import annotations
+
+# A prediction can be wrong by a constant, which alone is no sign of a breakdown.
+_LOST_FLOOR_S = 0.25
 
 
 def local_start_s(
@@ -16,3 +19,11 @@ def local_start_s(
         return max(patience * predicted_wait_s, floor_s)
     latest = deadline_s - local_tail_s
     return latest if latest > 0 else max(deadline_s, predicted_wait_s)
+
+
+def lost_after_s(*, predicted_wait_s: float, patience: float) -> float:
+    """Seconds of waiting after which an answer is not late but lost, and counts against the companion.
+
+    It is also how long a call waits for which energy matters: the tail is not to be computed twice for 20 ms.
+    """
+    return max(2 * patience * predicted_wait_s, _LOST_FLOOR_S)

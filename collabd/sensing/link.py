@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from collabd.sensing.line import Line
+from collabd.sensing.transfer import Transfer
 
 # Before the first transfer: a middling WLAN. The first sample outweighs it.
 _FIRST_RTT_S = 0.02
-_FIRST_S_PER_BYTE = 8 / 10e6
-_TYPICAL_BYTES = 10_000.0
+FIRST_S_PER_BYTE = 8 / 10e6
 
 
 @dataclass(frozen=True)
@@ -27,18 +26,24 @@ class LinkEstimate:
     """Transfer seconds against bytes. The clock is passed in, in seconds."""
 
     def __init__(self, memory: float) -> None:
-        self._line = Line(offset=_FIRST_RTT_S, slope=_FIRST_S_PER_BYTE, scale=_TYPICAL_BYTES, memory=memory)
+        self._transfer = Transfer(offset_s=_FIRST_RTT_S, s_per_byte=FIRST_S_PER_BYTE, memory=memory)
         self._learned_at: float | None = None
 
     def learn(self, *, moved_bytes: int, seconds: float, now: float) -> None:
         """One exchange: bytes there and back, and its seconds less those that the companion worked."""
-        self._line.learn(float(moved_bytes), seconds)
+        self._transfer.learn(moved_bytes, seconds, now)
+        self._learned_at = now
+
+    def learn_late(self, *, moved_bytes: int, seconds: float, now: float) -> None:
+        """One exchange that was given up: it would have taken longer than these seconds."""
+        self._transfer.learn_at_least(moved_bytes, seconds, now)
         self._learned_at = now
 
     def read(self, now: float) -> LinkReading:
-        """The present estimate."""
+        """What an exchange would find now: the last ones, and the longer ago they are, the more what is usual."""
+        found = self._transfer.estimate(now)
         age = None if self._learned_at is None else now - self._learned_at
-        return LinkReading(self._line.offset, self._line.slope, self._line.spread, age, self._line.samples)
+        return LinkReading(found.offset_s, found.s_per_byte, found.spread, age, self._transfer.samples)
 
 
 def next_probe_s(reading: LinkReading, *, probe_bytes: int, stale_s: float, share: float) -> float:

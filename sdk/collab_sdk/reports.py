@@ -115,6 +115,19 @@ class DeviceReport(TypedDict):
     memory_mb: float
     sessions: int
     session_mb: float
+    # Degrees Celsius.
+    temperature_c: float | None
+    # Highest clock that the kernel allows now, and that of the processor.
+    frequency_limit_mhz: float | None
+    frequency_max_mhz: float | None
+    # What the firmware holds the processor back for now: "under-voltage", ... ; None: it does not tell.
+    throttled: list[str] | None
+    # Charge, 0..1.
+    battery: float | None
+    power_w: float
+    # The instrument that measures it, or "model", and then why there is none.
+    power_source: str
+    power_reason: str
 
 
 class RequestsReport(TypedDict):

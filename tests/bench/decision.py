@@ -10,15 +10,15 @@ from pathlib import Path
 import aiohttp
 import numpy as np
 
-from collabd.config import Cloud, DeviceConfig
+from collabd.config import Cloud, DeviceConfig, Energy
 from collabd.device.companion import Companion
 from collabd.device.model import Model
 from collabd.device.options import Options
 from collabd.device.photo import Photo
 from collabd.device.planner import Planner
+from collabd.device.senses import Senses
 from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Request, choose, predict
 from collabd.profiling import machine, stored
-from collabd.sensing.power import board_power
 from tests.bench.shipped import Shipped
 from tests.bench.stopwatch import Seconds, median_and_p99_us, repeated
 from tests.bench.table import table
@@ -52,7 +52,7 @@ async def _real(profiles: Path, network: Shipped) -> tuple[int, Seconds]:
     async with aiohttp.ClientSession() as session:
         companion = Companion(Cloud("companion", "http://127.0.0.1"), config.link, config.failover, session)
         companion.reached, companion.profiles[digest] = True, model.profile
-        planner = Planner(config, [companion], board_power("pi4"))
+        planner = Planner(config, [companion], Senses(Energy(board="pi4")))
         seconds = repeated(lambda: planner.decide(planner.evaluate(model, photo, _OPTIONS), 0), _REPEATS)
     return len(planner.candidates(model)), seconds
 

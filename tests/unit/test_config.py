@@ -71,6 +71,11 @@ def test_unusable_files(tmp_path: Path, text: str) -> None:
     assert len(problems(tmp_path, text)) == 1
 
 
+def test_a_custom_board_needs_its_figures(tmp_path: Path) -> None:
+    found = problems(tmp_path, '[energy]\nboard = "custom"\nbusy_w = 4.0\n')
+    assert found == ["energy.idle_w: missing, and a custom board has no model"]
+
+
 def test_a_table_list_given_as_a_value(tmp_path: Path) -> None:
     assert problems(tmp_path, "clouds = 3\n")[0].startswith("clouds: Expected `array`")
 

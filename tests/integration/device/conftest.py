@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -87,6 +88,15 @@ async def until_up(bench: Bench) -> None:
             return
         await asyncio.sleep(0.05)
     raise AssertionError("the companion never came up")
+
+
+def stored_profile(directory: Path) -> Path:
+    """The file of the one profile kept; the device uses a profile a moment before it is on disk."""
+    for _ in range(500):
+        for path in directory.glob("*.json"):
+            return path
+        time.sleep(0.01)
+    raise AssertionError("the profile was never stored")
 
 
 def _loaded(directory: Path, root: Path, settings: str, url: str) -> Loaded[DeviceConfig]:

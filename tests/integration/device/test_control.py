@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from collab_sdk import InvalidPackage, InvalidRequest, UnknownModel
 from collabd.catalog.package import Package
-from tests.integration.device.conftest import Factory
+from tests.integration.device.conftest import Factory, stored_profile
 
 
 async def test_status(bench: Factory) -> None:
@@ -107,11 +108,10 @@ async def test_a_broken_package_is_refused_and_the_old_one_stays(
 
 async def test_a_profile_outlives_a_restart(bench: Factory) -> None:
     async with bench(cloud=False) as it:
-        stored = next(it.profiles.glob("*.json"))
-        before = stored.stat().st_mtime_ns
+        before = (await asyncio.to_thread(stored_profile, it.profiles)).stat().st_mtime_ns
         first = await it.client.profile("tiny")
     async with bench(cloud=False) as it:
-        assert next(it.profiles.glob("*.json")).stat().st_mtime_ns == before
+        assert stored_profile(it.profiles).stat().st_mtime_ns == before
         assert (await it.client.profile("tiny"))["whole_ms"] == first["whole_ms"]
 
 

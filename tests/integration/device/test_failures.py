@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
 from aiohttp import web
 
 from collab_sdk import CompanionUnavailable, wire
-from tests.integration.device.conftest import Bench, Factory, until_up
+from tests.integration.device.conftest import Bench, Factory, stored_profile, until_up
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -44,21 +42,12 @@ async def impostor(bench: Factory, answer: Handler, settings: str = "") -> Async
     await site.start()
     try:
         async with bench(settings, cloud=f"http://127.0.0.1:{runner.addresses[0][1]}") as it:
-            profile |= await asyncio.to_thread(stored_profile, it.profiles)
+            path = await asyncio.to_thread(stored_profile, it.profiles)
+            profile |= json.loads(path.read_bytes())
             await until_up(it)
             yield it
     finally:
         await runner.cleanup()
-
-
-def stored_profile(directory: Path) -> dict[str, object]:
-    """The device uses a profile a moment before it is on disk."""
-    for _ in range(500):
-        for path in directory.glob("*.json"):
-            profile: dict[str, object] = json.loads(path.read_bytes())
-            return profile
-        time.sleep(0.01)
-    raise AssertionError("the profile was never stored")
 
 
 async def test_the_companion_dies_between_calls(bench: Factory) -> None:

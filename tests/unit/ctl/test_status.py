@@ -38,8 +38,12 @@ def test_status_tells_of_daemon_companions_and_models(run: Run) -> None:
     said = words_of(run("status").stdout)
     assert said[0] == "collabd 0.1.0, ready, up 3 h 12 min, process 812"
     assert "CPU 12 %, 8.10x its profiled times, made 8x slower by [emulation], 212 MB" in said[1]
-    assert said[2] == "requests 120: 80 with a companion, 2 degraded, 3 over budget, 1 failed"
-    assert said[3] == ("last call net, cut features.2 as q8 to desktop (kept): 19.5 ms, predicted 18.8, budget met")
+    assert said[2] == (
+        "machine 4.25 W (measured by ina219), 61 °C, clock up to 1000 of 1500 MHz, under-voltage, frequency-capped, "
+        "battery 62 %"
+    )
+    assert said[3] == "requests 120: 80 with a companion, 2 degraded, 3 over budget, 1 failed"
+    assert said[4] == ("last call net, cut features.2 as q8 to desktop (kept): 19.5 ms, predicted 18.8, budget met")
     assert "desktop http://192.168.1.20:8470 up 21.5 12.2 3.20 0.00 31 % 1.04x 1" in said
     assert "net 0123456789ab 3 2 yes" in said
     assert "other ff 9 4 no" in said
@@ -53,11 +57,14 @@ def test_what_a_companion_was_not_heard_to_say_is_a_dash(run: Run) -> None:
 def test_status_of_a_daemon_that_has_nothing_yet(daemon: LittleDaemon, run: Run) -> None:
     daemon.answers["GET /collab/v1/status"] |= {"ready": False, "models": [], "clouds": [], "last": None}
     daemon.answers["GET /collab/v1/status"]["device"] |= {"cpu_load": None, "speed_factor": None, "slowdown": 1.0}
+    unknown = dict.fromkeys(("temperature_c", "frequency_limit_mhz", "frequency_max_mhz", "throttled", "battery"))
+    daemon.answers["GET /collab/v1/status"]["device"] |= unknown | {"power_source": "model"}
     lines = run("status").stdout.splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert "loading" in lines[0]
     assert "CPU -, - its profiled times, 212 MB" in lines[1]
-    assert lines[3].split() == ["last", "call", "-"]
+    assert lines[2].split() == ["machine", "4.25", "W", "(modelled)"]
+    assert lines[4].split() == ["last", "call", "-"]
 
 
 def test_status_says_why_the_last_call_was_degraded(daemon: LittleDaemon, run: Run) -> None:

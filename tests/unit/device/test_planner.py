@@ -9,16 +9,16 @@ import pytest
 
 from collab_sdk.errors import InvalidPlacement
 from collabd.catalog.package import Package
-from collabd.config import Cloud, DeviceConfig, Emulation, Failover, Link
+from collabd.config import Cloud, DeviceConfig, Emulation, Energy, Failover, Link
 from collabd.device.companion import Companion
 from collabd.device.model import Model
 from collabd.device.options import Options
 from collabd.device.photo import Photo
 from collabd.device.planner import FIXED, Planned, Planner
+from collabd.device.senses import Senses
 from collabd.engine import Engine
 from collabd.profiling.profile import Profile
 from collabd.profiling.timing import measure
-from collabd.sensing.power import board_power
 
 PIXELS = Photo(np.zeros((16, 16, 3), np.uint8), 256)
 FILE = Photo(b"x" * 900, 256)
@@ -53,7 +53,7 @@ def companion(tiny_package: Package, profile: Profile) -> Companion:
 
 def planner(*companions: Companion, slowdown: float = 1.0) -> Planner:
     config = DeviceConfig(emulation=Emulation(slowdown))
-    return Planner(config, companions, board_power("pi4"))
+    return Planner(config, companions, Senses(Energy(board="pi4")))
 
 
 def plan(planner: Planner, model: Model, photo: Photo = PIXELS, **parameters: str) -> Planned:

@@ -74,6 +74,17 @@ def test_idle_that_runs_backwards_is_no_negative_load(machine: Machine) -> None:
     assert reading.value.cores == (1.0, 0.0)
 
 
+def test_counters_that_were_reset_are_a_new_start(machine: Machine) -> None:
+    load = CpuLoad(machine.write({"proc/stat": stat((5000, 5000))}).root)
+    load.read(0.0)
+    machine.write({"proc/stat": stat((10, 10))})
+    assert isinstance(load.read(1.0), NotMeasured)
+    machine.write({"proc/stat": stat((60, 60))})
+    reading = load.read(2.0)
+    assert isinstance(reading, Reading)
+    assert reading.value.cores == (0.5,)
+
+
 def test_columns() -> None:
     #                       user nice system idle iowait irq softirq steal guest guest_nice
     assert parse_cores("cpu3 10 20 30 400 50 6 7 8 9 9") == {3: Ticks(busy=81, total=531)}
@@ -98,7 +109,7 @@ counts = st.tuples(st.integers(0, 10**6), st.integers(0, 10**6))
 
 @given(st.lists(st.lists(counts, max_size=3), min_size=2, max_size=4))
 def test_shares_stay_shares(tmp_path_factory: pytest.TempPathFactory, samples: list[list[tuple[int, int]]]) -> None:
-    machine = Machine(tmp_path_factory.mktemp("machine"))
+    machine = Machine(tmp_path_factory.getbasetemp() / "shares")
     load = CpuLoad(machine.root)
     for now, cores in enumerate(samples):
         machine.write({"proc/stat": stat(*cores), "proc/self/stat": process(*(cores or [(0, 0)])[0])})

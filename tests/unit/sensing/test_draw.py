@@ -130,11 +130,12 @@ class Bench:
         self.load = 0.0
         self.is_broken = False
 
-    def watts(self, now: float) -> float | NotMeasured:
+    def watts(self, now: float) -> float | NotMeasured:  # noqa: ARG002 - a meter has no need of it
         if self.is_broken:
             return NotMeasured("bench: unplugged")
         idle_w, busy_w = self._board
-        return (idle_w + (busy_w - idle_w) * self.load) * (1 + self._noise * self._random.uniform(-1, 1))
+        watts = idle_w + (busy_w - idle_w) * self.load
+        return watts * (1 + self._noise * self._random.uniform(-1, 1))
 
 
 def test_busy_and_idle_are_learned(machine: Machine) -> None:

@@ -51,7 +51,7 @@ def test_no_device_tree(machine: Machine) -> None:
 
 @given(st.text())
 def test_any_model_is_a_board_or_none(tmp_path_factory: pytest.TempPathFactory, model: str) -> None:
-    machine = Machine(tmp_path_factory.getbasetemp())
+    machine = Machine(tmp_path_factory.getbasetemp() / "model")
     machine.write({"proc/device-tree/model": model.encode("utf-8", "surrogatepass")})
     board = recognise(machine.root)
     assert isinstance(board, NotMeasured) or board in BOARDS

@@ -1,0 +1,179 @@
+"""`collabctl simulate`: what collabd and other policies would have made of a link, without a daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from collabd.ctl import figures
+from collabd.ctl.command import Command
+from collabd.ctl.output import emit, fields, json_option, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from collabd.simulation.report import SimulationReport
+    from collabd.simulation.traces import Trace
+    from collabd.simulation.world import Outcome
+
+POLICIES = {
+    "local": "all on the device",
+    "remote_raw": "the image's pixels to the companion, always",
+    "remote_jpeg": "the image as JPEG to the companion, always",
+    "static": "the best single plan, known in hindsight",
+    "neurosurgeon": "cut a chain by the last measured bandwidth, features in fp32",
+    "dads": "the same on a graph: its minimum cut",
+    "collabd": "the planner of this program",
+    "oracle": "for each request what will be fastest, knowing the future",
+}
+_EPILOG = "\n".join(["\b", "Policies:", *(f"  {name:<13} {meaning}" for name, meaning in POLICIES.items())])
+
+
+@click.command(cls=Command, epilog=_EPILOG)
+@click.option("--model", required=True, metavar="DIR", help="A model package's directory.")
+@click.option(
+    "--trace",
+    "trace_file",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The link: mahimahi, or JSON or CSV of duration_ms, bandwidth_kbps, latency_ms. It repeats.",
+)
+@click.option(
+    "--device-slowdown",
+    type=click.FloatRange(min=1),
+    default=8.0,
+    show_default=True,
+    help="So many times slower than this machine is the device; the companion is as fast as this machine.",
+)
+@click.option(
+    "--policy", "policies", multiple=True, type=click.Choice(list(POLICIES)), help="Only this one. Repeatable."
+)
+@click.option("--requests", type=click.IntRange(min=1), help="How many (default: one round of the trace).")
+@click.option(
+    "--every-ms",
+    type=click.FloatRange(min=0, min_open=True),
+    default=250.0,
+    show_default=True,
+    help="A request comes so long after the one before, or when that is answered.",
+)
+@click.option("--rtt-ms", type=click.FloatRange(min=0), help="Round trip (default: as the trace says, else 20).")
+@click.option("--min-fidelity", type=click.FloatRange(0, 1), default=0.99, show_default=True, help="Of lossy plans.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the noise of times and sizes.")
+@click.option(
+    "--profile",
+    "profile_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Times of the package, as JSON (default: measured on this machine once, and kept).",
+)
+@click.option("--plot", "picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw it as this PNG file.")
+@json_option
+def simulate(
+    model: str,
+    trace_file: Path,
+    device_slowdown: float,
+    policies: tuple[str, ...],
+    requests: int | None,
+    every_ms: float,
+    rtt_ms: float | None,
+    min_fidelity: float,
+    seed: int,
+    profile_file: Path | None,
+    picture: Path | None,
+    as_json: bool,
+) -> None:
+    """Replay a link trace, and compare how collabd and other policies do on it.
+
+    The very code of the daemon's estimates and choices runs under a virtual clock. Requests are frames of a camera; the
+    trace is the link in both directions. Needs no daemon.
+    """
+    from collabd.catalog.package import load
+    from collabd.planning import Caps
+    from collabd.simulation.compare import Scenario, compare, possible
+    from collabd.simulation.profiles import profile_here, read_profile
+    from collabd.simulation.report import SimulationReport, policy_reports
+    from collabd.simulation.workload import Workload
+
+    trace = _trace(trace_file)
+    package = load(Path(model))
+    profile = profile_here(package) if profile_file is None else read_profile(profile_file, package)
+    count = requests or max(int(trace.duration_s * 1e3 / every_ms), 1)
+    workload = Workload(package, profile, slowdown=device_slowdown, requests=count, seed=seed)
+    rtt_s = None if rtt_ms is None else rtt_ms / 1e3
+    scenario = Scenario(trace, every_ms / 1e3, rtt_s, Caps(fidelity=min_fidelity))
+    runs = compare(workload, scenario, policies or possible(workload))
+    report = SimulationReport(
+        model=package.manifest.name,
+        trace=trace_file.name,
+        requests=count,
+        every_ms=every_ms,
+        rtt_ms=rtt_ms,
+        device_slowdown=device_slowdown,
+        min_fidelity=min_fidelity,
+        seed=seed,
+        device_ms=profile.whole_ms * device_slowdown,
+        cloud_ms=profile.whole_ms,
+        policies=policy_reports(runs),
+    )
+    if picture is not None:
+        _draw(runs, trace, f"{package.manifest.name} on {trace_file.name}", picture)
+    emit(report, _render, as_json=as_json)
+
+
+def _trace(path: Path) -> Trace:
+    from collab_sdk.errors import InvalidRequest
+    from collabd.simulation.traces import TraceError, load
+
+    try:
+        trace = load(path)
+    except TraceError as error:
+        raise InvalidRequest(f"{path}: {error}") from error
+    if not any(step.rate for step in trace.steps):
+        raise InvalidRequest(f"{path}: it lets nothing through")
+    return trace
+
+
+def _draw(runs: dict[str, list[Outcome]], trace: Trace, title: str, path: Path) -> None:
+    from collab_sdk.errors import InvalidRequest
+    from collabd.simulation.plot import plot
+
+    try:
+        plot(runs, trace, title, path)
+    except ModuleNotFoundError as error:
+        raise InvalidRequest(f"--plot needs {error.name}: pip install 'collabd[plot]'") from error
+    except ValueError as error:
+        raise InvalidRequest(f"{path}: {error}") from error
+
+
+def _render(report: SimulationReport) -> Iterator[Table]:
+    rtt = "as the trace says, else 20 ms" if report["rtt_ms"] is None else f"{report['rtt_ms']:g} ms"
+    yield fields(
+        {
+            "model": f"{report['model']}: {figures.number(report['device_ms'])} ms on the device "
+            f"({report['device_slowdown']:g}x slowed down), {figures.number(report['cloud_ms'])} ms on the companion",
+            "link": f"{report['trace']}, round trip {rtt}",
+            "requests": f"{report['requests']}, one each {report['every_ms']:g} ms, fidelity at least "
+            f"{figures.share(report['min_fidelity'])}, seed {report['seed']}",
+        }
+    )
+    built = table(
+        "policy",
+        *(">mean ms", ">p50 ms", ">p95 ms", ">x oracle", ">x best simple", ">bytes", ">mJ", ">fidelity"),
+        *(">local", ">late", "plan most taken"),
+    )
+    for name, one in report["policies"].items():
+        ratios = [figures.UNKNOWN if value is None else f"{value:.3f}" for value in (one["vs_oracle"], one["vs_best"])]
+        built.add_row(
+            name,
+            *(figures.number(one[key]) for key in ("mean_ms", "p50_ms", "p95_ms")),
+            *ratios,
+            figures.size(round(one["bytes"])),
+            figures.number(one["energy_mj"]),
+            figures.share(one["fidelity"]),
+            str(one["local"]),
+            str(one["late"]),
+            f"{one['plan']} ({figures.share(one['plan_count'] / report['requests'])})",
+        )
+    yield built

@@ -1,0 +1,51 @@
+"""What is sensed of this machine, sampled beside the calls."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+from collabd.config import Energy
+from collabd.sensing.firmware import vcgencmd
+from collabd.sensing.power import BoardPower, board_power, recognise
+from collabd.sensing.reading import NotMeasured
+from collabd.sensing.sampler import Sampler, Snapshot
+
+log = logging.getLogger(__name__)
+
+_EVERY_S = 1.0
+_UNKNOWN_BOARD = "pi4"
+
+
+class Senses:
+    """The latest snapshot; `run` keeps it fresh."""
+
+    def __init__(self, energy: Energy) -> None:
+        self._sampler = Sampler(_board(energy), vcgencmd())
+        self.snapshot: Snapshot = self._sampler.sample(time.monotonic())
+
+    async def run(self) -> None:
+        """Until cancelled. In a thread, since the firmware of a Pi may take its time to answer."""
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            self.snapshot = await asyncio.to_thread(self._sampler.sample, time.monotonic())
+
+
+def _board(energy: Energy) -> BoardPower:
+    board: str | NotMeasured = recognise(Path("/")) if energy.board == "auto" else energy.board
+    if isinstance(board, NotMeasured):
+        log.info("power is modelled as that of a %s: %s", _UNKNOWN_BOARD, board.reason)
+        board = _UNKNOWN_BOARD
+    return board_power(
+        board,
+        busy_w=energy.busy_w,
+        idle_w=energy.idle_w,
+        tx_w_per_mbps=_watts(energy.tx_mw_per_mbps),
+        tx_base_w=_watts(energy.tx_base_mw),
+    )
+
+
+def _watts(milliwatts: float | None) -> float | None:
+    return None if milliwatts is None else milliwatts / 1e3

@@ -1,0 +1,48 @@
+"""Asking a Raspberry Pi's firmware, which alone knows of throttling and of the Pi 5's power rails."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from typing import TypeAlias
+
+from collabd.sensing.reading import NotMeasured
+
+# Arguments in, what it printed out.
+Vcgencmd: TypeAlias = Callable[..., str | NotMeasured]
+
+# It answers in milliseconds, most of them spent on starting the process; a hung firmware must not hang the caller.
+_TIMEOUT_S = 1.0
+
+
+def vcgencmd(program: str = "vcgencmd") -> Vcgencmd:
+    """A function that runs `program` with its arguments, or one that says that it is not installed.
+
+    Reading needs /dev/vcio, which belongs to the group `video`.
+    """
+    path = shutil.which(program)
+    if path is None:
+        return lambda *_: NotMeasured(f"{program}: not installed")
+    return lambda *arguments: _run(path, *arguments)
+
+
+def _run(path: str, *arguments: str) -> str | NotMeasured:
+    try:
+        done = subprocess.run(  # noqa: S603
+            [path, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except subprocess.TimeoutExpired:
+        return NotMeasured(f"{path}: no answer within {_TIMEOUT_S:g} s")
+    except OSError as error:
+        return NotMeasured(f"{path}: {(error.strerror or str(error)).lower()}")
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip().partition("\n")[0]
+        return NotMeasured(f"{path}: {said or f'exit status {done.returncode}'}")
+    return done.stdout

@@ -1,0 +1,66 @@
+"""All that is sensed of this machine at one time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from collabd.sensing.battery import Battery, BatterySensor
+from collabd.sensing.cpu import CpuLoad, Load
+from collabd.sensing.draw import Power, PowerSensor, find_meter
+from collabd.sensing.firmware import Vcgencmd
+from collabd.sensing.frequency import CpuFrequency, Frequency
+from collabd.sensing.power import BoardPower
+from collabd.sensing.pressure import CpuPressure
+from collabd.sensing.reading import Measured
+from collabd.sensing.thermal import Temperature
+from collabd.sensing.throttling import Throttling, ThrottlingSensor
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The machine at `time`, on the clock that was passed in.
+
+    `pressure`: share of the time that a task waited for a core. `temperature`: degrees Celsius.
+    """
+
+    time: float
+    load: Measured[Load]
+    pressure: Measured[float]
+    frequency: Measured[Frequency]
+    temperature: Measured[float]
+    throttling: Measured[Throttling]
+    battery: Measured[Battery]
+    power: Power
+
+
+class Sampler:
+    """Reads every source of this machine. What there is, the power meter too, is found out once, when it is made.
+
+    A sample is some 20 small files; on a Pi also, every few seconds, one or two runs of `vcgencmd`, so a caller with an
+    event loop takes samples in a thread. One thread at a time: load and energy are differences between two samples.
+    """
+
+    def __init__(self, board: BoardPower, vcgencmd: Vcgencmd, root: Path = Path("/")) -> None:
+        """`root` is where /proc and /sys are; `board` the model of what the machine draws."""
+        self._load = CpuLoad(root)
+        self._pressure = CpuPressure(root)
+        self._frequency = CpuFrequency(root)
+        self._temperature = Temperature(root)
+        self._throttling = ThrottlingSensor(root, vcgencmd)
+        self._battery = BatterySensor(root)
+        self._power = PowerSensor(board, find_meter(root, vcgencmd, self._battery))
+
+    def sample(self, now: float) -> Snapshot:
+        """Read everything. `now` is in seconds, on a clock that does not jump (`time.monotonic`)."""
+        load = self._load.read(now)
+        return Snapshot(
+            time=now,
+            load=load,
+            pressure=self._pressure.read(now),
+            frequency=self._frequency.read(now),
+            temperature=self._temperature.read(now),
+            throttling=self._throttling.read(now),
+            battery=self._battery.read(now),
+            power=self._power.read(now, load),
+        )

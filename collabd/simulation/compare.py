@@ -1,0 +1,83 @@
+"""All policies on one workload and one trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+
+from collabd.config import DeviceConfig
+from collabd.planning import Candidates, Caps
+from collabd.sensing.power import board_power
+from collabd.simulation.ours import Ours
+from collabd.simulation.policies import Fixed, LastBandwidth, Oracle
+from collabd.simulation.replay import Policy, mean_latency_s, replay
+from collabd.simulation.traces import Trace
+from collabd.simulation.workload import Workload
+from collabd.simulation.world import Outcome, World
+
+# Whose power the energy figures are of.
+_BOARD = "pi4"
+POLICIES = ("local", "remote_raw", "remote_jpeg", "static", "neurosurgeon", "dads", "collabd", "oracle")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """The world of a comparison: seconds between requests, the round trip (None: the trace's), the caps."""
+
+    trace: Trace
+    every_s: float
+    rtt_s: float | None
+    caps: Caps
+    config: DeviceConfig = field(default_factory=DeviceConfig)
+
+
+def compare(workload: Workload, scenario: Scenario, policies: Iterable[str] = POLICIES) -> dict[str, list[Outcome]]:
+    """What each of the policies does with the same requests at the same rate on the same link."""
+    comparison = _Comparison(workload, scenario)
+    return {name: comparison.run(name) for name in policies}
+
+
+def possible(workload: Workload) -> list[str]:
+    """The policies that the package's plans allow: not every package was calibrated for JPEG."""
+    codecs = {plan.codec for plan in workload.plans.rows}
+    return [name for name in POLICIES if name != "remote_jpeg" or "jpeg" in codecs]
+
+
+class _Comparison:
+    def __init__(self, workload: Workload, scenario: Scenario) -> None:
+        self._workload = workload
+        self._scenario = scenario
+        self._power = board_power(_BOARD)
+        self._world = World(workload, scenario.trace, scenario.rtt_s, self._power)
+        self._plans = tuple(plan for plan in workload.plans.rows if plan.fidelity >= scenario.caps.fidelity)
+        self._runs: dict[str, Callable[[], list[Outcome]]] = {
+            "local": partial(self._fixed, "none"),
+            "remote_raw": partial(self._fixed, "u8"),
+            "remote_jpeg": partial(self._fixed, "jpeg"),
+            "static": self._static,
+            "neurosurgeon": partial(self._last_bandwidth, workload.chain_plans),
+            "dads": partial(self._last_bandwidth, workload.raw_plans),
+            "collabd": self._ours,
+            "oracle": lambda: self._replay(Oracle(self._world, self._plans)),
+        }
+
+    def run(self, policy: str) -> list[Outcome]:
+        return self._runs[policy]()
+
+    def _replay(self, policy: Policy) -> list[Outcome]:
+        return replay(self._world, policy, self._scenario.every_s)
+
+    def _fixed(self, codec: str) -> list[Outcome]:
+        return self._replay(Fixed(next(plan for plan in self._workload.plans.rows if plan.codec == codec)))
+
+    def _static(self) -> list[Outcome]:
+        return min((self._replay(Fixed(plan)) for plan in self._plans), key=mean_latency_s)
+
+    def _last_bandwidth(self, plans: Candidates) -> list[Outcome]:
+        link = self._scenario.config.link
+        return self._replay(LastBandwidth(plans, self._workload.slowdown, link.probe_kb * 1000, link.stale_s))
+
+    def _ours(self) -> list[Outcome]:
+        scenario = self._scenario
+        return self._replay(Ours(self._workload, scenario.config, scenario.caps, self._power))

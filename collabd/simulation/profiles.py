@@ -1,0 +1,46 @@
+"""The times that a simulation builds on: given as a file, or measured on this machine once and kept."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import msgspec
+
+from collab_sdk.errors import InvalidRequest
+from collabd.catalog.package import Package
+from collabd.config import DeviceConfig, state_dir
+from collabd.engine import Engine
+from collabd.profiling import machine, stored
+from collabd.profiling.profile import Profile
+from collabd.profiling.timing import measure
+
+# One core does the work: a simulated device has the parallelism of its slowdown.
+_THREADS = 1
+_CACHE_BYTES = 1 << 28
+_log = logging.getLogger(__name__)
+
+
+def read_profile(path: Path, package: Package) -> Profile:
+    """A profile in JSON, of this package or of another build of it. Raises `InvalidRequest`, `OSError`."""
+    try:
+        profile = msgspec.json.decode(path.read_bytes(), type=Profile)
+    except msgspec.MsgspecError as error:
+        raise InvalidRequest(f"{path} is no profile: {error}") from error
+    if {times.cut for times in profile.cuts} != {cut.name for cut in package.manifest.cuts}:
+        raise InvalidRequest(f"{path} is a profile of another network than {package.manifest.name}")
+    return profile
+
+
+def profile_here(package: Package) -> Profile:
+    """The profile of this machine, on one thread. Raises `OSError` where it cannot be kept."""
+    directory = state_dir(DeviceConfig(), "collabctl") / "profiles"
+    known = stored.load(package.digest, machine.describe(), _THREADS, directory)
+    if known is not None:
+        return known
+    _log.info("measuring %s on this machine", package.manifest.name)
+    engine = Engine(threads=_THREADS, cache_bytes=_CACHE_BYTES)
+    engine.add(package.digest, package.network())
+    profile = measure(package, engine)
+    stored.save(profile, directory)
+    return profile

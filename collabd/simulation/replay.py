@@ -1,0 +1,104 @@
+"""Requests one after the other under a virtual clock, planned by a policy, run by a world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from collabd.planning import Candidate
+from collabd.simulation.world import Exchange, Outcome, World
+
+# What HTTP and the answer take of a ping.
+_PING_BYTES = 250.0
+_PING_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plan, and after how many seconds of waiting the device runs the tail itself (None: never)."""
+
+    plan: Candidate
+    patience_s: float | None = None
+
+
+class Policy(Protocol):
+    """Plans requests and learns from what they took. The clock is passed in, seconds from the start of the trace."""
+
+    def choose(self, request: int, now: float, /) -> Choice:
+        """The plan of a request that starts now."""
+
+    def learn(self, outcome: Outcome, /) -> None:
+        """What the last one took."""
+
+    def probe_due(self, now: float, /) -> tuple[float, int] | None:
+        """When next to send how many bytes only to see what the link does; None: not at all."""
+
+    def learn_probe(self, probe: Exchange, /) -> None:
+        """What that took."""
+
+
+def replay(world: World, policy: Policy, every_s: float) -> list[Outcome]:
+    """All requests of the world's workload: one every so many seconds, or as soon as the one before is answered."""
+    prober = _Prober(world, policy)
+    outcomes: list[Outcome] = []
+    now = 0.0
+    for request in range(len(world.workload)):
+        prober.run_until(now)
+        choice = policy.choose(request, now)
+        outcome = world.run(choice.plan, request, now, prober.free_s)
+        if choice.patience_s is not None:
+            outcome = world.finish_here(outcome, request, choice.patience_s)
+        outcomes.append(outcome)
+        policy.learn(outcome)
+        now = max(now + every_s, outcome.ended_s, outcome.idle_at_s)
+    return outcomes
+
+
+class _Prober:
+    """Sends probes when they are due, as the daemon does: an empty one and one of some size, one after the other.
+
+    What is sent meanwhile waits for the link.
+    """
+
+    def __init__(self, world: World, policy: Policy) -> None:
+        self._world = world
+        self._policy = policy
+        self._clock = 0.0
+        self._flying: list[Exchange] = []
+        self.free_s = 0.0
+
+    def run_until(self, now: float) -> None:
+        """Send and receive what is due by now."""
+        while self._receive(now) and self._send(now):
+            pass
+
+    def _receive(self, now: float) -> bool:
+        """Whether nothing is on its way any more."""
+        while self._flying and self._flying[0].ended_s <= now:
+            probe = self._flying.pop(0)
+            self._clock = probe.ended_s
+            self._policy.learn_probe(probe)
+        return not self._flying
+
+    def _send(self, now: float) -> bool:
+        """Whether a probe was due."""
+        due = self._policy.probe_due(self._clock)
+        if due is None or max(due[0], self._clock) > now:
+            self._clock = now
+            return False
+        self.free_s = max(due[0], self._clock)
+        for size in (0, due[1]):
+            probe = self._world.exchange(self.free_s, size + _PING_BYTES, _PING_BYTES).until(
+                self.free_s + _PING_TIMEOUT_S
+            )
+            self._flying.append(probe)
+            self.free_s = probe.ended_s
+            if probe.late:
+                break
+        return True
+
+
+def mean_latency_s(outcomes: Sequence[Outcome]) -> float:
+    """Of all requests."""
+    return sum(outcome.latency_s for outcome in outcomes) / len(outcomes)

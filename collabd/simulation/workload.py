@@ -1,0 +1,86 @@
+"""What is asked for in a simulation: the plans of one package, and how each request differs from the median one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import exp, log
+
+import numpy as np
+import numpy.typing as npt
+
+from collabd.catalog.manifest import Manifest
+from collabd.catalog.package import Package
+from collabd.device.plans import LOCAL_CUT, local_plan, remote_plans
+from collabd.planning import Candidate, Candidates
+from collabd.planning.candidates import SOURCE
+from collabd.profiling.profile import Profile
+
+# A run takes so much longer or shorter than the median one (a standard deviation of the logarithm).
+_NOISE = 0.03
+# The 95th percentile of a normal distribution, in standard deviations.
+_P95 = 1.645
+# A codec of the reference policies alone: features in fp32 as they lie in memory.
+RAW = "raw"
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One request's luck: factors on the times of both machines, and standard deviations of its size."""
+
+    device: float
+    cloud: float
+    size: float
+
+
+class Workload:
+    """Frames of a camera, one after the other, for one package; the same ones for every policy.
+
+    `plans` are collabd's own. `raw_plans` are those of the papers: all on the device, the image's pixels, or features
+    in fp32; `chain_plans` of them those behind which one tensor alone is alive.
+    """
+
+    def __init__(self, package: Package, profile: Profile, *, slowdown: float, requests: int, seed: int) -> None:
+        manifest = package.manifest
+        local = local_plan(profile.whole_ms / 1e3)
+        # A camera gives no file, so that none can be sent as it came.
+        remote = [plan for plan in remote_plans(manifest, profile, profile, 0) if plan.codec != SOURCE]
+        self.model = manifest.name
+        self.slowdown = slowdown
+        self.prep_s = profile.prep_ms / 1e3
+        self.plans = Candidates([local, *remote])
+        self.raw_plans = Candidates([local, *_raw(package, remote)])
+        single = {cut.name for cut in manifest.cuts if len(cut.tensors) == 1} | {LOCAL_CUT}
+        self.chain_plans = Candidates([plan for plan in self.raw_plans.rows if plan.cut in single])
+        self._spreads = dict(_spreads(manifest))
+        luck = np.random.default_rng(seed).standard_normal((requests, 3))
+        self._luck: npt.NDArray[np.float64] = luck
+
+    def __len__(self) -> int:
+        return len(self._luck)
+
+    def draw(self, request: int) -> Draw:
+        """The luck of one request."""
+        device, cloud, size = self._luck[request].tolist()
+        return Draw(self.slowdown * exp(_NOISE * device), exp(_NOISE * cloud), size)
+
+    def up_bytes(self, plan: Candidate, draw: Draw) -> float:
+        """What this request really sends: some pictures compress better than others, whatever the codec."""
+        return plan.up_bytes * exp(draw.size * self._spreads.get((plan.cut, plan.codec), 0.0))
+
+
+def _raw(package: Package, plans: list[Candidate]) -> Iterator[Candidate]:
+    network = package.network()
+    cuts = {cut.name: cut for cut in package.manifest.cuts}
+    for plan in plans:
+        if plan.codec == "u8":
+            yield plan
+        elif plan.codec == "f32":
+            sent = sum(network.tensor(name).nbytes for name in cuts[plan.cut].tensors)
+            yield replace(plan, codec=RAW, encode_s=0.0, decode_s=0.0, up_bytes=float(sent))
+
+
+def _spreads(manifest: Manifest) -> Iterator[tuple[tuple[str, str], float]]:
+    for cut in manifest.cuts:
+        for figures in cut.codecs:
+            yield (cut.name, figures.codec), log(max(figures.bytes_p95, 1) / max(figures.bytes_median, 1)) / _P95

@@ -1,0 +1,142 @@
+"""What a plan really takes in a simulation: the trace's link, and both machines with this request's luck."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import inf
+
+from collabd.planning import Candidate
+from collabd.sensing.power import BoardPower
+from collabd.simulation.traces import Trace
+from collabd.simulation.workload import Draw, Workload
+
+_DEFAULT_RTT_S = 0.02
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request and its answer over the link: when it began and ended, and the bytes. `late`: it was given up."""
+
+    began_s: float
+    ended_s: float
+    up_bytes: float
+    down_bytes: float
+    rtt_s: float
+    late: bool = False
+
+    @property
+    def moved_bytes(self) -> float:
+        """Up and down."""
+        return self.up_bytes + self.down_bytes
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.ended_s - self.began_s
+
+    def until(self, time_s: float) -> Exchange:
+        """The same, given up at that time."""
+        return self if self.ended_s <= time_s else replace(self, ended_s=time_s, late=True)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One request. `started_s` counts from the start of the trace; latency, head and tail are durations."""
+
+    plan: Candidate
+    started_s: float
+    latency_s: float
+    head_s: float
+    tail_s: float
+    energy_j: float
+    exchange: Exchange | None = None
+    # The device ran the tail to its end; None: it did not, or the companion was first.
+    local_tail_s: float | None = None
+    # When the device can run the next head: later than the answer where it works on a tail that nobody needs any more.
+    idle_at_s: float = 0.0
+
+    @property
+    def ended_s(self) -> float:
+        """When the answer was there, counted from the start of the trace."""
+        return self.started_s + self.latency_s
+
+    @property
+    def link_s(self) -> float:
+        """Seconds on the link, whether or not an answer came."""
+        return 0.0 if self.exchange is None else self.exchange.seconds - self.tail_s
+
+    @property
+    def late(self) -> bool:
+        """Whether the device was first in the end."""
+        return self.exchange is not None and self.exchange.late
+
+
+class World:
+    """A link that follows a trace both ways, and the machines of a workload."""
+
+    def __init__(self, workload: Workload, trace: Trace, rtt_s: float | None, power: BoardPower) -> None:
+        """`rtt_s` None: as the trace says, else 20 ms. Raises `ValueError` for a trace that lets nothing through."""
+        if trace.finish_time(0.0, 1.0) == inf:
+            raise ValueError("the trace lets nothing through")
+        self.workload = workload
+        self.trace = trace
+        self._rtt_s = rtt_s
+        self._power = power
+
+    def exchange(self, began_s: float, up_bytes: float, down_bytes: float, work_s: float = 0.0) -> Exchange:
+        """Send at a time, have the companion work, receive."""
+        rtt_s = self._rtt(began_s)
+        there_s = self.trace.finish_time(began_s, up_bytes) + rtt_s / 2
+        back_s = self.trace.finish_time(there_s + work_s, down_bytes) + rtt_s / 2
+        return Exchange(began_s, back_s, up_bytes, down_bytes, rtt_s)
+
+    def run(self, plan: Candidate, request: int, started_s: float, free_s: float = 0.0) -> Outcome:
+        """A plan from a time on, with a link that is free from `free_s` on."""
+        luck = self.workload.draw(request)
+        busy_s = self._busy_s(plan, luck)
+        head_s = plan.head_s * luck.device
+        if plan.cloud is None:
+            return Outcome(plan, started_s, busy_s, head_s, 0.0, self._power.busy_w * busy_s)
+        tail_s = (plan.decode_s + plan.tail_s) * luck.cloud
+        sent_s = max(started_s + busy_s, free_s)
+        exchange = self.exchange(sent_s, self.workload.up_bytes(plan, luck), plan.down_bytes, tail_s)
+        latency_s = exchange.ended_s - started_s
+        energy_j = self._energy_j(busy_s, latency_s - busy_s, exchange, tail_s)
+        return Outcome(plan, started_s, latency_s, head_s, tail_s, energy_j, exchange)
+
+    def finish_here(self, outcome: Outcome, request: int, patience_s: float) -> Outcome:
+        """The same, where the device starts the tail itself so long after it sent: whoever is first wins."""
+        exchange = outcome.exchange
+        if exchange is None or exchange.ended_s <= exchange.began_s + patience_s:
+            return outcome
+        work_s = outcome.plan.local_tail_s * self.workload.draw(request).device
+        start_s = exchange.began_s + patience_s
+        end_s = min(start_s + work_s, exchange.ended_s)
+        power = self._power
+        saved_s, worked_s = exchange.ended_s - end_s, end_s - start_s
+        return replace(
+            outcome,
+            latency_s=end_s - outcome.started_s,
+            energy_j=outcome.energy_j - power.idle_w * saved_s + (power.busy_w - power.idle_w) * worked_s,
+            exchange=exchange.until(end_s),
+            local_tail_s=work_s if end_s < exchange.ended_s else None,
+            idle_at_s=start_s + work_s,
+        )
+
+    def _busy_s(self, plan: Candidate, luck: Draw) -> float:
+        """What the device works on a plan: the image, the head, the codec."""
+        return (self.workload.prep_s + plan.head_s + plan.encode_s) * luck.device
+
+    def _rtt(self, at_s: float) -> float:
+        if self._rtt_s is not None:
+            return self._rtt_s
+        stated = self.trace.latency_at(at_s)
+        return _DEFAULT_RTT_S if stated is None else stated
+
+    def _energy_j(self, busy_s: float, waited_s: float, exchange: Exchange, tail_s: float) -> float:
+        """Busy, idle, and on air: a constant a bit, and the base power while the link moves what is ours."""
+        power = self._power
+        bits = 8 * exchange.moved_bytes
+        air_s = max(exchange.seconds - tail_s - exchange.rtt_s, 0.0)
+        sending_j = power.tx_w_per_mbps * bits / 1e6 + power.tx_base_w * air_s
+        return power.busy_w * busy_s + power.idle_w * waited_s + sending_j
