@@ -90,7 +90,6 @@ def simulate(
     trace is the link in both directions. Needs no daemon.
     """
     from collabd.catalog.package import load
-    from collabd.planning import Caps
     from collabd.simulation.compare import Scenario, compare, possible
     from collabd.simulation.profiles import profile_here, read_profile
     from collabd.simulation.report import SimulationReport, policy_reports
@@ -102,7 +101,7 @@ def simulate(
     count = requests or max(int(trace.duration_s * 1e3 / every_ms), 1)
     workload = Workload(package, profile, slowdown=device_slowdown, requests=count, seed=seed)
     rtt_s = None if rtt_ms is None else rtt_ms / 1e3
-    scenario = Scenario(trace, every_ms / 1e3, rtt_s, Caps(fidelity=min_fidelity))
+    scenario = Scenario(trace, every_ms / 1e3, rtt_s, min_fidelity)
     runs = compare(workload, scenario, policies or possible(workload))
     report = SimulationReport(
         model=package.manifest.name,

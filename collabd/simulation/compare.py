@@ -23,12 +23,12 @@ POLICIES = ("local", "remote_raw", "remote_jpeg", "static", "neurosurgeon", "dad
 
 @dataclass(frozen=True)
 class Scenario:
-    """The world of a comparison: seconds between requests, the round trip (None: the trace's), the caps."""
+    """The world of a comparison: seconds between requests, the round trip (None: the trace's), the least fidelity."""
 
     trace: Trace
     every_s: float
     rtt_s: float | None
-    caps: Caps
+    min_fidelity: float
     config: DeviceConfig = field(default_factory=DeviceConfig)
 
 
@@ -50,7 +50,7 @@ class _Comparison:
         self._scenario = scenario
         self._power = board_power(_BOARD)
         self._world = World(workload, scenario.trace, scenario.rtt_s, self._power)
-        self._plans = tuple(plan for plan in workload.plans.rows if plan.fidelity >= scenario.caps.fidelity)
+        self._plans = tuple(plan for plan in workload.plans.rows if plan.fidelity >= scenario.min_fidelity)
         self._runs: dict[str, Callable[[], list[Outcome]]] = {
             "local": partial(self._fixed, "none"),
             "remote_raw": partial(self._fixed, "u8"),
@@ -80,4 +80,4 @@ class _Comparison:
 
     def _ours(self) -> list[Outcome]:
         scenario = self._scenario
-        return self._replay(Ours(self._workload, scenario.config, scenario.caps, self._power))
+        return self._replay(Ours(self._workload, scenario.config, Caps(fidelity=scenario.min_fidelity), self._power))

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from collabd.catalog.package import load as load_package
-from collabd.planning import Caps
 from collabd.simulation.compare import POLICIES, Scenario, compare
 from collabd.simulation.profiles import profile_here, read_profile
 from collabd.simulation.report import policy_reports
@@ -45,7 +44,7 @@ def main(
             trace = load_trace(file)
             requests = int(trace.duration_s * 1e3 / every_ms)
             workload = Workload(package, profile, slowdown=device_slowdown, requests=requests, seed=seed)
-            scenario = Scenario(trace, every_ms / 1e3, None, Caps(fidelity=min_fidelity))
+            scenario = Scenario(trace, every_ms / 1e3, None, min_fidelity)
             reports = policy_reports(compare(workload, scenario))
             ours = reports["collabd"]
             papers = ours["mean_ms"] / min(reports[paper]["mean_ms"] for paper in _PAPERS)

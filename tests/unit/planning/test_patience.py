@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collabd.planning import local_start_s
+from collabd.planning import local_start_s, lost_after_s
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,8 @@ from collabd.planning import local_start_s
 def test_local_start(deadline: float | None, tail: float, predicted: float, start: float) -> None:
     got = local_start_s(deadline_s=deadline, local_tail_s=tail, predicted_wait_s=predicted, patience=3.0, floor_s=0.25)
     assert got == pytest.approx(start)
+
+
+@pytest.mark.parametrize(("predicted", "lost"), [(0.2, 0.6), (0.001, 0.25)])
+def test_lost(predicted: float, lost: float) -> None:
+    assert lost_after_s(predicted_wait_s=predicted, patience=1.5) == pytest.approx(lost)

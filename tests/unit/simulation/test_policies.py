@@ -6,7 +6,6 @@ from statistics import mean
 
 import pytest
 
-from collabd.planning import Caps
 from collabd.simulation.compare import POLICIES, Scenario, compare, possible
 from collabd.simulation.replay import mean_latency_s
 from collabd.simulation.traces import Step, Trace
@@ -20,7 +19,7 @@ HEADS = ("output",)
 
 
 def run(workload: Workload, trace: Trace, *policies: str, fidelity: float = 0.0) -> dict[str, list[Outcome]]:
-    return compare(workload, Scenario(trace, EVERY_S, None, Caps(fidelity=fidelity)), policies or POLICIES)
+    return compare(workload, Scenario(trace, EVERY_S, None, fidelity), policies or POLICIES)
 
 
 def on(*steps: tuple[float, float]) -> Trace:
