@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from collabd.sensing.transfer import Transfer
+from collabd.sensing.line import Line
 
 # Before the first transfer: a middling WLAN. The first sample outweighs it.
 _FIRST_RTT_S = 0.02
 FIRST_S_PER_BYTE = 8 / 10e6
+_TYPICAL_BYTES = 10_000.0
 
 
 @dataclass(frozen=True)
@@ -26,24 +27,23 @@ class LinkEstimate:
     """Transfer seconds against bytes. The clock is passed in, in seconds."""
 
     def __init__(self, memory: float) -> None:
-        self._transfer = Transfer(offset_s=_FIRST_RTT_S, s_per_byte=FIRST_S_PER_BYTE, memory=memory)
+        self._line = Line(offset=_FIRST_RTT_S, slope=FIRST_S_PER_BYTE, scale=_TYPICAL_BYTES, memory=memory)
         self._learned_at: float | None = None
 
     def learn(self, *, moved_bytes: int, seconds: float, now: float) -> None:
         """One exchange: bytes there and back, and its seconds less those that the companion worked."""
-        self._transfer.learn(moved_bytes, seconds, now)
+        self._line.learn(float(moved_bytes), seconds)
         self._learned_at = now
 
     def learn_late(self, *, moved_bytes: int, seconds: float, now: float) -> None:
-        """One exchange that was given up: it would have taken longer than these seconds."""
-        self._transfer.learn_at_least(moved_bytes, seconds, now)
-        self._learned_at = now
+        """One exchange that was given up after so long: it says something only where it should have ended before."""
+        if seconds > self._line.at(float(moved_bytes)):
+            self.learn(moved_bytes=moved_bytes, seconds=seconds, now=now)
 
     def read(self, now: float) -> LinkReading:
-        """What an exchange would find now: the last ones, and the longer ago they are, the more what is usual."""
-        found = self._transfer.estimate(now)
+        """The present estimate."""
         age = None if self._learned_at is None else now - self._learned_at
-        return LinkReading(found.offset_s, found.s_per_byte, found.spread, age, self._transfer.samples)
+        return LinkReading(self._line.offset, self._line.slope, self._line.spread, age, self._line.samples)
 
 
 def next_probe_s(reading: LinkReading, *, probe_bytes: int, stale_s: float, share: float) -> float:
