@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +16,8 @@ from tests.bench.shipped import MODELS, PHOTOGRAPHIC, shipped
 def main() -> None:
     """Measure and print."""
     machine = describe()
-    print(f"{machine.cpu}, {machine.cores} cores, ONNX Runtime {machine.onnxruntime}, collabd {machine.collabd}\n")
+    print(f"{machine.cpu}, {machine.cores} cores, ONNX Runtime {machine.onnxruntime}, collabd {machine.collabd}")
+    print(f"Load of the last minute before: {os.getloadavg()[0]:.1f}; what else runs here makes every time longer.\n")
     networks = shipped()
     with tempfile.TemporaryDirectory(prefix="collabd-bench-") as scratch:
         daemons = Daemons(MODELS, Path(scratch))
