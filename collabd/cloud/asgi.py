@@ -31,7 +31,7 @@ _BODY = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class Bridge:
-    """The application. It starts and stops with the server's lifespan; before that it can be pickled."""
+    """The application. It starts and stops with the server's lifespan; before that it can be copied to a replica."""
 
     _inside: aiohttp.ClientSession
 
@@ -39,13 +39,13 @@ class Bridge:
         self._config = config
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """ASGI's one call. Raises `NotImplementedError` for what is neither HTTP nor a lifespan."""
+        """ASGI's one call. Raises `ValueError` for what is neither HTTP nor a lifespan."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
             await self._hand_on(scope, receive, send)
         else:
-            raise NotImplementedError(f"no {scope['type']} here")
+            raise ValueError(f"no {scope['type']} here")
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
