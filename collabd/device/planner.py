@@ -23,7 +23,7 @@ from collabd.device.plans import LOCAL_CUT, NO_CODEC, candidates
 from collabd.device.senses import Senses
 from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Prediction, Request, predict
 from collabd.planning.candidates import SOURCE
-from collabd.planning.choose import Decision, Stickiness
+from collabd.planning.choose import Decision, Stickiness, choose
 from collabd.planning.chooser import Chooser
 from collabd.profiling.profile import Profile
 from collabd.sensing.speed import SpeedFactor
@@ -83,7 +83,12 @@ class Planner:
         return Evaluation(plans, prediction, options.caps(self._settings.min_fidelity), allowed)
 
     def decide(self, evaluation: Evaluation, kind: Hashable | None = None) -> Decision:
-        """Choose among the candidates evaluated, beside the plan that calls of the kind had last (None: had none)."""
+        """Choose among the candidates evaluated, beside the plan that calls of the kind had last.
+
+        None: it is no call but a look at what a call would get, which neither sees nor leaves a last plan.
+        """
+        if kind is None:
+            return choose(evaluation.plans, evaluation.prediction, evaluation.caps, allowed=evaluation.allowed)
         return self._chooser.choose(kind, evaluation.plans, evaluation.prediction, evaluation.caps, evaluation.allowed)
 
     def plan(self, model: Model, photo: Photo, options: Options) -> Planned:

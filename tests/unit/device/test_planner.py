@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -153,3 +154,16 @@ def test_the_deadline_allows_for_a_slow_local_tail(model: Model, companion: Comp
     assert planned.row is not None
     tail_s = planned.evaluation.plans.rows[planned.row].local_tail_s
     assert planned.job.local_tail_s > 100 * tail_s
+
+
+def test_a_look_neither_sees_nor_leaves_a_last_plan(model: Model, companion: Companion) -> None:
+    it = planner(companion, slowdown=200)
+    evaluation = it.evaluate(model, PIXELS, Options.from_parameters({}))
+    best = it.decide(evaluation).row
+    latency_s = evaluation.prediction.latency_s.copy()
+    fits = evaluation.prediction.possible & (evaluation.plans.fidelity >= evaluation.caps.fidelity)
+    other = next(int(row) for row in np.flatnonzero(fits) if row != best)
+    latency_s[other] = latency_s[best] * 0.999  # better, but for a call no reason to switch
+    closer = replace(evaluation, prediction=replace(evaluation.prediction, latency_s=latency_s))
+    assert it.decide(closer).row == other
+    assert it.decide(evaluation).row == best
