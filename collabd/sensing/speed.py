@@ -28,6 +28,6 @@ class SpeedFactor:
         if measured_s <= 0 or profiled_s < 50e-6:
             return
         # One run that was 20x slower was interrupted; it must not look like a machine 20x slower.
-        error = max(-1.5, min(1.5, math.log(measured_s / profiled_s) - self._log))
+        error = max(-1.5, min(1.5, math.log(measured_s) - math.log(profiled_s) - self._log))
         self._log += (1 - self._memory) * error
         self._variance = self._memory * self._variance + (1 - self._memory) * error**2
