@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 import onnx
@@ -37,12 +38,9 @@ def model() -> Build:
     return build
 
 
-NAMES = ("resnet18", "googlenet", "mobilenet_v3_large", "densenet121")
-
-
-@pytest.fixture(scope="session", params=NAMES)
-def torchvision_network(request: pytest.FixtureRequest) -> Network:
-    """One torchvision network, random weights, 96 x 96 pixels, exported, optimised and ordered as for a package."""
+@cache
+def exported(name: str) -> Network:
+    """A torchvision network, random weights, 96 x 96 pixels, exported, optimised and ordered as for a package."""
     import torch
     import torchvision
 
@@ -50,7 +48,13 @@ def torchvision_network(request: pytest.FixtureRequest) -> Network:
     from collabd.catalog.optimise import optimise
 
     torch.manual_seed(3)
-    options = {"init_weights": False, "aux_logits": False} if request.param == "googlenet" else {}
-    module = getattr(torchvision.models, request.param)(weights=None, **options)
-    exported = export(module, height=96, width=96, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
-    return Network.from_proto(order(optimise(exported)))
+    options = {"init_weights": False, "aux_logits": False} if name == "googlenet" else {}
+    module = getattr(torchvision.models, name)(weights=None, **options)
+    graph = export(module, height=96, width=96, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
+    return Network.from_proto(order(optimise(graph)))
+
+
+@pytest.fixture(scope="session", params=("resnet18", "googlenet", "mobilenet_v3_large", "densenet121"))
+def torchvision_network(request: pytest.FixtureRequest) -> Network:
+    """One torchvision network."""
+    return exported(request.param)

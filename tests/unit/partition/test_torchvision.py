@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import networkx as nx
 import numpy as np
 import onnx
 import pytest
 
 from collabd.engine import Engine
 from collabd.partition import CutSpec, Network, candidate_cuts, layers, segment
+from tests.unit.partition.min_cut import min_cut
 
 TOLERANCE = 1e-4
 
@@ -105,32 +105,5 @@ def test_the_best_candidate_is_near_the_best_of_all_cuts(torchvision_network: Ne
 
     cuts = candidate_cuts(torchvision_network, found)
     best = min(4 * sum(work), *(seconds(cut) for cut in cuts[1:]))
-    optimum = _min_cut(torchvision_network, 1 / bytes_per_mac)
+    optimum = min_cut(torchvision_network, found, device=4, cloud=1, per_byte=1 / bytes_per_mac, image_leaves=False)
     assert optimum * (1 - 1e-9) <= best <= 1.01 * optimum
-
-
-def _min_cut(network: Network, per_byte: float) -> float:
-    """The least seconds of any assignment of nodes to device and cloud that crosses once: max-flow, min-cut."""
-    flow = nx.DiGraph()
-    graph = network.graph
-    work = {layer.end_node: layer.macs for layer in layers(network)}
-    ends = sorted(work)
-    spent = dict.fromkeys(range(len(graph.nodes)), 0)
-    for start, end in zip([0, *ends[:-1]], ends, strict=True):
-        weighty = [index for index in range(start, end) if graph.nodes[index].op_type in {"Conv", "Gemm"}]
-        assert len(weighty) <= 1
-        spent |= dict.fromkeys(weighty, work[end])
-    for index, macs in spent.items():
-        flow.add_edge("device", index, capacity=macs)
-        flow.add_edge(index, "cloud", capacity=4 * macs)
-    for name in graph.last_use:
-        if name in graph.constants or name in graph.outputs:
-            continue
-        producer = graph.producer.get(name, "device")
-        sent = network.tensor(name).nbytes * per_byte
-        stays = name == "image" or graph.producer[name] < ends[0] - 1
-        flow.add_edge(producer, name, **({} if stays else {"capacity": sent}))
-        for reader in graph.readers[name]:
-            flow.add_edge(name, reader)
-            flow.add_edge(reader, producer)
-    return float(nx.minimum_cut_value(flow, "device", "cloud"))
