@@ -5,10 +5,12 @@
 
 from collabd.planning.candidates import Candidate, Candidates
 from collabd.planning.choose import Decision, Reason, choose
+from collabd.planning.hedging import hedged
 from collabd.planning.limits import Caps
 from collabd.planning.patience import local_start_s, lost_after_s
 from collabd.planning.predict import Prediction, Request, predict
 from collabd.planning.state import CloudState, DeviceState
+from collabd.planning.wait import Wait, expected_wait
 
 __all__ = [
     "Candidate",
@@ -20,7 +22,10 @@ __all__ = [
     "Prediction",
     "Reason",
     "Request",
+    "Wait",
     "choose",
+    "expected_wait",
+    "hedged",
     "local_start_s",
     "lost_after_s",
     "predict",

@@ -51,13 +51,33 @@ class Candidates:
         # Local rows point behind the companions, at a neutral one that `predict` appends.
         self.cloud = np.array([-1 if row.cloud is None else row.cloud for row in self.rows], dtype=np.intp)
         self.local: npt.NDArray[np.bool_] = self.cloud == -1
-        self.source = np.array([row.codec == SOURCE for row in self.rows])
+        # Of several crossings ("source+q8") only the first can send the file.
+        self.source = np.array([row.codec.partition("+")[0] == SOURCE for row in self.rows])
+        self._features: dict[int, Column] = {}
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def _column(self, name: str) -> Column:
         return np.array([getattr(row, name) for row in self.rows], dtype=np.float64)
+
+    def features(self, clouds: int) -> Column:
+        """Float64 [8 * clouds, rows], what `coefficients` are for: eight figures, zero but in the row's own companion.
+
+        Work on the device; bytes up and down; work at the companion, and of that the tail, which may have a price; 1 if
+        the file travels as it came; 1 if the image is prepared here; 1 if a companion is asked. A local row asks none,
+        and stands with the first.
+        """
+        if clouds not in self._features:
+            self._features = {clouds: self._spread(clouds)}
+        return self._features[clouds]
+
+    def _spread(self, clouds: int) -> Column:
+        here, there = self.head_s + self.encode_s, self.decode_s + self.tail_s
+        each = (here, self.up_bytes, self.down_bytes, there, self.tail_s, self.source, ~self.source, ~self.local)
+        features = np.zeros((clouds, 8, len(self)))
+        features[np.maximum(self.cloud, 0), :, np.arange(len(self))] = np.stack(each, axis=1)
+        return features.reshape(8 * clouds, len(self))
 
     @cached_property
     def index(self) -> dict[tuple[str, str, int | None], int]:

@@ -19,6 +19,7 @@ class Reason(StrEnum):
     """Why a plan was taken, or not."""
 
     CHOSEN = "chosen"
+    EXPLORED = "explored"  # its estimate is old or unsure; trying it now and then costs a bounded share
     KEPT = "kept"  # the previous plan; the best one's gain is not worth a switch
     NEAREST = "nearest"  # no plan fits the budget; this one breaks it least
     WORSE = "worse"  # fits, but another does better on the objective
@@ -59,14 +60,14 @@ def choose(
 ) -> Decision:
     """Take a plan. At least one allowed plan must be possible: all on the device always is."""
     usable = prediction.possible if allowed is None else prediction.possible & allowed
-    if not usable.any():
-        raise ValueError("no plan is both possible and allowed")
-    fits = usable & ~np.any(list(_broken(plans, prediction, caps).values()), axis=0)
-    if not fits.any():
+    goal = _goal(prediction, caps)
+    fits = usable & _kept(plans, prediction, caps)
+    best = _best(goal, prediction.latency_s, fits)
+    if not fits[best]:
+        if not usable.any():
+            raise ValueError("no plan is both possible and allowed")
         row = _nearest(plans, prediction, caps, usable)
         return Decision(row, Reason.NEAREST, _unmet(plans, prediction, caps, row))
-    goal = _goal(prediction, caps)
-    best = _best(goal, prediction.latency_s, fits)
     if (
         previous is not None
         and previous != best
@@ -108,14 +109,27 @@ _REASON_OF = {
 
 
 def _broken(plans: Candidates, prediction: Prediction, caps: Caps) -> dict[str, Mask]:
+    """Of each cap, which plans break it."""
     broken = {"fidelity": plans.fidelity < caps.fidelity}
-    if caps.latency_s is not None:
-        broken["latency"] = prediction.deadline_s > caps.latency_s
-    if caps.energy_j is not None:
-        broken["energy"] = prediction.energy_j > caps.energy_j
-    if caps.cost is not None:
-        broken["cost"] = prediction.cost > caps.cost
-    return broken
+    return broken | {name: figure > cap for name, figure, cap in _against(prediction, caps)}
+
+
+def _kept(plans: Candidates, prediction: Prediction, caps: Caps) -> Mask:
+    """Which plans break none."""
+    kept = plans.fidelity >= caps.fidelity
+    for _, figure, cap in _against(prediction, caps):
+        kept &= figure <= cap
+    return kept
+
+
+def _against(prediction: Prediction, caps: Caps) -> list[tuple[str, Column, float]]:
+    """The upper limits that the call sets, each with the figure that it limits."""
+    limits = (
+        ("latency", prediction.deadline_s, caps.latency_s),
+        ("energy", prediction.energy_most_j, caps.energy_j),
+        ("cost", prediction.cost_most, caps.cost),
+    )
+    return [(name, figure, cap) for name, figure, cap in limits if cap is not None]
 
 
 def _unmet(plans: Candidates, prediction: Prediction, caps: Caps, row: int) -> tuple[str, ...]:
@@ -130,16 +144,19 @@ def _goal(prediction: Prediction, caps: Caps) -> Column:
         case "cost":
             return prediction.cost
         case "throughput":
-            return np.maximum(np.maximum(prediction.busy_s, prediction.transfer_s), prediction.remote_s)
+            phases = prediction.phases
+            return np.maximum(np.maximum(phases.busy_s, prediction.transfer_s), phases.remote_s)
         case _:
-            return prediction.latency_s
+            return prediction.latency_s if prediction.hedged_s is None else prediction.hedged_s
 
 
 def _best(goal: Column, latency: Column, among: Mask) -> int:
-    """The least goal; of equals (many plans cost nothing) the fastest."""
-    least = goal[among].min()
-    equals = among & (goal <= least * (1 + 1e-9))
-    return int(np.flatnonzero(equals)[latency[equals].argmin()])
+    """The least goal; of equals (many plans cost nothing) the fastest. Any row where there are none."""
+    best = int(np.where(among, goal, np.inf).argmin())
+    if goal is latency:
+        return best
+    equals = among & (goal <= goal[best] * (1 + 1e-9))
+    return int(np.where(equals, latency, np.inf).argmin())
 
 
 def _worth(goal: Column, previous: int, best: int, caps: Caps, stickiness: Stickiness) -> bool:
@@ -151,12 +168,7 @@ def _worth(goal: Column, previous: int, best: int, caps: Caps, stickiness: Stick
 def _nearest(plans: Candidates, prediction: Prediction, caps: Caps, usable: Mask) -> int:
     """The plan that exceeds its caps least, relatively; fidelity is never traded, since lossless plans exist."""
     excess = np.zeros(len(plans))
-    for value, cap in (
-        (prediction.deadline_s, caps.latency_s),
-        (prediction.energy_j, caps.energy_j),
-        (prediction.cost, caps.cost),
-    ):
-        if cap is not None:
-            excess += np.maximum(value - cap, 0.0) / max(cap, 1e-12)
+    for _, figure, cap in _against(prediction, caps):
+        excess += np.maximum(figure - cap, 0.0) / max(cap, 1e-12)
     faithful = usable & (plans.fidelity >= caps.fidelity)
     return _best(excess, prediction.latency_s, faithful if faithful.any() else usable)

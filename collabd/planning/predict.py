@@ -1,7 +1,7 @@
 """What each candidate plan would take now: one vectorised evaluation of the formulas of Neurosurgeon's family.
 
-latency = prep + head*s_dev + enc*s_dev + up + queue + dec*s_cloud + tail*s_cloud
-energy  = P_busy*(prep + head + enc) + E_tx + P_idle*(everything waited for)
+latency = overhead + prep + head*s_dev + enc*s_dev + up + queue + dec*s_cloud + tail*s_cloud + down
+energy  = P_busy*(overhead + prep + head + enc) + E_tx + P_idle*(everything waited for)
 cost    = price per GB * bytes + price per companion-second * tail + price per request
 """
 
@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
+import numpy.typing as npt
 
 from collabd.planning.candidates import Candidates, Column
+from collabd.planning.coefficients import Ask, bills, times
 from collabd.planning.state import NOWHERE, CloudState, DeviceState
 
 
@@ -32,76 +35,144 @@ class Prediction:
     """One figure a candidate: seconds, joules, and the currency of the prices."""
 
     latency_s: Column
-    # The latency that the deadline quantile of calls stays under.
-    deadline_s: Column
-    energy_j: Column
-    cost: Column
-    # The three stages that overlap in a stream: this device's work, the bytes on the link, the companion's work.
-    busy_s: Column
+    # The bytes on the link, both ways; one of the three stages that overlap in a stream.
     transfer_s: Column
-    remote_s: Column
-    prep_s: Column
-    head_s: Column
-    encode_s: Column
-    link_s: Column
-    queue_s: Column
-    decode_s: Column
-    tail_s: Column
-    up_bytes: Column
+    # By how much the device's work, the bytes and the companion's work deviate, float64 [3, rows].
+    deviations_s: Column
     # False where the companion is down, or a file would have to be sent and there is none.
-    possible: np.typing.NDArray[np.bool_]
+    possible: npt.NDArray[np.bool_]
+    phases: Phases
+    # The latency on average where the device starts the tail while it waits (`hedging`); None: it does not.
+    hedged_s: Column | None = None
+
+    @cached_property
+    def deadline_s(self) -> Column:
+        """The latency that the quantile of calls stays under."""
+        here, link, there = self.deviations_s
+        deviation: Column = np.sqrt(here * here + link * link + there * there)
+        return self.latency_s + self.phases.margin * deviation
+
+    @property
+    def energy_j(self) -> Column:
+        """The device's energy."""
+        return self.phases.bills[0]
+
+    @property
+    def cost(self) -> Column:
+        """What the exchange is charged."""
+        return self.phases.bills[1]
+
+    @property
+    def energy_most_j(self) -> Column:
+        """As much energy as a call may well take: what caps are held against."""
+        return self.phases.bills[2]
+
+    @property
+    def cost_most(self) -> Column:
+        """As much as a call may well cost: what caps are held against."""
+        return self.phases.bills[3]
 
 
 def predict(
     plans: Candidates, device: DeviceState, clouds: Sequence[CloudState], request: Request, quantile: float
 ) -> Prediction:
-    """Evaluate every plan; `quantile` (0.5..1) says how safe `deadline_s` shall be."""
+    """Evaluate every plan; `quantile` (0.5..1) says how safe the figures for caps shall be.
 
-    def cloud(name: str) -> Column:
-        return np.array([getattr(state, name) for state in (*clouds, NOWHERE)], dtype=np.float64)[plans.cloud]
-
-    cloud_prep_s = np.array([*request.cloud_prep_s, 0.0])[plans.cloud]
-    up_bytes = plans.up_bytes + np.where(plans.source, float(request.source_bytes or 0), 0.0)
-    moved = up_bytes + plans.down_bytes
-    prep = np.where(plans.source, 0.0, request.prep_s)
-    head = plans.head_s * device.speed
-    encode = plans.encode_s * device.speed
-    transfer = np.where(plans.local, 0.0, moved * cloud("s_per_byte"))
-    link = cloud("offset_s") + transfer
-    queue = cloud("queue_s")
-    decode = np.where(plans.source, cloud_prep_s, plans.decode_s) * cloud("speed")
-    tail = plans.tail_s * cloud("speed")
-
-    busy = prep + head + encode
-    remote = decode + tail
-    waited = link + queue + remote
-    latency = busy + waited
-    deviation = np.sqrt(
-        (device.spread * busy) ** 2
-        + (cloud("link_spread") * link) ** 2
-        + (cloud("speed_spread") * (remote + queue)) ** 2
-    )
-    return Prediction(
-        latency_s=latency,
-        deadline_s=latency + NormalDist().inv_cdf(quantile) * deviation,
-        energy_j=device.busy_w * busy + device.idle_w * waited + _transmit_j(device, moved, cloud("s_per_byte")),
-        cost=moved * cloud("price_per_gb") / 1e9 + tail * cloud("price_per_second") + cloud("price_per_request"),
-        busy_s=busy,
-        transfer_s=transfer,
-        remote_s=remote,
-        prep_s=prep,
-        head_s=head,
-        encode_s=encode,
-        link_s=link,
-        queue_s=queue,
-        decode_s=decode,
-        tail_s=tail,
-        up_bytes=up_bytes,
-        possible=(cloud("up") > 0) & ~(plans.source & (request.source_bytes is None)),
-    )
+    What is chosen by is linear in a plan's features, so that one product gives it for all plans.
+    """
+    phases = Phases(plans, device, clouds, request, NormalDist().inv_cdf(quantile))
+    blocks = [times(device, cloud, ask) for cloud, ask in phases.asked]
+    figures = np.concatenate(blocks, axis=1) @ plans.features(len(blocks))
+    return Prediction(figures[0], figures[1], figures[2:], phases.possible, phases)
 
 
-def _transmit_j(device: DeviceState, moved: Column, s_per_byte: Column) -> Column:
-    """Joules of sending: rate-proportional power times the time on air is a constant a bit, plus the base power."""
-    per_bit = device.tx_w_per_mbps / 1e6
-    return np.where(s_per_byte > 0, moved * (8 * per_bit + s_per_byte * device.tx_base_w), 0.0)
+@dataclass(frozen=True)
+class Phases:
+    """The parts that the figures are made of, one of each a candidate; computed when somebody looks at them.
+
+    `margin`: how many deviations beyond the median caps are held against.
+    """
+
+    _plans: Candidates
+    _device: DeviceState
+    _clouds: Sequence[CloudState]
+    _request: Request
+    margin: float
+
+    @property
+    def asked(self) -> list[tuple[CloudState, Ask]]:
+        """Each companion and what it would be asked; without any, nobody for nothing."""
+        request, file_bytes = self._request, float(self._request.source_bytes or 0)
+        asks = (Ask(prep_s, request.prep_s, file_bytes) for prep_s in request.cloud_prep_s)
+        return list(zip(self._clouds, asks, strict=True)) or [(NOWHERE, Ask(0.0, request.prep_s, 0.0))]
+
+    @cached_property
+    def bills(self) -> tuple[Column, Column, Column, Column]:
+        """Energy and cost, then as much of both as a call may well take."""
+        blocks = [bills(self._device, cloud, ask, self.margin) for cloud, ask in self.asked]
+        energy, cost, energy_most, cost_most = np.concatenate(blocks, axis=1) @ self._plans.features(len(blocks))
+        return energy, cost, energy_most, cost_most
+
+    @property
+    def possible(self) -> npt.NDArray[np.bool_]:
+        """Whether the companion is up and what is to be sent is there."""
+        pixels = self._request.source_bytes is None
+        if not pixels and all(cloud.up for cloud in self._clouds):
+            return np.ones(len(self._plans), np.bool_)
+        up = self._cloud("up") > 0
+        return up & ~self._plans.source if pixels else up
+
+    @cached_property
+    def prep_s(self) -> Column:
+        """Decoding and resizing the image on the device."""
+        return np.where(self._plans.source, 0.0, self._request.prep_s)
+
+    @cached_property
+    def head_s(self) -> Column:
+        """The head."""
+        return self._plans.head_s * self._device.speed
+
+    @cached_property
+    def encode_s(self) -> Column:
+        """Encoding the features."""
+        return self._plans.encode_s * self._device.speed
+
+    @cached_property
+    def up_bytes(self) -> Column:
+        """What is sent, the file included where it travels as it came."""
+        return self._plans.up_bytes + np.where(self._plans.source, float(self._request.source_bytes or 0), 0.0)
+
+    @cached_property
+    def link_s(self) -> Column:
+        """The round trip and the bytes, both ways."""
+        down_s = self._plans.down_bytes * self._cloud("down_s_per_byte")
+        return self._cloud("rtt_s") + self.up_bytes * self._cloud("up_s_per_byte") + down_s
+
+    @cached_property
+    def queue_s(self) -> Column:
+        """Waiting at the companion."""
+        return self._cloud("queue_s")
+
+    @cached_property
+    def decode_s(self) -> Column:
+        """Decoding the features, or the file, at the companion."""
+        there = np.array([*self._request.cloud_prep_s, 0.0])[self._plans.cloud]
+        return (self._plans.decode_s + np.where(self._plans.source, there, 0.0)) * self._cloud("speed")
+
+    @cached_property
+    def tail_s(self) -> Column:
+        """The tail at the companion."""
+        return self._plans.tail_s * self._cloud("speed")
+
+    @property
+    def busy_s(self) -> Column:
+        """The device's own work: one of the three stages that overlap in a stream."""
+        return self.prep_s + self.head_s + self.encode_s
+
+    @property
+    def remote_s(self) -> Column:
+        """The companion's work."""
+        return self.decode_s + self.tail_s
+
+    def _cloud(self, name: str) -> Column:
+        return np.array([getattr(state, name) for state in (*self._clouds, NOWHERE)], np.float64)[self._plans.cloud]

@@ -16,16 +16,23 @@ class DeviceState:
     # Transmit power above idle at rate r: tx_w_per_mbps * r + tx_base_w (Huang et al., MobiSys 2012).
     tx_w_per_mbps: float
     tx_base_w: float
+    # Of every call, beside its parts.
+    overhead_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class CloudState:
-    """A companion and the link to it. A transfer of n bytes takes `offset_s + n * s_per_byte`, there and back."""
+    """A companion and the link to it.
+
+    An exchange takes `rtt_s + up_bytes * up_s_per_byte + down_bytes * down_s_per_byte`, beside the companion's work.
+    """
 
     name: str
     up: bool
-    offset_s: float
-    s_per_byte: float
+    rtt_s: float
+    up_s_per_byte: float
+    down_s_per_byte: float
+    # Relative deviation of what the bytes take; the round trip is no lottery.
     link_spread: float
     speed: float
     speed_spread: float
@@ -36,4 +43,4 @@ class CloudState:
 
 
 # What a local row is evaluated with: nothing travels, nothing is charged.
-NOWHERE = CloudState("", True, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+NOWHERE = CloudState("", True, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0)

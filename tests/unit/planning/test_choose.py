@@ -24,7 +24,7 @@ from collabd.planning import (
 from collabd.planning.choose import Decision, Stickiness, verdicts
 
 DEVICE = DeviceState(speed=1.0, spread=0.0, busy_w=5.0, idle_w=1.0, tx_w_per_mbps=0.0, tx_base_w=0.0)
-CLOUD = CloudState("pc", True, 0.010, 1e-6, 0.0, 1.0, 0.0, 0.0, price_per_request=0.01)
+CLOUD = CloudState("pc", True, 0.010, 1e-6, 0.0, 0.0, 1.0, 0.0, 0.0, price_per_request=0.01)
 
 
 def plan(
@@ -99,7 +99,7 @@ def test_scenarios(scenario: Scenario) -> None:
 
 
 def test_a_companion_that_is_down_leaves_local() -> None:
-    prediction = evaluate(CloudState("pc", False, 0.01, 1e-6, 0.0, 1.0, 0.0, 0.0))
+    prediction = evaluate(CloudState("pc", False, 0.01, 1e-6, 0.0, 0.0, 1.0, 0.0, 0.0))
     decision = choose(PLANS, prediction, Caps())
     assert decision == Decision(0, Reason.CHOSEN, ())
     assert verdicts(PLANS, prediction, Caps(), decision)[1:] == [Reason.IMPOSSIBLE, Reason.IMPOSSIBLE]

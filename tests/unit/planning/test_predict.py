@@ -15,8 +15,9 @@ DEVICE = DeviceState(speed=2.0, spread=0.1, busy_w=5.0, idle_w=2.0, tx_w_per_mbp
 CLOUD = CloudState(
     name="pc",
     up=True,
-    offset_s=0.02,
-    s_per_byte=1e-6,
+    rtt_s=0.02,
+    up_s_per_byte=1e-6,
+    down_s_per_byte=2e-6,
     link_spread=0.2,
     speed=1.5,
     speed_spread=0.1,
@@ -43,21 +44,21 @@ def test_local() -> None:
 def test_one_crossing() -> None:
     got = predict(PLANS, DEVICE, [CLOUD], REQUEST, 0.95)
     busy = 0.005 + 0.04 * 2 + 0.001 * 2
-    link = 0.02 + 10_000 * 1e-6
+    link = 0.02 + 9_000 * 1e-6 + 1_000 * 2e-6
     remote = (0.002 + 0.01) * 1.5
     assert got.latency_s[1] == pytest.approx(busy + link + 0.003 + remote)
-    transmit = 10_000 * 8 * 0.3 / 1e6 + 10_000 * 1e-6 * 0.1
+    transmit = 10_000 * 8 * 0.3 / 1e6 + 11_000 * 1e-6 * 0.1
     assert got.energy_j[1] == pytest.approx(5 * busy + 2 * (link + 0.003 + remote) + transmit)
     assert got.cost[1] == pytest.approx(10_000 * 2 / 1e9 + 0.01 * 1.5 * 0.5 + 0.001)
-    deviation = np.hypot(np.hypot(0.1 * busy, 0.2 * link), 0.1 * (remote + 0.003))
+    deviation = np.hypot(np.hypot(0.1 * busy, 0.2 * (link - 0.02)), 0.1 * (remote + 0.003))
     assert got.deadline_s[1] == pytest.approx(got.latency_s[1] + NormalDist().inv_cdf(0.95) * deviation)
 
 
 def test_the_file_as_it_came_is_decoded_there_and_not_here() -> None:
     got = predict(PLANS, DEVICE, [CLOUD], REQUEST, 0.95)
-    assert got.prep_s[2] == 0
-    assert got.up_bytes[2] == 20_300
-    assert got.latency_s[2] == pytest.approx(0.02 + 21_300e-6 + 0.003 + (0.001 + 0.02) * 1.5)
+    assert got.phases.prep_s[2] == 0
+    assert got.phases.up_bytes[2] == 20_300
+    assert got.latency_s[2] == pytest.approx(0.02 + 20_300e-6 + 1_000 * 2e-6 + 0.003 + (0.001 + 0.02) * 1.5)
 
 
 def test_what_is_impossible() -> None:
@@ -68,7 +69,7 @@ def test_what_is_impossible() -> None:
 
 
 def test_each_plan_is_evaluated_with_its_own_companion() -> None:
-    far = replace(CLOUD, name="far", offset_s=0.5)
+    far = replace(CLOUD, name="far", rtt_s=0.5)
     plans = Candidates([LOCAL, SPLIT, replace(SPLIT, cloud=1)])
     got = predict(plans, DEVICE, [CLOUD, far], replace(REQUEST, cloud_prep_s=(0.0, 0.0)), 0.9)
     assert got.latency_s[2] - got.latency_s[1] == pytest.approx(0.48)

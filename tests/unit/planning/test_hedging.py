@@ -1,0 +1,76 @@
+"""What plans are worth where the device works beside the companion."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Prediction, Request, choose, hedged
+from collabd.planning import predict as predict_plans
+
+DEVICE = DeviceState(1.0, 0.1, 5.0, 2.0, 0.3, 0.1)
+PLANS = Candidates(
+    [
+        Candidate("output", "none", None, 0.100, 0, 0, 0, 0, 0, 0.1, 1.0),
+        Candidate("image", "u8", 0, 0, 0, 10_000, 0, 0, 0.01, 0.1, 1.0),
+        Candidate("conv", "q8", 0, 0.060, 0, 1_000, 0, 0, 0.005, 0.04, 1.0),
+    ]
+)
+LOCAL, IMAGE, FEATURES = 0, 1, 2
+
+
+def predict(transfer_s: float, spread: float, price: float = 0.1) -> Prediction:
+    """The image takes so long on the link, the features a tenth of it."""
+    cloud = CloudState("pc", True, 0.0, transfer_s / 10_000, 0.0, spread, 1.0, 0.0, 0.0)
+    return hedged(PLANS, predict_plans(PLANS, DEVICE, [cloud], Request(0.0, (0.0,), None), 0.95), [cloud], price)
+
+
+def values(prediction: Prediction) -> list[float]:
+    assert prediction.hedged_s is not None
+    return [float(value) for value in prediction.hedged_s]
+
+
+@pytest.mark.parametrize("transfer_s", [0.01, 0.05, 0.5])
+def test_of_a_sure_link_it_is_the_prediction_or_the_race(transfer_s: float) -> None:
+    prediction = predict(transfer_s, 1e-6, price=0.0)
+    for value, plain in zip(values(prediction), prediction.latency_s, strict=True):
+        assert value == pytest.approx(min(plain, 0.1), rel=1e-4)
+
+
+@pytest.mark.parametrize("transfer_s", np.linspace(0.05, 0.15, 21).tolist())
+def test_where_the_link_is_steady_no_race_could_win(transfer_s: float) -> None:
+    price = 0.1
+    steady = 2 * price / (1 + price)
+    assert predict(transfer_s, steady, price).hedged_s is None
+    plain = predict(transfer_s, steady, price)
+    race = 1.1 * np.array(values(predict(transfer_s, steady, price=0.0)))
+    assert np.all(race >= np.minimum(plain.latency_s, plain.latency_s[LOCAL]))
+
+
+def test_the_loss_of_trying_is_bounded_and_the_gain_is_not() -> None:
+    # Median 105 ms against 100 ms here: as likely as not it is much sooner, and if not the device is there.
+    prediction = predict(0.095, 1.0)
+    image = values(prediction)[IMAGE]
+    assert prediction.latency_s[IMAGE] > prediction.latency_s[LOCAL]
+    assert image < 0.9 * 0.1
+    assert choose(PLANS, prediction, Caps(), allowed=np.array([True, True, False])).row == IMAGE
+
+
+def test_the_work_has_its_price() -> None:
+    free, dear = (values(predict(0.100, 1.0, price))[IMAGE] for price in (0.0, 0.5))
+    assert dear == pytest.approx(1.5 * free)
+    # A link that is all but hopeless is not worth the work.
+    assert values(predict(5.0, 1.0))[IMAGE] > 0.1
+
+
+def test_it_is_near_the_expectation() -> None:
+    """Against a sampled log-logistic distribution."""
+    uniform = (np.arange(200_000) + 0.5) / 200_000
+    takes = 0.01 + 0.1 * np.exp(np.log(uniform / (1 - uniform)) * 0.6 * np.sqrt(3) / np.pi)
+    race = np.minimum(takes, 0.1).mean()
+    assert values(predict(0.100, 0.6, 0.0))[IMAGE] == pytest.approx(race, rel=0.03)
+
+
+def test_other_objectives_do_not_see_it() -> None:
+    prediction = predict(0.100, 1.0)
+    assert choose(PLANS, prediction, Caps(objective="energy")).row == int(np.argmin(prediction.energy_j))
