@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ _LEAST_TICKS = 10
 # user nice system idle iowait irq softirq steal; the two of guests that follow are within user and nice.
 _COLUMNS = 8
 _IDLE, _IOWAIT = 3, 4
+_RUNNING = re.compile(r"^procs_running ([0-9]{1,9})$", re.MULTILINE | re.ASCII)
 
 
 class Ticks(NamedTuple):
@@ -28,11 +30,13 @@ class Load:
     """Shares from 0 to 1 since the sample before.
 
     `cores`: how much of the time each online core was busy or taken away by a hypervisor. `own`: what this process took
-    of all cores together; None where that cannot be read.
+    of all cores together; None where that cannot be read. `waiting`: how many tasks more than cores wanted to run, at
+    the moment of the sample.
     """
 
     cores: tuple[float, ...]
     own: float | None
+    waiting: int = 0
 
     @property
     def mean(self) -> float:
@@ -67,11 +71,17 @@ class CpuLoad:
         if self._before is None:
             self._before = cores, ticks
         else:
-            self._measure(now, cores, ticks, *self._before)
+            self._measure(now, cores, ticks, *self._before, parse_running(text))
         return self._last
 
     def _measure(
-        self, now: float, cores: dict[int, Ticks], own: int | None, before: dict[int, Ticks], own_before: int | None
+        self,
+        now: float,
+        cores: dict[int, Ticks],
+        own: int | None,
+        before: dict[int, Ticks],
+        own_before: int | None,
+        running: int,
     ) -> None:
         passed = [_passed(before[core], cores[core]) for core in sorted(cores.keys() & before.keys())]
         passed = [ticks for ticks in passed if ticks.total > 0]
@@ -82,7 +92,9 @@ class CpuLoad:
         if whole < _LEAST_TICKS * len(cores):
             return
         share = None if own is None or own_before is None else min(max(own - own_before, 0) / whole, 1.0)
-        load = Load(tuple(ticks.busy / ticks.total for ticks in passed), share)
+        # The one that runs and reads this is not to be counted.
+        waiting = max(running - 1 - len(passed), 0)
+        load = Load(tuple(ticks.busy / ticks.total for ticks in passed), share, waiting)
         self._last = Reading(load, now, spread=1 / min(ticks.total for ticks in passed))
         self._before = cores, own
 
@@ -102,6 +114,12 @@ def parse_cores(text: str) -> dict[int, Ticks]:
             total = sum(ticks)
             cores[core] = Ticks(total - ticks[_IDLE] - ticks[_IOWAIT], total)
     return cores
+
+
+def parse_running(text: str) -> int:
+    """How many tasks run or could, from /proc/stat; 0 where it does not say."""
+    found = _RUNNING.search(text)
+    return int(found[1]) if found else 0
 
 
 def parse_process(text: str) -> int | None:

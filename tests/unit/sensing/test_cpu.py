@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collabd.sensing.cpu import CpuLoad, Load, Ticks, parse_cores, parse_process
+from collabd.sensing.cpu import CpuLoad, Load, Ticks, parse_cores, parse_process, parse_running
 from collabd.sensing.reading import NotMeasured, Reading
 from tests.unit.sensing.conftest import Machine, process, stat
 
@@ -119,3 +119,17 @@ def test_shares_stay_shares(tmp_path_factory: pytest.TempPathFactory, samples: l
             assert 0 <= reading.value.mean <= 1
             assert reading.value.own is not None
             assert 0 <= reading.value.own <= 1
+
+
+def test_tasks_that_wait(machine: Machine) -> None:
+    load = CpuLoad(machine.write({"proc/stat": stat((0, 0)), "proc/self/stat": process(0, 0)}).root)
+    load.read(0.0)
+    machine.write({"proc/stat": stat((80, 20)) + "procs_running 4\n"})
+    reading = load.read(1.0)
+    assert isinstance(reading, Reading)
+    assert reading.value == Load((0.8,), own=0.0, waiting=2)
+
+
+def test_running_tasks() -> None:
+    assert parse_running("cpu0 1 2 3 4 5\nprocs_running 3\nprocs_blocked 0") == 3
+    assert parse_running("procs_running many") == 0

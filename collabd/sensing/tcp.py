@@ -1,0 +1,80 @@
+"""The round trip that the kernel measures on a TCP connection: Linux's TCP_INFO."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections import deque
+from typing import Protocol
+
+from collabd.sensing.reading import NotMeasured
+
+# struct tcp_info of linux/tcp.h: it has only ever grown at its end, and the kernel says how much of it it knows.
+_MOST_BYTES = 256
+_RTT_AT = 68
+_MIN_RTT_AT = 148
+# A ping without a body takes the round trip and what both programs do; if it takes more than this and than the round
+# trip itself beside that, something on the way answers for the far end.
+_PROGRAMS_S = 5e-3
+_PINGS = 3
+# What the minimum is before there was a sample.
+_NEVER = 0xFFFFFFFF
+
+
+class Socket(Protocol):
+    """As much as is needed of a socket, or of what an event loop shows of one."""
+
+    def fileno(self) -> int:
+        """The file descriptor."""
+
+
+def round_trip_s(connection: Socket | None) -> float | NotMeasured:
+    """Seconds there and back, on the way alone: the least that the connection saw of late, else the smoothed one.
+
+    What waits in a queue on the way makes the smoothed one longer, our own bytes too, and these are counted elsewhere.
+    """
+    if connection is None:
+        return NotMeasured("tcp: no connection")
+    try:
+        # A copy, since the sockets that event loops show cannot be asked.
+        with socket.socket(fileno=os.dup(connection.fileno())) as copy:
+            return parse_info(copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _MOST_BYTES))
+    except (OSError, AttributeError) as error:
+        return NotMeasured(f"tcp: {error}")
+
+
+class RoundTrip:
+    """The whole round trip: the kernel's, unless a proxy on the way answers for the far end, as in mobile networks.
+
+    Then the kernel knows the way to the proxy alone, and pings the rest; so they do where the kernel tells nothing.
+    """
+
+    def __init__(self) -> None:
+        self._beyond_s: deque[float] = deque(maxlen=_PINGS)
+
+    def pinged(self, seconds: float, kernel_s: float | NotMeasured) -> None:
+        """Take in an exchange without bodies."""
+        self._beyond_s.append(seconds - (0.0 if isinstance(kernel_s, NotMeasured) else kernel_s))
+
+    def of(self, kernel_s: float | NotMeasured) -> float | NotMeasured:
+        """Seconds there and back, of a connection for which the kernel says `kernel_s`."""
+        if isinstance(kernel_s, NotMeasured):
+            return min(self._beyond_s) if self._beyond_s else kernel_s
+        beyond_s = min(self._beyond_s, default=0.0)
+        return kernel_s + beyond_s if beyond_s > max(_PROGRAMS_S, kernel_s) else kernel_s
+
+    @property
+    def needs_pings(self) -> bool:
+        """Whether it is known from pings."""
+        return min(self._beyond_s, default=0.0) > _PROGRAMS_S
+
+
+def parse_info(info: bytes) -> float | NotMeasured:
+    """Of a struct tcp_info that may be cut short anywhere."""
+    for place in (_MIN_RTT_AT, _RTT_AT):
+        if len(info) >= place + 4:
+            microseconds: int = struct.unpack_from("=I", info, place)[0]
+            if 0 < microseconds < _NEVER:
+                return microseconds / 1e6
+    return NotMeasured("tcp: the kernel has no round trip")
