@@ -3,5 +3,6 @@
 from .engine import Engine, EngineStats, SubgraphSource
 from .errors import EngineError
 from .session import Part
+from .stop import Stop, Stopped
 
-__all__ = ["Engine", "EngineError", "EngineStats", "Part", "SubgraphSource"]
+__all__ = ["Engine", "EngineError", "EngineStats", "Part", "Stop", "Stopped", "SubgraphSource"]

@@ -12,6 +12,7 @@ import numpy as np
 from .cache import BuildCache
 from .errors import EngineError
 from .session import Part, Session
+from .stop import Stop
 
 
 class SubgraphSource(Protocol):
@@ -64,13 +65,15 @@ class Engine:
         """Build the session for this part now, so that `run` finds it; EngineError if there is no such part."""
         self._session(key, inputs, outputs)
 
-    def run(self, key: str, feeds: Mapping[str, np.ndarray], outputs: Sequence[str]) -> dict[str, np.ndarray]:
-        """Compute the tensors `outputs` of network `key` from `feeds`; blocks until done.
+    def run(
+        self, key: str, feeds: Mapping[str, np.ndarray], outputs: Sequence[str], stop: Stop | None = None
+    ) -> dict[str, np.ndarray]:
+        """Compute the tensors `outputs` of network `key` from `feeds`; blocks until done, or until it is stopped.
 
         EngineError if the network is unknown, if `feeds` are not exactly what the outputs need in name, dtype and
-        shape, or if the runtime fails.
+        shape, or if the runtime fails; Stopped if `stop` was requested.
         """
-        return self._session(key, feeds.keys(), outputs).run(feeds, outputs)
+        return self._session(key, feeds.keys(), outputs).run(feeds, outputs, stop)
 
     def _forget(self, network: SubgraphSource | None) -> None:
         if network not in self._networks.values():

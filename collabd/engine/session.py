@@ -11,6 +11,7 @@ import onnxruntime as ort
 from .errors import EngineError
 from .memory import return_free_memory, share_arena
 from .signature import Port, check_feeds
+from .stop import Stop, Stopped
 
 # Its graph, plan and kernels, without weights: 0.3 MB (VGG16) to 2 MB (DenseNet-121) measured.
 _SESSION_BYTES = 1 << 20
@@ -49,12 +50,19 @@ class Session:
         self._inputs = tuple(Port.of(node.name, node.type, node.shape) for node in inputs)
         self.nbytes = _SESSION_BYTES + len(part.model) + sum(array.nbytes for array in part.constants.values())
 
-    def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str]) -> dict[str, np.ndarray]:
-        """The outputs by name; EngineError if the feeds do not fit or the runtime fails. Any number of threads."""
+    def run(
+        self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str], stop: Stop | None = None
+    ) -> dict[str, np.ndarray]:
+        """The outputs by name. Any number of threads; a run that was stopped leaves no trace in the next.
+
+        EngineError if the feeds do not fit or the runtime fails, Stopped if `stop` was requested before the end.
+        """
         check_feeds(self._inputs, feeds)
         try:
-            found = self._session.run(list(outputs), {**self._weights, **feeds})
+            found = self._session.run(list(outputs), {**self._weights, **feeds}, None if stop is None else stop.options)
         except Exception as error:
+            if stop is not None and stop.requested:
+                raise Stopped(f"running {list(feeds)} → {list(outputs)} was stopped") from error
             raise EngineError(f"running {list(feeds)} → {list(outputs)} failed: {error}") from error
         return dict(zip(outputs, found, strict=True))
 
