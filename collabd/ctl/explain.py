@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def explain(last: int, as_json: bool) -> None:
     """Show the plans that were considered for the last calls, and why each was taken or not.
 
-    "safe" is the latency that the deadline quantile of calls stays under: what a latency cap is held against.
+    "safe" is the latency that the deadline quantile of calls stays under: what a latency cap is held against. A plan
+    with several crossings has no cut but its layers: 2D 4C 1D runs two on the device, four on the companion, one here.
     """
     with client() as daemon:
         emit(daemon.explain(last), _render, as_json=as_json)
@@ -36,28 +37,29 @@ def _render(report: ExplainReport) -> Iterator[Table]:
     for decision in report["decisions"]:
         yield fields(_summary(decision))
         if decision["candidates"]:
-            yield _candidates(decision["candidates"])
+            yield _candidates(decision["candidates"], len(decision["placement"]))
 
 
 def _summary(decision: DecisionReport) -> dict[str, str]:
-    where = f" to {decision['cloud']}" if decision["cloud"] else ""
     outcome = f"{figures.number(decision['measured_ms'])} ms, predicted {figures.number(decision['predicted_ms'])}"
     missed = "" if decision["budget_met"] else ", budget missed"
     summary = {
         "call": f"{decision['model']}, {figures.number(decision['age_s'])} s ago",
         "budget": decision["budget"] or "no caps",
-        "plan": f"cut {decision['cut']} as {decision['codec']}{where} ({decision['reason']})",
+        "plan": figures.plan(
+            decision["cut"], decision["placement"], decision["codec"], decision["cloud"], decision["reason"]
+        ),
         "took": outcome + missed,
     }
     return summary | ({"degraded": decision["why"]} if decision["degraded"] else {})
 
 
-def _candidates(candidates: list[CandidateReport]) -> Table:
+def _candidates(candidates: list[CandidateReport], layers: int) -> Table:
     built = table("cut", "codec", "cloud", ">ms", ">safe ms", ">mJ", ">cost", ">fidelity", "verdict")
     for candidate in candidates:
         verdict = candidate["verdict"]
         built.add_row(
-            candidate["cut"],
+            figures.cut(candidate["cut"], layers),
             candidate["codec"],
             candidate["cloud"] or figures.UNKNOWN,
             figures.number(candidate["predicted_ms"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 UNKNOWN = "-"
 _DIGEST_LETTERS = 12
 
@@ -62,7 +64,15 @@ def yes_no(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def plan(cut: str, codec: str, cloud: str | None, reason: str) -> str:
-    """A plan in words."""
-    where = "all on the device" if cloud is None else f"cut {cut} as {codec} to {cloud}"
+def cut(name: str, layers: int) -> str:
+    """A cut's name; that of a plan with several crossings is its placement, so many layers long: 2D 4C 1D."""
+    if len(name) != layers or set(name) != {"D", "C"}:
+        return name
+    return " ".join(f"{len(list(run))}{side}" for side, run in groupby(name))
+
+
+def plan(name: str, placement: str, codec: str, cloud: str | None, reason: str) -> str:
+    """A plan in words, of the name of its cut and a letter a layer."""
+    cuts = "layers" if name == placement else "cut"
+    where = "all on the device" if cloud is None else f"{cuts} {cut(name, len(placement))} as {codec} to {cloud}"
     return f"{where} ({reason})"

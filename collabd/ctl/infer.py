@@ -27,6 +27,8 @@ ON_INFEASIBLE = ("nearest", "fail")
 @click.option(
     "--codec", metavar="NAME", help="How to send: an image as u8, jpeg or source; features as f32, f16, q8, q4."
 )
+@click.option("--pin-first", type=click.IntRange(min=0), metavar="N", help="Run the first N layers on the device.")
+@click.option("--pin-last", type=click.IntRange(min=0), metavar="N", help="Run the last N layers on the device.")
 @click.option(
     "--fallback",
     type=click.Choice(FALLBACKS),

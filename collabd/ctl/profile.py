@@ -57,8 +57,9 @@ def _render(report: ProfileReport) -> Iterator[Table]:
 def _link(link: LinkReport | None) -> str:
     if link is None or link["age_s"] is None:
         return "link not measured yet"
-    rate, round_trip = figures.number(link["mbps"]), figures.number(link["rtt_ms"])
-    return f"{rate} Mbit/s, round trip {round_trip} ms, measured {figures.duration(link['age_s'])} ago"
+    up, down, round_trip = (figures.number(link[key]) for key in ("up_mbps", "down_mbps", "rtt_ms"))
+    age = figures.duration(link["age_s"])
+    return f"{up} Mbit/s up, {down} down, round trip {round_trip} ms, measured {age} ago"
 
 
 @dataclass(frozen=True)

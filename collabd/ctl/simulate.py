@@ -15,6 +15,7 @@ from collabd.ctl.output import emit, fields, json_option, table
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from collabd.config import DeviceConfig
     from collabd.simulation.report import SimulationReport
     from collabd.simulation.traces import Trace
     from collabd.simulation.world import Outcome
@@ -68,6 +69,12 @@ _EPILOG = "\n".join(["\b", "Policies:", *(f"  {name:<13} {meaning}" for name, me
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Times of the package, as JSON (default: measured on this machine once, and kept).",
 )
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A collabd.toml, for collabd's own settings (default: the defaults).",
+)
 @click.option("--plot", "picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw it as this PNG file.")
 @json_option
 def simulate(
@@ -81,6 +88,7 @@ def simulate(
     min_fidelity: float,
     seed: int,
     profile_file: Path | None,
+    config_file: Path | None,
     picture: Path | None,
     as_json: bool,
 ) -> None:
@@ -101,7 +109,7 @@ def simulate(
     count = requests or max(int(trace.duration_s * 1e3 / every_ms), 1)
     workload = Workload(package, profile, slowdown=device_slowdown, requests=count, seed=seed)
     rtt_s = None if rtt_ms is None else rtt_ms / 1e3
-    scenario = Scenario(trace, every_ms / 1e3, rtt_s, min_fidelity)
+    scenario = Scenario(trace, every_ms / 1e3, rtt_s, min_fidelity, _settings(config_file))
     runs = compare(workload, scenario, policies or possible(workload))
     report = SimulationReport(
         model=package.manifest.name,
@@ -134,6 +142,16 @@ def _trace(path: Path) -> Trace:
     return trace
 
 
+def _settings(path: Path | None) -> DeviceConfig:
+    from collab_sdk.errors import InvalidRequest
+    from collabd.config import ConfigError, DeviceConfig, load
+
+    try:
+        return load(DeviceConfig, path).config
+    except ConfigError as error:
+        raise InvalidRequest("; ".join(str(error).splitlines())) from error
+
+
 def _draw(runs: dict[str, list[Outcome]], trace: Trace, title: str, path: Path) -> None:
     from collab_sdk.errors import InvalidRequest
     from collabd.simulation.plot import plot
@@ -160,7 +178,7 @@ def _render(report: SimulationReport) -> Iterator[Table]:
     built = table(
         "policy",
         *(">mean ms", ">p50 ms", ">p95 ms", ">x oracle", ">x best simple", ">bytes", ">mJ", ">fidelity"),
-        *(">local", ">late", "plan most taken"),
+        *(">local", ">hedged", ">late", "plan most taken"),
     )
     for name, one in report["policies"].items():
         ratios = [figures.UNKNOWN if value is None else f"{value:.3f}" for value in (one["vs_oracle"], one["vs_best"])]
@@ -171,8 +189,7 @@ def _render(report: SimulationReport) -> Iterator[Table]:
             figures.size(round(one["bytes"])),
             figures.number(one["energy_mj"]),
             figures.share(one["fidelity"]),
-            str(one["local"]),
-            str(one["late"]),
+            *(str(one[key]) for key in ("local", "hedged", "late")),
             f"{one['plan']} ({figures.share(one['plan_count'] / report['requests'])})",
         )
     yield built

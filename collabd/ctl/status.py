@@ -25,8 +25,8 @@ def status(as_json: bool) -> None:
     """Show how the daemon, its models and its companions are.
 
     Of a companion: whether it is up, with its breaker unless that is closed (open: not asked for a while, half-open: on
-    trial); the link as estimated now, and seconds since it was last used; its queue; the share of its CPUs in use; how
-    many times its profiled time it takes now; how many models it holds.
+    trial); the link as estimated now, there and back and each way, and seconds since it was last used; its queue; the
+    share of its CPUs in use; how many times its profiled time it takes now; how many models it holds.
     """
     with client() as daemon:
         emit(daemon.status(), _render, as_json=as_json)
@@ -88,7 +88,7 @@ def _requests(requests: RequestsReport) -> str:
 
 
 def _last(last: LastReport) -> str | Text:
-    plan = figures.plan(last["cut"], last["codec"], last["cloud"], last["reason"])
+    plan = figures.plan(last["cut"], last["placement"], last["codec"], last["cloud"], last["reason"])
     text = (
         f"{last['model']}, {plan}: {figures.number(last['measured_ms'])} ms, "
         f"predicted {figures.number(last['predicted_ms'])}, budget {'met' if last['budget_met'] else 'missed'}"
@@ -98,14 +98,24 @@ def _last(last: LastReport) -> str | Text:
 
 def _clouds(clouds: list[CloudReport]) -> Table:
     built = table(
-        "companion", "url", "state", ">Mbit/s", ">rtt ms", ">age s", ">queue ms", ">load", ">speed", ">models"
+        "companion",
+        "url",
+        "state",
+        ">rtt ms",
+        ">up Mbit/s",
+        ">down Mbit/s",
+        ">age s",
+        ">queue ms",
+        ">load",
+        ">speed",
+        ">models",
     )
     for cloud in clouds:
         built.add_row(
             cloud["name"],
             cloud["url"],
             _state(cloud),
-            *(figures.number(value) for value in (cloud["mbps"], cloud["rtt_ms"], cloud["age_s"], cloud["queue_ms"])),
+            *(figures.number(cloud[key]) for key in ("rtt_ms", "up_mbps", "down_mbps", "age_s", "queue_ms")),
             figures.load(cloud["load"]),
             figures.factor(cloud["speed_factor"]),
             str(len(cloud["packages"])),

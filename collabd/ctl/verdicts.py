@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 VERDICTS = {
     "chosen": "taken: the best on the objective of all that fit",
+    "explored": "taken for once: looked too slow, may be well again",
     "kept": "taken again: the best one's gain is not worth a switch",
     "nearest": "taken: none fits the budget, this exceeds it least",
     "worse": "fits, but another does better on the objective",
@@ -15,9 +16,9 @@ VERDICTS = {
     "over-cost": "would cost more than the budget allows",
     "below-fidelity": "would agree with the unsplit network too rarely",
     "impossible": "the companion is down or does not have the model",
-    "not-allowed": "the call's own fallback or codec excludes it",
+    "not-allowed": "pins, never-leave or the call's codec exclude it",
 }
-TAKEN = ("chosen", "kept", "nearest")
+TAKEN = ("chosen", "explored", "kept", "nearest")
 REASONS = {name: VERDICTS[name] for name in TAKEN} | {"fixed": "the call itself stated the cut or the placement"}
 
 

@@ -49,6 +49,8 @@ def replay(world: World, policy: Policy, every_s: float) -> list[Outcome]:
         outcome = world.run(choice.plan, request, now, prober.free_s)
         if choice.patience_s is not None:
             outcome = world.finish_here(outcome, request, choice.patience_s)
+        if outcome.exchange is not None:
+            prober.free_s = max(prober.free_s, outcome.exchange.sent_s)
         outcomes.append(outcome)
         policy.learn(outcome)
         now = max(now + every_s, outcome.ended_s, outcome.idle_at_s)
@@ -56,16 +58,13 @@ def replay(world: World, policy: Policy, every_s: float) -> list[Outcome]:
 
 
 class _Prober:
-    """Sends probes when they are due, as the daemon does: an empty one and one of some size, one after the other.
-
-    What is sent meanwhile waits for the link.
-    """
+    """Sends probes when they are due, as the daemon does, and knows when the link is free; what is sent waits."""
 
     def __init__(self, world: World, policy: Policy) -> None:
         self._world = world
         self._policy = policy
         self._clock = 0.0
-        self._flying: list[Exchange] = []
+        self._flying: Exchange | None = None
         self.free_s = 0.0
 
     def run_until(self, now: float) -> None:
@@ -75,11 +74,11 @@ class _Prober:
 
     def _receive(self, now: float) -> bool:
         """Whether nothing is on its way any more."""
-        while self._flying and self._flying[0].ended_s <= now:
-            probe = self._flying.pop(0)
-            self._clock = probe.ended_s
+        probe = self._flying
+        if probe is not None and probe.ended_s <= now:
+            self._flying, self._clock = None, probe.ended_s
             self._policy.learn_probe(probe)
-        return not self._flying
+        return self._flying is None
 
     def _send(self, now: float) -> bool:
         """Whether a probe was due."""
@@ -87,15 +86,10 @@ class _Prober:
         if due is None or max(due[0], self._clock) > now:
             self._clock = now
             return False
-        self.free_s = max(due[0], self._clock)
-        for size in (0, due[1]):
-            probe = self._world.exchange(self.free_s, size + _PING_BYTES, _PING_BYTES).until(
-                self.free_s + _PING_TIMEOUT_S
-            )
-            self._flying.append(probe)
-            self.free_s = probe.ended_s
-            if probe.late:
-                break
+        sent_s = max(due[0], self._clock)
+        probe = self._world.exchange(sent_s, due[1] + _PING_BYTES, _PING_BYTES, free_s=self.free_s)
+        self.free_s = probe.sent_s
+        self._flying = probe.until(sent_s + _PING_TIMEOUT_S)
         return True
 
 

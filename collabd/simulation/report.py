@@ -23,8 +23,10 @@ class PolicyReport(TypedDict):
     bytes: float
     energy_mj: float
     fidelity: float
-    # How many requests stayed on the device, and how many the device finished since the companion was late.
+    # How many requests stayed on the device; for how many others it started the tail while it waited for the answer,
+    # and in how many of these it was first.
     local: int
+    hedged: int
     late: int
     # The plan taken most often, and how often.
     plan: str
@@ -73,6 +75,7 @@ def _report(outcomes: Sequence[Outcome], mean_s: float, oracle_s: float | None, 
         energy_mj=float(np.mean([outcome.energy_j for outcome in outcomes])) * 1e3,
         fidelity=float(np.mean([1.0 if outcome.late else outcome.plan.fidelity for outcome in outcomes])),
         local=sum(outcome.exchange is None for outcome in outcomes),
+        hedged=sum(outcome.hedged_s > 0 for outcome in outcomes),
         late=sum(outcome.late for outcome in outcomes),
         plan=plan,
         plan_count=count,

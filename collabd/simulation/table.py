@@ -1,25 +1,43 @@
-"""`python -m collabd.simulation.table`: every package on every trace, as the table in docs/simulation.md."""
+"""`python -m collabd.simulation.table`: every package on every trace, as the tables in docs/simulation.md."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
+import msgspec
 
+from collabd import config
 from collabd.catalog.package import load as load_package
+from collabd.config import DeviceConfig
 from collabd.simulation.compare import POLICIES, Scenario, compare
 from collabd.simulation.profiles import profile_here, read_profile
-from collabd.simulation.report import policy_reports
+from collabd.simulation.report import PolicyReport, policy_reports
 from collabd.simulation.traces import load as load_trace
 from collabd.simulation.workload import Workload
 
 _PAPERS = ("neurosurgeon", "dads")
+# At this price the device starts the tail only where the answer is as good as lost.
+_NO_HEDGING = 100.0
+
+
+@dataclass(frozen=True)
+class _Row:
+    network: str
+    trace: str
+    requests: int
+    reports: Mapping[str, PolicyReport]
+    # collabd's, where no tail is started before the answer is as good as lost.
+    unhedged: PolicyReport
 
 
 @click.command()
 @click.argument("packages", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--traces", required=True, type=click.Path(exists=True, path_type=Path), help="A folder of traces.")
 @click.option("--profiles", type=click.Path(exists=True, path_type=Path), help="A folder of profiles, NAME.json.")
+@click.option("--config", "config_file", type=click.Path(exists=True, path_type=Path), help="A collabd.toml.")
 @click.option("--min-fidelity", type=float, default=0.99, show_default=True)
 @click.option("--device-slowdown", type=float, default=8.0, show_default=True)
 @click.option("--every-ms", type=float, default=250.0, show_default=True)
@@ -28,14 +46,15 @@ def main(
     packages: tuple[Path, ...],
     traces: Path,
     profiles: Path | None,
+    config_file: Path | None,
     min_fidelity: float,
     device_slowdown: float,
     every_ms: float,
     seed: int,
 ) -> None:
-    """Mean latency in ms of each policy over one round of each trace, and collabd's ratios to the others."""
-    _row("network", "trace", *POLICIES, "/ oracle", "/ best simple", "/ papers")
-    _row("---", "---", *["--:"] * (len(POLICIES) + 3))
+    """Over one round of each trace: mean latencies in ms and collabd's ratios; then what the device spends on it."""
+    settings = config.load(DeviceConfig, config_file).config
+    rows = []
     for path in packages:
         package = load_package(path)
         name = package.manifest.name
@@ -44,17 +63,48 @@ def main(
             trace = load_trace(file)
             requests = int(trace.duration_s * 1e3 / every_ms)
             workload = Workload(package, profile, slowdown=device_slowdown, requests=requests, seed=seed)
-            scenario = Scenario(trace, every_ms / 1e3, None, min_fidelity)
-            reports = policy_reports(compare(workload, scenario))
-            ours = reports["collabd"]
-            papers = ours["mean_ms"] / min(reports[paper]["mean_ms"] for paper in _PAPERS)
-            ratios = (ours["vs_oracle"] or 0.0, ours["vs_best"] or 0.0, papers)
-            means = (f"{reports[policy]['mean_ms']:.1f}" for policy in POLICIES)
-            _row(name, file.stem, *means, *(f"{ratio:.3f}" for ratio in ratios))
+            rows.append(_row(file.stem, workload, Scenario(trace, every_ms / 1e3, None, min_fidelity, settings)))
+    _print(_latencies(rows))
+    click.echo()
+    _print(_spendings(rows))
 
 
-def _row(*cells: str) -> None:
-    click.echo(f"| {' | '.join(cells)} |")
+def _row(trace: str, workload: Workload, scenario: Scenario) -> _Row:
+    failover = msgspec.structs.replace(scenario.config.failover, hedge_price=_NO_HEDGING)
+    without = replace(scenario, config=msgspec.structs.replace(scenario.config, failover=failover))
+    runs = compare(workload, scenario)
+    others = {**runs, **compare(workload, without, ["collabd"])}
+    return _Row(workload.model, trace, len(workload), policy_reports(runs), policy_reports(others)["collabd"])
+
+
+def _latencies(rows: list[_Row]) -> Iterator[tuple[str, ...]]:
+    yield ("network", "trace", *POLICIES, "/ oracle", "/ best simple", "/ papers")
+    for row in rows:
+        reports, ours = row.reports, row.reports["collabd"]
+        papers = ours["mean_ms"] / min(reports[paper]["mean_ms"] for paper in _PAPERS)
+        ratios = (ours["vs_oracle"] or 0.0, ours["vs_best"] or 0.0, papers)
+        means = (f"{reports[policy]['mean_ms']:.1f}" for policy in POLICIES)
+        yield row.network, row.trace, *means, *(f"{ratio:.3f}" for ratio in ratios)
+
+
+def _spendings(rows: list[_Row]) -> Iterator[tuple[str, ...]]:
+    yield (
+        *("network", "trace", "local mJ", "static mJ", "oracle mJ", "collabd mJ", "hedged", "device first"),
+        *("unhedged mJ", "unhedged ms", "/ oracle", "/ best simple"),
+    )
+    for row in rows:
+        ours, without = row.reports["collabd"], row.unhedged
+        spent = (f"{row.reports[policy]['energy_mj']:.0f}" for policy in ("local", "static", "oracle", "collabd"))
+        shares = (f"{ours[key] / row.requests:.0%}" for key in ("hedged", "late"))
+        unhedged = f"{without['energy_mj']:.0f}", f"{without['mean_ms']:.1f}"
+        ratios = (without["vs_oracle"] or 0.0, without["vs_best"] or 0.0)
+        yield row.network, row.trace, *spent, *shares, *unhedged, *(f"{ratio:.3f}" for ratio in ratios)
+
+
+def _print(rows: Iterator[tuple[str, ...]]) -> None:
+    heading = next(rows)
+    for cells in (heading, ["---", "---", *["--:"] * (len(heading) - 2)], *rows):
+        click.echo(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

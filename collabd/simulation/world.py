@@ -15,13 +15,19 @@ _DEFAULT_RTT_S = 0.02
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and its answer over the link: when it began and ended, and the bytes. `late`: it was given up."""
+    """One request and its answer over the link. `late`: it was given up, and the seconds up and down are what they
+    would have been."""
 
     began_s: float
     ended_s: float
     up_bytes: float
     down_bytes: float
     rtt_s: float
+    # Each way, with half the round trip, and with what was before it in the queue.
+    up_s: float
+    down_s: float
+    # Of the way up, what it waited for the link.
+    queued_s: float = 0.0
     late: bool = False
 
     @property
@@ -33,6 +39,11 @@ class Exchange:
     def seconds(self) -> float:
         """How long it took."""
         return self.ended_s - self.began_s
+
+    @property
+    def sent_s(self) -> float:
+        """When the last byte had left the device, given up or not: what lies in a queue cannot be called back."""
+        return self.began_s + self.up_s - self.rtt_s / 2
 
     def until(self, time_s: float) -> Exchange:
         """The same, given up at that time."""
@@ -52,7 +63,9 @@ class Outcome:
     exchange: Exchange | None = None
     # The device ran the tail to its end; None: it did not, or the companion was first.
     local_tail_s: float | None = None
-    # When the device can run the next head: later than the answer where it works on a tail that nobody needs any more.
+    # How long the device worked on the tail while it waited.
+    hedged_s: float = 0.0
+    # When the device can run the next head: after the answer, where it first has to stop a tail that nobody needs.
     idle_at_s: float = 0.0
 
     @property
@@ -83,12 +96,16 @@ class World:
         self._rtt_s = rtt_s
         self._power = power
 
-    def exchange(self, began_s: float, up_bytes: float, down_bytes: float, work_s: float = 0.0) -> Exchange:
-        """Send at a time, have the companion work, receive."""
+    def exchange(
+        self, began_s: float, up_bytes: float, down_bytes: float, *, work_s: float = 0.0, free_s: float = 0.0
+    ) -> Exchange:
+        """Send at a time, over a link that is free from `free_s` on; have the companion work; receive."""
         rtt_s = self._rtt(began_s)
-        there_s = self.trace.finish_time(began_s, up_bytes) + rtt_s / 2
-        back_s = self.trace.finish_time(there_s + work_s, down_bytes) + rtt_s / 2
-        return Exchange(began_s, back_s, up_bytes, down_bytes, rtt_s)
+        queued_s = max(free_s - began_s, 0.0)
+        there_s = self.trace.finish_time(began_s + queued_s, up_bytes) + rtt_s / 2
+        done_s = there_s + work_s
+        back_s = self.trace.finish_time(done_s, down_bytes) + rtt_s / 2
+        return Exchange(began_s, back_s, up_bytes, down_bytes, rtt_s, there_s - began_s, back_s - done_s, queued_s)
 
     def run(self, plan: Candidate, request: int, started_s: float, free_s: float = 0.0) -> Outcome:
         """A plan from a time on, with a link that is free from `free_s` on."""
@@ -98,8 +115,8 @@ class World:
         if plan.cloud is None:
             return Outcome(plan, started_s, busy_s, head_s, 0.0, self._power.busy_w * busy_s)
         tail_s = (plan.decode_s + plan.tail_s) * luck.cloud
-        sent_s = max(started_s + busy_s, free_s)
-        exchange = self.exchange(sent_s, self.workload.up_bytes(plan, luck), plan.down_bytes, tail_s)
+        up_bytes = self.workload.up_bytes(plan, luck)
+        exchange = self.exchange(started_s + busy_s, up_bytes, plan.down_bytes, work_s=tail_s, free_s=free_s)
         latency_s = exchange.ended_s - started_s
         energy_j = self._energy_j(busy_s, latency_s - busy_s, exchange, tail_s)
         return Outcome(plan, started_s, latency_s, head_s, tail_s, energy_j, exchange)
@@ -109,18 +126,21 @@ class World:
         exchange = outcome.exchange
         if exchange is None or exchange.ended_s <= exchange.began_s + patience_s:
             return outcome
-        work_s = outcome.plan.local_tail_s * self.workload.draw(request).device
+        luck = self.workload.draw(request)
+        work_s = self.workload.rest_s(outcome.plan, luck)
         start_s = exchange.began_s + patience_s
         end_s = min(start_s + work_s, exchange.ended_s)
+        idle_s = min(start_s + work_s, exchange.ended_s + self.workload.stop_s(luck))
         power = self._power
-        saved_s, worked_s = exchange.ended_s - end_s, end_s - start_s
+        saved_s, hedged_s = exchange.ended_s - end_s, idle_s - start_s
         return replace(
             outcome,
             latency_s=end_s - outcome.started_s,
-            energy_j=outcome.energy_j - power.idle_w * saved_s + (power.busy_w - power.idle_w) * worked_s,
+            energy_j=outcome.energy_j - power.idle_w * saved_s + (power.busy_w - power.idle_w) * hedged_s,
             exchange=exchange.until(end_s),
             local_tail_s=work_s if end_s < exchange.ended_s else None,
-            idle_at_s=start_s + work_s,
+            hedged_s=hedged_s,
+            idle_at_s=idle_s,
         )
 
     def _busy_s(self, plan: Candidate, luck: Draw) -> float:
@@ -137,6 +157,6 @@ class World:
         """Busy, idle, and on air: a constant a bit, and the base power while the link moves what is ours."""
         power = self._power
         bits = 8 * exchange.moved_bytes
-        air_s = max(exchange.seconds - tail_s - exchange.rtt_s, 0.0)
+        air_s = max(exchange.seconds - tail_s - exchange.rtt_s - exchange.queued_s, 0.0)
         sending_j = power.tx_w_per_mbps * bits / 1e6 + power.tx_base_w * air_s
         return power.busy_w * busy_s + power.idle_w * waited_s + sending_j

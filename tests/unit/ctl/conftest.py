@@ -53,7 +53,7 @@ LAYERS = LayersReport(
         {"name": "logits", "op": "Gemm", "macs": 640, "candidate": False},
     ],
 )
-LINK = LinkReport(rtt_ms=12.25, mbps=21.5, age_s=3.2)
+LINK = LinkReport(rtt_ms=12.25, up_mbps=21.5, down_mbps=80.0, age_s=3.2)
 CLOUD = CloudReport(
     name="desktop",
     url="http://192.168.1.20:8470",
@@ -70,7 +70,8 @@ UNHEARD = CloudReport(
     url="https://cluster.example.org:8470",
     state="unknown",
     rtt_ms=None,
-    mbps=None,
+    up_mbps=None,
+    down_mbps=None,
     age_s=None,
     speed_factor=None,
     queue_ms=None,
@@ -246,6 +247,7 @@ EXPLAIN = ExplainReport(
             budget="80ms",
             cut="features.2",
             codec="q8",
+            placement="DDC",
             cloud="desktop",
             reason="chosen",
             predicted_ms=40.0,

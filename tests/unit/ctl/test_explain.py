@@ -21,6 +21,15 @@ def test_a_call_and_its_candidates(run: Run) -> None:
     ]
 
 
+def test_a_plan_with_several_crossings(run: Run, daemon: LittleDaemon) -> None:
+    (decision,) = daemon.answers["GET /collab/v1/explain"]["decisions"]
+    decision |= {"cut": "DCD", "placement": "DCD"}
+    decision["candidates"][1]["cut"] = "DCD"
+    said = run("explain").stdout
+    assert "layers 1D 1C 1D as q8 to desktop (chosen)" in said
+    assert [line.split()[:4] for line in said.splitlines() if line.startswith("1D")] == [["1D", "1C", "1D", "q8"]]
+
+
 def test_how_many(run: Run, daemon: LittleDaemon) -> None:
     run("explain", "--last", "7")
     assert daemon.asked[-1].query == "last=7"

@@ -69,5 +69,13 @@ def test_what_was_not_measured_is_no_factor() -> None:
 
 
 def test_plans_in_words() -> None:
-    assert figures.plan("output", "none", None, "chosen") == "all on the device (chosen)"
-    assert figures.plan("image", "jpeg", "desktop", "kept") == "cut image as jpeg to desktop (kept)"
+    assert figures.plan("output", "DDD", "none", None, "chosen") == "all on the device (chosen)"
+    assert figures.plan("image", "CCC", "jpeg", "desktop", "kept") == "cut image as jpeg to desktop (kept)"
+    assert figures.plan("DCCD", "DCCD", "q8", "desktop", "chosen") == "layers 1D 2C 1D as q8 to desktop (chosen)"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("features.2", "features.2"), ("DDCCCD", "2D 3C 1D"), ("DC", "DC"), ("CCCCCC", "CCCCCC")]
+)
+def test_cuts(name: str, text: str) -> None:
+    assert figures.cut(name, 6) == text

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from collabd.ctl.verdicts import REASONS, TAKEN, VERDICTS
-from collabd.device.planner import FIXED
+from collabd.device.fixed import FIXED
 from collabd.planning.choose import Reason
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def test_above_it_machine_companion_link_and_budget(run: Run) -> None:
     assert run("profile", "net").stdout.partition("\n\n")[0].splitlines() == [
         "model      net (0123456789ab)",
         "machine    Cortex-A72, 4 threads: whole network 143 ms, image preparation 2.04 ms",
-        "companion  desktop, 21.5 Mbit/s, round trip 12.2 ms, measured 3 s ago",
+        "companion  desktop, 21.5 Mbit/s up, 80.0 down, round trip 12.2 ms, measured 3 s ago",
         "budget     80ms",
     ]
 
@@ -142,7 +142,7 @@ def test_before_anything_is_measured(report: Any, run: Run) -> None:
     assert rows(said)["output"].keys() == {"cut", "head_ms", "tail_ms", "total_ms", "with", "verdict"}
 
 
-@pytest.mark.parametrize("link", [None, {"rtt_ms": None, "mbps": None, "age_s": None}])
+@pytest.mark.parametrize("link", [None, {"rtt_ms": None, "up_mbps": None, "down_mbps": None, "age_s": None}])
 def test_a_link_that_was_never_used(report: Any, run: Run, link: Any) -> None:
     report["link"] = link
     assert "companion  desktop, link not measured yet\n" in run("profile", "net").stdout

@@ -1,0 +1,114 @@
+"""`collabctl simulate` over the tiny package, a trace and a profile in files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from collabd.catalog.package import Package
+from collabd.ctl.__main__ import main
+from collabd.ctl.simulate import POLICIES
+from collabd.profiling.profile import CodecTimes, CutTimes, Machine, Profile
+from collabd.simulation import compare
+
+TRACE = [
+    {"duration_ms": 4000, "bandwidth_kbps": 8000, "latency_ms": 20},
+    {"duration_ms": 3000, "bandwidth_kbps": 20, "latency_ms": 20},
+]
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    path = tmp_path / "trace.json"
+    path.write_text(json.dumps(TRACE))
+    return path
+
+
+@pytest.fixture
+def profile(tmp_path: Path, tiny_package: Package) -> Path:
+    cuts = tuple(
+        CutTimes(cut.name, 10.0, 10.0, tuple(CodecTimes(figures.codec, 0.1, 0.1) for figures in cut.codecs))
+        for cut in tiny_package.manifest.cuts
+    )
+    path = tmp_path / "profile.json"
+    path.write_bytes(msgspec.json.encode(Profile("x", Machine("none", 1, "0", "0"), 1, 0.1, 20.0, 1.0, cuts)))
+    return path
+
+
+def simulate(package: Package, trace: Path, profile: Path, *more: str) -> Any:
+    common = ["simulate", "--model", str(package.path), "--trace", str(trace), "--profile", str(profile)]
+    return CliRunner().invoke(main, [*common, "--min-fidelity", "0", *more])
+
+
+def test_json_has_every_policy(tiny_package: Package, trace: Path, profile: Path) -> None:
+    result = simulate(tiny_package, trace, profile, "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["requests"] == 28  # one round of the trace
+    assert list(report["policies"]) == list(POLICIES)
+    for one in report["policies"].values():
+        assert 0 < one["p50_ms"] <= one["p95_ms"]
+        assert one["mean_ms"] > 0
+        assert one["energy_mj"] > 0
+        assert one["bytes"] >= 0
+    assert report["policies"]["oracle"]["vs_oracle"] == 1.0
+    assert report["policies"]["local"]["local"] == 28
+
+
+def test_the_same_seed_prints_the_same(tiny_package: Package, trace: Path, profile: Path) -> None:
+    first, second, other = (simulate(tiny_package, trace, profile, "--seed", seed).output for seed in ("5", "5", "6"))
+    assert first == second != other
+
+
+def test_only_the_policies_asked_for(tiny_package: Package, trace: Path, profile: Path) -> None:
+    result = simulate(tiny_package, trace, profile, "--policy", "local", "--policy", "collabd", "--requests", "5")
+    assert "collabd" in result.output
+    assert "neurosurgeon" not in result.output
+
+
+def test_settings_are_the_daemons(tiny_package: Package, trace: Path, profile: Path, tmp_path: Path) -> None:
+    config = tmp_path / "collabd.toml"
+    config.write_text("[failover]\nhedge_price = 0.0\n[planning]\nexplore_share = 0.0\n")
+    always, usual = (
+        json.loads(simulate(tiny_package, trace, profile, "--policy", "collabd", "--json", *more).stdout)
+        for more in (("--config", str(config)), ())
+    )
+    ours = always["policies"]["collabd"]
+    # The device starts every tail at once.
+    assert ours["hedged"] == 28 - ours["local"]
+    assert ours["hedged"] > usual["policies"]["collabd"]["hedged"]
+
+
+def test_it_draws(tiny_package: Package, trace: Path, profile: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    result = simulate(tiny_package, trace, profile, "--plot", str(picture))
+    assert result.exit_code == 0, result.output
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_cannot_be_used_is_one_line(tiny_package: Package, trace: Path, profile: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text("[]")
+    unknown = tmp_path / "unknown.toml"
+    unknown.write_text("[failover]\npatience = 1.5\n")
+    dead = tmp_path / "dead.csv"
+    dead.write_text("duration_ms,bandwidth_kbps\n1000,0\n")
+    for result, said in (
+        (simulate(tiny_package, broken, profile), "not a list"),
+        (simulate(tiny_package, dead, profile), "lets nothing through"),
+        (simulate(tiny_package, trace, broken), "is no profile"),
+        (simulate(tiny_package, trace, profile, "--config", str(unknown)), "failover.patience: unknown key"),
+        (simulate(tiny_package, trace, profile, "--plot", str(tmp_path / "x.unknown")), "x.unknown"),
+    ):
+        assert result.exit_code == 1
+        assert said in result.output
+        assert len(result.output.splitlines()) == 1
+
+
+def test_every_policy_is_explained() -> None:
+    assert tuple(POLICIES) == compare.POLICIES
