@@ -17,6 +17,7 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Layers = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 HttpUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[^/]+/?$")]
@@ -49,11 +50,16 @@ class Planning(msgspec.Struct, frozen=True):
 
     # How often a plan's answer must equal the unsplit network's, for calls that state no fidelity.
     min_fidelity: Share = 0.99
-    # Latency caps are kept by this quantile of the prediction; objectives use the median.
-    deadline_quantile: Annotated[float, msgspec.Meta(ge=0.5, lt=1)] = 0.95
+    # Caps are held against this quantile of the prediction; objectives use the median.
+    cap_quantile: Annotated[float, msgspec.Meta(ge=0.5, lt=1)] = 0.98
     # A new plan must be better by both of these. 40 ms against 39 ms is better by 1 ms and 2.5 %: not worth it.
     switch_gain_ms: NotNegative = 0.5
     switch_gain_ratio: Share = 0.03
+    # A companion that looks too slow is tried now and then: this share of the latency may be lost by it.
+    explore_share: Share = 0.02
+    # So many of the first and last layers of every model never run on a companion.
+    pin_first: Layers = 0
+    pin_last: Layers = 0
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -71,11 +77,11 @@ class Failover(msgspec.Struct, frozen=True):
     """When a companion is given up on."""
 
     connect_timeout_s: Positive = 3.0
-    # Without a deadline the device starts the tail itself after this many times the predicted time ...
-    patience: Annotated[float, msgspec.Meta(ge=1)] = 1.5
-    # ... but waits at least this long, since a prediction can be wrong by a constant. Where the budget speaks of energy
-    # it waits twice as long, and 250 ms at least; an answer that takes so long counts against the companion.
-    patience_floor_ms: NotNegative = 50.0
+    # While it waits the device starts the tail itself as soon as the chance that it will be first is worth the work: a
+    # second of work that an answer makes useless may cost as much as so many seconds of latency. At 0.1 it starts when
+    # the chance is 1 in 11; at 0 always at once. Where the budget speaks of energy it waits until the answer is late by
+    # far (3 times the prediction, and 250 ms at least); an answer that takes so long counts against the companion.
+    hedge_price: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.1
     breaker_failures: Count = 2
     breaker_open_s: Positive = 5.0
 
@@ -112,6 +118,16 @@ class Cloud(msgspec.Struct, frozen=True):
     push_packages: bool = True
 
 
+class Policy(msgspec.Struct, frozen=True):
+    """What may leave the device where one model is concerned. A call may forbid more, never less."""
+
+    model: Name
+    pin_first: Layers = 0
+    pin_last: Layers = 0
+    # That of calls which state none; never-leave holds for all.
+    fallback: Literal["local", "fail", "never-leave"] = "local"
+
+
 class DeviceConfig(msgspec.Struct, frozen=True):
     """`collabd.toml`."""
 
@@ -124,6 +140,7 @@ class DeviceConfig(msgspec.Struct, frozen=True):
     energy: Energy = Energy()
     emulation: Emulation = Emulation()
     clouds: tuple[Cloud, ...] = ()
+    policies: tuple[Policy, ...] = ()
     # Profiles are kept here. Empty: $STATE_DIRECTORY, else $XDG_STATE_HOME/collabd.
     state_dir: str = ""
 
@@ -188,6 +205,19 @@ class Loaded(Generic[Config]):
         }
 
 
+@dataclass(frozen=True)
+class Source(Generic[Config]):
+    """Where a daemon reads its configuration, and reads it again: at `path`, else at `default` if there is one."""
+
+    kind: type[Config]
+    path: Path | None
+    default: Path
+
+    def load(self) -> Loaded[Config]:
+        """As `load` does. Raises `ConfigError`."""
+        return load(self.kind, self.path or (self.default if self.default.exists() else None))
+
+
 def load(kind: type[Config], path: Path | None) -> Loaded[Config]:
     """Read and check `path`; None: all defaults. Raises `ConfigError` with every mistake in the file."""
     if path is None:
@@ -195,7 +225,8 @@ def load(kind: type[Config], path: Path | None) -> Loaded[Config]:
     raw: dict[str, Any] = _read(path)
     problems = list(_check(kind, raw, ""))
     if not problems and kind is DeviceConfig:
-        problems = [*_same_names(raw.get("clouds", [])), *_custom_board(raw.get("energy", {}))]
+        problems = [*_same_names(raw, "clouds", "name"), *_same_names(raw, "policies", "model")]
+        problems += _custom_board(raw.get("energy", {}))
     if problems:
         raise ConfigError(path, problems)
     return Loaded(msgspec.convert(raw, kind), path, frozenset(key for key, _ in _leaves(raw, "")))
@@ -211,7 +242,7 @@ def model_roots(config: DeviceConfig | CloudConfig, program: str) -> list[Path]:
     """The directories of model packages, the writable one first."""
     if config.models.roots:
         return [Path(root).expanduser() for root in config.models.roots]
-    return [state_dir(config, program) / "models", Path("/usr/share/collabd/models")]
+    return [state_dir(config, program) / "models", Path(os.environ.get("COLLABD_MODELS", "/usr/share/collabd/models"))]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -262,9 +293,9 @@ def _did_you_mean(key: str, known: Mapping[str, Any]) -> str:
     return f", did you mean {near[0]!r}?" if near else f" (known: {', '.join(known)})"
 
 
-def _same_names(clouds: list[dict[str, Any]]) -> list[str]:
-    names = [cloud["name"] for cloud in clouds]
-    return [f"clouds: two are named {name!r}" for name in sorted({n for n in names if names.count(n) > 1})]
+def _same_names(raw: dict[str, Any], tables: str, key: str) -> list[str]:
+    names = [table[key] for table in raw.get(tables, [])]
+    return [f"{tables}: two have the {key} {name!r}" for name in sorted({n for n in names if names.count(n) > 1})]
 
 
 def _custom_board(energy: dict[str, Any]) -> list[str]:

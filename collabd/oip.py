@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any, Protocol
 
 from aiohttp import hdrs, web
@@ -94,6 +95,13 @@ async def read_body(request: web.Request, limit: int) -> bytearray:
     return body
 
 
+async def timed_body(request: web.Request, limit: int) -> tuple[bytearray, dict[str, str]]:
+    """The body as `read_body` does, and the response's header that says how long it took to come."""
+    start = time.perf_counter()
+    body = await read_body(request, limit)
+    return body, {wire.RECEIVE_MS: f"{(time.perf_counter() - start) * 1e3:.3f}"}
+
+
 @web.middleware
 async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn whatever a handler raises into the wire form. What is nobody's mistake but ours is logged in full."""
@@ -158,11 +166,11 @@ class _Handlers:
 
     async def infer(self, request: web.Request) -> web.Response:
         name = _model_name(request)
-        body = await read_body(request, self._max_request_bytes)
+        body, received = await timed_body(request, self._max_request_bytes)
         asked = wire.decode_request(body, wire.header_length(request.headers))
         answer = await self._plane.infer(name, asked)
         message = wire.encode_response(answer, asked.wants_binary)
-        return web.Response(body=message.body(), headers=message.headers)
+        return web.Response(body=message.body(), headers=message.headers | received)
 
 
 async def _next_chunk(request: web.Request) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from collabd.cloud.models import Models
 from collabd.cloud.profiles import Profiles
 from collabd.config import Packages
 from collabd.engine import Engine
-from collabd.oip import read_body
+from collabd.oip import read_body, timed_body
 
 _PING_BYTES = 2**20
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -38,7 +39,7 @@ class Control:
         engine: Engine,
         load: LoadMeter,
         metrics: Metrics,
-        packages: Packages,
+        packages: Callable[[], Packages],
     ) -> None:
         self._plane = plane
         self._models = models
@@ -67,9 +68,10 @@ class Control:
 
     async def receive_package(self, request: web.Request) -> web.Response:
         """Take a package that a device sends."""
-        if not self._packages.accept:
+        settings = self._packages()
+        if not settings.accept:
             raise PermissionRefused("this companion takes no packages; install them there ('collabctl models add')")
-        max_bytes = self._packages.max_mb * 2**20
+        max_bytes = settings.max_mb * 2**20
         data = await read_body(request, max_bytes)
         model = await self._models.receive(data, digest=request.match_info["digest"], max_bytes=max_bytes)
         return web.json_response(_described(model), status=201)
@@ -97,7 +99,9 @@ class Control:
 
     async def ping(self, request: web.Request) -> web.Response:
         """A probe of the link: the body is for its weight only."""
-        return web.json_response({"bytes": len(await read_body(request, _PING_BYTES))})
+        body, received = await timed_body(request, _PING_BYTES)
+        answer = {"bytes": len(body), "load": self._load.value, "slowdown": self._load.slowdown}
+        return web.json_response(answer, headers=received)
 
     async def metrics(self, _: web.Request) -> web.Response:
         """Prometheus text."""

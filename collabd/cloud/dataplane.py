@@ -96,13 +96,14 @@ class CloudPlane:
         return model
 
     def _report(self, model: Model, done: Done, decode_s: float) -> dict[str, Any]:
-        return {
+        known = {} if self._load.value is None else {"load": self._load.value}
+        return known | {
             "digest": model.digest,
             "queue_ms": round(done.queue_s * 1e3, 4),
             "decode_ms": round(decode_s * 1e3, 4),
             "compute_ms": round(done.compute_s * 1e3, 4),
             "batch": done.batch,
-            "load": round(self._load.value, 4),
+            "slowdown": self._load.slowdown,
         }
 
 

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from pathlib import Path
 
-import psutil
+from collabd.sensing.cpu import CpuLoad
+from collabd.sensing.frequency import CpuFrequency
+from collabd.sensing.pressure import CpuPressure
+from collabd.sensing.reading import NotMeasured
+from collabd.sensing.slowdown import clocking, crowding
 
 _INTERVAL_S = 0.5
 
 
 class LoadMeter:
-    """`value`: the share of all processors' time, 0..1, that was used in the last half second."""
+    """`value`: the share of all processors' time, 0..1, that was used in the last half second; None: not measured.
 
-    def __init__(self) -> None:
-        self.value = 0.0
+    `slowdown`: how many times longer than alone a run of `threads` should take now. `root` is where /proc and /sys are.
+    """
+
+    def __init__(self, threads: int, root: Path = Path("/")) -> None:
+        self.value: float | None = None
+        self.slowdown = 1.0
+        self._threads = threads
+        self._load = CpuLoad(root)
+        self._pressure = CpuPressure(root)
+        self._frequency = CpuFrequency(root)
 
     async def warm_up(self) -> None:
-        """Take the first sample, over a tenth of a second."""
-        psutil.cpu_percent()
-        await asyncio.sleep(0.1)
+        """Take the first sample, over a fifth of a second."""
+        self._sample()
+        await asyncio.sleep(0.2)
         self._sample()
 
     async def run(self) -> None:
@@ -28,4 +42,8 @@ class LoadMeter:
             self._sample()
 
     def _sample(self) -> None:
-        self.value = min(psutil.cpu_percent() / 100, 1.0)
+        now = time.monotonic()
+        load, pressure = self._load.read(now), self._pressure.read(now)
+        self.value = None if isinstance(load, NotMeasured) else round(load.value.mean, 4)
+        clock = clocking(self._frequency.read(now), NotMeasured("throttling: a Pi's"))
+        self.slowdown = round(crowding(load, pressure, self._threads) * clock, 4)

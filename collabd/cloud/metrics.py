@@ -20,6 +20,7 @@ class Metrics:
     """One daemon's counters, in a registry of their own."""
 
     def __init__(self) -> None:
+        self.answers, self.last_s = 0, 0.0
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self.packages = Gauge("collab_cloud_packages", "Loaded model packages", registry=registry)
@@ -54,6 +55,7 @@ class Metrics:
 
     def answered(self, done: Done) -> None:
         """Count what a request waited and ran."""
+        self.answers, self.last_s = self.answers + 1, done.compute_s
         self._queue.observe(done.queue_s)
         self._compute.observe(done.compute_s)
 

@@ -21,16 +21,21 @@ from collabd.cloud.load import LoadMeter
 from collabd.cloud.metrics import Metrics
 from collabd.cloud.models import Models
 from collabd.cloud.profiles import Profiles
-from collabd.config import CloudConfig, model_roots, state_dir
+from collabd.config import CloudConfig, Loaded, model_roots, state_dir
 from collabd.engine import Engine
-from collabd.lifecycle import background, service_manager, stop_signal
+from collabd.lifecycle import background, serve_until_stopped
+from collabd.systemd.notify import notify
+from collabd.systemd.reload import merge
+from collabd.systemd.watchdog import Worker
 
 log = logging.getLogger(__name__)
 
 PROGRAM = "collab-cloudd"
 
+# In effect only after a restart.
+_FIXED = ("server", "models", "engine", "batching", "state_dir")
 _DECODERS = 2
-# systemd kills after 90 s; a request takes a fraction of a second.
+# systemd kills after 30 s; a request takes a fraction of a second.
 _DRAIN_S = 20.0
 
 
@@ -40,11 +45,11 @@ class Cloud:
     def __init__(self, config: CloudConfig) -> None:
         self.config = config
         self.address = ""
-        self.lane = ThreadPoolExecutor(1, thread_name_prefix="compute")
+        self.lane = Worker("compute")
         self.decoders = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
-        self.load = LoadMeter()
         self.metrics = Metrics()
         threads = config.engine.threads or os.cpu_count() or 1
+        self.load = LoadMeter(threads)
         self.engine = Engine(threads=threads, cache_bytes=config.engine.cache_mb * 2**20)
         self.models = Models(Store(model_roots(config, PROGRAM)), self.engine)
         self.metrics.packages.set_function(lambda: len(self.models.loaded))
@@ -64,6 +69,12 @@ class Cloud:
         """What one request may bring, as it comes and once decoded."""
         return self.config.server.max_request_mb * 2**20
 
+    def status(self) -> str:
+        """One line."""
+        answers, last_s = self.metrics.answers, self.metrics.last_s
+        calls = f"{answers} answers, the last took {last_s * 1e3:.1f} ms" if answers else "no request yet"
+        return f"{self.address} with {len(self.models.loaded)} packages: {calls}"
+
     def app(self) -> web.Application:
         """All paths of the daemon."""
         control = Control(
@@ -74,7 +85,7 @@ class Cloud:
             engine=self.engine,
             load=self.load,
             metrics=self.metrics,
-            packages=self.config.packages,
+            packages=lambda: self.config.packages,
         )
         app = web.Application(middlewares=[oip.error_middleware])
         app.add_routes([*oip.routes(self.plane, self.max_request_bytes), *control.routes()])
@@ -116,11 +127,19 @@ async def answering(cloud: Cloud) -> AsyncIterator[web.AppRunner]:
         await runner.cleanup()
 
 
-async def serve(config: CloudConfig) -> None:
-    """Run until SIGTERM or SIGINT. Raises `OSError` if the address cannot be listened on."""
-    async with started(config) as cloud, service_manager():
+async def serve(loaded: Loaded[CloudConfig], read: Callable[[], Loaded[CloudConfig]]) -> None:
+    """Run until SIGTERM or SIGINT; `read` is for SIGHUP. Raises `OSError` if the address cannot be listened on."""
+    in_force = loaded
+    notify("STATUS=loading the models")
+    async with started(loaded.config) as cloud:
+
+        async def apply(new: Loaded[CloudConfig]) -> None:
+            nonlocal in_force
+            in_force = merge(in_force, new, _FIXED)
+            cloud.config = in_force.config
+
         log.info("listening on %s with %s", cloud.address, ", ".join(cloud.models.names) or "no models")
-        await stop_signal()
+        await serve_until_stopped(cloud.lane, cloud.status, read, apply)
         log.info("stopping")
 
 

@@ -31,6 +31,8 @@ class InferOptions(TypedDict, total=False):
     cut: str | None
     placement: str | None
     codec: str | None
+    pin_first: int | None
+    pin_last: int | None
     fallback: Fallback | None
     on_infeasible: OnInfeasible | None
     timeout_s: float | None
@@ -52,6 +54,8 @@ class Client(ControlClient):
         cut: str | None = None,
         placement: str | None = None,
         codec: str | None = None,
+        pin_first: int | None = None,
+        pin_last: int | None = None,
         fallback: Fallback | None = None,
         on_infeasible: OnInfeasible | None = None,
         timeout_s: float | None = None,
@@ -62,10 +66,12 @@ class Client(ControlClient):
         ``budget``: see `Budget.parse`; a number is the most that the call may cost.
         ``model``: name of a loaded model; None: the daemon's default.
         ``cut``, ``placement`` (one letter a layer, D on the device, C on the companion), ``codec``: force that part of
-        the plan. ``fallback``, when the companion fails: "local" finishes on the device, "fail" raises
-        `CompanionUnavailable`, "never-leave" sends nothing in the first place; None: "local". ``on_infeasible``, when
-        no plan fits the budget: "nearest" runs the nearest plan, "fail" raises
-        `BudgetInfeasible`; None: "nearest". ``timeout_s``: seconds, instead of the client's.
+        the plan. ``pin_first``, ``pin_last``: so many of the first and last layers run on the device in any case,
+        beside those that the daemon's configuration pins. ``fallback``, when the companion fails: "local" finishes on
+        the device, "fail" raises `CompanionUnavailable`, "never-leave" sends nothing in the first place; None: what the
+        configuration says of the model, "local" unless told otherwise. ``on_infeasible``, when no plan fits the budget:
+        "nearest" runs the nearest plan, "fail" raises `BudgetInfeasible`; None: "nearest". ``timeout_s``: seconds,
+        instead of the client's.
 
         `InvalidImage`, `InvalidTensor`, `InvalidBudget`, `InvalidPlacement`, `UnknownModel`, `Overloaded` besides.
         """
@@ -74,6 +80,8 @@ class Client(ControlClient):
             "cut": cut,
             "placement": placement,
             "codec": codec,
+            "pin_first": pin_first,
+            "pin_last": pin_last,
             "fallback": fallback,
             "on_infeasible": on_infeasible,
         }

@@ -80,10 +80,14 @@ class LayersReport(TypedDict):
 
 
 class LinkReport(TypedDict):
-    """The network to one companion, as estimated now. `age_s`: seconds since the last exchange."""
+    """The network to one companion, as estimated now: there and back, and each way's rate.
+
+    `age_s`: seconds since the last exchange.
+    """
 
     rtt_ms: float | None
-    mbps: float | None
+    up_mbps: float | None
+    down_mbps: float | None
     age_s: float | None
 
 
@@ -231,13 +235,17 @@ class CandidateReport(TypedDict):
 
 
 class DecisionReport(TypedDict):
-    """An answered call, with the candidates of its decision; none where the call itself stated the placement."""
+    """An answered call, with the candidates of its decision; none where the call itself stated the placement.
+
+    A plan with several crossings has its placement, one letter a layer, for the name of its cut.
+    """
 
     age_s: float
     model: str
     budget: str
     cut: str
     codec: str
+    placement: str
     cloud: str | None
     reason: str
     predicted_ms: float | None

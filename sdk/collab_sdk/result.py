@@ -75,7 +75,8 @@ class Result:
     from it.
 
     ``budget_met``: whether the call kept the budget; ``unmet`` names the caps that it missed. ``degraded``: something
-    failed and the device made up for it; ``why`` says what. ``ran``: where each layer really ran, as in the placement.
+    failed and the device made up for it. ``ran``: where each layer really ran, as in the placement; where that is
+    another, ``why`` says so, be it that the device, racing the companion, was first.
     """
 
     model: str

@@ -25,6 +25,7 @@ __all__ = [
     "HEADER_LENGTH",
     "MAX_JSON_BYTES",
     "MAX_TENSORS",
+    "RECEIVE_MS",
     "InferRequest",
     "InferResponse",
     "Message",
@@ -45,6 +46,8 @@ __all__ = [
 ]
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
+# Of a response: milliseconds from the request's headers to the end of its body, where it came in.
+RECEIVE_MS = "Collab-Receive-Ms"
 MAX_TENSORS = 1024
 
 

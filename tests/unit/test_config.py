@@ -36,7 +36,7 @@ def test_values_and_their_origin(tmp_path: Path) -> None:
     assert origins["planning.min_fidelity"] == str(path)
     assert origins["clouds[0].name"] == str(path)
     assert origins["clouds[0].price_per_gb"] == "default"
-    assert origins["planning.deadline_quantile"] == "default"
+    assert origins["planning.cap_quantile"] == "default"
 
 
 def test_every_mistake_is_named_with_file_and_key(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_every_mistake_is_named_with_file_and_key(tmp_path: Path) -> None:
     found = problems(tmp_path, text)
     assert len(found) == 6
     assert "servr: unknown key, did you mean 'server'?" in found
-    assert "planning.deadline_quantle: unknown key, did you mean 'deadline_quantile'?" in found
+    assert "planning.deadline_quantle: unknown key, did you mean 'cap_quantile'?" in found
     assert any(line.startswith("planning.min_fidelity: Expected `float` <= 1.0") for line in found)
     assert any(line.startswith("link.memory: must be a finite number") for line in found)
     assert any(line.startswith("clouds[0].url: Expected `str` matching") for line in found)
@@ -107,8 +107,8 @@ def test_the_installed_file_shows_every_default(tmp_path: Path, name: str, kind:
     shown = write(tmp_path, "\n".join(lines))
     loaded = load(kind, shown)
     documented = {key.replace("clouds[0]", "clouds") for key in loaded.given}
-    expected = set(load(kind, None).report()) - {"clouds", "models.roots"}
+    expected = set(load(kind, None).report()) - {"clouds", "policies", "models.roots"}
     assert expected <= documented | {"models.default"}
     for key, default in load(kind, None).report().items():
-        if key != "clouds" and not key.startswith("energy."):
+        if key not in {"clouds", "policies"} and not key.startswith("energy."):
             assert loaded.report()[key]["value"] == default["value"], key

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import gzip
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -116,7 +117,9 @@ async def test_whole_networks_and_tails_are_answered_with_the_companions_times(
 
 async def test_what_a_device_asks_besides(server: Server, package: Any) -> None:
     assert (await server.call("GET", "/v2/health/ready"))[::2] == (200, b'{"ready": true}')
-    assert (await server.call("POST", "/collab/v1/ping", bytes(9), bytes(7)))[::2] == (200, b'{"bytes": 16}')
+    status, headers, body = await server.call("POST", "/collab/v1/ping", bytes(9), bytes(7))
+    assert (status, json.loads(body)["bytes"]) == (200, 16)
+    assert float(headers["collab-receive-ms"]) >= 0
     assert (await server.call("GET", f"/collab/v1/profile/{package.digest}"))[0] in {200, 202}
     status, headers, body = await server.call("PUT", f"/collab/v1/packages/{package.digest}", bundle.pack(package))
     assert (status, headers["content-type"]) == (201, "application/json; charset=utf-8")

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,25 @@ async def test_damaged_requests_never_fail_the_daemon(
 @pytest.mark.parametrize("size", [0, 16_000, 1 << 20])
 async def test_a_probe_of_the_link_is_read_and_counted(companion: Any, size: int) -> None:
     status, body = await companion.call("POST", "/collab/v1/ping", data=bytes(size))
-    assert (status, msgspec.json.decode(body)) == (200, {"bytes": size})
+    answer = msgspec.json.decode(body)
+    assert (status, answer["bytes"]) == (200, size)
+    assert 0 <= answer["load"] <= 1
+    assert answer["slowdown"] >= 1
+
+
+@pytest.mark.parametrize("path", ["/collab/v1/ping", "/v2/models/branchy/infer"])
+async def test_a_reply_says_how_long_the_request_took_to_come(companion: Any, images: Any, path: str) -> None:
+    message = wire.encode_request(request(images[:1]))
+    body = message.body()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield body[:100]
+        await asyncio.sleep(0.05)
+        yield body[100:]
+
+    async with companion.http.post(companion.address + path, data=slowly(), headers=message.headers) as reply:
+        assert reply.status == 200
+        assert float(reply.headers[wire.RECEIVE_MS]) >= 45
 
 
 async def test_a_probe_is_small(companion: Any) -> None:
@@ -211,6 +230,11 @@ def _environment(notify: Path) -> dict[str, str]:
     return os.environ | {"NOTIFY_SOCKET": str(notify)}
 
 
+async def _until_told(notify: socket.socket, wanted: bytes) -> None:
+    while wanted not in (await asyncio.to_thread(notify.recv, 1000)).split(b"\n"):
+        pass
+
+
 async def test_as_a_process_it_says_ready_serves_and_stops_on_sigterm(tmp_path: Path, package: Any) -> None:
     config = tmp_path / "cloud.toml"
     config.write_text(
@@ -225,7 +249,7 @@ async def test_as_a_process_it_says_ready_serves_and_stops_on_sigterm(tmp_path: 
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            assert await asyncio.to_thread(notify.recv, 100) == b"READY=1"
+            await _until_told(notify, b"READY=1")
             assert daemon.stderr is not None
             async with asyncio.timeout(20):
                 line = b""
@@ -236,7 +260,7 @@ async def test_as_a_process_it_says_ready_serves_and_stops_on_sigterm(tmp_path: 
             async with aiohttp.ClientSession() as http, http.get(f"{found[1]}/v2/health/ready") as reply:
                 assert reply.status == 200
             daemon.send_signal(signal.SIGTERM)
-            assert await asyncio.to_thread(notify.recv, 100) == b"STOPPING=1"
+            await _until_told(notify, b"STOPPING=1")
             assert await asyncio.wait_for(daemon.wait(), 20) == 0
         finally:
             if daemon.returncode is None:

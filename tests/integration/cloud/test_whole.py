@@ -113,6 +113,7 @@ async def test_replies_say_what_they_took(companion: Any, images: Pixels, packag
     assert took["decode_ms"] > 0
     assert took["queue_ms"] >= 0
     assert 0 <= took["load"] <= 1
+    assert took["slowdown"] >= 1
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ def test_only_what_was_asked_for_travels(client: Client, daemon: LittleDaemon) -
         cut="pool2",
         placement="DDC",
         codec="q8",
+        pin_first=0,
+        pin_last=3,
         fallback="never-leave",
         on_infeasible="fail",
     )
@@ -64,6 +66,8 @@ def test_only_what_was_asked_for_travels(client: Client, daemon: LittleDaemon) -
         "cut": "pool2",
         "placement": "DDC",
         "codec": "q8",
+        "pin_first": 0,
+        "pin_last": 3,
         "fallback": "never-leave",
         "on_infeasible": "fail",
     }
