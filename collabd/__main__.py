@@ -13,15 +13,17 @@ DEFAULT_CONFIG = Path("/etc/collabd/collabd.toml")
 
 @click.command()
 @click.option("--config", "path", type=click.Path(path_type=Path), help=f"Configuration (default: {DEFAULT_CONFIG}).")
+@click.option("--check", is_flag=True, help="Only check the configuration; exit status 78: it is bad.")
 @click.option("--verbose", is_flag=True, help="Log details.")
 @click.version_option(__version__)
-def main(path: Path | None, verbose: bool) -> None:
+def main(path: Path | None, check: bool, verbose: bool) -> None:
     """Answer infer(image, budget) on a Unix socket, together with the companions of the configuration."""
-    loaded = lifecycle.start(config.DeviceConfig, path, DEFAULT_CONFIG, verbose)
+    source = config.Source(config.DeviceConfig, path, DEFAULT_CONFIG)
+    loaded = lifecycle.start("collabd", source, verbose=verbose, check=check)
 
     from collabd.device.server import serve  # noqa: PLC0415  a third of a second, after the configuration is checked
 
-    lifecycle.run("collabd", lambda: serve(loaded))
+    lifecycle.run("collabd", lambda: serve(loaded, source.load))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,66 @@
+"""Reading the configuration again at SIGHUP, and what of it can take effect while the daemon runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from collabd.config import Config, ConfigError, Loaded
+from collabd.systemd.notify import reloading
+
+log = logging.getLogger(__name__)
+
+
+async def reload_at_hangup(
+    read: Callable[[], Loaded[Config]], apply: Callable[[Loaded[Config]], Awaitable[None]]
+) -> None:
+    """Until cancelled: at each SIGHUP `read` the configuration and `apply` it. A bad one changes nothing."""
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+    while True:
+        await asked.wait()
+        asked.clear()
+        async with reloading():
+            await _reload(read, apply)
+
+
+async def _reload(read: Callable[[], Loaded[Config]], apply: Callable[[Loaded[Config]], Awaitable[None]]) -> None:
+    try:
+        await apply(read())
+    except ConfigError as error:
+        log.error("the configuration stays as it was: %s", "; ".join(str(error).splitlines()))  # noqa: TRY400
+    except Exception:
+        log.exception("the configuration stays as it was")
+    else:
+        log.info("the configuration is read anew")
+
+
+def merge(running: Loaded[Config], new: Loaded[Config], fixed: Sequence[str]) -> Loaded[Config]:
+    """`new`, but with the values of `running` for the dotted keys `fixed`, which take effect at a restart only.
+
+    Logs which of them would have changed.
+    """
+    before, after = (msgspec.to_builtins(loaded.config) for loaded in (running, new))
+    held = []
+    for key in fixed:
+        *tables, name = key.split(".")
+        old, values = before, after
+        for table in tables:
+            old, values = old[table], values[table]
+        if values[name] != old[name]:
+            held.append(key)
+            values[name] = old[name]
+    if held:
+        log.warning("changed, but in effect only after a restart: %s", ", ".join(held))
+    given = {key for key in new.given if not _is_under(key, fixed)} | {
+        key for key in running.given if _is_under(key, fixed)
+    }
+    return Loaded(msgspec.convert(after, type(new.config)), new.path, frozenset(given))
+
+
+def _is_under(key: str, fixed: Sequence[str]) -> bool:
+    return any(key == each or key.startswith(f"{each}.") for each in fixed)

@@ -1,0 +1,42 @@
+"""What the service manager is told."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from collabd.systemd import notify as module
+from collabd.systemd.notify import keep_status, notify, ready, reloading
+
+
+def test_nobody_is_told_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    notify("READY=1")
+
+
+async def test_ready_and_stopping(manager: Any) -> None:
+    async with ready():
+        assert manager.next() == b"READY=1"
+    assert b"STOPPING=1" in manager.next().split(b"\n")
+
+
+async def test_a_reload_says_when_it_began_and_that_it_is_over(manager: Any) -> None:
+    before = time.monotonic_ns() // 1000
+    async with reloading():
+        state, clock = manager.next().split(b"\n")
+        assert state == b"RELOADING=1"
+        assert before <= int(clock.removeprefix(b"MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
+    assert manager.next() == b"READY=1"
+
+
+async def test_the_status_is_told_when_it_changes(manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_STATUS_EVERY_S", 0.001)
+    lines = iter(["one", "one", "two", "two", "two", "one"])
+    task = asyncio.create_task(keep_status(lambda: next(lines, "end")))
+    told = [await asyncio.to_thread(manager.next) for _ in range(4)]
+    task.cancel()
+    assert told == [b"STATUS=one", b"STATUS=two", b"STATUS=one", b"STATUS=end"]
+    assert manager.waiting() == []
