@@ -9,11 +9,9 @@ from aiohttp import web
 
 from collab_sdk.errors import InvalidRequest
 from collabd import oip
-from collabd.config import DeviceConfig, Loaded
-from collabd.device.dispatcher import Dispatcher
 from collabd.device.history import KEPT_DECISIONS
 from collabd.device.models import Models
-from collabd.device.reports import Reporter
+from collabd.device.plane import Plane
 
 # Our own calls carry a path or a name, no tensors.
 _MAX_JSON = 64 * 1024
@@ -26,10 +24,9 @@ class _LoadRequest(msgspec.Struct, forbid_unknown_fields=True):
 class Control:
     """The calls under /collab/v1/."""
 
-    def __init__(self, loaded: Loaded[DeviceConfig], models: Models, reporter: Reporter) -> None:
-        self._loaded = loaded
+    def __init__(self, plane: Plane, models: Models) -> None:
+        self._plane = plane
         self._models = models
-        self._reporter = reporter
 
     def routes(self) -> list[web.RouteDef]:
         """Paths and handlers."""
@@ -45,23 +42,23 @@ class Control:
         ]
 
     async def _status(self, _: web.Request) -> web.Response:
-        return web.json_response(self._reporter.status())
+        return web.json_response(self._plane.core.reporter.status())
 
     async def _profile(self, request: web.Request) -> web.Response:
         model = self._models.get(request.match_info["model"])
-        return web.json_response(self._reporter.profile(model, request.query.get("budget")))
+        return web.json_response(self._plane.core.reporter.profile(model, request.query.get("budget")))
 
     async def _explain(self, request: web.Request) -> web.Response:
         text = request.query.get("last", "1")
         if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= KEPT_DECISIONS):
             raise InvalidRequest(f"last is a number from 1 to {KEPT_DECISIONS}, not {text[:20]!r}")
-        return web.json_response(self._reporter.explain(int(text)))
+        return web.json_response(self._plane.core.reporter.explain(int(text)))
 
     async def _list(self, _: web.Request) -> web.Response:
-        return web.json_response({"models": [self._reporter.model(model) for model in self._models]})
+        return web.json_response({"models": [self._plane.core.reporter.model(model) for model in self._models]})
 
     async def _show(self, request: web.Request) -> web.Response:
-        return web.json_response(self._reporter.layers(self._models.get(request.match_info["model"])))
+        return web.json_response(self._plane.core.reporter.layers(self._models.get(request.match_info["model"])))
 
     async def _load(self, request: web.Request) -> web.Response:
         body = await oip.read_body(request, _MAX_JSON)
@@ -70,23 +67,24 @@ class Control:
         except msgspec.DecodeError as error:
             raise InvalidRequest(f'the body must be {{"path": "/directory/of/a/package"}}: {error}') from error
         model = await self._models.install(Path(path))
-        return web.json_response(self._reporter.model(model))
+        return web.json_response(self._plane.core.reporter.model(model))
 
     async def _remove(self, request: web.Request) -> web.Response:
         await self._models.remove(request.match_info["model"])
         return web.json_response({"removed": request.match_info["model"]})
 
     async def _config(self, _: web.Request) -> web.Response:
-        path = self._loaded.path
-        return web.json_response({"file": None if path is None else str(path), "settings": self._loaded.report()})
+        loaded = self._plane.core.loaded
+        file = None if loaded.path is None else str(loaded.path)
+        return web.json_response({"file": file, "settings": loaded.report()})
 
 
-def application(dispatcher: Dispatcher, control: Control, max_request_bytes: int) -> web.Application:
+def application(plane: Plane, control: Control, max_request_bytes: int) -> web.Application:
     """The daemon's web application."""
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=dispatcher.counters.metrics(), content_type="text/plain")
+        return web.Response(body=plane.core.dispatcher.counters.metrics(), content_type="text/plain")
 
     app = web.Application(middlewares=[oip.error_middleware])
-    app.add_routes([*oip.routes(dispatcher, max_request_bytes), *control.routes(), web.get("/metrics", metrics)])
+    app.add_routes([*oip.routes(plane, max_request_bytes), *control.routes(), web.get("/metrics", metrics)])
     return app

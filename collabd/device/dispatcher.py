@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -70,7 +71,7 @@ class Dispatcher:
         options = Options.from_parameters(request.parameters)
         record = Record()
         with self.counters.call():
-            planned = self._plan(name, request, options)
+            planned = await self._plan(name, request, options)
             output = await self._executor.run(planned.job, record)
             answer = result(planned, record, output, self._planner.device_state(), self._planner.energy_source)
             self._learn(planned, record)
@@ -79,10 +80,10 @@ class Dispatcher:
         self.last = answer
         return encode_result(answer, request.id)
 
-    def _plan(self, name: str, request: wire.InferRequest, options: Options) -> Planned:
+    async def _plan(self, name: str, request: wire.InferRequest, options: Options) -> Planned:
         model = self._models.get(name)
         photo = Photo.from_request(request)
-        planned = self._planner.plan(model, photo, options)
+        planned = await self._planner.plan(model, photo, options)
         if planned.unmet and options.on_infeasible == "fail":
             figures = {key: value for key, value in asdict(predicted(planned)).items() if value is not None}
             raise BudgetInfeasible(
@@ -97,13 +98,11 @@ class Dispatcher:
         job = planned.job
         if record.prep_s is not None:
             job.model.prep.learn(job.photo.pixels / 1e6, record.prep_s)
-        if planned.row is None:
-            return
-        plan = planned.evaluation.plans.rows[planned.row]
-        if record.head_s is not None:
-            self._planner.speed.learn(measured_s=record.head_s, profiled_s=plan.head_s)
-        if record.local_tail_s is not None:
-            self._planner.speed.learn(measured_s=record.local_tail_s, profiled_s=plan.local_tail_s)
-        # In a batch a tail takes longer, and by no fault of the companion.
-        if job.companion is not None and len(record.answers) == 1 and record.answers[0].batch == 1:
-            job.companion.speed.learn(measured_s=record.answers[0].compute_s, profiled_s=plan.tail_s)
+        if not record.why:
+            self._planner.overhead.learn(record.unaccounted_s())
+        now, expected = time.monotonic(), self._planner.slowdown()
+        for measured_s, profiled_s in record.speed_here:
+            self._planner.speed.learn(measured_s=measured_s, profiled_s=profiled_s, now=now, expected=expected)
+        if job.companion is not None:
+            for measured_s, profiled_s in record.speed_there:
+                job.companion.learn_speed(measured_s, profiled_s)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collab_sdk.budget import Budget
 from collab_sdk.reports import CandidateReport, DecisionReport
 from collab_sdk.result import Result
-from collabd.device.companion import Companion
-from collabd.device.planner import FIXED, Planned
+from collabd.device.fixed import FIXED
+from collabd.device.planner import Planned
 from collabd.planning.choose import Decision, Reason, verdicts
 
 KEPT_DECISIONS = 100
@@ -35,13 +34,13 @@ class History:
         """Remember an answered call."""
         self._entries.append(_Entry(time.monotonic(), planned, budget, result))
 
-    def report(self, last: int, companions: Sequence[Companion]) -> list[DecisionReport]:
+    def report(self, last: int) -> list[DecisionReport]:
         """The `last` decisions, the latest first."""
         latest = list(self._entries)[-last:] if last > 0 else []
-        return [_decision(entry, companions) for entry in reversed(latest)]
+        return [_decision(entry) for entry in reversed(latest)]
 
 
-def _decision(entry: _Entry, companions: Sequence[Companion]) -> DecisionReport:
+def _decision(entry: _Entry) -> DecisionReport:
     result = entry.result
     return DecisionReport(
         age_s=time.monotonic() - entry.at,
@@ -49,6 +48,7 @@ def _decision(entry: _Entry, companions: Sequence[Companion]) -> DecisionReport:
         budget=str(entry.budget),
         cut=result.plan.cut,
         codec=result.plan.codec,
+        placement=result.plan.placement,
         cloud=result.plan.cloud,
         reason=result.plan.reason,
         predicted_ms=result.predicted.latency_ms,
@@ -56,11 +56,11 @@ def _decision(entry: _Entry, companions: Sequence[Companion]) -> DecisionReport:
         budget_met=result.budget_met,
         degraded=result.degraded,
         why=result.why,
-        candidates=_candidates(entry.planned, companions),
+        candidates=_candidates(entry.planned),
     )
 
 
-def _candidates(planned: Planned, companions: Sequence[Companion]) -> list[CandidateReport]:
+def _candidates(planned: Planned) -> list[CandidateReport]:
     """Every plan with its verdict; none where the call itself fixed the placement."""
     if planned.row is None or planned.reason == FIXED:
         return []
@@ -72,7 +72,7 @@ def _candidates(planned: Planned, companions: Sequence[Companion]) -> list[Candi
         CandidateReport(
             cut=plan.cut,
             codec=plan.codec,
-            cloud=None if plan.cloud is None else companions[plan.cloud].name,
+            cloud=None if plan.cloud is None else evaluation.companions[plan.cloud].name,
             predicted_ms=float(prediction.latency_s[row]) * 1e3,
             deadline_ms=float(prediction.deadline_s[row]) * 1e3,
             energy_mj=float(prediction.energy_j[row]) * 1e3,

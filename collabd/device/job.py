@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,28 +14,75 @@ from collabd.device.companion import Companion, RemoteAnswer
 from collabd.device.model import Model
 from collabd.device.photo import Photo
 from collabd.device.placement import Stage
+from collabd.device.plans import NO_CODEC
+from collabd.planning.candidates import SOURCE
 
 Fallback = Literal["local", "fail", "never-leave"]
 
 
 @dataclass(frozen=True)
+class Crossing:
+    """How the tensors of a stage travel to the companion; `channel_axis` goes with the codec.
+
+    Seconds as profiled on idle machines: `decode_s` there; `rest_s` of the network from here on this device, should the
+    companion fail.
+    """
+
+    codec: str
+    channel_axis: int | None
+    decode_s: float
+    rest_s: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage of a job, and the seconds that it takes on an idle machine of its side; `crossing`: on the companion."""
+
+    stage: Stage
+    run_s: float
+    crossing: Crossing | None = None
+
+    @property
+    def work_s(self) -> float:
+        """The companion's own work, without queue and link."""
+        return self.run_s + (0.0 if self.crossing is None else self.crossing.decode_s)
+
+
+def codec_name(codecs: Iterable[str]) -> str:
+    """The codecs of a plan's crossings as one name: "source+q8"."""
+    return "+".join(dict.fromkeys(codecs)) or NO_CODEC
+
+
+@dataclass(frozen=True)
 class Job:
-    """What to run. `channel_axis` goes with the codec; `deadline_s` counts from `Record.started`."""
+    """What to run. `deadline_s` counts from `Record.started`."""
 
     model: Model
     photo: Photo
-    stages: tuple[Stage, ...]
-    codec: str
-    channel_axis: int | None
+    steps: tuple[Step, ...]
     companion: Companion | None
     fallback: Fallback
-    # Energy matters more than time: do not run the tail here before the companion's answer is as good as lost.
+    # Do not run the tail here for the chance to be first: not before the companion's answer is as good as lost.
     sparing: bool
     deadline_s: float | None
-    # Should the companion fail: the rest of the network on this device, as slow as it may well be.
-    local_tail_s: float
-    # The companion's own work, all of it, without queue and link.
-    tail_s: float
+    # How many times longer than profiled a run may well take here.
+    slow: float
+    # To prepare the image here, should the companion that gets the file fail.
+    prep_s: float
+    # Whether the steps' seconds are profiled for just these runs, so that these tell of the machines' speed.
+    profiled: bool
+
+    @property
+    def codec(self) -> str:
+        """How features travel, at all crossings."""
+        return codec_name(step.crossing.codec for step in self.steps if step.crossing is not None)
+
+    def rest_s(self, crossing: Crossing) -> float:
+        """Seconds that the network from a crossing on may well take here."""
+        return crossing.rest_s * self.slow + (self.prep_s if crossing.codec == SOURCE else 0.0)
+
+
+PHASES = ("prep", "head", "encode", "link", "queue", "decode", "tail", "local_tail")
 
 
 @dataclass
@@ -50,13 +98,18 @@ class Record:
     decode_s: float | None = None
     tail_s: float | None = None
     local_tail_s: float | None = None
+    # Spent on tails that the companion overtook.
+    overtaken_s: float = 0.0
     bytes_up: int = 0
     bytes_down: int = 0
     cost: float = 0.0
     ran: str = ""
-    # Why the plan was not followed; empty: it was.
-    failure: str = ""
-    answers: list[RemoteAnswer] = field(default_factory=list)
+    # Why the plan was not followed; empty: it was. Degraded: since something failed.
+    why: str = ""
+    degraded: bool = False
+    # Of every run that tells how fast a machine is: measured seconds, and profiled ones.
+    speed_here: list[tuple[float, float]] = field(default_factory=list)
+    speed_there: list[tuple[float, float]] = field(default_factory=list)
 
     def add(self, phase: str, seconds: float) -> None:
         """Add to the phase's time."""
@@ -66,9 +119,12 @@ class Record:
         """Seconds since the job started."""
         return time.perf_counter() - self.started
 
+    def unaccounted_s(self) -> float:
+        """Seconds since the job started that are no phase's."""
+        return self.elapsed_s() - sum(getattr(self, f"{phase}_s") or 0.0 for phase in PHASES)
+
     def note_answer(self, answer: RemoteAnswer, cost: float) -> None:
         """Add what an exchange with a companion took."""
-        self.answers.append(answer)
         for phase, seconds in (
             ("link_s", answer.link_s),
             ("queue_s", answer.queue_s),

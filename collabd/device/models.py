@@ -28,7 +28,7 @@ class Models:
         self._store = store
         self._engine = engine
         self._lane = lane
-        self._default = default
+        self.default = default
         self._loaded: dict[str, Model] = {}
 
     def __iter__(self) -> Iterator[Model]:
@@ -87,8 +87,8 @@ class Models:
         return model
 
     def _default_name(self) -> str:
-        if self._default:
-            return self._default
+        if self.default:
+            return self.default
         if len(self._loaded) == 1:
             return next(iter(self._loaded))
         raise InvalidRequest(f"say which model: loaded are {', '.join(self._loaded) or 'none'} (or set models.default)")

@@ -15,22 +15,31 @@ from collabd.planning.candidates import SOURCE
 
 OnInfeasible = Literal["nearest", "fail"]
 
-_KNOWN = {"budget", "cut", "placement", "codec", "fallback", "on_infeasible", "binary_data_output"}
+_KNOWN = {
+    *("budget", "cut", "placement", "codec", "pin_first", "pin_last", "fallback", "on_infeasible"),
+    "binary_data_output",
+}
 _CODECS = (*FEATURE_CODECS, *IMAGE_CODECS, SOURCE)
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 @dataclass(frozen=True)
 class Options:
-    """A call's wishes. `cut` or `placement` fix where layers run; then `codec` says how features travel."""
+    """A call's wishes. `cut` or `placement` fix where layers run; then `codec` says how features travel.
+
+    `pin_first` and `pin_last` layers stay on the device. `fallback` None: that of the model's policy.
+    """
 
     budget: Budget
     cut: str | None
     placement: str | None
     codec: str | None
-    fallback: Fallback
+    fallback: Fallback | None
     on_infeasible: OnInfeasible
+    pin_first: int = 0
+    pin_last: int = 0
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Options:
@@ -43,8 +52,10 @@ class Options:
             cut=_text(parameters, "cut"),
             placement=_text(parameters, "placement"),
             codec=_text(parameters, "codec"),
-            fallback=_one_of(parameters, "fallback", get_args(Fallback), "local"),
+            fallback=_one_of(parameters, "fallback", get_args(Fallback), None),
             on_infeasible=_one_of(parameters, "on_infeasible", get_args(OnInfeasible), "nearest"),
+            pin_first=_layers(parameters, "pin_first"),
+            pin_last=_layers(parameters, "pin_last"),
         )
         options._check()
         return options
@@ -53,6 +64,11 @@ class Options:
     def is_fixed(self) -> bool:
         """Whether the caller, and not the planner, says where the layers run."""
         return self.cut is not None or self.placement is not None
+
+    @property
+    def is_sparing(self) -> bool:
+        """Whether no tail is to be run here for the chance to be first: energy counts, or the lane has other work."""
+        return self.budget.energy_mj is not None or self.budget.objective in {"energy", "cost", "throughput"}
 
     def caps(self, min_fidelity: float) -> Caps:
         """The budget in SI units; `min_fidelity` holds where it states none."""
@@ -81,8 +97,17 @@ def _text(parameters: Mapping[str, Any], key: str) -> str | None:
     return value
 
 
-def _one_of(parameters: Mapping[str, Any], key: str, allowed: tuple[T, ...], default: T) -> T:
-    value = parameters.get(key, default)
+def _layers(parameters: Mapping[str, Any], key: str) -> int:
+    value = parameters.get(key, 0)
+    if type(value) is not int or value < 0:  # bool is an int too
+        raise InvalidRequest(f"{key} is a number of layers, not {value!r}")
+    return value
+
+
+def _one_of(parameters: Mapping[str, Any], key: str, allowed: tuple[T, ...], default: U) -> T | U:
+    if key not in parameters:
+        return default
+    value = parameters[key]
     if value not in allowed:
         raise InvalidRequest(f"{key} is one of {', '.join(map(str, allowed))}, not {value!r}")
     return allowed[allowed.index(value)]

@@ -21,6 +21,11 @@ class Stage:
     first: int
     last: int
 
+    @property
+    def layers(self) -> int:
+        """How many."""
+        return self.last - self.first
+
 
 def single_cut(head_layers: int, layers: int) -> str:
     """The placement with one crossing: the first `head_layers` on the device."""

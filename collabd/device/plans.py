@@ -15,8 +15,8 @@ LOCAL_CUT = "output"
 NO_CODEC = "none"
 
 # The JSON in front of the tensors: names, shapes and codec up, timings down.
-_ENVELOPE_UP = 280
-_ENVELOPE_DOWN = 330
+ENVELOPE_UP = 280
+ENVELOPE_DOWN = 330
 
 
 def local_plan(whole_s: float) -> Candidate:
@@ -36,11 +36,11 @@ def candidates(model: Model, remote: Sequence[Profile | None]) -> Candidates:
 
 def remote_plans(manifest: Manifest, here: Profile, there: Profile, cloud: int) -> Iterator[Candidate]:
     """Every cut and codec with one companion, from the profiles of the package here and there."""
-    down = 4.0 * len(manifest.labels) + _ENVELOPE_DOWN + HEADER_BYTES
+    down = 4.0 * len(manifest.labels) + ENVELOPE_DOWN + HEADER_BYTES
     times_here, times_there = _by_cut(here), _by_cut(there)
     image = manifest.cuts[0]
     whole_here, whole_there = here.whole_ms / 1e3, there.whole_ms / 1e3
-    yield Candidate(image.name, SOURCE, cloud, 0.0, 0.0, _ENVELOPE_UP, down, 0.0, whole_there, whole_here, 1.0)
+    yield Candidate(image.name, SOURCE, cloud, 0.0, 0.0, ENVELOPE_UP, down, 0.0, whole_there, whole_here, 1.0)
     for cut in manifest.cuts:
         if cut.name in times_here and cut.name in times_there:
             for figures in cut.codecs:
@@ -56,7 +56,7 @@ def _plan(cut: Cut, figures: CodecFigures, here: CutTimes, there: CutTimes, clou
         cloud=cloud,
         head_s=here.head_ms / 1e3,
         encode_s=encode_ms / 1e3,
-        up_bytes=figures.bytes_median + _ENVELOPE_UP,
+        up_bytes=figures.bytes_median + ENVELOPE_UP,
         down_bytes=down,
         decode_s=decode_ms / 1e3,
         tail_s=there.tail_ms / 1e3,

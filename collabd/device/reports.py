@@ -23,11 +23,12 @@ from collabd import __version__
 from collabd.config import DeviceConfig
 from collabd.device.companion import Companion
 from collabd.device.dispatcher import Dispatcher
+from collabd.device.evaluation import Evaluation
 from collabd.device.machine import device_report
 from collabd.device.model import Model
 from collabd.device.models import Models
 from collabd.device.options import Options
-from collabd.device.planner import Evaluation, Planner
+from collabd.device.planner import Planner
 from collabd.device.plans import LOCAL_CUT
 from collabd.device.senses import Senses
 from collabd.engine import Engine
@@ -47,6 +48,7 @@ class Reporter:
         engine: Engine,
         dispatcher: Dispatcher,
         senses: Senses,
+        started: float,
     ) -> None:
         self._config = config
         self._models = models
@@ -55,7 +57,7 @@ class Reporter:
         self._engine = engine
         self._dispatcher = dispatcher
         self._senses = senses
-        self._started = time.monotonic()
+        self._started = started
 
     def status(self) -> StatusReport:
         """How the daemon is."""
@@ -70,7 +72,7 @@ class Reporter:
                 self._senses.snapshot,
                 self._engine.stats,
                 slowdown=self._config.emulation.device_slowdown,
-                speed_factor=self._planner.speed.value,
+                speed_factor=self._planner.device_state().speed,
             ),
             requests=self._dispatcher.counters.report,
             last=self._last(),
@@ -101,7 +103,7 @@ class Reporter:
 
     def explain(self, last: int) -> ExplainReport:
         """The last decisions with their candidates."""
-        return ExplainReport(decisions=self._dispatcher.history.report(last, self._companions))
+        return ExplainReport(decisions=self._dispatcher.history.report(last))
 
     def profile(self, model: Model, budget: str | None) -> ProfileReport:
         """Each candidate cut with what is known and predicted of it, for a picture of the network's own size."""
@@ -163,7 +165,7 @@ class Reporter:
             url=companion.cloud.url,
             state="up" if companion.is_up() else "down" if companion.reached or state != "closed" else "unknown",
             **_link(companion),
-            speed_factor=companion.speed.value,
+            speed_factor=companion.slowness,
             queue_ms=companion.queue_s * 1e3,
             load=companion.load,
             breaker=state.value,
@@ -192,6 +194,10 @@ class Reporter:
 def _link(companion: Companion) -> LinkReport:
     reading = companion.link.read(time.monotonic())
     if reading.age_s is None:
-        return LinkReport(rtt_ms=None, mbps=None, age_s=None)
-    rate = 8e-6 / reading.s_per_byte if reading.s_per_byte > 0 else None
-    return LinkReport(rtt_ms=reading.offset_s * 1e3, mbps=rate, age_s=reading.age_s)
+        return LinkReport(rtt_ms=None, up_mbps=None, down_mbps=None, age_s=None)
+    return LinkReport(
+        rtt_ms=reading.rtt_s * 1e3,
+        up_mbps=8e-6 / reading.up_s_per_byte,
+        down_mbps=8e-6 / reading.down_s_per_byte,
+        age_s=reading.age_s,
+    )

@@ -50,8 +50,8 @@ def result(
         bytes_down=record.bytes_down,
         budget_met=not unmet,
         unmet=unmet,
-        degraded=bool(record.failure),
-        why=record.failure,
+        degraded=record.degraded,
+        why=record.why,
         ran=record.ran,
     )
 
@@ -61,7 +61,7 @@ def predicted(planned: Planned) -> Predicted:
     if planned.row is None:
         return Predicted()
     row, prediction = planned.row, planned.evaluation.prediction
-    plan = planned.evaluation.plans.rows[row]
+    phases, plan = prediction.phases, planned.evaluation.plans.rows[row]
     remote = plan.cloud is not None
 
     def ms(seconds: npt.NDArray[np.float64], part_of_plan: bool = True) -> float | None:
@@ -69,13 +69,13 @@ def predicted(planned: Planned) -> Predicted:
 
     return Predicted(
         latency_ms=ms(prediction.latency_s),
-        prep_ms=ms(prediction.prep_s, plan.codec != SOURCE),
-        head_ms=ms(prediction.head_s, "D" in planned.placement),
-        encode_ms=ms(prediction.encode_s, remote and plan.codec != SOURCE),
-        upload_ms=ms(prediction.link_s, remote),
-        queue_ms=ms(prediction.queue_s, remote),
-        decode_ms=ms(prediction.decode_s, remote),
-        tail_ms=ms(prediction.tail_s, remote),
+        prep_ms=ms(phases.prep_s, not planned.evaluation.plans.source[row]),
+        head_ms=ms(phases.head_s, "D" in planned.placement),
+        encode_ms=ms(phases.encode_s, remote and plan.codec != SOURCE),
+        upload_ms=ms(phases.link_s, remote),
+        queue_ms=ms(phases.queue_s, remote),
+        decode_ms=ms(phases.decode_s, remote),
+        tail_ms=ms(phases.tail_s, remote),
         energy_mj=ms(prediction.energy_j),
         cost=float(prediction.cost[row]),
     )
@@ -89,7 +89,7 @@ def _measured(record: Record, latency_s: float) -> Timings:
 
 def _energy_j(record: Record, latency_s: float, device: DeviceState) -> float:
     """The model of `planning.predict`, with the times that really passed."""
-    busy = sum(filter(None, (record.prep_s, record.head_s, record.encode_s, record.local_tail_s)))
+    busy = sum(filter(None, (record.prep_s, record.head_s, record.encode_s, record.local_tail_s, record.overtaken_s)))
     energy = device.busy_w * busy + device.idle_w * max(latency_s - busy, 0.0)
     if record.link_s:
         bits = 8 * (record.bytes_up + record.bytes_down)
@@ -99,7 +99,7 @@ def _energy_j(record: Record, latency_s: float, device: DeviceState) -> float:
 
 def _fidelity(planned: Planned, record: Record) -> float | None:
     """Expected agreement of what really ran: nothing that stayed here, or was sent lossless, can differ."""
-    if "C" not in record.ran or planned.job.codec in _LOSSLESS:
+    if "C" not in record.ran or all(codec in _LOSSLESS for codec in planned.job.codec.split("+")):
         return 1.0
     return None if planned.row is None else planned.evaluation.plans.rows[planned.row].fidelity
 

@@ -2,49 +2,80 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import aiohttp
 from aiohttp import web
 
 from collabd.catalog.store import Store
 from collabd.config import DeviceConfig, Loaded, model_roots, state_dir
 from collabd.device.app import Control, application
-from collabd.device.companion import Companion
+from collabd.device.assembly import Assembly
 from collabd.device.compute import Lane
-from collabd.device.dispatcher import Dispatcher
-from collabd.device.executor import Executor
+from collabd.device.core import Machinery
+from collabd.device.events import Events
 from collabd.device.models import Models
-from collabd.device.planner import Planner
+from collabd.device.plane import Plane
 from collabd.device.profiler import Profiler
-from collabd.device.reports import Reporter
-from collabd.device.senses import Senses
 from collabd.device.socket import open_socket
-from collabd.device.watcher import Watcher
+from collabd.device.status_line import status_line
 from collabd.engine import Engine
-from collabd.lifecycle import background, service_manager, stop_signal
+from collabd.lifecycle import background, serve_until_stopped
+from collabd.systemd.notify import notify
+from collabd.systemd.reload import merge
 
 log = logging.getLogger(__name__)
 
 PROGRAM = "collabd"
+# In effect only after a restart: the socket is bound, the sessions are built, the packages are loaded.
+_FIXED = ("server", "models.roots", "engine", "emulation", "state_dir")
 _DRAIN_S = 10.0
+_ROUND_S = 0.05
 
 
-async def serve(loaded: Loaded[DeviceConfig]) -> None:
-    """Run until SIGTERM or SIGINT; then answer what is in flight, and stop."""
-    async with running(loaded), service_manager():
-        await stop_signal()
+class Daemon:
+    """The daemon while it runs."""
+
+    def __init__(self, machinery: Machinery, assembly: Assembly, plane: Plane, events: Events) -> None:
+        self.machinery = machinery
+        self._assembly = assembly
+        self._plane = plane
+        self._events = events
+
+    async def reconfigure(self, loaded: Loaded[DeviceConfig]) -> None:
+        """Let new calls go by another configuration; return when the old one's calls are done, or given up on."""
+        before = self._plane.core
+        loaded = merge(before.loaded, loaded, _FIXED)
+        core = await self._assembly.core(loaded, before)
+        self._plane.core = core
+        self.machinery.models.default = loaded.config.models.default
+        for _ in range(round(_DRAIN_S / _ROUND_S)):
+            if before.calls == 0:
+                break
+            await asyncio.sleep(_ROUND_S)
+        await self._assembly.keep(core)
+
+    def status(self) -> str:
+        """One line; looked at each second, so this is also where throttling is noticed."""
+        core = self._plane.core
+        self._events.sensed(core.senses.snapshot.throttling)
+        return status_line(core.reporter.status())
+
+
+async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceConfig]]) -> None:
+    """Run until SIGTERM or SIGINT; then answer what is in flight, and stop. `read` is for SIGHUP."""
+    async with running(loaded) as daemon:
+        await serve_until_stopped(daemon.machinery.lane.worker, daemon.status, read, daemon.reconfigure)
 
 
 @asynccontextmanager
-async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[Dispatcher]:
+async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[Daemon]:
     """The daemon, ready: socket bound, models warm, companions watched. Left in reverse."""
     config = loaded.config
-    state = state_dir(config, PROGRAM)
     async with AsyncExitStack() as stack:
         listener = open_socket(config.server.socket)
         stack.callback(listener.close)
@@ -53,37 +84,20 @@ async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[Dispatcher]:
         threads = config.engine.threads or os.cpu_count() or 1
         engine = Engine(threads=threads, cache_bytes=config.engine.cache_mb * 2**20)
         models = Models(Store(model_roots(config, PROGRAM)), engine, lane, config.models.default)
+        notify("STATUS=loading the models")
         await models.load_all()
-        session = await stack.enter_async_context(_http(config))
-        companions = [Companion(cloud, config.link, config.failover, session) for cloud in config.clouds]
-        senses = Senses(config.energy)
-        planner = Planner(config, companions, senses)
-        executor = Executor(
-            engine,
-            lane,
-            patience=config.failover.patience,
-            patience_floor_s=config.failover.patience_floor_ms / 1e3,
-        )
-        dispatcher = Dispatcher(config, models, planner, executor)
-        profiler = Profiler(models, threads, lane, config.emulation, state / "profiles")
+        profiler = Profiler(models, threads, lane, config.emulation, state_dir(config, PROGRAM) / "profiles")
         profiler.load_stored()
-        reporter = Reporter(config, models, planner, companions, engine, dispatcher, senses)
-        watchers = [Watcher(companion, config.link, models.packages) for companion in companions]
-        for task in (senses.run(), profiler.run(), *(watcher.run() for watcher in watchers)):
-            await stack.enter_async_context(background(task))
-        control = Control(loaded, models, reporter)
-        await stack.enter_async_context(
-            _listening(application(dispatcher, control, config.server.max_request_mb * 2**20), listener)
-        )
-        dispatcher.is_ready = True
-        log.info("ready: %s", ", ".join(dispatcher.models()) or "no models")
-        yield dispatcher
-
-
-def _http(config: DeviceConfig) -> aiohttp.ClientSession:
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=config.failover.connect_timeout_s)
-    # Connections outlive the pauses between calls: a new one costs a round trip.
-    return aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(keepalive_timeout=60))
+        await stack.enter_async_context(background(profiler.run()))
+        machinery = Machinery(lane, engine, models)
+        assembly = Assembly(machinery)
+        stack.push_async_callback(assembly.close)
+        events = Events()
+        plane = Plane(await assembly.core(loaded), events)
+        app = application(plane, Control(plane, models), config.server.max_request_mb * 2**20)
+        await stack.enter_async_context(_listening(app, listener))
+        log.info("ready: %s", ", ".join(plane.models()) or "no models")
+        yield Daemon(machinery, assembly, plane, events)
 
 
 @asynccontextmanager

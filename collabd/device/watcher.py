@@ -14,9 +14,12 @@ from collabd.catalog import bundle
 from collabd.catalog.package import Package
 from collabd.config import Link
 from collabd.device.breaker import BreakerState
-from collabd.device.companion import HEADER_BYTES, Companion, CompanionFailure, FailureReason
+from collabd.device.companion import Companion
+from collabd.device.events import companion_changed
+from collabd.device.exchange import CompanionFailure, FailureReason
 from collabd.profiling.profile import Profile
 from collabd.sensing.link import next_probe_s
+from collabd.sensing.reading import Every
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,7 @@ class Watcher:
         self._packages = packages
         self._was_up: bool | None = None
         self._refused: set[str] = set()
+        self._pings = Every(link.stale_s)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -50,39 +54,37 @@ class Watcher:
         if state is BreakerState.OPEN:
             return
         if state is BreakerState.HALF_OPEN or not self._companion.reached:
-            await self._ping(0)
+            await self._companion.ping(0)
         await self._learn_packages()
-        reading = self._companion.link.read(time.monotonic())
-        size = self._link.probe_kb * 1000
-        if next_probe_s(reading, probe_bytes=size, stale_s=self._link.stale_s, share=self._link.probe_share) == 0:
+        due_s = self._next_probe_s()
+        if due_s is None:
+            return
+        if due_s == 0:
             # Two sizes, since one alone cannot tell a far companion from a slow link.
-            await self._ping(0)
-            await self._ping(size)
+            await self._companion.ping(0)
+            await self._companion.ping(self._link.probe_kb * 1000)
+        elif self._companion.needs_pings and self._pings.due(time.monotonic()):
+            await self._companion.ping(0)
 
-    async def _ping(self, size: int) -> None:
-        """Send `size` bytes for nothing: proves that the companion is there and times the link."""
-        start = time.perf_counter()
-        status, _, body = await self._companion.call("POST", "/collab/v1/ping", data=bytes(size), timeout_s=_ANSWER_S)
-        seconds = time.perf_counter() - start
-        if status != 200:
-            raise CompanionFailure(FailureReason.NONSENSE, f"{self._companion.name} answered a ping with {status}")
-        moved = size + len(body) + HEADER_BYTES
-        if self._companion.reached:  # the very first exchange also set up the connection
-            self._companion.link.learn(moved_bytes=moved, seconds=seconds, now=time.monotonic())
-        self._companion.reached = True
-        self._companion.breaker.succeeded()
+    def _next_probe_s(self) -> float | None:
+        now = time.monotonic()
+        return next_probe_s(
+            self._companion.link.read(now),
+            probe_bytes=self._link.probe_kb * 1000,
+            stale_s=self._link.stale_s,
+            share=self._link.probe_share,
+            idle_s=now - self._companion.wanted_at,
+        )
 
     async def _learn_packages(self) -> None:
         """Fetch the profile of every package of ours; give the companion those that it lacks."""
         for package in self._packages():
             if package.digest in self._companion.profiles or package.digest in self._refused:
                 continue
-            status, _, body = await self._companion.call(
-                "GET", f"/collab/v1/profile/{package.digest}", timeout_s=_ANSWER_S
-            )
-            if status == 200:
-                self._companion.profiles[package.digest] = _profile(body, self._companion.name)
-            elif status == 404:
+            reply = await self._companion.http.call("GET", f"/collab/v1/profile/{package.digest}", timeout_s=_ANSWER_S)
+            if reply.status == 200:
+                self._companion.profiles[package.digest] = _profile(reply.body, self._companion.name)
+            elif reply.status == 404:
                 await self._push(package)
 
     async def _push(self, package: Package) -> None:
@@ -92,19 +94,19 @@ class Watcher:
             log.warning("%s does not hold %s and may not be sent it", self._companion.name, name)
             return
         data = await asyncio.to_thread(bundle.pack, package)
-        status, _, body = await self._companion.call(
+        reply = await self._companion.http.call(
             "PUT", f"/collab/v1/packages/{package.digest}", data=data, timeout_s=_UPLOAD_S
         )
-        if status >= 300:
+        if reply.status >= 300:
             self._refused.add(package.digest)
-            log.warning("%s refused the package %s: %s", self._companion.name, name, _message(body))
+            log.warning("%s refused the package %s: %s", self._companion.name, name, _message(reply.body))
         else:
             log.info("sent %s to %s, %.1f MB", name, self._companion.name, len(data) / 1e6)
 
     def _report_change(self) -> None:
         up = self._companion.is_up()
         if up != self._was_up:
-            log.info("companion %s is %s", self._companion.name, "up" if up else "down")
+            companion_changed(self._companion.name, up=up)
             self._was_up = up
 
 

@@ -32,6 +32,8 @@ class Bench:
     socket: Path
     stop_cloud: Callable[[], Awaitable[None]]
     reference: Callable[[np.ndarray], np.ndarray]
+    # Puts other settings in force while it runs.
+    reload: Callable[[str], Awaitable[None]]
     images: list[np.ndarray] = field(default_factory=list)
 
 
@@ -40,10 +42,15 @@ Factory = Callable[..., AbstractAsyncContextManager[Bench]]
 
 @pytest.fixture
 def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) -> Factory:
-    """`async with bench(settings, cloud=True | False | "http://...", pushed=False) as it`: settings is TOML."""
+    """`async with bench(settings, cloud=True | False | "http://...", pushed=False) as it`: settings is TOML.
+
+    `prices`: those of the companion, TOML too.
+    """
 
     @asynccontextmanager
-    async def make(settings: str = "", cloud: bool | str = True, pushed: bool = False) -> AsyncIterator[Bench]:
+    async def make(
+        settings: str = "", cloud: bool | str = True, pushed: bool = False, prices: str = "price_per_request = 0.01"
+    ) -> AsyncIterator[Bench]:
         root = tmp_path / "packages"
         shutil.copytree(tiny_package.path, root / tiny_package.manifest.name, dirs_exist_ok=True)
         async with AsyncExitStack() as stack:
@@ -53,7 +60,7 @@ def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) 
                 models = Models(roots=(str(tmp_path / "cloud/models"), *(() if pushed else (str(root),))))
                 config = CloudConfig(CloudServer(port=0), models, state_dir=str(tmp_path / "cloud"))
                 url = (await cloud_stack.enter_async_context(started(config))).address
-            await stack.enter_async_context(running(_loaded(tmp_path, root, settings, url)))
+            daemon = await stack.enter_async_context(running(_loaded(tmp_path, root, settings, url, prices)))
             client = await stack.enter_async_context(AsyncClient(tmp_path / "collabd.sock", timeout_s=20))
             await client.wait(30, profiled=True)
             it = Bench(
@@ -63,6 +70,7 @@ def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) 
                 tmp_path / "collabd.sock",
                 cloud_stack.aclose,
                 _reference(tiny_package),
+                lambda settings: daemon.reconfigure(_loaded(tmp_path, root, settings, url, prices)),
                 tiny_images,
             )
             if cloud is True:
@@ -99,9 +107,9 @@ def stored_profile(directory: Path) -> Path:
     raise AssertionError("the profile was never stored")
 
 
-def _loaded(directory: Path, root: Path, settings: str, url: str) -> Loaded[DeviceConfig]:
+def _loaded(directory: Path, root: Path, settings: str, url: str, prices: str) -> Loaded[DeviceConfig]:
     path = directory / "collabd.toml"
-    cloud = f'[[clouds]]\nname = "pc"\nurl = "{url}"\nprice_per_request = 0.01\n' if url else ""
+    cloud = f'[[clouds]]\nname = "pc"\nurl = "{url}"\n{prices}\n' if url else ""
     if "[server]" not in settings:
         settings += "[server]\n"
     settings = settings.replace("[server]", f'[server]\nsocket = "{directory}/collabd.sock"')

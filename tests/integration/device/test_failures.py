@@ -6,12 +6,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import numpy as np
 import pytest
 from aiohttp import web
 
 from collab_sdk import CompanionUnavailable, wire
+from collabd.device.compute import Lane
+from collabd.engine import Stopped
 from tests.integration.device.conftest import Bench, Factory, stored_profile, until_up
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -23,7 +26,7 @@ async def impostor(bench: Factory, answer: Handler, settings: str = "") -> Async
     profile: dict[str, object] = {}
 
     async def ping(request: web.Request) -> web.Response:
-        return web.json_response({"received": len(await request.read())})
+        return web.json_response({"bytes": len(await request.read()), "load": 0.1, "slowdown": 1.0})
 
     async def its_profile(_: web.Request) -> web.Response:
         return web.json_response(profile, status=200 if profile else 202)
@@ -83,7 +86,7 @@ async def test_fallback_fail_raises(bench: Factory) -> None:
 
 
 def reply(outputs: list[wire.Tensor], **parameters: object) -> web.Response:
-    timings = {"queue_ms": 0.0, "decode_ms": 0.0, "compute_ms": 0.1, "batch": 1, "load": 0.1}
+    timings = {"queue_ms": 0.0, "decode_ms": 0.0, "compute_ms": 0.1, "batch": 1, "load": 0.1, "slowdown": 1.0}
     message = wire.encode_response(
         wire.InferResponse("tiny", "1", outputs, parameters=timings | parameters), binary=True
     )
@@ -139,8 +142,24 @@ async def test_a_companion_that_hangs_is_overtaken_in_time(bench: Factory) -> No
         assert result.measured.local_tail_ms is not None
 
 
-async def test_a_late_companion_may_still_win(bench: Factory) -> None:
-    """Waiting is over and the slow device has started the tail itself; then the answer comes, and is first."""
+async def test_a_late_companion_may_still_win(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting is over and the slow device has started the tail itself; then the answer comes, and is first.
+
+    The tail that it overtook is not run to its end.
+    """
+    ended: list[str] = []
+    timed = Lane._timed
+
+    def observed(lane: Lane, *work: Any) -> Any:
+        try:
+            result = timed(lane, *work)
+        except Stopped:
+            ended.append("stopped")
+            raise
+        ended.append("finished")
+        return result
+
+    monkeypatch.setattr(Lane, "_timed", observed)
 
     async def answer(request: web.Request) -> web.Response:
         await request.read()
@@ -148,9 +167,13 @@ async def test_a_late_companion_may_still_win(bench: Factory) -> None:
         return reply([logits(np.array([[0, 9, 0]], np.float32))])
 
     # The tail takes at least 50 ms here: no run of this network is done in 50 µs.
-    slow = "[emulation]\ndevice_slowdown = 1000\n[failover]\npatience = 1\npatience_floor_ms = 0\n"
+    slow = "[emulation]\ndevice_slowdown = 1000\n[failover]\nhedge_price = 0\n"
     async with impostor(bench, answer, slow) as it:
-        result = await it.client.infer(it.images[0], cut="image")
+        # The planner's own choice, since the caller's is left its time; all but that image is sent so.
+        result = await it.client.infer(it.images[0], codec="u8")
         assert result.ran == "C" * len(it.package.manifest.layers)
         assert result.label == it.package.manifest.labels[1]
         assert not result.degraded
+        await it.client.infer(it.images[0], fallback="never-leave")
+        # Image and codec of the one call, its tail; image and network of the other.
+        assert ended == ["finished", "finished", "stopped", "finished", "finished"]

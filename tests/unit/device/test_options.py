@@ -14,7 +14,7 @@ from collabd.planning import Caps
 
 def test_defaults() -> None:
     options = Options.from_parameters({"binary_data_output": True})
-    assert options == Options(Budget(), None, None, None, "local", "nearest")
+    assert options == Options(Budget(), None, None, None, None, "nearest", pin_first=0, pin_last=0)
     assert not options.is_fixed
     assert options.caps(0.99) == Caps(fidelity=0.99)
 
@@ -22,6 +22,11 @@ def test_defaults() -> None:
 def test_the_budget_in_si_units() -> None:
     options = Options.from_parameters({"budget": "80ms,150mJ,99.9%,0.002,min-energy"})
     assert options.caps(0.5) == Caps(0.08, 0.15, 0.002, 0.999, "energy")
+
+
+def test_pins() -> None:
+    options = Options.from_parameters({"pin_first": 2, "pin_last": 1})
+    assert (options.pin_first, options.pin_last, options.is_fixed) == (2, 1, False)
 
 
 def test_a_fixed_cut() -> None:
@@ -39,6 +44,10 @@ def test_a_fixed_cut() -> None:
         ({"cut": 3}, InvalidRequest, "cut must be text"),
         ({"codec": "mp3"}, InvalidRequest, "unknown codec 'mp3'"),
         ({"fallback": "pray"}, InvalidRequest, "fallback is one of local, fail, never-leave"),
+        ({"fallback": None}, InvalidRequest, "fallback is one of"),
+        ({"pin_first": -1}, InvalidRequest, "pin_first is a number of layers, not -1"),
+        ({"pin_last": True}, InvalidRequest, "pin_last is a number of layers, not True"),
+        ({"pin_last": "1"}, InvalidRequest, "pin_last is a number of layers, not '1'"),
         ({"on_infeasible": True}, InvalidRequest, "on_infeasible is one of"),
         ({"cut": "a", "placement": "DC"}, InvalidRequest, "not both"),
         ({"cut": "a", "fallback": "never-leave"}, InvalidRequest, "never-leave"),

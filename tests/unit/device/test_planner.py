@@ -3,62 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 
 from collab_sdk.errors import InvalidPlacement
-from collabd.catalog.package import Package
-from collabd.config import Cloud, DeviceConfig, Emulation, Energy, Failover, Link
 from collabd.device.companion import Companion
+from collabd.device.fixed import FIXED
 from collabd.device.model import Model
 from collabd.device.options import Options
 from collabd.device.photo import Photo
-from collabd.device.planner import FIXED, Planned, Planner
-from collabd.device.senses import Senses
-from collabd.engine import Engine
-from collabd.profiling.profile import Profile
-from collabd.profiling.timing import measure
-
-PIXELS = Photo(np.zeros((16, 16, 3), np.uint8), 256)
-FILE = Photo(b"x" * 900, 256)
-
-
-@pytest.fixture(scope="module")
-def profile(tiny_package: Package) -> Profile:
-    engine = Engine(threads=1, cache_bytes=2**26)
-    engine.add(tiny_package.digest, tiny_package.network())
-    return measure(tiny_package, engine, rounds=3)
-
-
-@pytest.fixture
-def model(tiny_package: Package, profile: Profile) -> Model:
-    model = Model(tiny_package, tiny_package.network(), 1.0)
-    model.profile = profile
-    model.whole_s = profile.whole_ms / 1e3
-    return model
-
-
-@pytest.fixture
-def companion(tiny_package: Package, profile: Profile) -> Companion:
-    """Up, close by, holding the package. Planning never calls it, so it needs no session."""
-    session: Any = None
-    companion = Companion(Cloud("pc", "http://127.0.0.1:1"), Link(), Failover(), session)
-    companion.reached = True
-    companion.profiles[tiny_package.digest] = profile
-    for size in (500, 17_000, 500, 17_000):
-        companion.link.learn(moved_bytes=size, seconds=0.0005 + size * 8 / 100e6, now=0.0)
-    return companion
-
-
-def planner(*companions: Companion, slowdown: float = 1.0) -> Planner:
-    config = DeviceConfig(emulation=Emulation(slowdown))
-    return Planner(config, companions, Senses(Energy(board="pi4")))
-
-
-def plan(planner: Planner, model: Model, photo: Photo = PIXELS, **parameters: str) -> Planned:
-    return planner.plan(model, photo, Options.from_parameters(parameters))
+from tests.unit.device.conftest import FILE, PIXELS, link_is, plan, planner
 
 
 def test_alone_all_runs_here(model: Model) -> None:
@@ -91,7 +46,8 @@ def test_a_candidate_cut_brings_its_calibrated_axis(model: Model, companion: Com
     for cut in model.manifest.cuts[1:]:
         for figures in cut.codecs:
             planned = plan(planner(companion), model, cut=cut.name, codec=figures.codec)
-            assert planned.job.channel_axis == figures.channel_axis
+            (crossing,) = (step.crossing for step in planned.job.steps if step.crossing is not None)
+            assert crossing.channel_axis == figures.channel_axis
             assert planned.row is not None
 
 
@@ -100,7 +56,7 @@ def test_a_placement_with_two_crossings_is_no_candidate(model: Model, companion:
     placement = "DC" + "D" * (layers - 2)
     planned = plan(planner(companion), model, placement=placement)
     assert (planned.cut, planned.row) == (placement, None)
-    assert [stage.side for stage in planned.job.stages] == ["D", "C", "D"]
+    assert [step.stage.side for step in planned.job.steps] == ["D", "C", "D"]
 
 
 def test_a_placement_with_one_crossing_is_the_cut(model: Model, companion: Companion) -> None:
@@ -127,15 +83,14 @@ def test_never_leave(model: Model, companion: Companion) -> None:
 def test_the_plan_sticks_until_a_switch_is_worth_it(model: Model, companion: Companion) -> None:
     it = planner(companion, slowdown=200)
     first = plan(it, model)
-    for size in (500, 17_000) * 4:
-        companion.link.learn(moved_bytes=size, seconds=0.0005 + size * 8 / 98e6, now=1.0)
+    link_is(companion, 98)
     assert (plan(it, model).cut, plan(it, model).job.codec) == (first.cut, first.job.codec)
 
 
 def test_a_link_that_breaks_down_brings_the_work_home(model: Model, companion: Companion) -> None:
     it = planner(companion, slowdown=200)
     assert plan(it, model).job.companion is companion
-    companion.link.learn(moved_bytes=17_000, seconds=30.0, now=1.0)
+    link_is(companion, 0.005)
     assert plan(it, model).cut == "output"
 
 
@@ -145,7 +100,7 @@ def test_a_larger_picture_takes_longer_to_prepare(model: Model) -> None:
     it = planner()
     small = it.evaluate(model, PIXELS, Options.from_parameters({}))
     large = it.evaluate(model, Photo(b"x", 12_000_000), Options.from_parameters({}))
-    assert large.prediction.prep_s[0] > 10 * small.prediction.prep_s[0]
+    assert large.prediction.phases.prep_s[0] > 10 * small.prediction.phases.prep_s[0]
 
 
 def test_the_deadline_allows_for_a_slow_local_tail(model: Model, companion: Companion) -> None:
@@ -153,12 +108,13 @@ def test_the_deadline_allows_for_a_slow_local_tail(model: Model, companion: Comp
     assert planned.job.deadline_s == 5.0
     assert planned.row is not None
     tail_s = planned.evaluation.plans.rows[planned.row].local_tail_s
-    assert planned.job.local_tail_s > 100 * tail_s
+    (crossing,) = (step.crossing for step in planned.job.steps if step.crossing is not None)
+    assert planned.job.rest_s(crossing) > 100 * tail_s
 
 
 def test_a_look_neither_sees_nor_leaves_a_last_plan(model: Model, companion: Companion) -> None:
     it = planner(companion, slowdown=200)
-    evaluation = it.evaluate(model, PIXELS, Options.from_parameters({}))
+    evaluation = it.evaluate(model, PIXELS, Options.from_parameters({"fallback": "fail"}))
     best = it.decide(evaluation).row
     latency_s = evaluation.prediction.latency_s.copy()
     fits = evaluation.prediction.possible & (evaluation.plans.fidelity >= evaluation.caps.fidelity)

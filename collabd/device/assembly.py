@@ -1,0 +1,89 @@
+"""Puts cores together; what two of them have in common stays open from one to the next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import aiohttp
+
+from collabd.config import Cloud, DeviceConfig, Energy, Failover, Link, Loaded
+from collabd.device.companion import Companion
+from collabd.device.core import Core, Machinery
+from collabd.device.exchange import Response
+from collabd.device.kept import Kept
+from collabd.device.models import Models
+from collabd.device.senses import Senses
+from collabd.device.watcher import Watcher
+from collabd.lifecycle import background
+
+_Settings: TypeAlias = tuple[Cloud, Link, Failover]
+
+# A companion that is there answers within a few round trips.
+_ACQUAINTED_S = 3.0
+_ROUND_S = 0.05
+
+
+class Assembly:
+    """The companions and senses of the cores that it made."""
+
+    def __init__(self, machinery: Machinery) -> None:
+        self._machinery = machinery
+        self._companions: Kept[_Settings, Companion] = Kept(self._companion)
+        self._senses: Kept[Energy, Senses] = Kept(_sensing)
+
+    async def core(self, loaded: Loaded[DeviceConfig], before: Core | None = None) -> Core:
+        """The core of a configuration, in succession to `before`, whose companions it keeps where it can."""
+        config = loaded.config
+        companions = [await self._companions.get(settings) for settings in _settings(config)]
+        core = Core(loaded, self._machinery, companions, await self._senses.get(config.energy), before)
+        if before is not None:
+            await self._make_acquaintance(set(companions) - set(before.companions))
+        return core
+
+    async def keep(self, core: Core) -> None:
+        """Close what only other cores needed."""
+        await self._companions.keep(_settings(core.loaded.config))
+        await self._senses.keep([core.loaded.config.energy])
+
+    async def close(self) -> None:
+        """Close everything."""
+        await self._companions.close()
+        await self._senses.close()
+
+    async def _make_acquaintance(self, companions: Collection[Companion]) -> None:
+        """Wait until calls can use them, so that none has to do without; but not for one that does not answer."""
+        models = self._machinery.models
+        for _ in range(round(_ACQUAINTED_S / _ROUND_S)):
+            if all(_is_known(companion, models) for companion in companions):
+                return
+            await asyncio.sleep(_ROUND_S)
+
+    @asynccontextmanager
+    async def _companion(self, settings: _Settings) -> AsyncIterator[Companion]:
+        cloud, link, failover = settings
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=failover.connect_timeout_s)
+        # Connections outlive the pauses between calls: a new one costs a round trip.
+        connector = aiohttp.TCPConnector(keepalive_timeout=60)
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector, response_class=Response) as session:
+            companion = Companion(cloud, link, failover, session)
+            async with background(Watcher(companion, link, self._machinery.models.packages).run()):
+                yield companion
+
+
+def _settings(config: DeviceConfig) -> list[_Settings]:
+    return [(cloud, config.link, config.failover) for cloud in config.clouds]
+
+
+def _is_known(companion: Companion, models: Models) -> bool:
+    return companion.is_up() and all(model.digest in companion.profiles for model in models)
+
+
+@asynccontextmanager
+async def _sensing(energy: Energy) -> AsyncIterator[Senses]:
+    # In a thread, since the firmware of a Pi may take its time to answer.
+    senses = await asyncio.to_thread(Senses, energy)
+    async with background(senses.run()):
+        yield senses

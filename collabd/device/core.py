@@ -1,0 +1,77 @@
+"""What a configuration decides: who plans and runs the calls. A new configuration gets a new core."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from collabd.config import DeviceConfig, Loaded
+from collabd.device.companion import Companion
+from collabd.device.compute import Lane
+from collabd.device.counters import Counters
+from collabd.device.dispatcher import Dispatcher
+from collabd.device.executor import Executor
+from collabd.device.models import Models
+from collabd.device.planner import Planner
+from collabd.device.reports import Reporter
+from collabd.device.senses import Senses
+from collabd.engine import Engine
+
+
+@dataclass(frozen=True)
+class Machinery:
+    """What lives as long as the daemon."""
+
+    lane: Lane
+    engine: Engine
+    models: Models
+    counters: Counters = field(default_factory=Counters)
+    started: float = field(default_factory=time.monotonic)
+
+
+class Core:
+    """Built once the models are warm."""
+
+    def __init__(
+        self,
+        loaded: Loaded[DeviceConfig],
+        machinery: Machinery,
+        companions: Sequence[Companion],
+        senses: Senses,
+        before: Core | None,
+    ) -> None:
+        """It takes over from `before` what that has learned."""
+        config = loaded.config
+        self.loaded = loaded
+        self.companions = companions
+        self.senses = senses
+        self.planner = Planner(config, companions, senses)
+        executor = Executor(machinery.engine, machinery.lane, hedge_price=config.failover.hedge_price)
+        self.dispatcher = Dispatcher(config, machinery.models, self.planner, executor)
+        self.dispatcher.counters = machinery.counters
+        self.dispatcher.is_ready = True
+        if before is not None:
+            self.planner.speed, self.planner.overhead = before.planner.speed, before.planner.overhead
+            self.dispatcher.last = before.dispatcher.last
+        self.reporter = Reporter(
+            config,
+            machinery.models,
+            self.planner,
+            companions,
+            machinery.engine,
+            self.dispatcher,
+            senses,
+            machinery.started,
+        )
+        self.calls = 0
+
+    @contextmanager
+    def call(self) -> Iterator[Dispatcher]:
+        """Around each call that it serves."""
+        self.calls += 1
+        try:
+            yield self.dispatcher
+        finally:
+            self.calls -= 1

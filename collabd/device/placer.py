@@ -1,0 +1,167 @@
+"""Placements with several crossings, for the calls that pins or caps leave no good single cut."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
+
+import numpy as np
+
+from collabd.device import steps
+from collabd.device.chains import Segments
+from collabd.device.job import Step, codec_name
+from collabd.device.policy import Policy
+from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Request
+from collabd.planning.candidates import Column
+from collabd.planning.placements import place
+from collabd.planning.route import CloudRun, Placement
+from collabd.planning.segments import Chain
+
+# So many kinds of calls are remembered.
+_KINDS = 64
+# A placement is looked for again when anything that it depends on has changed by more than this.
+_CHANGE = 0.1
+# Below these, changes mean nothing: seconds (1 ms) and bytes.
+_SHORT_S, _FEW_BYTES = 1e-3, 1_000.0
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that the best placement of a call depends on; `plans` are those with one crossing or none."""
+
+    plans: Candidates
+    segments: tuple[Segments, ...]
+    device: DeviceState
+    clouds: tuple[CloudState, ...]
+    request: Request
+    caps: Caps
+    policy: Policy
+    # The call's own choice, if it made one.
+    codec: str | None
+    quantile: float
+
+    @cached_property
+    def figures(self) -> Column:
+        """What changes from call to call, in the logarithm."""
+        clouds = [
+            figure
+            for cloud in self.clouds
+            for figure in (
+                float(2 - cloud.up),
+                max(cloud.rtt_s + cloud.queue_s, _SHORT_S),
+                *(max(cloud.up_s_per_byte, 1e-12), max(cloud.down_s_per_byte, 1e-12), cloud.speed),
+            )
+        ]
+        request = max(self.request.prep_s, _SHORT_S), max(float(self.request.source_bytes or 0), _FEW_BYTES)
+        return np.log([self.device.speed, *request, *clouds])
+
+    def is_like(self, other: Situation) -> bool:
+        """Whether the best placement is hardly another."""
+        return self.plans is other.plans and bool(np.abs(self.figures - other.figures).max() < _CHANGE)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The best placement, as a plan beside those with one crossing: the last of `plans`.
+
+    `letters`: one a layer. `cloud`: index of the companion, which gets so many `requests`.
+    """
+
+    letters: str
+    cloud: int
+    requests: int
+    steps: tuple[Step, ...]
+    plans: Candidates
+
+
+@dataclass(frozen=True)
+class _Found:
+    situation: Situation
+    placed: Placed | None
+
+
+class Placer:
+    """Finds placements beside the calls, and remembers them: a search may take longer than a call has time for."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Hashable, _Found] = OrderedDict()
+        self._under_way: dict[Hashable, asyncio.Task[_Found]] = {}
+
+    async def place(self, kind: Hashable, situation: Situation) -> Placed | None:
+        """The best placement for calls of this kind; None: it has one crossing or none.
+
+        The first call of a kind waits for it. Later ones get what is known, and start a search where things changed.
+        """
+        known = self._known.get(kind)
+        if known is None or not known.situation.is_like(situation):
+            task = self._under_way.get(kind) or self._start(kind, situation)
+            if known is None or known.situation.plans is not situation.plans:
+                known = await asyncio.shield(task)
+        return known.placed if known.situation.plans is situation.plans else None
+
+    def _start(self, kind: Hashable, situation: Situation) -> asyncio.Task[_Found]:
+        task = self._under_way[kind] = asyncio.create_task(self._search(kind, situation))
+        return task
+
+    async def _search(self, kind: Hashable, situation: Situation) -> _Found:
+        try:
+            found = _Found(situation, await asyncio.to_thread(placed, situation))
+        finally:
+            del self._under_way[kind]
+        self._known[kind] = found
+        self._known.move_to_end(kind)
+        if len(self._known) > _KINDS:
+            self._known.popitem(last=False)
+        return found
+
+
+def placed(situation: Situation) -> Placed | None:
+    """The best placement there is; None: it has one crossing or none, so it is among the situation's plans."""
+    segments = situation.segments[0]
+    # A stream's pace is that of its slowest stage, which does not add up along a chain: take the shortest latency.
+    objective = "latency" if situation.caps.objective == "throughput" else situation.caps.objective
+    best = place(
+        [_restricted(each.chain, situation.codec) for each in situation.segments],
+        situation.device,
+        situation.clouds,
+        situation.request,
+        replace(situation.caps, objective=objective),
+        quantile=situation.quantile,
+        pins=situation.policy.pins(segments.starts, segments.layers),
+    )
+    if best.cloud is None or [side for side, _ in groupby(best.letters)] in (["C"], ["D", "C"]):
+        return None
+    segments = next(each for each in situation.segments if each.chain.cloud == best.cloud)
+    letters = segments.placement(best.letters)
+    made = steps.of_placement(best, segments)
+    plan = _plan(letters, best, made, len(situation.clouds))
+    return Placed(letters, best.cloud, len(best.runs), made, Candidates([*situation.plans.rows, plan]))
+
+
+def _restricted(chain: Chain, codec: str | None) -> Chain:
+    if codec is None:
+        return chain
+    return replace(chain, up=tuple(tuple(way for way in ways if way.codec == codec) for ways in chain.up))
+
+
+def _plan(letters: str, placement: Placement, made: tuple[Step, ...], cloud: int) -> Candidate:
+    """The sums of all runs and crossings, with a companion of its own that has the fixed costs of as many requests."""
+    runs: tuple[CloudRun, ...] = placement.runs
+    crossings = [step for step in made if step.crossing is not None]
+    return Candidate(
+        cut=letters,
+        codec=codec_name(run.up.codec for run in runs),
+        cloud=cloud,
+        head_s=sum(step.run_s for step in made if step.crossing is None),
+        encode_s=sum(run.up.device_s + run.down.device_s for run in runs),
+        up_bytes=sum(run.up.sent_bytes for run in runs),
+        down_bytes=sum(run.down.sent_bytes for run in runs),
+        decode_s=sum(run.up.cloud_s + run.down.cloud_s for run in runs),
+        tail_s=sum(step.run_s for step in crossings),
+        local_tail_s=next(step.crossing.rest_s for step in crossings if step.crossing is not None),
+        fidelity=placement.fidelity,
+    )

@@ -1,0 +1,45 @@
+"""The device's data plane (`collabd.oip.DataPlane`): each call goes to the core of the time when it came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from collab_sdk import wire
+from collabd.device.core import Core
+from collabd.device.events import Events
+
+
+class Plane:
+    """`core` may be replaced at any time: calls in progress stay with the one that they began with."""
+
+    def __init__(self, core: Core, events: Events) -> None:
+        self.core = core
+        self._events = events
+
+    def ready(self) -> bool:
+        """Whether the models are warm."""
+        return self.core.dispatcher.ready()
+
+    def server_metadata(self) -> dict[str, Any]:
+        """Name, version and extensions of the protocol."""
+        return self.core.dispatcher.server_metadata()
+
+    def models(self) -> list[str]:
+        """Names of the loaded models."""
+        return self.core.dispatcher.models()
+
+    def model_ready(self, name: str) -> bool:
+        """Loaded models are warm."""
+        return self.core.dispatcher.model_ready(name)
+
+    def model_metadata(self, name: str) -> dict[str, Any]:
+        """The protocol's metadata of a model."""
+        return self.core.dispatcher.model_metadata(name)
+
+    async def infer(self, name: str, request: wire.InferRequest) -> wire.InferResponse:
+        """Answer one call, and report what it changed."""
+        with self.core.call() as dispatcher:
+            response = await dispatcher.infer(name, request)
+        if dispatcher.last is not None:
+            self._events.answered(str(request.parameters.get("budget", "")), dispatcher.last)
+        return response

@@ -1,0 +1,106 @@
+"""What an exchange with a real companion teaches of the link and of the companion."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from collab_sdk import wire
+from collabd.cloud.server import started
+from collabd.config import Cloud, CloudConfig, CloudServer, Failover, Link, Models
+from collabd.device.companion import Companion
+from collabd.device.exchange import CompanionFailure, FailureReason, Response
+from collabd.sensing.reading import NotMeasured
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(response_class=Response) as session:
+        yield session
+
+
+def companion_at(url: str, http: aiohttp.ClientSession) -> Companion:
+    return Companion(Cloud("pc", url), Link(), Failover(), http)
+
+
+async def test_a_ping_measures_the_link_and_the_load(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    config = CloudConfig(CloudServer(port=0), Models(roots=(str(tmp_path / "models"),)), state_dir=str(tmp_path))
+    async with started(config) as cloud:
+        companion = companion_at(cloud.address, http)
+        await companion.ping(0)
+        assert companion.link.read(0.0).age_s is None  # it set up the connection, which is no measure of the link
+        await companion.ping(0)
+        await companion.ping(16_000)
+        reply = await companion.http.call("POST", "/collab/v1/ping", data=bytes(16_000))
+    assert companion.reached
+    assert companion.link.read(0.0).age_s is not None
+    assert companion.load is not None
+    assert reply.receive_s is not None
+    assert not isinstance(reply.round_trip_s, NotMeasured)
+    assert 0 < reply.round_trip_s < reply.seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (200, b"[]"),
+        (200, b"{"),
+        (200, b'{"load": 0.1}'),
+        (200, b'{"load": 0.1, "slowdown": 0.5}'),
+        (200, b'{"load": "much", "slowdown": 1}'),
+        (200, b'{"load": 0.1, "slowdown": NaN}'),
+        (404, b'{"load": 0.1, "slowdown": 1}'),
+    ],
+)
+async def test_what_is_no_companion_is_not_believed(
+    http: aiohttp.ClientSession, aiohttp_server_at: Any, status: int, answer: bytes
+) -> None:
+    async def ping(_: web.Request) -> web.Response:
+        return web.Response(body=answer, status=status)
+
+    companion = companion_at(await aiohttp_server_at(web.post("/collab/v1/ping", ping)), http)
+    with pytest.raises(CompanionFailure) as failure:
+        await companion.ping(0)
+    assert failure.value.reason is FailureReason.NONSENSE
+    assert not companion.reached
+
+
+async def test_a_queue_is_old_news_soon(
+    http: aiohttp.ClientSession, aiohttp_server_at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    took = {"queue_ms": 500, "decode_ms": 1, "compute_ms": 1, "batch": 1, "slowdown": 2.5}
+
+    async def infer(_: web.Request) -> web.Response:
+        message = wire.encode_response(wire.InferResponse("net", "1", [], "", took), lambda _: True)
+        return web.Response(body=message.body(), headers=message.headers)
+
+    companion = companion_at(await aiohttp_server_at(web.post("/v2/models/net/infer", infer)), http)
+    await companion.infer("net", "sha256:0", [], ["scores"])
+    assert 0.1 < companion.queue_s <= 0.25
+    assert companion.load is None
+    later = time.monotonic() + 20
+    monkeypatch.setattr("collabd.device.companion.time.monotonic", lambda: later)
+    assert companion.queue_s < 0.001
+    assert companion.slowness == pytest.approx(2.5, rel=0.01)
+
+
+@pytest.fixture
+async def aiohttp_server_at() -> AsyncIterator[Any]:
+    """A server of one route, on a port of its own."""
+    app = web.Application()
+    runner = web.AppRunner(app)
+
+    async def serve(route: web.RouteDef) -> str:
+        app.add_routes([route])
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return "http://{}:{}".format(*runner.addresses[0][:2])
+
+    yield serve
+    await runner.cleanup()

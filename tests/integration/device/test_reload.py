@@ -1,0 +1,56 @@
+"""Another configuration while calls are under way."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+
+from tests.integration.device.conftest import Bench, Factory
+
+
+async def value(it: Bench, key: str) -> object:
+    return (await it.client.config())["settings"][key]["value"]
+
+
+async def test_what_was_learned_and_counted_goes_on(bench: Factory) -> None:
+    async with bench() as it:
+        for image in it.images[:5]:
+            await it.client.infer(image, cut="image", codec="u8")
+        before = await it.client.status()
+        await it.reload("[planning]\nmin_fidelity = 0.5\n")
+        after = await it.client.status()
+        assert await value(it, "planning.min_fidelity") == 0.5
+        assert after["requests"] == before["requests"]
+        assert after["last"] == before["last"]
+        assert after["uptime_s"] >= before["uptime_s"]
+        (cloud,) = after["clouds"]
+        assert (cloud["state"], cloud["packages"]) == ("up", [it.package.digest])
+
+
+async def test_calls_that_must_not_fall_back_never_miss_the_companion(bench: Factory) -> None:
+    """With every reload the companion's own settings change, so that it is made anew; it is used when it is known."""
+    async with bench("[failover]\nbreaker_failures = 3\n") as it:
+        done = asyncio.Event()
+
+        async def call(image: np.ndarray) -> int:
+            answers = 0
+            while not done.is_set():
+                result = await it.client.infer(image, cut="image", codec="u8", fallback="fail")
+                assert (set(result.ran), result.degraded) == ({"C"}, False)
+                np.testing.assert_allclose(result.scores, it.reference(image), atol=1e-6)
+                answers += 1
+            return answers
+
+        calls = [asyncio.create_task(call(image)) for image in it.images[:4]]
+        for failures in (4, 5, 6):
+            await it.reload(f"[failover]\nbreaker_failures = {failures}\n")
+            assert await value(it, "failover.breaker_failures") == failures
+        done.set()
+        assert min(await asyncio.gather(*calls)) > 0
+
+
+async def test_what_cannot_change_is_reported_as_it_is(bench: Factory) -> None:
+    async with bench("[engine]\ncache_mb = 64\n", cloud=False) as it:
+        await it.reload("[engine]\ncache_mb = 65\n[planning]\nmin_fidelity = 0.25\n")
+        assert (await value(it, "engine.cache_mb"), await value(it, "planning.min_fidelity")) == (64, 0.25)

@@ -1,0 +1,83 @@
+"""The tiny model with a companion close by, and planners for them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from collabd.catalog.package import Package
+from collabd.config import Cloud, DeviceConfig, Emulation, Energy, Failover, Link
+from collabd.config import Planning as Settings
+from collabd.config import Policy as Configured
+from collabd.device.companion import Companion
+from collabd.device.model import Model
+from collabd.device.options import Options
+from collabd.device.photo import Photo
+from collabd.device.planner import Planned, Planner
+from collabd.device.senses import Senses
+from collabd.engine import Engine
+from collabd.profiling.profile import Profile
+from collabd.profiling.timing import measure
+from collabd.sensing.link import Transfer
+
+DEFAULTS = Settings()
+PIXELS = Photo(np.zeros((16, 16, 3), np.uint8), 256)
+FILE = Photo(b"x" * 900, 256)
+
+
+@pytest.fixture(scope="session")
+def profile(tiny_package: Package) -> Profile:
+    engine = Engine(threads=1, cache_bytes=2**26)
+    engine.add(tiny_package.digest, tiny_package.network())
+    return measure(tiny_package, engine, rounds=3)
+
+
+@pytest.fixture
+def model(tiny_package: Package, profile: Profile) -> Model:
+    model = Model(tiny_package, tiny_package.network(), 1.0)
+    model.profile = profile
+    model.whole_s = profile.whole_ms / 1e3
+    return model
+
+
+@pytest.fixture
+def companion(tiny_package: Package, profile: Profile) -> Companion:
+    """Up, close by, holding the package. Planning never calls it, so it needs no session."""
+    return companion_of(tiny_package, profile)
+
+
+def companion_of(package: Package, profile: Profile, price_per_second: float = 0.0) -> Companion:
+    session: Any = None
+    companion = Companion(
+        Cloud("pc", "http://127.0.0.1:1", price_per_second=price_per_second), Link(), Failover(), session
+    )
+    companion.reached = True
+    companion.profiles[package.digest] = profile
+    link_is(companion, 100)
+    return companion
+
+
+def link_is(companion: Companion, mbps: float) -> None:
+    """Have the companion's link learned as one of this rate and 0.5 ms there and back."""
+    companion.link.learn_rtt(0.0005)
+    for size in (500, 17_000) * 12:
+        seconds = 0.00025 + size * 8e-6 / mbps
+        companion.link.learn(Transfer(size, seconds, size, seconds), time.monotonic())
+
+
+def planner(
+    *companions: Companion,
+    slowdown: float = 1.0,
+    planning: Settings = DEFAULTS,
+    policies: tuple[Configured, ...] = (),
+) -> Planner:
+    config = DeviceConfig(emulation=Emulation(slowdown), planning=planning, policies=policies)
+    return Planner(config, companions, Senses(Energy(board="pi4")))
+
+
+def plan(planner: Planner, model: Model, photo: Photo = PIXELS, **parameters: str | int) -> Planned:
+    return asyncio.run(planner.plan(model, photo, Options.from_parameters(parameters)))

@@ -1,0 +1,144 @@
+"""What the journal hears of a run of calls: changes, each once."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from collab_sdk.result import Plan, Predicted, Result, Timings
+from collabd.device import events
+from collabd.device.events import Events, companion_changed
+from collabd.sensing.reading import NotMeasured, Reading
+from collabd.sensing.throttling import Flags, Throttling
+
+LOCAL = Plan("output", "none", "DDD", None, "chosen")
+REMOTE = Plan("pool1", "q8", "DCC", "pc", "chosen")
+
+
+def answer(plan: Plan = LOCAL, *, model: str = "net", unmet: tuple[str, ...] = ()) -> Result:
+    return Result(
+        model=model,
+        digest="sha256:0",
+        scores=np.ones(1, np.float32),
+        labels=("all",),
+        plan=plan,
+        predicted=Predicted(),
+        measured=Timings(latency_ms=12.25),
+        energy_mj=1.0,
+        energy_source="modelled",
+        cost=0.0,
+        fidelity=1.0,
+        bytes_up=0,
+        bytes_down=0,
+        budget_met=not unmet,
+        unmet=unmet,
+        degraded=False,
+        why="",
+        ran=plan.placement,
+    )
+
+
+def fields(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    """The events since the last look."""
+    found = [vars(record)["journal_fields"] for record in caplog.records]
+    caplog.clear()
+    return found
+
+
+@pytest.fixture
+def heard(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO)
+    return caplog
+
+
+def test_a_switch_is_told_once(heard: pytest.LogCaptureFixture) -> None:
+    it = Events()
+    for plan in (LOCAL, LOCAL, REMOTE, REMOTE, REMOTE):
+        it.answered("80ms", answer(plan))
+    assert heard.messages == ["net (80ms): all on the device gives way to pool1 as q8 to pc"]
+    (event,) = fields(heard)
+    assert event["MESSAGE_ID"] == events.PLAN_SWITCHED
+    assert event["COLLABD_PLAN_BEFORE"] == "all on the device"
+    assert (event["COLLABD_MODEL"], event["COLLABD_BUDGET"]) == ("net", "80ms")
+    assert (event["COLLABD_CUT"], event["COLLABD_CODEC"], event["COLLABD_COMPANION"]) == ("pool1", "q8", "pc")
+
+
+def test_calls_of_different_kinds_are_no_switch(heard: pytest.LogCaptureFixture) -> None:
+    it = Events()
+    for _ in range(3):
+        it.answered("80ms", answer(LOCAL))
+        it.answered("20ms", answer(REMOTE))
+        it.answered("80ms", answer(REMOTE, model="other"))
+    assert fields(heard) == []
+
+
+@pytest.mark.parametrize("reason", ["fixed", "explored"])
+def test_a_plan_that_was_not_the_best_is_no_switch(heard: pytest.LogCaptureFixture, reason: str) -> None:
+    it = Events()
+    for plan in (LOCAL, replace(REMOTE, reason=reason), LOCAL):
+        it.answered("", answer(plan))
+    assert fields(heard) == []
+
+
+def test_kinds_are_forgotten_in_the_end(heard: pytest.LogCaptureFixture) -> None:
+    it = Events()
+    for budget in range(10_000):
+        it.answered(f"{budget}ms", answer())
+    assert len(it._kinds) <= 64
+    it.answered("0ms", answer(REMOTE))
+    assert fields(heard) == []
+
+
+def test_a_missed_deadline_is_told_once_in_a_while(heard: pytest.LogCaptureFixture) -> None:
+    it, late = Events(), answer(unmet=("latency", "energy"))
+    for _ in range(50):
+        it.answered("1ms", late)
+    assert heard.messages == ["net (1ms) took 12.2 ms with all on the device and missed its deadline"]
+    (event,) = fields(heard)
+    assert (event["MESSAGE_ID"], event["COLLABD_LATENCY_MS"]) == (events.DEADLINE_MISSED, "12.250")
+    for kept in (1, 5, 19):
+        for _ in range(kept):
+            it.answered("1ms", answer())
+        it.answered("1ms", late)
+    assert fields(heard) == []
+    for _ in range(20):
+        it.answered("1ms", answer())
+    it.answered("1ms", late)
+    assert len(fields(heard)) == 1
+
+
+def test_other_caps_are_no_deadline(heard: pytest.LogCaptureFixture) -> None:
+    Events().answered("1mJ", answer(unmet=("energy", "cost", "fidelity")))
+    assert fields(heard) == []
+
+
+def reading(**now: bool) -> Reading[Throttling]:
+    return Reading(Throttling(Flags(**now), Flags(), "boot"), 0.0, 0.0)
+
+
+def test_throttling_is_told_when_it_changes(heard: pytest.LogCaptureFixture) -> None:
+    it = Events()
+    hot, starved = reading(throttled=True, under_voltage=False), reading(throttled=True, under_voltage=True)
+    for seen in (NotMeasured("no Pi"), reading(throttled=False), hot, hot, starved, starved, reading(), reading(), hot):
+        it.sensed(seen)
+    told = [(event["MESSAGE_ID"], event.get("COLLABD_FLAGS")) for event in fields(heard)]
+    assert told == [
+        (events.THROTTLED, "throttled"),
+        (events.THROTTLED, "under voltage, throttled"),
+        (events.THROTTLING_ENDED, None),
+        (events.THROTTLED, "throttled"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("up", "event", "level"),
+    [(True, events.COMPANION_REGAINED, logging.INFO), (False, events.COMPANION_LOST, logging.WARNING)],
+)
+def test_a_companion_comes_and_goes(heard: pytest.LogCaptureFixture, up: bool, event: str, level: int) -> None:
+    companion_changed("pc", up=up)
+    assert [record.levelno for record in heard.records] == [level]
+    assert fields(heard) == [{"MESSAGE_ID": event, "COLLABD_COMPANION": "pc"}]

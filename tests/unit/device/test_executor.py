@@ -1,0 +1,84 @@
+"""Racing the companion: who is first, and what that is called."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import numpy as np
+import pytest
+from aiohttp import web
+
+from collabd.catalog.package import Package
+from collabd.config import Cloud, Failover, Link
+from collabd.device.companion import Companion
+from collabd.device.compute import Lane
+from collabd.device.executor import Executor
+from collabd.device.job import Record
+from collabd.device.model import Model
+from collabd.device.options import Options
+from collabd.engine import Engine
+from collabd.profiling.profile import Profile
+from tests.unit.device.conftest import PIXELS, link_is, planner
+
+
+@pytest.fixture
+async def silent(tiny_package: Package, profile: Profile) -> AsyncIterator[Companion]:
+    """A companion that takes tails and never answers."""
+
+    async def hang(request: web.Request) -> web.Response:
+        await request.read()
+        await asyncio.sleep(60)
+        raise AssertionError("the device should have hung up")
+
+    app = web.Application()
+    app.add_routes([web.post("/v2/models/{name}/infer", hang)])
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        companion = Companion(Cloud("pc", url), Link(), Failover(), session)
+        companion.reached = True
+        companion.profiles[tiny_package.digest] = profile
+        yield companion
+    await runner.cleanup()
+
+
+@pytest.fixture
+def executor(model: Model) -> Iterator[Executor]:
+    engine = Engine(threads=1, cache_bytes=2**26)
+    engine.add(model.digest, model.network)
+    lane = Lane(1.0)
+    yield Executor(engine, lane, hedge_price=0.0)
+    lane.close()
+
+
+async def run(executor: Executor, model: Model, companion: Companion, **parameters: str) -> Record:
+    planned = await planner(companion).plan(model, PIXELS, Options.from_parameters({"codec": "u8", **parameters}))
+    assert planned.job.companion is companion
+    record = Record()
+    output = await executor.run(planned.job, record)
+    image = {model.manifest.input: PIXELS.prepare(model.manifest.preprocessing)}
+    whole = executor.engine.run(model.digest, image, (model.manifest.output,))
+    np.testing.assert_allclose(output, whole[model.manifest.output], atol=1e-5)
+    assert record.ran == "D" * len(model.manifest.layers)
+    assert "did not answer within" in record.why
+    return record
+
+
+async def test_to_be_faster_than_an_answer_that_is_not_due_is_no_failure(
+    executor: Executor, model: Model, silent: Companion
+) -> None:
+    link_is(silent, 0.01)  # so that it is due in a second or so
+    assert not (await run(executor, model, silent)).degraded
+    assert silent.is_up()
+
+
+async def test_an_answer_that_is_overdue_is_one(executor: Executor, model: Model, silent: Companion) -> None:
+    link_is(silent, 100)
+    # Energy counts: the tail is not run here before the answer is as good as lost.
+    assert (await run(executor, model, silent, budget="min-energy")).degraded
+    await run(executor, model, silent, budget="min-energy")
+    assert not silent.is_up()
