@@ -17,7 +17,9 @@ from collabd.device.options import Options
 from collabd.device.photo import Photo
 from collabd.device.planner import Planner
 from collabd.device.senses import Senses
-from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Request, choose, predict
+from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Request, hedged, predict
+from collabd.planning.choose import Stickiness
+from collabd.planning.chooser import Chooser
 from collabd.profiling import machine, stored
 from tests.bench.shipped import Shipped
 from tests.bench.stopwatch import Seconds, median_and_p99_us, repeated
@@ -35,7 +37,9 @@ def measure(profiles: Path, networks: Sequence[Shipped], local_call_s: Mapping[s
         count, seconds = asyncio.run(_real(profiles, network))
         share = f"{np.median(seconds) / local_call_s[network.name]:.1%}"
         rows.append((network.name, str(count), *median_and_p99_us(seconds), share))
-    rows.append(("synthetic, 2 companions", str(_SYNTHETIC), *median_and_p99_us(_synthetic()), ""))
+    for kind, spread in (("steady links", 0.1), ("unsteady links", 0.5)):
+        figures = median_and_p99_us(_synthetic(spread))
+        rows.append((f"synthetic, 2 companions, {kind}", str(_SYNTHETIC), *figures, ""))
     print(table(("One decision", "candidates", "median", "p99", "of a local call"), rows))
     print(f"{_REPEATS} decisions each, budget {_OPTIONS.budget}; a network's: Planner.evaluate and decide.\n")
 
@@ -57,13 +61,23 @@ async def _real(profiles: Path, network: Shipped) -> tuple[int, Seconds]:
     return len(planner.candidates(model)), seconds
 
 
-def _synthetic() -> Seconds:
+def _synthetic(link_spread: float) -> Seconds:
+    """Predict, weigh a race against the companion, and choose with a memory, as the daemon does."""
     random = np.random.default_rng(0)
     plans = Candidates([_candidate(random, index) for index in range(_SYNTHETIC)])
     device = DeviceState(1.0, 0.1, 5.2, 2.3, 0.28, 0.13)
-    clouds = [CloudState(name, True, offset, 1e-6, 0.1, 1.0, 0.1, 0.0) for name, offset in (("a", 0.005), ("b", 0.05))]
+    clouds = [
+        CloudState(name, True, rtt_s, 1e-6, 1e-6, link_spread, 1.0, 0.1, 0.0)
+        for name, rtt_s in (("a", 0.005), ("b", 0.05))
+    ]
     request, caps = Request(0.002, (0.001, 0.001), 15_000), Caps(latency_s=0.08, fidelity=0.99)
-    return repeated(lambda: choose(plans, predict(plans, device, clouds, request, 0.95), caps, previous=0), _REPEATS)
+    chooser = Chooser(Stickiness(5e-4, 0.03), explore_share=0.02)
+
+    def decide() -> None:
+        prediction = hedged(plans, predict(plans, device, clouds, request, 0.98), clouds, 0.1)
+        chooser.choose("call", plans, prediction, caps)
+
+    return repeated(decide, _REPEATS)
 
 
 def _candidate(random: np.random.Generator, index: int) -> Candidate:
