@@ -13,6 +13,7 @@ from collabd.device.options import Options
 from collabd.device.placer import Placed
 from collabd.device.policy import Policy
 from collabd.planning import Candidates, Caps, CloudState, DeviceState, Prediction, Request, choose, hedged, predict
+from collabd.planning.choose import against
 from collabd.planning.trellis import with_requests
 
 Mask = npt.NDArray[np.bool_]
@@ -45,17 +46,13 @@ class Evaluation:
             return False
         if self.policy.pin_last:
             return True
-        limits = (
-            (self.prediction.deadline_s, self.caps.latency_s),
-            (self.prediction.energy_most_j, self.caps.energy_j),
-            (self.prediction.cost_most, self.caps.cost),
-        )
         # The pace of a stream is that of its slowest stage, which no sum along a chain tells.
-        if self.caps.objective == "throughput" or all(cap is None for _, cap in limits):
+        limits = against(self.prediction, self.caps)
+        if self.caps.objective == "throughput" or not limits:
             return False
         uncapped = Caps(fidelity=self.caps.fidelity, objective=self.caps.objective)
         best = choose(self.plans, self.prediction, uncapped, allowed=self.allowed).row
-        return any(cap is not None and figure[best] > cap for figure, cap in limits)
+        return any(figure[best] > cap for _, figure, cap in limits)
 
     def beside(self, placed: Placed) -> Evaluation:
         """The same with the placement as one more plan, whose companion has the fixed costs of all its requests."""

@@ -111,25 +111,27 @@ _REASON_OF = {
 def _broken(plans: Candidates, prediction: Prediction, caps: Caps) -> dict[str, Mask]:
     """Of each cap, which plans break it."""
     broken = {"fidelity": plans.fidelity < caps.fidelity}
-    return broken | {name: figure > cap for name, figure, cap in _against(prediction, caps)}
+    return broken | {name: figure > cap for name, figure, cap in against(prediction, caps)}
 
 
 def _kept(plans: Candidates, prediction: Prediction, caps: Caps) -> Mask:
     """Which plans break none."""
     kept = plans.fidelity >= caps.fidelity
-    for _, figure, cap in _against(prediction, caps):
+    for _, figure, cap in against(prediction, caps):
         kept &= figure <= cap
     return kept
 
 
-def _against(prediction: Prediction, caps: Caps) -> list[tuple[str, Column, float]]:
-    """The upper limits that the call sets, each with the figure that it limits."""
-    limits = (
-        ("latency", prediction.deadline_s, caps.latency_s),
-        ("energy", prediction.energy_most_j, caps.energy_j),
-        ("cost", prediction.cost_most, caps.cost),
-    )
-    return [(name, figure, cap) for name, figure, cap in limits if cap is not None]
+def against(prediction: Prediction, caps: Caps) -> list[tuple[str, Column, float]]:
+    """The upper limits that the call sets, each with the figure that it limits; the others are not even computed."""
+    limits = []
+    if caps.latency_s is not None:
+        limits.append(("latency", prediction.deadline_s, caps.latency_s))
+    if caps.energy_j is not None:
+        limits.append(("energy", prediction.energy_most_j, caps.energy_j))
+    if caps.cost is not None:
+        limits.append(("cost", prediction.cost_most, caps.cost))
+    return limits
 
 
 def _unmet(plans: Candidates, prediction: Prediction, caps: Caps, row: int) -> tuple[str, ...]:
@@ -168,7 +170,7 @@ def _worth(goal: Column, previous: int, best: int, caps: Caps, stickiness: Stick
 def _nearest(plans: Candidates, prediction: Prediction, caps: Caps, usable: Mask) -> int:
     """The plan that exceeds its caps least, relatively; fidelity is never traded, since lossless plans exist."""
     excess = np.zeros(len(plans))
-    for _, figure, cap in _against(prediction, caps):
+    for _, figure, cap in against(prediction, caps):
         excess += np.maximum(figure - cap, 0.0) / max(cap, 1e-12)
     faithful = usable & (plans.fidelity >= caps.fidelity)
     return _best(excess, prediction.latency_s, faithful if faithful.any() else usable)

@@ -6,7 +6,7 @@ either way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,8 +14,7 @@ from collabd.planning.candidates import Column
 from collabd.planning.state import CloudState, DeviceState
 
 
-@dataclass(frozen=True)
-class Ask:
+class Ask(NamedTuple):
     """What one companion is asked to do for a call: seconds to prepare the file there and here, and its bytes."""
 
     cloud_prep_s: float

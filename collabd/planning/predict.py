@@ -48,9 +48,9 @@ class Prediction:
     @cached_property
     def deadline_s(self) -> Column:
         """The latency that the quantile of calls stays under."""
-        here, link, there = self.deviations_s
-        deviation: Column = np.sqrt(here * here + link * link + there * there)
-        return self.latency_s + self.phases.margin * deviation
+        here, link, there = np.square(self.deviations_s)
+        margin_s: Column = self.phases.margin * np.sqrt(here + link + there)
+        return self.latency_s + margin_s
 
     @property
     def energy_j(self) -> Column:
