@@ -73,7 +73,7 @@ def _candidates(planned: Planned) -> list[CandidateReport]:
             cut=plan.cut,
             codec=plan.codec,
             cloud=None if plan.cloud is None else evaluation.companions[plan.cloud].name,
-            predicted_ms=float(prediction.latency_s[row]) * 1e3,
+            predicted_ms=float(prediction.expected_s[row]) * 1e3,
             deadline_ms=float(prediction.deadline_s[row]) * 1e3,
             energy_mj=float(prediction.energy_j[row]) * 1e3,
             cost=float(prediction.cost[row]),

@@ -151,7 +151,7 @@ class Reporter:
                 fidelity=plan.fidelity,
                 encode_ms=plan.encode_s * 1e3 if remote else None,
                 decode_ms=plan.decode_s * 1e3 if remote else None,
-                predicted_ms=float(evaluation.prediction.latency_s[row]) * 1e3,
+                predicted_ms=float(evaluation.prediction.expected_s[row]) * 1e3,
                 predicted_energy_mj=float(evaluation.prediction.energy_j[row]) * 1e3,
                 predicted_cost=float(evaluation.prediction.cost[row]),
                 verdict=reasons[row].value,

@@ -68,7 +68,7 @@ def predicted(planned: Planned) -> Predicted:
         return float(seconds[row]) * 1e3 if part_of_plan else None
 
     return Predicted(
-        latency_ms=ms(prediction.latency_s),
+        latency_ms=ms(prediction.expected_s),
         prep_ms=ms(phases.prep_s, not planned.evaluation.plans.source[row]),
         head_ms=ms(phases.head_s, "D" in planned.placement),
         encode_ms=ms(phases.encode_s, remote and plan.codec != SOURCE),

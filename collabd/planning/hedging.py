@@ -24,7 +24,7 @@ _MEAN = np.full(_COUNT, 1 / _COUNT)
 
 
 def hedged(plans: Candidates, prediction: Prediction, clouds: Sequence[CloudState], price: float) -> Prediction:
-    """The prediction with `hedged_s`: for plans with a companion the lesser of two expectations.
+    """The prediction with `hedged_s` and `raced_s`: for plans with a companion the lesser of two expectations.
 
     That of waiting for the answer, whatever it takes; and that of running the whole network here beside it, for which
     extra work counts `price` times its seconds. When `patience` starts the tail in between, it is better than both.
@@ -42,5 +42,11 @@ def hedged(plans: Candidates, prediction: Prediction, clouds: Sequence[CloudStat
     takes_s += prediction.latency_s
     waiting_s = _MEAN @ takes_s
     np.minimum(takes_s, prediction.latency_s[plans.local].min(), out=takes_s)
+    race_s = _MEAN @ takes_s
     # All on the device is sure to take what it takes, so that of it waiting is the lesser.
-    return replace(prediction, hedged_s=np.minimum(waiting_s, (1 + price) * (_MEAN @ takes_s)))
+    races = (1 + price) * race_s < waiting_s
+    return replace(
+        prediction,
+        hedged_s=np.where(races, (1 + price) * race_s, waiting_s),
+        raced_s=np.where(races, race_s, prediction.latency_s),
+    )

@@ -42,8 +42,10 @@ class Prediction:
     # False where the companion is down, or a file would have to be sent and there is none.
     possible: npt.NDArray[np.bool_]
     phases: Phases
-    # The latency on average where the device starts the tail while it waits (`hedging`); None: it does not.
+    # Where the device starts the tail while it waits (`hedging`), else None: the latency on average and the price of
+    # the work, by which plans are chosen; and the latency to expect, on average where both race and else the median.
     hedged_s: Column | None = None
+    raced_s: Column | None = None
 
     @cached_property
     def deadline_s(self) -> Column:
@@ -51,6 +53,11 @@ class Prediction:
         here, link, there = np.square(self.deviations_s)
         margin_s: Column = self.phases.margin * np.sqrt(here + link + there)
         return self.latency_s + margin_s
+
+    @property
+    def expected_s(self) -> Column:
+        """The latency that a call is told to expect."""
+        return self.latency_s if self.raced_s is None else self.raced_s
 
     @property
     def energy_j(self) -> Column:

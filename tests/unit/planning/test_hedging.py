@@ -71,6 +71,14 @@ def test_it_is_near_the_expectation() -> None:
     assert values(predict(0.100, 0.6, 0.0))[IMAGE] == pytest.approx(race, rel=0.03)
 
 
+def test_what_to_expect_is_the_race_without_its_price_or_the_median() -> None:
+    raced = predict(0.095, 1.0)
+    assert raced.expected_s[IMAGE] == pytest.approx(values(raced)[IMAGE] / 1.1)
+    assert raced.expected_s[LOCAL] == raced.latency_s[LOCAL] == 0.1
+    alone = predict(0.001, 1.0)
+    assert alone.expected_s[IMAGE] == alone.latency_s[IMAGE]
+
+
 def test_other_objectives_do_not_see_it() -> None:
     prediction = predict(0.100, 1.0)
     assert choose(PLANS, prediction, Caps(objective="energy")).row == int(np.argmin(prediction.energy_j))
