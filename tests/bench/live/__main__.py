@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
 
 from collab_sdk import AsyncClient
+from collabd.simulation.demo import Samples
+from collabd.simulation.relay import Relay
 from collabd.simulation.samples import load_samples
 from tests.bench.live import accuracy, caps, reaction
 from tests.bench.live.bed import OTHER_CORE, RTT_S, SLOWDOWN, PinnedBed
@@ -18,24 +22,39 @@ from tests.bench.shipped import MODELS
 _IMAGES = 8
 
 
-async def _main(directory: Path) -> None:
-    samples = load_samples(MODELS, _IMAGES)
-    bed = PinnedBed(MODELS, directory)
+async def _emulated(samples: Samples, directory: Path) -> None:
+    """A device much slower than its companion, which has reason to send."""
+    async with _running(directory, SLOWDOWN) as (client, relay):
+        await accuracy.measure(client, relay, samples)
+        await reaction.to_a_tenth_of_the_rate(client, relay, samples, fast_mbit=50)
+        await caps.measure(client, relay, samples)
+
+
+async def _as_it_is(samples: Samples, directory: Path) -> None:
+    """An emulated device waits rather than works, and so hardly feels that others want its core."""
+    async with _running(directory, 1.0) as (client, relay):
+        await reaction.to_a_busy_processor(client, relay, samples, mbit=50)
+
+
+@asynccontextmanager
+async def _running(directory: Path, slowdown: float) -> AsyncIterator[tuple[AsyncClient, Relay]]:
+    bed = PinnedBed(MODELS, directory, slowdown)
     async with bed.relay() as relay:
         relay.set_rtt(RTT_S)
         with bed:
             async with AsyncClient(bed.socket) as client:
                 await bed.until_ready(client)
-                await accuracy.measure(client, relay, samples)
-                await reaction.measure(client, relay, samples)
-                await caps.measure(client, relay, samples)
+                yield client, relay
 
 
 if __name__ == "__main__":
     print(
-        f"Both daemons, a core and a thread each; the device emulated {SLOWDOWN:g}x slower; a relay of "
+        f"Both daemons, a core and a thread each; the device emulated {SLOWDOWN:g}x slower\n"
+        f"except where others take its core; a relay of "
         f"{RTT_S * 1e3:g} ms round trip. Load of the last minute before: {os.getloadavg()[0]:.1f}.\n"
     )
     psutil.Process().cpu_affinity([OTHER_CORE])
-    with tempfile.TemporaryDirectory(prefix="collabd-live-") as scratch:
-        asyncio.run(_main(Path(scratch)))
+    networks = load_samples(MODELS, _IMAGES)
+    for measure in (_emulated, _as_it_is):
+        with tempfile.TemporaryDirectory(prefix="collabd-live-") as scratch:
+            asyncio.run(measure(networks, Path(scratch)))

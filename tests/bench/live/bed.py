@@ -13,15 +13,15 @@ import psutil
 from collabd.simulation.testbed import Testbed
 
 DEVICE_CORE, OTHER_CORE = 0, (os.cpu_count() or 1) - 1
-SLOWDOWN = 4.0
+SLOWDOWN = 8.0
 RTT_S = 0.02
 
 
 class PinnedBed(Testbed):
     """One thread and one core a daemon; the relay and the caller share the companion's core."""
 
-    def __init__(self, models: Path, directory: Path) -> None:
-        super().__init__(models, directory, slowdown=SLOWDOWN, settings="[engine]\nthreads = 1")
+    def __init__(self, models: Path, directory: Path, slowdown: float) -> None:
+        super().__init__(models, directory, slowdown=slowdown, settings="[engine]\nthreads = 1")
         configuration = directory / "collab-cloudd.toml"
         configuration.write_text(configuration.read_text() + "[engine]\nthreads = 1\n")
 
