@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 # On x86-64 this pair is known to fit together; elsewhere pip finds its own.
 AUTHOR := $(if $(filter x86_64,$(shell uname -m)),torch==2.14.1 torchvision==0.29.1,)
-SOURCES := collabd sdk models tests
+SOURCES := collabd sdk models tests packaging
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check bench accuracy models clean
+include packaging/install.mk packaging/deb.mk packaging/arm64.mk
+.PHONY: help demo test lint types check bench live accuracy models clean
 
 help:  ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 $(VENV)/run: pyproject.toml sdk/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "collabd needs Python 3.11 or newer (PYTHON=...)"; exit 1; }
@@ -43,6 +44,9 @@ check: lint types test  ## All that CI runs
 
 bench: $(VENV)/dev  ## Measure memory, start-up, decisions and codecs
 	@$(BIN)/python -m tests.bench
+
+live: $(VENV)/dev  ## Measure predictions, reactions and caps with both daemons and a shaped link
+	@$(BIN)/python -m tests.bench.live
 
 accuracy: $(VENV)/dev  ## Top-1 of every split through the daemons: make accuracy DATA=cifar10.zip
 	@$(BIN)/python -m tests.bench.accuracy $(DATA)
