@@ -101,11 +101,11 @@ class Companion:
             price_per_request=self.cloud.price_per_request,
         )
 
-    def cost(self, answer: RemoteAnswer) -> float:
+    def cost(self, moved_bytes: int, compute_s: float) -> float:
         """What an exchange is charged."""
         return (
-            (answer.bytes_up + answer.bytes_down) * self.cloud.price_per_gb / 1e9
-            + answer.compute_s * self.cloud.price_per_second
+            moved_bytes * self.cloud.price_per_gb / 1e9
+            + compute_s * self.cloud.price_per_second
             + self.cloud.price_per_request
         )
 

@@ -136,6 +136,8 @@ class _Run:
             if not remote.done():
                 lost = waited_s >= lost_after_s(wait)
                 companion.note_late(why, sent_bytes, waited_s - step.work_s, lost=lost)
+                # It may have all of it by now, and do the work.
+                self.record.note_unanswered(sent_bytes, waited_s, companion.cost(sent_bytes, step.work_s))
             if local is None:
                 return await self._give_up(step, crossing, why)
             self._finished(step, await local, why, degraded=late)
@@ -144,7 +146,7 @@ class _Run:
                 local.cancel()
 
     def _take(self, step: Step, companion: Companion, answer: RemoteAnswer) -> None:
-        self.record.note_answer(answer, companion.cost(answer))
+        self.record.note_answer(answer, companion.cost(answer.bytes_up + answer.bytes_down, answer.compute_s))
         self.record.ran += "C" * step.stage.layers
         # In a batch a tail takes longer, and by no fault of the companion.
         if self.job.profiled and answer.batch == 1:

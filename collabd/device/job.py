@@ -100,6 +100,8 @@ class Record:
     local_tail_s: float | None = None
     # Spent on tails that the companion overtook.
     overtaken_s: float = 0.0
+    # Spent on the link for answers that did not come in time.
+    unanswered_s: float = 0.0
     bytes_up: int = 0
     bytes_down: int = 0
     cost: float = 0.0
@@ -122,6 +124,12 @@ class Record:
     def unaccounted_s(self) -> float:
         """Seconds since the job started that are no phase's."""
         return self.elapsed_s() - sum(getattr(self, f"{phase}_s") or 0.0 for phase in PHASES)
+
+    def note_unanswered(self, bytes_up: int, seconds: float, cost: float) -> None:
+        """Add what an exchange took whose answer was not waited for."""
+        self.unanswered_s += seconds
+        self.bytes_up += bytes_up
+        self.cost += cost
 
     def note_answer(self, answer: RemoteAnswer, cost: float) -> None:
         """Add what an exchange with a companion took."""

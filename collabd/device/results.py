@@ -91,10 +91,9 @@ def _energy_j(record: Record, latency_s: float, device: DeviceState) -> float:
     """The model of `planning.predict`, with the times that really passed."""
     busy = sum(filter(None, (record.prep_s, record.head_s, record.encode_s, record.local_tail_s, record.overtaken_s)))
     energy = device.busy_w * busy + device.idle_w * max(latency_s - busy, 0.0)
-    if record.link_s:
-        bits = 8 * (record.bytes_up + record.bytes_down)
-        energy += device.tx_w_per_mbps * bits / 1e6 + device.tx_base_w * record.link_s
-    return energy
+    bits = 8 * (record.bytes_up + record.bytes_down)
+    on_air_s = (record.link_s or 0.0) + record.unanswered_s
+    return energy + device.tx_w_per_mbps * bits / 1e6 + device.tx_base_w * on_air_s
 
 
 def _fidelity(planned: Planned, record: Record) -> float | None:

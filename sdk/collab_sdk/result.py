@@ -72,7 +72,7 @@ class Result:
     ``scores``: probabilities, float32 [classes]; ``labels``: their names. ``energy_mj``: the device's, modelled or
     measured (``energy_source``). ``fidelity``: expected top-1 agreement with the unsplit network of what answered, 0..1
     (1.0: lossless; None: never measured for this plan). ``bytes_up``, ``bytes_down``: HTTP bodies to the companion and
-    from it.
+    from it; what was sent for an answer that did not come in time counts, in ``cost`` and ``energy_mj`` too.
 
     ``budget_met``: whether the call kept the budget; ``unmet`` names the caps that it missed. ``degraded``: something
     failed and the device made up for it. ``ran``: where each layer really ran, as in the placement; where that is

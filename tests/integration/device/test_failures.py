@@ -21,7 +21,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def impostor(bench: Factory, answer: Handler, settings: str = "") -> AsyncIterator[Bench]:
+async def impostor(bench: Factory, answer: Handler, settings: str = "", prices: str = "") -> AsyncIterator[Bench]:
     """A device whose companion holds the package and a profile, and answers tails with `answer`."""
     profile: dict[str, object] = {}
 
@@ -44,7 +44,7 @@ async def impostor(bench: Factory, answer: Handler, settings: str = "") -> Async
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     try:
-        async with bench(settings, cloud=f"http://127.0.0.1:{runner.addresses[0][1]}") as it:
+        async with bench(settings, cloud=f"http://127.0.0.1:{runner.addresses[0][1]}", prices=prices) as it:
             path = await asyncio.to_thread(stored_profile, it.profiles)
             profile |= json.loads(path.read_bytes())
             await until_up(it)
@@ -134,12 +134,16 @@ async def test_a_companion_that_hangs_is_overtaken_in_time(bench: Factory) -> No
         await asyncio.sleep(30)
         raise AssertionError("the device should have hung up")
 
-    async with impostor(bench, answer) as it:
+    async with impostor(bench, answer, prices="price_per_request = 0.5") as it:
         result = await it.client.infer(it.images[0], "400ms", cut="image")
         np.testing.assert_allclose(result.scores, it.reference(it.images[0]), atol=1e-5)
         assert result.degraded
         assert "did not answer within" in result.why
         assert result.measured.local_tail_ms is not None
+        # The companion has it all, and may charge for it.
+        assert result.bytes_up > 50
+        assert result.bytes_down == 0
+        assert result.cost == pytest.approx(0.5)
 
 
 async def test_a_late_companion_may_still_win(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
