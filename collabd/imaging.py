@@ -1,7 +1,8 @@
 """From whatever the caller has to the network's input: uint8 [1, height, width, 3].
 
 One rule for both daemons, so that a network sees the same pixels whichever of them prepared the image. Images come from
-strangers: size and kind are read from the header before anything is decoded, and what is decoded is bounded.
+strangers: size and kind are read from the header before anything is decoded, and what is decoded is bounded, in memory
+(four times MAX_PIXELS and three copies at worst) and in work (seconds).
 """
 
 from __future__ import annotations
@@ -31,6 +32,17 @@ from collabd.catalog.manifest import Preprocessing
 MAX_PIXELS = 50_000_000
 # JPEG's and GIF's own. Pillow keeps a pointer a row, which for a million rows of one pixel outweighs the pixels.
 MAX_SIDE = 65_535
+
+# libwebp holds two copies in 32 bits, and Pillow takes two more.
+_MAX_WEBP_PIXELS = MAX_PIXELS // 2
+# Pillow reads headers, and rare formats whole, in Python: some microseconds a read. 64 MB of PNG in chunks of 8 kB, as
+# libpng writes them, take 33,000.
+_MAX_READS = 200_000
+# Numbers as text, which Pillow reads in Python too.
+_MAX_TEXT_BYTES = 4 * 2**20
+# Each scan of a progressive JPEG goes over all pixels, and takes a few bytes. Ten are usual.
+_MAX_SCANS = 1_000
+_MAX_SCANNED_PIXELS = 20 * MAX_PIXELS
 
 # A large image is first shrunk by whole numbers, in the JPEG decoder or by averaging, to no less than twice its target:
 # several times faster on photographs, and it bounds the memory of resizing one that is 1 pixel wide and a million high.
@@ -82,10 +94,36 @@ def open_image(data: bytes) -> ImageFile:
     kind = next((kind for magic, kind in _KINDS.items() if data.startswith(magic)), None)
     if kind is None:
         raise InvalidImage("not an image: send JPEG, PNG, WebP, BMP, GIF or PPM")
+    if kind is PpmImageFile and data[1:2] in b"123" and len(data) > _MAX_TEXT_BYTES:
+        raise InvalidImage(f"numbers as text, of {len(data)} bytes: send the image as PNG or JPEG")
     with _damage_is_the_senders():
-        image = kind(io.BytesIO(data))
+        image = kind(_Metered(data))
     _check_size(*image.size, InvalidImage)
+    _check_effort(image, data)
     return image
+
+
+class _Metered(io.BytesIO):
+    """A file that can be read so often and no more: a million empty chunks are few bytes and much work."""
+
+    _reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._reads += 1
+        if self._reads > _MAX_READS:
+            raise InvalidImage("an image in too many pieces to be one: save it again, as PNG or JPEG")
+        return super().read(size)
+
+
+def _check_effort(image: ImageFile, data: bytes) -> None:
+    pixels = image.width * image.height
+    if isinstance(image, WebPImageFile) and pixels > _MAX_WEBP_PIXELS:
+        raise InvalidImage(f"a WebP of {image.width}x{image.height}: scale it to at most {_MAX_WEBP_PIXELS:,} pixels")
+    if isinstance(image, JpegImageFile):
+        # What a scan holds has no such pair of bytes; thumbnails have one each.
+        scans = data.count(b"\xff\xda")
+        if scans > _MAX_SCANS or scans * pixels > _MAX_SCANNED_PIXELS:
+            raise InvalidImage(f"a JPEG in {scans} scans: save it again, not progressive")
 
 
 def _check_size(width: int, height: int, error: type[InvalidRequest]) -> None:

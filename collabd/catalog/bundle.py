@@ -13,16 +13,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import onnx
-from google.protobuf.message import DecodeError, Message
-
 from collab_sdk.errors import InvalidPackage, RequestTooLarge
 from collabd.catalog.directory import whole_directory
-from collabd.catalog.package import CONTENT, DIGEST, LICENCE, MANIFEST, MODEL, Package, load
+from collabd.catalog.package import CONTENT, DIGEST, LICENCE, MANIFEST, Package, load
+from collabd.catalog.vet import vet
 
 _BLOCK = tarfile.BLOCKSIZE
 _FILES = (*CONTENT, DIGEST)
-_SMALL = {DIGEST: 256, LICENCE: 1 << 20, MANIFEST: 4 << 20}
+_SMALL = {DIGEST: 256, LICENCE: 1 << 20, MANIFEST: 1 << 20}
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -42,32 +40,35 @@ def unpack(data: bytes | memoryview, parent: Path, *, digest: str, max_bytes: in
     """Check an archive and keep it as a directory in `parent`; nothing is left there if it is refused.
 
     Raises `RequestTooLarge` above `max_bytes`, and `InvalidPackage` unless the archive holds exactly the files of a
-    sound package of this `digest`, whose graph has its weights inside and fits its manifest.
+    sound package of this `digest`, whose graph passes `vet`.
     """
     if len(data) > max_bytes:
         raise RequestTooLarge(f"a package of {len(data)} bytes is above the limit of {max_bytes} bytes")
     if not _DIGEST.fullmatch(digest):
         raise InvalidPackage(f"{digest[:80]!r} is not a digest: sha256: and 64 hexadecimal digits")
     content = _content(memoryview(data))
-    _check_graph(content[MODEL])
-    target = parent / digest.replace(":", "-")
+    target = place(parent, digest)
     with whole_directory(target) as directory:
         for name, value in content.items():
             (directory / name).write_bytes(value)
-        package = _checked(directory)
+        package = _read(directory)
         if package.digest != digest:
             raise InvalidPackage(f"the package has digest {package.digest} and was announced as {digest}")
+        vet(directory)
     return replace(package, path=target)
 
 
-def _checked(directory: Path) -> Package:
+def place(parent: Path, digest: str) -> Path:
+    """The directory in `parent` where the package of this digest is kept."""
+    return parent / digest.replace(":", "-")
+
+
+def _read(directory: Path) -> Package:
     try:
-        package = load(directory)
-        package.network()
+        return load(directory)
     except InvalidPackage as error:
         # To the sender the paths of this machine say nothing.
         raise InvalidPackage(str(error).replace(f"{directory}/", "")) from error
-    return package
 
 
 def _content(archive: memoryview) -> dict[str, memoryview]:
@@ -102,29 +103,3 @@ def _header(block: memoryview) -> tarfile.TarInfo:
         return tarfile.TarInfo.frombuf(bytes(block), "ascii", "strict")
     except (tarfile.TarError, ValueError) as error:
         raise InvalidPackage(f"not a package archive: {error}") from error
-
-
-def _check_graph(model: memoryview) -> None:
-    """A sound graph with its weights inside.
-
-    The digest covers the graph's own file alone, and a path in a pushed graph could name any file of this machine.
-    """
-    try:
-        graph = onnx.load_model_from_string(bytes(model))
-        for tensor in _tensors(graph):
-            if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
-                raise InvalidPackage(f"{MODEL} keeps the weights {tensor.name[:80]!r} in another file; put them inside")
-        onnx.checker.check_model(graph)
-    except (DecodeError, ValueError, onnx.checker.ValidationError) as error:
-        raise InvalidPackage(f"{MODEL} is not a sound ONNX graph: {error}") from error
-
-
-def _tensors(message: Message) -> Iterator[onnx.TensorProto]:
-    for field, value in message.ListFields():
-        if field.message_type is None:
-            continue
-        for part in [value] if isinstance(value, Message) else value:
-            if isinstance(part, onnx.TensorProto):
-                yield part
-            else:
-                yield from _tensors(part)

@@ -38,7 +38,7 @@ def optimise(model: onnx.ModelProto) -> onnx.ModelProto:
     The basic level uses standard operators alone, so the result runs anywhere. Raises `InvalidPackage` if ONNX
     Runtime cannot run the graph, or an older one on a device could not.
     """
-    _check_versions(model)
+    check_versions(model)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 3
@@ -104,7 +104,8 @@ def _fits_half(weight: TensorProto) -> bool:
     return bool(lost <= _HALF_PRECISION * np.abs(values).max())
 
 
-def _check_versions(model: onnx.ModelProto) -> None:
+def check_versions(model: onnx.ModelProto) -> None:
+    """Raise `InvalidPackage` if the oldest ONNX Runtime that a device may have cannot read `model`."""
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     if model.ir_version > _NEWEST_IR or opset > _NEWEST_OPSET:
         raise InvalidPackage(

@@ -23,7 +23,7 @@ LICENCE = "LICENCE"
 DIGEST = "digest"
 CONTENT = (LICENCE, MODEL, MANIFEST)
 # `PartitionError`, and what onnx raises where the fields of a graph contradict one another: it differs by field.
-_MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError)
+MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError)
 _REBUILD = "build the package again with 'collabctl models add'"
 
 
@@ -43,7 +43,7 @@ class Package:
         try:
             network = Network.load(path)
             faults = misfits(self.manifest, network)
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise InvalidPackage(f"{path}: {error}; {_REBUILD}") from error
         _refuse(path, faults)
         return network
@@ -90,7 +90,7 @@ def write(path: Path, manifest: Manifest, model: bytes, licence: str) -> Package
 def _manifest(path: Path) -> Manifest:
     try:
         manifest = msgspec.json.decode(_read(path), type=Manifest)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidPackage(f"{path}: {error}; {_REBUILD}") from error
     _refuse(path, inconsistencies(manifest))
     return manifest

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from collab_sdk.errors import InvalidPackage, InvalidRequest, UnknownModel, UnknownPackage
+from collab_sdk.errors import InvalidPackage, InvalidRequest, StorageUnavailable, UnknownModel, UnknownPackage
 from collabd.catalog import bundle
-from collabd.catalog.directory import whole_directory
+from collabd.catalog.directory import remove_directory, tidy, whole_directory
 from collabd.catalog.package import CONTENT, DIGEST, Package, load
+
+log = logging.getLogger(__name__)
 
 _Stamp = tuple[tuple[str, int, int], ...]
 
@@ -28,7 +32,8 @@ class Store:
     """Packages in `roots`, searched in order; the first root is where packages are installed.
 
     Every call looks at the disk, so a package that another process installed is seen; a file is read again only
-    after it changed. Where two packages have one name, the earlier root hides the later one.
+    after it changed. Where two packages have one name, the earlier root hides the later one, and what was installed
+    hides what was received.
     """
 
     def __init__(self, roots: Sequence[Path]) -> None:
@@ -65,38 +70,81 @@ class Store:
                 return package
         raise UnknownPackage(f"no package with digest {digest[:80]}")
 
-    def install(self, source: Path) -> Package:
-        """Copy the package in directory `source`, replacing an installed one of its name; raises `InvalidPackage`."""
+    def install(self, source: Path, digest: str | None = None) -> Package:
+        """Copy the package in directory `source`, of this `digest` if one is given, replacing one of its name.
+
+        Raises `InvalidPackage`, `StorageUnavailable`.
+        """
         package = load(source)
         target = self.writable / package.manifest.name
-        with whole_directory(target) as directory:
+        with _writing(self.writable), whole_directory(target) as directory:
             for name in (*CONTENT, DIGEST):
                 shutil.copyfile(source / name, directory / name)
-            if load(directory).digest != package.digest:
+            if load(directory).digest != (digest or package.digest):
                 raise InvalidPackage(f"{source} changed while it was copied; install it again")
         return replace(package, path=target)
 
     def receive(self, data: bytes | memoryview, *, digest: str, max_bytes: int) -> Package:
-        """Keep a pushed archive, beside others of its name; raises what `bundle.unpack` raises."""
-        return bundle.unpack(data, self.writable, digest=digest, max_bytes=max_bytes)
+        """Keep a pushed archive, beside others of its name.
+
+        Raises `StorageUnavailable`, and what `bundle.unpack` raises.
+        """
+        with _writing(self.writable):
+            return bundle.unpack(data, self.writable, digest=digest, max_bytes=max_bytes)
+
+    def pushed(self) -> list[Package]:
+        """The packages that were received, least recently used first (see `used`)."""
+        ours = [package for package in self._sound() if self.is_pushed(package)]
+        return sorted(ours, key=lambda package: package.path.stat().st_mtime_ns)
+
+    def is_pushed(self, package: Package) -> bool:
+        """Whether it was received, and not installed."""
+        return package.path == bundle.place(self.writable, package.digest)
+
+    def used(self, package: Package) -> None:
+        """Remember over restarts that a received package is in use now."""
+        try:
+            os.utime(package.path)
+        except OSError as error:
+            log.warning("%s: that it is in use is not remembered: %s", package.path, error)
+
+    def discard(self, package: Package) -> None:
+        """Delete a received package. Raises `StorageUnavailable`."""
+        with _writing(self.writable):
+            remove_directory(package.path)
+
+    def tidy(self) -> None:
+        """Remove what a process that died left unfinished; what cannot be removed is logged."""
+        try:
+            tidy(self.writable)
+        except OSError as error:
+            log.warning("%s cannot be tidied up: %s", self.writable, error)
 
     def remove(self, name: str) -> None:
-        """Delete what is kept here under `name`; raises `UnknownModel`, or `InvalidRequest` if another root has it."""
+        """Delete what is kept here under `name`.
+
+        Raises `UnknownModel`, `InvalidRequest` if another root has it, `StorageUnavailable`.
+        """
         package = self.get(name)
         ours = [each for each in self._sound() if each.manifest.name == name and each.path.parent == self.writable]
         if not ours:
             raise InvalidRequest(f"{name} comes with the installation ({package.path}) and cannot be removed from here")
         for each in ours:
-            shutil.rmtree(each.path)
+            self.discard(each)
 
     def _sound(self) -> Iterator[Package]:
         return (found for found in self._found() if isinstance(found, Package))
 
     def _found(self) -> Iterator[Package | Problem]:
-        for root in self._roots:
-            found = [self._look(path) for path in _directories(root)]
-            # Installed under its name before pushed under its digest.
-            yield from sorted(found, key=lambda each: isinstance(each, Problem) or each.path.name != each.manifest.name)
+        found = [self._look(path) for root in self._roots for path in self._paths(root)]
+        # What an administrator installed comes before what anybody pushed.
+        yield from sorted(found, key=lambda each: isinstance(each, Package) and self.is_pushed(each))
+
+    def _paths(self, root: Path) -> list[Path]:
+        paths = _directories(root)
+        for path in [path for path in list(self._loaded) if path.parent == root and path not in paths]:
+            self._loaded.pop(path, None)
+        return paths
 
     def _look(self, path: Path) -> Package | Problem:
         try:
@@ -105,8 +153,21 @@ class Store:
             if known is None or known[0] != stamp:
                 known = self._loaded[path] = stamp, load(path)
         except (InvalidPackage, OSError) as error:
+            self._loaded.pop(path, None)
             return Problem(path, str(error))
         return known[1]
+
+
+@contextmanager
+def _writing(root: Path) -> Iterator[None]:
+    """A disk that is full, read-only or broken is nobody's mistake, and passes once somebody sees to it."""
+    try:
+        yield
+    except OSError as error:
+        log.error("%s cannot be written: %s", root, error)  # noqa: TRY400  a traceback says no more
+        raise StorageUnavailable(
+            f"packages cannot be kept here ({error.strerror}): make room, or see to the disk"
+        ) from error
 
 
 def _directories(root: Path) -> list[Path]:

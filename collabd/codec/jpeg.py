@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from collabd.codec.errors import CodecError
 
 # At this quality a 224x224 photograph is about 15 kB.
 _QUALITY = 90
+# Its tables and markers, several times over.
+_HEADER_BYTES = 4096
 
 
 def compress(array: NDArray[np.uint8]) -> bytes:
@@ -30,6 +33,9 @@ def compress(array: NDArray[np.uint8]) -> bytes:
 
 def decompress(data: bytes | memoryview, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """The pixels, uint8 of exactly `shape`; CodecError if the JPEG is damaged or of another size."""
+    # No scan after scan over the same pixels: a few bytes each, and much work.
+    if len(data) > math.prod(shape) + _HEADER_BYTES:
+        raise CodecError(f"a JPEG of {len(data)} bytes for a tensor of shape {shape}, which has fewer")
     # Not Image.open: the size is checked here, before any pixel, and no other decoder is ever tried.
     with _damage_is_ours():
         image = JpegImageFile(io.BytesIO(data))

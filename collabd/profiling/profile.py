@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+from collabd.catalog.manifest import Manifest
+
+# Up to some hours: what comes from elsewhere is not to upset all reckoning.
+Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=1e7)]
 
 
 class CodecTimes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Milliseconds that one codec takes for all the tensors at a cut."""
 
     codec: str
-    encode_ms: float
-    decode_ms: float
+    encode_ms: Milliseconds
+    decode_ms: Milliseconds
 
 
 class CutTimes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Milliseconds before and behind a cut; the image cut has no head."""
 
     cut: str
-    head_ms: float
-    tail_ms: float
+    head_ms: Milliseconds
+    tail_ms: Milliseconds
     codecs: tuple[CodecTimes, ...]
 
 
@@ -41,7 +48,12 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     digest: str
     machine: Machine
     threads: int
-    prep_ms: float
-    whole_ms: float
-    spread: float
+    prep_ms: Milliseconds
+    whole_ms: Milliseconds
+    spread: Annotated[float, msgspec.Meta(ge=1, le=1e6)]
     cuts: tuple[CutTimes, ...]
+
+    def is_complete(self, manifest: Manifest) -> bool:
+        """Whether it times every cut and codec of this package, and nothing else: else there is no planning with it."""
+        timed = {times.cut: {each.codec for each in times.codecs} for times in self.cuts}
+        return timed == {cut.name: {each.codec for each in cut.codecs} for cut in manifest.cuts}

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import tempfile
+import time
 from pathlib import Path
 
 import msgspec
@@ -13,19 +14,23 @@ import msgspec
 from collabd.profiling.profile import Machine, Profile
 
 _log = logging.getLogger(__name__)
+_SCRATCH = ".new-"
+_ABANDONED_S = 3600.0
+_KEPT = 200
 
 
 def save(profile: Profile, directory: Path) -> None:
     """Keep `profile` in `directory`, replacing the older one; whole or not at all. Raises `OSError`."""
     directory.mkdir(parents=True, exist_ok=True)
     target = directory / _file_name(profile.digest, profile.machine, profile.threads)
-    descriptor, scratch = tempfile.mkstemp(dir=directory, prefix=".new-")
+    descriptor, scratch = tempfile.mkstemp(dir=directory, prefix=_SCRATCH)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(profile)))
             file.flush()
             os.fsync(file.fileno())
         Path(scratch).replace(target)
+        _prune(directory)
     except BaseException:
         Path(scratch).unlink(missing_ok=True)
         raise
@@ -38,13 +43,21 @@ def load(digest: str, machine: Machine, threads: int, directory: Path) -> Profil
         profile = msgspec.json.decode(path.read_bytes(), type=Profile)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         _log.warning("%s is of no use and will be measured again: %s", path, error)
         return None
     if (profile.digest, profile.machine, profile.threads) != (digest, machine, threads):
         _log.warning("%s was measured elsewhere and will be measured again", path)
         return None
     return profile
+
+
+def _prune(directory: Path) -> None:
+    """Packages come and go, and so do versions of what runs them: keep the newest, and nothing half written."""
+    files = sorted(directory.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    abandoned = [path for path in directory.glob(f"{_SCRATCH}*") if path.stat().st_mtime < time.time() - _ABANDONED_S]
+    for path in (*files[:-_KEPT], *abandoned):
+        path.unlink(missing_ok=True)
 
 
 def _file_name(digest: str, machine: Machine, threads: int) -> str:

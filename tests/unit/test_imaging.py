@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import threading
 import tracemalloc
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -278,3 +281,107 @@ def test_threads_agree() -> None:
         thread.join()
     assert len(results) == 8
     assert all((result == results[0]).all() for result in results)
+
+
+def chunk(kind: bytes, data: bytes = b"") -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_with(*chunks: bytes) -> bytes:
+    """A sound PNG with more chunks before its pixels."""
+    png = encoded(scene(8, 8), "PNG")
+    return png[:33] + b"".join(chunks) + png[33:]
+
+
+def jpeg_with(segments: bytes) -> bytes:
+    jpeg = encoded(scene(8, 8), "JPEG")
+    return jpeg[:2] + segments + jpeg[2:]
+
+
+def gif_with(blocks: bytes) -> bytes:
+    gif = gif_claiming(8, 8, frame=(1, 1))
+    at = gif.index(b",", 13)
+    return gif[:at] + blocks + gif[at:]
+
+
+def in_scans(count: int, side: int) -> bytes:
+    """A progressive JPEG whose last scan comes again and again."""
+    jpeg = encoded(np.zeros((side, side, 3), np.uint8), "JPEG", progressive=True)
+    at = jpeg.rindex(b"\xff\xda")
+    return jpeg[:at] + jpeg[at:-2] * count + b"\xff\xd9"
+
+
+def bmp_in_runs(runs: bytes) -> bytes:
+    head = struct.pack("<IiiHHIIiiII", 40, 5000, 5000, 1, 8, 1, len(runs), 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", 54 + 1024 + len(runs), 0, 0, 54 + 1024) + head + bytes(1024) + runs
+
+
+ZEROS = zlib.compress(bytes(100_000_000), 9)
+PIECES = "too many pieces"
+DAMAGED = "damaged"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (png_with(chunk(b"zTXt", b"k\0\0" + ZEROS)), DAMAGED),
+        (png_with(chunk(b"iTXt", b"k\0\1\0\0\0" + ZEROS)), DAMAGED),
+        (png_with(chunk(b"iCCP", b"k\0\0" + ZEROS)), DAMAGED),
+        (png_with(*[chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(900_000)))] * 200), DAMAGED),
+        (png_with(chunk(b"prVt") * 100_000), PIECES),
+        (png_with(chunk(b"IDAT") * 100_000), PIECES),
+        (jpeg_with(b"\xff\xe1\0\4ab" * 200_000), PIECES),
+        (jpeg_with(b"\xff" * 300_000), PIECES),
+        (gif_with(b"!\xfe\1a\0" * 200_000), PIECES),
+        (b"P6 " + b"#a\n" * 100_000 + b"1 1 255\n000", PIECES),
+        (b"P5 1000 1000 7\n" + bytes(1_000_000), PIECES),
+        (bmp_in_runs(b"\1\0" * 200_000), PIECES),
+        (b"P3 3000 3000 255\n" + b"0 " * 3_000_000, "numbers as text"),
+        (in_scans(1_001, 8), "1010 scans"),
+        (in_scans(90, 3200), "99 scans"),
+        (webp_claiming(6_000, 6_000), r"WebP of 6000x6000|damaged"),
+    ],
+    ids=[
+        "png ztxt", "png itxt", "png iccp", "png texts", "png chunks", "png data chunks", "jpeg segments",
+        "jpeg fill bytes", "gif comments", "ppm comments", "pgm of 3 bits", "bmp runs", "ppm text", "jpeg scans",
+        "jpeg scans of many pixels", "webp",
+    ],
+)  # fmt: skip
+def test_little_that_makes_much_work_is_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(InvalidImage, match=reason):
+        prepare(data, SMALL)
+
+
+def test_a_progressive_photograph_is_none_of_these() -> None:
+    pixels = scene(2000, 3000)
+    data = encoded(pixels, "JPEG", progressive=True, quality=95)
+    assert np.abs(prepare(data, SMALL).astype(int) - prepare(pixels, SMALL)).max() <= 6
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "BMP", "JPEG", "PPM"])
+def test_the_largest_images_take_a_bounded_amount_of_memory(kind: str, tmp_path: Path) -> None:
+    side = 5000 if kind == "WEBP" else 7000
+    options = {"method": 0} if kind == "WEBP" else {}
+    mode = "L" if kind == "GIF" else "RGB"
+    (tmp_path / "image").write_bytes(encoded(Image.new(mode, (side, side)), kind, **options))
+    measured = subprocess.run(
+        [sys.executable, "-c", _MEASURING, tmp_path / "image"], capture_output=True, text=True, check=True
+    )
+    # 150 MB of pixels, and copies of them.
+    assert int(measured.stdout) < 450_000
+
+
+_MEASURING = """
+import sys
+from pathlib import Path
+from collabd.catalog.manifest import Preprocessing
+from collabd.imaging import prepare
+
+def peak_kb():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+
+data = Path(sys.argv[1]).read_bytes()
+before = peak_kb()
+prepare(data, Preprocessing(height=24, width=32))
+print(peak_kb() - before)
+"""

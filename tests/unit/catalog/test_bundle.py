@@ -104,7 +104,7 @@ def test_a_lacking_file_is_named(tiny_package: Package, files: Files, tmp_path: 
     refuse(archive(files), tmp_path, tiny_package.digest, f"lacks {name}")
 
 
-@pytest.mark.parametrize(("name", "limit"), [("digest", 256), ("LICENCE", 1 << 20), ("package.json", 4 << 20)])
+@pytest.mark.parametrize(("name", "limit"), [("digest", 256), ("LICENCE", 1 << 20), ("package.json", 1 << 20)])
 def test_each_small_file_has_a_limit(
     tiny_package: Package, files: Files, tmp_path: Path, name: str, limit: int
 ) -> None:
@@ -163,20 +163,6 @@ def test_a_graph_that_does_not_fit_is_refused(files: Files, tmp_path: Path) -> N
     manifest = files["package.json"].replace(b'"star"', b'"moon", "star"')
     data, digest = resealed(files | {"package.json": manifest})
     refuse(data, tmp_path, digest, r"^model\.onnx: the graph has logits")
-
-
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(changes=st.dictionaries(st.floats(0, 0.999), st.integers(0, 255), min_size=1, max_size=8))
-def test_a_damaged_graph_is_refused_or_fits(files: Files, tmp_path: Path, changes: dict[float, int]) -> None:
-    graph = bytearray(files["model.onnx"])
-    for part, value in changes.items():
-        graph[int(part * len(graph))] = value
-    data, digest = resealed(files | {"model.onnx": bytes(graph)})
-    try:
-        received = bundle.unpack(data, tmp_path, digest=digest, max_bytes=1 << 24)
-    except InvalidPackage:
-        return
-    assert received.network().inputs[0].name == received.manifest.input
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -159,3 +160,33 @@ def test_removing_an_unknown_model_names_those_there_are(roots: tuple[Path, Path
     store.install(tiny_package.path)
     with pytest.raises(UnknownModel, match="no model 'tinny'; installed: tiny"):
         store.remove("tinny")
+
+
+def test_what_was_installed_anywhere_comes_before_what_was_pushed(
+    roots: tuple[Path, Path], tiny_package: Package, tmp_path: Path
+) -> None:
+    shipped = variant(tiny_package, roots[1] / "tiny", name="tiny", licence="shipped")
+    pushed = variant(tiny_package, tmp_path / "pushed", name="tiny")
+    store = Store(roots)
+    received = store.receive(bundle.pack(pushed), digest=pushed.digest, max_bytes=1 << 24)
+    assert store.get("tiny") == shipped
+    assert store.pushed() == [received]
+    store.discard(received)
+    assert store.pushed() == []
+
+
+def test_use_is_what_orders_the_pushed(roots: tuple[Path, Path], tiny_package: Package, tmp_path: Path) -> None:
+    store = Store(roots)
+    received = []
+    for number in range(3):
+        pushed = variant(tiny_package, tmp_path / f"{number}", name="tiny", licence=f"{number}")
+        received.append(store.receive(bundle.pack(pushed), digest=pushed.digest, max_bytes=1 << 24))
+        os.utime(received[-1].path, (number, number))
+    store.used(received[0])
+    assert Store(roots).pushed() == [received[1], received[2], received[0]]
+
+
+def test_only_the_package_that_was_meant_is_installed(roots: tuple[Path, Path], tiny_package: Package) -> None:
+    with pytest.raises(InvalidPackage, match="changed while it was copied"):
+        Store(roots).install(tiny_package.path, "sha256:" + "0" * 64)
+    assert list(roots[0].iterdir()) == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import msgspec
@@ -127,3 +128,20 @@ def test_any_cpuinfo_is_read(tmp_path_factory: pytest.TempPathFactory, text: str
     proc = tmp_path_factory.mktemp("proc")
     (proc / "cpuinfo").write_text(text, encoding="utf-8")
     assert machine.describe(proc).cpu
+
+
+def test_the_newest_are_kept_and_nothing_half_written(tmp_path: Path) -> None:
+    for number in range(stored._KEPT):
+        path = tmp_path / f"{number}.json"
+        path.touch()
+        os.utime(path, (number, number))
+    abandoned = tmp_path / ".new-abc"
+    abandoned.touch()
+    os.utime(abandoned, (1, 1))
+    (tmp_path / ".new-other").touch()  # of another process, which is at it
+    stored.save(PROFILE, tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert len(names) == stored._KEPT + 1
+    assert not names & {"0.json", ".new-abc"}
+    assert {"1.json", ".new-other"} <= names
+    assert load(tmp_path) == PROFILE

@@ -1,0 +1,83 @@
+"""The program behind `vet`: reads one package within bounds of its own memory and time, judges it and runs it once."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from collab_sdk.errors import InvalidPackage
+from collabd.catalog.check import misfits
+from collabd.catalog.effort import require_bounded
+from collabd.catalog.package import MALFORMED, MODEL, Package, load
+from collabd.catalog.plain import read_plain
+from collabd.catalog.vet import REFUSED
+from collabd.engine import Engine, EngineError
+from collabd.partition import Network
+
+# The file, its weights in float32 and as the runtime packs them, with copies on the way; besides, what `effort` allows.
+_BYTES_A_BYTE = 8
+_BYTES = 2 << 30
+_CPU_S = 60
+# On one core. A batch of them is one job of the companion's only lane, and others wait.
+_LONGEST_RUN_S = 3.0
+
+
+def inspect(package: Package) -> None:
+    """Raise `InvalidPackage` unless the graph of `package` is plain, bounded, fits its manifest and runs."""
+    try:
+        network = require_bounded(read_plain((package.path / MODEL).read_bytes()))
+        if faults := misfits(package.manifest, network):
+            raise InvalidPackage("; ".join(faults))
+        _run_once(package, network)
+    except EngineError as error:
+        raise InvalidPackage(f"it does not run here: {error}") from error
+    except MALFORMED as error:
+        raise InvalidPackage(f"it contradicts itself: {error}") from error
+
+
+def _run_once(package: Package, network: Network) -> None:
+    engine = Engine(threads=1, cache_bytes=0)
+    engine.add(package.digest, network)
+    source, output = network.inputs[0], network.outputs[0]
+    feeds = {source.name: np.zeros([size or 1 for size in source.shape], source.dtype)}
+    engine.prepare(package.digest, tuple(feeds), (output.name,))
+    start = time.process_time()
+    scores = engine.run(package.digest, feeds, (output.name,))[output.name]
+    if (taken_s := time.process_time() - start) > _LONGEST_RUN_S:
+        raise InvalidPackage(
+            f"an image takes {taken_s:.1f} s of one core here; at most {_LONGEST_RUN_S:.0f} s are given"
+        )
+    if scores.shape != tuple(size or 1 for size in output.shape):
+        raise InvalidPackage(f"its answer has the shape {list(scores.shape)}, not the one that it states")
+
+
+def _bound(directory: Path) -> None:
+    """Now that the libraries are loaded: what they took is not counted against the graph."""
+    pages = int(Path("/proc/self/statm").read_text().split()[5])
+    limit = pages * resource.getpagesize() + _BYTES + _BYTES_A_BYTE * (directory / MODEL).stat().st_size
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S + 1))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main(path: str) -> int:
+    """The exit status: 0 if the package passes, `REFUSED` with the reason printed if not."""
+    try:
+        package = load(Path(path))
+        _bound(package.path)
+        inspect(package)
+    except InvalidPackage as error:
+        sys.stdout.write(str(error))
+        return REFUSED
+    except MemoryError:
+        sys.stdout.write("reading and running it once takes more memory than is given to one package")
+        return REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
