@@ -32,6 +32,8 @@ from collab_sdk.errors import (
     PermissionRefused,
     ProtocolError,
     RequestTooLarge,
+    StorageUnavailable,
+    Unauthorised,
     UnknownModel,
     UnknownPackage,
 )
@@ -69,7 +71,9 @@ __all__ = [
     "ProtocolError",
     "RequestTooLarge",
     "Result",
+    "StorageUnavailable",
     "Timings",
+    "Unauthorised",
     "UnknownModel",
     "UnknownPackage",
     "infer",

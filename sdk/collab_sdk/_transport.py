@@ -15,12 +15,22 @@ from http import HTTPStatus
 from pathlib import Path
 
 from collab_sdk._message import Message, decode_error
-from collab_sdk.errors import DaemonUnavailable, DeadlineExceeded, NotReady, PermissionRefused, ProtocolError
+from collab_sdk.errors import (
+    DaemonUnavailable,
+    DeadlineExceeded,
+    NotReady,
+    Overloaded,
+    PermissionRefused,
+    ProtocolError,
+)
 
 IDLE_CONNECTIONS = 8
+# The longest that a daemon is left alone because it says so.
+MOST_RETRY_AFTER_S = 60.0
 # A request that kills the daemon must not kill it for as long as the deadline allows.
 MOST_INTERRUPTIONS = 3
 _EMPTY = Message([], {})
+_FOR_NOW = (Overloaded, NotReady)
 
 
 @dataclass(frozen=True)
@@ -91,26 +101,38 @@ class Transport:
             connection.close()
 
     def request(
-        self, method: str, url: str, *, deadline: float, message: Message = _EMPTY, resend: bool = True
+        self,
+        method: str,
+        url: str,
+        *,
+        deadline: float,
+        message: Message = _EMPTY,
+        resend: bool = True,
+        goes_on: bool = False,
     ) -> Reply:
         """The daemon's reply, whatever its status. ``deadline`` is on `time.monotonic`'s clock, seconds.
 
-        A request whose connection breaks (the daemon restarts) is sent again until the deadline, if it may be.
+        A request whose connection breaks (the daemon restarts) is sent again until the deadline, if it may be. So is
+        one that the daemon did not take for now, when it says when to come back and that is before the deadline. And
+        where the request ``goes_on`` with what the daemon has answered before, it is waited for should it be gone.
         `DaemonUnavailable`, `PermissionRefused`, `DeadlineExceeded`, `ProtocolError`.
         """
-        interruptions, pauses_s = 0, _back_off()
+        interruptions, known, pauses_s = 0, goes_on, _back_off()
         while True:
             pause_s = next(pauses_s)
             try:
                 reply = self._attempt(method, url, message, deadline)
-                if not (interruptions and _still_loading(reply)):
+                retry_after_s = _retry_after_s(reply)
+                if retry_after_s is not None and time.monotonic() + retry_after_s < deadline:
+                    known, pause_s = True, max(pause_s, retry_after_s)
+                elif not (interruptions and _still_loading(reply)):
                     return reply
             except _Interrupted as error:
                 interruptions += 1
                 if not resend or interruptions == MOST_INTERRUPTIONS:
                     raise DaemonUnavailable(f"collabd at {self.path} broke off during the call: {error}") from error
             except DaemonUnavailable:
-                if not interruptions or time.monotonic() + pause_s > deadline:
+                if not (interruptions or known) or time.monotonic() + pause_s > deadline:
                     raise
             except BlockingIOError:
                 # A Unix socket whose queue is full says so at once, timeout or not.
@@ -195,6 +217,14 @@ def _left(deadline: float) -> float:
     if left <= 0:
         raise DeadlineExceeded("collabd did not answer in the time that the client allows (timeout_s)")
     return left
+
+
+def _retry_after_s(reply: Reply) -> float | None:
+    """When to come back, if the request was not taken for now; None: it was, or the daemon does not say."""
+    text = reply.headers.get("Retry-After", "")
+    if not (text.isascii() and text.isdecimal() and isinstance(decode_error(reply.status, reply.body), _FOR_NOW)):
+        return None
+    return min(float(text), MOST_RETRY_AFTER_S)
 
 
 def _still_loading(reply: Reply) -> bool:

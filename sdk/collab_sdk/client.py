@@ -128,7 +128,9 @@ class Client(ControlClient):
         """Labels of the package that answered, fetched once a digest; None: the model has changed since."""
         digest = response.parameters.get("digest")
         if digest not in self._labels:
-            metadata = self._call("GET", f"/v2/models/{quote(response.model_name, safe='')}", deadline=deadline)
+            url = f"/v2/models/{quote(response.model_name, safe='')}"
+            # The answer is here: a daemon that was stopped since must not make a lost call of it.
+            metadata = self._call("GET", url, deadline=deadline, goes_on=True)
             held, labels = _labels(metadata)
             self._labels[held] = labels
         return self._labels.get(str(digest))

@@ -49,7 +49,8 @@ class ControlClient:
 
     def __init__(self, socket: str | os.PathLike[str] | None = None, timeout_s: float = 60) -> None:
         self.timeout_s = timeout_s
-        self._transport = Transport(socket_path(socket))
+        self.socket = socket_path(socket)
+        self._transport = Transport(self.socket)
 
     def __enter__(self) -> Self:
         return self
@@ -137,14 +138,25 @@ class ControlClient:
         return time.monotonic() + seconds
 
     def _call(
-        self, method: str, url: str, content: Mapping[str, Any] | None = None, deadline: float | None = None
+        self,
+        method: str,
+        url: str,
+        content: Mapping[str, Any] | None = None,
+        deadline: float | None = None,
+        *,
+        goes_on: bool = False,
     ) -> dict[str, Any]:
         message = Message([], {})
         if content is not None:
             message = Message([json.dumps(content).encode()], {"Content-Type": "application/json"})
         # A change that was made just before the connection broke would be refused when sent again.
         reply = self._transport.request(
-            method, url, deadline=deadline or self._deadline(None), message=message, resend=method == "GET"
+            method,
+            url,
+            deadline=deadline or self._deadline(None),
+            message=message,
+            resend=method == "GET",
+            goes_on=goes_on,
         )
         reply.raise_for_status()
         try:

@@ -6,6 +6,7 @@ code back into the class. So an application catches what the daemon raised::
     CollabError
     ├── DaemonUnavailable        no daemon behind the socket (it is not running, or may not be talked to)
     ├── PermissionRefused        the daemon knows you and says no
+    ├── Unauthorised             the companion does not know the key it was shown, or was shown none
     ├── InvalidRequest           the caller's mistake; nothing was run
     │   ├── InvalidImage         not an image, truncated, empty or too large
     │   ├── InvalidTensor        a tensor's name, shape, dtype or bytes do not fit
@@ -18,6 +19,7 @@ code back into the class. So an application catches what the daemon raised::
     ├── BudgetInfeasible         no plan fits, and the caller asked to be told rather than served
     ├── NotReady                 the daemon is still loading
     ├── Overloaded               a queue is full; try again later
+    ├── StorageUnavailable       the daemon's disk is full, or cannot be written
     ├── CompanionUnavailable     the companion failed and the call forbade to finish locally
     ├── DeadlineExceeded         no answer came in the time that the client allows
     ├── ProtocolError            the peer does not speak our protocol
@@ -47,6 +49,8 @@ __all__ = [
     "PermissionRefused",
     "ProtocolError",
     "RequestTooLarge",
+    "StorageUnavailable",
+    "Unauthorised",
     "UnknownModel",
     "UnknownPackage",
     "from_code",
@@ -76,6 +80,13 @@ class PermissionRefused(CollabError):
 
     code = "permission_refused"
     http_status = 403
+
+
+class Unauthorised(CollabError):
+    """The companion does not know the key that it was shown, or was shown none."""
+
+    code = "unauthorised"
+    http_status = 401
 
 
 class InvalidRequest(CollabError):
@@ -155,6 +166,13 @@ class Overloaded(CollabError):
 
     code = "overloaded"
     http_status = 503
+
+
+class StorageUnavailable(CollabError):
+    """What the daemon should keep does not fit on its disk, or the disk cannot be written; nothing was changed."""
+
+    code = "storage_unavailable"
+    http_status = 507
 
 
 class CompanionUnavailable(CollabError):

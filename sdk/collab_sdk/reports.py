@@ -96,13 +96,16 @@ class CloudReport(LinkReport):
 
     name: str
     url: str
-    state: Literal["up", "down", "unknown"]
+    # Busy: up, but it has asked to be left alone for a moment.
+    state: Literal["up", "busy", "down", "unknown"]
     # Its time for a tail over that of its own profile.
     speed_factor: float | None
     queue_ms: float | None
     # Share of its CPUs in use, 0..1.
     load: float | None
     breaker: Literal["closed", "open", "half-open"]
+    # What it last failed at, while it is not up.
+    problem: str | None
     # Digests of the packages that it holds.
     packages: list[str]
 
@@ -126,6 +129,8 @@ class DeviceReport(TypedDict):
     frequency_max_mhz: float | None
     # What the firmware holds the processor back for now: "under-voltage", ... ; None: it does not tell.
     throttled: list[str] | None
+    # The same at some time since the boot or, where the firmware forgets, since the daemon started.
+    throttled_before: list[str] | None
     # Charge, 0..1.
     battery: float | None
     power_w: float

@@ -7,11 +7,18 @@ how long it is. Integers and floats are little-endian and row-major. Tensors may
 A tensor whose parameters hold ``codec`` carries an encoded payload: its datatype and shape are those of the decoded
 tensor, and its length is whatever the codec made of it. Nothing that arrives is trusted: what is malformed raises
 `WireError` and no other exception.
+
+TCP's own checksum has 16 bits, and does not cover what happens inside the machines on the way. So every reply of a
+companion says in ``Collab-Checksum`` what its body should be, and in ``Collab-Request-Checksum`` what the body was that
+it answers: a device takes no answer whose two checksums are not those of what it got and of what it had sent. The
+second also tells the answer to this request from one left over from another. A CRC is against accidents, not against
+people; those are kept out by TLS.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -22,16 +29,19 @@ from collab_sdk._parameters import WireError, flatten, scalars, unflatten
 from collab_sdk._tensor import Tensor, check_length, checked_shape, datatype_of
 
 __all__ = [
+    "CHECKSUM",
     "HEADER_LENGTH",
     "MAX_JSON_BYTES",
     "MAX_TENSORS",
     "RECEIVE_MS",
+    "REQUEST_CHECKSUM",
     "InferRequest",
     "InferResponse",
     "Message",
     "RequestedOutput",
     "Tensor",
     "WireError",
+    "checksum",
     "datatype_of",
     "decode_error",
     "decode_json",
@@ -48,6 +58,9 @@ __all__ = [
 HEADER_LENGTH = "Inference-Header-Content-Length"
 # Of a response: milliseconds from the request's headers to the end of its body, where it came in.
 RECEIVE_MS = "Collab-Receive-Ms"
+# Of a response: `checksum` of its body, and of the request's body as it came in (left out where that was not read).
+CHECKSUM = "Collab-Checksum"
+REQUEST_CHECKSUM = "Collab-Request-Checksum"
 MAX_TENSORS = 1024
 
 
@@ -122,6 +135,11 @@ def decode_response(body: bytes | bytearray | memoryview, header_length: int | N
     outputs = _tensors(head, "outputs", rest)
     name, version = member(head, "model_name", str, ""), member(head, "model_version", str, "")
     return InferResponse(name, version, outputs, member(head, "id", str, ""), _parameters(head))
+
+
+def checksum(body: bytes | bytearray | memoryview) -> str:
+    """What the headers say of a body: ``crc32=`` and eight hexadecimal digits (the CRC of ISO 3309, as in zlib)."""
+    return f"crc32={zlib.crc32(body):08x}"
 
 
 class Headers(Protocol):

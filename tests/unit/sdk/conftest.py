@@ -59,6 +59,7 @@ class LittleDaemon:
         self.script = script
         self.asked: list[Asked] = []
         self.connections = 0
+        self.beside_errors: dict[str, str] = {}
         self._open: set[socket.socket] = set()
         self.start()
 
@@ -120,7 +121,7 @@ def handler(daemon: LittleDaemon) -> type[BaseHTTPRequestHandler]:
             try:
                 answer = daemon.script(asked)
             except CollabError as error:
-                answer = Answer(wire.encode_error(error), error.http_status)
+                answer = Answer(wire.encode_error(error), error.http_status, daemon.beside_errors)
             except _BreakOff:
                 self.close_connection = True
                 return

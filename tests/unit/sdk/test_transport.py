@@ -18,6 +18,7 @@ from collab_sdk.errors import (
     DaemonUnavailable,
     DeadlineExceeded,
     NotReady,
+    Overloaded,
     PermissionRefused,
     ProtocolError,
     RequestTooLarge,
@@ -157,6 +158,74 @@ def test_not_ready_is_told_at_once_when_nothing_broke(transport: Transport, daem
 
     assert isinstance(decode_error(503, ask(transport)), NotReady)
     assert len(daemon.asked) == 1
+
+
+@pytest.mark.parametrize("refusal", [Overloaded("full"), NotReady("stopping")])
+def test_who_is_told_when_to_come_back_does(
+    transport: Transport, daemon: LittleDaemon, refusal: Overloaded | NotReady
+) -> None:
+    def script(asked: Asked) -> Answer:
+        if len(daemon.asked) < 3:
+            raise refusal
+        return daemon.raw(b"ok")
+
+    daemon.script, daemon.beside_errors = script, {"Retry-After": "0"}
+
+    # Not having been taken, even what must not be sent twice can be.
+    assert ask(transport, resend=False) == b"ok"
+    assert len(daemon.asked) == 3
+
+
+@pytest.mark.parametrize("retry_after", ["3600", "Fri, 31 Dec 1999 23:59:59 GMT", "-1", "", "\u0663"])
+def test_who_has_no_time_to_come_back_is_told_at_once(
+    transport: Transport, daemon: LittleDaemon, retry_after: str
+) -> None:
+    def script(asked: Asked) -> Answer:
+        raise Overloaded("full")
+
+    daemon.script, daemon.beside_errors = script, {"Retry-After": retry_after.encode().decode("latin-1")}
+
+    assert isinstance(decode_error(503, ask(transport)), Overloaded)
+    assert len(daemon.asked) == 1
+
+
+def test_other_refusals_are_final_whatever_they_say(transport: Transport, daemon: LittleDaemon) -> None:
+    def script(asked: Asked) -> Answer:
+        raise RequestTooLarge("too much")
+
+    daemon.script, daemon.beside_errors = script, {"Retry-After": "0"}
+
+    assert isinstance(decode_error(413, ask(transport)), RequestTooLarge)
+
+
+def test_who_was_told_to_come_back_waits_for_a_daemon_that_is_gone(transport: Transport, daemon: LittleDaemon) -> None:
+    restarted: list[threading.Thread] = []
+
+    def script(asked: Asked) -> Answer:
+        if len(daemon.asked) == 1:
+            restarted.append(threading.Thread(target=restart))
+            restarted[0].start()
+            raise NotReady("stopping")
+        return daemon.raw(b"ok")
+
+    def restart() -> None:
+        daemon.stop()
+        time.sleep(0.3)
+        daemon.start()
+
+    daemon.script, daemon.beside_errors = script, {"Retry-After": "0"}
+
+    assert ask(transport) == b"ok"
+    restarted[0].join()
+
+
+def test_what_goes_on_waits_for_a_daemon_that_is_gone(transport: Transport, daemon: LittleDaemon) -> None:
+    daemon.stop()
+    starting = threading.Timer(0.3, daemon.start)
+    starting.start()
+    reply = transport.request("GET", "/x", deadline=time.monotonic() + 10, goes_on=True)
+    assert reply.body == b'{"turn": 1}'
+    starting.join()
 
 
 def test_an_answer_that_does_not_come_is_a_deadline_exceeded(transport: Transport, daemon: LittleDaemon) -> None:
