@@ -31,10 +31,12 @@ models = $(share)/models
 units = $(foreach unit,$(1),packaging/systemd/$(unit):$(unitdir)/$(unit))
 users = packaging/systemd/$(1).sysusers:$(sysusersdir)/$(1).conf
 manual = $(foreach page,$(1),$(if $(filter %.5,$(page)),build,packaging)/man/$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(page))
-device_texts = $(call units,collabd.service collabd.socket) $(call users,collabd) \
-    $(call manual,collabd.8 collabd.toml.5 collabctl.1) \
-    packaging/systemd/collabd.catalog:$(catalogdir)/collabd.catalog \
+# Of either role: `collabctl pair` makes the keys of a companion, and takes them in on a device.
+common_texts = $(call manual,collabctl.1) \
     packaging/collabctl.in:$(bindir)/collabctl packaging/completion/collabctl:$(completiondir)/collabctl
+device_texts = $(call units,collabd.service collabd.socket) $(call users,collabd) \
+    $(call manual,collabd.8 collabd.toml.5) \
+    packaging/systemd/collabd.catalog:$(catalogdir)/collabd.catalog
 companion_texts = $(call units,collab-cloudd.service) $(call users,collab-cloudd) \
     $(call manual,collab-cloudd.8 collab-cloudd.toml.5)
 device_daemon = collabd
@@ -90,12 +92,12 @@ install:  ## Install as a service: sudo make install [ROLE=device|companion|both
 	@$(if $(filter /etc:/var,$(sysconfdir):$(localstatedir)),,echo "the services read /etc and write /var/lib: sysconfdir and localstatedir are given" >&2; exit 2)
 	@$(if $(SUDO_USER),sudo -u $(SUDO_USER)) $(MAKE) --silent --no-print-directory wheels SYSTEM_PYTHON=$(SYSTEM_PYTHON)
 	@packaging/venv.sh $(SYSTEM_PYTHON) build/wheels "$(DESTDIR)" $(venv)
-	@set -e; for text in $(call of_roles,texts); do \
+	@set -e; for text in $(common_texts) $(call of_roles,texts); do \
 	    target="$(DESTDIR)$${text#*:}"; \
 	    $(INSTALL_DATA) -D "$${text%:*}" "$$target"; \
 	    sed -i -e 's|@venv@|$(venv)|g' -e 's|@models@|$(models)|g' "$$target"; \
 	done
-	@$(if $(filter device,$(roles)),chmod 755 "$(DESTDIR)$(bindir)/collabctl")
+	@chmod 755 "$(DESTDIR)$(bindir)/collabctl"
 	@set -e; for name in $(packages); do \
 	    $(INSTALL) -d "$(DESTDIR)$(models)/$$name"; \
 	    $(INSTALL_DATA) models/$$name/package/* "$(DESTDIR)$(models)/$$name"; \
@@ -107,9 +109,9 @@ install:  ## Install as a service: sudo make install [ROLE=device|companion|both
 	done
 	@$(if $(DESTDIR),,packaging/next.sh $(sysusersdir) $(sysconfdir)/collabd $(share) $(call of_roles,daemon))
 
-uninstall:  ## Remove what `make install` put there; changed configuration and state stay
+uninstall:  ## Remove what `make install` put there; changed configuration, keys and state stay
 	@$(stop)
-	@rm -f $(call targets,$(device_texts) $(companion_texts))
+	@rm -f $(call targets,$(common_texts) $(device_texts) $(companion_texts))
 	@set -e; for name in $(device_daemon) $(companion_daemon); do \
 	    packaging/conffile.sh remove "$(DESTDIR)$(share)/$$name.toml" "$(DESTDIR)$(sysconfdir)/collabd/$$name.toml"; \
 	done
@@ -117,7 +119,7 @@ uninstall:  ## Remove what `make install` put there; changed configuration and s
 	@$(prune)
 	@$(if $(running),systemctl daemon-reload; journalctl --update-catalog)
 
-purge:  ## Uninstall, and remove configuration and state; the users and the group stay, as in Debian
+purge:  ## Uninstall, and remove configuration, keys and state; the users and the group stay, as in Debian
 	@$(stop)
 	@rm -rf "$(DESTDIR)$(sysconfdir)/collabd" $(foreach daemon,$(device_daemon) $(companion_daemon),"$(DESTDIR)$(localstatedir)/lib/$(daemon)")
 	@$(MAKE) --no-print-directory uninstall

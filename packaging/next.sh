@@ -19,6 +19,7 @@ start() {
 echo "Installed. Next:"
 for daemon; do
     start "$daemon"
+    [ "$daemon" != collab-cloudd ] || echo "  sudo collabctl pair new DEVICE    # lets a device in; see: man collabctl"
     [ "$daemon" != collabd ] || cat <<NEXT
   sudo usermod -aG collab \$USER    # for whoever may call it; from the next login on
   collabctl wait && collabctl status

@@ -1,0 +1,23 @@
+"""`collabctl pair`: keys for a device and a companion, and their places."""
+
+from __future__ import annotations
+
+import click
+
+from collabd.ctl.pair.add import add
+from collabd.ctl.pair.listing import list_devices
+from collabd.ctl.pair.new import new
+from collabd.ctl.pair.remove import remove
+
+
+@click.group()
+def pair() -> None:
+    """Make keys for a device and a companion, and put them in place.
+
+    On the companion `sudo collabctl pair new DEVICE` makes them, and the file DEVICE.pair for the device; there `sudo
+    collabctl pair add DEVICE.pair` takes it in.
+    """
+
+
+for command in (new, add, list_devices, remove):
+    pair.add_command(command)

@@ -1,0 +1,31 @@
+"""The file that is carried from the companion to the device: all that the device needs to know it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from collabd.config import HttpUrl, Name
+
+
+class Carried(msgspec.Struct, frozen=True, kw_only=True, tag_field="collabd_pair", tag=1):
+    """`name` and `url` of the companion; "" for a key: there is none. Certificates and keys are in PEM."""
+
+    device: Name
+    name: Name
+    url: HttpUrl
+    token: str
+    ca: str = ""
+    client_cert: str = ""
+    client_key: str = ""
+
+    def encode(self) -> bytes:
+        """As JSON."""
+        return msgspec.json.format(msgspec.json.encode(self)) + b"\n"
+
+
+def decode(data: bytes) -> Carried:
+    """Raises `ValueError`, with nothing of the content in it."""
+    try:
+        return msgspec.json.decode(data, type=Carried)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ValueError("this is no file of collabctl pair new") from None

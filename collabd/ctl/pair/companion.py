@@ -1,0 +1,98 @@
+"""The companion's half of the keys, and its configuration."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from collabd.ctl.command import Failure
+from collabd.ctl.pair import devices
+from collabd.ctl.pair.options import server_of
+from collabd.ctl.pair.places import PRIVATE, PUBLIC, Place, rewrite, text_of, write
+from collabd.ctl.pair.settings import changed
+
+if TYPE_CHECKING:
+    from collabd.ctl.pair.certificates import Pair
+
+
+class CompanionHalf:
+    """What lies on the companion. Certificates of others that its configuration names are left alone."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self.server = server_of(place)
+        self.tokens = devices.token_file(place)
+        self.devices = devices.names(self.tokens)
+        self.has_own_certificate = self.server.tls_cert in {"", str(place.folder.absolute() / "server.crt")}
+
+    def admit(self, device: str) -> str:
+        """A new token for a device; returns it."""
+        from collabd.keys.tokens import line, new_token
+
+        token = new_token()
+        kept = devices.without(text_of(self.tokens), device)
+        content = f"{kept.rstrip()}\n{line(device, token)}".lstrip().encode()
+        if self.tokens.exists():
+            write(self.tokens, content, PRIVATE, self.tokens.stat().st_uid if os.geteuid() == 0 else None)
+        else:
+            self._place.put("tokens", content, PRIVATE)
+        return token
+
+    def certify(self, machine: str, hosts: Collection[str]) -> Pair:
+        """A certificate for these names and those that it had; returns the authority, which stays as it is."""
+        from collabd.ctl.pair import certificates
+
+        issuer = self._authority(machine)
+        present = self._place.folder / "server.crt"
+        wanted = {*hosts, machine, f"{machine}.local", "localhost", "127.0.0.1"}
+        if not (present.exists() and certificates.serves(present.read_bytes(), issuer.certificate, wanted)):
+            if present.exists():
+                wanted |= certificates.hosts_of(present.read_bytes())
+            made = certificates.server(issuer, machine, sorted(wanted))
+            self._place.put("server.key", made.key, PRIVATE)
+            self._place.put("server.crt", made.certificate, PUBLIC)
+        return issuer
+
+    def configure(self, host: str, *, mutual: bool) -> bool:
+        """Use the keys, and listen for other machines; returns whether that changed the file."""
+        wanted = {} if self.server.token_file else {"token_file": self._place.configured("tokens")}
+        if not self.server.tls_cert:
+            wanted |= {
+                "tls_cert": self._place.configured("server.crt"),
+                "tls_key": self._place.configured("server.key"),
+            }
+        if mutual and not self.server.client_ca:
+            wanted["client_ca"] = self._place.configured("ca.crt")
+        if self.server.host in {"127.0.0.1", "localhost", "::1"}:
+            wanted = {"host": "::" if _is_ipv6(host) else "0.0.0.0", **wanted}  # noqa: S104  that is what keys are for
+        if wanted:
+            path = self._place.configuration
+            rewrite(path, changed(text_of(path), "[server]", wanted))
+        return bool(wanted)
+
+    def check_mutual(self) -> None:
+        """Raises `Failure` where devices' certificates are not ours to give."""
+        ours = {"", str(self._place.folder.absolute() / "ca.crt")}
+        if self.server.client_ca not in ours or not self.has_own_certificate:
+            raise Failure("the certificates here are not of collabctl pair: nor can the device's be")
+
+    def _authority(self, machine: str) -> Pair:
+        from collabd.ctl.pair import certificates
+
+        certificate, key = self._place.folder / "ca.crt", self._place.folder / "ca.key"
+        if certificate.exists() and key.exists():
+            return certificates.Pair(certificate.read_bytes(), key.read_bytes())
+        made = certificates.authority(machine)
+        # Not even the daemon: it has no use for it, and whoever breaks into it shall have none.
+        self._place.put("ca.key", made.key, PRIVATE, daemons=False)
+        self._place.put("ca.crt", made.certificate, PUBLIC)
+        return made
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == 6
+    except ValueError:
+        return False

@@ -1,0 +1,102 @@
+"""`collabctl pair new`: the companion's half, and the file for the device."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from collabd.ctl.command import Command, Failure
+from collabd.ctl.pair.options import COMPANION, command_for, name, places
+
+# An address of nobody (RFC 5737): nothing is sent, but the route to it says which address of ours others see.
+_ANYWHERE = ("192.0.2.1", 9)
+
+
+@click.command(cls=Command)
+@click.argument("device", callback=name)
+@click.option("--host", "hosts", multiple=True, help="Name or address of this machine for devices; repeatable.")
+@click.option("--name", "called", callback=name, help="What the device calls this companion (default: its host name).")
+@click.option("--mutual", is_flag=True, help="From now on devices must show a certificate too, besides the token.")
+@click.option("--replace", is_flag=True, help="The device has a token already: give it another.")
+@click.option("--out", type=click.Path(path_type=Path), help="The device's file (default: DEVICE.pair; -: print it).")
+@places(COMPANION)
+def new(
+    device: str,
+    hosts: tuple[str, ...],
+    called: str | None,
+    mutual: bool,
+    replace: bool,
+    out: Path | None,
+    config: Path,
+    keys: Path | None,
+) -> None:
+    """On the companion: make the keys for DEVICE.
+
+    Puts the companion's half in place, changes its configuration so that it uses them and listens for other machines,
+    and writes DEVICE.pair, the device's half: carry it there, `collabctl pair add` it, and delete it.
+    """
+    from collabd.ctl.pair import certificates
+    from collabd.ctl.pair.carried import Carried
+    from collabd.ctl.pair.companion import CompanionHalf
+    from collabd.ctl.pair.places import Place
+
+    place = Place(COMPANION, config, keys)
+    half = CompanionHalf(place)
+    if device in half.devices and not replace:
+        raise Failure(f"{device} has a token already: --replace gives it another")
+    hosts, machine = hosts or _own_addresses(), _machine()
+    mutual = mutual or bool(half.server.client_ca)
+    if mutual:
+        half.check_mutual()
+    issuer = half.certify(machine, hosts) if half.has_own_certificate else None
+    client = certificates.client(issuer, device) if issuer and mutual else None
+    carried = Carried(
+        device=device,
+        name=called or machine,
+        url=_url(hosts[0], half.server.port),
+        token=half.admit(device),
+        ca=issuer.certificate.decode() if issuer else "",
+        client_cert=client.certificate.decode() if client else "",
+        client_key=client.key.decode() if client else "",
+    )
+    now_mutual = mutual and not half.server.client_ca
+    is_new = half.configure(hosts[0], mutual=mutual)
+    _hand_over(carried.encode(), out or Path(f"{device}.pair"))
+    if now_mutual and half.devices:
+        click.echo(f"refused from now on, until they are paired again: {', '.join(half.devices)}", err=True)
+    click.echo(f"next, here: {command_for('restart' if is_new else 'reload', COMPANION, place)}", err=True)
+
+
+def _hand_over(content: bytes, path: Path) -> None:
+    from collabd.ctl.pair.places import OWNERS, caller, write
+
+    if str(path) == "-":
+        click.echo(content, nl=False)
+        return
+    write(path, content, OWNERS, caller())
+    click.echo(f"wrote {path}: carry it to the device, there: sudo collabctl pair add {path.name}; delete it", err=True)
+
+
+def _machine() -> str:
+    """This machine's name, as a name in configuration files."""
+    import socket
+
+    plain = re.sub(r"[^A-Za-z0-9._-]", "", socket.gethostname().split(".")[0])
+    return plain.lstrip("._-") or "companion"
+
+
+def _own_addresses() -> tuple[str, ...]:
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(_ANYWHERE)
+        except OSError:
+            raise Failure("this machine has no network: say by --host how devices will reach it") from None
+        return (str(probe.getsockname()[0]),)
+
+
+def _url(host: str, port: int) -> str:
+    return f"https://{f'[{host}]' if ':' in host else host}:{port}"

@@ -1,0 +1,58 @@
+"""What the commands of `pair` have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from collabd.ctl.command import Failure
+
+if TYPE_CHECKING:
+    from collabd.config import CloudServer
+    from collabd.ctl.pair.places import Place
+
+SERVICES = Path("/etc/collabd")
+DEVICE, COMPANION = "collabd", "collab-cloudd"
+_PATH = click.Path(path_type=Path)
+
+
+def places(daemon: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--config and --keys of `daemon`."""
+    default = SERVICES / f"{daemon}.toml"
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        keys = click.option("--keys", type=_PATH, help=f"Folder of the keys (default: keys/{daemon} beside it).")
+        return click.option(
+            "--config", type=_PATH, default=default, help=f"Configuration of {daemon} (default: {default})."
+        )(keys(function))
+
+    return decorate
+
+
+def name(_: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """A name as configuration files and file names can have it."""
+    import re
+
+    if text is None or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
+        return text
+    raise click.BadParameter(f"{text!r}: letters, digits and . _ - make a name", param=parameter)
+
+
+def server_of(place: Place) -> CloudServer:
+    """The companion's settings as they are. Raises `Failure`."""
+    from collabd.config import CloudConfig, ConfigError, load
+
+    try:
+        return load(CloudConfig, place.configuration if place.configuration.exists() else None).config.server
+    except ConfigError as error:
+        raise Failure(str(error)) from error
+
+
+def command_for(verb: str, daemon: str, place: Place) -> str:
+    """What the daemon needs now."""
+    if place.configuration.parent == SERVICES:
+        return f"sudo systemctl {verb} {daemon}"
+    return f"start {daemon} again" if verb == "restart" else f"send {daemon} SIGHUP"

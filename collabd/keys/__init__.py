@@ -1,0 +1,1 @@
+"""What device and companion know one another by: tokens and certificates, as files that only their owner reads."""

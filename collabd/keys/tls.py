@@ -1,0 +1,95 @@
+"""TLS of both sides, made from key files."""
+
+from __future__ import annotations
+
+import ssl
+
+from collabd.keys.files import KeyProblem, read
+
+
+def server_context(certificate: str, key: str, client_ca: str) -> ssl.SSLContext:
+    """For a companion with this certificate; `client_ca`: devices must show one that it signed. Raises `KeyProblem`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    present(context, certificate, key)
+    if client_ca:
+        _trust(context, client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    if reason := _refused(context, certificate):
+        raise KeyProblem(f"{certificate}: {reason}: make a new one (sudo collabctl pair new)")
+    return context
+
+
+def client_context(ca: str, certificate: str, key: str) -> ssl.SSLContext:
+    """For a device; empty `ca`: the system's authorities, empty `certificate`: none is shown. Raises `KeyProblem`."""
+    context = ssl.create_default_context() if not ca else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca:
+        _trust(context, ca)
+    if certificate:
+        present(context, certificate, key)
+    return context
+
+
+def present(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """Show this certificate from now on, in handshakes to come. Raises `KeyProblem`."""
+    for path, private in ((certificate, False), (key, True)):
+        if b"-----BEGIN" not in read(path, private=private):
+            raise KeyProblem(f"{path}: is not in PEM")
+    try:
+        context.load_cert_chain(certificate, key, password=_no_password)
+    except _Locked:
+        raise KeyProblem(f"{key}: is locked by a password, which a daemon cannot be asked for") from None
+    except ssl.SSLError as error:
+        raise KeyProblem(f"{certificate}, {key}: {_reason(error)}") from None
+
+
+def _trust(context: ssl.SSLContext, path: str) -> None:
+    """An authority, or just the one certificate that the other side has."""
+    try:
+        context.load_verify_locations(cadata=read(path, private=False).decode("ascii"))
+    except (ssl.SSLError, UnicodeDecodeError):
+        raise KeyProblem(f"{path}: is no certificate in PEM") from None
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+
+
+def _refused(context: ssl.SSLContext, certificate: str) -> str:
+    """Why a client that trusts this very certificate would refuse it; "": it would not.
+
+    Not that its time is still to come: a machine without a clock of its own starts in the past.
+    """
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    _trust(client, certificate)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = (
+        client.wrap_bio(to_client, to_server),
+        context.wrap_bio(to_server, to_client, server_side=True),
+    )
+    for _ in range(2):
+        for end in ends:
+            try:
+                end.do_handshake()
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLCertVerificationError as error:
+                return "" if error.verify_code == _NOT_YET else error.verify_message
+            except ssl.SSLError:
+                return ""  # the server wants a certificate of the client: then its own was taken
+    return ""
+
+
+# X509_V_ERR_CERT_NOT_YET_VALID
+_NOT_YET = 9
+
+
+class _Locked(Exception):
+    """OpenSSL asked for a password."""
+
+
+def _no_password() -> str:
+    raise _Locked
+
+
+def _reason(error: ssl.SSLError) -> str:
+    return (error.reason or "cannot be used").replace("_", " ").lower()
