@@ -8,7 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -29,9 +32,35 @@ from collabd.codec import CodecError
 
 log = logging.getLogger(__name__)
 
-# A peer that lost power goes without a word; a body that grows no more for this long is given up.
-_STALLED_S = 60.0
 _RETRY_AFTER_S = 1
+CONTINUE = "100-continue"
+# The body of a request, once it has been read.
+BODY = web.RequestKey("body", bytearray)
+
+Infer: TypeAlias = Callable[[str, wire.InferRequest], Awaitable[wire.InferResponse]]
+# Lets an inference request in when its turn comes, its body not yet read, and gives what to ask; raises `CollabError`.
+Door: TypeAlias = Callable[[web.Request], AbstractAsyncContextManager[Infer]]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How slowly a body may come: a pause is `stalled_s` at most, the whole `stalled_s` and its bytes at `bytes_per_s`.
+
+    A peer that lost power goes without a word, and one of ill will sends a byte now and then.
+    """
+
+    stalled_s: float
+    bytes_per_s: float
+
+    def most_s(self, received: int) -> float:
+        """How long a body of so many bytes may take."""
+        return self.stalled_s + received / self.bytes_per_s
+
+
+# Less than half of 10 kbit/s, which is slow and no fault.
+NETWORK = Pace(60.0, 500.0)
+# From the same machine, however busy; meanwhile it holds one of few places.
+LOCAL = Pace(10.0, 2.0**18)
 
 
 class DataPlane(Protocol):
@@ -56,9 +85,11 @@ class DataPlane(Protocol):
         """Answer an inference request."""
 
 
-def routes(plane: DataPlane, max_request_bytes: int) -> list[web.RouteDef]:
-    """The protocol's paths; a request's body may have `max_request_bytes`."""
-    handlers = _Handlers(plane, max_request_bytes)
+def routes(
+    plane: DataPlane, max_request_bytes: int, door: Door | None = None, pace: Pace = NETWORK
+) -> list[web.RouteDef]:
+    """The protocol's paths; a request's body may have `max_request_bytes`. Without a `door` all are let in at once."""
+    handlers = _Handlers(plane, max_request_bytes, door or (lambda _: nullcontext(plane.infer)), pace)
     defined = [
         web.get("/v2", handlers.server),
         web.get("/v2/health/live", handlers.live),
@@ -70,36 +101,59 @@ def routes(plane: DataPlane, max_request_bytes: int) -> list[web.RouteDef]:
         defined += [
             web.get(model, handlers.model),
             web.get(f"{model}/ready", handlers.model_ready),
-            web.post(f"{model}/infer", handlers.infer),
+            web.post(f"{model}/infer", handlers.infer, expect_handler=when_read),
         ]
     return defined
 
 
-async def read_body(request: web.Request, limit: int) -> bytearray:
-    """The request's body, unpacked if it came compressed. Raises `RequestTooLarge` as soon as it passes `limit`."""
-    body = bytearray()
-    too_large = RequestTooLarge(f"the request has more than {limit} bytes", {"limit_bytes": limit})
+async def when_read(_: web.Request) -> None:
+    """The `expect_handler` of paths that tell a client which asks first to send its body no earlier than it is read."""
+
+
+def check_length(request: web.Request, limit: int) -> None:
+    """Raises `RequestTooLarge` if the body says so itself."""
     if (request.content_length or 0) > limit:
-        raise too_large
+        raise _too_large(limit)
+
+
+async def read_body(request: web.Request, limit: int, pace: Pace = NETWORK) -> bytearray:
+    """The request's body, unpacked if it came compressed.
+
+    Raises `RequestTooLarge` as soon as it passes `limit`, `InvalidRequest` if it comes slower than `pace`.
+    """
+    check_length(request, limit)
+    await _continue(request)
+    body = bytearray()
+    start = time.monotonic()
     try:
-        while chunk := await _next_chunk(request):
+        while chunk := await _next_chunk(request, pace, time.monotonic() - start, len(body)):
             body += chunk
             if len(body) > limit:
-                raise too_large
+                raise _too_large(limit)
     except TimeoutError:
-        raise InvalidRequest(f"the body stopped coming for {_STALLED_S:.0f} s after {len(body)} bytes") from None
+        raise InvalidRequest(
+            f"the body stopped coming, or came too slowly: {len(body)} bytes in {time.monotonic() - start:.0f} s"
+        ) from None
     except (web.RequestPayloadError, ConnectionError) as error:
         # Else aiohttp reads on behind our reply, meets the same error and logs it as a defect.
         request.content.feed_eof()
         raise InvalidRequest(f"the body cannot be read: {error}") from error
+    request[BODY] = body
     return body
 
 
-async def timed_body(request: web.Request, limit: int) -> tuple[bytearray, dict[str, str]]:
+async def timed_body(request: web.Request, limit: int, pace: Pace = NETWORK) -> tuple[bytearray, dict[str, str]]:
     """The body as `read_body` does, and the response's header that says how long it took to come."""
     start = time.perf_counter()
-    body = await read_body(request, limit)
+    body = await read_body(request, limit, pace)
     return body, {wire.RECEIVE_MS: f"{(time.perf_counter() - start) * 1e3:.3f}"}
+
+
+def error_reply(error: CollabError) -> web.Response:
+    """The wire form of an error."""
+    headers = {hdrs.RETRY_AFTER: str(_RETRY_AFTER_S)} if isinstance(error, Overloaded | NotReady) else None
+    body = wire.encode_error(error)
+    return web.Response(body=body, status=error.http_status, content_type="application/json", headers=headers)
 
 
 @web.middleware
@@ -110,18 +164,18 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
     except CollabError as error:
         if isinstance(error, DaemonFault):
             log.exception("%s %s failed", request.method, request.path)
-        reply = _error_reply(error)
+        reply = error_reply(error)
     except CodecError as error:
-        reply = _error_reply(InvalidTensor(str(error)))
+        reply = error_reply(InvalidTensor(str(error)))
     except wire.WireError as error:
-        reply = _error_reply(InvalidRequest(str(error)))
+        reply = error_reply(InvalidRequest(str(error)))
     except web.HTTPException as error:
         reply = _http_reply(request, error)
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
-        reply = _error_reply(DaemonFault("the daemon failed at this request; its journal says how"))
-    # What follows a body that could not be read is not the next request.
-    if request.content.exception() is not None:
+        reply = error_reply(DaemonFault("the daemon failed at this request; its journal says how"))
+    # What follows a body that could not be read, or that need not be sent, is not the next request.
+    if request.content.exception() is not None or (hdrs.EXPECT in request.headers and BODY not in request):
         reply.force_close()
     return reply
 
@@ -129,9 +183,11 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
 class _Handlers:
     """One method a path."""
 
-    def __init__(self, plane: DataPlane, max_request_bytes: int) -> None:
+    def __init__(self, plane: DataPlane, max_request_bytes: int, door: Door, pace: Pace) -> None:
         self._plane = plane
         self._max_request_bytes = max_request_bytes
+        self._door = door
+        self._pace = pace
 
     async def server(self, _: web.Request) -> web.Response:
         return web.json_response(self._plane.server_metadata())
@@ -166,16 +222,28 @@ class _Handlers:
 
     async def infer(self, request: web.Request) -> web.Response:
         name = _model_name(request)
-        body, received = await timed_body(request, self._max_request_bytes)
-        asked = wire.decode_request(body, wire.header_length(request.headers))
-        answer = await self._plane.infer(name, asked)
-        message = wire.encode_response(answer, asked.wants_binary)
+        check_length(request, self._max_request_bytes)
+        async with self._door(request) as infer:
+            body, received = await timed_body(request, self._max_request_bytes, self._pace)
+            asked = wire.decode_request(body, wire.header_length(request.headers))
+            answer = await infer(name, asked)
+            message = wire.encode_response(answer, asked.wants_binary)
         return web.Response(body=message.body(), headers=message.headers | received)
 
 
-async def _next_chunk(request: web.Request) -> bytes:
-    async with asyncio.timeout(_STALLED_S):
+async def _continue(request: web.Request) -> None:
+    if request.headers.get(hdrs.EXPECT, "").lower() == CONTINUE and request.writer.output_size == 0:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+
+
+async def _next_chunk(request: web.Request, pace: Pace, taken_s: float, received: int) -> bytes:
+    async with asyncio.timeout(min(pace.stalled_s, pace.most_s(received) - taken_s)):
         return await request.content.readany()
+
+
+def _too_large(limit: int) -> RequestTooLarge:
+    return RequestTooLarge(f"the request has more than {limit} bytes", {"limit_bytes": limit})
 
 
 def _model_name(request: web.Request) -> str:
@@ -186,15 +254,9 @@ def _model_name(request: web.Request) -> str:
     return name
 
 
-def _error_reply(error: CollabError) -> web.Response:
-    headers = {hdrs.RETRY_AFTER: str(_RETRY_AFTER_S)} if isinstance(error, Overloaded | NotReady) else None
-    body = wire.encode_error(error)
-    return web.Response(body=body, status=error.http_status, content_type="application/json", headers=headers)
-
-
 def _http_reply(request: web.Request, error: web.HTTPException) -> web.Response:
     """aiohttp's own refusals: no such path, or not with this method."""
-    reply = _error_reply(InvalidRequest(f"{request.method} {request.path[:200]}: {error.reason}"))
+    reply = error_reply(InvalidRequest(f"{request.method} {request.path[:200]}: {error.reason}"))
     reply.set_status(error.status)
     if hdrs.ALLOW in error.headers:
         reply.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]

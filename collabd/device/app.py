@@ -11,6 +11,7 @@ from collab_sdk.errors import InvalidRequest
 from collabd import oip
 from collabd.device.history import KEPT_DECISIONS
 from collabd.device.models import Models
+from collabd.device.peers import gatekeeper
 from collabd.device.plane import Plane
 
 # Our own calls carry a path or a name, no tensors.
@@ -35,7 +36,7 @@ class Control:
             web.get("/collab/v1/profile/{model}", self._profile),
             web.get("/collab/v1/models", self._list),
             web.get("/collab/v1/models/{model}", self._show),
-            web.post("/collab/v1/models", self._load),
+            web.post("/collab/v1/models", self._load, expect_handler=oip.when_read),
             web.delete("/collab/v1/models/{model}", self._remove),
             web.get("/collab/v1/explain", self._explain),
             web.get("/collab/v1/config", self._config),
@@ -61,10 +62,10 @@ class Control:
         return web.json_response(self._plane.core.reporter.layers(self._models.get(request.match_info["model"])))
 
     async def _load(self, request: web.Request) -> web.Response:
-        body = await oip.read_body(request, _MAX_JSON)
+        body = await oip.read_body(request, _MAX_JSON, oip.LOCAL)
         try:
             path = msgspec.json.decode(body, type=_LoadRequest).path
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidRequest(f'the body must be {{"path": "/directory/of/a/package"}}: {error}') from error
         model = await self._models.install(Path(path))
         return web.json_response(self._plane.core.reporter.model(model))
@@ -79,12 +80,15 @@ class Control:
         return web.json_response({"file": file, "settings": loaded.report()})
 
 
-def application(plane: Plane, control: Control, max_request_bytes: int) -> web.Application:
-    """The daemon's web application."""
+def application(
+    plane: Plane, control: Control, door: oip.Door, max_request_bytes: int, administrators: str
+) -> web.Application:
+    """The daemon's web application; `administrators`: the group whose members are, or empty."""
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=plane.core.dispatcher.counters.metrics(), content_type="text/plain")
 
-    app = web.Application(middlewares=[oip.error_middleware])
-    app.add_routes([*oip.routes(plane, max_request_bytes), *control.routes(), web.get("/metrics", metrics)])
+    app = web.Application(middlewares=[oip.error_middleware, gatekeeper(administrators)])
+    protocol = oip.routes(plane, max_request_bytes, door, oip.LOCAL)
+    app.add_routes([*protocol, *control.routes(), web.get("/metrics", metrics)])
     return app

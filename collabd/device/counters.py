@@ -31,8 +31,21 @@ class Counters:
         self._bytes = Counter("collabd_bytes", "Bytes exchanged with companions", ["way"], registry=self._registry)
         self._energy = Counter("collabd_energy_joules", "Energy of answered calls, modelled", registry=self._registry)
         self._cost = Counter("collabd_cost", "What companions charged", registry=self._registry)
+        self._waiting = Gauge("collabd_waiting", "Calls that wait for a place", registry=self._registry)
         self._in_flight = Gauge("collabd_in_flight", "Calls being served", registry=self._registry)
         self.report = RequestsReport(total=0, failed=0, degraded=0, remote=0, budget_missed=0)
+
+    @contextmanager
+    def at_the_door(self) -> Iterator[None]:
+        """Around each call's wait for a place: counts it, and those that get none."""
+        with self._waiting.track_inprogress():
+            try:
+                yield
+            except CollabError as error:
+                self.report["total"] += 1
+                self.report["failed"] += 1
+                self._refused.labels(error.code).inc()
+                raise
 
     @contextmanager
     def call(self) -> Iterator[None]:

@@ -66,10 +66,10 @@ class Dispatcher:
             "parameters": {"digest": model.digest, "labels": list(manifest.labels)},
         }
 
-    async def infer(self, name: str, request: wire.InferRequest) -> wire.InferResponse:
-        """Answer one call."""
+    async def infer(self, name: str, request: wire.InferRequest, arrived: float | None = None) -> wire.InferResponse:
+        """Answer one call, whose time counts from when it `arrived` (`time.perf_counter`'s clock; None: from now)."""
         options = Options.from_parameters(request.parameters)
-        record = Record()
+        record = Record() if arrived is None else Record(arrived, waited_s=time.perf_counter() - arrived)
         with self.counters.call():
             planned = await self._plan(name, request, options)
             output = await self._executor.run(planned.job, record)

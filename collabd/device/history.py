@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from collab_sdk.budget import Budget
 from collab_sdk.reports import CandidateReport, DecisionReport
 from collab_sdk.result import Result
+from collabd.device.evaluation import Evaluation
 from collabd.device.fixed import FIXED
 from collabd.device.planner import Planned
 from collabd.planning.choose import Decision, Reason, verdicts
@@ -18,8 +19,11 @@ KEPT_DECISIONS = 100
 
 @dataclass(frozen=True)
 class _Entry:
+    """Not the plan itself, which holds the image."""
+
     at: float
-    planned: Planned
+    evaluation: Evaluation
+    decision: Decision | None
     budget: Budget
     result: Result
 
@@ -32,7 +36,7 @@ class History:
 
     def add(self, planned: Planned, budget: Budget, result: Result) -> None:
         """Remember an answered call."""
-        self._entries.append(_Entry(time.monotonic(), planned, budget, result))
+        self._entries.append(_Entry(time.monotonic(), planned.evaluation, _decided(planned), budget, result))
 
     def report(self, last: int) -> list[DecisionReport]:
         """The `last` decisions, the latest first."""
@@ -56,17 +60,22 @@ def _decision(entry: _Entry) -> DecisionReport:
         budget_met=result.budget_met,
         degraded=result.degraded,
         why=result.why,
-        candidates=_candidates(entry.planned),
+        candidates=_candidates(entry.evaluation, entry.decision),
     )
 
 
-def _candidates(planned: Planned) -> list[CandidateReport]:
-    """Every plan with its verdict; none where the call itself fixed the placement."""
+def _decided(planned: Planned) -> Decision | None:
+    """None: the call itself fixed the placement."""
     if planned.row is None or planned.reason == FIXED:
+        return None
+    return Decision(planned.row, Reason(planned.reason), planned.unmet)
+
+
+def _candidates(evaluation: Evaluation, decision: Decision | None) -> list[CandidateReport]:
+    """Every plan with its verdict; none where there was nothing to decide."""
+    if decision is None:
         return []
-    evaluation = planned.evaluation
     prediction = evaluation.prediction
-    decision = Decision(planned.row, Reason(planned.reason), planned.unmet)
     reasons = verdicts(evaluation.plans, prediction, evaluation.caps, decision, evaluation.allowed)
     return [
         CandidateReport(

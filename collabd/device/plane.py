@@ -36,10 +36,10 @@ class Plane:
         """The protocol's metadata of a model."""
         return self.core.dispatcher.model_metadata(name)
 
-    async def infer(self, name: str, request: wire.InferRequest) -> wire.InferResponse:
-        """Answer one call, and report what it changed."""
+    async def infer(self, name: str, request: wire.InferRequest, arrived: float | None = None) -> wire.InferResponse:
+        """Answer one call, and report what it changed. `arrived`: on `time.perf_counter`'s clock; None: now."""
         with self.core.call() as dispatcher:
-            response = await dispatcher.infer(name, request)
+            response = await dispatcher.infer(name, request, arrived)
         if dispatcher.last is not None:
             self._events.answered(str(request.parameters.get("budget", "")), dispatcher.last)
         return response

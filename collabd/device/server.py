@@ -12,11 +12,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from aiohttp import web
 
 from collabd.catalog.store import Store
-from collabd.config import DeviceConfig, Loaded, model_roots, state_dir
+from collabd.config import DeviceConfig, DeviceServer, Loaded, model_roots, state_dir
+from collabd.device.admission import Room
 from collabd.device.app import Control, application
 from collabd.device.assembly import Assembly
 from collabd.device.compute import Lane
 from collabd.device.core import Machinery
+from collabd.device.door import Door
 from collabd.device.events import Events
 from collabd.device.models import Models
 from collabd.device.plane import Plane
@@ -24,6 +26,7 @@ from collabd.device.profiler import Profiler
 from collabd.device.socket import open_socket
 from collabd.device.status_line import status_line
 from collabd.engine import Engine
+from collabd.front import front
 from collabd.lifecycle import background, serve_until_stopped
 from collabd.systemd.notify import notify
 from collabd.systemd.reload import merge
@@ -33,15 +36,19 @@ log = logging.getLogger(__name__)
 PROGRAM = "collabd"
 # In effect only after a restart: the socket is bound, the sessions are built, the packages are loaded.
 _FIXED = ("server", "models.roots", "engine", "emulation", "state_dir")
+# systemd kills after 20 s. Calls have the first, and what else is under way then twice the second: aiohttp waits,
+# cancels and waits again.
 _DRAIN_S = 10.0
+_CONTROL_S = 4.0
 _ROUND_S = 0.05
 
 
 class Daemon:
     """The daemon while it runs."""
 
-    def __init__(self, machinery: Machinery, assembly: Assembly, plane: Plane, events: Events) -> None:
+    def __init__(self, machinery: Machinery, assembly: Assembly, plane: Plane, events: Events, door: Door) -> None:
         self.machinery = machinery
+        self.door = door
         self._assembly = assembly
         self._plane = plane
         self._events = events
@@ -94,18 +101,27 @@ async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[Daemon]:
         stack.push_async_callback(assembly.close)
         events = Events()
         plane = Plane(await assembly.core(loaded), events)
-        app = application(plane, Control(plane, models), config.server.max_request_mb * 2**20)
-        await stack.enter_async_context(_listening(app, listener))
+        most = config.server.max_request_mb * 2**20
+        door = Door(plane, _room(config.server), most, machinery.counters)
+        stack.callback(door.close)
+        app = application(plane, Control(plane, models), door, most, config.server.administrators)
+        await stack.enter_async_context(_listening(app, listener, door))
         log.info("ready: %s", ", ".join(plane.models()) or "no models")
-        yield Daemon(machinery, assembly, plane, events)
+        yield Daemon(machinery, assembly, plane, events, door)
 
 
 @asynccontextmanager
-async def _listening(app: web.Application, listener: socket.socket) -> AsyncIterator[None]:
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_DRAIN_S)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, listener).start()
-        yield
-    finally:
-        await runner.cleanup()
+async def _listening(app: web.Application, listener: socket.socket, door: Door) -> AsyncIterator[None]:
+    async with front(app, _CONTROL_S) as runner:
+        site = web.SockSite(runner, listener)
+        await site.start()
+        try:
+            yield
+        finally:
+            # New connections wait in the socket for the next daemon.
+            await site.stop()
+            await door.shut(_DRAIN_S)
+
+
+def _room(server: DeviceServer) -> Room:
+    return Room(server.max_inside, server.max_inside_mb * 2**20, server.max_waiting)

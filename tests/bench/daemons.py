@@ -12,7 +12,7 @@ from collab_sdk import AsyncClient
 from collabd.simulation.testbed import Testbed
 
 # The companion is never given up on, however busy this machine is: its answers are what is measured.
-_SETTINGS = "[failover]\nhedge_price = 1e9"
+_SETTINGS = "[failover]\nhedge_price = 100"
 
 
 class Daemons(Testbed):

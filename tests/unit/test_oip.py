@@ -6,6 +6,7 @@ import json
 import logging
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
@@ -287,10 +288,94 @@ async def test_wrong_paths_and_methods_have_the_wire_form(client: Client, method
         assert "GET" in reply.headers["Allow"]
 
 
-async def test_a_peer_that_sends_no_more_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(oip, "_STALLED_S", 0.05)
-    reader, writer = await asyncio.open_connection(client.host, client.port)
-    writer.write(b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-    answer = await reader.readuntil(b"\r\n")
-    writer.close()
-    assert b"400" in answer
+HEAD = b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"
+QUICK = oip.Pace(stalled_s=0.3, bytes_per_s=1e6)
+Speaker = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@asynccontextmanager
+async def speaking(plane: Echo, **options: Any) -> AsyncIterator[Speaker]:
+    """A bare connection to a server of its own."""
+    app = web.Application(middlewares=[oip.error_middleware])
+    app.add_routes(oip.routes(plane, LIMIT, **options))
+    async with TestServer(app) as server:
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        yield reader, writer
+        writer.close()
+
+
+async def head(reader: asyncio.StreamReader) -> bytes:
+    return await reader.readuntil(b"\r\n\r\n")
+
+
+async def test_a_peer_that_sends_no_more_is_given_up(plane: Echo) -> None:
+    async with speaking(plane, pace=QUICK) as (reader, writer):
+        writer.write(HEAD % 100 + b"\r\n{")
+        assert b" 400 " in await head(reader)
+
+
+async def test_a_peer_that_sends_a_byte_now_and_then_is_given_up(plane: Echo) -> None:
+    async def trickle() -> None:
+        while True:
+            writer.write(b"[")
+            await asyncio.sleep(0.02)
+
+    async with speaking(plane, pace=QUICK) as (reader, writer):
+        writer.write(HEAD % LIMIT + b"\r\n")
+        trickling = asyncio.create_task(trickle())
+        answer = await head(reader)
+        trickling.cancel()
+        assert b" 400 " in answer
+
+
+@pytest.mark.parametrize("kilobytes", [1, 50, 500])
+def test_a_link_of_10_kbit_a_second_is_fast_enough(kilobytes: int) -> None:
+    for received in range(0, kilobytes * 1000, 100):
+        assert received / 1250 < oip.NETWORK.most_s(received)
+
+
+async def test_who_asks_first_is_told_when_its_body_is_read(plane: Echo) -> None:
+    message = wire.encode_request(request())
+    ask = HEAD % message.length + b"%b: %b\r\nExpect: 100-continue\r\n\r\n" % (
+        wire.HEADER_LENGTH.encode(),
+        message.headers[wire.HEADER_LENGTH].encode(),
+    )
+    async with speaking(plane) as (reader, writer):
+        writer.write(ask)
+        assert await head(reader) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(message.body())
+        assert b" 200 " in await head(reader)
+
+
+@asynccontextmanager
+async def shut(_: web.Request) -> AsyncIterator[oip.Infer]:
+    raise Overloaded("full")
+    yield
+
+
+@pytest.mark.parametrize(("length", "status"), [(10, b" 503 "), (LIMIT + 1, b" 413 ")])
+async def test_who_asks_first_is_refused_before_the_body(plane: Echo, length: int, status: bytes) -> None:
+    async with speaking(plane, door=shut) as (reader, writer):
+        writer.write(HEAD % length + b"Expect: 100-continue\r\n\r\n")
+        answer = await head(reader)
+        assert status in answer
+        # It will not send the body, so that what follows could be taken for it.
+        assert b"Connection: close" in answer
+
+
+async def test_a_body_is_read_in_the_door_and_by_nobody_whom_it_refuses(plane: Echo) -> None:
+    seen: list[bool] = []
+
+    @asynccontextmanager
+    async def door(request: web.Request) -> AsyncIterator[oip.Infer]:
+        seen.append(oip.BODY in request)
+        yield plane.infer
+        seen.append(oip.BODY in request)
+
+    message = wire.encode_request(request())
+    async with speaking(plane, door=door) as (reader, writer):
+        writer.write(HEAD % message.length)
+        writer.write(f"{wire.HEADER_LENGTH}: {message.headers[wire.HEADER_LENGTH]}\r\n\r\n".encode())
+        writer.write(message.body())
+        assert b" 200 " in await head(reader)
+    assert seen == [False, True]

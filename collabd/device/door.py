@@ -1,0 +1,72 @@
+"""The door of inference calls (`collabd.oip.Door`): who waits there, how large a call says it is, when it came."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Hashable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from aiohttp import hdrs, web
+
+from collabd import oip
+from collabd.credentials import credentials
+from collabd.device.admission import Admission, Room
+from collabd.device.counters import Counters
+from collabd.device.hangups import Hangups
+from collabd.device.plane import Plane
+
+
+class Door:
+    """In front of `plane`, while the event loop runs."""
+
+    def __init__(self, plane: Plane, room: Room, max_request_bytes: int, counters: Counters) -> None:
+        self._plane = plane
+        self._counters = counters
+        self._max_request_bytes = max_request_bytes
+        self._admission = Admission(room)
+        self._hangups = Hangups()
+
+    @asynccontextmanager
+    async def __call__(self, request: web.Request) -> AsyncIterator[oip.Infer]:
+        """Hold a place for the call. Raises `Overloaded`, `NotReady`."""
+        arrived = time.perf_counter()
+        with self._hangups.watched(request.transport):
+            async with AsyncExitStack() as stack:
+                with self._counters.at_the_door():
+                    await stack.enter_async_context(self._admission.place(_user(request), self._size(request)))
+                try:
+                    yield partial(self._plane.infer, arrived=arrived)
+                finally:
+                    # aiohttp keeps a request until the next one on its connection.
+                    request.pop(oip.BODY, None)
+
+    @property
+    def inside(self) -> int:
+        """Calls that are inside."""
+        return self._admission.inside
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a place."""
+        return self._admission.waiting
+
+    async def shut(self, patience_s: float) -> None:
+        """Let nobody in any more; return when all calls have been answered, or `patience_s` is over."""
+        await self._admission.close(patience_s)
+
+    def close(self) -> None:
+        """Once nobody comes any more."""
+        self._hangups.close()
+
+    def _size(self, request: web.Request) -> int:
+        """The most that its body can come to."""
+        if request.content_length is None or hdrs.CONTENT_ENCODING in request.headers:
+            return self._max_request_bytes
+        return request.content_length
+
+
+def _user(request: web.Request) -> Hashable:
+    """All whom the kernel cannot name are one."""
+    peer = credentials(request.transport)
+    return None if peer is None else peer.uid

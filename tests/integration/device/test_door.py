@@ -1,0 +1,280 @@
+"""The door of the real daemon: bodies in memory, turns, hanging up, refusals before the body, and stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import uvloop
+from aiohttp import web
+
+from collab_sdk import AsyncClient, Client, Overloaded, wire
+from collabd import oip
+from collabd.device.compute import Lane
+from collabd.device.photo import Photo
+from collabd.engine import Stop, Stopped
+from tests.integration.device.conftest import Bench, Factory
+
+_HEAD = "POST /v2/models/tiny/infer HTTP/1.1\r\nHost: d\r\nContent-Length: {length}\r\n{more}\r\n"
+_LARGE = 2**20
+# More than asyncio's own, so that callers who wait keep nobody from asking.
+_THREADS = ThreadPoolExecutor(64)
+
+
+# The hook that is to replace it would rename every asynchronous test.
+pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy. fixture is deprecated")
+
+
+@pytest.fixture(params=[asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy], ids=["asyncio", "uvloop"])
+def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
+    """The daemons run on uvloop, tests and what embeds them on asyncio's loop."""
+    policy: asyncio.AbstractEventLoopPolicy = request.param()
+    return policy
+
+
+def settings(inside: int, waiting: int = 64) -> str:
+    return f"[server]\nmax_inside = {inside}\nmax_waiting = {waiting}\n"
+
+
+class Peer:
+    """A bare connection, which sends what it is told to."""
+
+    def __init__(self, path: Path) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(20)
+        self.sock.connect(str(path))
+
+    def send(self, length: int, body: bytes = b"", more: str = "") -> None:
+        self.sock.sendall(_HEAD.format(length=length, more=more).encode() + body)
+
+    def status(self) -> str:
+        return self.sock.recv(65536).decode().split("\r\n")[0]
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+class _Occupied:
+    """Work that keeps the lane busy until it is let go, or its `Stop` is requested."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+        self.stopped = threading.Event()
+
+    def __call__(self, stop: Stop) -> None:
+        while not self.free.is_set():
+            if stop.wait(0.01):
+                self.stopped.set()
+                raise Stopped("told to")
+
+
+@contextmanager
+def busy_lane(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Occupied]:
+    """Whatever the lane is given from now on waits until it is let go."""
+    occupied = _Occupied()
+    timed = Lane._timed
+
+    def held(self: Lane, work: Callable[[Stop], object], setup: Callable[[], None] | None, stop: Stop) -> object:
+        occupied(stop)
+        return timed(self, work, setup, stop)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lane, "_timed", held)
+        try:
+            yield occupied
+        finally:
+            occupied.free.set()
+
+
+@contextmanager
+def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """How many bodies were in memory, at each moment that one more came."""
+    now, seen = 0, [0]
+    read, serve = oip.timed_body, oip._Handlers.infer
+
+    async def noted(*arguments: Any) -> tuple[bytearray, dict[str, str]]:
+        nonlocal now
+        now += 1
+        seen.append(now)
+        return await read(*arguments)
+
+    async def served(handlers: oip._Handlers, request: web.Request) -> web.Response:
+        nonlocal now
+        try:
+            return await serve(handlers, request)
+        finally:
+            now -= 1
+            assert oip.BODY not in request
+
+    with monkeypatch.context() as patch:
+        patch.setattr(oip, "timed_body", noted)
+        patch.setattr(oip._Handlers, "infer", served)
+        yield seen
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came to that")
+
+
+def crowd(it: Bench, count: int) -> list[asyncio.Future[np.ndarray]]:
+    """So many callers, each in a thread and on a connection of its own."""
+
+    def call() -> np.ndarray:
+        with closing(Client(it.socket, timeout_s=60)) as client:
+            return client.infer(np.zeros((600, 600, 3), np.uint8)).scores
+
+    loop = asyncio.get_running_loop()
+    return [loop.run_in_executor(_THREADS, call) for _ in range(count)]
+
+
+@pytest.mark.parametrize("inside", [1, 3])
+async def test_no_more_bodies_are_in_memory_than_there_are_places(
+    bench: Factory, monkeypatch: pytest.MonkeyPatch, inside: int
+) -> None:
+    with counting(monkeypatch) as seen:
+        async with bench(settings(inside), cloud=False) as it:
+            answers = await asyncio.gather(*crowd(it, 30))
+        assert all(np.array_equal(answer, answers[0]) for answer in answers)
+        assert max(seen) <= inside
+        assert len(seen) > 30
+
+
+async def test_no_image_outlives_its_call(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in what `explain` remembers nor in the connection that is kept."""
+    photos: list[weakref.ref[Photo]] = []
+    read = Photo.from_request
+
+    def noted(request: wire.InferRequest) -> Photo:
+        photo = read(request)
+        photos.append(weakref.ref(photo))
+        return photo
+
+    monkeypatch.setattr(Photo, "from_request", noted)
+    async with bench(cloud=False) as it:
+        for image in it.images[:4]:
+            await it.client.infer(image)
+        gc.collect()
+        assert [photo() for photo in photos] == [None] * 4
+        assert (await it.client.explain(4))["decisions"]
+
+
+async def test_the_daemon_says_how_it_is_while_calls_fill_it(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench(settings(1), cloud=False) as it:
+        with busy_lane(monkeypatch) as occupied:
+            calls = crowd(it, 4)
+            await asyncio.sleep(0)
+            assert (await it.client.status())["models"]
+            assert await it.client.ready()
+            occupied.free.set()
+        await asyncio.gather(*calls)
+
+
+async def test_callers_that_hang_up_at_the_door_leave_at_once(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those whose body is so large that the daemon does not even read from them."""
+    async with bench(settings(1, waiting=8), cloud=False) as it:
+        with busy_lane(monkeypatch) as occupied:
+            first = crowd(it, 1)
+            await until(lambda: it.daemon.door.inside == 1)
+            for body in (b"", bytes(150_000)):
+                peers = [Peer(it.socket) for _ in range(4)]
+                for peer in peers:
+                    peer.send(_LARGE, body)
+                await until(lambda: it.daemon.door.waiting == 4)
+                for peer in peers:
+                    peer.close()
+                await until(lambda: it.daemon.door.waiting == 0)
+            occupied.free.set()
+        await asyncio.gather(*first)
+
+
+async def test_a_caller_that_hangs_up_inside_stops_its_run(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench(settings(1), cloud=False) as it:
+        message = wire.encode_request(wire.InferRequest([wire.Tensor.from_array("image", it.images[0])]))
+        with busy_lane(monkeypatch) as occupied:
+            peer = Peer(it.socket)
+            peer.send(
+                message.length, message.body(), f"{wire.HEADER_LENGTH}: {message.headers[wire.HEADER_LENGTH]}\r\n"
+            )
+            await until(lambda: it.daemon.door.inside == 1)
+            peer.close()
+            await until(occupied.stopped.is_set)
+            await until(lambda: it.daemon.door.inside == 0)
+        assert (await it.client.infer(it.images[0])).ran
+
+
+async def test_what_does_not_fit_is_refused_before_its_body(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench(settings(1, waiting=2), cloud=False) as it:
+        with busy_lane(monkeypatch) as occupied:
+            calls = crowd(it, 1)
+            await until(lambda: it.daemon.door.inside == 1)
+            with closing(Peer(it.socket)) as waits, closing(Peer(it.socket)) as asks, closing(Peer(it.socket)) as sends:
+                waits.send(_LARGE)
+                await until(lambda: it.daemon.door.waiting == 1)
+                asks.send(_LARGE, more="Expect: 100-continue\r\n")
+                assert "503" in await asyncio.to_thread(asks.status)
+                sends.send(_LARGE, b"{")
+                assert "503" in await asyncio.to_thread(sends.status)
+            occupied.free.set()
+        await asyncio.gather(*calls)
+
+
+async def test_the_sdk_comes_back_when_it_is_told_to(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench(settings(1, waiting=2), cloud=False) as it:
+        with busy_lane(monkeypatch) as occupied:
+            calls = crowd(it, 6)  # one inside, one at the door, four told to come back
+            await until(lambda: it.daemon.door.inside + it.daemon.door.waiting == 2)
+            async with AsyncClient(it.socket, timeout_s=0.5) as hasty:
+                with pytest.raises(Overloaded, match="wait already"):
+                    await hasty.infer(it.images[0])
+            occupied.free.set()
+        assert len(await asyncio.gather(*calls)) == 6
+
+
+async def test_a_calls_time_counts_from_its_arrival(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench(settings(1), cloud=False) as it:
+        with busy_lane(monkeypatch) as occupied:
+            first = crowd(it, 1)
+            await until(lambda: it.daemon.door.inside == 1)
+            waits = asyncio.create_task(it.client.infer(it.images[0], "200ms"))
+            await until(lambda: it.daemon.door.waiting == 1)
+            await asyncio.sleep(0.3)
+            occupied.free.set()
+        result = await waits
+        await asyncio.gather(*first)
+        assert (result.measured.latency_ms or 0) > 300
+        assert result.unmet == ("latency",)
+        # The wait at the door is not taken for what the daemon itself takes.
+        assert it.daemon._plane.core.planner.overhead.seconds < 0.1
+
+
+async def test_stopping_answers_who_is_inside_and_tells_who_waits(
+    bench: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench(settings(1), cloud=False) as it:
+        await it.client.infer(it.images[0])  # it knows the labels now, and need not ask for them
+        with busy_lane(monkeypatch) as occupied:
+            inside = asyncio.create_task(it.client.infer(it.images[0]))
+            await until(lambda: it.daemon.door.inside == 1)
+            with closing(Peer(it.socket)) as waits:
+                waits.send(_LARGE)
+                await until(lambda: it.daemon.door.waiting == 1)
+                stopping = asyncio.ensure_future(it.stop())
+                assert "503" in await asyncio.to_thread(waits.status)
+            assert not stopping.done()
+            occupied.free.set()
+            assert (await inside).ran
+        await stopping
