@@ -18,12 +18,18 @@ DEFAULT_CONFIG = Path("/etc/collabd/collab-cloudd.toml")
 @click.version_option(__version__)
 def main(path: Path | None, check: bool, verbose: bool) -> None:
     """Run the networks, or the rest of them, that devices send."""
-    source = config.Source(config.CloudConfig, path, DEFAULT_CONFIG)
+    source = config.Source(config.CloudConfig, path, DEFAULT_CONFIG, _problems)
     loaded = lifecycle.start("collab-cloudd", source, verbose=verbose, check=check)
 
     from collabd.cloud.server import serve  # noqa: PLC0415  a third of a second, after the configuration is checked
 
     lifecycle.run("collab-cloudd", lambda: serve(loaded, source.load))
+
+
+def _problems(settings: config.CloudConfig) -> list[str]:
+    from collabd.cloud.guard import problems  # noqa: PLC0415  aiohttp, not before the file itself is known to be good
+
+    return problems(settings)
 
 
 if __name__ == "__main__":

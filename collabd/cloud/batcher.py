@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -17,6 +17,9 @@ import numpy.typing as npt
 from collab_sdk.errors import Overloaded
 
 Tensors = dict[str, npt.NDArray[Any]]
+
+# Of the queue, what no single device can take.
+_RESERVED = 0.25
 
 
 class Runner(Protocol):
@@ -56,6 +59,7 @@ class Done:
 @dataclass(frozen=True, eq=False)
 class _Waiting:
     work: Work
+    peer: str | None
     done: asyncio.Future[Done]
     since: float = field(default_factory=time.perf_counter)
 
@@ -74,30 +78,41 @@ class Batcher:
         self._batch_max = batch_max
         self._queue_max = queue_max
         self._on_run = on_run
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
-        self._admitted = 0
+        self._admitted: Counter[str | None] = Counter()
         self._running = 0
+        # Of those who wait, when each was last served.
+        self._turns: dict[str | None, int] = {}
+        self._turn = 0
 
     @property
     def queued(self) -> int:
         """Requests admitted that do not run yet."""
-        return self._admitted - self._running
+        return self._admitted.total() - self._running
+
+    def check_room(self, peer: str | None) -> None:
+        """Raises `Overloaded` where one more request of this device finds no place in the queue.
+
+        Some places no single device can take. Without an address it came through another server, like all others.
+        """
+        most = self._queue_max - int(_RESERVED * self._queue_max) if peer else self._queue_max
+        if self.queued >= self._queue_max or self._admitted[peer] - self._running >= most:
+            raise Overloaded(f"{self.queued} requests are waiting already; try again later", {"queue": self.queued})
 
     @contextmanager
-    def admitted(self) -> Iterator[None]:
+    def admitted(self, peer: str | None = None) -> Iterator[None]:
         """Hold a place in the queue, from before its inputs are decoded until the answer. Raises `Overloaded`."""
-        if self.queued >= self._queue_max:
-            raise Overloaded(f"{self.queued} requests are waiting already; try again later", {"queue": self.queued})
-        self._admitted += 1
+        self.check_room(peer)
+        self._admitted[peer] += 1
         try:
             yield
         finally:
-            self._admitted -= 1
+            self._admitted -= Counter({peer: 1})
 
-    async def submit(self, work: Work) -> Done:
+    async def submit(self, work: Work, peer: str | None = None) -> Done:
         """Run `work` in its turn; a caller that is cancelled before that leaves the queue. Raises what the run does."""
-        waiting = _Waiting(work, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(work, peer, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._arrived.set()
         return await waiting.done
@@ -114,18 +129,26 @@ class Batcher:
                 self._arrived.clear()
 
     def _take(self) -> list[_Waiting]:
-        """The oldest work and what can join it. Work whose caller has gone is dropped."""
-        batch: list[_Waiting] = []
-        rows = 0
-        left: deque[_Waiting] = deque()
-        for waiting in self._waiting:
-            if waiting.done.cancelled():
+        """The next work and what can join it. Work whose caller has gone is dropped.
+
+        Next is the oldest of the device that has not been served for longest: one that asks for much at once does not
+        make the others wait for all of it.
+        """
+        waiting = [each for each in self._waiting if not each.done.cancelled()]
+        batch = [min(waiting, key=lambda each: self._turns.get(each.peer, 0))] if waiting else []
+        rows = sum(each.work.rows for each in batch)
+        left: list[_Waiting] = []
+        for each in waiting:
+            if each is batch[0]:
                 continue
-            if batch and not (_may_join(waiting, batch[0]) and rows + waiting.work.rows <= self._batch_max):
-                left.append(waiting)
-                continue
-            batch.append(waiting)
-            rows += waiting.work.rows
+            if _may_join(each, batch[0]) and rows + each.work.rows <= self._batch_max:
+                batch.append(each)
+                rows += each.work.rows
+            else:
+                left.append(each)
+        self._turn += 1
+        served = {each.peer: self._turn for each in batch}
+        self._turns = {each.peer: self._turns.get(each.peer, 0) for each in left} | served
         self._waiting = left
         return batch
 

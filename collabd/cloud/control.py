@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 import collabd
-from collab_sdk.errors import PermissionRefused
+from collab_sdk.errors import InvalidRequest, PermissionRefused
 from collabd.cloud.batcher import Batcher
 from collabd.cloud.dataplane import CloudPlane
 from collabd.cloud.load import LoadMeter
@@ -20,9 +21,10 @@ from collabd.cloud.models import Models
 from collabd.cloud.profiles import Profiles
 from collabd.config import Packages
 from collabd.engine import Engine
-from collabd.oip import read_body, timed_body
+from collabd.oip import read_body, timed_body, when_read
 
 _PING_BYTES = 2**20
+_PUSH_S = 600.0
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -55,7 +57,7 @@ class Control:
         """The paths."""
         return [
             web.get("/collab/v1/packages", self.list_packages),
-            web.put("/collab/v1/packages/{digest}", self.receive_package),
+            web.put("/collab/v1/packages/{digest}", self.receive_package, expect_handler=when_read),
             web.get("/collab/v1/profile/{digest}", self.profile),
             web.get("/collab/v1/status", self.status),
             web.post("/collab/v1/ping", self.ping),
@@ -72,8 +74,14 @@ class Control:
         if not settings.accept:
             raise PermissionRefused("this companion takes no packages; install them there ('collabctl models add')")
         max_bytes = settings.max_mb * 2**20
-        data = await read_body(request, max_bytes)
-        model = await self._models.receive(data, digest=request.match_info["digest"], max_bytes=max_bytes)
+        # One at a time: no more than one lies in memory.
+        async with self._models.receiving:
+            try:
+                async with asyncio.timeout(_PUSH_S):
+                    data = await read_body(request, max_bytes)
+            except TimeoutError:
+                raise InvalidRequest(f"a package has {_PUSH_S:.0f} s to come in, for others wait") from None
+            model = await self._models.receive(data, digest=request.match_info["digest"], max_bytes=max_bytes)
         return web.json_response(_described(model), status=201)
 
     async def profile(self, request: web.Request) -> web.Response:
@@ -99,6 +107,7 @@ class Control:
 
     async def ping(self, request: web.Request) -> web.Response:
         """A probe of the link: the body is for its weight only."""
+        self._plane.check_open()
         body, received = await timed_body(request, _PING_BYTES)
         answer = {"bytes": len(body), "load": self._load.value, "slowdown": self._load.slowdown}
         return web.json_response(answer, headers=received)

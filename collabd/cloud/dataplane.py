@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import collabd
 from collab_sdk import wire
-from collab_sdk.errors import InvalidRequest, NotReady
+from collab_sdk.errors import InvalidRequest, NotReady, Overloaded
 from collab_sdk.result import MODEL_VERSION
 from collabd.cloud.batcher import Batcher, Done
-from collabd.cloud.intake import Limits, work_of
+from collabd.cloud.intake import Limits, decoded_bytes, work_of
 from collabd.cloud.load import LoadMeter
+from collabd.cloud.memory import Memory
 from collabd.cloud.metrics import Metrics
 from collabd.cloud.model import Model
 from collabd.cloud.models import Models
@@ -32,6 +34,7 @@ class CloudPlane:
         limits: Limits,
         metrics: Metrics,
         load: LoadMeter,
+        memory: Memory,
     ) -> None:
         self._models = models
         self._batcher = batcher
@@ -39,6 +42,10 @@ class CloudPlane:
         self._limits = limits
         self._metrics = metrics
         self._load = load
+        self._memory = memory
+        self._at_work = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         # False once the daemon goes down: what runs is finished, and load balancers look elsewhere.
         self.open = True
 
@@ -69,17 +76,51 @@ class CloudPlane:
             "parameters": {"digest": model.digest, "labels": list(model.manifest.labels)},
         }
 
-    async def infer(self, name: str, request: wire.InferRequest) -> wire.InferResponse:
-        """Answer a whole-network or tail request; `parameters` say what it took. Raises `CollabError`."""
+    @contextmanager
+    def arriving(self, peer: str | None, size: int) -> Iterator[None]:
+        """Around a request whose body of `size` bytes is still to come. Raises `Overloaded` and `NotReady`."""
+        with ExitStack() as held:
+            try:
+                self.check_open()
+                self._batcher.check_room(peer)
+                held.enter_context(self._memory.held(peer, size))
+            except (NotReady, Overloaded):
+                self._metrics.turned_away.inc()
+                raise
+            yield
+
+    def check_open(self) -> None:
+        """Raises `NotReady` once the daemon goes down."""
         if not self.open:
             raise NotReady("the companion is shutting down")
+
+    async def drain(self) -> None:
+        """Take no more requests; return when those that had come in whole are answered."""
+        self.open = False
+        await self._idle.wait()
+
+    async def infer(self, name: str, request: wire.InferRequest, *, peer: str | None = None) -> wire.InferResponse:
+        """Answer a whole-network or tail request; `parameters` say what it took. Raises `CollabError`."""
+        self.check_open()
+        self._at_work += 1
+        self._idle.clear()
+        try:
+            # More than that is refused in so many words.
+            with self._memory.held(peer, min(decoded_bytes(request), self._limits.decoded_bytes)):
+                return await self._answer(name, request, peer)
+        finally:
+            self._at_work -= 1
+            if not self._at_work:
+                self._idle.set()
+
+    async def _answer(self, name: str, request: wire.InferRequest, peer: str | None) -> wire.InferResponse:
         model = await self._find(name, request.parameters)
-        with self._metrics.counted(name, request), self._batcher.admitted():
+        with model.in_use(), self._metrics.counted(name, request), self._batcher.admitted(peer):
             start = time.perf_counter()
             loop = asyncio.get_running_loop()
             work = await loop.run_in_executor(self._decoders, work_of, request, model, self._limits)
             decode_s = time.perf_counter() - start
-            done = await self._batcher.submit(work)
+            done = await self._batcher.submit(work, peer)
         self._metrics.answered(done)
         outputs = [wire.Tensor.from_array(output, done.outputs[output]) for output in work.outputs]
         return wire.InferResponse(name, MODEL_VERSION, outputs, request.id, self._report(model, done, decode_s))

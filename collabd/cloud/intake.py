@@ -71,9 +71,17 @@ def _resized(tensor: wire.Tensor, spec: Preprocessing) -> npt.NDArray[np.uint8]:
     return prepare(pixels[0] if pixels.ndim == 4 else pixels, spec)
 
 
+def decoded_bytes(request: wire.InferRequest) -> int:
+    """What the tensors take once decoded; files, of which only a small picture is kept, what they take now."""
+    return sum(
+        len(tensor.data) if tensor.datatype == "BYTES" else math.prod(tensor.shape) * tensor.dtype.itemsize
+        for tensor in request.inputs
+    )
+
+
 def _check_size(request: wire.InferRequest, limits: Limits) -> None:
     """Before decoding: a few bytes can stand for gigabytes of zeros."""
-    size = sum(math.prod(tensor.shape) * tensor.dtype.itemsize for tensor in request.inputs)
+    size = decoded_bytes(request)
     if size > limits.decoded_bytes:
         raise RequestTooLarge(f"the decoded tensors would take {size} bytes; at most {limits.decoded_bytes} are taken")
 

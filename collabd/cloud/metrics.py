@@ -27,6 +27,9 @@ class Metrics:
         self._requests = Counter(
             "collab_cloud_requests", "Requests by model and outcome", ["model", "outcome"], registry=registry
         )
+        self.turned_away = Counter(
+            "collab_cloud_turned_away", "Requests refused before their body was read", registry=registry
+        )
         self._received = Counter("collab_cloud_received_bytes", "Bytes of input tensors", registry=registry)
         self._queue = Histogram(
             "collab_cloud_queue_seconds", "Waiting for the engine", buckets=_SECONDS, registry=registry

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -20,12 +22,13 @@ _REMEMBERED = 1024
 
 
 class Model:
-    """One package, ready to be asked. Immutable but for what it remembers, so any thread may use it."""
+    """One package, ready to be asked. Any thread may use it, but only the event loop's says so (`in_use`)."""
 
     def __init__(self, package: Package, network: Network) -> None:
         self.package = package
         self.network = network
         self.needed = lru_cache(_REMEMBERED)(self._needed)
+        self.users = 0
 
     @property
     def manifest(self) -> Manifest:
@@ -36,6 +39,15 @@ class Model:
     def digest(self) -> str:
         """Its package's digest."""
         return self.package.digest
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """It stays loaded until the context is left."""
+        self.users += 1
+        try:
+            yield
+        finally:
+            self.users -= 1
 
     def tensor(self, name: str) -> TensorInfo:
         """What the graph states of a tensor. Raises `InvalidTensor` if it has none such."""

@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 # A stored profile is read well within this, so that the first to ask need not ask again.
 _PATIENCE_S = 0.2
+# Packages come and go.
+_REMEMBERED = 100
 
 
 class Profiles:
@@ -31,6 +33,8 @@ class Profiles:
 
     async def get(self, model: Model) -> Profile | None:
         """The profile of `model`; None while it is being measured. Raises `InvalidPackage` if that failed."""
+        for digest in [digest for digest, task in self._tasks.items() if task.done()][:-_REMEMBERED]:
+            del self._tasks[digest]  # it is read from the disk again
         if model.digest not in self._tasks:
             self._tasks[model.digest] = asyncio.create_task(self._learn(model))
         task = self._tasks[model.digest]
@@ -49,9 +53,19 @@ class Profiles:
 
     async def _learn(self, model: Model) -> Profile:
         load = partial(stored.load, model.digest, machine.describe(), self._engine.threads, self._directory)
-        return await asyncio.to_thread(load) or await self._measure(model)
+        profile = await asyncio.to_thread(load)
+        return profile if profile and profile.is_complete(model.manifest) else await self._measure(model)
 
     async def _measure(self, model: Model) -> Profile:
+        with model.in_use():
+            profile = await self._timed(model)
+        try:
+            await asyncio.to_thread(stored.save, profile, self._directory)
+        except OSError as error:
+            log.warning("the profile of %s is not kept over a restart: %s", model.manifest.name, error)
+        return profile
+
+    async def _timed(self, model: Model) -> Profile:
         log.info("measuring %s", model.manifest.name)
         pieces = timing.steps(model.package, self._engine)
         loop = asyncio.get_running_loop()
@@ -62,8 +76,4 @@ class Profiles:
             log.exception("measuring %s failed", model.manifest.name)
             raise
         log.info("measured %s: %.1f ms whole", model.manifest.name, profile.whole_ms)
-        try:
-            await asyncio.to_thread(stored.save, profile, self._directory)
-        except OSError as error:
-            log.warning("the profile of %s is not kept over a restart: %s", model.manifest.name, error)
         return profile

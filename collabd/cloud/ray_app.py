@@ -2,9 +2,10 @@
 
 ``serve run collabd.cloud.ray_app:app config=/etc/collabd/collab-cloudd.toml``
 
-Serve's own settings say where it listens (``[server]`` gives only `max_request_mb`) and how many replicas there are. A
-package pushed to one replica is found by the others in the store, so replicas on several machines need a common
-`state_dir`.
+Serve's own settings say where it listens, whether with TLS, and how many replicas there are; of ``[server]`` only
+`max_request_mb`, `token_file` and `insecure` count. It cannot see who reaches Serve, so it does not start without a
+token unless `insecure` is set. A package pushed to one replica is found by the others in the store, so replicas on
+several machines need a common `state_dir`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from ray import serve
 
 from collabd.cloud.asgi import Bridge
+from collabd.cloud.guard import require_token
 from collabd.config import CloudConfig, load
 
 # Probes, profiles and refusals get through while the queue is full.
@@ -26,12 +28,16 @@ class CloudReplica:
 
 
 def app(arguments: Mapping[str, str]) -> serve.Application:
-    """The application, for Serve's command line and configuration files. Raises `ConfigError`, `TypeError`."""
+    """The application, for Serve's command line and configuration files.
+
+    Raises `ConfigError`, `KeyProblem`, `TypeError`.
+    """
     return _application(**arguments)
 
 
 def _application(*, config: str) -> serve.Application:
     settings = load(CloudConfig, Path(config)).config
+    require_token(settings)
     batching = settings.batching
     deployed = serve.deployment(
         name="collab-cloudd",

@@ -7,22 +7,28 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 
 from aiohttp import web
 
 from collabd import oip
 from collabd.catalog.store import Store
 from collabd.cloud.batcher import Batcher
+from collabd.cloud.checksums import checksum_middleware
 from collabd.cloud.control import Control
 from collabd.cloud.dataplane import CloudPlane
+from collabd.cloud.door import Door
+from collabd.cloud.guard import Guard, problems
 from collabd.cloud.intake import Limits
 from collabd.cloud.load import LoadMeter
+from collabd.cloud.memory import Memory
 from collabd.cloud.metrics import Metrics
 from collabd.cloud.models import Models
 from collabd.cloud.profiles import Profiles
 from collabd.config import CloudConfig, Loaded, model_roots, state_dir
 from collabd.engine import Engine
+from collabd.front import front
+from collabd.keys.files import KeyProblem
 from collabd.lifecycle import background, serve_until_stopped
 from collabd.systemd.notify import notify
 from collabd.systemd.reload import merge
@@ -37,6 +43,12 @@ _FIXED = ("server", "models", "engine", "batching", "state_dir")
 _DECODERS = 2
 # systemd kills after 30 s; a request takes a fraction of a second.
 _DRAIN_S = 20.0
+# After that, for answers on their way. Who has not sent all of a request by then may be gone for good.
+_HANG_UP_S = 2.0
+# All requests together may hold so many times the largest. That one may hold itself twice: as it comes, and decoded.
+_REQUESTS = 4
+# Far longer than the slowest link takes; who stalls in the middle of it holds no more than a connection.
+_HANDSHAKE_S = 10.0
 
 
 class Cloud:
@@ -45,13 +57,14 @@ class Cloud:
     def __init__(self, config: CloudConfig) -> None:
         self.config = config
         self.address = ""
+        self.guard = Guard(config.server)
         self.lane = Worker("compute")
         self.decoders = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
         self.metrics = Metrics()
         threads = config.engine.threads or os.cpu_count() or 1
         self.load = LoadMeter(threads)
         self.engine = Engine(threads=threads, cache_bytes=config.engine.cache_mb * 2**20)
-        self.models = Models(Store(model_roots(config, PROGRAM)), self.engine)
+        self.models = Models(Store(model_roots(config, PROGRAM)), self.engine, lambda: self.config.packages)
         self.metrics.packages.set_function(lambda: len(self.models.loaded))
         self.batcher = Batcher(
             self.engine,
@@ -61,8 +74,10 @@ class Cloud:
             on_run=self.metrics.ran,
         )
         self.profiles = Profiles(self.engine, self.lane, state_dir(config, PROGRAM) / "profiles")
+        memory = Memory(_REQUESTS * self.max_request_bytes)
         limits = Limits(batch=config.batching.max, decoded_bytes=self.max_request_bytes)
-        self.plane = CloudPlane(self.models, self.batcher, self.decoders, limits, self.metrics, self.load)
+        self.plane = CloudPlane(self.models, self.batcher, self.decoders, limits, self.metrics, self.load, memory)
+        self.door = Door(self.plane, self.max_request_bytes)
 
     @property
     def max_request_bytes(self) -> int:
@@ -87,20 +102,44 @@ class Cloud:
             metrics=self.metrics,
             packages=lambda: self.config.packages,
         )
-        app = web.Application(middlewares=[oip.error_middleware])
-        app.add_routes([*oip.routes(self.plane, self.max_request_bytes), *control.routes()])
+        app = web.Application(middlewares=[checksum_middleware, oip.error_middleware])
+        app.add_routes([*oip.routes(self.plane, self.max_request_bytes, self.door), *control.routes()])
         return app
 
 
 @asynccontextmanager
 async def started(config: CloudConfig) -> AsyncIterator[Cloud]:
-    """The running daemon; leaving the context takes it down, requests in progress being finished."""
-    async with running(config) as cloud, answering(cloud) as runner:
-        server = config.server
-        await web.TCPSite(runner, server.host, server.port).start()
-        host, port = runner.addresses[0][:2]
-        cloud.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    """The running daemon; leaving the context takes it down, requests in progress being finished.
+
+    Raises `KeyProblem`, also where it would be open to other machines without keys.
+    """
+    if found := problems(config):
+        raise KeyProblem("\n".join(found))
+    async with running(config) as cloud, answering(cloud) as runner, _listening(runner, cloud):
         yield cloud
+        # Still listening, so that devices hear of it and do not take the companion for dead.
+        await _drain(cloud)
+
+
+@asynccontextmanager
+async def _listening(runner: web.AppRunner, cloud: Cloud) -> AsyncIterator[None]:
+    """Connections come to `runner`. Not by aiohttp's sites, which cannot limit the time of a handshake."""
+    server, context = cloud.config.server, cloud.guard.tls
+    assert runner.server is not None  # noqa: S101  it is set up
+    listener = await asyncio.get_running_loop().create_server(
+        runner.server,
+        server.host,
+        server.port,
+        ssl=context,
+        ssl_handshake_timeout=None if context is None else _HANDSHAKE_S,
+    )
+    host, port = listener.sockets[0].getsockname()[:2]
+    scheme = "http" if context is None else "https"
+    cloud.address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    try:
+        yield
+    finally:
+        listener.close()
 
 
 @asynccontextmanager
@@ -117,14 +156,16 @@ async def running(config: CloudConfig) -> AsyncIterator[Cloud]:
 @asynccontextmanager
 async def answering(cloud: Cloud) -> AsyncIterator[web.AppRunner]:
     """The paths of `cloud`, for any listener; leaving the context finishes the requests in progress."""
-    # A device that has its answer from elsewhere hangs up; its request then leaves the queue.
-    runner = web.AppRunner(cloud.app(), handler_cancellation=True, access_log=None, shutdown_timeout=_DRAIN_S)
-    await runner.setup()
-    try:
+    async with front(cloud.app(), _HANG_UP_S) as runner:
+        cloud.guard.stand_before(runner)
         yield runner
-        cloud.plane.open = False
-    finally:
-        await runner.cleanup()
+        await _drain(cloud)
+
+
+async def _drain(cloud: Cloud) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_S):
+            await cloud.plane.drain()
 
 
 async def serve(loaded: Loaded[CloudConfig], read: Callable[[], Loaded[CloudConfig]]) -> None:
@@ -135,6 +176,7 @@ async def serve(loaded: Loaded[CloudConfig], read: Callable[[], Loaded[CloudConf
 
         async def apply(new: Loaded[CloudConfig]) -> None:
             nonlocal in_force
+            cloud.guard.renew()
             in_force = merge(in_force, new, _FIXED)
             cloud.config = in_force.config
 

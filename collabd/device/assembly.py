@@ -14,12 +14,13 @@ from collabd.device.companion import Companion
 from collabd.device.core import Core, Machinery
 from collabd.device.exchange import Response
 from collabd.device.kept import Kept
+from collabd.device.keys import CloudKeys, read_keys
 from collabd.device.models import Models
 from collabd.device.senses import Senses
 from collabd.device.watcher import Watcher
 from collabd.lifecycle import background
 
-_Settings: TypeAlias = tuple[Cloud, Link, Failover]
+_Settings: TypeAlias = tuple[Cloud, Link, Failover, CloudKeys]
 
 # A companion that is there answers within a few round trips.
 _ACQUAINTED_S = 3.0
@@ -32,20 +33,26 @@ class Assembly:
     def __init__(self, machinery: Machinery) -> None:
         self._machinery = machinery
         self._companions: Kept[_Settings, Companion] = Kept(self._companion)
+        # Those of the last core: reading the keys again could find others.
+        self._latest: list[_Settings] = []
         self._senses: Kept[Energy, Senses] = Kept(_sensing)
 
     async def core(self, loaded: Loaded[DeviceConfig], before: Core | None = None) -> Core:
-        """The core of a configuration, in succession to `before`, whose companions it keeps where it can."""
+        """The core of a configuration, in succession to `before`, whose companions it keeps where it can.
+
+        Raises `KeyProblem`.
+        """
         config = loaded.config
-        companions = [await self._companions.get(settings) for settings in _settings(config)]
+        self._latest = _settings(config)
+        companions = [await self._companions.get(settings) for settings in self._latest]
         core = Core(loaded, self._machinery, companions, await self._senses.get(config.energy), before)
         if before is not None:
             await self._make_acquaintance(set(companions) - set(before.companions))
         return core
 
     async def keep(self, core: Core) -> None:
-        """Close what only other cores needed."""
-        await self._companions.keep(_settings(core.loaded.config))
+        """Close what only other cores needed; `core` is the last one made."""
+        await self._companions.keep(self._latest)
         await self._senses.keep([core.loaded.config.energy])
 
     async def close(self) -> None:
@@ -63,18 +70,20 @@ class Assembly:
 
     @asynccontextmanager
     async def _companion(self, settings: _Settings) -> AsyncIterator[Companion]:
-        cloud, link, failover = settings
+        cloud, link, failover, keys = settings
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=failover.connect_timeout_s)
         # Connections outlive the pauses between calls: a new one costs a round trip.
-        connector = aiohttp.TCPConnector(keepalive_timeout=60)
-        async with aiohttp.ClientSession(timeout=timeout, connector=connector, response_class=Response) as session:
+        connector = aiohttp.TCPConnector(keepalive_timeout=60, ssl=keys.tls)
+        async with aiohttp.ClientSession(
+            timeout=timeout, connector=connector, response_class=Response, headers=keys.headers
+        ) as session:
             companion = Companion(cloud, link, failover, session)
             async with background(Watcher(companion, link, self._machinery.models.packages).run()):
                 yield companion
 
 
 def _settings(config: DeviceConfig) -> list[_Settings]:
-    return [(cloud, config.link, config.failover) for cloud in config.clouds]
+    return [(cloud, config.link, config.failover, read_keys(cloud)) for cloud in config.clouds]
 
 
 def _is_known(companion: Companion, models: Models) -> bool:

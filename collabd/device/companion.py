@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
-import numpy as np
-import numpy.typing as npt
 
 from collab_sdk import wire
 from collabd.config import Cloud, Failover, Link
+from collabd.device.answers import Health, Question, RemoteAnswer, answer_of, health_of
 from collabd.device.breaker import Breaker, BreakerState
-from collabd.device.exchange import CompanionFailure, FailureReason, Http, Reply, refusal
+from collabd.device.exchange import SLACK_BYTES, CompanionFailure, FailureReason, Http, Reply, refusal
+from collabd.device.inflight import InFlight
 from collabd.planning import CloudState
 from collabd.profiling.profile import Profile
 from collabd.sensing.link import LinkEstimate
@@ -30,21 +26,11 @@ HEADER_BYTES = 500
 # A request that waited behind others says how long the next may wait; old news is worth less, and nothing in the end.
 _QUEUE_MEMORY = 0.5
 _QUEUE_FADES_S = 2.0
-_ANSWER_S = 10.0
-
-
-@dataclass(frozen=True)
-class RemoteAnswer:
-    """What the companion computed, and where the time went (seconds). `link_s` is the whole less its own work."""
-
-    outputs: dict[str, npt.NDArray[np.generic]]
-    link_s: float
-    queue_s: float
-    decode_s: float
-    compute_s: float
-    bytes_up: int
-    bytes_down: int
-    batch: int
+# What a ping may take: so many times the usual, within bounds.
+_PING_TIMES, _PING_LEAST_TIMES = 20.0, 3.0
+_PING_FLOOR_S, _ANSWER_S = 1.0, 10.0
+# How long one is left alone that is busy and does not say for how long.
+_BUSY_S = 1.0
 
 
 class Companion:
@@ -58,6 +44,8 @@ class Companion:
         # False until first heard from.
         self.reached = False
         self.load: float | None = None
+        # What it last failed at.
+        self.problem: str | None = None
         # When a plan last reckoned with it: as long as nobody calls, its link need not be known.
         self.wanted_at = time.monotonic()
         self._slowdown = 1.0
@@ -66,6 +54,8 @@ class Companion:
         # Profiles of the packages that it holds, by digest.
         self.profiles: dict[str, Profile] = {}
         self.http = Http(cloud.name, cloud.url, session)
+        self._in_flight = InFlight(cloud.name)
+        self._busy_until = self.wanted_at
 
     @property
     def name(self) -> str:
@@ -75,6 +65,11 @@ class Companion:
     def is_up(self) -> bool:
         """Whether calls may be sent to it."""
         return self.reached and self.breaker.state(time.monotonic()) is BreakerState.CLOSED
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it asked to be left alone for now."""
+        return time.monotonic() < self._busy_until
 
     @property
     def queue_s(self) -> float:
@@ -88,7 +83,8 @@ class Companion:
         reading, speed = self.link.read(now), self._speed(now)
         return CloudState(
             name=self.name,
-            up=self.is_up() and digest in self.profiles,
+            up=self.is_up() and digest in self.profiles and not self.is_busy,
+            busy=self.is_busy,
             rtt_s=reading.rtt_s,
             up_s_per_byte=reading.up_s_per_byte,
             down_s_per_byte=reading.down_s_per_byte,
@@ -109,12 +105,10 @@ class Companion:
             + self.cloud.price_per_request
         )
 
-    async def infer(
-        self, model: str, digest: str, inputs: Sequence[wire.Tensor], outputs: Sequence[str]
-    ) -> RemoteAnswer:
-        """Have `outputs` computed from `inputs`. Raises `CompanionFailure`, and feeds the breaker."""
+    async def infer(self, question: Question) -> RemoteAnswer:
+        """Ask it. Raises `CompanionFailure`, and feeds the breaker."""
         try:
-            answer = await self._exchange(model, digest, inputs, outputs)
+            answer = await self._exchange(question)
         except CompanionFailure as failure:
             self.note_failure(failure)
             raise
@@ -124,12 +118,20 @@ class Companion:
 
     async def ping(self, size: int) -> None:
         """Send `size` bytes for nothing: proves that it is there and times the link. Raises `CompanionFailure`."""
-        reply = await self.http.call("POST", "/collab/v1/ping", data=bytes(size), timeout_s=_ANSWER_S)
-        if reply.status != 200:
-            raise CompanionFailure(FailureReason.NONSENSE, f"{self.name} answered a ping with {reply.status}")
+        patience_s = self._ping_patience_s(size)
         try:
-            self._note_load(json.loads(reply.body))
-        except (KeyError, TypeError, ValueError) as error:
+            reply = await self.http.call("POST", "/collab/v1/ping", data=bytes(size), timeout_s=patience_s)
+        except CompanionFailure as failure:
+            if failure.reason is not FailureReason.LATE or not size:
+                raise
+            # The weight was too much for the link as it is now, which is no failure; pings without it go on.
+            self.link.learn_late(up_bytes=size, seconds=patience_s, now=time.monotonic())
+            return
+        if reply.status != 200:
+            raise refusal(reply.status, reply.body, reply.headers)
+        try:
+            self._note_health(health_of(wire.decode_json(reply.body)))
+        except (KeyError, ValueError) as error:
             raise CompanionFailure(
                 FailureReason.NONSENSE, f"{self.name} answered a ping with nonsense: {error}"
             ) from error
@@ -138,7 +140,17 @@ class Companion:
                 self._round_trip.pinged(reply.seconds, reply.round_trip_s)
             self._learn_link(reply, size, reply.seconds)
         self.reached = True
-        self.breaker.succeeded()
+
+    def _ping_patience_s(self, size: int) -> float:
+        """Where the link was fast, a lost ping is to be noticed soon; where it is slow, or unknown, it takes its time.
+
+        5 ms there and back: 1 s. 16 kB over 10 kbit/s, which take 13 s: 39 s.
+        """
+        reading = self.link.read(time.monotonic())
+        if reading.age_s is None:
+            return _ANSWER_S
+        usual_s = reading.rtt_s + (size + HEADER_BYTES) * reading.up_s_per_byte
+        return min(max(_PING_TIMES * usual_s, _PING_FLOOR_S), max(_PING_LEAST_TIMES * usual_s, _ANSWER_S))
 
     @property
     def needs_pings(self) -> bool:
@@ -156,11 +168,30 @@ class Companion:
         self._factor.learn(measured_s=measured_s, profiled_s=profiled_s, now=now, expected=self._slowdown)
 
     def note_failure(self, failure: CompanionFailure) -> None:
-        """Count a failure against it, unless the failure shows that it is alive and well."""
-        if failure.reason is FailureReason.UNKNOWN_PACKAGE:
-            self.profiles.clear()  # it was restarted without its packages: ask again what it holds
-        elif failure.reason is not FailureReason.BUSY:
-            self.breaker.failed(time.monotonic())
+        """Count a failure against it, unless the failure shows that it is alive and well.
+
+        When that opens the breaker, all that is in flight to it fails at once.
+        """
+        now = time.monotonic()
+        self.problem = str(failure)
+        match failure.reason:
+            case FailureReason.ABANDONED:
+                return
+            case FailureReason.BUSY:
+                self._busy_until = now + (failure.retry_after_s or _BUSY_S)
+                return
+            case FailureReason.UNKNOWN_PACKAGE:
+                self.profiles.clear()  # it was restarted without its packages: ask again what it holds
+                return
+            case FailureReason.OTHER_PACKAGE:
+                self.profiles.clear()
+                self.breaker.failed(now)
+            case FailureReason.DEAD:
+                self.breaker.trip(now)
+            case _:
+                self.breaker.failed(now)
+        if self.breaker.state(now) is BreakerState.OPEN:
+            self._in_flight.end()
 
     def note_late(self, why: str, sent_bytes: int, link_s: float, *, lost: bool) -> None:
         """An answer that was not waited for any longer, after `link_s` without the tail's time.
@@ -171,40 +202,19 @@ class Companion:
         if lost:
             self.note_failure(CompanionFailure(FailureReason.LATE, why))
 
-    async def _exchange(
-        self, model: str, digest: str, inputs: Sequence[wire.Tensor], outputs: Sequence[str]
-    ) -> RemoteAnswer:
-        request = wire.InferRequest(
-            list(inputs),
-            [wire.RequestedOutput(name) for name in outputs],
-            parameters={"digest": digest, "binary_data_output": True},
-        )
-        message = wire.encode_request(request)
-        reply = await self.http.call("POST", f"/v2/models/{model}/infer", data=message.body(), headers=message.headers)
-        if reply.status != 200:
-            raise refusal(wire.decode_error(reply.status, reply.body))
-        try:
-            response = wire.decode_response(reply.body, wire.header_length(reply.headers))
-            arrays = {tensor.name: tensor.to_array() for tensor in response.outputs}
-            queue_s, decode_s, compute_s = (
-                max(float(response.parameters[f"{phase}_ms"]) / 1e3, 0.0) for phase in ("queue", "decode", "compute")
+    async def _exchange(self, question: Question) -> RemoteAnswer:
+        message = question.message()
+        path, most_bytes = f"/v2/models/{question.model}/infer", question.bytes_down + SLACK_BYTES
+        async with self._in_flight.exchange():
+            reply = await self.http.call(
+                "POST", path, data=message.body(), headers=message.headers, most_bytes=most_bytes
             )
-            batch = int(response.parameters["batch"])
-            self._note_load(response.parameters)
-        except (wire.WireError, KeyError, TypeError, ValueError) as error:
-            raise CompanionFailure(FailureReason.NONSENSE, f"{self.name} sent no usable answer: {error}") from error
-        link_s = max(reply.seconds - queue_s - decode_s - compute_s, 1e-6)
-        self._learn_link(reply, message.length, link_s)
-        return RemoteAnswer(
-            outputs=arrays,
-            link_s=link_s,
-            queue_s=queue_s,
-            decode_s=decode_s,
-            compute_s=compute_s,
-            bytes_up=message.length,
-            bytes_down=len(reply.body),
-            batch=batch,
-        )
+        if reply.status != 200:
+            raise refusal(reply.status, reply.body, reply.headers)
+        answer = answer_of(question, reply, message.length)
+        self._note_health(answer.health)
+        self._learn_link(reply, message.length, answer.link_s)
+        return answer
 
     def _speed(self, now: float) -> Speed:
         return self._factor.read(now, self._slowdown)
@@ -223,10 +233,5 @@ class Companion:
         )
         self.link.learn(transfer, now)
 
-    def _note_load(self, parameters: Mapping[str, Any]) -> None:
-        slowdown = float(parameters["slowdown"])
-        load = parameters.get("load")
-        if not 1.0 <= slowdown < math.inf:
-            raise ValueError(f"slowdown {slowdown}")
-        self.load = None if load is None else float(load)
-        self._slowdown = slowdown
+    def _note_health(self, health: Health) -> None:
+        self.load, self._slowdown = health.load, health.slowdown

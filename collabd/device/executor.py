@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from collab_sdk import wire
 from collab_sdk.errors import CompanionUnavailable
 from collabd.codec import CodecError
-from collabd.device.companion import HEADER_BYTES, Companion, RemoteAnswer
+from collabd.device.answers import Question, RemoteAnswer, Tensors
+from collabd.device.companion import HEADER_BYTES, Companion
 from collabd.device.compute import Lane
 from collabd.device.exchange import CompanionFailure
 from collabd.device.features import checked, encode_features, size
-from collabd.device.job import Crossing, Job, Record, Step, Tensors
+from collabd.device.job import Crossing, Job, Record, Step
 from collabd.device.placement import outputs_of
 from collabd.device.plans import ENVELOPE_DOWN
 from collabd.engine import Engine
@@ -96,14 +97,14 @@ class _Run:
         """The step's outputs from the companion; or the network's output, finished here."""
         companion = self.job.companion
         if companion is None:
-            return await self._give_up(step, crossing, "no companion is up")
+            return await self._give_up(step, crossing, self.job.alone)
         outputs = tuple(name for name in outputs_of(step.stage, self.job.model.manifest) if name not in self.tensors)
         try:
             inputs = await self._encode(crossing, outputs)
         except CodecError as error:
             return await self._give_up(step, crossing, f"the features cannot be sent: {error}")
         wait = self._expected_wait(companion, step, size(inputs), outputs)
-        remote = asyncio.create_task(self._ask(companion, inputs, outputs))
+        remote = asyncio.create_task(companion.infer(self._question(inputs, outputs)))
         try:
             await self._raced(step, crossing, companion, remote, wait, size(inputs))
         finally:
@@ -162,19 +163,23 @@ class _Run:
         self.record.add("encode_s", timed.seconds)
         return timed.value
 
-    async def _ask(self, companion: Companion, inputs: list[wire.Tensor], outputs: tuple[str, ...]) -> RemoteAnswer:
+    def _question(self, inputs: list[wire.Tensor], outputs: tuple[str, ...]) -> Question:
         model = self.job.model
-        answer = await companion.infer(model.manifest.name, model.digest, inputs, outputs)
-        try:
-            return replace(answer, outputs=checked(model, answer.outputs, outputs))
-        except CompanionFailure as failure:
-            companion.note_failure(failure)
-            raise
+        return Question(
+            model=model.manifest.name,
+            digest=model.digest,
+            inputs=inputs,
+            outputs=outputs,
+            bytes_down=self._bytes_down(outputs),
+            check=lambda arrays: checked(model, arrays, outputs),
+        )
+
+    def _bytes_down(self, outputs: tuple[str, ...]) -> int:
+        return sum(self.job.model.network.tensor(name).nbytes for name in outputs)
 
     def _expected_wait(self, companion: Companion, step: Step, sent_bytes: int, outputs: tuple[str, ...]) -> Wait:
-        model = self.job.model
-        returned = sum(model.network.tensor(name).nbytes for name in outputs) + ENVELOPE_DOWN + HEADER_BYTES
-        cloud = companion.state_for(model.digest)
+        returned = self._bytes_down(outputs) + ENVELOPE_DOWN + HEADER_BYTES
+        cloud = companion.state_for(self.job.model.digest)
         return expected_wait(cloud, up_bytes=sent_bytes, down_bytes=returned, work_s=step.work_s)
 
     def _patience_s(self, crossing: Crossing, wait: Wait) -> float:

@@ -7,14 +7,21 @@ from collections.abc import Iterable
 import numpy as np
 
 from collab_sdk import wire
-from collabd.codec import IMAGE_CODECS, encode
+from collabd.codec import IMAGE_CODECS, CodecError, encode
+from collabd.device.answers import Tensors
 from collabd.device.exchange import CompanionFailure, FailureReason
-from collabd.device.job import Crossing, Tensors
+from collabd.device.job import Crossing
 from collabd.device.model import Model
 
 
 def encode_features(features: Tensors, crossing: Crossing, model: Model) -> list[wire.Tensor]:
-    """The tensors of a crossing as they travel. Raises `CodecError` where the codec cannot hold one."""
+    """The tensors of a crossing as they travel. Raises `CodecError` where the codec cannot hold one, or one holds NaN.
+
+    NaN is the network's own affair and no companion's fault: such a call ends here, with whatever it ends with.
+    """
+    for name, array in features.items():
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise CodecError(f"{name} holds NaN")
     return [
         encode_tensor(name, array, *_codec_of(crossing, is_image=name == model.manifest.input))
         for name, array in features.items()

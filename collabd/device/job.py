@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
-from collabd.device.companion import Companion, RemoteAnswer
+from collabd.device.answers import RemoteAnswer
+from collabd.device.companion import Companion
 from collabd.device.model import Model
 from collabd.device.photo import Photo
 from collabd.device.placement import Stage
@@ -61,6 +59,8 @@ class Job:
     photo: Photo
     steps: tuple[Step, ...]
     companion: Companion | None
+    # Why there is no companion, should a step need one.
+    alone: str
     fallback: Fallback
     # Do not run the tail here for the chance to be first: not before the companion's answer is as good as lost.
     sparing: bool
@@ -98,6 +98,8 @@ class Record:
     decode_s: float | None = None
     tail_s: float | None = None
     local_tail_s: float | None = None
+    # Until the call was let in and had come in.
+    waited_s: float = 0.0
     # Spent on tails that the companion overtook.
     overtaken_s: float = 0.0
     # Spent on the link for answers that did not come in time.
@@ -122,8 +124,8 @@ class Record:
         return time.perf_counter() - self.started
 
     def unaccounted_s(self) -> float:
-        """Seconds since the job started that are no phase's."""
-        return self.elapsed_s() - sum(getattr(self, f"{phase}_s") or 0.0 for phase in PHASES)
+        """Seconds since the job was taken up that are no phase's."""
+        return self.elapsed_s() - self.waited_s - sum(getattr(self, f"{phase}_s") or 0.0 for phase in PHASES)
 
     def note_unanswered(self, bytes_up: int, seconds: float, cost: float) -> None:
         """Add what an exchange took whose answer was not waited for."""
@@ -143,6 +145,3 @@ class Record:
         self.bytes_up += answer.bytes_up
         self.bytes_down += answer.bytes_down
         self.cost += cost
-
-
-Tensors = dict[str, npt.NDArray[np.generic]]

@@ -11,6 +11,7 @@ from collab_sdk.reports import DeviceReport
 from collabd.engine import EngineStats
 from collabd.sensing.reading import Measured, NotMeasured
 from collabd.sensing.sampler import Snapshot
+from collabd.sensing.throttling import Flags
 
 _MB = 1e6
 _PROCESS = psutil.Process()
@@ -22,7 +23,6 @@ def device_report(snapshot: Snapshot, engine: EngineStats, *, slowdown: float, s
     """What is sensed now, and what the process holds."""
     load, frequency = _value(snapshot.load), _value(snapshot.frequency)
     throttling, battery = _value(snapshot.throttling), _value(snapshot.battery)
-    up = None if throttling is None else [name for name, is_up in asdict(throttling.now).items() if is_up]
     return DeviceReport(
         cpu_load=None if load is None else load.mean,
         slowdown=slowdown,
@@ -33,12 +33,17 @@ def device_report(snapshot: Snapshot, engine: EngineStats, *, slowdown: float, s
         temperature_c=_value(snapshot.temperature),
         frequency_limit_mhz=None if frequency is None else frequency.limit_mhz,
         frequency_max_mhz=None if frequency is None else frequency.max_mhz,
-        throttled=None if up is None else [name.replace("_", "-") for name in up],
+        throttled=None if throttling is None else _raised(throttling.now),
+        throttled_before=None if throttling is None else _raised(throttling.seen),
         battery=None if battery is None else battery.charge,
         power_w=snapshot.power.watts.value,
         power_source=snapshot.power.source,
         power_reason=snapshot.power.reason,
     )
+
+
+def _raised(flags: Flags) -> list[str]:
+    return [name.replace("_", "-") for name, is_up in asdict(flags).items() if is_up]
 
 
 def _value(measured: Measured[Value]) -> Value | None:

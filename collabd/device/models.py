@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from collab_sdk.errors import InvalidRequest, UnknownModel
+from collab_sdk.errors import InvalidPackage, InvalidRequest, StorageUnavailable, UnknownModel
+from collabd.catalog import package as packages
 from collabd.catalog.package import Package
 from collabd.catalog.store import Store
 from collabd.device.compute import Lane
 from collabd.device.model import Model
-from collabd.engine import Engine
+from collabd.engine import Engine, EngineError
 
 log = logging.getLogger(__name__)
 
@@ -49,27 +50,44 @@ class Models:
 
     async def load_all(self) -> None:
         """Load every package of the store; a broken one is reported and left out."""
+        self._store.tidy()
         for problem in self._store.problems():
             log.error("package %s is left out: %s", problem.path, problem.reason)
         for package in self._store.packages():
-            await self.load(package)
+            try:
+                await self.load(package)
+            except InvalidPackage as error:
+                log.error("package %s is left out: %s", package.path, error)  # noqa: TRY400  the reason says it all
 
     async def install(self, path: Path) -> Model:
-        """Copy the package at `path` into the store and load it; it replaces one of its name only when it is warm."""
-        package = await asyncio.to_thread(self._store.install, path)
-        return await self.load(package)
+        """Load the package at `path`, then copy it into the store; only then it replaces one of its name.
+
+        In this order, so that a package which ends this process is not met again at the next start. Raises
+        `InvalidPackage`, `StorageUnavailable`.
+        """
+        found = await asyncio.to_thread(packages.load, path)
+        model = await self._lane.run_unpaced(lambda: self._warm(found))
+        try:
+            model.package = await asyncio.to_thread(self._store.install, path, found.digest)
+        except (InvalidPackage, StorageUnavailable):
+            if found.digest not in {other.digest for other in self}:
+                self._engine.remove(found.digest)
+            raise
+        return self._take(model)
 
     async def load(self, package: Package) -> Model:
-        """Load and warm a package."""
-        model = await self._lane.run_unpaced(lambda: self._warm(package))
-        old = self._loaded.get(package.manifest.name)
-        self._loaded[package.manifest.name] = model
+        """Load and warm a package. Raises `InvalidPackage`."""
+        return self._take(await self._lane.run_unpaced(lambda: self._warm(package)))
+
+    def _take(self, model: Model) -> Model:
+        old = self._loaded.get(model.manifest.name)
+        self._loaded[model.manifest.name] = model
         if old is not None and old.digest != model.digest:
             self._engine.remove(old.digest)
         return model
 
     async def remove(self, name: str) -> None:
-        """Unload a model and delete its package. Raises `UnknownModel`, `InvalidRequest`."""
+        """Unload a model and delete its package. Raises `UnknownModel`, `InvalidRequest`, `StorageUnavailable`."""
         model = self.get(name)
         await asyncio.to_thread(self._store.remove, name)
         del self._loaded[name]
@@ -80,7 +98,10 @@ class Models:
         self._engine.add(package.digest, network)
         model = Model(package, network, self._lane.slowdown)
         feeds, outputs = {package.manifest.input: model.blank}, (package.manifest.output,)
-        self._engine.run(package.digest, feeds, outputs)
+        try:
+            self._engine.run(package.digest, feeds, outputs)
+        except EngineError as error:
+            raise InvalidPackage(f"{package.manifest.name} does not run here: {error}") from error
         start = time.perf_counter()
         self._engine.run(package.digest, feeds, outputs)
         model.whole_s = time.perf_counter() - start

@@ -30,13 +30,14 @@ class Profiler:
         self._lane = lane
         self._slowdown = emulation.device_slowdown
         self._directory = directory
+        self._failed: set[str] = set()
 
     def load_stored(self) -> None:
         """Give every model the profile stored for it, if there is one."""
         for model in self._models:
             if model.profile is None:
                 profile = stored.load(model.digest, machine.describe(), self._threads, self._directory)
-                if profile is not None:
+                if profile is not None and profile.is_complete(model.manifest):
                     self._take(model, profile)
 
     async def run(self) -> None:
@@ -44,9 +45,17 @@ class Profiler:
         while True:
             self.load_stored()
             for model in self._models:
-                if model.profile is None:
-                    await self._measure(model)
+                if model.profile is None and model.digest not in self._failed:
+                    await self._try(model)
             await asyncio.sleep(_ROUND_S)
+
+    async def _try(self, model: Model) -> None:
+        """One that cannot be measured stays on the device, and keeps no other from being measured."""
+        try:
+            await self._measure(model)
+        except Exception:
+            self._failed.add(model.digest)
+            log.exception("measuring %s failed: its calls all run here", model.manifest.name)
 
     async def _measure(self, model: Model) -> None:
         # An engine of its own: the sessions of all cuts would crowd out those that calls use, and stay.

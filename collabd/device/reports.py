@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from typing import Literal
 
 from collab_sdk.budget import Budget
 from collab_sdk.reports import (
@@ -21,6 +22,7 @@ from collab_sdk.reports import (
 )
 from collabd import __version__
 from collabd.config import DeviceConfig
+from collabd.device.breaker import BreakerState
 from collabd.device.companion import Companion
 from collabd.device.dispatcher import Dispatcher
 from collabd.device.evaluation import Evaluation
@@ -159,16 +161,16 @@ class Reporter:
         return sorted(rows.values(), key=lambda report: (report["cloud"] or "", report["head_layers"]))
 
     def _cloud(self, companion: Companion) -> CloudReport:
-        state = companion.breaker.state(time.monotonic())
         return CloudReport(
             name=companion.name,
             url=companion.cloud.url,
-            state="up" if companion.is_up() else "down" if companion.reached or state != "closed" else "unknown",
+            state=_state(companion),
             **_link(companion),
             speed_factor=companion.slowness,
             queue_ms=companion.queue_s * 1e3,
             load=companion.load,
-            breaker=state.value,
+            breaker=companion.breaker.state(time.monotonic()).value,
+            problem=None if companion.is_up() else companion.problem,
             packages=sorted(companion.profiles),
         )
 
@@ -189,6 +191,13 @@ class Reporter:
             degraded=last.degraded,
             why=last.why,
         )
+
+
+def _state(companion: Companion) -> Literal["up", "busy", "down", "unknown"]:
+    if companion.is_up():
+        return "busy" if companion.is_busy else "up"
+    closed = companion.breaker.state(time.monotonic()) is BreakerState.CLOSED
+    return "unknown" if closed and not companion.reached else "down"
 
 
 def _link(companion: Companion) -> LinkReport:

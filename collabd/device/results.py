@@ -116,5 +116,7 @@ def _unmet(caps: Caps, latency_s: float, energy_j: float, cost: float, fidelity:
 def _probabilities(output: npt.NDArray[np.float32], kind: str) -> npt.NDArray[np.float32]:
     if kind == "probabilities":
         return output
-    exponents = np.exp(output - output.max())
+    # Scores that are not finite are the network's own affair, and become NaN.
+    with np.errstate(invalid="ignore"):
+        exponents = np.exp(output - output.max())
     return np.asarray(exponents / exponents.sum(), np.float32)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 
 import msgspec
+from aiohttp import web
 
 from collabd.catalog import bundle
 from collabd.catalog.package import Package
@@ -16,7 +18,7 @@ from collabd.config import Link
 from collabd.device.breaker import BreakerState
 from collabd.device.companion import Companion
 from collabd.device.events import companion_changed
-from collabd.device.exchange import CompanionFailure, FailureReason
+from collabd.device.exchange import CompanionFailure, FailureReason, refusal
 from collabd.profiling.profile import Profile
 from collabd.sensing.link import next_probe_s
 from collabd.sensing.reading import Every
@@ -26,6 +28,9 @@ log = logging.getLogger(__name__)
 _ROUND_S = 0.5
 _ANSWER_S = 10.0
 _UPLOAD_S = 600.0
+_PROFILE_BYTES = 2**20
+# Somebody has to make room on its disk; a package is megabytes to send in vain.
+_FULL_S = 300.0
 
 
 class Watcher:
@@ -36,7 +41,8 @@ class Watcher:
         self._link = link
         self._packages = packages
         self._was_up: bool | None = None
-        self._refused: set[str] = set()
+        # By digest, until when it is not sent.
+        self._refused: dict[str, float] = {}
         self._pings = Every(link.stale_s)
 
     async def run(self) -> None:
@@ -55,6 +61,8 @@ class Watcher:
             return
         if state is BreakerState.HALF_OPEN or not self._companion.reached:
             await self._companion.ping(0)
+        if state is BreakerState.HALF_OPEN:
+            await self._meet_again()
         await self._learn_packages()
         due_s = self._next_probe_s()
         if due_s is None:
@@ -76,29 +84,49 @@ class Watcher:
             idle_s=now - self._companion.wanted_at,
         )
 
+    async def _meet_again(self) -> None:
+        """It may have been started anew, as another version and with other packages: calls wait until that is known."""
+        for package in self._packages():
+            if package.digest in self._companion.profiles:
+                await self._learn(package)
+        self._refused.clear()
+        self._companion.breaker.probed(time.monotonic())
+
     async def _learn_packages(self) -> None:
         """Fetch the profile of every package of ours; give the companion those that it lacks."""
         for package in self._packages():
-            if package.digest in self._companion.profiles or package.digest in self._refused:
+            refused_until = self._refused.get(package.digest, 0.0)
+            if package.digest in self._companion.profiles or time.monotonic() < refused_until:
                 continue
-            reply = await self._companion.http.call("GET", f"/collab/v1/profile/{package.digest}", timeout_s=_ANSWER_S)
-            if reply.status == 200:
-                self._companion.profiles[package.digest] = _profile(reply.body, self._companion.name)
-            elif reply.status == 404:
+            if await self._learn(package) == web.HTTPNotFound.status_code:
                 await self._push(package)
+
+    async def _learn(self, package: Package) -> int:
+        """Ask for a package's profile; the reply's status. What it does not hold, or measures anew, is forgotten."""
+        companion, digest = self._companion, package.digest
+        path = f"/collab/v1/profile/{digest}"
+        reply = await companion.http.call("GET", path, timeout_s=_ANSWER_S, most_bytes=_PROFILE_BYTES)
+        if reply.status != web.HTTPOk.status_code:
+            companion.profiles.pop(digest, None)
+        elif (profile := _profile(reply.body, package, companion.name)) != companion.profiles.get(digest):
+            companion.profiles[digest] = profile
+        return reply.status
 
     async def _push(self, package: Package) -> None:
         name = package.manifest.name
         if not self._companion.cloud.push_packages:
-            self._refused.add(package.digest)
+            self._refused[package.digest] = math.inf
             log.warning("%s does not hold %s and may not be sent it", self._companion.name, name)
             return
         data = await asyncio.to_thread(bundle.pack, package)
         reply = await self._companion.http.call(
             "PUT", f"/collab/v1/packages/{package.digest}", data=data, timeout_s=_UPLOAD_S
         )
+        if reply.status == web.HTTPServiceUnavailable.status_code:
+            raise refusal(reply.status, reply.body, reply.headers)
         if reply.status >= 300:
-            self._refused.add(package.digest)
+            full = reply.status == web.HTTPInsufficientStorage.status_code
+            self._refused[package.digest] = time.monotonic() + _FULL_S if full else math.inf
             log.warning("%s refused the package %s: %s", self._companion.name, name, _message(reply.body))
         else:
             log.info("sent %s to %s, %.1f MB", name, self._companion.name, len(data) / 1e6)
@@ -110,11 +138,15 @@ class Watcher:
             self._was_up = up
 
 
-def _profile(body: bytes, name: str) -> Profile:
+def _profile(body: bytes, package: Package, name: str) -> Profile:
+    """The profile in a reply. Raises `CompanionFailure` unless it is of this package, and whole."""
     try:
-        return msgspec.json.decode(body, type=Profile)
-    except msgspec.DecodeError as error:
+        profile = msgspec.json.decode(body, type=Profile)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CompanionFailure(FailureReason.NONSENSE, f"{name} sent no profile: {error}") from error
+    if profile.digest != package.digest or not profile.is_complete(package.manifest):
+        raise CompanionFailure(FailureReason.NONSENSE, f"{name} sent the profile of something else")
+    return profile
 
 
 def _message(body: bytes) -> str:

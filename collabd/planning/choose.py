@@ -28,6 +28,7 @@ class Reason(StrEnum):
     OVER_ENERGY = "over-energy"
     OVER_COST = "over-cost"
     BELOW_FIDELITY = "below-fidelity"
+    BUSY = "busy"  # the companion asked to be left alone for a while
     IMPOSSIBLE = "impossible"  # the companion is down, or there is no file to send as it came
     NOT_ALLOWED = "not-allowed"  # the call's own policy or cut excludes it
 
@@ -84,12 +85,13 @@ def verdicts(
     """The reason of each plan beside the decision taken; the first cap broken names it."""
     broken = _broken(plans, prediction, caps)
     goal = _goal(prediction, caps)
+    busy = prediction.phases.companion_busy
 
     def reason(row: int) -> Reason:
         if row == decision.row:
             return decision.reason
         if not prediction.possible[row]:
-            return Reason.IMPOSSIBLE
+            return Reason.BUSY if busy[row] else Reason.IMPOSSIBLE
         if allowed is not None and not allowed[row]:
             return Reason.NOT_ALLOWED
         for name, mask in broken.items():

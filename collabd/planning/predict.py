@@ -129,6 +129,11 @@ class Phases:
         up = self._cloud("up") > 0
         return up & ~self._plans.source if pixels else up
 
+    @property
+    def companion_busy(self) -> npt.NDArray[np.bool_]:
+        """Whether the companion asked to be left alone for now."""
+        return self._cloud("busy") > 0
+
     @cached_property
     def prep_s(self) -> Column:
         """Decoding and resizing the image on the device."""

@@ -40,6 +40,8 @@ class CloudState:
     price_per_gb: float = 0.0
     price_per_second: float = 0.0
     price_per_request: float = 0.0
+    # Not up, since it asked to be left alone for now.
+    busy: bool = False
 
 
 # What a local row is evaluated with: nothing travels, nothing is charged.

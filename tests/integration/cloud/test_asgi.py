@@ -120,6 +120,8 @@ async def test_what_a_device_asks_besides(server: Server, package: Any) -> None:
     status, headers, body = await server.call("POST", "/collab/v1/ping", bytes(9), bytes(7))
     assert (status, json.loads(body)["bytes"]) == (200, 16)
     assert float(headers["collab-receive-ms"]) >= 0
+    assert headers[wire.CHECKSUM.lower()] == wire.checksum(body)
+    assert headers[wire.REQUEST_CHECKSUM.lower()] == wire.checksum(bytes(16))
     assert (await server.call("GET", f"/collab/v1/profile/{package.digest}"))[0] in {200, 202}
     status, headers, body = await server.call("PUT", f"/collab/v1/packages/{package.digest}", bundle.pack(package))
     assert (status, headers["content-type"]) == (201, "application/json; charset=utf-8")

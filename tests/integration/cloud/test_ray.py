@@ -40,7 +40,8 @@ def address(package: Any, root: Path, tmp_path_factory: pytest.TempPathFactory) 
     state = tmp_path_factory.mktemp("state")
     config = state / "cloud.toml"
     config.write_text(
-        f'state_dir = "{state}"\n[engine]\nthreads = 1\n[models]\nroots = ["{root}", "{package.path.parent}"]\n'
+        f'state_dir = "{state}"\n[server]\ninsecure = true\n[engine]\nthreads = 1\n'
+        f'[models]\nroots = ["{root}", "{package.path.parent}"]\n'
     )
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")

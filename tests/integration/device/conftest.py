@@ -18,7 +18,7 @@ from collab_sdk import AsyncClient
 from collabd.catalog.package import Package, write
 from collabd.cloud.server import started
 from collabd.config import CloudConfig, CloudServer, DeviceConfig, Loaded, Models, load
-from collabd.device.server import running
+from collabd.device.server import Daemon, running
 from collabd.engine import Engine
 
 
@@ -34,6 +34,9 @@ class Bench:
     reference: Callable[[np.ndarray], np.ndarray]
     # Puts other settings in force while it runs.
     reload: Callable[[str], Awaitable[None]]
+    daemon: Daemon
+    # As SIGTERM does.
+    stop: Callable[[], Awaitable[None]]
     images: list[np.ndarray] = field(default_factory=list)
 
 
@@ -60,7 +63,8 @@ def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) 
                 models = Models(roots=(str(tmp_path / "cloud/models"), *(() if pushed else (str(root),))))
                 config = CloudConfig(CloudServer(port=0), models, state_dir=str(tmp_path / "cloud"))
                 url = (await cloud_stack.enter_async_context(started(config))).address
-            daemon = await stack.enter_async_context(running(_loaded(tmp_path, root, settings, url, prices)))
+            own_stack = await stack.enter_async_context(AsyncExitStack())
+            daemon = await own_stack.enter_async_context(running(_loaded(tmp_path, root, settings, url, prices)))
             client = await stack.enter_async_context(AsyncClient(tmp_path / "collabd.sock", timeout_s=20))
             await client.wait(30, profiled=True)
             it = Bench(
@@ -71,6 +75,8 @@ def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) 
                 cloud_stack.aclose,
                 _reference(tiny_package),
                 lambda settings: daemon.reconfigure(_loaded(tmp_path, root, settings, url, prices)),
+                daemon,
+                own_stack.aclose,
                 tiny_images,
             )
             if cloud is True:

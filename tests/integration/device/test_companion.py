@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from aiohttp import web
 from collab_sdk import wire
 from collabd.cloud.server import started
 from collabd.config import Cloud, CloudConfig, CloudServer, Failover, Link, Models
+from collabd.device.answers import Question
 from collabd.device.companion import Companion
 from collabd.device.exchange import CompanionFailure, FailureReason, Response
 from collabd.sensing.reading import NotMeasured
@@ -23,6 +25,10 @@ from collabd.sensing.reading import NotMeasured
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(response_class=Response) as session:
         yield session
+
+
+NOTHING_SENT = {wire.REQUEST_CHECKSUM: wire.checksum(b"")}
+QUESTION = Question("net", "sha256:0", [], ["scores"], 12, lambda arrays: arrays)
 
 
 def companion_at(url: str, http: aiohttp.ClientSession) -> Companion:
@@ -62,7 +68,7 @@ async def test_what_is_no_companion_is_not_believed(
     http: aiohttp.ClientSession, aiohttp_server_at: Any, status: int, answer: bytes
 ) -> None:
     async def ping(_: web.Request) -> web.Response:
-        return web.Response(body=answer, status=status)
+        return web.Response(body=answer, status=status, headers={wire.CHECKSUM: wire.checksum(answer), **NOTHING_SENT})
 
     companion = companion_at(await aiohttp_server_at(web.post("/collab/v1/ping", ping)), http)
     with pytest.raises(CompanionFailure) as failure:
@@ -74,15 +80,17 @@ async def test_what_is_no_companion_is_not_believed(
 async def test_a_queue_is_old_news_soon(
     http: aiohttp.ClientSession, aiohttp_server_at: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    took = {"queue_ms": 500, "decode_ms": 1, "compute_ms": 1, "batch": 1, "slowdown": 2.5}
+    took = {"queue_ms": 50, "decode_ms": 1, "compute_ms": 1, "batch": 1, "slowdown": 2.5, "digest": "sha256:0"}
 
-    async def infer(_: web.Request) -> web.Response:
-        message = wire.encode_response(wire.InferResponse("net", "1", [], "", took), lambda _: True)
-        return web.Response(body=message.body(), headers=message.headers)
+    async def infer(request: web.Request) -> web.Response:
+        body = wire.encode_response(wire.InferResponse("net", "1", [], "", took), lambda _: True).body()
+        await asyncio.sleep(0.06)
+        sums = {wire.CHECKSUM: wire.checksum(body), wire.REQUEST_CHECKSUM: wire.checksum(await request.read())}
+        return web.Response(body=body, headers=sums)
 
     companion = companion_at(await aiohttp_server_at(web.post("/v2/models/net/infer", infer)), http)
-    await companion.infer("net", "sha256:0", [], ["scores"])
-    assert 0.1 < companion.queue_s <= 0.25
+    await companion.infer(QUESTION)
+    assert 0.01 < companion.queue_s <= 0.025
     assert companion.load is None
     later = time.monotonic() + 20
     monkeypatch.setattr("collabd.device.companion.time.monotonic", lambda: later)

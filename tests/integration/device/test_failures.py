@@ -3,54 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from aiohttp import web
 
-from collab_sdk import CompanionUnavailable, wire
+from collab_sdk import CompanionUnavailable, InvalidRequest, Overloaded, wire
 from collabd.device.compute import Lane
-from collabd.engine import Stopped
-from tests.integration.device.conftest import Bench, Factory, stored_profile, until_up
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@asynccontextmanager
-async def impostor(bench: Factory, answer: Handler, settings: str = "", prices: str = "") -> AsyncIterator[Bench]:
-    """A device whose companion holds the package and a profile, and answers tails with `answer`."""
-    profile: dict[str, object] = {}
-
-    async def ping(request: web.Request) -> web.Response:
-        return web.json_response({"bytes": len(await request.read()), "load": 0.1, "slowdown": 1.0})
-
-    async def its_profile(_: web.Request) -> web.Response:
-        return web.json_response(profile, status=200 if profile else 202)
-
-    app = web.Application()
-    app.add_routes(
-        [
-            web.post("/collab/v1/ping", ping),
-            web.get("/collab/v1/profile/{digest}", its_profile),
-            web.post("/v2/models/{name}/infer", answer),
-        ]
-    )
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        async with bench(settings, cloud=f"http://127.0.0.1:{runner.addresses[0][1]}", prices=prices) as it:
-            path = await asyncio.to_thread(stored_profile, it.profiles)
-            profile |= json.loads(path.read_bytes())
-            await until_up(it)
-            yield it
-    finally:
-        await runner.cleanup()
+from collabd.engine import Engine, Stopped
+from tests.integration.device.conftest import Factory
+from tests.integration.device.impostor import impostor, logits, reply
 
 
 async def test_the_companion_dies_between_calls(bench: Factory) -> None:
@@ -85,41 +49,47 @@ async def test_fallback_fail_raises(bench: Factory) -> None:
             await it.client.infer(it.images[0], cut="image", fallback="fail")
 
 
-def reply(outputs: list[wire.Tensor], **parameters: object) -> web.Response:
-    timings = {"queue_ms": 0.0, "decode_ms": 0.0, "compute_ms": 0.1, "batch": 1, "load": 0.1, "slowdown": 1.0}
-    message = wire.encode_response(
-        wire.InferResponse("tiny", "1", outputs, parameters=timings | parameters), binary=True
-    )
-    return web.Response(body=message.body(), headers=message.headers)
+async def _plain(response: web.Response) -> web.Response:
+    return response
 
 
-def logits(values: object) -> wire.Tensor:
-    return wire.Tensor.from_array("logits", np.asarray(values))
-
-
-NONSENSE: dict[str, Callable[[], web.Response]] = {
-    "an HTML page": lambda: web.Response(text="<html>hello</html>", content_type="text/html"),
-    "nothing": web.Response,
-    "an internal error": lambda: web.Response(status=500, text="oops"),
-    "not found": lambda: web.Response(status=404, text="{}"),
-    "a redirect to itself": lambda: web.Response(status=307, headers={"Location": "/v2/models/tiny/infer"}),
-    "NaN": lambda: reply([logits(np.array([[np.nan, 0, 0]], np.float32))]),
-    "infinity": lambda: reply([logits(np.array([[np.inf, 0, 0]], np.float32))]),
-    "too few scores": lambda: reply([logits(np.array([[0, 1]], np.float32))]),
-    "a batch of two": lambda: reply([logits(np.zeros((2, 3), np.float32))]),
-    "doubles": lambda: reply([logits(np.zeros((1, 3), np.float64))]),
-    "another tensor": lambda: reply([wire.Tensor.from_array("lotigs", np.zeros((1, 3), np.float32))]),
-    "no tensor": lambda: reply([]),
-    "no timings": lambda: reply([logits(np.zeros((1, 3), np.float32))], queue_ms="soon"),
-    "a broken length": lambda: web.Response(body=b"{}", headers={wire.HEADER_LENGTH: "77"}),
+SCORES = np.array([[0, 9, 0]], np.float32)
+NONSENSE: dict[str, Callable[[web.Request], Awaitable[web.Response]]] = {
+    "an HTML page": lambda _: _plain(web.Response(text="<html>hello</html>", content_type="text/html")),
+    "nothing": lambda _: _plain(web.Response()),
+    "an internal error": lambda _: _plain(web.Response(status=500, text="oops")),
+    "not found": lambda _: _plain(web.Response(status=404, text="{}")),
+    "a redirect to itself": lambda _: _plain(
+        web.Response(status=307, headers={"Location": "/v2/models/tiny/infer"}),
+    ),
+    "NaN": lambda request: reply(request, [logits(np.array([[np.nan, 0, 0]], np.float32))]),
+    "infinity": lambda request: reply(request, [logits(np.array([[np.inf, 0, 0]], np.float32))]),
+    "too few scores": lambda request: reply(request, [logits(np.array([[0, 1]], np.float32))]),
+    "a batch of two": lambda request: reply(request, [logits(np.zeros((2, 3), np.float32))]),
+    "doubles": lambda request: reply(request, [logits(np.zeros((1, 3), np.float64))]),
+    "another tensor": lambda request: reply(request, [wire.Tensor.from_array("lotigs", SCORES)]),
+    "no tensor": lambda request: reply(request, []),
+    "no timings": lambda request: reply(request, [logits(SCORES)], queue_ms="soon"),
+    "negative timings": lambda request: reply(request, [logits(SCORES)], queue_ms=-5.0),
+    "a queue of ages": lambda request: reply(request, [logits(SCORES)], queue_ms=1e300),
+    "a batch of none": lambda request: reply(request, [logits(SCORES)], batch=0),
+    "a load below nothing": lambda request: reply(request, [logits(SCORES)], load=-1.0),
+    "a companion faster than alone": lambda request: reply(request, [logits(SCORES)], slowdown=0.5),
+    "another package's": lambda request: reply(request, [logits(SCORES)], digest="sha256:" + "0" * 64),
+    "a broken length": lambda _: _plain(web.Response(body=b"{}", headers={wire.HEADER_LENGTH: "77"})),
+    "too much": lambda request: reply(request, [logits(SCORES), logits_of_a_megabyte()]),
 }
+
+
+def logits_of_a_megabyte() -> wire.Tensor:
+    return wire.Tensor.from_array("more", np.zeros(2**18, np.float32))
 
 
 @pytest.mark.parametrize("kind", NONSENSE)
 async def test_nonsense_is_never_an_answer(bench: Factory, kind: str) -> None:
     async def answer(request: web.Request) -> web.Response:
         await request.read()
-        return NONSENSE[kind]()
+        return await NONSENSE[kind](request)
 
     async with impostor(bench, answer) as it:
         result = await it.client.infer(it.images[0], cut="image")
@@ -168,7 +138,7 @@ async def test_a_late_companion_may_still_win(bench: Factory, monkeypatch: pytes
     async def answer(request: web.Request) -> web.Response:
         await request.read()
         await asyncio.sleep(0.03)
-        return reply([logits(np.array([[0, 9, 0]], np.float32))])
+        return await reply(request, [logits(SCORES)])
 
     # The tail takes at least 50 ms here: no run of this network is done in 50 µs.
     slow = "[emulation]\ndevice_slowdown = 1000\n[failover]\nhedge_price = 0\n"
@@ -181,3 +151,102 @@ async def test_a_late_companion_may_still_win(bench: Factory, monkeypatch: pytes
         await it.client.infer(it.images[0], fallback="never-leave")
         # Image and codec of the one call, its tail; image and network of the other.
         assert ended == ["finished", "finished", "stopped", "finished", "finished"]
+
+
+async def test_all_in_flight_to_a_dead_companion_fails_over_at_once(bench: Factory) -> None:
+    """Each call would wait for 10 s; but one finds that nobody listens any more."""
+    arrived, hung_up = asyncio.Semaphore(0), 0
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal hung_up
+        await request.read()
+        arrived.release()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            hung_up += 1
+        raise AssertionError("the device should have hung up")
+
+    async with impostor(bench, answer) as it:
+        calls = [asyncio.create_task(it.client.infer(it.images[0], cut="image", fallback="fail")) for _ in range(4)]
+        for _ in calls:
+            await arrived.acquire()
+        await it.stop_cloud()
+        # More than there are kept-alive connections.
+        calls += [asyncio.create_task(it.client.infer(it.images[0], cut="image", fallback="fail")) for _ in range(4)]
+        async with asyncio.timeout(8):
+            ends = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(isinstance(end, CompanionUnavailable) for end in ends)
+        assert sum("other exchanges with it failed" in str(end) for end in ends) >= 4
+        assert hung_up >= 4
+        assert (await it.client.status())["clouds"][0]["breaker"] == "open"
+
+
+async def test_a_busy_companion_is_left_alone_for_as_long_as_it_says(bench: Factory) -> None:
+    asked = 0
+
+    async def answer(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        error = Overloaded("64 requests are waiting already")
+        body, headers = wire.encode_error(error), {"Retry-After": "50"}
+        return web.Response(body=body, status=503, headers=headers)
+
+    async with impostor(bench, answer, "[emulation]\ndevice_slowdown = 100\n") as it:
+        first = await it.client.infer(it.images[0], cut="image")
+        later = [await it.client.infer(it.images[0]) for _ in range(3)]
+        fixed = await it.client.infer(it.images[0], cut="image")
+        for result in (first, *later, fixed):
+            np.testing.assert_allclose(result.scores, it.reference(it.images[0]), atol=1e-5)
+        assert asked == 1
+        assert "64 requests are waiting" in first.why
+        assert not any(result.degraded for result in later)
+        assert fixed.why == "the companion is busy"
+        cloud = (await it.client.status())["clouds"][0]
+        assert (cloud["state"], cloud["breaker"]) == ("busy", "closed")
+        explained = (await it.client.explain(2))["decisions"][1]["candidates"]
+        assert {each["verdict"] for each in explained if each["cloud"] == "pc"} == {"busy"}
+
+
+@pytest.mark.parametrize("how", ["call", "package"])
+async def test_never_leave_sends_nothing(bench: Factory, how: str) -> None:
+    asked = 0
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return await reply(request, [logits(SCORES)])
+
+    policy = '[[policies]]\nmodel = "tiny"\nfallback = "never-leave"\n' if how == "package" else ""
+    fallback: Literal["never-leave"] | None = "never-leave" if how == "call" else None
+    eager = "[emulation]\ndevice_slowdown = 100\n[failover]\nhedge_price = 0\n[planning]\nexplore_share = 0.5\n"
+    async with impostor(bench, answer, eager + policy) as it:
+        for budget in ("", "1ms", "0.001mJ", "100ms,1mJ"):
+            for image in it.images[:4]:
+                result = await it.client.infer(image, budget, fallback=fallback)
+                assert set(result.ran) == {"D"}
+                assert (result.bytes_up, result.bytes_down, result.plan.cloud) == (0, 0, None)
+        with pytest.raises(InvalidRequest, match="never-leave"):
+            await it.client.infer(it.images[0], cut="image", fallback=fallback)
+        assert asked == 0
+
+
+async def test_fail_never_runs_the_tail_here(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        await request.read()
+        await asyncio.Event().wait()
+        raise AssertionError("the device should have hung up")
+
+    ran: list[tuple[str, ...]] = []
+    run = Engine.run
+
+    def observed(engine: Engine, key: str, feeds: Any, outputs: Any, *more: Any) -> Any:
+        ran.append(tuple(outputs))
+        return run(engine, key, feeds, outputs, *more)
+
+    async with impostor(bench, answer) as it:
+        monkeypatch.setattr(Engine, "run", observed)
+        with pytest.raises(CompanionUnavailable, match="did not answer within"):
+            await it.client.infer(it.images[0], "200ms", cut="pool1", fallback="fail")
+        assert ("logits",) not in ran
+        assert len(ran) == 1

@@ -174,3 +174,35 @@ async def test_a_full_queue_refuses_and_recovers() -> None:
         runner.gate.set()
         await asyncio.gather(*tasks)
         assert batcher.queued == 0
+
+
+async def test_devices_take_turns() -> None:
+    runner = Doubler()
+    runner.gate.clear()
+    order: list[str] = []
+
+    async def call(batcher: Batcher, peer: str, key: str) -> None:
+        await batcher.submit(work(1, group=None, key=key), peer)
+        order.append(key)
+
+    async with batching(runner) as (batcher, _):
+        tasks = []
+        for peer, key in (("a", "a0"), ("a", "a1"), ("a", "a2"), ("a", "a3"), ("b", "b0"), ("c", "c0"), ("b", "b1")):
+            tasks.append(asyncio.create_task(call(batcher, peer, key)))
+            await asyncio.sleep(0.01)
+        runner.gate.set()
+        await asyncio.gather(*tasks)
+    # Whoever came first, "a" had its turn before the others.
+    assert order == ["a0", "b0", "c0", "a1", "b1", "a2", "a3"]
+
+
+async def test_no_device_takes_the_whole_queue() -> None:
+    runner = Doubler()
+    async with batching(runner, queue_max=4) as (batcher, _):
+        with batcher.admitted("a"), batcher.admitted("a"), batcher.admitted("a"):
+            with pytest.raises(Overloaded):
+                batcher.check_room("a")
+            with batcher.admitted("b"), pytest.raises(Overloaded):
+                batcher.check_room("c")
+        with batcher.admitted(), batcher.admitted(), batcher.admitted(), batcher.admitted():
+            pass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -103,6 +103,13 @@ def test_a_companion_that_is_down_leaves_local() -> None:
     decision = choose(PLANS, prediction, Caps())
     assert decision == Decision(0, Reason.CHOSEN, ())
     assert verdicts(PLANS, prediction, Caps(), decision)[1:] == [Reason.IMPOSSIBLE, Reason.IMPOSSIBLE]
+
+
+def test_a_companion_that_is_busy_is_out_of_the_question_for_now() -> None:
+    prediction = evaluate(replace(CLOUD, up=False, busy=True))
+    decision = choose(PLANS, prediction, Caps())
+    assert decision.row == 0
+    assert verdicts(PLANS, prediction, Caps(), decision)[1:] == [Reason.BUSY, Reason.BUSY]
 
 
 def test_never_leave_excludes_all_but_local() -> None:

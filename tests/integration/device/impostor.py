@@ -1,0 +1,78 @@
+"""A companion that answers tails with whatever a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import numpy as np
+from aiohttp import web
+from aiohttp.typedefs import Handler as Next
+
+from collab_sdk import wire
+from tests.integration.device.conftest import Bench, Factory, stored_profile, until_up
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def impostor(bench: Factory, answer: Handler, settings: str = "", prices: str = "") -> AsyncIterator[Bench]:
+    """A device whose companion holds the package and a profile, and answers tails with `answer`."""
+    profile: dict[str, object] = {}
+
+    async def ping(request: web.Request) -> web.Response:
+        return web.json_response({"bytes": len(await request.read()), "load": 0.1, "slowdown": 1.0})
+
+    async def its_profile(_: web.Request) -> web.Response:
+        return web.json_response(profile, status=200 if profile else 202)
+
+    app = web.Application(middlewares=[signed])
+    app.add_routes(
+        [
+            web.post("/collab/v1/ping", ping),
+            web.get("/collab/v1/profile/{digest}", its_profile),
+            web.post("/v2/models/{name}/infer", answer),
+        ]
+    )
+    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        async with bench(settings, cloud=f"http://127.0.0.1:{runner.addresses[0][1]}", prices=prices) as it:
+            path = await asyncio.to_thread(stored_profile, it.profiles)
+            profile |= json.loads(path.read_bytes())
+            await until_up(it)
+            # It listens no more, but keeps the connections that it has.
+            it.stop_cloud = site.stop
+            yield it
+    finally:
+        await runner.cleanup()
+
+
+@web.middleware
+async def signed(request: web.Request, handler: Next) -> web.StreamResponse:
+    """The checksums that a companion sends, unless the handler has stated others; errors go before the upload."""
+    answer = await handler(request)
+    if isinstance(answer, web.Response):
+        body = answer.body if isinstance(answer.body, bytes) else b""
+        answer.headers.setdefault(wire.CHECKSUM, wire.checksum(body))
+        if answer.status < web.HTTPBadRequest.status_code:
+            answer.headers.setdefault(wire.REQUEST_CHECKSUM, wire.checksum(await request.read()))
+    return answer
+
+
+async def reply(request: web.Request, outputs: list[wire.Tensor], **parameters: object) -> web.Response:
+    """An answer of the package that was asked for, with timings that can be."""
+    asked = wire.decode_request(await request.read(), wire.header_length(request.headers))
+    usual = {"queue_ms": 0.0, "decode_ms": 0.0, "compute_ms": 0.1, "batch": 1, "load": 0.1, "slowdown": 1.0}
+    said = {"digest": asked.parameters["digest"]} | usual | parameters
+    message = wire.encode_response(wire.InferResponse("tiny", "1", outputs, parameters=said), binary=True)
+    return web.Response(body=message.body(), headers=message.headers)
+
+
+def logits(values: object) -> wire.Tensor:
+    """The tiny network's output."""
+    return wire.Tensor.from_array("logits", np.asarray(values))

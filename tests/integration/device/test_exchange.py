@@ -1,0 +1,215 @@
+"""One exchange over HTTP, with servers that do what none should."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from collab_sdk import wire
+from collabd.config import Cloud, Failover, Link
+from collabd.device.answers import Question
+from collabd.device.breaker import BreakerState
+from collabd.device.companion import Companion
+from collabd.device.exchange import CompanionFailure, FailureReason, Http, Response
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def served(serve: Serve) -> AsyncIterator[str]:
+    """A TCP server's address; it is cut off at the end, whatever it does."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await serve(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(response_class=Response) as session:
+        yield session
+
+
+async def asked(reader: asyncio.StreamReader) -> bytes:
+    """The body of the next request."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    lengths = [line for line in head.decode().splitlines() if line.lower().startswith("content-length")]
+    return await reader.readexactly(int(lengths[0].split()[1]) if lengths else 0)
+
+
+def reply(body: bytes, request: bytes, **headers: str) -> bytes:
+    sums = {wire.CHECKSUM: wire.checksum(body), wire.REQUEST_CHECKSUM: wire.checksum(request)}
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in (sums | headers).items()]
+    return (
+        f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n".encode() + "\r\n".join([*lines, "", ""]).encode() + body
+    )
+
+
+async def failure(http: Http, **options: object) -> CompanionFailure:
+    with pytest.raises(CompanionFailure) as raised:
+        await http.call("POST", "/", **{"data": b"question"} | options)  # type: ignore[arg-type]
+    return raised.value
+
+
+async def test_a_connection_that_was_closed_meanwhile_is_replaced(session: aiohttp.ClientSession) -> None:
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        writer.write(reply(b"answer", await asked(reader)))
+        # The second request on a connection gets no answer: the companion was just about to close it.
+        await asked(reader)
+
+    async with served(serve) as url:
+        http = Http("pc", url, session)
+        for _ in range(3):
+            assert (await http.call("POST", "/", data=b"question")).body == b"answer"
+    assert connections == 3
+
+
+async def test_who_never_answers_is_not_asked_for_ever(session: aiohttp.ClientSession) -> None:
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await asked(reader)
+
+    async with served(serve) as url:
+        assert (await failure(Http("pc", url, session))).reason is FailureReason.UNREACHABLE
+    assert connections == 2
+
+
+async def test_an_address_where_nobody_listens(session: aiohttp.ClientSession) -> None:
+    async with served(lambda *_: asyncio.sleep(0)) as url:
+        pass
+    assert (await failure(Http("pc", url, session))).reason is FailureReason.DEAD
+
+
+@pytest.mark.parametrize("stated", [True, False])
+async def test_a_reply_without_end_is_cut_off(session: aiohttp.ClientSession, stated: bool) -> None:
+    sent = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await asked(reader)
+        length = "Content-Length: 10000000000" if stated else "Connection: close"
+        writer.write(f"HTTP/1.1 200 OK\r\n{length}\r\n\r\n".encode())
+        while True:
+            writer.write(bytes(2**16))
+            await writer.drain()
+            sent += 2**16
+
+    async with served(serve) as url:
+        found = await failure(Http("pc", url, session), most_bytes=100_000)
+    assert found.reason is FailureReason.NONSENSE
+    assert "more than 100000 bytes" in str(found)
+    assert sent < 50e6
+
+
+async def test_a_reply_that_trickles_is_given_up(session: aiohttp.ClientSession) -> None:
+    closed = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asked(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n.")
+        await reader.read()
+        closed.set()
+
+    async with served(serve) as url:
+        assert (await failure(Http("pc", url, session), timeout_s=0.1)).reason is FailureReason.LATE
+        async with asyncio.timeout(10):
+            await closed.wait()
+
+
+BODY = b"answer"
+DAMAGED: dict[str, Callable[[bytes], bytes]] = {
+    "another body": lambda request: reply(BODY, request).replace(b"answer", b"answes"),
+    "no checksum": lambda request: reply(BODY, request).replace(b"Collab-Checksum", b"Collab-Checksun"),
+    "the answer to another request": lambda _: reply(BODY, b"another question"),
+    "no word of the request": lambda request: reply(BODY, request).replace(b"Collab-Request", b"Collab-Requesu"),
+    "compressed on the way": lambda request: reply(BODY, request, Content_Encoding="gzip"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+async def test_what_is_damaged_is_no_answer_and_ends_the_connection(session: aiohttp.ClientSession, kind: str) -> None:
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        damaged = DAMAGED[kind] if connections == 1 else lambda request: reply(BODY, request)
+        while True:
+            writer.write(damaged(await asked(reader)))
+
+    async with served(serve) as url:
+        http = Http("pc", url, session)
+        if kind == "compressed on the way":
+            # Nothing is unpacked, so nothing can be a bomb.
+            assert (await http.call("POST", "/", data=b"question")).body == BODY
+            return
+        assert (await failure(http)).reason is FailureReason.CORRUPT
+        assert (await http.call("POST", "/", data=b"question")).body == BODY
+    assert connections == 2
+
+
+async def test_a_reply_that_comes_twice_answers_once(session: aiohttp.ClientSession) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await asked(reader):
+            writer.write(2 * reply(b"answer to " + request, request))
+
+    async with served(serve) as url:
+        http = Http("pc", url, session)
+        for question in (b"one", b"two", b"three", b"four"):
+            try:
+                found = await http.call("POST", "/", data=question)
+            except CompanionFailure as error:
+                assert error.reason is FailureReason.CORRUPT  # noqa: PT017
+            else:
+                assert found.body == b"answer to " + question
+
+
+async def test_the_breaker_takes_what_is_in_flight_with_it(session: aiohttp.ClientSession) -> None:
+    """Two answers are as good as lost; the third call is not left to find out by itself."""
+    arrived = asyncio.Semaphore(0)
+
+    async def serve(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await asked(reader)
+        arrived.release()
+        await asyncio.Event().wait()
+
+    async with served(serve) as url:
+        companion = Companion(Cloud("pc", url), Link(), Failover(breaker_failures=2), session)
+        question = Question("net", "sha256:0", [], ["scores"], 12, lambda arrays: arrays)
+        calls = [asyncio.create_task(companion.infer(question)) for _ in range(3)]
+        for _ in calls:
+            await arrived.acquire()
+        for call in calls[:2]:
+            companion.note_late("it did not come", 10, 1.0, lost=True)
+            call.cancel()
+        async with asyncio.timeout(10):
+            with pytest.raises(CompanionFailure) as ended:
+                await calls[2]
+        assert ended.value.reason is FailureReason.ABANDONED
+        assert companion.breaker.state(asyncio.get_running_loop().time()) is BreakerState.OPEN
+        await asyncio.gather(*calls, return_exceptions=True)

@@ -1,0 +1,128 @@
+"""A companion that comes and goes: when calls are sent to it, and what is asked of it before."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from collabd.catalog.package import Package
+from collabd.config import Cloud, Failover, Link
+from collabd.device.breaker import BreakerState
+from collabd.device.companion import Companion
+from collabd.device.exchange import CompanionFailure, FailureReason, Response
+from collabd.device.watcher import Watcher
+from collabd.lifecycle import background
+from tests.integration.device.impostor import signed
+from tests.unit.device.test_watcher import profile
+
+OPEN_S = 0.3
+
+
+class Fickle:
+    """A companion with one package, which can go away, fall silent, or lose the package."""
+
+    def __init__(self, package: Package) -> None:
+        self.package = package
+        self.asked: list[str] = []
+        self.holds = True
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    def app(self) -> web.Application:
+        app = web.Application(middlewares=[self.seen, signed])
+        app.add_routes([web.post("/collab/v1/ping", self.ping), web.get("/collab/v1/profile/{digest}", self.profile)])
+        return app
+
+    @web.middleware
+    async def seen(self, request: web.Request, handler: Callable[..., object]) -> web.StreamResponse:
+        self.asked.append(request.path.split("/")[3])
+        await self.answers.wait()
+        return await handler(request)  # type: ignore[misc,no-any-return]
+
+    async def ping(self, _: web.Request) -> web.Response:
+        return web.json_response({"load": 0.1, "slowdown": 1.0})
+
+    async def profile(self, _: web.Request) -> web.Response:
+        if not self.holds:
+            return web.json_response({"state": "measuring"}, status=202)
+        return web.Response(body=msgspec.json.encode(profile(self.package)))
+
+
+@asynccontextmanager
+async def watched(fickle: Fickle) -> AsyncIterator[tuple[Companion, web.AppRunner]]:
+    runner = web.AppRunner(fickle.app(), shutdown_timeout=0.1, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with aiohttp.ClientSession(response_class=Response) as session:
+        companion = Companion(Cloud("pc", url), Link(), Failover(breaker_open_s=OPEN_S), session)
+        async with background(Watcher(companion, Link(), lambda: [fickle.package]).run()):
+            yield companion, runner
+    await runner.cleanup()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not true():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def usable(companion: Companion, package: Package) -> bool:
+    return companion.state_for(package.digest).up
+
+
+async def test_one_probe_decides_and_the_profile_comes_before_the_calls(tiny_package: Package) -> None:
+    fickle = Fickle(tiny_package)
+    async with watched(fickle) as (companion, _):
+        await until(lambda: usable(companion, tiny_package))
+        fickle.answers.clear()
+        fickle.asked.clear()
+        companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))
+        await until(lambda: companion.breaker.state(time.monotonic()) is BreakerState.HALF_OPEN)
+        await until(lambda: fickle.asked[-1:] == ["ping"])
+        # Silent: it is probed, and nothing else is sent.
+        assert set(fickle.asked) == {"ping"}
+        assert not usable(companion, tiny_package)
+        fickle.answers.set()
+        await until(lambda: usable(companion, tiny_package))
+        assert fickle.asked[fickle.asked.index("profile") - 1] == "ping"
+
+
+async def test_a_companion_that_comes_back_without_the_package_is_not_used_for_it(tiny_package: Package) -> None:
+    fickle = Fickle(tiny_package)
+    async with watched(fickle) as (companion, _):
+        await until(lambda: usable(companion, tiny_package))
+        fickle.holds = False
+        companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))
+        await until(companion.is_up)
+        assert not usable(companion, tiny_package)
+        fickle.holds = True
+        await until(lambda: usable(companion, tiny_package))
+
+
+async def test_a_companion_that_is_started_again_is_used_again(tiny_package: Package) -> None:
+    fickle = Fickle(tiny_package)
+    async with watched(fickle) as (companion, runner):
+        await until(lambda: usable(companion, tiny_package))
+        host, port = runner.addresses[0][:2]
+        await next(iter(runner.sites)).stop()
+        companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))
+        await asyncio.sleep(3 * OPEN_S)
+        await web.TCPSite(runner, host, port).start()
+        await until(lambda: usable(companion, tiny_package))
+
+
+async def test_a_lost_probe_is_noticed_soon_where_the_link_was_fast(tiny_package: Package) -> None:
+    fickle = Fickle(tiny_package)
+    async with watched(fickle) as (companion, _):
+        await until(lambda: usable(companion, tiny_package))
+        await until(lambda: companion.link.read(time.monotonic()).age_s is not None)
+        assert companion._ping_patience_s(0) == 1.0
+        companion.link.learn_late(up_bytes=16_000, seconds=13.0, now=time.monotonic())
+        assert companion._ping_patience_s(16_000) > 13.0
