@@ -7,9 +7,11 @@ import click
 from collabd import __version__
 from collabd.ctl.command import Commands, socket_option
 from collabd.ctl.config import config
+from collabd.ctl.doctor import doctor
 from collabd.ctl.explain import explain
 from collabd.ctl.infer import infer
 from collabd.ctl.models import models
+from collabd.ctl.pair import pair
 from collabd.ctl.profile import profile
 from collabd.ctl.simulate import simulate
 from collabd.ctl.status import status
@@ -26,7 +28,7 @@ def main() -> None:
     """
 
 
-for command in (status, profile, explain, infer, models, simulate, wait, config):
+for command in (status, profile, explain, infer, models, simulate, wait, config, pair, doctor):
     main.add_command(command)
 
 if __name__ == "__main__":

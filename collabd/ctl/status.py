@@ -44,6 +44,7 @@ def _render(report: StatusReport) -> Iterator[Table]:
     )
     if report["clouds"]:
         yield _clouds(report["clouds"])
+        yield from _problems(report["clouds"])
     if report["models"]:
         yield models_table(report["models"])
 
@@ -121,6 +122,12 @@ def _clouds(clouds: list[CloudReport]) -> Table:
             str(len(cloud["packages"])),
         )
     return built
+
+
+def _problems(clouds: list[CloudReport]) -> Iterator[Table]:
+    problems = {cloud["name"]: styled(cloud["problem"], "yellow") for cloud in clouds if cloud["problem"]}
+    if problems:
+        yield fields(problems)
 
 
 def _state(cloud: CloudReport) -> Text:

@@ -15,6 +15,7 @@ VERDICTS = {
     "over-energy": "would take more energy than the budget allows",
     "over-cost": "would cost more than the budget allows",
     "below-fidelity": "would agree with the unsplit network too rarely",
+    "busy": "the companion has asked to be left alone for a moment",
     "impossible": "the companion is down or does not have the model",
     "not-allowed": "pins, never-leave or the call's codec exclude it",
 }

@@ -63,6 +63,7 @@ CLOUD = CloudReport(
     queue_ms=0.0,
     load=0.31,
     breaker="closed",
+    problem=None,
     packages=[DIGEST],
 )
 UNHEARD = CloudReport(
@@ -77,6 +78,7 @@ UNHEARD = CloudReport(
     queue_ms=None,
     load=None,
     breaker="half-open",
+    problem="the companion refused our key",
     packages=[],
 )
 STATUS = StatusReport(
@@ -97,6 +99,7 @@ STATUS = StatusReport(
         frequency_limit_mhz=1000.0,
         frequency_max_mhz=1500.0,
         throttled=["under-voltage", "frequency-capped"],
+        throttled_before=["under-voltage", "frequency-capped"],
         battery=0.625,
         power_w=4.25,
         power_source="ina219",

@@ -51,7 +51,9 @@ def test_status_tells_of_daemon_companions_and_models(run: Run) -> None:
 
 def test_what_a_companion_was_not_heard_to_say_is_a_dash(run: Run) -> None:
     unheard = "cluster https://cluster.example.org:8470 unknown (half-open) - - - - - - - 0"
-    assert unheard in words_of(run("status").stdout)
+    said = words_of(run("status").stdout)
+    assert unheard in said
+    assert "cluster the companion refused our key" in said
 
 
 def test_status_of_a_daemon_that_has_nothing_yet(daemon: LittleDaemon, run: Run) -> None:

@@ -1,0 +1,31 @@
+"""Whether something keeps this machine's clock right: certificates hold by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from collabd.ctl.doctor.context import Context
+from collabd.ctl.doctor.finding import Finding
+from collabd.ctl.doctor.machine import Machine
+
+_SYNCHRONISED = "/run/systemd/timesync/synchronized"
+
+
+def check_clock(context: Context) -> Iterator[Finding]:
+    """Ask systemd, whoever it is that sets the clock."""
+    yield of_clock(context.machine)
+
+
+def of_clock(machine: Machine) -> Finding:
+    """What to make of its answer."""
+    if machine.path(_SYNCHRONISED).exists():
+        return Finding("clock", "ok", "the clock is set by the network")
+    answer = machine.run(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
+    said = answer.out.strip() if answer is not None and answer.status == 0 else ""
+    if said == "yes":
+        return Finding("clock", "ok", "the clock is set by the network")
+    if said == "no":
+        return Finding(
+            "clock", "note", "nothing sets the clock: certificates hold by it", "sudo timedatectl set-ntp true"
+        )
+    return Finding("clock", "not-measured", "nobody tells whether the clock is right: timedatectl does not answer")

@@ -1,0 +1,145 @@
+"""Each companion of the device: what the daemon knows of it, how far we get ourselves, its clock and its packages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from collabd.ctl.doctor.context import COMPANION, DEVICE, Context
+from collabd.ctl.doctor.finding import Finding, Severity
+from collabd.ctl.doctor.machine import AS_ROOT
+from collabd.ctl.doctor.reach import Reached, Unreached, reach
+
+if TYPE_CHECKING:
+    from collab_sdk.reports import CloudReport, ModelReport
+    from collabd.config import Cloud
+
+# Without a daemon there is no use for one.
+_UNLESS = ("socket", "access", "daemon", "service", "configuration")
+_CLOCKS_AGREE_S = 30.0
+
+
+def check_companions(context: Context) -> Iterator[Finding]:
+    """All companions that the device is configured for."""
+    if DEVICE not in context.roles:
+        return
+    status = context.heard.status
+    known = {cloud["name"]: cloud for cloud in status["clouds"]} if status else {}
+    if context.device is None:
+        yield from (of_status(cloud) for cloud in known.values())
+        return
+    if not context.device.clouds:
+        yield Finding(
+            "companion",
+            "note",
+            "no companion is configured: everything runs on this device",
+            "Add one: collabctl pair, or [[clouds]] in the configuration",
+        )
+    for cloud in context.device.clouds:
+        yield from _one(cloud, known.get(cloud.name), status["models"] if status else [])
+
+
+def check_listening(context: Context) -> Iterator[Finding]:
+    """Whether the companion that is installed here takes connections."""
+    import socket
+
+    if COMPANION not in context.roles or context.companion is None:
+        return
+    server = context.companion.server
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104
+    try:
+        socket.create_connection((host, server.port), 5).close()
+    except OSError as error:
+        said = (error.strerror or str(error)).lower()
+        title = f"collab-cloudd does not listen on {server.host}, port {server.port}: {said}"
+        yield Finding(
+            "listening", "error", title, "Start it: sudo systemctl start collab-cloudd", ("service", "configuration")
+        )
+        return
+    title = f"collab-cloudd listens on {server.host}, port {server.port}"
+    if server.host.startswith("127.") or server.host in {"::1", "localhost"}:
+        yield Finding(
+            "listening",
+            "note",
+            f"{title}: no other machine can reach it",
+            "Set [server] host, with keys: collabctl pair new",
+        )
+    else:
+        yield Finding("listening", "ok", title)
+
+
+def _one(cloud: Cloud, known: CloudReport | None, models: list[ModelReport]) -> Iterator[Finding]:
+    from collabd.keys.files import KeyProblem
+
+    if known is not None:
+        yield of_status(known)
+    try:
+        reached = reach(cloud)
+    except Unreached as error:
+        yield Finding("companion", "error", f"{cloud.name}: {error}", error.advice, _UNLESS)
+    except PermissionError:
+        yield Finding("companion", "not-measured", f"{cloud.name}: its keys may not be read by this user", AS_ROOT)
+    except KeyProblem as error:
+        if isinstance(error.__cause__, PermissionError):
+            yield Finding("companion", "not-measured", f"{cloud.name}: its keys may not be read by this user", AS_ROOT)
+        else:
+            yield Finding("companion", "error", f"{cloud.name}: {error}", "Make keys with collabctl pair", ("keys",))
+    else:
+        yield Finding(
+            "companion",
+            "ok",
+            f"{cloud.name} at {cloud.url} answers, and takes the key of this device"
+            if cloud.token_file
+            else f"{cloud.name} at {cloud.url} answers",
+        )
+        yield of_clock(cloud.name, reached, datetime.now(UTC))
+        yield from of_packages(cloud, reached, models)
+
+
+def of_status(known: CloudReport) -> Finding:
+    """What the daemon makes of it."""
+    name = known["name"]
+    if known["state"] == "up":
+        return Finding("companion", "ok", f"{name} is up, says collabd")
+    breaker = {"open": "it failed and is left alone for a while", "half-open": "it failed and is on trial"}
+    reason = breaker.get(known["breaker"], "it has not answered yet")
+    return Finding(
+        "companion",
+        "warning",
+        f"{name} is {known['state']}, says collabd: {reason}",
+        "Read what happened: journalctl -e -u collabd",
+        _UNLESS,
+    )
+
+
+def of_clock(name: str, reached: Reached, now: datetime) -> Finding:
+    """How far its clock is from ours, to the second that HTTP tells."""
+    try:
+        theirs = parsedate_to_datetime(reached.date or "")
+    except ValueError:
+        return Finding("companion-clock", "not-measured", f"{name} does not tell the time")
+    off_s = abs((theirs - now).total_seconds())
+    if off_s <= _CLOCKS_AGREE_S:
+        return Finding("companion-clock", "ok", f"the clocks here and on {name} agree")
+    title = f"the clocks here and on {name} differ by {off_s:.0f} s"
+    return Finding(
+        "companion-clock", "note", title, "Certificates hold by the clock. Set the wrong one: timedatectl set-ntp true"
+    )
+
+
+def of_packages(cloud: Cloud, reached: Reached, models: list[ModelReport]) -> Iterator[Finding]:
+    """Models of the device that it lacks, or has otherwise."""
+    held = set(reached.packages.values())
+    lacking = [model for model in models if model["digest"] not in held]
+    if models and not lacking:
+        yield Finding("companion-packages", "ok", f"{cloud.name} holds all {len(models)} models of this device")
+    for model in lacking:
+        other = f"another version of {model['name']}" if model["name"] in reached.packages else f"no {model['name']}"
+        advice = f"Install this device's package there ({model['path']}): it may not be sent (push_packages)"
+        if cloud.push_packages:
+            advice = "collabd sends it when it can. If this stays so, read why: journalctl -e -u collabd"
+        severity: Severity = "note" if cloud.push_packages else "warning"
+        title = f"{cloud.name} holds {other}: it runs here alone"
+        yield Finding("companion-packages", severity, title, advice, _UNLESS)

@@ -1,0 +1,58 @@
+"""What a check found, and which findings are worth saying."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+Severity = Literal["ok", "note", "warning", "error", "not-measured"]
+TROUBLE: tuple[Severity, ...] = ("warning", "error")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`code` names what was looked at, and stays the same from version to version; `advice` says what to do.
+
+    `unless`: codes of which this is but a consequence; if one of them is in trouble, this is not worth saying.
+    """
+
+    code: str
+    severity: Severity
+    title: str
+    advice: str = ""
+    unless: tuple[str, ...] = ()
+
+
+class FindingReport(TypedDict):
+    """A finding as it is printed."""
+
+    code: str
+    severity: Severity
+    title: str
+    advice: str
+
+
+class DoctorReport(TypedDict):
+    """All findings, in the order of the checks. `roles`: which daemons are installed here."""
+
+    roles: list[str]
+    findings: list[FindingReport]
+
+
+def relevant(findings: Iterable[Finding]) -> list[Finding]:
+    """Without what only follows from another finding."""
+    found = list(findings)
+    trouble = {finding.code for finding in found if finding.severity in TROUBLE}
+    return [finding for finding in found if finding.severity == "ok" or not trouble & set(finding.unless)]
+
+
+def report(roles: Iterable[str], findings: Iterable[Finding]) -> DoctorReport:
+    """The report of findings."""
+    return DoctorReport(
+        roles=list(roles),
+        findings=[
+            FindingReport(code=found.code, severity=found.severity, title=found.title, advice=found.advice)
+            for found in findings
+        ],
+    )

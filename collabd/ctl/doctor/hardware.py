@@ -1,0 +1,127 @@
+"""The board: power and heat as the daemon senses them, memory and the kernel's limits of it, room on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collabd.ctl.doctor.context import DEVICE, Context
+from collabd.ctl.doctor.finding import Finding
+from collabd.ctl.doctor.machine import Machine
+
+if TYPE_CHECKING:
+    from collab_sdk.reports import DeviceReport
+
+_HOT_C = 80.0  # where a Raspberry Pi begins to slow down
+_LEAST_MEMORY_SHARE = 0.1
+_LEAST_DISK_BYTES = 200e6
+_NO_DISK_BYTES = 20e6
+_SENSED = ("socket", "access", "service", "daemon")
+_ADVICE = {
+    "under-voltage": "Use the board's own power supply, and a short thick cable",
+    "throttled": "Cool it: a heat sink, a fan, air around it",
+}
+
+
+def check_power(context: Context) -> Iterator[Finding]:
+    """Under-voltage, throttling and heat, which only the daemon senses."""
+    if DEVICE not in context.roles:
+        return
+    if context.heard.status is None:
+        yield Finding(
+            "power", "not-measured", "only collabd senses power and heat, and it does not answer", unless=_SENSED
+        )
+        return
+    device = context.heard.status["device"]
+    yield of_power(device)
+    yield of_temperature(device)
+
+
+def of_power(device: DeviceReport) -> Finding:
+    """What the firmware holds the processor back for."""
+    now, before = device["throttled"], device["throttled_before"]
+    if now is None or before is None:
+        return Finding("power", "not-measured", "this machine's firmware does not tell of under-voltage and throttling")
+    if not now and not before:
+        return Finding("power", "ok", "neither under-voltage nor throttling since collabd or the machine started")
+    flags = now or before
+    title = f"held back {'now' if now else 'earlier'}: {', '.join(flags)}"
+    advice = _ADVICE["under-voltage" if "under-voltage" in flags else "throttled"]
+    return Finding("power", "warning", title, advice)
+
+
+def of_temperature(device: DeviceReport) -> Finding:
+    """How hot the processor is."""
+    celsius = device["temperature_c"]
+    if celsius is None:
+        return Finding("temperature", "not-measured", "this machine has no thermometer that collabd can read")
+    title = f"the processor is at {celsius:.0f} °C"
+    if celsius >= _HOT_C:
+        return Finding("temperature", "warning", title, _ADVICE["throttled"])
+    return Finding("temperature", "ok", title)
+
+
+def check_memory(context: Context) -> Iterator[Finding]:
+    """Whether the kernel keeps the limits of the units, and whether memory is left."""
+    yield of_controller(context.machine)
+    yield of_meminfo(_meminfo(context.machine))
+
+
+def of_controller(machine: Machine) -> Finding:
+    """Whether the kernel has the memory controller."""
+    controllers = machine.read("/sys/fs/cgroup/cgroup.controllers")
+    v1 = machine.path("/sys/fs/cgroup/memory").is_dir()
+    if controllers is None and not v1:
+        return Finding("memory-limit", "not-measured", "there are no control groups under /sys/fs/cgroup")
+    if v1 or "memory" in (controllers or "").split():
+        return Finding("memory-limit", "ok", "the kernel keeps the memory limits of the units")
+    title = "the kernel was started without its memory controller: MemoryMax= of the units does nothing"
+    advice = "Add cgroup_enable=memory to the one line of /boot/firmware/cmdline.txt, and reboot"
+    return Finding("memory-limit", "note", title, advice)
+
+
+def of_meminfo(info: Mapping[str, int]) -> Finding:
+    """What to make of /proc/meminfo, in kB."""
+    if "MemTotal" not in info or "MemAvailable" not in info:
+        return Finding("memory", "not-measured", "/proc/meminfo does not tell how much memory is left")
+    total, left = info["MemTotal"], info["MemAvailable"]
+    swap, swap_left = info.get("SwapTotal", 0), info.get("SwapFree", 0)
+    title = f"{left // 1000} of {total // 1000} MB of memory are left"
+    title += f", {swap_left // 1000} of {swap // 1000} MB of swap" if swap else ", no swap"
+    if left < _LEAST_MEMORY_SHARE * total:
+        return Finding("memory", "warning", title, "End other programs, serve fewer models, or lower [engine] cache_mb")
+    return Finding("memory", "ok", title)
+
+
+def check_disk(context: Context) -> Iterator[Finding]:
+    """Room where the daemons keep what they learn."""
+    for settings in context.settings:
+        own = settings.config.state_dir if settings.config else ""
+        state = Path(own) if own else context.machine.path(f"/var/lib/{settings.role.program}")
+        yield of_room(state, context.machine.free_bytes(_existing(state)))
+
+
+def of_room(path: Path, free: int) -> Finding:
+    """What to make of so many free bytes."""
+    title = f"{free / 1e6:.0f} MB are free for {path}"
+    advice = "Make room: neither profiles nor packages can be kept otherwise"
+    if free < _NO_DISK_BYTES:
+        return Finding("disk", "error", title, advice)
+    return Finding("disk", "warning", title, advice) if free < _LEAST_DISK_BYTES else Finding("disk", "ok", title)
+
+
+def _existing(path: Path) -> Path:
+    """The nearest directory above that is there, and that we may see."""
+    for place in (path, *path.parents):
+        try:
+            if place.exists():
+                return place
+        except OSError:
+            continue
+    return Path("/")
+
+
+def _meminfo(machine: Machine) -> dict[str, int]:
+    lines = [line.split() for line in (machine.read("/proc/meminfo") or "").splitlines()]
+    return {parts[0].rstrip(":"): int(parts[1]) for parts in lines if len(parts) > 1 and parts[1].isdecimal()}

@@ -1,0 +1,120 @@
+"""The key files that the configurations name: there, closed to others, the daemon's own, and not about to expire."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from collabd.ctl.doctor.context import COMPANION, DEVICE, Context, Role
+from collabd.ctl.doctor.finding import Finding
+from collabd.ctl.doctor.machine import AS_ROOT
+
+if TYPE_CHECKING:
+    from collabd.config import Cloud, CloudServer
+
+_SOON = timedelta(days=30)
+
+
+class KeyFile(NamedTuple):
+    """A file that a daemon is told to use; `private`: nobody else may read it."""
+
+    role: Role
+    setting: str
+    path: Path
+    private: bool
+
+
+def check_keys(context: Context) -> Iterator[Finding]:
+    """Each file by its rights, each certificate by its time."""
+    now = datetime.now(UTC)
+    for key in _files(context):
+        try:
+            yield of_file(key, key.path.stat())
+            if not key.private:
+                yield of_certificate(key, key.path.read_bytes(), now)
+        except PermissionError:
+            yield Finding(
+                "keys", "not-measured", f"{key.path} ({key.setting}) may not be looked at by this user", AS_ROOT
+            )
+        except OSError as error:
+            title = f"{key.path} ({key.setting}): {(error.strerror or str(error)).lower()}"
+            yield Finding("keys", "error", title, f"Make keys with collabctl pair, or take {key.setting} out")
+
+
+def of_file(key: KeyFile, status: os.stat_result) -> Finding:
+    """What to make of a file's owner and mode."""
+    mode, owner = stat.S_IMODE(status.st_mode), _owner(status.st_uid)
+    title = f"{key.path} ({key.setting}): mode {mode:04o}, owner {owner}"
+    if key.private and mode & (stat.S_IRWXO | stat.S_IWGRP):
+        lost = "Whoever read it can use the companion: make new keys if strangers could"
+        return Finding("keys", "error", f"{title}: others may read it", f"chmod 400 {key.path}. {lost}")
+    if mode & (stat.S_IWOTH | stat.S_IWGRP):
+        return Finding("keys", "error", f"{title}: others may replace it", f"chmod 444 {key.path}")
+    if key.private and mode & stat.S_IRGRP:
+        return Finding(
+            "keys", "warning", f"{title}: its group may read it", f"chmod 400 {key.path}, unless that is meant"
+        )
+    if key.private and owner not in {"root", key.role.program} and str(key.path).startswith("/etc/"):
+        return Finding(
+            "keys", "warning", f"{title}: the daemon may not be able to read it", f"chown {key.role.program} {key.path}"
+        )
+    return Finding("keys", "ok", title)
+
+
+def of_certificate(key: KeyFile, pem: bytes, now: datetime) -> Finding:
+    """What to make of the time that certificates hold; of several, the first to expire."""
+    from cryptography import x509
+
+    try:
+        certificates = x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        return Finding(
+            "certificates",
+            "error",
+            f"{key.path} ({key.setting}) holds no certificate in PEM",
+            "Make new keys with collabctl pair",
+        )
+    last = min(certificate.not_valid_after_utc for certificate in certificates)
+    first = max(certificate.not_valid_before_utc for certificate in certificates)
+    title = f"{key.path} ({key.setting}) holds until {last:%Y-%m-%d}"
+    if last <= now:
+        return Finding("certificates", "error", f"{title}: it has expired", "Make new keys with collabctl pair")
+    if first > now:
+        return Finding(
+            "certificates",
+            "error",
+            f"{key.path} ({key.setting}) holds from {first:%Y-%m-%d} on",
+            "Set this machine's clock",
+        )
+    if last - now < _SOON:
+        return Finding(
+            "certificates", "warning", f"{title}: it is about to expire", "Make new keys with collabctl pair"
+        )
+    return Finding("certificates", "ok", title)
+
+
+def _files(context: Context) -> Iterator[KeyFile]:
+    if context.device is not None:
+        for cloud in context.device.clouds:
+            yield from _named(DEVICE, f"companion {cloud.name}", cloud)
+    if context.companion is not None:
+        yield from _named(COMPANION, "server", context.companion.server)
+
+
+def _named(role: Role, prefix: str, table: Cloud | CloudServer) -> Iterator[KeyFile]:
+    private = {"token_file": True, "client_key": True, "tls_key": True}
+    for setting in ("token_file", "ca_file", "client_cert", "client_key", "tls_cert", "tls_key", "client_ca"):
+        if path := getattr(table, setting, ""):
+            yield KeyFile(role, f"{prefix}: {setting}", Path(path), private.get(setting, False))
+
+
+def _owner(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

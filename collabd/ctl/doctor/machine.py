@@ -1,0 +1,87 @@
+"""The machine that is looked at: its files below a root, its programs, and who looks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+AS_ROOT = "Only root may look: sudo collabctl doctor"
+_TIMEOUT_S = 10.0
+
+
+class Answer(NamedTuple):
+    """What a program said, and its exit status; negative: the signal that ended it."""
+
+    status: int
+    out: str
+    err: str
+
+
+class User(NamedTuple):
+    """Who runs this: the name, and the ids that the kernel judges by."""
+
+    uid: int
+    name: str
+    groups: frozenset[int]
+
+
+# A command in, what came of it out; None: it is not installed, or did not end in time.
+Run = Callable[[Sequence[str]], Answer | None]
+
+
+def run(command: Sequence[str], timeout_s: float = _TIMEOUT_S) -> Answer | None:
+    """Run a program to its end."""
+    path = shutil.which(command[0])
+    if path is None:
+        return None
+    try:
+        done = subprocess.run(  # noqa: S603
+            [path, *command[1:]],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def whoever_runs_this() -> User:
+    """The user of this process."""
+    import pwd
+
+    uid = os.geteuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = str(uid)
+    return User(uid, name, frozenset((*os.getgroups(), os.getegid())))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`root` has the files of /etc, /proc, /run, /sys and /var below it."""
+
+    root: Path = Path("/")
+    run: Run = run
+    user: User = field(default_factory=whoever_runs_this)
+    free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
+
+    def path(self, absolute: str) -> Path:
+        """Where a file of the machine lies."""
+        return self.root / absolute.lstrip("/")
+
+    def read(self, absolute: str) -> str | None:
+        """The text of a small file; None: there is none, or it cannot be read."""
+        try:
+            return self.path(absolute).read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:
+            return None

@@ -1,0 +1,59 @@
+"""The model packages on this machine: each whole, by its own digest, and the one that the daemon loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from collabd.ctl.doctor.context import Context, Settings
+from collabd.ctl.doctor.finding import Finding
+from collabd.ctl.doctor.machine import AS_ROOT, Machine
+
+_SHIPPED = ("/usr/local/share/collabd/models", "/usr/share/collabd/models")
+
+
+def check_packages(context: Context) -> Iterator[Finding]:
+    """Those that the daemon serves, and all that lie in the roots of what is installed."""
+    loaded = {Path(model["path"]): model["digest"] for model in (context.heard.status or {"models": []})["models"]}
+    places = [*loaded]
+    for root in dict.fromkeys(root for settings in context.settings for root in _roots(context.machine, settings)):
+        try:
+            places += sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
+        except PermissionError:
+            yield Finding("packages", "not-measured", f"{root} may not be looked into by this user", AS_ROOT)
+        except OSError:
+            continue
+    loaded = {path.resolve(): digest for path, digest in loaded.items()}
+    found = {path: of_package(path, loaded.get(path)) for path in dict.fromkeys(place.resolve() for place in places)}
+    yield from (finding for finding in found.values() if finding is not None)
+    if sound := sum(finding is None for finding in found.values()):
+        yield Finding("packages", "ok", f"{sound} of {len(found)} model packages are whole, by their digests")
+    elif not places:
+        yield Finding("packages", "warning", "no model package is installed", "Add one: collabctl models add")
+
+
+def of_package(path: Path, loaded: str | None) -> Finding | None:
+    """What is wrong with one; `loaded` is the digest that the daemon runs of it."""
+    from collab_sdk.errors import InvalidPackage
+    from collabd.catalog.package import load
+
+    if not os.access(path, os.R_OK | os.X_OK):
+        return Finding("packages", "not-measured", f"{path} may not be read by this user", AS_ROOT)
+    try:
+        found = load(path).digest
+    except InvalidPackage as error:
+        return Finding("packages", "error", str(error), f"Install it again, or remove it: {path}")
+    if loaded in {None, found}:
+        return None
+    title = f"{path} was changed after collabd loaded it"
+    return Finding("packages", "warning", title, "Load it: sudo systemctl restart collabd")
+
+
+def _roots(machine: Machine, settings: Settings) -> list[Path]:
+    if settings.config is not None and settings.config.models.roots:
+        return [Path(root).expanduser() for root in settings.config.models.roots]
+    state = machine.path(f"/var/lib/{settings.role.program}")
+    if settings.config is not None and settings.config.state_dir:
+        state = Path(settings.config.state_dir)
+    return [state / "models", *(machine.path(place) for place in _SHIPPED)]

@@ -1,0 +1,105 @@
+"""The way to the device daemon: its socket, whether we may use it, and whether somebody answers."""
+
+from __future__ import annotations
+
+import grp
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from collabd import __version__
+from collabd.ctl.doctor.context import DEVICE, Context
+from collabd.ctl.doctor.finding import Finding
+from collabd.ctl.doctor.machine import Machine, User
+
+GROUP = "collab"
+_START = "Start the service: sudo systemctl start collabd"
+
+
+def check_socket(context: Context) -> Iterator[Finding]:
+    """Whether there is one, whose it is, and whether we may connect."""
+    if DEVICE not in context.roles:
+        return
+    path = context.socket
+    try:
+        status = path.stat()
+    except PermissionError:
+        yield Finding(
+            "socket", "error", f"{path}: this user may not look into {path.parent}", f"chmod 755 {path.parent}"
+        )
+        return
+    except OSError:
+        yield Finding("socket", "error", f"{path}: there is no socket", _START, unless=("service",))
+        return
+    if not stat.S_ISSOCK(status.st_mode):
+        yield Finding(
+            "socket", "error", f"{path} is not a socket", f"Remove it, and start the service again: rm {path}"
+        )
+        return
+    group, mode = _group(status.st_gid), stat.S_IMODE(status.st_mode)
+    yield of_mode(path, mode, group)
+    if not os.access(path, os.R_OK | os.W_OK):
+        yield of_access(context.machine, context.machine.user, path, group, status.st_gid)
+
+
+def of_mode(path: Path, mode: int, group: str) -> Finding:
+    """What to make of the rights of the socket."""
+    title = f"{path}: mode {mode:04o}, group {group}"
+    if mode & stat.S_IWOTH:
+        return Finding(
+            "socket",
+            "warning",
+            f"{title}: every user may call",
+            "Restart its unit: sudo systemctl restart collabd.socket",
+        )
+    return Finding("socket", "ok", title)
+
+
+def of_access(machine: Machine, user: User, path: Path, group: str, gid: int) -> Finding:
+    """Why this user may not connect."""
+    title = f"{user.name} may not talk to {path}"
+    if user.name not in _members(machine).get(group, ()):
+        return Finding(
+            "access",
+            "error",
+            f"{title}: not in the group {group}",
+            f"Join it: sudo usermod -aG {group} {user.name}; then log in again",
+        )
+    if gid not in user.groups:
+        again = f"Log out and in again, or start a shell that has it: newgrp {group}"
+        return Finding("access", "error", f"{title}: joined the group {group} after this login", again)
+    return Finding(
+        "access",
+        "error",
+        f"{title}: the socket is closed to its group",
+        "Restart its unit: sudo systemctl restart collabd.socket",
+    )
+
+
+def check_daemon(context: Context) -> Iterator[Finding]:
+    """Whether the peer is a collabd that answers, and of our version."""
+    if DEVICE not in context.roles:
+        return
+    status, failure = context.heard.status, context.heard.failure
+    if status is None:
+        yield Finding("daemon", "error", f"collabd does not answer: {failure}", _START, ("socket", "access", "service"))
+    elif not status["ready"]:
+        yield Finding("daemon", "note", "collabd is still loading its models", "Wait: collabctl wait")
+    elif status["version"] != __version__:
+        title = f"collabd {status['version']} answers, this is collabctl {__version__}"
+        yield Finding("daemon", "warning", title, "Restart the daemon: sudo systemctl restart collabd")
+    else:
+        yield Finding("daemon", "ok", f"collabd {status['version']} answers, with {len(status['models'])} models")
+
+
+def _members(machine: Machine) -> Mapping[str, list[str]]:
+    lines = [line.split(":") for line in (machine.read("/etc/group") or "").splitlines()]
+    return {parts[0]: parts[3].split(",") for parts in lines if len(parts) == 4}
+
+
+def _group(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)

@@ -1,0 +1,56 @@
+"""`collabctl doctor` from end to end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from collabd.ctl import doctor
+from collabd.ctl.__main__ import main
+from collabd.ctl.doctor.context import Context
+from collabd.ctl.doctor.finding import Finding, Severity
+
+FINDINGS = [
+    Finding("machine", "ok", "aarch64"),
+    Finding("memory-limit", "note", "no memory controller", "Add cgroup_enable=memory"),
+    Finding("companion", "not-measured", "it was not looked at"),
+]
+
+
+def said(monkeypatch: pytest.MonkeyPatch, findings: list[Finding], *words: str) -> tuple[int, str]:
+    def check(_: Context) -> Iterator[Finding]:
+        yield from findings
+
+    monkeypatch.setattr(doctor, "_checks", lambda: (check,))
+    ran = CliRunner().invoke(main, ["doctor", "--socket", "/nowhere/sock", *words])
+    return ran.exit_code, ran.stdout
+
+
+def test_the_table_and_json_are_one_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    status, text = said(monkeypatch, FINDINGS)
+    _, report = said(monkeypatch, FINDINGS, "--json")
+    assert status == 0
+    for finding in json.loads(report)["findings"]:
+        assert finding["title"] in text
+        assert finding["advice"] in text
+    assert "1 ok, 1 note, 1 not-measured" in text
+
+
+@pytest.mark.parametrize(
+    ("severity", "status"), [("ok", 0), ("note", 0), ("not-measured", 0), ("warning", 0), ("error", 1)]
+)
+def test_only_errors_fail(monkeypatch: pytest.MonkeyPatch, severity: Severity, status: int) -> None:
+    finding = Finding("machine", severity, "said", "Do that")
+    assert said(monkeypatch, [finding], "--json")[0] == status
+
+
+def test_without_a_daemon_it_works_and_says_so(tmp_path: Path) -> None:
+    ran = CliRunner().invoke(main, ["doctor", "--json", "--socket", str(tmp_path / "none")])
+    codes = [finding["code"] for finding in json.loads(ran.stdout)["findings"] if finding["severity"] == "error"]
+    assert ran.exit_code == 1
+    assert "socket" in codes or "service" in codes
+    assert "daemon" not in codes
