@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
+from collabd.simulation.damage import Damage
 from collabd.simulation.link import Link
 from collabd.simulation.traces import Trace
 
@@ -24,10 +25,11 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Direction:
-    """Runs one link under the event loop's clock."""
+    """Runs one link under the event loop's clock; `damage` is done to what passes."""
 
-    def __init__(self, rate: Trace, delay_s: float | None) -> None:
+    def __init__(self, rate: Trace, delay_s: float | None, damage: Damage) -> None:
         self._loop = asyncio.get_running_loop()
+        self.damage = damage
         self._timer: asyncio.TimerHandle | None = None
         self.link: Link[Callable[[], None]] = Link(rate, delay_s, self._loop.time())
         self.sources: set[End] = set()
@@ -74,6 +76,8 @@ class End(asyncio.BufferedProtocol):
         self._on_connection = on_connection
         self._buffer = bytearray(_READ_BYTES)
         self._congested = self._got_eof = self._sent_eof = False
+        # Bytes read here since the peer last spoke: of one reply, where this is the answering side.
+        self._in_a_row = 0
         self._transport: asyncio.Transport
         self._peer: End | None = None
 
@@ -106,11 +110,17 @@ class End(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Send what was read on its way."""
-        peer = cast("End", self._peer)
-        for start in range(0, nbytes, _PACKET_BYTES):
-            packet = bytes(self._buffer[start : min(start + _PACKET_BYTES, nbytes)])
+        peer, damage = cast("End", self._peer), self._out.damage
+        passing = damage.passing(self._in_a_row, nbytes)
+        self._in_a_row += nbytes
+        peer._in_a_row = 0
+        for start in range(0, passing, _PACKET_BYTES):
+            packet = damage.flip(bytes(self._buffer[start : min(start + _PACKET_BYTES, passing)]))
             self._out.send(len(packet), partial(peer.write, packet))
-        if self._out.full:
+        if passing < nbytes:
+            self._out.send(0, peer.write_eof)
+            self.reset()
+        elif self._out.full:
             self.read_or_wait()
 
     def eof_received(self) -> bool:

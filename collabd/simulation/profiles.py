@@ -25,7 +25,7 @@ def read_profile(path: Path, package: Package) -> Profile:
     """A profile in JSON, of this package or of another build of it. Raises `InvalidRequest`, `OSError`."""
     try:
         profile = msgspec.json.decode(path.read_bytes(), type=Profile)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"{path} is no profile: {error}") from error
     if {times.cut for times in profile.cuts} != {cut.name for cut in package.manifest.cuts}:
         raise InvalidRequest(f"{path} is a profile of another network than {package.manifest.name}")

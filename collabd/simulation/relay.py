@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import Self
 
 import click
 
+from collabd.simulation.damage import Damage
 from collabd.simulation.pipe import Direction, End
 from collabd.simulation.traces import Trace, TraceError, load
 
@@ -28,12 +30,21 @@ class Relay:
     """Listens, and forwards every connection to the target over a shaped link; use it as an async context manager.
 
     `up` is the rate towards the target, `down` the rate back (None: as up): bytes/s, or a Trace, which begins with
-    the relay. `rtt_s`, half of it each way, is a number of seconds, or None: as the trace says, else 0.
+    the relay. `rtt_s`, half of it each way, is a number of seconds, or None: as the trace says, else 0. `seed`: of
+    what `flip` changes.
     """
 
     def __init__(
-        self, listen: Address, to: Address, *, up: Rate = UNSHAPED, down: Rate | None = None, rtt_s: float | None = None
+        self,
+        listen: Address,
+        to: Address,
+        *,
+        up: Rate = UNSHAPED,
+        down: Rate | None = None,
+        rtt_s: float | None = None,
+        seed: int = 0,
     ) -> None:
+        self._random = Random(seed)  # noqa: S311
         self._listen = listen
         self._to = to
         self._rates = _rates(up, down)
@@ -49,7 +60,7 @@ class Relay:
         return host, port
 
     async def __aenter__(self) -> Self:
-        self._directions = tuple(Direction(rate, self._delay_s) for rate in self._rates)
+        self._directions = tuple(Direction(rate, self._delay_s, Damage(self._random)) for rate in self._rates)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: End(self._directions[0], self._accepted), *self._listen)
         return self
@@ -90,6 +101,19 @@ class Relay:
         for direction in self._directions:
             direction.link.resume(asyncio.get_running_loop().time())
             direction.schedule()
+
+    def flip(self, share: float) -> None:
+        """From now on change one byte of so many of all packets, both ways, headers and bodies alike; 0: of none."""
+        for direction in self._directions:
+            direction.damage.flip_share = share
+
+    def truncate(self, after: int | None) -> None:
+        """From now on end each reply, and its connection, behind so many bytes; None: none."""
+        self._directions[1].damage.cut_after = after
+
+    def redirect(self, to: Address) -> None:
+        """Lead new connections elsewhere."""
+        self._to = to
 
     def reset(self) -> None:
         """Break every connection; new ones work."""

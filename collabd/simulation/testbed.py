@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,20 +20,43 @@ from collabd.simulation.relay import Relay
 _HOST = "127.0.0.1"
 _STOP_S = 15.0
 _POLL_S = 0.1
+# A program that becomes the daemon: only it knows the process id that sd_listen_fds(3) wants named.
+_HAND_OVER = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 class Testbed:
-    """`with` it, both daemons run. `models` is the checkout's models/ folder, or any of package directories."""
+    """`with` it, both daemons run. `models` is the checkout's models/ folder, or any of package directories.
+
+    `settings`, `cloud_settings`: more of their configurations, TOML. `environment`: more of the daemons'. `activated`:
+    the device's socket is held open here, as systemd does, so that it outlives the daemon and new calls wait.
+    """
 
     __test__ = False  # pytest takes every class whose name starts so for tests
 
-    def __init__(self, models: Path, directory: Path, *, slowdown: float = 1.0, settings: str = "") -> None:
+    def __init__(
+        self,
+        models: Path,
+        directory: Path,
+        *,
+        slowdown: float = 1.0,
+        settings: str = "",
+        cloud_settings: str = "",
+        environment: Mapping[str, str] | None = None,
+        activated: bool = False,
+    ) -> None:
         self.directory = directory
         self.socket = directory / "collabd.sock"
         self.cloud_port = _free_port()
         self.relay_port = _free_port()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._write_configurations(_packages(models, directory), slowdown, settings)
+        self._environment = dict(environment or {})
+        self._held = _listener(self.socket) if activated else None
+        self._write_configurations(_packages(models, directory), slowdown, settings, cloud_settings)
 
     def relay(self) -> Relay:
         """The link between the two; enter it before the daemons start."""
@@ -53,6 +77,9 @@ class Testbed:
                 process.wait(_STOP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
+        if self._held is not None:
+            self._held.close()
 
     def start_cloud(self) -> None:
         """Start the companion."""
@@ -70,9 +97,21 @@ class Testbed:
         """The device daemon dies without a word."""
         self._kill("device")
 
+    def stop_cloud(self) -> None:
+        """The companion is told to stop, and does once it has answered what is under way."""
+        self._stop("cloud")
+
+    def stop_device(self) -> None:
+        """The device daemon is told to stop, and does once it has answered what is under way."""
+        self._stop("device")
+
     def signal_cloud(self, number: signal.Signals) -> None:
         """Stop or continue the companion, for instance."""
         self._processes["cloud"].send_signal(number)
+
+    def pid(self, side: str) -> int:
+        """The process of "cloud" or "device"."""
+        return self._processes[side].pid
 
     def log(self, side: str) -> str:
         """What "cloud" or "device" logged."""
@@ -94,19 +133,31 @@ class Testbed:
     def _start(self, side: str, module: str, configuration: str) -> None:
         command = [sys.executable, "-m", module, "--config", str(self.directory / configuration)]
         environment = os.environ | {"HOME": str(self.directory), "XDG_RUNTIME_DIR": str(self.directory)}
+        environment |= self._environment
+        handed: tuple[int, ...] = ()
+        if side == "device" and self._held is not None:
+            handed = (self._held.fileno(),)
+            command = [sys.executable, "-c", _HAND_OVER, str(handed[0]), *command]
         with (self.directory / f"{side}.log").open("ab") as log:
-            self._processes[side] = subprocess.Popen(command, stdout=log, stderr=log, env=environment)  # noqa: S603
+            self._processes[side] = subprocess.Popen(  # noqa: S603
+                command, stdout=log, stderr=log, env=environment, pass_fds=handed
+            )
 
     def _kill(self, side: str) -> None:
         self._processes[side].kill()
         self._processes[side].wait()
 
-    def _write_configurations(self, packages: Path, slowdown: float, settings: str) -> None:
+    def _stop(self, side: str) -> None:
+        self._processes[side].terminate()
+        self._processes[side].wait()
+
+    def _write_configurations(self, packages: Path, slowdown: float, settings: str, cloud_settings: str) -> None:
         roots = f'roots = ["{self.directory}/{{side}}/models", "{packages}"]'
         (self.directory / "collab-cloudd.toml").write_text(
             f'state_dir = "{self.directory}/cloud"\n'
             f"[models]\n{roots.format(side='cloud')}\n"
             f'[server]\nhost = "{_HOST}"\nport = {self.cloud_port}\n'
+            f"{cloud_settings}\n"
         )
         (self.directory / "collabd.toml").write_text(
             f'state_dir = "{self.directory}/device"\n'
@@ -134,6 +185,13 @@ def _packages(models: Path, directory: Path) -> Path:
     for manifest in models.resolve().glob("*/package/package.json"):
         (root / manifest.parents[1].name).symlink_to(manifest.parent)
     return root
+
+
+def _listener(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen()
+    return listener
 
 
 def _free_port() -> int:

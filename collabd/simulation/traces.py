@@ -18,6 +18,9 @@ from typing import NamedTuple
 # What one line of a mahimahi trace lets through, its IP header included.
 PACKET_BYTES = 1500
 
+# Beyond 1 us, 30,000 years and 1 PB/s there is no link, and sums and quotients of what a file says could overflow.
+_LEAST_S, _MOST_S, _MOST_RATE = 1e-6, 1e12, 1e15
+
 _BETWEEN_ENTRIES = re.compile(r"[\s,\[]*")
 
 
@@ -40,14 +43,14 @@ class Step(NamedTuple):
 class Trace:
     """A rate in bytes/s over time, constant in steps, from time 0 on; then it repeats, or its last step lasts for ever.
 
-    Raises TraceError for no steps, for a duration that is not above 0, and for what is negative or not finite.
+    Raises TraceError for no steps, for a duration below a microsecond, and for what is negative or endless.
     """
 
     def __init__(self, steps: Iterable[Step], *, repeat: bool = True) -> None:
         self.steps = tuple(steps)
         self.repeat = repeat
         if not self.steps or not all(_is_sound(step) for step in self.steps):
-            raise TraceError("a trace needs steps of a duration above 0, a rate and a latency of 0 or more, all finite")
+            raise TraceError("a trace needs steps of 1 us or more, with a rate and a latency of 0 or more, all finite")
         # When each step starts and how many bytes went before it; last, the same for the end of the trace.
         self._starts = (0.0, *accumulate(step.duration_s for step in self.steps))
         self._before = (0.0, *accumulate(step.duration_s * step.rate for step in self.steps))
@@ -83,7 +86,7 @@ class Trace:
         wanted += nbytes
         if self.repeat:
             total = self._before[-1]
-            if total == 0:
+            if total == 0 or math.isinf(wanted / total):
                 return math.inf
             # Not divmod: what ends with a round ends in that round, not after a pause with which the next may start.
             more = math.ceil(wanted / total) - 1
@@ -127,7 +130,8 @@ def parse_mahimahi(text: str) -> Trace:
 def _stamps(text: str) -> Iterator[int]:
     latest = 0
     for number, line in enumerate(text.splitlines(), start=1):
-        if not re.fullmatch(r"\s*[0-9]{1,12}\s*", line):
+        # Not \s, which is more than `int` takes for white space.
+        if not re.fullmatch(r"[ \t]*[0-9]{1,12}[ \t]*", line):
             raise TraceError(f"not a time in whole milliseconds: {line[:40]!r}", number)
         if int(line) < latest:
             raise TraceError(f"{int(line)} ms comes after {latest} ms", number)
@@ -189,7 +193,7 @@ def _read(entry: object) -> Step:
     latency_s = _number(entry, "latency_ms") / 1000 if entry.get("latency_ms") not in (None, "") else None
     step = Step(_number(entry, "duration_ms") / 1000, _number(entry, "bandwidth_kbps") * 125, latency_s)
     if not _is_sound(step):
-        raise TraceError("the duration must be above 0 ms, all finite and nothing negative")
+        raise TraceError("the duration must be above 0 ms, 1 us at least, all finite and nothing negative")
     return step
 
 
@@ -204,4 +208,8 @@ def _number(entry: Mapping[str, object], key: str) -> float:
 
 
 def _is_sound(step: Step) -> bool:
-    return 0 < step.duration_s < math.inf and 0 <= step.rate < math.inf and 0 <= (step.latency_s or 0.0) < math.inf
+    return (
+        _LEAST_S <= step.duration_s <= _MOST_S
+        and 0 <= step.rate <= _MOST_RATE
+        and 0 <= (step.latency_s or 0.0) < math.inf
+    )

@@ -278,3 +278,69 @@ def test_a_bad_option_is_refused_with_its_reason(options: list[str], message: st
     result = CliRunner().invoke(main, ["--listen", "127.0.0.1:0", "--to", "127.0.0.1:1", *options])
     assert result.exit_code == 2
     assert message in result.output
+
+
+async def test_flipped_bytes_come_through_changed_and_all_others_as_they_were() -> None:
+    data = os.urandom(300_000)
+    async with relayed(seed=3) as relay:
+        relay.flip(0.05)
+        back = await exchange(relay, data)
+        relay.flip(0.0)
+        assert await exchange(relay, data) == data
+    changed = sum(one != other for one, other in zip(data, back, strict=True))
+    # 206 packets each way, a byte in one of twenty.
+    assert 0 < changed <= 2 * 206
+
+
+async def test_a_reply_is_truncated_behind_so_many_bytes_whichever_it_is_on_its_connection() -> None:
+    async with relayed() as relay:
+        reader, writer = await asyncio.open_connection(*relay.address)
+        writer.write(b"whole")
+        assert await reader.readexactly(5) == b"whole"
+        relay.truncate(7)
+        for _ in range(3):
+            writer.write(b"short")
+            assert await reader.readexactly(5) == b"short"
+        writer.write(b"far too long")
+        assert await reader.read() == b"far too"
+        writer.close()
+        relay.truncate(None)
+        assert await exchange(relay, b"as long as you like") == b"as long as you like"
+
+
+async def test_a_truncated_reply_breaks_the_connection_behind_it_too() -> None:
+    ended = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                await reader.readexactly(1)
+                writer.write(b"a long reply")
+        except (ConnectionError, asyncio.IncompleteReadError):
+            ended.set()
+            writer.close()
+
+    async with relayed(talk) as relay:
+        relay.truncate(3)
+        reader, writer = await asyncio.open_connection(*relay.address)
+        writer.write(b"?")
+        assert await reader.read() == b"a l"
+        await ended.wait()
+        writer.close()
+
+
+async def test_new_connections_can_be_led_elsewhere() -> None:
+    async def stranger(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"somebody else")
+        writer.close()
+
+    other = await asyncio.start_server(stranger, *HERE)
+    async with other, relayed() as relay:
+        reader, writer = await asyncio.open_connection(*relay.address)
+        writer.write(b"ping")
+        assert await reader.readexactly(4) == b"ping"
+        relay.redirect(other.sockets[0].getsockname())
+        writer.write(b"pong")
+        assert await reader.readexactly(4) == b"pong"
+        writer.close()
+        assert await exchange(relay, b"") == b"somebody else"

@@ -1,0 +1,97 @@
+"""Both daemons as two machines would be: a core each, state on small disks of their own, clocks that can be set.
+
+The clocks are set by a library of our own, preloaded: libfaketime 0.9.10, told to leave the monotonic clock alone,
+makes every sleep by that clock fail.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psutil
+
+from collabd.simulation.testbed import Testbed
+
+# As if the device were slower than its companion, which so has something to offer.
+SLOWDOWN = 4.0
+DEVICE_CORE, COMPANION_CORE = 0, (os.cpu_count() or 1) - 1
+_DISK_MB = 24
+_THREADS = "[engine]\nthreads = 1\n"
+SIDES = ("cloud", "device")
+
+
+class ChaosBed(Testbed):
+    """`disks`: where tmpfs are mounted as state directories; `clock`: the file that says how far the clocks are off."""
+
+    def __init__(self, packages: Path, directory: Path) -> None:
+        self.clock = directory / "clock"
+        self.set_clocks(0)
+        environment = self._preloaded(directory / "clock.so")
+        super().__init__(
+            packages,
+            directory,
+            slowdown=SLOWDOWN,
+            settings=_THREADS,
+            cloud_settings=_THREADS,
+            environment=environment,
+            activated=True,
+        )
+
+    @property
+    def disks(self) -> list[Path]:
+        """The state directories."""
+        return [self.directory / side for side in SIDES]
+
+    def start_cloud(self) -> None:
+        """Start it, and keep it on its core."""
+        super().start_cloud()
+        psutil.Process(self.pid("cloud")).cpu_affinity([COMPANION_CORE])
+
+    def start_device(self) -> None:
+        """Start it, and keep it on its core."""
+        super().start_device()
+        psutil.Process(self.pid("device")).cpu_affinity([DEVICE_CORE])
+
+    def without(self) -> dict[str, str]:
+        """The faults that this machine cannot have, and why."""
+        found = {}
+        if "LD_PRELOAD" not in self._environment:
+            found["clocks stepped"] = "no C compiler (cc)"
+        if not all(disk.is_mount() for disk in self.disks):
+            found["disks full"] = "no tmpfs can be mounted (not root?)"
+        return found
+
+    def set_clocks(self, seconds: int) -> None:
+        """Let the wall clocks of both be so far off, from now on."""
+        # Not replaced, since the daemons have it mapped.
+        with self.clock.open("r+b" if self.clock.exists() else "wb") as file:
+            file.write(struct.pack("q", seconds))
+
+    def _preloaded(self, library: Path) -> dict[str, str]:
+        compiler = shutil.which("cc")
+        if compiler is None:
+            return {}
+        source = Path(__file__).with_name("clock.c")
+        subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-Wall", "-o", library, source, "-ldl"], check=True)
+        return {"LD_PRELOAD": str(library), "CHAOS_CLOCK": str(self.clock)}
+
+
+@contextmanager
+def small_disks(bed: ChaosBed) -> Iterator[None]:
+    """A tmpfs each for the state directories, as far as we may mount; to be entered before the daemons start."""
+    with ExitStack() as undo:
+        for disk in bed.disks:
+            disk.mkdir()
+            mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_MB}m", "tmpfs", str(disk)]
+            try:
+                subprocess.run(mount, check=True, capture_output=True)
+            except (OSError, subprocess.CalledProcessError):
+                break
+            undo.callback(subprocess.run, ["umount", "--lazy", str(disk)], check=True)
+        yield

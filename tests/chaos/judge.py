@@ -1,0 +1,192 @@
+"""From what happened to figures: who answered, what was wrong or lost, which deadlines were kept."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tests.chaos.clients import Outcome
+from tests.chaos.faults import Window
+from tests.chaos.orders import LOCAL, NO_DEADLINE, SHARES
+from tests.chaos.reference import Reference
+from tests.chaos.run import Happened
+from tests.chaos.schedule import KINDS
+
+# Deadlines that the device alone could keep, and how many of them must be.
+KEEPABLE = ("1.5 x p99", "4 x p99")
+LEAST_KEPT = 0.999
+# More open files than before by so many are a leak: a few connections may be kept alive on either side.
+_MORE_HANDLES = 16
+# Calls that waited for collabd to come back hold up those that come then, for so long at most.
+_BACKLOG_S = 2.0
+_PERMITTED = "CompanionUnavailable"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An outcome, the faults at work during it, and whether its answer was wrong, and by how much."""
+
+    outcome: Outcome
+    faults: frozenset[str]
+    down: bool
+    wrong: str
+
+    @property
+    def lost(self) -> bool:
+        """Neither an answer, nor the error that the call itself permits."""
+        one = self.outcome
+        permitted = one.order.fallback == "fail" and one.error.startswith(_PERMITTED)
+        return one.answer is None and not permitted
+
+    @property
+    def kept(self) -> bool:
+        """Whether the answer came within the deadline."""
+        one = self.outcome
+        return one.answer is not None and one.latency_ms <= (one.order.deadline_ms or np.inf)
+
+
+def judge(happened: Happened) -> dict[str, Any]:
+    """The whole report, as JSON has it."""
+    reference = Reference(happened.packages, happened.images)
+    down = _down(happened)
+    judged = [_judged(one, happened, down, reference) for one in happened.outcomes]
+    asked = [one for one in judged if one.outcome.order.fallback != "fail"]
+    failing = [one for one in judged if one.outcome.order.fallback == "fail"]
+    report: dict[str, Any] = {
+        "seed": happened.settings.seed,
+        "skipped": happened.without,
+        "alone": {name: _alone(happened, name) for name in happened.packages},
+        "calls": _calls(asked),
+        "calls_with_fallback_fail": _calls(failing),
+        "why_degraded": dict(Counter(_kind_of(one.outcome) for one in judged if _degraded(one)).most_common()),
+        "deadlines": {kind: _deadlines(judged, kind) for kind in SHARES if kind != NO_DEADLINE},
+        "faults": {kind: _under(kind, judged, happened.windows) for kind in KINDS if kind not in happened.without},
+        "no fault": _figures([one for one in judged if not one.faults]),
+        "open_files": {side: list(counts) for side, counts in happened.handles.items()},
+    }
+    return report | {"failures": _failures(report, judged, happened)}
+
+
+def _judged(outcome: Outcome, happened: Happened, down: Sequence[Window], reference: Reference) -> Judged:
+    wrong = ""
+    if outcome.answer is not None:
+        error, tolerance = reference.error(outcome.order, outcome.answer)
+        if not error <= tolerance:
+            wrong = f"off by {error:.2g}, {tolerance:g} allowed: {_described(outcome)}"
+    faults = frozenset(window.kind for window in happened.windows if _overlap(outcome, window))
+    return Judged(outcome, faults, any(_overlap(outcome, window) for window in down), wrong)
+
+
+def _down(happened: Happened) -> list[Window]:
+    """While collabd was not there, or still worked off the calls that had waited for it."""
+    return [
+        replace(window, ended_s=min(max(_ends(window, happened)), window.ended_s + _BACKLOG_S))
+        for window in happened.down
+    ]
+
+
+def _ends(window: Window, happened: Happened) -> list[float]:
+    return [window.ended_s, *(one.ended_s for one in happened.outcomes if _overlap(one, window))]
+
+
+def _overlap(outcome: Outcome, window: Window) -> bool:
+    return outcome.began_s < window.ended_s and window.began_s < outcome.ended_s
+
+
+def _degraded(one: Judged) -> bool:
+    return one.outcome.answer is not None and one.outcome.answer.degraded
+
+
+def _calls(judged: Sequence[Judged]) -> dict[str, int]:
+    answers = [one.outcome.answer for one in judged if one.outcome.answer is not None]
+    return {
+        "asked": len(judged),
+        "answered": len(answers),
+        "permitted errors": sum(one.outcome.answer is None and not one.lost for one in judged),
+        "on the device alone": sum("C" not in answer.ran for answer in answers),
+        "by the companion alone": sum("D" not in answer.ran for answer in answers),
+        "by both": sum({"C", "D"} <= set(answer.ran) for answer in answers),
+        "degraded": sum(answer.degraded for answer in answers),
+        "wrong": sum(bool(one.wrong) for one in judged),
+        "lost": sum(one.lost for one in judged),
+    }
+
+
+def _alone(happened: Happened, model: str) -> dict[str, float]:
+    ms = [one.latency_ms for one in happened.alone if one.order.model == model]
+    p50, p99 = np.quantile(ms, [0.5, 0.99])
+    deadlines = {kind: happened.deadlines_ms[model, kind] for kind in SHARES if kind not in {NO_DEADLINE, LOCAL}}
+    return {"calls": len(ms), "p50_ms": round(float(p50), 2), "p99_ms": round(float(p99), 2)} | deadlines
+
+
+def _deadlines(judged: Iterable[Judged], kind: str) -> dict[str, Any]:
+    mine = [one for one in judged if one.outcome.order.deadline == kind]
+    counted = [one for one in mine if not one.down]
+    kept = sum(one.kept for one in counted)
+    return {
+        "asked": len(mine),
+        "while collabd was down": len(mine) - len(counted),
+        "counted": len(counted),
+        "kept": kept,
+        "share": round(kept / len(counted), 5) if counted else None,
+    }
+
+
+def _under(kind: str, judged: Iterable[Judged], windows: Iterable[Window]) -> dict[str, Any]:
+    mine = [window for window in windows if window.kind == kind]
+    seconds = sum(window.ended_s - window.began_s for window in mine)
+    return {"times": len(mine), "seconds": round(seconds, 1)} | _figures([one for one in judged if kind in one.faults])
+
+
+def _figures(judged: Sequence[Judged]) -> dict[str, Any]:
+    answered = [one for one in judged if one.outcome.answer is not None]
+    p50, p99 = np.quantile([one.outcome.latency_ms for one in answered], [0.5, 0.99]) if answered else (None, None)
+    return {
+        "calls": len(judged),
+        "answered": len(answered),
+        "degraded": sum(map(_degraded, answered)),
+        "p50_ms": None if p50 is None else round(float(p50), 1),
+        "p99_ms": None if p99 is None else round(float(p99), 1),
+    }
+
+
+def _kind_of(outcome: Outcome) -> str:
+    """The reason without its figures and addresses."""
+    why = outcome.answer.why if outcome.answer is not None else ""
+    why = re.sub(r"https?://\S+|sha256:\w+", "…", why)
+    return re.sub(r"\d[\d.,]*", "N", why)[:110]
+
+
+def _failures(report: dict[str, Any], judged: Sequence[Judged], happened: Happened) -> list[str]:
+    found = [f"wrong: {one.wrong}" for one in judged if one.wrong]
+    found += [
+        f"lost: {one.outcome.error}: {_described(one.outcome)} {sorted(one.faults)}" for one in judged if one.lost
+    ]
+    rows = [report["deadlines"][kind] for kind in KEEPABLE]
+    counted, kept = sum(row["counted"] for row in rows), sum(row["kept"] for row in rows)
+    report["keepable"] = {"counted": counted, "kept": kept, "share": round(kept / counted, 5) if counted else None}
+    missing = [kind for kind, row in report["faults"].items() if not row["times"]]
+    found += [f"never injected: {kind}" for kind in missing]
+    for side, (before, after) in happened.handles.items():
+        if after > before + _MORE_HANDLES:
+            found.append(f"{side}: {before} open files before the faults, {after} after them")
+    return found + happened.unhealthy
+
+
+def too_late(report: dict[str, Any]) -> list[str]:
+    """Deadlines missed that the device alone could keep, if too many were."""
+    row = report["keepable"]
+    if row["counted"] and row["kept"] < LEAST_KEPT * row["counted"]:
+        return [f"deadlines that the device alone could keep: {row['kept']} of {row['counted']} kept"]
+    return []
+
+
+def _described(outcome: Outcome) -> str:
+    order, answer = outcome.order, outcome.answer
+    asked = f"{order.model} {order.form} {order.image} budget {order.budget} cut {order.cut} codec {order.codec}"
+    return asked if answer is None else f"{asked}; {answer.cut}/{answer.codec} ran {answer.ran} ({answer.why})"

@@ -1,0 +1,88 @@
+"""What the clients ask for, drawn from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Literal
+
+from collab_sdk.client import Fallback
+from collabd.catalog.package import Package
+
+Form = Literal["file", "pixels"]
+
+# Which networks are called, and how often.
+WEIGHTS = {"alexnet_cifar10": 0.45, "vgg16_cifar10": 0.4, "efficientnet_lite0": 0.15}
+# What becomes of the calls of a run: without a deadline, with one of a class, or kept on the device with one.
+NO_DEADLINE = "none"
+LOCAL = "never-leave, 1.5 x p99"
+SHARES = {NO_DEADLINE: 0.45, "1.5 x p99": 0.25, "4 x p99": 0.15, LOCAL: 0.1, "half the median": 0.05}
+# Of those without a deadline, the part whose cut and codec are forced, so that every codec and cut is met with faults.
+_FORCED = 0.4
+
+
+@dataclass(frozen=True)
+class Order:
+    """One call. `deadline` names its class; `pause_s` is before the call; `image` a key of the images."""
+
+    model: str
+    image: str
+    form: Form
+    pause_s: float
+    deadline: str = NO_DEADLINE
+    deadline_ms: float | None = None
+    fallback: Fallback | None = None
+    cut: str | None = None
+    codec: str | None = None
+
+    @property
+    def budget(self) -> str | None:
+        """As the caller writes it."""
+        return None if self.deadline_ms is None else f"{self.deadline_ms:g}ms"
+
+
+@dataclass(frozen=True)
+class Drawer:
+    """Draws orders. `images`: names by network."""
+
+    packages: Mapping[str, Package]
+    images: Mapping[str, Sequence[str]]
+    pause_s: float
+    luck: Random = field(default_factory=Random)
+
+    def local(self, count: int) -> list[Order]:
+        """Calls that stay on the device: what it can do alone."""
+        return [self._order(fallback="never-leave") for _ in range(count)]
+
+    def mixed(self, count: int, deadlines: Mapping[tuple[str, str], float]) -> list[Order]:
+        """Calls of all kinds; `deadlines` in milliseconds by network and class."""
+        return [self._mixed(deadlines) for _ in range(count)]
+
+    def failing(self, count: int) -> list[Order]:
+        """Calls that may not be finished on the device, and are forced to leave it."""
+        return [self._forced(fallback="fail") for _ in range(count)]
+
+    def _mixed(self, deadlines: Mapping[tuple[str, str], float]) -> Order:
+        kind = self.luck.choices(list(SHARES), list(SHARES.values()))[0]
+        if kind == NO_DEADLINE:
+            return self._forced(None) if self.luck.random() < _FORCED else self._order(None)
+        order = self._order("never-leave" if kind == LOCAL else None)
+        return Order(
+            **vars(order) | {"deadline": kind, "deadline_ms": deadlines[order.model, kind]},
+        )
+
+    def _order(self, fallback: Fallback | None) -> Order:
+        names = [name for name in WEIGHTS if name in self.packages]
+        model = self.luck.choices(names, [WEIGHTS[name] for name in names])[0]
+        form: Form = "file" if self.luck.random() < 0.5 else "pixels"
+        image = self.luck.choice(self.images[model])
+        return Order(model, image, form, self.luck.expovariate(1 / self.pause_s), fallback=fallback)
+
+    def _forced(self, fallback: Fallback | None) -> Order:
+        order = self._order(fallback)
+        cut = self.luck.choice(self.packages[order.model].manifest.cuts)
+        codecs = ["u8", "jpeg"] if cut.head_layers == 0 else ["f32", "f16", "q8", "q4"]
+        if cut.head_layers == 0 and order.form == "file":
+            codecs.append("source")
+        return Order(**vars(order) | {"cut": cut.name, "codec": self.luck.choice(codecs)})
