@@ -1,0 +1,63 @@
+"""The companion's port: raw bytes to the running daemon."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from contextlib import AbstractAsyncContextManager
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from collabd.cloud.server import Cloud, started
+from collabd.config import CloudConfig
+from tests.fuzz import tiny
+from tests.fuzz.edges import intake
+from tests.fuzz.scratch import new_directory
+from tests.fuzz.served import WORDS as HTTP
+from tests.fuzz.served import Served, requests
+
+WORDS = (*HTTP, *intake.WORDS, "/collab/v1/packages/sha256:", "/collab/v1/ping", "/collab/v1/profile/")
+# The port is not used up by connections that are closing.
+_ABORT = struct.pack("ii", 1, 0)
+
+
+@cache
+def _served() -> Served:
+    home = new_directory("cloud")
+    settings = {
+        "server": {"port": 0, "max_request_mb": 1},
+        "models": {"roots": [f"{home}/models", str(tiny.package().path.parent)]},
+        "engine": {"threads": 1},
+        "packages": {"max_mb": 1},
+        "state_dir": str(home),
+    }
+
+    def start() -> AbstractAsyncContextManager[Any]:
+        return started(msgspec.convert(settings, CloudConfig))
+
+    def connect(cloud: Cloud) -> socket.socket:
+        address = urlsplit(cloud.address)
+        peer = socket.create_connection((address.hostname, address.port))
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+        return peer
+
+    return Served(start, connect)
+
+
+def check(data: bytes) -> None:
+    """As `Served.check`."""
+    _served().check(data)
+
+
+def seeds() -> list[bytes]:
+    """The device's calls, and others."""
+    own = (
+        b"GET /collab/v1/packages\n\n\n",
+        b"GET /collab/v1/profile/sha256:0\n\n\n",
+        b"POST /collab/v1/ping\n\n\n1234",
+        b"PUT /collab/v1/packages/sha256:" + b"0" * 64 + b"\n\n\n" + bytes(1024),
+    )
+    return [*requests(*intake.seeds()), *(b"\1" + each for each in own)]

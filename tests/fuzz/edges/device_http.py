@@ -1,0 +1,53 @@
+"""The device daemon's socket: raw bytes to the running daemon."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import AbstractAsyncContextManager
+from functools import cache
+from typing import Any
+
+from collabd.config import DeviceConfig, load
+from collabd.device.server import running
+from tests.fuzz import tiny
+from tests.fuzz.edges import request
+from tests.fuzz.scratch import new_directory
+from tests.fuzz.served import WORDS as HTTP
+from tests.fuzz.served import Served, requests
+
+WORDS = (*HTTP, *request.WORDS)
+
+
+@cache
+def _served() -> Served:
+    home = new_directory("device")
+    path, settings = home / "collabd.sock", home / "collabd.toml"
+    # The package lies where the daemon may not remove it: each input finds the same daemon.
+    settings.write_text(
+        f'state_dir = "{home}"\n[server]\nsocket = "{path}"\nmax_request_mb = 1\n[engine]\nthreads = 1\n'
+        f'[models]\nroots = ["{home}/models", "{tiny.package().path.parent}"]\n'
+    )
+
+    def start() -> AbstractAsyncContextManager[Any]:
+        return running(load(DeviceConfig, settings))
+
+    def connect(_: Any) -> socket.socket:
+        peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        peer.connect(str(path))
+        return peer
+
+    return Served(start, connect)
+
+
+def check(data: bytes) -> None:
+    """As `Served.check`."""
+    _served().check(data)
+
+
+def seeds() -> list[bytes]:
+    """The SDK's calls, and others."""
+    own = (
+        *(b"GET /collab/v1/explain?last=3\n\n\n", b"GET /collab/v1/profile/tiny?budget=80ms\n\n\n"),
+        *(b'POST /collab/v1/models\n\n\n{"path": "/nowhere"}', b"DELETE /collab/v1/models/tiny\n\n\n"),
+    )
+    return [*requests(*request.seeds()), *(b"\1" + each for each in own)]

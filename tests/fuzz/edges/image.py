@@ -1,0 +1,54 @@
+"""An encoded image from whoever calls, to the network's input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from collab_sdk.errors import InvalidImage, InvalidTensor
+from collab_sdk.image import image_tensor
+from collabd.catalog.manifest import Preprocessing
+from collabd.imaging import MAX_PIXELS, open_image, prepare
+from tests.fuzz import pictures
+
+SPECS = (Preprocessing(8, 8), Preprocessing(6, 9, resize_shorter=12, interpolation="bicubic"))
+WORDS = (
+    *("IHDR", "IDAT", "PLTE", "tRNS", "IEND", "Exif", "JFIF", "GIF89a", "RIFF", "WEBP", "VP8L"),
+    *("VP8X", "BM", "P6"),
+    "VP8 ",
+)
+
+
+def check(data: bytes) -> None:
+    """`InvalidImage`, or an input of the network's size from an image within the bounds."""
+    try:
+        width, height = open_image(data).size
+    except InvalidImage:
+        return
+    assert 0 < width * height <= MAX_PIXELS
+    assert image_tensor(data).to_bytes_list() == [data]
+    # Decoding the largest takes a second and half a gigabyte of memory: their bounds are tested in tests/unit.
+    if width * height > 2**20:
+        return
+    for spec in SPECS:
+        try:
+            pixels = prepare(data, spec)
+        except (InvalidImage, InvalidTensor):
+            continue
+        assert pixels.dtype == np.uint8
+        assert pixels.shape == (1, spec.height, spec.width, 3)
+
+
+def seeds() -> list[bytes]:
+    """Every format, and the modes of each that mean another way to RGB."""
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    variants: list[tuple[str, str, dict[str, Any]]] = [
+        *(("PNG", mode, {}) for mode in ("L", "LA", "RGBA", "P", "1", "I;16")),
+        *(("JPEG", mode, {"exif": exif}) for mode in ("RGB", "L", "CMYK")),
+        *(("WEBP", mode, {"lossless": True}) for mode in ("RGB", "RGBA")),
+        *((kind, mode, {}) for kind in ("BMP", "PPM") for mode in ("L", "1")),
+        ("JPEG", "RGB", {"progressive": True}),
+    ]
+    plain = [pictures.encoded(kind) for kind in pictures.FORMATS]
+    return [*plain, *(pictures.encoded(kind, mode, **more) for kind, mode, more in variants)]

@@ -1,0 +1,78 @@
+"""A real package that takes no calibration: small enough to be mutated, and run thousands of times a second."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from collabd.catalog.manifest import CodecFigures, Cut, Layer, Manifest, Preprocessing
+from collabd.catalog.package import Package, write
+from collabd.profiling.profile import CodecTimes, CutTimes, Machine, Profile
+from tests.fuzz.scratch import new_directory
+
+SIDE = 8
+LABELS = ("circle", "square")
+
+MANIFEST = Manifest(
+    name="tiny",
+    labels=LABELS,
+    preprocessing=Preprocessing(SIDE, SIDE),
+    input="image",
+    output="logits",
+    dynamic_batch=True,
+    layers=(
+        Layer("conv", "Conv", ("relu",), 3456),
+        Layer("pool", "AveragePool", ("flat",), 0),
+        Layer("fc", "Gemm", ("logits",), 16),
+    ),
+    cuts=(
+        Cut("image", 0, ("image",), (CodecFigures("u8", None, 90, 192, 0, 0), CodecFigures("jpeg", None, 7, 8, 9, 10))),
+        Cut("conv", 1, ("relu",), (CodecFigures("q8", 1, 90, 120, 9, 10), CodecFigures("f32", None, 400, 576, 0, 0))),
+        Cut("pool", 2, ("flat",), (CodecFigures("q4", None, 14, 16, 8, 10),)),
+    ),
+    licence="CC0-1.0",
+    provenance="made for the tests",
+)  # fmt: skip
+
+MACHINE = Machine(cpu="a Pi", cores=4, onnxruntime="1.22.0", collabd="0.1.0")
+
+
+@cache
+def package() -> Package:
+    """uint8 [batch, 8, 8, 3] to 2 scores. Its directory's parent holds nothing else."""
+    return write(new_directory("packages") / "tiny", MANIFEST, graph().SerializeToString(), "CC0-1.0")
+
+
+def graph() -> onnx.ModelProto:
+    """A convolution, pooling and a linear layer."""
+    rng = np.random.default_rng(3)
+    nodes = [
+        helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["planes"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["float", "conv.weight"], ["conv"]),
+        helper.make_node("Relu", ["conv"], ["relu"]),
+        helper.make_node("AveragePool", ["relu"], ["pool"], kernel_shape=[6, 6]),
+        helper.make_node("Flatten", ["pool"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "fc.weight"], ["logits"]),
+    ]
+    weights = [
+        numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name)
+        for name, shape in (("conv.weight", (4, 3, 3, 3)), ("fc.weight", (4, len(LABELS))))
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", SIDE, SIDE, 3])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(LABELS)])
+    made = helper.make_graph(nodes, "tiny", [image], [logits], weights)
+    model = helper.make_model(made, ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
+    return onnx.shape_inference.infer_shapes(model, strict_mode=True)
+
+
+def profile() -> Profile:
+    """Times of the package on some machine."""
+    cuts = tuple(
+        CutTimes(cut.name, 0.25 * cut.head_layers, 1.0, tuple(CodecTimes(each.codec, 0.1, 0.1) for each in cut.codecs))
+        for cut in MANIFEST.cuts
+    )
+    return Profile(package().digest, MACHINE, 1, prep_ms=0.1, whole_ms=1.0, spread=1.1, cuts=cuts)

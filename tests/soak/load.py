@@ -1,0 +1,100 @@
+"""What the clients ask, and whether the answers are right."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+from collab_sdk import AsyncClient, Result
+from collab_sdk.errors import CollabError
+from collabd.simulation.samples import CIFAR, IMAGENET, Form, Sample
+
+ALEXNET, VGG = CIFAR
+Samples = Mapping[tuple[str, Form], list[Sample]]
+Action = Callable[[], Awaitable[None]]
+
+# Of a thousand calls; the small network most of all, so that many fit into the time there is.
+_MIX: dict[tuple[str, Form], int] = {
+    (ALEXNET, "file"): 700,
+    (ALEXNET, "frame"): 220,
+    (VGG, "file"): 60,
+    (IMAGENET, "file"): 10,
+    (IMAGENET, "frame"): 10,
+}
+_BUDGETS: dict[str, tuple[str, ...]] = {
+    ALEXNET: ("", "25ms", "100%", "min-energy", "0"),
+    VGG: ("", "60ms", "100%", "min-energy", "0"),
+    IMAGENET: ("", "150ms", "100%", "0"),
+}
+
+
+@dataclass
+class Tally:
+    """What became of the calls."""
+
+    answered: int = 0
+    remote: int = 0
+    degraded: int = 0
+    switches: int = 0
+    lost: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    plans: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    _last: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
+
+    def add(self, sample: Sample, form: Form, budget: str, result: Result) -> None:
+        """Take in an answer."""
+        self.answered += 1
+        self.remote += "C" in result.ran
+        self.degraded += result.degraded
+        plan = (result.plan.cut, result.plan.codec)
+        self.plans[result.model, *plan] += 1
+        if result.plan.reason != "explored":
+            kind = (result.model, form, budget)
+            self.switches += self._last.setdefault(kind, plan) != plan
+            self._last[kind] = plan
+        # A lossy plan may differ now and then, and says so by its fidelity.
+        if result.fidelity == 1.0 and result.label != sample.unsplit:
+            self.wrong.append(f"{result.model} {sample.name} by {'/'.join(plan)}: {result.label}")
+
+
+def with_frames(samples: Samples) -> Samples:
+    """Those of AlexNet as pixels, too."""
+    frames = [_as_frame(sample) for sample in samples[ALEXNET, "file"]]
+    return {**samples, (ALEXNET, "frame"): frames}
+
+
+async def call(client: AsyncClient, samples: Samples, turn: int, tally: Tally) -> None:
+    """The call number `turn`, which is the same in every run."""
+    dice = random.Random(turn)
+    (model, form), *_ = dice.choices(list(_MIX), list(_MIX.values()))
+    sample, budget = dice.choice(samples[model, form]), dice.choice(_BUDGETS[model])
+    try:
+        tally.add(sample, form, budget, await client.infer(sample.image, budget, model=model))
+    except CollabError as error:
+        tally.lost.append(f"call {turn}, {model} ({budget}): {type(error).__name__}: {error}")
+
+
+async def tour(client: AsyncClient, samples: Samples) -> int:
+    """Run every cut of every network once in every codec, so that nothing is new any more; returns how many calls."""
+    calls = 0
+    for model, form in _MIX:
+        sample = samples[model, form][0]
+        for row in (await client.profile(model))["rows"]:
+            for codec in row["codecs"]:
+                if (form, codec) != ("frame", "source"):  # the file as it came, where there is none
+                    stated = None if row["cloud"] is None else codec
+                    await client.infer(sample.image, model=model, cut=row["cut"], codec=stated)
+                    calls += 1
+    return calls
+
+
+def _as_frame(sample: Sample) -> Sample:
+    assert isinstance(sample.image, bytes)
+    pixels = np.asarray(Image.open(BytesIO(sample.image)).convert("RGB"))
+    return Sample(sample.name, pixels, sample.labels, sample.unsplit)

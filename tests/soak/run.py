@@ -1,0 +1,104 @@
+"""The run: clients that call, and what happens to the daemons meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from collab_sdk import AsyncClient, ControlClient
+from collabd.simulation.relay import Relay
+from tests.soak.bed import VISITOR, SoakBed
+from tests.soak.load import ALEXNET, Action, Samples, Tally, call, tour
+from tests.soak.samples import Sample, look
+
+CLIENTS = 4
+RATES_MBIT = (50.0, 2.0)
+RTT_S = 0.002
+_SAMPLES = 400
+# So many times in a run; a companion needs seconds to start, and no restart falls into the second half.
+_RATES, _RELOADS, _VISITS, _RESTARTS = 100, 40, 40, 20
+_LEAST_BETWEEN_RESTARTS = 1000
+
+
+@dataclass
+class Soak:
+    """One run of `requests` calls."""
+
+    bed: SoakBed
+    relay: Relay
+    images: Samples
+    requests: int
+    tally: Tally = field(default_factory=Tally)
+    samples: list[Sample] = field(default_factory=list)
+    events: Counter[str] = field(default_factory=Counter)
+
+    async def run(self) -> None:
+        """To the end, in tenths. Each begins with a tour and asks the same, so that they can be compared."""
+        self.relay.set_rtt(RTT_S)
+        await self._fast()
+        tenth = self.requests // 10
+        async with AsyncClient(self.bed.socket) as client:
+            await self.bed.until_ready(client)
+            await self._visit(client)
+            await self._leave(client)
+            schedule = self._schedule(client)
+            for start in range(0, self.requests, tenth):
+                await self.bed.until_cloud_is_up(client)
+                self.events["calls of the tours"] += await tour(client, self.images)
+                await self._tenth(schedule, iter(range(start, start + tenth)))
+
+    async def _tenth(self, schedule: Mapping[int, Sequence[Action]], turns: Iterator[int]) -> None:
+        async with asyncio.TaskGroup() as callers:
+            for _ in range(CLIENTS):
+                callers.create_task(self._caller(schedule, turns))
+
+    async def _caller(self, schedule: Mapping[int, Sequence[Action]], turns: Iterator[int]) -> None:
+        with ControlClient(self.bed.socket) as control:
+            async with AsyncClient(self.bed.socket) as client:
+                for turn in turns:
+                    for action in schedule.get(turn, ()):
+                        await action()
+                    await call(client, self.images, turn % (self.requests // 10), self.tally)
+                    if turn % (self.requests // _SAMPLES) == 0:
+                        self.samples += await asyncio.to_thread(look, self.bed, control, turn)
+
+    def _schedule(self, client: AsyncClient) -> dict[int, list[Action]]:
+        """What to do before which call."""
+        found: dict[int, list[Action]] = {}
+
+        def every(step: int, until: int, *actions: Action) -> None:
+            for place, turn in enumerate(range(step, until, step)):
+                found.setdefault(turn, []).append(actions[place % len(actions)])
+
+        every(self.requests // _RATES, self.requests, self._slow, self._fast)
+        every(self.requests // _RELOADS, self.requests, self._reload)
+        every(self.requests // _VISITS, self.requests, lambda: self._visit(client), lambda: self._leave(client))
+        every(max(self.requests // _RESTARTS, _LEAST_BETWEEN_RESTARTS), self.requests // 2, self._restart)
+        return found
+
+    async def _slow(self) -> None:
+        self.relay.set_rate(RATES_MBIT[1] * 1e6 / 8)
+        self.events["changes of the rate"] += 1
+
+    async def _fast(self) -> None:
+        self.relay.set_rate(RATES_MBIT[0] * 1e6 / 8)
+        self.events["changes of the rate"] += 1
+
+    async def _reload(self) -> None:
+        self.bed.reload_device()
+        self.events["reloads of the device"] += 1
+
+    async def _restart(self) -> None:
+        self.bed.restart_cloud()
+        self.events["restarts of the companion"] += 1
+
+    async def _visit(self, client: AsyncClient) -> None:
+        await client.load_model(self.bed.visitor)
+        await client.infer(self.images[ALEXNET, "file"][0].image, model=VISITOR)
+        self.events["packages added"] += 1
+
+    async def _leave(self, client: AsyncClient) -> None:
+        await client.unload_model(VISITOR)
+        self.events["packages removed"] += 1
