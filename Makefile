@@ -9,7 +9,7 @@ SOURCES := collabd sdk models tests packaging
 
 .DEFAULT_GOAL := help
 include packaging/install.mk packaging/deb.mk packaging/arm64.mk
-.PHONY: help demo test lint types check bench live accuracy models clean
+.PHONY: help demo test lint types check bench live chaos soak fuzz accuracy models clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -47,6 +47,21 @@ bench: $(VENV)/dev  ## Measure memory, start-up, decisions and codecs
 
 live: $(VENV)/dev  ## Measure predictions, reactions and caps with both daemons and a shaped link
 	@$(BIN)/python -m tests.bench.live
+
+chaos: $(VENV)/dev  ## Call both daemons 10,000 times while everything breaks: make chaos [REQUESTS=1000] [SEED=2]
+	@mkdir -p build
+	@$(BIN)/python -m tests.chaos $(if $(REQUESTS),--requests $(REQUESTS)) $(if $(SEED),--seed $(SEED)) --json build/chaos.json
+
+soak: $(VENV)/dev  ## Call both daemons 100,000 times; nothing may grow: make soak [REQUESTS=5000]
+	@mkdir -p build
+	@$(BIN)/python -m tests.soak $(if $(REQUESTS),--requests $(REQUESTS)) --plot build/soak.png
+
+$(VENV)/fuzz: $(VENV)/run
+	@$(PIP) install -e ./sdk -e '.[fuzz]'
+	@touch $@
+
+fuzz: $(VENV)/fuzz  ## Feed every parser a million broken inputs: make fuzz [RUNS=100000]
+	@$(BIN)/python -m tests.fuzz $(if $(RUNS),--runs $(RUNS))
 
 accuracy: $(VENV)/dev  ## Top-1 of every split through the daemons: make accuracy DATA=cifar10.zip
 	@$(BIN)/python -m tests.bench.accuracy $(DATA)

@@ -18,12 +18,18 @@ DEFAULT_CONFIG = Path("/etc/collabd/collabd.toml")
 @click.version_option(__version__)
 def main(path: Path | None, check: bool, verbose: bool) -> None:
     """Answer infer(image, budget) on a Unix socket, together with the companions of the configuration."""
-    source = config.Source(config.DeviceConfig, path, DEFAULT_CONFIG)
+    source = config.Source(config.DeviceConfig, path, DEFAULT_CONFIG, _problems)
     loaded = lifecycle.start("collabd", source, verbose=verbose, check=check)
 
     from collabd.device.server import serve  # noqa: PLC0415  a third of a second, after the configuration is checked
 
     lifecycle.run("collabd", lambda: serve(loaded, source.load))
+
+
+def _problems(settings: config.DeviceConfig) -> list[str]:
+    from collabd.device.keys import problems  # noqa: PLC0415  aiohttp, not before the file itself is known to be good
+
+    return problems(settings)
 
 
 if __name__ == "__main__":

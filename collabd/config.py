@@ -6,12 +6,14 @@ import difflib
 import math
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
+
+from collabd.keys.files import locate
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -43,6 +45,12 @@ class DeviceServer(msgspec.Struct, frozen=True):
 
     socket: str = ""
     max_request_mb: Count = 64
+    # So many calls are served at once, with so much in their bodies; so many more wait, half of them one user's.
+    max_inside: Count = 16
+    max_inside_mb: Count = 128
+    max_waiting: Count = 256
+    # The group whose members may add and remove models, besides root and the daemon's own user.
+    administrators: str = ""
 
 
 class Planning(msgspec.Struct, frozen=True):
@@ -116,6 +124,13 @@ class Cloud(msgspec.Struct, frozen=True):
     price_per_request: NotNegative = 0.0
     # Send the companion a package that it does not hold.
     push_packages: bool = True
+    # Keys, each the path of a file; "": none. The companion's certificate or authority is pinned by ca_file.
+    token_file: str = ""
+    ca_file: str = ""
+    client_cert: str = ""
+    client_key: str = ""
+    # A token may go over plain HTTP, where whoever listens can take it.
+    insecure: bool = False
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -151,6 +166,13 @@ class CloudServer(msgspec.Struct, frozen=True):
     host: str = "127.0.0.1"
     port: Port = 8470
     max_request_mb: Count = 64
+    # Keys, each the path of a file; "": none. With client_ca a device must show a certificate besides its token.
+    token_file: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    client_ca: str = ""
+    # Listen for other machines without a token or without TLS.
+    insecure: bool = False
 
 
 class Batching(msgspec.Struct, frozen=True):
@@ -161,10 +183,16 @@ class Batching(msgspec.Struct, frozen=True):
 
 
 class Packages(msgspec.Struct, frozen=True):
-    """Whether devices may push model packages, and how large."""
+    """Whether devices may push model packages, and how large.
+
+    Of all that were pushed, those least recently used make room on the disk and in memory.
+    """
 
     accept: bool = True
     max_mb: Count = 512
+    max_packages: Count = 32
+    quota_mb: Count = 4096
+    loaded_mb: Count = 1024
 
 
 class CloudConfig(msgspec.Struct, frozen=True):
@@ -179,6 +207,8 @@ class CloudConfig(msgspec.Struct, frozen=True):
 
 
 Config = TypeVar("Config", DeviceConfig, CloudConfig)
+
+_KEY_FILES = {"token_file", "tls_cert", "tls_key", "client_ca", "ca_file", "client_cert", "client_key"}
 
 
 class ConfigError(Exception):
@@ -212,10 +242,15 @@ class Source(Generic[Config]):
     kind: type[Config]
     path: Path | None
     default: Path
+    # What is wrong with a configuration as such a daemon finds it here: its key files, say.
+    problems: Callable[[Config], list[str]] = lambda _: []
 
     def load(self) -> Loaded[Config]:
         """As `load` does. Raises `ConfigError`."""
-        return load(self.kind, self.path or (self.default if self.default.exists() else None))
+        loaded = load(self.kind, self.path or (self.default if self.default.exists() else None))
+        if problems := self.problems(loaded.config):
+            raise ConfigError(loaded.path or self.default, problems)
+        return loaded
 
 
 def load(kind: type[Config], path: Path | None) -> Loaded[Config]:
@@ -223,13 +258,14 @@ def load(kind: type[Config], path: Path | None) -> Loaded[Config]:
     if path is None:
         return Loaded(kind(), None)
     raw: dict[str, Any] = _read(path)
-    problems = list(_check(kind, raw, ""))
+    problems = list(_check(kind, raw, "")) or list(_no_paths(raw))
     if not problems and kind is DeviceConfig:
         problems = [*_same_names(raw, "clouds", "name"), *_same_names(raw, "policies", "model")]
         problems += _custom_board(raw.get("energy", {}))
     if problems:
         raise ConfigError(path, problems)
-    return Loaded(msgspec.convert(raw, kind), path, frozenset(key for key, _ in _leaves(raw, "")))
+    given = frozenset(key for key, _ in _leaves(raw, ""))
+    return Loaded(msgspec.convert(_with_keys_located(raw, path), kind), path, given)
 
 
 def state_dir(config: DeviceConfig | CloudConfig, program: str) -> Path:
@@ -250,7 +286,8 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(path, ["no such file"]) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
+        # tomllib has no error of its own for text that is not UTF-8, for endless numbers and for endless nesting.
         raise ConfigError(path, [str(error)]) from None
 
 
@@ -296,6 +333,29 @@ def _did_you_mean(key: str, known: Mapping[str, Any]) -> str:
 def _same_names(raw: dict[str, Any], tables: str, key: str) -> list[str]:
     names = [table[key] for table in raw.get(tables, [])]
     return [f"{tables}: two have the {key} {name!r}" for name in sorted({n for n in names if names.count(n) > 1})]
+
+
+def _no_paths(raw: dict[str, Any]) -> Iterator[str]:
+    """Text that could be a path and is none."""
+    for key, value in _leaves(raw, ""):
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and "\0" in text:
+                yield f"{key}: has a character of code 0"
+            elif isinstance(text, str) and text.startswith("~"):
+                try:
+                    Path(text).expanduser()
+                except RuntimeError:
+                    yield f"{key}: whose home is meant? (it is {text!r})"
+
+
+def _with_keys_located(raw: dict[str, Any], path: Path) -> dict[str, Any]:
+    def located(table: dict[str, Any]) -> dict[str, Any]:
+        return table | {name: locate(table[name], path) for name in _KEY_FILES & table.keys() if table[name]}
+
+    placed: dict[str, Any] = {"server": located(raw.get("server", {}))}
+    if "clouds" in raw:
+        placed["clouds"] = [located(cloud) for cloud in raw["clouds"]]
+    return raw | placed
 
 
 def _custom_board(energy: dict[str, Any]) -> list[str]:

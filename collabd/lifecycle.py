@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from collabd import config
+from collabd.keys.files import KeyProblem
 from collabd.systemd.journal import set_up_logging
 from collabd.systemd.notify import keep_status, ready
 from collabd.systemd.reload import reload_at_hangup
@@ -50,6 +51,9 @@ def run(program: str, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         uvloop.run(serve())
+    except KeyProblem as problem:
+        click.echo(f"{program} cannot start: {problem}", err=True)
+        sys.exit(EX_CONFIG)
     except OSError as error:
         click.echo(f"{program} cannot start: {error}", err=True)
         sys.exit(1)

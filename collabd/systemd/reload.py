@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from collabd.config import Config, ConfigError, Loaded
+from collabd.keys.files import KeyProblem
 from collabd.systemd.notify import reloading
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ async def reload_at_hangup(
 async def _reload(read: Callable[[], Loaded[Config]], apply: Callable[[Loaded[Config]], Awaitable[None]]) -> None:
     try:
         await apply(read())
-    except ConfigError as error:
+    except (ConfigError, KeyProblem) as error:
         log.error("the configuration stays as it was: %s", "; ".join(str(error).splitlines()))  # noqa: TRY400
     except Exception:
         log.exception("the configuration stays as it was")

@@ -131,6 +131,8 @@ def test_what_was_removed_has_stopped_and_left_what_is_its_owners(box: Box) -> N
 
 
 def test_what_was_purged_has_left_nothing(box: Box) -> None:
+    for daemon in ("collabd", "collab-cloudd"):
+        box.write(f"/etc/collabd/keys/{daemon}/a-key", "of collabctl pair\n")
     dpkg(box, "--purge", *PACKAGES)
     ours = r".*collab\(d\|ctl\|-cloudd\|_sdk\).*"
     assert box.run("find", "/etc", "/usr", "/var", "-xdev", "-not", "-path", "*/journal/*", "-regex", ours).stdout == ""

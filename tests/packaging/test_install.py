@@ -81,8 +81,8 @@ def test_all_can_be_read_by_all(both: Path) -> None:
 def test_a_role_brings_only_its_own(tmp_path: Path) -> None:
     make("install", tmp_path, ROLE="companion", prefix="/usr")
     installed = {path.name for path in files(tmp_path)}
-    assert {"collab-cloudd.service", "collab-cloudd.toml", "collab-cloudd.8"} <= installed
-    assert not installed & {"collabd.service", "collabd.socket", "collabd.toml", "collabd.8", "collabctl"}
+    assert {"collab-cloudd.service", "collab-cloudd.toml", "collab-cloudd.8", "collabctl"} <= installed
+    assert not installed & {"collabd.service", "collabd.socket", "collabd.toml", "collabd.8"}
 
 
 @pytest.mark.parametrize("variables", [{"ROLE": "pi"}, {"sysconfdir": "/usr/local/etc"}, {"localstatedir": "/srv"}])

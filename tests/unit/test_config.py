@@ -66,7 +66,20 @@ def test_the_message_names_the_file(tmp_path: Path) -> None:
         load(CloudConfig, path)
 
 
-@pytest.mark.parametrize("text", ["[planning", "a = \x00", '[[clouds]]\nname="a"\nurl="http://a"\n' * 2])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[planning",
+        "a = \x00",
+        '[[clouds]]\nname="a"\nurl="http://a"\n' * 2,
+        "a = " + "[" * 5000,
+        "a = " + "1" * 5000,
+        'state_dir = "a\\u0000b"',
+        '[models]\nroots = ["~nobodyhere/models"]',
+        '[[clouds]]\nname="a"\nurl="http://a"\ntoken_file="~nobodyhere/token"',
+    ],
+    ids=lambda text: text[:20],
+)
 def test_unusable_files(tmp_path: Path, text: str) -> None:
     assert len(problems(tmp_path, text)) == 1
 
