@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +71,9 @@ class _Run:
 
     async def _prepare(self) -> None:
         job = self.job
-        timed = await self.executor.lane.run(lambda _: job.photo.prepare(job.model.manifest.preprocessing))
+        timed = await self.executor.lane.run(
+            lambda _: job.photo.prepare(job.model.manifest.preprocessing), expect_s=job.prep_s
+        )
         self.record.add("prep_s", timed.seconds)
         self.tensors[job.model.manifest.input] = timed.value
 
@@ -83,6 +87,7 @@ class _Run:
         feeds = self._needed(outputs)
         timed = await self.executor.lane.run(
             lambda stop: engine.run(key, feeds, outputs, stop),
+            expect_s=profiled_s * self.job.slow,
             setup=lambda: engine.prepare(key, tuple(feeds), outputs),
         )
         self.record.add(phase, timed.seconds)
@@ -121,7 +126,10 @@ class _Run:
     ) -> None:
         """The companion has its time; from then on whoever finishes first wins."""
         sent = time.perf_counter()
-        await asyncio.wait({remote}, timeout=self._patience_s(crossing, wait))
+        with self._promised(crossing) as must_start:
+            patience_s = self._patience_s(crossing, wait)
+            either: tuple[asyncio.Future[Any], ...] = (remote, must_start)
+            await asyncio.wait(either, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
         races = not remote.done() and self.job.fallback == "local"
         local = asyncio.create_task(self._finish(crossing)) if races else None
         started = time.perf_counter()
@@ -181,6 +189,14 @@ class _Run:
         returned = self._bytes_down(outputs) + ENVELOPE_DOWN + HEADER_BYTES
         cloud = companion.state_for(self.job.model.digest)
         return expected_wait(cloud, up_bytes=sent_bytes, down_bytes=returned, work_s=step.work_s)
+
+    def _promised(self, crossing: Crossing) -> AbstractContextManager[asyncio.Future[None]]:
+        """Around the wait: done when the tail must start here, lest the calls that wait now miss their deadlines."""
+        job, loop = self.job, asyncio.get_running_loop()
+        if job.deadline_s is None or job.fallback != "local":
+            return nullcontext(loop.create_future())
+        due_s = loop.time() + job.deadline_s - self.record.elapsed_s()
+        return self.executor.lane.promises.made(due_s, job.rest_s(crossing))
 
     def _patience_s(self, crossing: Crossing, wait: Wait) -> float:
         job = self.job

@@ -212,7 +212,8 @@ class Planner:
             fallback=evaluation.policy.fallback,
             # Who says where layers run wants them to run there.
             sparing=options.is_sparing or options.is_fixed,
-            deadline_s=None if latency_ms is None else latency_ms / 1e3,
+            # The answer is still to be wrapped up and sent.
+            deadline_s=None if latency_ms is None else latency_ms / 1e3 - self.overhead.seconds,
             slow=device.speed * (1 + NormalDist().inv_cdf(evaluation.quantile) * device.spread),
             prep_s=evaluation.request.prep_s,
             profiled=profiled,

@@ -82,14 +82,14 @@ class _Occupied:
 def busy_lane(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Occupied]:
     """Whatever the lane is given from now on waits until it is let go."""
     occupied = _Occupied()
-    timed = Lane._timed
+    paced = Lane._paced
 
-    def held(self: Lane, work: Callable[[Stop], object], setup: Callable[[], None] | None, stop: Stop) -> object:
+    def held(self: Lane, work: Callable[[Stop], object], stop: Stop) -> object:
         occupied(stop)
-        return timed(self, work, setup, stop)
+        return paced(self, work, stop)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Lane, "_timed", held)
+        patch.setattr(Lane, "_paced", held)
         try:
             yield occupied
         finally:

@@ -105,7 +105,7 @@ def test_a_larger_picture_takes_longer_to_prepare(model: Model) -> None:
 
 def test_the_deadline_allows_for_a_slow_local_tail(model: Model, companion: Companion) -> None:
     planned = plan(planner(companion, slowdown=100), model, budget="5000ms", cut="pool1")
-    assert planned.job.deadline_s == 5.0
+    assert planned.job.deadline_s == pytest.approx(5.0, abs=0.01)
     assert planned.row is not None
     tail_s = planned.evaluation.plans.rows[planned.row].local_tail_s
     (crossing,) = (step.crossing for step in planned.job.steps if step.crossing is not None)
