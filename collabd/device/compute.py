@@ -10,6 +10,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from collabd.device.promises import Promises
+from collabd.device.turns import Turns
 from collabd.engine import Stop, Stopped
 from collabd.systemd.watchdog import Worker
 
@@ -34,6 +35,7 @@ class Lane:
         self.slowdown = slowdown
         self.worker = Worker("compute")
         self.promises = Promises(lambda: self.backlog_s)
+        self._turns = Turns()
         self._pieces = 0
         self._expected_s = 0.0
         # When the piece that runs began, and how long it was expected to take.
@@ -51,9 +53,16 @@ class Lane:
         return max(self._expected_s - min(time.perf_counter() - began, expected_s), 0.0)
 
     async def run(
-        self, work: Callable[[Stop], T], *, expect_s: float = 0.0, setup: Callable[[], None] | None = None
+        self,
+        work: Callable[[Stop], T],
+        *,
+        expect_s: float = 0.0,
+        due_s: float | None = None,
+        setup: Callable[[], None] | None = None,
     ) -> Timed[T]:
         """Run `work`, which may well take `expect_s`, on the lane; its errors are raised here. `setup` goes first.
+
+        `due_s`, on the event loop's clock: when its call must be answered, which decides whose turn it is.
 
         Cancelled before its turn, it never runs; later, its `Stop` is requested, so that the lane is free for others.
         `setup` is not timed: what is built once must not look like the cost of a run.
@@ -64,7 +73,8 @@ class Lane:
         self.promises.look()
         try:
             piece = partial(self._timed, work, expect_s, setup, stop)
-            return await asyncio.get_running_loop().run_in_executor(self.worker, piece)
+            async with self._turns.turn(due_s, expect_s):
+                return await asyncio.get_running_loop().run_in_executor(self.worker, piece)
         except asyncio.CancelledError:
             stop.request()
             raise

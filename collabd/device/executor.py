@@ -72,7 +72,7 @@ class _Run:
     async def _prepare(self) -> None:
         job = self.job
         timed = await self.executor.lane.run(
-            lambda _: job.photo.prepare(job.model.manifest.preprocessing), expect_s=job.prep_s
+            lambda _: job.photo.prepare(job.model.manifest.preprocessing), expect_s=job.prep_s, due_s=self._due_s()
         )
         self.record.add("prep_s", timed.seconds)
         self.tensors[job.model.manifest.input] = timed.value
@@ -88,6 +88,7 @@ class _Run:
         timed = await self.executor.lane.run(
             lambda stop: engine.run(key, feeds, outputs, stop),
             expect_s=profiled_s * self.job.slow,
+            due_s=self._due_s(),
             setup=lambda: engine.prepare(key, tuple(feeds), outputs),
         )
         self.record.add(phase, timed.seconds)
@@ -167,7 +168,7 @@ class _Run:
         if crossing.codec == SOURCE:
             return [self.job.photo.as_file(model.manifest.input)]
         features = self._needed(outputs)
-        timed = await self.executor.lane.run(lambda _: encode_features(features, crossing, model))
+        timed = await self.executor.lane.run(lambda _: encode_features(features, crossing, model), due_s=self._due_s())
         self.record.add("encode_s", timed.seconds)
         return timed.value
 
@@ -192,11 +193,17 @@ class _Run:
 
     def _promised(self, crossing: Crossing) -> AbstractContextManager[asyncio.Future[None]]:
         """Around the wait: done when the tail must start here, lest the calls that wait now miss their deadlines."""
-        job, loop = self.job, asyncio.get_running_loop()
-        if job.deadline_s is None or job.fallback != "local":
-            return nullcontext(loop.create_future())
-        due_s = loop.time() + job.deadline_s - self.record.elapsed_s()
-        return self.executor.lane.promises.made(due_s, job.rest_s(crossing))
+        due_s = self._due_s()
+        if due_s is None or self.job.fallback != "local":
+            return nullcontext(asyncio.get_running_loop().create_future())
+        return self.executor.lane.promises.made(due_s, self.job.rest_s(crossing))
+
+    def _due_s(self) -> float | None:
+        """When the answer must be there, on the event loop's clock."""
+        deadline_s = self.job.deadline_s
+        if deadline_s is None:
+            return None
+        return asyncio.get_running_loop().time() + deadline_s - self.record.elapsed_s()
 
     def _patience_s(self, crossing: Crossing, wait: Wait) -> float:
         job = self.job

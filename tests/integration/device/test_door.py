@@ -68,10 +68,12 @@ class _Occupied:
     """Work that keeps the lane busy until it is let go, or its `Stop` is requested."""
 
     def __init__(self) -> None:
+        self.began = threading.Event()
         self.free = threading.Event()
         self.stopped = threading.Event()
 
     def __call__(self, stop: Stop) -> None:
+        self.began.set()
         while not self.free.is_set():
             if stop.wait(0.01):
                 self.stopped.set()
@@ -209,7 +211,7 @@ async def test_a_caller_that_hangs_up_inside_stops_its_run(bench: Factory, monke
             peer.send(
                 message.length, message.body(), f"{wire.HEADER_LENGTH}: {message.headers[wire.HEADER_LENGTH]}\r\n"
             )
-            await until(lambda: it.daemon.door.inside == 1)
+            await until(occupied.began.is_set)
             peer.close()
             await until(occupied.stopped.is_set)
             await until(lambda: it.daemon.door.inside == 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -40,12 +41,15 @@ def starts(clock: Clock, *calls: tuple[float, float], backlog_s: float = 0.0) ->
     async def look() -> list[float | None]:
         found: dict[int, float] = {}
         began, promises = clock.time(), Promises(lambda: backlog_s)
+
+        def note(index: int, must_start: asyncio.Future[None]) -> None:
+            if not must_start.cancelled():
+                found[index] = clock.time() - began
+
         with ExitStack() as stack:
             for index, (due_s, tail_s) in enumerate(calls):
                 must_start = stack.enter_context(promises.made(began + due_s, tail_s))
-                must_start.add_done_callback(
-                    lambda future, index=index: future.cancelled() or found.update({index: clock.time() - began})
-                )
+                must_start.add_done_callback(partial(note, index))
             await asyncio.sleep(10)
         return [found.get(index) for index in range(len(calls))]
 
