@@ -67,7 +67,7 @@ def judge(happened: Happened) -> dict[str, Any]:
         "deadlines": {kind: _deadlines(judged, kind) for kind in SHARES if kind != NO_DEADLINE},
         "faults": {kind: _under(kind, judged, happened.windows) for kind in KINDS if kind not in happened.without},
         "no fault": _figures([one for one in judged if not one.faults]),
-        "missed": [_late(one) for one in judged if one.outcome.order.deadline in KEEPABLE and not (one.down or one.kept)],
+        "missed": [_late(one) for one in judged if _missed(one)],
         "open_files": {side: list(counts) for side, counts in happened.handles.items()},
     }
     return report | {"failures": _failures(report, judged, happened)}
@@ -136,6 +136,10 @@ def _deadlines(judged: Iterable[Judged], kind: str) -> dict[str, Any]:
         "kept": kept,
         "share": round(kept / len(counted), 5) if counted else None,
     }
+
+
+def _missed(one: Judged) -> bool:
+    return one.outcome.order.deadline in KEEPABLE and not (one.down or one.kept)
 
 
 def _late(one: Judged) -> str:
