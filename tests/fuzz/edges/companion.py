@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import re
 from collections.abc import Awaitable, Callable
@@ -54,7 +53,6 @@ class _Device:
     """A device with one companion, whose replies are told beforehand."""
 
     def __init__(self) -> None:
-        logging.getLogger("collabd").setLevel(logging.ERROR)
         self._loop = QuietLoop()
         asyncio.set_event_loop(self._loop)
         self._reply = _Reply(Choices(b""))

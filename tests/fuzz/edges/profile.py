@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import cache
 from pathlib import Path
 
@@ -37,7 +36,6 @@ def check(data: bytes) -> None:
 @cache
 def _file() -> Path:
     """Where the profile of the tiny package is kept."""
-    logging.getLogger(stored.__name__).setLevel(logging.ERROR)
     directory = new_directory("profiles")
     stored.save(tiny.profile(), directory)
     return next(directory.iterdir())
