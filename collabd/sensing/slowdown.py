@@ -44,7 +44,9 @@ def competing(load: Load, pressure: Measured[float]) -> float:
     if not isinstance(pressure, NotMeasured):
         # How often there was one, measured all the time, times how many there were, seen at one moment.
         waiting = pressure.value * max(waiting, 1.0)
-    return load.others * len(load.cores) * (1 + waiting / busy)
+    running = load.others * len(load.cores)
+    # In this order: next to nothing may be busy, and `waiting / busy` beyond all numbers.
+    return running + waiting * (running / busy)
 
 
 def clocking(frequency: Measured[Frequency], throttling: Measured[Throttling]) -> float:
