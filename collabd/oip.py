@@ -116,6 +116,13 @@ def check_length(request: web.Request, limit: int) -> None:
         raise _too_large(limit)
 
 
+def largest_body(request: web.Request, limit: int) -> int:
+    """What its body may come to: as long as it says, or the limit where it does not say, or is compressed."""
+    if request.content_length is None or hdrs.CONTENT_ENCODING in request.headers:
+        return limit
+    return request.content_length
+
+
 async def read_body(request: web.Request, limit: int, pace: Pace = NETWORK) -> bytearray:
     """The request's body, unpacked if it came compressed.
 

@@ -15,20 +15,19 @@ from aiohttp import web
 
 from collabd.cloud.dataplane import CloudPlane
 from collabd.cloud.guard import device_of
-from collabd.oip import Infer
+from collabd.oip import Infer, largest_body
 
 
 class Door:
-    """A `collabd.oip.Door`. A body that does not say how long it is may become of `most_bytes`."""
+    """A `collabd.oip.Door`."""
 
-    def __init__(self, plane: CloudPlane, most_bytes: int) -> None:
+    def __init__(self, plane: CloudPlane, max_request_bytes: int) -> None:
         self._plane = plane
-        self._most_bytes = most_bytes
+        self._max_request_bytes = max_request_bytes
 
     @asynccontextmanager
     async def __call__(self, request: web.Request) -> AsyncIterator[Infer]:
         """Around a request. Raises `Overloaded` and `NotReady`."""
-        size = self._most_bytes if request.content_length is None else request.content_length
         device = device_of(request)
-        with self._plane.arriving(device, size):
+        with self._plane.arriving(device, largest_body(request, self._max_request_bytes)):
             yield partial(self._plane.infer, peer=device)

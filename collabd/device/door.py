@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from collabd import oip
 from collabd.credentials import credentials
@@ -30,11 +30,11 @@ class Door:
     @asynccontextmanager
     async def __call__(self, request: web.Request) -> AsyncIterator[oip.Infer]:
         """Hold a place for the call. Raises `Overloaded`, `NotReady`."""
-        arrived = time.perf_counter()
+        arrived, size = time.perf_counter(), oip.largest_body(request, self._max_request_bytes)
         with self._hangups.watched(request.transport):
             async with AsyncExitStack() as stack:
                 with self._counters.at_the_door():
-                    await stack.enter_async_context(self._admission.place(_user(request), self._size(request)))
+                    await stack.enter_async_context(self._admission.place(_user(request), size))
                 try:
                     yield partial(self._plane.infer, arrived=arrived)
                 finally:
@@ -58,12 +58,6 @@ class Door:
     def close(self) -> None:
         """Once nobody comes any more."""
         self._hangups.close()
-
-    def _size(self, request: web.Request) -> int:
-        """The most that its body can come to."""
-        if request.content_length is None or hdrs.CONTENT_ENCODING in request.headers:
-            return self._max_request_bytes
-        return request.content_length
 
 
 def _user(request: web.Request) -> Hashable:

@@ -54,12 +54,14 @@ async def test_a_full_queue_is_told_before_the_upload(
         assert status == 100
 
 
+# What is compressed may become as large as any.
+@pytest.mark.parametrize("body", ["1000000", "1000\nContent-Encoding: gzip"])
 async def test_bodies_that_would_not_fit_into_memory_are_refused_before_they_come(
-    start: Callable[..., Any], package: Package
+    start: Callable[..., Any], package: Package, body: str
 ) -> None:
     async with start(package.path.parent, server={"port": 0, "max_request_mb": 1}) as companion:
         host, _, port = companion.address.removeprefix("http://").rpartition(":")
-        head = UPLOAD.replace("9000000", "1000000").replace("\n", "\r\n").encode() + b"\r\nExpect: 100-continue\r\n\r\n"
+        head = UPLOAD.replace("9000000", body).replace("\n", "\r\n").encode() + b"\r\nExpect: 100-continue\r\n\r\n"
         told = []
         writers = []
         for _ in range(4):
