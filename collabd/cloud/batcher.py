@@ -15,11 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from collab_sdk.errors import Overloaded
+from collabd.cloud.shares import most_for
 
 Tensors = dict[str, npt.NDArray[Any]]
-
-# Of the queue, what no single device can take.
-_RESERVED = 0.25
 
 
 class Runner(Protocol):
@@ -92,11 +90,8 @@ class Batcher:
         return self._admitted.total() - self._running
 
     def check_room(self, peer: str | None) -> None:
-        """Raises `Overloaded` where one more request of this device finds no place in the queue.
-
-        Some places no single device can take. Without an address it came through another server, like all others.
-        """
-        most = self._queue_max - int(_RESERVED * self._queue_max) if peer else self._queue_max
+        """Raises `Overloaded` where one more request of this device finds no place in the queue."""
+        most = most_for(peer, self._queue_max)
         if self.queued >= self._queue_max or self._admitted[peer] - self._running >= most:
             raise Overloaded(f"{self.queued} requests are waiting already; try again later", {"queue": self.queued})
 

@@ -43,8 +43,7 @@ class Counters:
                 yield
             except CollabError as error:
                 self.report["total"] += 1
-                self.report["failed"] += 1
-                self._refused.labels(error.code).inc()
+                self._failed(error.code)
                 raise
 
     @contextmanager
@@ -55,13 +54,15 @@ class Counters:
             try:
                 yield
             except CollabError as error:
-                self.report["failed"] += 1
-                self._refused.labels(error.code).inc()
+                self._failed(error.code)
                 raise
             except Exception:
-                self.report["failed"] += 1
-                self._refused.labels("internal_error").inc()
+                self._failed(CollabError.code)
                 raise
+
+    def _failed(self, code: str) -> None:
+        self.report["failed"] += 1
+        self._refused.labels(code).inc()
 
     def answered(self, result: Result) -> None:
         """Count an answer."""

@@ -23,6 +23,7 @@ from collab_sdk.errors import (
     UnknownModel,
     UnknownPackage,
 )
+from collabd.checksums import checksum
 from collabd.sensing.reading import NotMeasured
 from collabd.sensing.tcp import Socket, round_trip_s
 
@@ -121,7 +122,7 @@ class Http:
         Raises `CompanionFailure` where the companion is not reached, or its reply is not what it sent or no answer to
         what was sent here.
         """
-        sent = await _checksum(data)
+        sent = await checksum(data)
         try:
             async with asyncio.timeout(timeout_s):
                 try:
@@ -182,7 +183,7 @@ class Http:
         return bytes(answer)
 
     async def _check(self, reply: Response, answer: bytes, sent: str) -> None:
-        if reply.headers.get(wire.CHECKSUM) != await _checksum(answer):
+        if reply.headers.get(wire.CHECKSUM) != await checksum(answer):
             raise CompanionFailure(FailureReason.CORRUPT, f"{self._name}'s reply was damaged on its way")
         received = reply.headers.get(wire.REQUEST_CHECKSUM)
         refused_unread = received is None and reply.status not in _OK
@@ -205,10 +206,6 @@ def refusal(status: int, body: bytes, headers: Mapping[str, str]) -> CompanionFa
         case _:
             reason = FailureReason.NONSENSE
     return CompanionFailure(reason, f"the companion answered: {error}", _retry_after_s(headers))
-
-
-async def _checksum(body: bytes) -> str:
-    return wire.checksum(body) if len(body) <= _ONE_GO else await asyncio.to_thread(wire.checksum, body)
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 _MOST_BYTES = 2**20
 # Others may read it or write it, or the group may write it. The group may read: so do `ssl-cert` and systemd's
 # credentials work.
-_TOO_OPEN = stat.S_IRWXO | stat.S_IWGRP
+TOO_OPEN = stat.S_IRWXO | stat.S_IWGRP
 
 
 class KeyProblem(Exception):
@@ -31,7 +31,7 @@ def read(path: str, *, private: bool) -> bytes:
     try:
         with Path(path).open("rb") as file:
             status = os.fstat(file.fileno())
-            if private and status.st_mode & _TOO_OPEN:
+            if private and status.st_mode & TOO_OPEN:
                 raise KeyProblem(f"{path}: others may get at it (mode {status.st_mode & 0o777:04o}): chmod 400 it")
             content = file.read(_MOST_BYTES + 1)
     except OSError as error:

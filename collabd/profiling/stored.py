@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 import time
 from pathlib import Path
 
 import msgspec
 
 from collabd.profiling.profile import Machine, Profile
+from collabd.whole_file import UNFINISHED, replace_file
 
 _log = logging.getLogger(__name__)
-_SCRATCH = ".new-"
 _ABANDONED_S = 3600.0
 _KEPT = 200
 
@@ -23,17 +21,8 @@ def save(profile: Profile, directory: Path) -> None:
     """Keep `profile` in `directory`, replacing the older one; whole or not at all. Raises `OSError`."""
     directory.mkdir(parents=True, exist_ok=True)
     target = directory / _file_name(profile.digest, profile.machine, profile.threads)
-    descriptor, scratch = tempfile.mkstemp(dir=directory, prefix=_SCRATCH)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(profile)))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(scratch).replace(target)
-        _prune(directory)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
+    replace_file(target, msgspec.json.format(msgspec.json.encode(profile)))
+    _prune(directory)
 
 
 def load(digest: str, machine: Machine, threads: int, directory: Path) -> Profile | None:
@@ -55,7 +44,7 @@ def load(digest: str, machine: Machine, threads: int, directory: Path) -> Profil
 def _prune(directory: Path) -> None:
     """Packages come and go, and so do versions of what runs them: keep the newest, and nothing half written."""
     files = sorted(directory.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-    abandoned = [path for path in directory.glob(f"{_SCRATCH}*") if path.stat().st_mtime < time.time() - _ABANDONED_S]
+    abandoned = [path for path in directory.glob(f"{UNFINISHED}*") if path.stat().st_mtime < time.time() - _ABANDONED_S]
     for path in (*files[:-_KEPT], *abandoned):
         path.unlink(missing_ok=True)
 

@@ -37,11 +37,15 @@ _HEALED_S = 90.0
 # A deadline that the device alone could keep: fixed before any fault, by what it did alone in the same run. The 99th
 # percentile and half as much again, since a quantile nearer to 1 of a few hundred calls is chance; and a lax one.
 _DEADLINES: Mapping[str, Callable[[np.ndarray], float]] = {
-    "1.5 x p99": lambda ms: 1.5 * float(np.quantile(ms, 0.99)),
-    "never-leave, 1.5 x p99": lambda ms: 1.5 * float(np.quantile(ms, 0.99)),
-    "4 x p99": lambda ms: 4 * float(np.quantile(ms, 0.99)),
+    "1.5 x p99": lambda ms: 1.5 * _p99(ms),
+    "never-leave, 1.5 x p99": lambda ms: 1.5 * _p99(ms),
+    "4 x p99": lambda ms: 4 * _p99(ms),
     "half the median": lambda ms: 0.5 * float(np.median(ms)),
 }
+
+
+def _p99(ms: np.ndarray) -> float:
+    return float(np.quantile(ms, 0.99))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from collabd.ctl.doctor.context import COMPANION, DEVICE, Context, Role
 from collabd.ctl.doctor.finding import Finding
 from collabd.ctl.doctor.machine import AS_ROOT
+from collabd.keys.files import TOO_OPEN
 
 if TYPE_CHECKING:
     from collabd.config import Cloud, CloudServer
@@ -50,7 +51,7 @@ def of_file(key: KeyFile, status: os.stat_result) -> Finding:
     """What to make of a file's owner and mode."""
     mode, owner = stat.S_IMODE(status.st_mode), _owner(status.st_uid)
     title = f"{key.path} ({key.setting}): mode {mode:04o}, owner {owner}"
-    if key.private and mode & (stat.S_IRWXO | stat.S_IWGRP):
+    if key.private and mode & TOO_OPEN:
         lost = "Whoever read it can use the companion: make new keys if strangers could"
         return Finding("keys", "error", f"{title}: others may read it", f"chmod 400 {key.path}. {lost}")
     if mode & (stat.S_IWOTH | stat.S_IWGRP):

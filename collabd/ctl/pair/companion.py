@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from collabd.ctl.command import Failure
 from collabd.ctl.pair import devices
 from collabd.ctl.pair.options import server_of
-from collabd.ctl.pair.places import PRIVATE, PUBLIC, Place, rewrite, text_of, write
+from collabd.ctl.pair.places import PRIVATE, PUBLIC, Place, rewrite, text_of
 from collabd.ctl.pair.settings import changed
+from collabd.whole_file import replace_file
 
 if TYPE_CHECKING:
     from collabd.ctl.pair.certificates import Pair
@@ -35,7 +36,7 @@ class CompanionHalf:
         kept = devices.without(text_of(self.tokens), device)
         content = f"{kept.rstrip()}\n{line(device, token)}".lstrip().encode()
         if self.tokens.exists():
-            write(self.tokens, content, PRIVATE, self.tokens.stat().st_uid if os.geteuid() == 0 else None)
+            replace_file(self.tokens, content, PRIVATE, self.tokens.stat().st_uid if os.geteuid() == 0 else None)
         else:
             self._place.put("tokens", content, PRIVATE)
         return token

@@ -70,12 +70,13 @@ def new(
 
 
 def _hand_over(content: bytes, path: Path) -> None:
-    from collabd.ctl.pair.places import OWNERS, caller, write
+    from collabd.ctl.pair.places import OWNERS, caller
+    from collabd.whole_file import replace_file
 
     if str(path) == "-":
         click.echo(content, nl=False)
         return
-    write(path, content, OWNERS, caller())
+    replace_file(path, content, OWNERS, caller())
     click.echo(f"wrote {path}: carry it to the device, there: sudo collabctl pair add {path.name}; delete it", err=True)
 
 

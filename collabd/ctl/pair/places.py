@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import pwd
-import tempfile
 from pathlib import Path
 
 from collabd.ctl.pair.options import SERVICES
+from collabd.whole_file import replace_file
 
 PRIVATE, PUBLIC, OWNERS = 0o400, 0o444, 0o600
 
@@ -25,7 +25,7 @@ class Place:
         """Write a key file; it is the daemon's, or only whose who runs this."""
         path = self.folder / name
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        write(path, content, mode, self._owner if daemons else None)
+        replace_file(path, content, mode, self._owner if daemons else None)
 
     def configured(self, name: str) -> str:
         """A key file as the configuration file names it."""
@@ -34,32 +34,15 @@ class Place:
         return str(path.relative_to(folder) if path.is_relative_to(folder) else path.absolute())
 
 
-def write(path: Path, content: bytes, mode: int, owner: int | None = None) -> None:
-    """Replace a file in one go; who looks finds the old or the new content, and at no time a more open mode."""
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            os.fchmod(handle, mode)
-            if owner is not None:
-                os.fchown(handle, owner, -1)
-            file.flush()
-            os.fsync(handle)
-        Path(scratch).replace(path)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
-
-
 def rewrite(path: Path, text: str) -> None:
     """Replace a configuration file, which keeps its owner and mode, and its place if it is a link."""
     real = path.resolve()
     if not real.exists():
         real.parent.mkdir(parents=True, exist_ok=True)
-        write(real, text.encode(), 0o644)
+        replace_file(real, text.encode(), 0o644)
         return
     status = real.stat()
-    write(real, text.encode(), status.st_mode & 0o7777, status.st_uid if os.geteuid() == 0 else None)
+    replace_file(real, text.encode(), status.st_mode & 0o7777, status.st_uid if os.geteuid() == 0 else None)
 
 
 def text_of(path: Path) -> str:

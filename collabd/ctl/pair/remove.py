@@ -17,7 +17,8 @@ from collabd.ctl.pair.options import COMPANION, command_for, places
 def remove(device: str, config: Path, keys: Path | None) -> None:
     """On the companion: take the token of DEVICE back."""
     from collabd.ctl.pair import devices
-    from collabd.ctl.pair.places import PRIVATE, Place, write
+    from collabd.ctl.pair.places import PRIVATE, Place
+    from collabd.whole_file import replace_file
 
     place = Place(COMPANION, config, keys)
     path = devices.token_file(place)
@@ -25,5 +26,5 @@ def remove(device: str, config: Path, keys: Path | None) -> None:
         raise Failure(f"{path} has no device {device}")
     owner = path.stat().st_uid if os.geteuid() == 0 else None
     # An empty file would be taken for a damaged one.
-    write(path, (devices.without(path.read_text(), device) or "# No device.\n").encode(), PRIVATE, owner)
+    replace_file(path, (devices.without(path.read_text(), device) or "# No device.\n").encode(), PRIVATE, owner)
     click.echo(f"{device} is refused from now on, after: {command_for('reload', COMPANION, place)}")
