@@ -22,6 +22,8 @@ _USUAL_S = 30.0
 _PAUSE_S = 5.0
 # An outcome younger than this knows better than the sensors, whose readings are half a second old and rough.
 _FRESH_S = 1.0
+# Clocks count no finer; less is no time that anything took.
+_TICK_S = 1e-9
 # What outcomes showed beyond what was expected is believed for about so long, and as long as the machine looks as it
 # did: not at all once it is expected to run at 1.5 times the speed, or at 1/1.5.
 _BELIEVED_S = 10.0
@@ -72,7 +74,7 @@ class SpeedFactor:
 
     def learn(self, *, measured_s: float, profiled_s: float, now: float, expected: float = 1.0) -> None:
         """Take in one run. Runs under 50 µs say more about the scheduler than about the machine."""
-        if measured_s <= 0 or profiled_s < 50e-6:
+        if measured_s < _TICK_S or profiled_s < 50e-6:
             return
         looks = math.log(expected)
         found, believed = math.log(measured_s) - math.log(profiled_s), self._at(looks, now)[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collabd.sensing.speed import SpeedFactor
@@ -90,6 +90,7 @@ def test_a_machine_that_is_always_slower_is_usually_so() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(-1, 1e3), st.floats(0, 1e3), st.floats(1, 100), st.floats(0, 1e6)), max_size=30))
+@example([(5e-324, 1.0, 1.0, 0.0), (5e-324, 4.0, 1.0, 0.0)])
 def test_speed_stays_finite_and_positive(runs: list[tuple[float, float, float, float]]) -> None:
     speed = SpeedFactor()
     for measured, profiled, expected, now in runs:
