@@ -11,6 +11,7 @@ import numpy as np
 
 from .cache import BuildCache
 from .errors import EngineError
+from .memory import steady_heap
 from .session import Part, Session
 from .stop import Stop
 
@@ -41,6 +42,7 @@ class Engine:
 
     def __init__(self, *, threads: int, cache_bytes: int) -> None:
         """Let one run use `threads` cores, and keep sessions of `cache_bytes` in all."""
+        steady_heap()
         self.threads = threads
         self._networks: dict[str, SubgraphSource] = {}
         self._sessions: BuildCache[_Identity, Session] = BuildCache(cache_bytes)

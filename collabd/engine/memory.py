@@ -1,11 +1,32 @@
-"""Two measures that keep a process with several sessions small."""
+"""Measures that keep a process in which sessions come and go small."""
 
 from __future__ import annotations
 
 import ctypes
 from functools import cache
+from typing import Any
 
 import onnxruntime as ort
+
+# mallopt(3)
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_MAPPED_BYTES = 256 << 10
+
+
+@cache
+def steady_heap() -> None:
+    """Let the process give back what dropped sessions held, so that it does not grow with every one that is built.
+
+    Left alone, glibc comes to take arrays of up to 32 MB from its heaps, of which each thread has one of its own, and
+    what still lives there keeps the holes between them. Measured, tails of three networks through a cache of 128 MB, a
+    few hundred built and dropped by one thread: from 304 to 320 MB resident, with this 304 MB before and after; by four
+    threads, 320 to 380 MB from one round to the next, with this 319 to 330 MB. Calls take as long as without. Only
+    glibc knows it.
+    """
+    if (mallopt := _glibc("mallopt")) is not None:
+        mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, 2 * _MAPPED_BYTES)
+        mallopt(_M_ARENA_MAX, 2)
 
 
 @cache
@@ -24,6 +45,9 @@ def return_free_memory() -> None:
 
     Measured: 51 MB after the first EfficientNet-Lite0 session without this, 27 MB with it. Only glibc needs it.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
+    if (trim := _glibc("malloc_trim")) is not None:
         trim(0)
+
+
+def _glibc(function: str) -> Any | None:
+    return getattr(ctypes.CDLL(None), function, None)
