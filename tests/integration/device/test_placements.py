@@ -79,9 +79,12 @@ async def test_lossy_crossings_come_close(heavy: Factory) -> None:
         assert 0.9 < (result.fidelity or 0) < 1
 
 
-@pytest.mark.parametrize("cost", [0.0301, 0.0201, 0.0101])
+@pytest.mark.parametrize("cost", [0.0301, 0.025, 0.015])
 async def test_a_cap_on_cost_lets_some_segments_leave(heavy: Factory, cost: float) -> None:
-    """All of the network would cost 0.0302, and more if the companion has other work: which leave depends on that."""
+    """Less than all of the network, which costs 0.0307: the heavy parts 0.01 and 0.02, more if the companion is busy.
+
+    What a part costs is what this machine's own load makes of it, so that each cap leaves room above one of them.
+    """
     async with heavy(prices="price_per_second = 1") as it:
         result = await it.client.infer(it.images[0], f"100%,{cost}", fallback="fail")
         np.testing.assert_array_equal(result.scores, it.reference(it.images[0]))
