@@ -97,8 +97,9 @@ def _print(soak: Soak, rows: list[verdict.Row], seconds: float) -> None:
     print(table(headings, [_row(row) for row in rows]))
     windows = {side: f"{first:.0%} to {last:.0%}" for side, (first, last) in verdict.WINDOWS.items()}
     print(
-        f"\nafter warm-up: from {windows['device']} of the requests; of the companion, which was restarted until 50%, "
-        f"from {windows['cloud']}. at the end: the last tenth.\nper 10,000: slope of all samples after warm-up. rest: "
+        "\nEach straight after every cut of every network was run: the same sessions are cached. after warm-up: "
+        f"from {windows['device']} of the requests; of the companion, which was restarted until 50%, from "
+        f"{windows['cloud']}. at the end: the last tenth.\nper 10,000: slope of all of them after warm-up. rest: "
         "resident less the sessions, whose cache is bounded by [engine] cache_mb. threads: less the sessions' own."
     )
 

@@ -13,7 +13,7 @@ from tests.soak.verdict import END, WINDOWS
 
 
 def plot(samples: Sequence[Sample], requests: int, path: Path) -> None:
-    """A panel for each daemon; the windows that are compared are shaded."""
+    """A panel for each daemon; the windows whose tours (dots) are compared are shaded."""
     mpl.use("Agg")
     figure, panels = plt.subplots(2, 1, sharex=True, figsize=(10, 7), layout="constrained")
     for side, panel in zip(SIDES, panels, strict=True):
@@ -24,7 +24,9 @@ def plot(samples: Sequence[Sample], requests: int, path: Path) -> None:
             ("uss_mb", "of its own (USS)"),
             ("rest_mb", "resident less sessions"),
         ):
-            panel.plot(places, [sample.figures[measure] for sample in own], label=label)
+            (line,) = panel.plot(places, [sample.figures[measure] for sample in own], label=label)
+            after_tours = [(sample.requests, sample.figures[measure]) for sample in own if sample.toured]
+            panel.scatter(*zip(*after_tours, strict=True), s=12, color=line.get_color())
         for first, last in (WINDOWS[side], END):
             panel.axvspan(first * requests, last * requests, alpha=0.15, color="grey")
         panel.set_title({"device": "collabd", "cloud": "collab-cloudd, restarted in the first half"}[side])

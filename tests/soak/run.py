@@ -17,6 +17,8 @@ CLIENTS = 4
 RATES_MBIT = (50.0, 2.0)
 RTT_S = 0.002
 _SAMPLES = 400
+# After each tour.
+_LOOKS, _BETWEEN_LOOKS_S = 5, 0.5
 # So many times in a run; a companion needs seconds to start, and no restart falls into the second half.
 _RATES, _RELOADS, _VISITS, _RESTARTS = 100, 40, 40, 20
 _LEAST_BETWEEN_RESTARTS = 1000
@@ -35,7 +37,7 @@ class Soak:
     events: Counter[str] = field(default_factory=Counter)
 
     async def run(self) -> None:
-        """To the end, in tenths. Each begins with a tour and asks the same, so that they can be compared."""
+        """To the end, in tenths that ask the same, with a tour before each and a last one behind them."""
         self.relay.set_rtt(RTT_S)
         await self._fast()
         tenth = self.requests // 10
@@ -45,9 +47,17 @@ class Soak:
             await self._leave(client)
             schedule = self._schedule(client)
             for start in range(0, self.requests, tenth):
-                await self.bed.until_cloud_is_up(client)
-                self.events["calls of the tours"] += await tour(client, self.images)
+                await self._tour(client, start)
                 await self._tenth(schedule, iter(range(start, start + tenth)))
+            await self._tour(client, self.requests)
+
+    async def _tour(self, client: AsyncClient, done: int) -> None:
+        await self.bed.until_cloud_is_up(client)
+        self.events["calls of the tours"] += await tour(client, self.images)
+        with ControlClient(self.bed.socket) as control:
+            for _ in range(_LOOKS):
+                await asyncio.sleep(_BETWEEN_LOOKS_S)
+                self.samples += await asyncio.to_thread(look, self.bed, control, done, toured=True)
 
     async def _tenth(self, schedule: Mapping[int, Sequence[Action]], turns: Iterator[int]) -> None:
         async with asyncio.TaskGroup() as callers:

@@ -21,15 +21,19 @@ _MB = 1e6
 
 @dataclass(frozen=True)
 class Sample:
-    """One daemon after so many requests; `figures` has the names of the measures."""
+    """One daemon after so many requests; `figures` has the names of the measures.
+
+    `toured`: every session was asked for in the same order just before, so that the same ones are cached.
+    """
 
     requests: int
     side: Side
     pid: int
     figures: Mapping[str, float]
+    toured: bool = False
 
 
-def look(bed: SoakBed, client: ControlClient, done: int) -> list[Sample]:
+def look(bed: SoakBed, client: ControlClient, done: int, *, toured: bool = False) -> list[Sample]:
     """Both daemons now; one that is just being restarted is left out."""
     found = []
     for side in SIDES:
@@ -38,7 +42,7 @@ def look(bed: SoakBed, client: ControlClient, done: int) -> list[Sample]:
             figures = _figures(process, *_sessions(bed, client, side))
         except (psutil.Error, OSError):
             continue
-        found.append(Sample(done, side, process.pid, figures))
+        found.append(Sample(done, side, process.pid, figures, toured))
     return found
 
 

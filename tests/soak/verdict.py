@@ -11,9 +11,9 @@ import numpy as np
 from collabd.config import EngineSettings
 from tests.soak.samples import Sample, Side
 
-# In shares of the run. Each tenth begins with every cut of every network in every codec, and then asks the same calls
-# with as many changes of the rate, reloads and packages that come and go: the caches are in the same state. The first
-# is the warm-up. The companion is restarted over and over in the first half, so that its warm-up is the sixth.
+# In shares of the run. Compared is what is held straight after a tour, every cut of every network in every codec: in
+# between, the plans decide which sessions are cached, and one of those may have 16 MB. The first tenth is the warm-up.
+# The companion is restarted over and over in the first half, so that its warm-up is the sixth.
 WINDOWS: Mapping[Side, tuple[float, float]] = {"device": (0.1, 0.2), "cloud": (0.6, 0.7)}
 END = (0.9, 1.0)
 
@@ -54,7 +54,7 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class Row:
-    """One measure of one daemon: medians of the two windows, and the slope between them for 10,000 requests."""
+    """One measure of one daemon: medians after the tours of the two windows, and the slope for 10,000 requests."""
 
     side: Side
     measure: str
@@ -76,9 +76,7 @@ def rows(samples: Sequence[Sample], requests: int) -> list[Row]:
 
 def _row(samples: Sequence[Sample], requests: int, side: Side, measure: Measure) -> Row:
     points = [
-        (sample.requests, sample.figures[measure.name])
-        for sample in samples
-        if sample.side == side and measure.name in sample.figures
+        (sample.requests, sample.figures[measure.name]) for sample in samples if sample.side == side and sample.toured
     ]
     settled = WINDOWS[side]
     before, after = (_median(points, requests, window) for window in (settled, END))

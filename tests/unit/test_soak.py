@@ -13,10 +13,10 @@ REQUESTS = 1000
 
 
 def judged(device_mb: Callable[[int], float], cloud_mb: Callable[[int], float] = lambda _: 300.0) -> dict[str, Row]:
-    """The rows of memory without sessions, of samples each tenth request; all other measures stay as they are."""
+    """The rows of memory without sessions, of tours each tenth request; all other measures stay as they are."""
     still = dict.fromkeys((measure.name for measure in MEASURES), 20.0)
     samples = [
-        Sample(place, side, 1, still | {"rest_mb": resident(place)})
+        Sample(place, side, 1, still | {"rest_mb": resident(place)}, toured=True)
         for place in range(0, REQUESTS, 10)
         for side, resident in zip(SIDES, (device_mb, cloud_mb), strict=True)
     ]
@@ -48,6 +48,15 @@ def test_the_companion_may_be_restarted_in_the_first_half() -> None:
 
 def test_a_peak_is_not_growth() -> None:
     assert judged(lambda place: 900.0 if place == 950 else 300.0)["device"].flat
+
+
+def test_what_is_held_between_the_tours_is_not_compared() -> None:
+    figures = dict.fromkeys((measure.name for measure in MEASURES), 20.0)
+    toured = [Sample(place, side, 1, figures, toured=True) for place in range(0, REQUESTS, 10) for side in SIDES]
+    between = [
+        Sample(place, side, 1, figures | {"rss_mb": float(place)}) for place in (150, 650, 950) for side in SIDES
+    ]
+    assert rows(toured + between, REQUESTS) == rows(toured, REQUESTS)
 
 
 def test_a_run_without_samples_is_not_judged() -> None:
