@@ -137,7 +137,7 @@ class Http:
         except (aiohttp.ClientError, OSError) as error:
             dead = isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno in _DEAD
             reason = FailureReason.DEAD if dead else FailureReason.UNREACHABLE
-            raise CompanionFailure(reason, f"{self._name} at {self._base}: {error}") from error
+            raise CompanionFailure(reason, f"{self._name} at {self._base}: {_said(error)}") from error
 
     async def _once(
         self, method: str, path: str, data: bytes, headers: Mapping[str, str] | None, most_bytes: int, sent: str
@@ -189,6 +189,17 @@ class Http:
         refused_unread = received is None and reply.status not in _OK
         if received != sent and not refused_unread:
             raise CompanionFailure(FailureReason.CORRUPT, f"{self._name} got something else than what was sent")
+
+
+def _said(error: Exception) -> str:
+    """The error in words, where aiohttp shows its own objects."""
+    match error:
+        case aiohttp.ServerDisconnectedError():
+            return "the connection was closed before an answer came"
+        case aiohttp.ClientPayloadError():
+            return "the connection was closed in the middle of an answer"
+        case _:
+            return str(error) or type(error).__name__
 
 
 def refusal(status: int, body: bytes, headers: Mapping[str, str]) -> CompanionFailure:

@@ -99,6 +99,25 @@ async def test_who_never_answers_is_not_asked_for_ever(session: aiohttp.ClientSe
     assert connections == 2
 
 
+@pytest.mark.parametrize(
+    ("cut", "said"),
+    [
+        (0, "before an answer came"),
+        (20, "before an answer came"),
+        (-3, "in the middle of an answer"),
+    ],
+)
+async def test_an_answer_that_breaks_off_is_said_in_words(session: aiohttp.ClientSession, cut: int, said: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(reply(b"answer", await asked(reader))[:cut])
+        await writer.drain()
+
+    async with served(serve) as url:
+        found = await failure(Http("pc", url, session))
+        assert found.reason is FailureReason.UNREACHABLE
+        assert str(found) == f"pc at {url}: the connection was closed {said}"
+
+
 async def test_an_address_where_nobody_listens(session: aiohttp.ClientSession) -> None:
     async with served(lambda *_: asyncio.sleep(0)) as url:
         pass
