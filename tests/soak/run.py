@@ -39,7 +39,6 @@ class Soak:
     async def run(self) -> None:
         """To the end, in tenths that ask the same, with tours before each and behind the last."""
         self.relay.set_rtt(RTT_S)
-        await self._fast()
         tenth = self.requests // 10
         async with AsyncClient(self.bed.socket) as client:
             await self.bed.until_ready(client)
@@ -52,6 +51,7 @@ class Soak:
             await self._tour(client, self.requests)
 
     async def _tour(self, client: AsyncClient, done: int) -> None:
+        self.relay.set_rate(RATES_MBIT[0] * 1e6 / 8)
         await self.bed.until_cloud_is_up(client)
         # What the first one leaves in the caches depends on what was there before, since it may find that.
         for _ in range(2):
