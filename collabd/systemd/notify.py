@@ -53,4 +53,8 @@ async def keep_status(line: Callable[[], str]) -> None:
 
 @cache
 def _notifier(_address: str) -> sdnotify.SystemdNotifier:
-    return sdnotify.SystemdNotifier()
+    notifier = sdnotify.SystemdNotifier()
+    if notifier.socket is not None:
+        # A manager that does not read, with its queue full, must not stop the daemon: what does not fit is not told.
+        notifier.socket.setblocking(False)
+    return notifier

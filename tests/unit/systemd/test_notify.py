@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,3 +41,12 @@ async def test_the_status_is_told_when_it_changes(manager: Any, monkeypatch: pyt
     task.cancel()
     assert told == [b"STATUS=one", b"STATUS=two", b"STATUS=one", b"STATUS=end"]
     assert manager.waiting() == []
+
+
+def test_a_manager_that_does_not_read_stops_nobody(manager: Any) -> None:
+    most = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text()) + 2
+    for turn in range(2 * most):
+        notify(f"STATUS={turn}")  # blocks for ever if it waits for room
+    told = manager.waiting()
+    assert told[0] == b"STATUS=0"
+    assert len(told) <= most
