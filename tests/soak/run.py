@@ -51,7 +51,7 @@ class Soak:
             await self._tour(client, self.requests)
 
     async def _tour(self, client: AsyncClient, done: int) -> None:
-        self.relay.set_rate(RATES_MBIT[0] * 1e6 / 8)
+        self._set_rate(RATES_MBIT[0])
         await self.bed.until_cloud_is_up(client)
         # What the first one leaves in the caches depends on what was there before, since it may find that.
         for _ in range(2):
@@ -90,12 +90,15 @@ class Soak:
         every(max(self.requests // _RESTARTS, _LEAST_BETWEEN_RESTARTS), self.requests // 2, self._restart)
         return found
 
+    def _set_rate(self, mbit: float) -> None:
+        self.relay.set_rate(mbit * 1e6 / 8)
+
     async def _slow(self) -> None:
-        self.relay.set_rate(RATES_MBIT[1] * 1e6 / 8)
+        self._set_rate(RATES_MBIT[1])
         self.events["changes of the rate"] += 1
 
     async def _fast(self) -> None:
-        self.relay.set_rate(RATES_MBIT[0] * 1e6 / 8)
+        self._set_rate(RATES_MBIT[0])
         self.events["changes of the rate"] += 1
 
     async def _reload(self) -> None:
