@@ -51,7 +51,8 @@ def tiny_model() -> onnx.ModelProto:
         numpy_helper.from_array(np.full(8, 0.5, np.float32), "bn.var"),
         _weight(rng, "conv2.weight", 16, 8, 3, 3),
         _weight(rng, "fc.weight", 3, 64),
-        _weight(rng, "fc.bias", 3),
+        # Such that each class is the answer for some of `tiny_images`.
+        numpy_helper.from_array(np.array([4.7, -3.1, -1.6], np.float32), "fc.bias"),
     ]
     graph = helper.make_graph(
         nodes,

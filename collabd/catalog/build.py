@@ -1,29 +1,34 @@
-"""Build a model package from an ONNX graph: optimise, order, store in half width, find the cuts, calibrate, write."""
+"""Build a model package from an ONNX graph: optimise, order, store in half width, find the cuts, calibrate."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from math import prod
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 import numpy as np
 import onnx
 
 from collab_sdk.errors import InvalidPackage
+from collabd.catalog.batch_size import localise
+from collabd.catalog.batching import crossing, hindrance
 from collabd.catalog.check import inconsistencies, misfits
-from collabd.catalog.manifest import Layer, Manifest, Preprocessing
+from collabd.catalog.effort import unfollowed
+from collabd.catalog.manifest import Layer, Manifest, Preprocessing, ScoreKind
 from collabd.catalog.optimise import fix_batch, halve_weights, optimise
 from collabd.catalog.package import Package, write
+from collabd.catalog.probes import probe_images
+from collabd.catalog.scores import as_classes, judge
 from collabd.catalog.verify import reference_scores, require_equal
 from collabd.engine import EngineError
 from collabd.imaging import prepare
-from collabd.partition import Network, PartitionError, TensorInfo, candidate_cuts, layers, order
+from collabd.partition import Network, PartitionError, candidate_cuts, layers, order
 from collabd.profiling.calibrate import Calibration, uncalibrated
+from collabd.profiling.evidence import distinct, doubts
 
-# Without images of the user these tell at least whether the stored network computes the same.
-_NOISE_IMAGES = 8
+Tell = Callable[[str], object]
+_log = logging.getLogger(__name__)
 
 
 def build(
@@ -37,17 +42,20 @@ def build(
     images: Sequence[bytes | np.ndarray] = (),
     accuracy: Mapping[str, str | int | float] | None = None,
     licence_text: str | None = None,
+    scores: ScoreKind | None = None,
+    tell: Tell = _log.info,
     out: Path,
 ) -> Package:
     """Build the package `name` from `model` as directory `out`, replacing what is there.
 
     `model` takes uint8 [batch, height, width, 3] and returns float32 [batch, labels]. `images` (encoded, or uint8
     [height, width, 3]) calibrate the codecs; without them only the lossless ones are offered. `licence` names the
-    licence, `licence_text` is all of it. Raises `InvalidPackage` if the graph cannot be cut, does not fit its
+    licence, `licence_text` is all of it. `scores` says what they are; None: judged by their values. `tell` is called
+    with what was found out. Raises `InvalidPackage` if the graph cannot be cut, does not fit its
     labels, or answers otherwise once stored; `InvalidImage` if an image cannot be read.
     """
     try:
-        stored, network = _stored(model)
+        stored, network = _stored(model, tell)
         specs = layers(network)
         candidates = candidate_cuts(network, specs)
     except PartitionError as error:
@@ -58,7 +66,6 @@ def build(
         preprocessing=preprocessing,
         input=network.inputs[0].name,
         output=network.outputs[0].name,
-        output_kind=_output_kind(stored),
         dynamic_batch=network.inputs[0].shape[0] is None,
         layers=tuple(Layer(spec.name, spec.op, spec.tensors, spec.macs) for spec in specs),
         cuts=tuple(uncalibrated(network, spec) for spec in candidates),
@@ -70,45 +77,56 @@ def build(
         raise InvalidPackage(f"{name}: {'; '.join(faults)}")
     try:
         calibration = Calibration(network, _pixels(images, preprocessing))
-        require_equal(reference_scores(model, calibration.images), calibration.scores)
+        probes = probe_images(preprocessing.height, preprocessing.width) if images else calibration.images[:0]
+        kind = _kind(model, calibration, probes, scores, tell)
+        manifest = msgspec.structs.replace(manifest, output_kind=kind)
         if images:
-            manifest = msgspec.structs.replace(manifest, cuts=tuple(map(calibration.cut, candidates)))
+            for doubt in doubts(len(images), calibration.decided(kind), len(labels)):
+                tell(doubt)
+            manifest = msgspec.structs.replace(manifest, cuts=tuple(calibration.cut(cut, kind) for cut in candidates))
     except EngineError as error:
         raise InvalidPackage(f"{name} cannot be run cut: {error}") from error
     text = licence_text or f"Licence: {licence}\n\n{provenance}\n"
     return write(out, manifest, stored.SerializeToString(deterministic=True), text)
 
 
-def _stored(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Network]:
-    """The graph as the package keeps it. Images are stacked into batches only if all that crosses a cut stacks."""
-    ordered = order(optimise(model))
-    if not _stacks(Network.from_proto(ordered)):
-        ordered = order(fix_batch(model))
-    stored = halve_weights(ordered)
+def _stored(model: onnx.ModelProto, tell: Tell = _log.info) -> tuple[onnx.ModelProto, Network]:
+    """The graph as the package keeps it: for one image at a time where several must not run together."""
+    try:
+        stored = halve_weights(order(localise(optimise(model))))
+        network = Network.from_proto(stored)
+        lost = unfollowed(stored)
+        reason = f"does not say how large {lost} is" if lost else hindrance(network, crossing(network))
+    except PartitionError as error:
+        reason = f"cannot be followed for several images ({error})"
+    if reason is None:
+        return stored, network
+    stored = halve_weights(order(fix_batch(model)))
+    tell(f"images run one at a time, never joined in a batch: the graph {reason}")
     return stored, Network.from_proto(stored)
 
 
-def _stacks(network: Network) -> bool:
-    """Whether every tensor alive at a cut has one entry an image along its first axis."""
-    alive = {name for layer in layers(network) for name in layer.tensors}
-    return all(_stacks_tensor(tensor) for tensor in (*network.inputs, *map(network.tensor, alive)))
+def _kind(
+    model: onnx.ModelProto, calibration: Calibration, probes: np.ndarray, stated: ScoreKind | None, tell: Tell
+) -> ScoreKind:
+    """What the scores are, by the images of `calibration` and the `probes`.
 
-
-def _stacks_tensor(tensor: TensorInfo) -> bool:
-    if not tensor.shape or tensor.shape[0] is not None or None in tensor.shape[1:]:
-        return False
-    return tensor.nbytes == prod(size or 1 for size in tensor.shape) * tensor.dtype.itemsize
-
-
-def _output_kind(model: onnx.ModelProto) -> Literal["logits", "probabilities"]:
-    output = model.graph.output[0].name
-    maker = next(node.op_type for node in model.graph.node if output in node.output)
-    return "probabilities" if maker == "Softmax" else "logits"
+    Raises `InvalidPackage` where the stored network answers otherwise than `model` does.
+    """
+    pictures = calibration.images
+    expected = reference_scores(model, np.concatenate([pictures, probes]))
+    judged = judge(expected)
+    kind = stated or judged.kind
+    require_equal(as_classes(expected[: len(pictures)], kind), as_classes(calibration.scores, kind))
+    if kind == judged.kind:
+        tell(f"scores: {kind}, for {judged.why}")
+    else:
+        tell(f"scores: {kind}, as stated, though they look like {judged.kind}: {judged.why}")
+    return kind
 
 
 def _pixels(images: Sequence[bytes | np.ndarray], wanted: Preprocessing) -> np.ndarray:
-    """The images as the network takes them; noise if there are none."""
+    """The images as the network takes them, no copies among them; images made by rule if there are none."""
     if not images:
-        shape = (_NOISE_IMAGES, wanted.height, wanted.width, 3)
-        return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    return np.concatenate([prepare(image, wanted) for image in images])
+        return probe_images(wanted.height, wanted.width)
+    return distinct(np.concatenate([prepare(image, wanted) for image in images]))

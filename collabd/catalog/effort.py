@@ -3,22 +3,46 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from math import prod
 
 import onnx
 
 from collab_sdk.errors import InvalidPackage
 from collabd.codec import MAX_BYTES
-from collabd.partition import Network, PartitionError, TensorInfo, annotate, layers
+from collabd.partition import Graph, Network, PartitionError, TensorInfo, annotate, layers
 
-# For one image. All tensors of a DenseNet-201 are 0.2 GB together, those of a U-Net on 512x512 pixels 0.6 GB.
+# Of one run, be it of one image or of several together. Alive at once are of an EfficientNet-B7 at 600x600 0.2 GB, of a
+# ViT-H/14 at 518x518 0.4 GB.
 _MOST_BYTES = 2**30
-# Ten times a VGG-19. A core does 10 to 100 thousand million a second.
-_MOST_MACS = 200_000_000_000
+# Twice a ViT-H/14 at 518x518, a hundred times a VGG-19. A core does 10 to 100 thousand million a second.
+_MOST_MACS = 2_500_000_000_000
+# The widest that a stored weight becomes: 4 bits as float32.
+_WIDENING = 8
 # Shapes are computed from the values of smaller weights; of larger ones only the shape matters, and copies cost.
 _SHAPES_BYTES = 4096
 _BATCH = re.compile(r"batch(\*\d+)?")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What one image takes: multiply-accumulates, and the most bytes of its tensors that are alive at once."""
+
+    macs: int
+    nbytes: int
+
+
+def effort(network: Network) -> Effort:
+    """What an image takes in the whole of `network`; a part of it takes no more."""
+    used = network.graph.last_use.keys() - network.graph.constants
+    sizes = {name: network.tensor(name).nbytes for name in used}
+    return Effort(sum(layer.macs for layer in layers(network)), _peak(network.graph, sizes))
+
+
+def rows_together(one: Effort) -> int:
+    """How many images, each of this effort, may run together; at least 1."""
+    return max(1, min(_MOST_BYTES // max(1, one.nbytes), _MOST_MACS // max(1, one.macs)))
 
 
 def require_bounded(model: onnx.ModelProto) -> Network:
@@ -26,7 +50,8 @@ def require_bounded(model: onnx.ModelProto) -> Network:
 
     Every shape must follow from the graph alone: an operator whose result is as large as the values it is given say
     (NonZero, Range, a computed Expand) could take all memory. The shapes are inferred anew, for a sender may state
-    what it likes, and must be those that the graph states.
+    what it likes, and must be those that the graph states. Counted is what a run holds: the weights once, and of all
+    else what is alive at the same time.
     """
     try:
         annotated = annotate(_without_statements(model))
@@ -34,29 +59,59 @@ def require_bounded(model: onnx.ModelProto) -> Network:
         for value in _values(model):
             if value.name in found and TensorInfo.of(value) != found[value.name]:
                 raise InvalidPackage(f"the graph states another shape for {value.name[:80]!r} than it computes")
-        for fault in _too_large(found):
+        for fault in _too_large(model, {name: info.nbytes for name, info in found.items()}):
             raise InvalidPackage(fault)
         network = Network(model)
     except PartitionError as error:
         raise InvalidPackage(str(error)) from error
-    if (macs := sum(layer.macs for layer in layers(network))) > _MOST_MACS:
-        raise InvalidPackage(f"an answer takes {macs:.2g} multiply-accumulates, above {_MOST_MACS:.0g}")
+    if (macs := effort(network).macs) > _MOST_MACS:
+        raise InvalidPackage(f"an answer takes {macs:.2g} multiply-accumulates, above {_MOST_MACS:.2g}")
     return network
 
 
-def _too_large(found: dict[str, TensorInfo]) -> Iterator[str]:
-    for tensor in found.values():
-        if tensor.nbytes > MAX_BYTES:
-            yield f"tensor {tensor.name[:80]!r} takes {tensor.nbytes} bytes for one image, above {MAX_BYTES}"
-    if (total := sum(tensor.nbytes for tensor in found.values())) > _MOST_BYTES:
-        yield f"the tensors for one image take {total} bytes, above {_MOST_BYTES}"
+def _too_large(model: onnx.ModelProto, sizes: Mapping[str, int]) -> Iterator[str]:
+    weights = [weight.name for weight in model.graph.initializer]
+    inputs = [value.name for value in model.graph.input if value.name not in weights]
+    graph = Graph(model.graph.node, inputs, [value.name for value in model.graph.output], weights)
+    # What is computed from weights alone is held as one of them, widened at the most.
+    widened = MAX_BYTES + _WIDENING * model.ByteSize()
+    for name, nbytes in sizes.items():
+        if nbytes > (most := widened if name in graph.constants else MAX_BYTES):
+            yield f"tensor {name[:80]!r} takes {nbytes} bytes, above {most}"
+    if (total := sum(sizes[name] for name in graph.constants.intersection(sizes))) > widened:
+        yield f"what is computed from the weights takes {total} bytes, above {widened}"
+    if (peak := _peak(graph, sizes)) > _MOST_BYTES:
+        yield f"the tensors alive at once for one image take {peak} bytes, above {_MOST_BYTES}"
+
+
+def _peak(graph: Graph, sizes: Mapping[str, int]) -> int:
+    """The most bytes alive at once for one image, when each tensor goes after its last use; weights do not count."""
+    alive = {name: sizes.get(name, 0) for name in graph.inputs}
+    held = most = sum(alive.values())
+    for index, (reads, writes) in enumerate(zip(graph.reads, graph.writes, strict=True)):
+        made = {name: sizes.get(name, 0) for name in writes if name not in graph.constants}
+        alive |= made
+        held += sum(made.values())
+        most = max(most, held)
+        over = [name for name in {*reads, *made} if name in alive and graph.last_use.get(name, -1) <= index]
+        held -= sum(alive.pop(name) for name in over)
+    return most
+
+
+def unfollowed(model: onnx.ModelProto) -> str | None:
+    """A tensor of the annotated `model` whose size does not follow from the graph and the size of the batch alone."""
+    return next((value.name for value in _values(model) if not _is_followed(value)), None)
 
 
 def _measured(value: onnx.ValueInfoProto) -> TensorInfo:
-    for dim in value.type.tensor_type.shape.dim:
-        if not dim.HasField("dim_value") and not _BATCH.fullmatch(dim.dim_param):
-            raise InvalidPackage(f"the size of {value.name[:80]!r} does not follow from the graph alone")
+    if not _is_followed(value):
+        raise InvalidPackage(f"the size of {value.name[:80]!r} does not follow from the graph alone")
     return TensorInfo.of(value)
+
+
+def _is_followed(value: onnx.ValueInfoProto) -> bool:
+    dims = value.type.tensor_type.shape.dim
+    return all(dim.HasField("dim_value") or _BATCH.fullmatch(dim.dim_param) for dim in dims)
 
 
 def _values(model: onnx.ModelProto) -> tuple[onnx.ValueInfoProto, ...]:

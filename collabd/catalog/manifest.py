@@ -6,6 +6,10 @@ from typing import Literal
 
 import msgspec
 
+# What the output is. `logits`: unbounded. `probabilities`: of labels of which one is right; they sum to 1.
+# `independent`: a probability for each label by itself, as sigmoids give.
+ScoreKind = Literal["logits", "probabilities", "independent"]
+
 
 class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How any RGB image becomes the network's uint8 input of shape [1, height, width, 3]."""
@@ -35,7 +39,8 @@ class CodecFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     channel_axis: int | None
     bytes_median: int
     bytes_p95: int
-    # Of `images` calibration images, how many had the top-1 of the unsplit network. `images` 0: lossless by nature.
+    # Of `images` calibration images, how many had the top-1 of the unsplit network: only pictures that differ count,
+    # and fewer where nearly all are of one class. `images` 0: lossless by nature.
     agreed: int
     images: int
 
@@ -66,7 +71,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     preprocessing: Preprocessing
     input: str
     output: str
-    output_kind: Literal["logits", "probabilities"] = "logits"
+    output_kind: ScoreKind = "logits"
     dynamic_batch: bool
     layers: tuple[Layer, ...]
     # In graph order. The first is the image itself (head_layers 0); running all on the device is no cut.
@@ -75,3 +80,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     provenance: str
     # For example {"dataset": "...", "images": 5000, "top1": 0.8786}; None: not measured.
     accuracy: dict[str, str | int | float] | None = None
+
+    @property
+    def crossing(self) -> tuple[str, ...]:
+        """What a device sends or asks for by itself: the input, the output, and the tensors at the cuts."""
+        return tuple(dict.fromkeys([self.input, self.output, *(name for cut in self.cuts for name in cut.tensors)]))

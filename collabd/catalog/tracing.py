@@ -52,7 +52,7 @@ def trace(
 
     def attempt(batch: int, dynamic_shapes: tuple[dict[int, torch.export.Dim]] | None) -> torch.onnx.ONNXProgram:
         image = torch.zeros((batch, height, width, 3), dtype=torch.uint8)
-        with _quiet():
+        with _quiet(), _pooling_planes(whole):
             program = torch.onnx.export(
                 whole,
                 (image,),
@@ -74,6 +74,18 @@ def trace(
         return attempt(1, None)
     except torch.onnx.OnnxExporterError as error:
         raise InvalidPackage(f"{name} does not export to ONNX: {_headline(error)}") from error
+
+
+@contextmanager
+def _pooling_planes(network: nn.Module) -> Iterator[None]:
+    """What is pooled lies in planes then: otherwise it becomes as_strided, which reads the size of the batch."""
+    pools = [module for module in network.modules() if isinstance(module, nn.AdaptiveAvgPool2d)]
+    hooks = [pool.register_forward_pre_hook(lambda _, given: (given[0].contiguous(),)) for pool in pools]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The program behind `vet`: reads one package within bounds of its own memory and time, judges it and runs it once."""
+"""The program behind `vet`: reads one package within bounds of its own memory and time, judges it and runs it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from collab_sdk.errors import InvalidPackage
+from collabd.catalog.batching import hindrance
 from collabd.catalog.check import misfits
 from collabd.catalog.effort import require_bounded
 from collabd.catalog.package import MALFORMED, MODEL, Package, load
@@ -20,10 +21,11 @@ from collabd.partition import Network
 
 # The file, its weights in float32 and as the runtime packs them, with copies on the way; besides, what `effort` allows.
 _BYTES_A_BYTE = 8
-_BYTES = 2 << 30
-_CPU_S = 60
-# On one core. A batch of them is one job of the companion's only lane, and others wait.
-_LONGEST_RUN_S = 3.0
+_BYTES = 3 << 30
+_CPU_S = 240
+# On one core. It is one job of the companion's only lane, and others wait.
+_LONGEST_RUN_S = 30.0
+_REBUILD = "build the package again"
 
 
 def inspect(package: Package) -> None:
@@ -33,6 +35,8 @@ def inspect(package: Package) -> None:
         if faults := misfits(package.manifest, network):
             raise InvalidPackage("; ".join(faults))
         _run_once(package, network)
+        if package.manifest.dynamic_batch and (reason := hindrance(network, package.manifest.crossing, threads=1)):
+            raise InvalidPackage(f"it says that images may run together, and the graph {reason}; {_REBUILD}")
     except EngineError as error:
         raise InvalidPackage(f"it does not run here: {error}") from error
     except MALFORMED as error:

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 # The exit status of a trial that found a reason to refuse, which it printed.
 REFUSED = 3
-_WALL_S = 180.0
+_WALL_S = 300.0
 _LONGEST_REASON = 1000
 
 

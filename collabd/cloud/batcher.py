@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -34,7 +35,8 @@ class Runner(Protocol):
 class Work:
     """One run asked for. Work of equal `group` may run together, joined along axis 0; None: it runs alone.
 
-    `rows` is the length of axis 0 in every input, or 1 where the work runs alone.
+    `rows` is the length of axis 0 in every input, or 1 where the work runs alone; a joint run holds at most
+    `most_rows`.
     """
 
     key: str
@@ -42,6 +44,7 @@ class Work:
     outputs: tuple[str, ...]
     group: Hashable | None
     rows: int
+    most_rows: int = sys.maxsize
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ class Batcher:
         for each in waiting:
             if each is batch[0]:
                 continue
-            if _may_join(each, batch[0]) and rows + each.work.rows <= self._batch_max:
+            if _may_join(each, batch[0]) and rows + each.work.rows <= min(self._batch_max, each.work.most_rows):
                 batch.append(each)
                 rows += each.work.rows
             else:

@@ -67,13 +67,21 @@ class CloudPlane:
         return self.open
 
     def model_metadata(self, name: str) -> dict[str, Any]:
-        """Inputs and outputs of the whole network; -1 is the batch. Raises `UnknownModel`."""
+        """Inputs and outputs of the whole network; -1 is the batch. Raises `UnknownModel`.
+
+        The output is the network's own; its parameters say what it is, which the device makes probabilities of.
+        """
         model = self._models.get(name)
+        manifest = model.manifest
         return {
             "platform": "onnxruntime",
             "inputs": [_metadata(info) for info in model.network.inputs],
             "outputs": [_metadata(info) for info in model.network.outputs],
-            "parameters": {"digest": model.digest, "labels": list(model.manifest.labels)},
+            "parameters": {
+                "digest": model.digest,
+                "labels": list(manifest.labels),
+                "scores": manifest.output_kind,
+            },
         }
 
     @contextmanager

@@ -13,7 +13,7 @@ from collab_sdk import wire
 from collab_sdk.errors import InvalidTensor, RequestTooLarge
 from collabd.catalog.manifest import Preprocessing
 from collabd.cloud.batcher import Tensors, Work
-from collabd.cloud.model import Model, joins
+from collabd.cloud.model import Model
 from collabd.imaging import prepare
 
 
@@ -43,7 +43,7 @@ def work_of(request: wire.InferRequest, model: Model, limits: Limits) -> Work:
             feeds[tensor.name] = array
         if batch is not None:
             batches.add(batch)
-    return _work(model, feeds, outputs, _one_batch(batches, limits))
+    return _work(model, feeds, outputs, _one_batch(batches, min(limits.batch, model.most_rows)))
 
 
 def _image(request: wire.InferRequest, model: Model) -> npt.NDArray[np.uint8] | None:
@@ -86,16 +86,15 @@ def _check_size(request: wire.InferRequest, limits: Limits) -> None:
         raise RequestTooLarge(f"the decoded tensors would take {size} bytes; at most {limits.decoded_bytes} are taken")
 
 
-def _one_batch(batches: set[int], limits: Limits) -> int:
+def _one_batch(batches: set[int], most: int) -> int:
     if len(batches) > 1:
         raise InvalidTensor(f"the tensors have different batch sizes: {sorted(batches)}")
     batch = max(batches, default=1)
-    if batch > limits.batch:
-        raise InvalidTensor(f"a batch of {batch} is above the limit of {limits.batch}: send fewer images a request")
+    if batch > most:
+        raise InvalidTensor(f"a batch of {batch} is above the limit of {most}: send fewer images a request")
     return batch
 
 
 def _work(model: Model, feeds: Tensors, outputs: tuple[str, ...], rows: int) -> Work:
-    joinable = model.manifest.dynamic_batch and all(joins(model.tensor(name)) for name in (*feeds, *outputs))
-    group = (model.digest, tuple(feeds), outputs) if joinable else None
-    return Work(model.digest, feeds, outputs, group, rows)
+    group = (model.digest, tuple(feeds), outputs) if model.joinable.issuperset((*feeds, *outputs)) else None
+    return Work(model.digest, feeds, outputs, group, rows, model.most_rows)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy.typing as npt
 
 from collab_sdk import wire
 from collab_sdk.errors import InvalidTensor
+from collabd.catalog.effort import effort, rows_together
 from collabd.catalog.manifest import Manifest
 from collabd.catalog.package import Package
 from collabd.codec import CodecError, decode
@@ -28,6 +29,8 @@ class Model:
         self.package = package
         self.network = network
         self.needed = lru_cache(_REMEMBERED)(self._needed)
+        # How many images may run together.
+        self.most_rows = rows_together(effort(network))
         self.users = 0
 
     @property
@@ -48,6 +51,12 @@ class Model:
             yield
         finally:
             self.users -= 1
+
+    @cached_property
+    def joinable(self) -> frozenset[str]:
+        """The tensors along whose axis 0 requests may be joined: of others nobody found out whether rows stay apart."""
+        crossing = self.manifest.crossing if self.manifest.dynamic_batch else ()
+        return frozenset(name for name in crossing if self.tensor(name).stacks)
 
     def tensor(self, name: str) -> TensorInfo:
         """What the graph states of a tensor. Raises `InvalidTensor` if it has none such."""
@@ -81,14 +90,6 @@ class Model:
             return self.network.needed(inputs, outputs)
         except PartitionError as error:
             raise InvalidTensor(f"{self.manifest.name}: {error}") from error
-
-
-def joins(info: TensorInfo) -> bool:
-    """Whether requests may be joined along axis 0: it is the batch, and the batch is nowhere else."""
-    rest = info.shape[1:]
-    if not info.shape or info.shape[0] is not None or None in rest:
-        return False
-    return info.nbytes == info.dtype.itemsize * math.prod(size for size in rest if size is not None)
 
 
 def _batch(tensor: wire.Tensor, info: TensorInfo) -> int | None:

@@ -55,15 +55,16 @@ class Dispatcher:
         return bool(self._models.get(name))
 
     def model_metadata(self, name: str) -> dict[str, Any]:
-        """The protocol's metadata, with labels and digest in the parameters."""
+        """The protocol's metadata; its parameters say labels, digest, and whether the scores are `independent`."""
         model = self._models.get(name)
         manifest = model.manifest
+        kind = "independent" if manifest.output_kind == "independent" else "probabilities"
         return {
             "name": manifest.name,
             "platform": "onnxruntime",
             "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, -1, 3]}],
             "outputs": [{"name": "scores", "datatype": "FP32", "shape": [1, len(manifest.labels)]}],
-            "parameters": {"digest": model.digest, "labels": list(manifest.labels)},
+            "parameters": {"digest": model.digest, "labels": list(manifest.labels), "scores": kind},
         }
 
     async def infer(self, name: str, request: wire.InferRequest, arrived: float | None = None) -> wire.InferResponse:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collab_sdk.result import EnergySource, Plan, Predicted, Result, Timings
+from collabd.catalog.scores import as_probabilities
 from collabd.device.job import Record
 from collabd.device.planner import Planned
 from collabd.planning import Caps, DeviceState
@@ -31,7 +32,7 @@ def result(
     return Result(
         model=model.manifest.name,
         digest=model.digest,
-        scores=_probabilities(output[0], model.manifest.output_kind),
+        scores=as_probabilities(output[0], model.manifest.output_kind),
         labels=model.manifest.labels,
         plan=Plan(
             cut=planned.cut,
@@ -111,12 +112,3 @@ def _unmet(caps: Caps, latency_s: float, energy_j: float, cost: float, fidelity:
         "fidelity": fidelity is None or fidelity < caps.fidelity,
     }
     return tuple(name for name, is_broken in broken.items() if is_broken)
-
-
-def _probabilities(output: npt.NDArray[np.float32], kind: str) -> npt.NDArray[np.float32]:
-    if kind == "probabilities":
-        return output
-    # Scores that are not finite are the network's own affair, and become NaN.
-    with np.errstate(invalid="ignore"):
-        exponents = np.exp(output - output.max())
-    return np.asarray(exponents / exponents.sum(), np.float32)

@@ -2,6 +2,7 @@
 
 from .cuts import IMAGE_CUT, CutSpec, candidate_cuts
 from .errors import PartitionError
+from .graph import Graph
 from .layers import LayerSpec, layers
 from .network import Network
 from .ordering import order
@@ -12,6 +13,7 @@ from .subgraph import Subgraph
 __all__ = [
     "IMAGE_CUT",
     "CutSpec",
+    "Graph",
     "LayerSpec",
     "Network",
     "PartitionError",

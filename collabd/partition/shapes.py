@@ -36,6 +36,14 @@ class TensorInfo:
         shape = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in dims)
         return cls(value.name, dtype, shape, prod(map(_at_batch_1, dims)) * dtype.itemsize)
 
+    @property
+    def stacks(self) -> bool:
+        """Whether it has one entry an image along axis 0, and grows with the images in no other way."""
+        rest = [size for size in self.shape[1:] if size is not None]
+        if self.shape[:1] != (None,) or len(rest) < len(self.shape) - 1:
+            return False
+        return self.nbytes == prod(rest) * self.dtype.itemsize
+
 
 def _at_batch_1(dim: onnx.TensorShapeProto.Dimension) -> int:
     if dim.HasField("dim_value"):

@@ -8,11 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
-from collabd.catalog.manifest import CodecFigures, Cut
+from collabd.catalog.effort import effort, rows_together
+from collabd.catalog.manifest import CodecFigures, Cut, ScoreKind
+from collabd.catalog.scores import as_classes
 from collabd.codec import FEATURE_CODECS, IMAGE_CODECS, CodecError, decode, encode
 from collabd.engine import Engine
 from collabd.partition import CutSpec, Network
+from collabd.profiling.evidence import worth
 
 LOSSLESS = frozenset({"f32", "u8"})
 _SCALED = frozenset({"q8", "q4"})
@@ -32,10 +36,12 @@ class _Trial:
     agreed: int = 0
     refused: bool = False
 
-    def figures(self) -> CodecFigures:
+    def figures(self, worth: int) -> CodecFigures:
+        """Its figures, where all images together are worth so many."""
         median, high = (int(np.percentile(self.sizes, part, method="higher")) for part in (50, 95))
-        compared = 0 if self.codec in LOSSLESS else len(self.sizes)
-        return CodecFigures(self.codec, self.channel_axis, median, high, self.agreed, compared)
+        compared = 0 if self.codec in LOSSLESS else worth
+        agreed = self.agreed * worth // len(self.sizes)
+        return CodecFigures(self.codec, self.channel_axis, median, high, agreed, compared)
 
 
 class Calibration:
@@ -49,20 +55,27 @@ class Calibration:
         self.images = images
         self._input = network.inputs[0].name
         self._output = network.outputs[0].name
-        self._batch = _BATCH if network.inputs[0].shape[0] is None else 1
+        self._batch = min(_BATCH, rows_together(effort(network))) if network.inputs[0].shape[0] is None else 1
         self._engine = Engine(threads=os.cpu_count() or 1, cache_bytes=_CACHE_BYTES)
         self._engine.add(_KEY, network)
         self.scores = np.concatenate([self._run({self._input: part}) for _, part in self._parts()])
-        self._top1 = self.scores.argmax(axis=1)
 
-    def cut(self, spec: CutSpec) -> Cut:
-        """Bytes and top-1 agreement of every codec at one cut; of the choices of scales the better one."""
+    def decided(self, kind: ScoreKind) -> npt.NDArray[np.intp]:
+        """The class of each image, by the unsplit network."""
+        return np.asarray(as_classes(self.scores, kind).argmax(axis=1))
+
+    def cut(self, spec: CutSpec, kind: ScoreKind = "logits") -> Cut:
+        """Bytes and top-1 agreement of every codec at one cut; of the choices of scales the better one.
+
+        Of several independent labels the most probable is the top-1; of a single one, whether it applies.
+        """
+        decided = self.decided(kind)
         trials = [_Trial(codec, axis) for codec, axis in self._choices(spec)]
         for start, pixels in self._parts():
             features = self._features(spec, pixels)
             for trial in trials:
-                self._try(trial, features, self._top1[start : start + len(pixels)])
-        best = _best([trial for trial in trials if not trial.refused])
+                self._try(trial, features, decided[start : start + len(pixels)], kind)
+        best = _best([trial.figures(worth(decided)) for trial in trials if not trial.refused])
         _log.info("cut %s: %s", spec.name, best)
         return Cut(spec.name, spec.head_layers, spec.tensors, best)
 
@@ -90,7 +103,9 @@ class Calibration:
     def _run(self, feeds: dict[str, np.ndarray]) -> np.ndarray:
         return self._engine.run(_KEY, feeds, [self._output])[self._output]
 
-    def _try(self, trial: _Trial, features: dict[str, np.ndarray], expected: np.ndarray) -> None:
+    def _try(
+        self, trial: _Trial, features: dict[str, np.ndarray], expected: npt.NDArray[np.intp], kind: ScoreKind
+    ) -> None:
         if trial.refused:
             return
         try:
@@ -101,7 +116,7 @@ class Calibration:
             return
         trial.sizes += sizes
         if trial.codec not in LOSSLESS:
-            trial.agreed += int((self._run(crossed).argmax(axis=1) == expected).sum())
+            trial.agreed += int((as_classes(self._run(crossed), kind).argmax(axis=1) == expected).sum())
 
 
 def codecs_at(spec: CutSpec) -> tuple[str, ...]:
@@ -129,10 +144,10 @@ def _cross(features: dict[str, np.ndarray], images: int, trial: _Trial) -> tuple
     return {name: np.concatenate(arrays) for name, arrays in arrived.items()}, sizes
 
 
-def _best(trials: Sequence[_Trial]) -> tuple[CodecFigures, ...]:
-    """One trial a codec: the one that agrees more often, of equals the one of fewer bytes."""
+def _best(tried: Sequence[CodecFigures]) -> tuple[CodecFigures, ...]:
+    """One choice a codec: the one that agrees more often, of equals the one of fewer bytes."""
     best: dict[str, CodecFigures] = {}
-    for figures in (trial.figures() for trial in trials):
+    for figures in tried:
         known = best.get(figures.codec)
         if known is None or (figures.agreed, -figures.bytes_median) > (known.agreed, -known.bytes_median):
             best[figures.codec] = figures

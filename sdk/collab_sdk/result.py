@@ -69,10 +69,14 @@ class Predicted(Timings):
 class Result:
     """The answer to one call.
 
-    ``scores``: probabilities, float32 [classes]; ``labels``: their names. ``energy_mj``: the device's, modelled or
-    measured (``energy_source``). ``fidelity``: expected top-1 agreement with the unsplit network of what answered, 0..1
-    (1.0: lossless; None: never measured for this plan). ``bytes_up``, ``bytes_down``: HTTP bodies to the companion and
-    from it; what was sent for an answer that did not come in time counts, in ``cost`` and ``energy_mj`` too.
+    ``scores``: probabilities, float32 [labels]; ``labels``: their names. Where the labels are classes of which one is
+    right, they sum to 1. Those of a network with independent scores (sigmoids) are each label's own, as the network
+    gives them; that of a network with a single label is how probable it is that the label applies.
+
+    ``energy_mj``: the device's, modelled or measured (``energy_source``). ``fidelity``: expected top-1 agreement with
+    the unsplit network of what answered, 0..1 (1.0: lossless; None: never measured for this plan). ``bytes_up``,
+    ``bytes_down``: HTTP bodies to the companion and from it; what was sent for an answer that did not come in time
+    counts, in ``cost`` and ``energy_mj`` too.
 
     ``budget_met``: whether the call kept the budget; ``unmet`` names the caps that it missed. ``degraded``: something
     failed and the device made up for it. ``ran``: where each layer really ran, as in the placement; where that is
@@ -105,7 +109,7 @@ class Result:
 
     @property
     def score(self) -> float:
-        """The probability of `label`, 0..1."""
+        """The probability of `label`, 0..1: among all labels, or by itself where they are independent."""
         return float(self.scores.max())
 
     def top(self, k: int) -> list[tuple[str, float]]:

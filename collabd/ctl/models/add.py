@@ -46,6 +46,12 @@ def _size(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int,
 )
 @click.option("--mean", type=float, nargs=3, metavar="R G B", help="Of the pixels in 0..1 (default: ImageNet's).")
 @click.option("--std", type=float, nargs=3, metavar="R G B", help="Of the pixels in 0..1 (default: ImageNet's).")
+@click.option(
+    "--scores",
+    type=click.Choice(["logits", "probabilities", "independent"]),
+    help="What the network gives (default: judged by the values): unbounded scores, probabilities of labels of which "
+    "one is right, or a probability for each label by itself, as sigmoids do.",
+)
 @click.option("--licence", help="The licence of the network.")
 @click.option("--random-weights", is_flag=True, help="Torchvision: do not download trained weights.")
 @click.option(

@@ -11,7 +11,7 @@ import click
 from collab_sdk.errors import CollabError, InvalidImage, InvalidRequest
 from collabd.catalog.build import build
 from collabd.catalog.importers import Imported, Options, resolve
-from collabd.catalog.manifest import Preprocessing
+from collabd.catalog.manifest import Preprocessing, ScoreKind
 from collabd.catalog.package import Package
 from collabd.imaging import prepare
 
@@ -28,12 +28,14 @@ def build_package(
     labels: Path | None = None,
     calibration: Path | None = None,
     random_weights: bool = False,
+    scores: ScoreKind | None = None,
     **stated: Any,
 ) -> Package:
     """Build `source` as package `directory`; `stated` are further fields of the importers' `Options`.
 
-    `calibration`: a folder of images. `tell` is called with what is going on. Raises `InvalidRequest`,
-    `InvalidPackage`, `InvalidImage` and, for options that do not go with the source, `click.UsageError`.
+    `calibration`: a folder of images. `scores`: what they are (see `build`). `tell` is called with what is going on.
+    Raises `InvalidRequest`, `InvalidPackage`, `InvalidImage` and, for options that do not go with the source,
+    `click.UsageError`.
     """
     torchvision = source.startswith("torchvision:")
     if torchvision and stated.keys() & {"mean", "std"}:
@@ -57,6 +59,8 @@ def build_package(
         licence=network.licence,
         provenance=network.provenance,
         images=[_read_image(path, network.preprocessing) for path in paths],
+        scores=scores,
+        tell=tell,
         out=directory,
     )
 

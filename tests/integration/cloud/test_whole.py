@@ -45,6 +45,7 @@ async def test_a_standard_client_finds_its_way(client: Any) -> None:
     metadata = await client.get_model_metadata("branchy")
     assert metadata["inputs"] == [{"name": "image", "datatype": "UINT8", "shape": [-1, 16, 16, 3]}]
     assert metadata["outputs"] == [{"name": "logits", "datatype": "FP32", "shape": [-1, 3]}]
+    assert metadata["parameters"]["scores"] == "logits"
 
 
 @pytest.mark.parametrize("binary", [True, False])

@@ -85,7 +85,8 @@ def test_the_codecs_are_calibrated_over_the_images(tiny_package: Package) -> Non
         assert [(figures.codec, figures.images) for figures in cut.codecs] == [
             ("f32", 0), ("f16", 60), ("q8", 60), ("q4", 60),
         ]  # fmt: skip
-        sizes = [figures.bytes_median for figures in cut.codecs]
+        # Of four bits so little is left that scales for each channel can take more than they save.
+        sizes = [figures.bytes_median for figures in cut.codecs if figures.channel_axis is None]
         assert sizes == sorted(sizes, reverse=True)
         assert cut.codecs[2].agreed >= 57
 
@@ -132,12 +133,110 @@ def test_the_licence_is_the_whole_text_or_names_itself(tiny_model: onnx.ModelPro
     assert (whole.path / "LICENCE").read_text() == "All of it.\n"
 
 
-def test_probabilities_are_known_by_the_softmax(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
+def behind(model: onnx.ModelProto, *nodes: onnx.NodeProto, **weights: Any) -> onnx.ModelProto:
+    """`model` with `nodes` behind its logits, the last of which makes `out`."""
+    model = changed(model)
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(each), name) for name, each in weights.items())
+    model.graph.output[0].name = "out"
+    return model
+
+
+def softmax(out: str) -> onnx.NodeProto:
+    return helper.make_node("Softmax", ["logits"], [out], axis=1)
+
+
+DISGUISES: dict[str, tuple[list[onnx.NodeProto], dict[str, Any]]] = {
+    "plain": ([softmax("out")], {}),
+    "reshaped": (
+        [softmax("p"), helper.make_node("Reshape", ["p", "sizes"], ["out"])],
+        {"sizes": np.array([-1, 3])},
+    ),
+    "flattened": ([softmax("p"), helper.make_node("Flatten", ["p"], ["out"])], {}),
+    "in half width": (
+        [
+            helper.make_node("Cast", ["logits"], ["half"], to=TensorProto.FLOAT16),
+            helper.make_node("Softmax", ["half"], ["p"], axis=1),
+            helper.make_node("Cast", ["p"], ["out"], to=TensorProto.FLOAT),
+        ],
+        {},
+    ),
+    "in 8 bits": (
+        [
+            softmax("p"),
+            helper.make_node("QuantizeLinear", ["p", "step", "zero"], ["q"]),
+            helper.make_node("DequantizeLinear", ["q", "step", "zero"], ["out"]),
+        ],
+        {"step": np.float32(1 / 255), "zero": np.uint8(0)},
+    ),
+    "written out": (
+        [
+            helper.make_node("Exp", ["logits"], ["e"]),
+            helper.make_node("ReduceSum", ["e", "axis1"], ["sum"]),
+            helper.make_node("Div", ["e", "sum"], ["out"]),
+        ],
+        {"axis1": np.array([1])},
+    ),
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+def test_a_softmax_is_known_in_every_disguise(tiny_model: onnx.ModelProto, tmp_path: Path, disguise: str) -> None:
+    nodes, weights = DISGUISES[disguise]
+    told: list[str] = []
+    manifest = make(behind(tiny_model, *nodes, **weights), tmp_path, tell=told.append).manifest
+    assert (manifest.output, manifest.output_kind) == ("out", "probabilities")
+    assert told == ["scores: probabilities, for they are within 0 to 1, and sum to 1 for each of 10 images"]
+
+
+def test_sigmoids_are_independent_be_they_several_or_one(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
+    several = behind(tiny_model, helper.make_node("Sigmoid", ["logits"], ["out"]))
+    assert make(several, tmp_path).manifest.output_kind == "independent"
+    first = helper.make_node("Gather", ["logits", "first"], ["one"], axis=1)
+    one = behind(tiny_model, first, helper.make_node("Sigmoid", ["one"], ["out"]), first=np.array([0]))
+    one.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 1
+    assert make(one, tmp_path, labels=("circle",)).manifest.output_kind == "independent"
+
+
+def test_what_the_author_states_of_the_scores_holds(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
+    told: list[str] = []
+    manifest = make(tiny_model, tmp_path, scores="independent", tell=told.append).manifest
+    assert manifest.output_kind == "independent"
+    assert told[0].startswith("scores: independent, as stated, though they look like logits: they go from ")
+
+
+def test_one_label_is_calibrated_by_whether_it_applies(
+    tiny_model: onnx.ModelProto, tiny_images: list[np.ndarray], tmp_path: Path
+) -> None:
+    """And not by which is the largest of one."""
+    one = behind(tiny_model, helper.make_node("Gather", ["logits", "first"], ["out"], axis=1), first=np.array([0]))
+    one.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 1
+    package = make(one, tmp_path, labels=("circle",), images=tiny_images)
+    agreed = {figures.codec: figures.agreed for figures in package.manifest.cuts[0].codecs}
+    assert package.manifest.output_kind == "logits"
+    assert 30 < agreed["jpeg"] < 60
+
+
+def test_copies_of_an_image_count_once(
+    tiny_model: onnx.ModelProto, tiny_images: list[np.ndarray], tmp_path: Path
+) -> None:
+    told: list[str] = []
+    package = make(tiny_model, tmp_path, images=[*tiny_images[:20], *tiny_images[:20]], tell=told.append)
+    assert {figures.images for cut in package.manifest.cuts for figures in cut.codecs} == {0, 20}
+    assert "only 20 of the 40 calibration images differ; copies tell nothing new" in told
+
+
+def test_a_network_that_always_says_the_same_promises_little(
+    tiny_model: onnx.ModelProto, tiny_images: list[np.ndarray], tmp_path: Path
+) -> None:
     model = changed(tiny_model)
-    model.graph.node.append(helper.make_node("Softmax", ["logits"], ["chances"], axis=1))
-    model.graph.output[0].name = "chances"
-    manifest = make(model, tmp_path).manifest
-    assert (manifest.output, manifest.output_kind) == ("chances", "probabilities")
+    bias = next(weight for weight in model.graph.initializer if weight.name == "fc.bias")
+    bias.CopyFrom(numpy_helper.from_array(np.array([0, 1000, 0], np.float32), "fc.bias"))
+    told: list[str] = []
+    package = make(model, tmp_path, images=tiny_images, tell=told.append)
+    lossy = [figures for cut in package.manifest.cuts for figures in cut.codecs if figures.images]
+    assert max(figures.fidelity for figures in lossy) < 0.96
+    assert "the network takes all calibration images for 1 of its 3 classes" in told[-1]
 
 
 def test_a_fixed_batch_of_one_is_kept(
@@ -235,24 +334,6 @@ def test_features_that_grow_with_the_batch_in_two_ways_do_not_stack(
     )
     model.graph.output[0].name = "weighted"
     assert not make(model, tmp_path).manifest.dynamic_batch
-
-
-def test_a_network_that_mixes_the_images_of_a_batch_is_refused(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
-    """No feature shows it, but the scores differ from those of the images one by one."""
-    model = changed(tiny_model)
-    model.graph.initializer.append(numpy_helper.from_array(np.array([0]), "first_axis"))
-    model.graph.initializer.append(numpy_helper.from_array(np.array(0.99, np.float32), "most"))
-    model.graph.node.extend(
-        [
-            helper.make_node("ReduceMean", ["logits", "first_axis"], ["mean"]),
-            helper.make_node("Mul", ["mean", "most"], ["most_of_mean"]),
-            helper.make_node("Sub", ["logits", "most_of_mean"], ["distance"]),
-        ]
-    )
-    model.graph.output[0].name = "distance"
-    with pytest.raises(InvalidPackage, match=r"agrees with the original on .*mixes the images of a batch"):
-        make(model, tmp_path)
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("scale", [1e6, 1e-9])

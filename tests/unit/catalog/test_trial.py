@@ -17,7 +17,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from collab_sdk.errors import InvalidPackage
 from collabd.catalog import package as packages
 from collabd.catalog import trial, vet
-from collabd.catalog.effort import require_bounded
+from collabd.catalog.effort import Effort, effort, require_bounded, rows_together
 from collabd.catalog.package import Package
 from collabd.catalog.plain import read_plain
 from collabd.partition import annotate
@@ -120,6 +120,8 @@ def whole(*sizes: int) -> np.ndarray:
 
 
 LARGE = 1 << 20
+# Six tensors of 246 MB.
+CHAIN = [node("Expand", "float", "sizes", made="t0"), *(node("Relu", f"t{i}", made=f"t{i + 1}") for i in range(5))]
 
 
 @pytest.mark.parametrize(
@@ -157,10 +159,16 @@ LARGE = 1 << 20
         ),
         # Each below the limit of one, together above that of all.
         (
-            [node("Expand", "float", "sizes", made="t0")]
-            + [node("Relu", f"t{i}", made="made" if i == 5 else f"t{i + 1}") for i in range(6)],
+            [*CHAIN, node("Sum", *(f"t{i}" for i in range(6)))],
             {"sizes": whole(80_000, 1, 16, 16, 3)},
-            "the tensors for one image take",
+            "the tensors alive at once for one image take 17[0-9]{8} bytes, above 1073741824",
+        ),
+        # Computed from weights alone, and far larger than those that were sent.
+        ([node("Tile", "few", "times")], {"few": np.zeros(64, np.float32), "times": whole(1 << 24)}, "'made' takes"),
+        (
+            [*(node("Tile", "few", "times", made=f"w{i}") for i in range(3)), node("Sum", "w0", "w1", "w2")],
+            {"few": np.zeros(64, np.float32), "times": whole(1 << 19)},
+            "what is computed from the weights takes 536[0-9]{6} bytes",
         ),
         ([node("StringNormalizer", "float")], {}, "contradict|sound"),
         (
@@ -176,18 +184,45 @@ def test_what_is_not_bounded_is_refused(nodes: list[NodeProto], weights: dict[st
         require_bounded(model)
 
 
+def test_tensors_that_are_alive_one_after_another_count_one_after_another() -> None:
+    nodes = [*CHAIN, node("ReduceMean", "t5", made="made")]
+    model = annotate(graph_of(nodes, sizes=whole(80_000, 1, 16, 16, 3)))
+    assert effort(require_bounded(model)).nbytes == pytest.approx(2 * 245_760_000, rel=0.01)
+
+
+def test_weights_count_once_and_not_as_tensors_of_an_image() -> None:
+    """Those of VGG's first linear layer are 400 MB, stored as half of that."""
+    widened = node("Cast", "half", made="wide", to=TensorProto.FLOAT)
+    nodes = [widened, node("ReduceMax", "wide", made="most", keepdims=0), node("Mul", "float", "most")]
+    model = annotate(graph_of(nodes, half=np.zeros((4, 17 << 20), np.float16)))
+    assert effort(require_bounded(model)).nbytes < 1 << 20
+
+
 def test_work_is_bounded() -> None:
     nodes = [
-        node("Expand", "start", "sizes", made="m0"),
-        *(node("MatMul", f"m{i}", "square", made="made" if i == 3 else f"m{i + 1}") for i in range(4)),
+        node("ReduceMean", "float", made="one", keepdims=0),
+        node("Add", "one", "start", made="varying"),
+        node("Expand", "varying", "sizes", made="m0"),
+        *(node("MatMul", f"m{i}", "square", made="made" if i == 14 else f"m{i + 1}") for i in range(15)),
     ]
-    weights = {"start": np.zeros((1, 3000), np.float32), "sizes": whole(6000, 3000)}
-    nodes.insert(0, node("ReduceMean", "float", made="one", keepdims=0))
-    nodes[1].input[0] = "varying"
-    nodes.insert(1, node("Add", "one", "start", made="varying"))
+    weights = {"start": np.zeros((1, 3000), np.float32), "sizes": whole(20_000, 3000)}
     model = annotate(graph_of(nodes, **weights, square=np.zeros((3000, 3000), np.float32)))
-    with pytest.raises(InvalidPackage, match=r"2.2e\+11 multiply-accumulates, above 2e\+11"):
+    with pytest.raises(InvalidPackage, match=r"2.7e\+12 multiply-accumulates, above 2.5e\+12"):
         require_bounded(model)
+
+
+@pytest.mark.parametrize(
+    ("one", "rows"),
+    [
+        (Effort(macs=20 * 10**9, nbytes=30 << 20), 34),  # a VGG-19
+        (Effort(macs=38 * 10**9, nbytes=250 << 20), 4),
+        (Effort(macs=10**12, nbytes=400 << 20), 2),
+        (Effort(macs=2 * 10**12, nbytes=1 << 30), 1),
+        (Effort(macs=0, nbytes=0), 1 << 30),
+    ],
+)
+def test_a_run_of_several_images_takes_no_more_than_one_image_may(one: Effort, rows: int) -> None:
+    assert rows_together(one) == rows
 
 
 def test_a_false_statement_about_a_shape_is_refused(stored: onnx.ModelProto) -> None:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,17 @@ async def submitted(batcher: Batcher, *works: Work) -> list[asyncio.Task[Done]]:
         tasks.append(asyncio.create_task(batcher.submit(each)))
         await asyncio.sleep(0.01)
     return tasks
+
+
+async def test_what_takes_much_runs_in_smaller_batches() -> None:
+    runner = Doubler()
+    runner.gate.clear()
+    async with batching(runner) as (batcher, told):
+        heavy = [replace(work(number), most_rows=2) for number in range(6)]
+        tasks = await submitted(batcher, *heavy)
+        runner.gate.set()
+        await asyncio.gather(*tasks)
+    assert told == [1, 2, 2, 1]
 
 
 async def test_one_request_runs_at_once_and_alone() -> None:

@@ -1,24 +1,52 @@
-"""Which tensors may be joined into a batch."""
+"""Which requests may be joined into a batch."""
 
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
 import numpy as np
 import pytest
 
-from collabd.cloud.model import joins
-from collabd.partition import TensorInfo
+from collab_sdk import wire
+from collab_sdk.errors import InvalidTensor
+from collabd.catalog.package import Package
+from collabd.cloud.intake import Limits, work_of
+from collabd.cloud.model import Model
+
+LIMITS = Limits(batch=8, decoded_bytes=2**30)
 
 
-@pytest.mark.parametrize(
-    ("shape", "elements", "expected"),
-    [
-        ((None, 8, 4), 32, True),
-        ((None,), 1, True),
-        ((1, 8, 4), 32, False),  # a network that takes one image
-        ((2, None, 4), 8, False),  # the batch is not the first axis
-        ((None, None), 1, False),  # ... or not the only one
-        ((None, 4), 8, False),  # two rows an image, in an order that only the graph knows
-        ((), 1, False),
-        ((4,), 4, False),  # a shape tensor, the same for all
-    ],
-)
-def test_only_a_plain_batch_axis_joins(shape: tuple[int | None, ...], elements: int, expected: bool) -> None:
-    assert joins(TensorInfo("x", np.dtype(np.float32), shape, elements * 4)) is expected
+@pytest.fixture
+def model(tiny_package: Package) -> Model:
+    return Model(tiny_package, tiny_package.network())
+
+
+def asking(model: Model, *names: str, rows: int = 1) -> wire.InferRequest:
+    """For the answer, from zeros for these tensors."""
+    infos = [model.tensor(name) for name in names]
+    zeros = [np.zeros([rows if size is None else size for size in info.shape], info.dtype) for info in infos]
+    return wire.InferRequest([wire.Tensor.from_array(*pair) for pair in zip(names, zeros, strict=True)])
+
+
+def test_work_joins_at_the_image_and_at_candidate_cuts_alone(model: Model) -> None:
+    candidates = {cut.tensors for cut in model.manifest.cuts}
+    boundaries = {layer.tensors for layer in model.manifest.layers[:-1]} | {(model.manifest.input,)}
+    assert candidates < boundaries
+    for tensors in boundaries:
+        work = work_of(asking(model, *tensors), model, LIMITS)
+        assert (work.group is not None) is (tensors in candidates)
+
+
+def test_a_package_for_one_image_joins_nothing(tiny_package: Package) -> None:
+    single = replace(tiny_package, manifest=msgspec.structs.replace(tiny_package.manifest, dynamic_batch=False))
+    assert not Model(single, tiny_package.network()).joinable
+
+
+def test_no_more_images_run_together_than_their_work_allows(model: Model) -> None:
+    assert model.most_rows > LIMITS.batch
+    work = work_of(asking(model, "image", rows=8), model, LIMITS)
+    assert (work.rows, work.most_rows) == (8, model.most_rows)
+    model.most_rows = 3
+    with pytest.raises(InvalidTensor, match="a batch of 8 is above the limit of 3"):
+        work_of(asking(model, "image", rows=8), model, LIMITS)

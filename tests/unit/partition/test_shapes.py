@@ -61,3 +61,20 @@ def test_an_operator_without_known_shapes_is_refused(model: Build) -> None:
     built.opset_import.add(domain="nowhere", version=1)
     with pytest.raises(PartitionError, match="'y'"):
         Network.from_proto(built)
+
+
+@pytest.mark.parametrize(
+    ("shape", "elements", "expected"),
+    [
+        ((None, 8, 4), 32, True),
+        ((None,), 1, True),
+        ((1, 8, 4), 32, False),  # a network that takes one image
+        ((2, None, 4), 8, False),  # the batch is not the first axis
+        ((None, None), 1, False),  # ... or not the only one
+        ((None, 4), 8, False),  # two rows an image, in an order that only the graph knows
+        ((), 1, False),
+        ((4,), 4, False),  # a shape tensor, the same for all
+    ],
+)
+def test_only_a_plain_batch_axis_stacks(shape: tuple[int | None, ...], elements: int, expected: bool) -> None:
+    assert TensorInfo("x", np.dtype(np.float32), shape, elements * 4).stacks is expected

@@ -108,10 +108,19 @@ def test_a_codec_that_cannot_carry_the_features_is_not_offered(images: np.ndarra
 
 def test_a_lossy_codec_is_counted_against_the_network_itself() -> None:
     """200 and 201 of a range of 191 are two steps of 255 apart and one of 15, where the first of equals wins."""
-    near = np.tile(np.array([200, 201, 10], np.uint8), (20, SIDE, SIDE, 1))
-    figures = by_codec(Calibration(scaled([1, 1, 1]), near), at(("flat",)))
+    near = np.array([[200, 201, 10], [10, 200, 201]], np.uint8).repeat(10, axis=0)
+    images = np.tile(near[:, np.newaxis, np.newaxis], (1, SIDE, SIDE, 1))
+    figures = by_codec(Calibration(scaled([1, 1, 1]), images), at(("flat",)))
     assert (figures["q8"].agreed, figures["q8"].images) == (20, 20)
     assert (figures["q4"].agreed, figures["q4"].images) == (0, 20)
+
+
+def test_where_most_images_are_of_one_class_few_count_and_disagreement_in_proportion() -> None:
+    colours = np.array([[10, 250, 100]] * 60 + [[10, 200, 201]] * 20, np.uint8)
+    images = np.tile(colours[:, np.newaxis, np.newaxis], (1, SIDE, SIDE, 1))
+    figures = by_codec(Calibration(scaled([1, 1, 1]), images), at(("flat",)))
+    assert (figures["q8"].agreed, figures["q8"].images) == (50, 50)
+    assert (figures["q4"].agreed, figures["q4"].images) == (60 * 50 // 80, 50)
 
 
 def test_a_fixed_batch_is_run_image_by_image(images: np.ndarray) -> None:
