@@ -9,7 +9,7 @@ SOURCES := collabd sdk models tests packaging
 
 .DEFAULT_GOAL := help
 include packaging/install.mk packaging/deb.mk packaging/arm64.mk
-.PHONY: help demo test lint types check bench live chaos soak fuzz accuracy models clean
+.PHONY: help demo test lint types check bench live chaos soak fuzz accuracy families models clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -65,6 +65,9 @@ fuzz: $(VENV)/fuzz  ## Feed every parser a million broken inputs: make fuzz [RUN
 
 accuracy: $(VENV)/dev  ## Top-1 of every split through the daemons: make accuracy DATA=cifar10.zip
 	@$(BIN)/python -m tests.bench.accuracy $(DATA)
+
+families: $(VENV)/dev  ## Cut torchvision's families, at their own sizes, everywhere; takes hours, and can be resumed
+	@$(BIN)/python -m tests.bench.families
 
 models: $(VENV)/dev  ## Build the shipped model packages anew: make models DATA=cifar10.zip
 	@$(BIN)/python -m models.build --data $(DATA)

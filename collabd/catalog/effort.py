@@ -13,8 +13,8 @@ from collab_sdk.errors import InvalidPackage
 from collabd.codec import MAX_BYTES
 from collabd.partition import Graph, Network, PartitionError, TensorInfo, annotate, layers
 
-# Of one run, be it of one image or of several together. Alive at once are of an EfficientNet-B7 at 600x600 0.2 GB, of a
-# ViT-H/14 at 518x518 0.4 GB.
+# Of one run, be it of one image or of several together. An EfficientNet-B7 at 600x600 has 0.2 GB alive at once, and so
+# has a ViT-H/14 at 518x518, by its attention.
 _MOST_BYTES = 2**30
 # Twice a ViT-H/14 at 518x518, a hundred times a VGG-19. A core does 10 to 100 thousand million a second.
 _MOST_MACS = 2_500_000_000_000
