@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 
@@ -33,12 +34,15 @@ def crossing(network: Network) -> list[str]:
     return list(dict.fromkeys([*(info.name for info in ends), *(name for cut in cuts for name in cut.tensors)]))
 
 
-def hindrance(network: Network, crossing: Sequence[str], threads: int | None = None) -> str | None:
+def hindrance(
+    network: Network, crossing: Sequence[str], *, threads: int | None = None, most_macs: float = math.inf
+) -> str | None:
     """Why images of `network` must not run together, in words that follow its name; None if they may.
 
     What is `crossing` must stack, and be for each image what it is when the image runs alone. Where that holds for
     what enters a part of the network and for what leaves it, that part keeps the images apart. Images unlike in
-    brightness and content run in several numbers and places, on `threads` cores (None: all).
+    brightness and content run in several numbers and places, on `threads` cores (None: all); of a run of three or
+    more no more than `most_macs` are asked.
     """
     if network.inputs[0].shape[:1] != (None,):
         return "takes a fixed number of images"
@@ -47,15 +51,21 @@ def hindrance(network: Network, crossing: Sequence[str], threads: int | None = N
     engine = Engine(threads=threads or os.cpu_count() or 1, cache_bytes=_CACHE_BYTES)
     engine.add(_KEY, network)
     try:
-        return _influence(engine, network, [name for name in crossing if name not in network.graph.inputs])
+        wanted = [name for name in crossing if name not in network.graph.inputs]
+        return _influence(engine, network, wanted, _sizes(network, most_macs))
     except EngineError as error:
         return f"cannot run several images at once ({error})"
 
 
-def _influence(engine: Engine, network: Network, wanted: Sequence[str]) -> str | None:
+def _sizes(network: Network, most_macs: float) -> list[int]:
+    one = effort(network)
+    return [size for size in _SIZES if size <= rows_together(one) and (size == 2 or size * one.macs <= most_macs)]
+
+
+def _influence(engine: Engine, network: Network, wanted: Sequence[str], sizes: Sequence[int]) -> str | None:
     source = network.inputs[0]
     images = probe_images(*(size or 1 for size in source.shape[1:3]))
-    orders = [_order(size) for size in _SIZES if size <= rows_together(effort(network))]
+    orders = [_order(size) for size in sizes]
 
     def run(order: Sequence[int]) -> _Tensors:
         return engine.run(_KEY, {source.name: images[list(order)]}, wanted)

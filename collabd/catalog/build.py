@@ -51,8 +51,8 @@ def build(
     `model` takes uint8 [batch, height, width, 3] and returns float32 [batch, labels]. `images` (encoded, or uint8
     [height, width, 3]) calibrate the codecs; without them only the lossless ones are offered. `licence` names the
     licence, `licence_text` is all of it. `scores` says what they are; None: judged by their values. `tell` is called
-    with what was found out. Raises `InvalidPackage` if the graph cannot be cut, does not fit its
-    labels, or answers otherwise once stored; `InvalidImage` if an image cannot be read.
+    with what was found out. Raises `InvalidPackage` if the graph cannot be cut, does not fit its labels, or answers
+    otherwise once stored; `InvalidImage` if an image cannot be read.
     """
     try:
         stored, network = _stored(model, tell)

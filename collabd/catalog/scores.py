@@ -29,10 +29,15 @@ class Judgement:
 
 
 def judge(found: npt.NDArray[np.float32]) -> Judgement:
-    """Judge scores [images, labels] of images as unlike as there are: what is said must hold for each of them."""
-    scores = found.astype(np.float64)
+    """Judge scores [images, labels] of images as unlike as there are: what is said must hold for each of them.
+
+    Images of which the network makes no finite scores tell nothing.
+    """
+    scores = found[np.isfinite(found).all(axis=1)].astype(np.float64)
+    if not len(scores):
+        return Judgement("logits", "none of them is finite")
     low, high = float(scores.min()), float(scores.max())
-    if not (low >= -_BELOW_ZERO and high <= 1 + _ABOVE_ONE):
+    if low < -_BELOW_ZERO or high > 1 + _ABOVE_ONE:
         return Judgement("logits", f"they go from {low:.3g} to {high:.3g}")
     if scores.shape[1] > 1 and _sum_to_one(scores):
         return Judgement("probabilities", f"they are within 0 to 1, and sum to 1 for each of {len(scores)} images")

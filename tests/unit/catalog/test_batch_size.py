@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -15,7 +17,7 @@ from collabd.partition import Network, order
 SIDE = 8
 
 
-def node(op: str, *inputs: str, made: str, **attributes: object) -> NodeProto:
+def node(op: str, *inputs: str, made: str, **attributes: Any) -> NodeProto:
     return helper.make_node(op, inputs, [made], **attributes)
 
 

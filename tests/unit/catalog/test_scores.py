@@ -78,6 +78,11 @@ def test_what_holds_for_all_images_but_one_does_not_hold() -> None:
     assert judge(np.concatenate([sigmoid(logits(5)), logits(5)[:1]])).kind == "logits"
 
 
+def test_images_that_make_nan_tell_nothing() -> None:
+    nan = np.full((3, 10), np.nan, np.float32)
+    assert judge(np.concatenate([nan, softmax(logits(10))])).kind == "probabilities"
+
+
 def test_what_could_be_small_logits_is_said() -> None:
     """The safe side: nothing is made of them."""
     judged = judge(np.asarray(0.3 + 0.01 * logits(5), np.float32))

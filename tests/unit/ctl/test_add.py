@@ -93,6 +93,23 @@ def test_options_reach_the_package(daemon: LittleDaemon, run: Run, network: Path
     assert {figures.images for cut in manifest.cuts for figures in cut.codecs} == {0, 12}
 
 
+def test_what_the_scores_were_taken_for_is_said(run: Run, network: Path, out: Path) -> None:
+    judged = run("models", "add", network, "--out", out, "--no-load")
+    assert "scores: logits, for they go from " in judged.stderr
+    assert load(out).manifest.output_kind == "logits"
+    stated = run("models", "add", network, "--out", out, "--no-load", "--scores", "independent")
+    assert "scores: independent, as stated, though they look like logits" in stated.stderr
+    assert load(out).manifest.output_kind == "independent"
+
+
+def test_what_makes_a_calibration_doubtful_is_said(
+    run: Run, network: Path, photos: Path, out: Path, tiny_images: list[np.ndarray]
+) -> None:
+    Image.fromarray(tiny_images[0]).save(photos / "copy.png")
+    ran = run("models", "add", network, "--calibration", photos, "--out", out, "--no-load")
+    assert "only 12 of the 13 calibration images differ; copies tell nothing new" in ran.stderr
+
+
 def test_out_keeps_what_is_loaded(daemon: LittleDaemon, run: Run, network: Path, out: Path) -> None:
     assert run("models", "add", network, "--out", out).exit_code == 0
     assert list(loads(daemon)) == [out]
