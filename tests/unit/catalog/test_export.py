@@ -146,3 +146,29 @@ def test_a_network_of_torchvision_is_exact_and_pools_without_the_shape_of_the_im
     pixels = images(2, 64)
     expected = in_torch(module, pixels)
     assert np.abs(in_onnx(model, pixels) - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+class ChannelsLast(nn.Module):
+    """Normalises over the last axis, as ConvNeXt and Swin do, and pools what comes out of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 4, stride=4)
+        self.norm = nn.LayerNorm(4)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norm(self.conv(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        logits: torch.Tensor = self.head(self.pool(x).flatten(1))
+        return logits
+
+
+def test_what_lies_channels_last_pools_without_the_size_of_the_batch() -> None:
+    torch.manual_seed(0)
+    module = ChannelsLast()
+    model = export(module, height=16, width=16, mean=MEAN, std=STD)
+    assert not {"Shape", "Range", "Gather"} & {node.op_type for node in model.graph.node}
+    assert not module.pool._forward_pre_hooks
+    pixels = images(3, 16)
+    np.testing.assert_allclose(in_onnx(model, pixels), in_torch(module, pixels), rtol=1e-3, atol=1e-4)
