@@ -48,6 +48,8 @@ class Companion:
         self.problem: str | None = None
         # When a plan last reckoned with it: as long as nobody calls, its link need not be known.
         self.wanted_at = time.monotonic()
+        # When a call was last sent there.
+        self._asked_at = -math.inf
         self._slowdown = 1.0
         self._round_trip = RoundTrip()
         self._queue = (0.0, self.wanted_at)
@@ -95,6 +97,7 @@ class Companion:
             price_per_gb=self.cloud.price_per_gb,
             price_per_second=self.cloud.price_per_second,
             price_per_request=self.cloud.price_per_request,
+            unasked_s=now - self._asked_at,
         )
 
     def cost(self, moved_bytes: int, compute_s: float) -> float:
@@ -107,6 +110,7 @@ class Companion:
 
     async def infer(self, question: Question) -> RemoteAnswer:
         """Ask it. Raises `CompanionFailure`, and feeds the breaker."""
+        self._asked_at = time.monotonic()
         try:
             answer = await self._exchange(question)
         except CompanionFailure as failure:

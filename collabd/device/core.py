@@ -47,7 +47,7 @@ class Core:
         self.loaded = loaded
         self.companions = companions
         self.senses = senses
-        self.planner = Planner(config, companions, senses)
+        self.planner = Planner(config, companions, senses, machinery.lane.wait_s)
         executor = Executor(machinery.engine, machinery.lane, hedge_price=config.failover.hedge_price)
         self.dispatcher = Dispatcher(config, machinery.models, self.planner, executor)
         self.dispatcher.counters = machinery.counters

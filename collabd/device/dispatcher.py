@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -37,6 +39,7 @@ class Dispatcher:
         self.history = History()
         self.last: Result | None = None
         self.is_ready = False
+        self._records: list[Record] = []
 
     def ready(self) -> bool:
         """Whether the models are warm."""
@@ -70,7 +73,7 @@ class Dispatcher:
         """Answer one call, whose time counts from when it `arrived` (`time.perf_counter`'s clock; None: from now)."""
         options = Options.from_parameters(request.parameters)
         record = Record() if arrived is None else Record(arrived, waited_s=time.perf_counter() - arrived)
-        with self.counters.call():
+        with self.counters.call(), self._under_way(record):
             planned = await self._plan(name, request, options)
             output = await self._executor.run(planned.job, record)
             answer = result(planned, record, output, self._planner.device_state(), self._planner.energy_source)
@@ -79,6 +82,18 @@ class Dispatcher:
         self.history.add(planned, options.budget, answer)
         self.last = answer
         return encode_result(answer, request.id)
+
+    @contextmanager
+    def _under_way(self, record: Record) -> Iterator[None]:
+        """Around each call: who meets another is not alone."""
+        record.alone = not self._records
+        for other in self._records:
+            other.alone = False
+        self._records.append(record)
+        try:
+            yield
+        finally:
+            self._records = [other for other in self._records if other is not record]
 
     async def _plan(self, name: str, request: wire.InferRequest, options: Options) -> Planned:
         model = self._models.get(name)
@@ -95,12 +110,11 @@ class Dispatcher:
         return planned
 
     def _learn(self, planned: Planned, record: Record) -> None:
-        job = planned.job
+        job, now, expected = planned.job, time.monotonic(), self._planner.slowdown()
         if record.prep_s is not None:
-            job.model.prep.learn(job.photo.pixels / 1e6, record.prep_s)
+            job.model.prep.learn(job.photo.pixels / 1e6, record.prep_s, now)
         if not record.why:
-            self._planner.overhead.learn(record.unaccounted_s())
-        now, expected = time.monotonic(), self._planner.slowdown()
+            self._planner.overhead.learn(record.unaccounted_s(), now, alone=record.alone)
         for measured_s, profiled_s in record.speed_here:
             self._planner.speed.learn(measured_s=measured_s, profiled_s=profiled_s, now=now, expected=expected)
         if job.companion is not None:

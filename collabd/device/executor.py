@@ -14,13 +14,15 @@ from collab_sdk import wire
 from collab_sdk.errors import CompanionUnavailable
 from collabd.codec import CodecError
 from collabd.device.answers import Question, RemoteAnswer, Tensors
+from collabd.device.claims import Claim
 from collabd.device.companion import HEADER_BYTES, Companion
-from collabd.device.compute import Lane
+from collabd.device.compute import Lane, Timed
 from collabd.device.exchange import CompanionFailure
 from collabd.device.features import checked, encode_features, size
 from collabd.device.job import Crossing, Job, Record, Step
 from collabd.device.placement import outputs_of
 from collabd.device.plans import ENVELOPE_DOWN
+from collabd.device.turns import due_at
 from collabd.engine import Engine
 from collabd.planning import Wait, expected_wait, local_start_s, lost_after_s
 from collabd.planning.candidates import SOURCE
@@ -55,8 +57,14 @@ class _Run:
     job: Job
     record: Record
     tensors: Tensors = field(default_factory=dict)
+    claim: Claim = field(init=False)
 
     async def output(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        due_s = due_at(asyncio.get_running_loop().time(), self._due_s())
+        with self.executor.lane.claims.made(due_s, self.job.here_s) as self.claim:
+            return await self._output()
+
+    async def _output(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         output = self.job.model.manifest.output
         for step in self.job.steps:
             if not self.tensors and (step.crossing is None or step.crossing.codec != SOURCE):
@@ -74,7 +82,7 @@ class _Run:
         timed = await self.executor.lane.run(
             lambda _: job.photo.prepare(job.model.manifest.preprocessing), expect_s=job.prep_s, due_s=self._due_s()
         )
-        self.record.add("prep_s", timed.seconds)
+        self._ran("prep_s", timed)
         self.tensors[job.model.manifest.input] = timed.value
 
     async def _here(self, step: Step) -> None:
@@ -91,10 +99,15 @@ class _Run:
             due_s=self._due_s(),
             setup=lambda: engine.prepare(key, tuple(feeds), outputs),
         )
-        self.record.add(phase, timed.seconds)
+        self._ran(phase, timed)
         if self.job.profiled:
             self.record.speed_here.append((timed.seconds, profiled_s))
         return timed.value
+
+    def _ran(self, phase: str, timed: Timed[Any]) -> None:
+        self.record.add(phase, timed.seconds)
+        self.record.lane_s += timed.waited_s
+        self.claim.ran(timed.seconds)
 
     def _needed(self, outputs: tuple[str, ...]) -> Tensors:
         return {name: self.tensors[name] for name in self.job.model.needed(tuple(self.tensors), outputs)}
@@ -169,7 +182,7 @@ class _Run:
             return [self.job.photo.as_file(model.manifest.input)]
         features = self._needed(outputs)
         timed = await self.executor.lane.run(lambda _: encode_features(features, crossing, model), due_s=self._due_s())
-        self.record.add("encode_s", timed.seconds)
+        self._ran("encode_s", timed)
         return timed.value
 
     def _question(self, inputs: list[wire.Tensor], outputs: tuple[str, ...]) -> Question:
@@ -224,9 +237,10 @@ class _Run:
 
     async def _finish(self, crossing: Crossing) -> Tensors:
         """The network's output from the tensors at hand."""
-        if not self.tensors:
-            await self._prepare()
-        return await self._layers((self.job.model.manifest.output,), "local_tail_s", crossing.rest_s)
+        with self.executor.lane.claims.made(self.claim.due_s, self.job.rest_s(crossing)):
+            if not self.tensors:
+                await self._prepare()
+            return await self._layers((self.job.model.manifest.output,), "local_tail_s", crossing.rest_s)
 
     def _finished(self, step: Step, outputs: Tensors, why: str, *, degraded: bool) -> None:
         self.tensors |= outputs

@@ -11,10 +11,7 @@ from collabd.catalog.manifest import Manifest
 from collabd.catalog.package import Package
 from collabd.partition import Network
 from collabd.profiling.profile import Profile
-from collabd.sensing.line import Line
-
-# Seconds to decode and resize an image of a megapixel, until one has been seen.
-_FIRST_PREP_S_PER_MEGAPIXEL = 0.02
+from collabd.sensing.preparation import Preparation
 
 
 class Model:
@@ -25,8 +22,7 @@ class Model:
         self.network = network
         self.whole_s = 0.0
         self.profile: Profile | None = None
-        # Seconds to prepare an image against its megapixels, as they really pass here.
-        self.prep = Line(offset=1e-3 * slowdown, slope=_FIRST_PREP_S_PER_MEGAPIXEL * slowdown, scale=0.1, memory=0.8)
+        self.prep = Preparation(slowdown)
         self._needed: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[str, ...]] = {}
 
     @property

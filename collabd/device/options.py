@@ -72,14 +72,7 @@ class Options:
 
     def caps(self, min_fidelity: float) -> Caps:
         """The budget in SI units; `min_fidelity` holds where it states none."""
-        budget = self.budget
-        return Caps(
-            latency_s=None if budget.latency_ms is None else budget.latency_ms / 1e3,
-            energy_j=None if budget.energy_mj is None else budget.energy_mj / 1e3,
-            cost=budget.cost,
-            fidelity=min_fidelity if budget.fidelity is None else budget.fidelity,
-            objective=budget.objective or "latency",
-        )
+        return caps_of(self.budget, min_fidelity)
 
     def _check(self) -> None:
         if self.cut is not None and self.placement is not None:
@@ -88,6 +81,17 @@ class Options:
             raise InvalidRequest(f"unknown codec {self.codec!r}; known are {', '.join(_CODECS)}")
         if self.is_fixed and self.fallback == "never-leave":
             raise InvalidRequest("a fixed cut or placement cannot be combined with fallback=never-leave")
+
+
+def caps_of(budget: Budget, min_fidelity: float) -> Caps:
+    """A budget in SI units; `min_fidelity` holds where it states none."""
+    return Caps(
+        latency_s=None if budget.latency_ms is None else budget.latency_ms / 1e3,
+        energy_j=None if budget.energy_mj is None else budget.energy_mj / 1e3,
+        cost=budget.cost,
+        fidelity=min_fidelity if budget.fidelity is None else budget.fidelity,
+        objective=budget.objective or "latency",
+    )
 
 
 def _text(parameters: Mapping[str, Any], key: str) -> str | None:

@@ -76,4 +76,4 @@ class Profiler:
         model.profile = profile
         model.whole_s = profile.whole_ms / 1e3
         spec = model.manifest.preprocessing
-        model.prep.learn(spec.height * spec.width / 1e6, profile.prep_ms / 1e3 * self._slowdown)
+        model.prep.note_profile(spec.height * spec.width / 1e6, profile.prep_ms / 1e3 * self._slowdown)

@@ -12,6 +12,11 @@ from itertools import count
 _PATIENT_S = 1.0
 
 
+def due_at(now_s: float, due_s: float | None) -> float:
+    """When work counts as due that came now; None: it has no deadline."""
+    return now_s + _PATIENT_S if due_s is None else due_s
+
+
 class Turns:
     """One holds the turn, the others wait; times are the event loop's, in seconds."""
 
@@ -24,7 +29,8 @@ class Turns:
     async def turn(self, due_s: float | None, takes_s: float) -> AsyncIterator[None]:
         """Wait for the turn, and hold it; `due_s` counts unless work that takes so long would miss it in any case."""
         now_s = asyncio.get_running_loop().time()
-        await self._take(now_s + _PATIENT_S if due_s is None or due_s < now_s + takes_s else due_s)
+        hopeless = due_s is not None and due_s < now_s + takes_s
+        await self._take(due_at(now_s, None if hopeless else due_s))
         try:
             yield
         finally:
