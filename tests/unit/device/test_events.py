@@ -86,11 +86,44 @@ def test_a_plan_that_was_not_the_best_is_no_switch(heard: pytest.LogCaptureFixtu
 
 def test_kinds_are_forgotten_in_the_end(heard: pytest.LogCaptureFixture) -> None:
     it = Events()
-    for budget in range(10_000):
-        it.answered(f"{budget}ms", answer())
+    for number in range(1_000):
+        it.answered("1ms", answer(model=f"net{number}"))
     assert len(it._kinds) <= 64
-    it.answered("0ms", answer(REMOTE))
+    it.answered("1ms", answer(REMOTE, model="net0"))
     assert fields(heard) == []
+
+
+def test_budgets_that_differ_at_each_call_are_of_one_kind(heard: pytest.LogCaptureFixture) -> None:
+    it = Events()
+    for tenths in range(170, 300):
+        it.answered(f"{tenths / 10}ms", answer(LOCAL, unmet=("latency",)))
+        it.answered(f"{tenths / 1000},{tenths}mJ", answer(LOCAL))
+    for tenths in range(170, 300):
+        it.answered(f"{tenths / 10}ms", answer(REMOTE, unmet=("latency",)))
+    told = [event["MESSAGE_ID"] for event in fields(heard)]
+    assert told == [events.DEADLINE_MISSED, events.PLAN_SWITCHED]
+
+
+def test_plans_that_take_turns_are_told_now_and_then(heard: pytest.LogCaptureFixture) -> None:
+    now = 100.0
+    it = Events(lambda: now)
+    for _ in range(60):
+        for plan in (LOCAL, REMOTE):
+            now += 0.5
+            it.answered("80ms", answer(plan))
+    # A minute, of which each switch is told ten seconds after the one before.
+    assert 4 <= len(fields(heard)) <= 6
+
+
+def test_what_lasts_is_told_in_the_end(heard: pytest.LogCaptureFixture) -> None:
+    now = 100.0
+    it = Events(lambda: now)
+    for plan in (LOCAL, REMOTE, LOCAL):
+        it.answered("80ms", answer(plan))
+    fields(heard)
+    now += 10.0
+    it.answered("80ms", answer(LOCAL))
+    assert [event["COLLABD_CUT"] for event in fields(heard)] == ["output"]
 
 
 def test_a_missed_deadline_is_told_once_in_a_while(heard: pytest.LogCaptureFixture) -> None:
