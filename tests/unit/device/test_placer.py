@@ -220,7 +220,12 @@ async def test_budgets_that_differ_at_each_call_do_not_each_search(
     model: Model, companion: Companion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searched: list[Situation] = []
-    monkeypatch.setattr(placer, "placed", lambda situation: searched.append(situation) or placed(situation))
+
+    def counted(situation: Situation) -> Placed | None:
+        searched.append(situation)
+        return placed(situation)
+
+    monkeypatch.setattr(placer, "placed", counted)
     it = planner(companion)
     for call in range(100):
         options = Options.from_parameters({"budget": f"100%,{0.0243 + call / 20_000}"})
