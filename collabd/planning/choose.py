@@ -190,7 +190,8 @@ def _nearest(
     previous: int | None,
     stickiness: Stickiness,
 ) -> Decision:
-    """The plan that keeps all caps most likely; of equals the one that is expected to exceed them least.
+    """The plan that keeps all caps most likely, of equals the one that is expected to exceed them least; or the
+    previous one, unless the gain is worth a switch.
 
     Fidelity is never traded, since lossless plans exist.
     """
@@ -198,15 +199,10 @@ def _nearest(
     faithful = usable & (plans.fidelity >= caps.fidelity)
     among = faithful if faithful.any() else usable
     likely = among & (near.chance >= np.where(among, near.chance, 0.0).max() - EQUALLY_LIKELY)
-    row, reason = _best(near.excess, prediction.latency_s, likely), Reason.NEAREST
-    if (
-        previous is not None
-        and previous != row
-        and among[previous]
-        and loss(near, previous, row) <= stickiness.gain_ratio
-    ):
-        row, reason = previous, Reason.KEPT
-    return Decision(row, reason, _unmet(plans, prediction, caps, row))
+    row = _best(near.excess, prediction.latency_s, likely)
+    if previous is not None and among[previous] and loss(near, previous, row) <= stickiness.gain_ratio:
+        row = previous
+    return Decision(row, Reason.NEAREST, _unmet(plans, prediction, caps, row))
 
 
 def loss(near: Nearness, row: int, other: int) -> float:

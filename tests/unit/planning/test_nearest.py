@@ -91,7 +91,7 @@ def test_it_stays_with_a_plan_that_is_nearly_as_likely() -> None:
     near = evaluate(replace(CLOUD, up_s_per_byte=2.2e-5, link_spread=0.05))
     assert choose(PLANS, near, hopeless).row == REMOTE
     kept = choose(PLANS, near, hopeless, previous=LOCAL, stickiness=Stickiness(0.0, 2.0))
-    assert (kept.row, kept.reason, kept.unmet) == (LOCAL, Reason.KEPT, ("latency",))
+    assert (kept.row, kept.reason, kept.unmet) == (LOCAL, Reason.NEAREST, ("latency",))
 
 
 @pytest.mark.parametrize("spread", [0.1, 0.17, 0.2, 0.5, 1.0, 1.5])
