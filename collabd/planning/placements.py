@@ -103,7 +103,9 @@ def _paths(layers: Sequence[Layer], worth: Worth) -> list[list[Way]]:
     if likeliest := search.best(worth.doubt, worth.capped):
         least = float(worth.chance(total(layers, likeliest))) - EQUALLY_LIKELY
         return [search.best(partial(worth.excess, least=least), worth.capped) or likeliest]
-    return [search.best(worth.excess, worth.capped), *_with_one_crossing(layers)]
+    # Rounding may leave it none, where a cap is next to nothing.
+    nearest = search.best(worth.excess, worth.capped)
+    return [*filter(None, [nearest]), *_with_one_crossing(layers)]
 
 
 def _with_one_crossing(layers: Sequence[Layer]) -> Iterator[list[Way]]:

@@ -135,7 +135,7 @@ def test_chance_and_excess_are_those_of_the_distribution() -> None:
 
 def test_the_normal_distribution() -> None:
     deviations = np.linspace(-6, 6, 101)
-    assert normal(deviations) == pytest.approx([NormalDist().cdf(each) for each in deviations], abs=3e-4)
+    assert normal(deviations) == pytest.approx([NormalDist().cdf(each) for each in deviations])
 
 
 def test_what_is_known_exactly_keeps_its_cap_or_does_not() -> None:

@@ -104,8 +104,8 @@ def placed(situation: Situation, caps: Caps) -> Placement:
 
 VARYING = ("energy_j", "energy_deviation_j", "cost", "cost_deviation")
 FIGURES = ("latency_s", "deviation_s", "deadline_s", *VARYING, "energy_most_j", "cost_most")
-# The normal distribution is a formula that is right to within 0.0002, of which both sides of a comparison have some.
-UNSURE = 5e-4
+# What is as likely, or exceeds the caps as much, when it is summed in another order.
+UNSURE = 1e-6
 PHASES = ("prep_s", "head_s", "encode_s", "up_bytes", "link_s", "queue_s", "decode_s", "tail_s")
 
 
