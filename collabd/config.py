@@ -45,7 +45,8 @@ class DeviceServer(msgspec.Struct, frozen=True):
 
     socket: str = ""
     max_request_mb: Count = 64
-    # So many calls are served at once, with so much in their bodies; so many more wait, half of them one user's.
+    # So many calls are served at once, three quarters of them one user's. One user's calls hold so much in their
+    # bodies, those of all together `max_request_mb` more. So many more calls wait, half of them one user's.
     max_inside: Count = 16
     max_inside_mb: Count = 128
     max_waiting: Count = 256

@@ -24,6 +24,7 @@ from collab_sdk.errors import (
     InvalidTensor,
     NotReady,
     Overloaded,
+    RequestTimeout,
     RequestTooLarge,
     UnknownModel,
 )
@@ -59,7 +60,7 @@ class Pace:
 
 # Less than half of 10 kbit/s, which is slow and no fault.
 NETWORK = Pace(60.0, 500.0)
-# From the same machine, however busy; meanwhile it holds one of few places.
+# From the same machine, however busy; meanwhile it holds bytes of its user's share.
 LOCAL = Pace(10.0, 2.0**18)
 
 
@@ -126,7 +127,7 @@ def largest_body(request: web.Request, limit: int) -> int:
 async def read_body(request: web.Request, limit: int, pace: Pace = NETWORK) -> bytearray:
     """The request's body, unpacked if it came compressed.
 
-    Raises `RequestTooLarge` as soon as it passes `limit`, `InvalidRequest` if it comes slower than `pace`.
+    Raises `RequestTooLarge` as soon as it passes `limit`, `RequestTimeout` if it comes slower than `pace`.
     """
     check_length(request, limit)
     await _continue(request)
@@ -138,7 +139,7 @@ async def read_body(request: web.Request, limit: int, pace: Pace = NETWORK) -> b
             if len(body) > limit:
                 raise _too_large(limit)
     except TimeoutError:
-        raise InvalidRequest(
+        raise RequestTimeout(
             f"the body stopped coming, or came too slowly: {len(body)} bytes in {time.monotonic() - start:.0f} s"
         ) from None
     except (web.RequestPayloadError, ConnectionError) as error:

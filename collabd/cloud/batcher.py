@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collab_sdk.errors import Overloaded
-from collabd.cloud.shares import most_for
+from collabd.shares import most_for
 
 Tensors = dict[str, npt.NDArray[Any]]
 

@@ -124,4 +124,6 @@ async def _listening(app: web.Application, listener: socket.socket, door: Door) 
 
 
 def _room(server: DeviceServer) -> Room:
-    return Room(server.max_inside, server.max_inside_mb * 2**20, server.max_waiting)
+    """Beside one user's share there is room for the largest request of another."""
+    each = max(server.max_inside_mb, server.max_request_mb) * 2**20
+    return Room(server.max_inside, each, each + server.max_request_mb * 2**20, server.max_waiting)

@@ -13,7 +13,8 @@ code back into the class. So an application catches what the daemon raised::
     │   ├── InvalidBudget        a budget that cannot be read, or a negative or NaN cap
     │   ├── InvalidPlacement     a placement or cut that the model does not have
     │   ├── InvalidPackage       a model package that is broken, unsafe or of another digest
-    │   └── RequestTooLarge      more bytes than the daemon accepts
+    │   ├── RequestTooLarge      more bytes than the daemon accepts
+    │   └── RequestTimeout       the request stopped coming, or came too slowly
     ├── UnknownModel             no such model is loaded
     ├── UnknownPackage           the companion does not hold the package of this digest
     ├── BudgetInfeasible         no plan fits, and the caller asked to be told rather than served
@@ -48,6 +49,7 @@ __all__ = [
     "Overloaded",
     "PermissionRefused",
     "ProtocolError",
+    "RequestTimeout",
     "RequestTooLarge",
     "StorageUnavailable",
     "Unauthorised",
@@ -131,6 +133,13 @@ class RequestTooLarge(InvalidRequest):
 
     code = "request_too_large"
     http_status = 413
+
+
+class RequestTimeout(InvalidRequest):
+    """The request stopped coming, or came too slowly."""
+
+    code = "request_timeout"
+    http_status = 408
 
 
 class UnknownModel(CollabError):

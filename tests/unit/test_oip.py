@@ -311,7 +311,7 @@ async def head(reader: asyncio.StreamReader) -> bytes:
 async def test_a_peer_that_sends_no_more_is_given_up(plane: Echo) -> None:
     async with speaking(plane, pace=QUICK) as (reader, writer):
         writer.write(HEAD % 100 + b"\r\n{")
-        assert b" 400 " in await head(reader)
+        assert b" 408 " in await head(reader)
 
 
 async def test_a_peer_that_sends_a_byte_now_and_then_is_given_up(plane: Echo) -> None:
@@ -325,7 +325,7 @@ async def test_a_peer_that_sends_a_byte_now_and_then_is_given_up(plane: Echo) ->
         trickling = asyncio.create_task(trickle())
         answer = await head(reader)
         trickling.cancel()
-        assert b" 400 " in answer
+        assert b" 408 " in answer
 
 
 @pytest.mark.parametrize("kilobytes", [1, 50, 500])
