@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import collabd
@@ -14,7 +14,8 @@ from collab_sdk import wire
 from collab_sdk.errors import InvalidRequest, NotReady, Overloaded
 from collab_sdk.result import MODEL_VERSION
 from collabd.cloud.batcher import Batcher, Done
-from collabd.cloud.intake import Limits, decoded_bytes, work_of
+from collabd.cloud.decoding import Decoding
+from collabd.cloud.intake import Limits, decoded_bytes
 from collabd.cloud.load import LoadMeter
 from collabd.cloud.memory import Memory
 from collabd.cloud.metrics import Metrics
@@ -24,13 +25,13 @@ from collabd.partition import TensorInfo
 
 
 class CloudPlane:
-    """The `DataPlane` of collab-cloudd. Inputs are decoded on `decoders`, while the engine runs other requests."""
+    """The `DataPlane` of collab-cloudd. Inputs are decoded while the engine runs other requests."""
 
     def __init__(
         self,
         models: Models,
         batcher: Batcher,
-        decoders: Executor,
+        decoding: Decoding,
         limits: Limits,
         metrics: Metrics,
         load: LoadMeter,
@@ -38,7 +39,7 @@ class CloudPlane:
     ) -> None:
         self._models = models
         self._batcher = batcher
-        self._decoders = decoders
+        self._decoding = decoding
         self._limits = limits
         self._metrics = metrics
         self._load = load
@@ -117,10 +118,10 @@ class CloudPlane:
         model = await self._find(name, request.parameters)
         with model.in_use(), self._metrics.counted(name, request), self._batcher.admitted(peer):
             start = time.perf_counter()
-            loop = asyncio.get_running_loop()
-            work = await loop.run_in_executor(self._decoders, work_of, request, model, self._limits)
-            decode_s = time.perf_counter() - start
+            work, decode_s = await self._decoding.work_of(peer, request, model, self._limits)
+            waited_s = time.perf_counter() - start - decode_s
             done = await self._batcher.submit(work, peer)
+        done = replace(done, queue_s=waited_s + done.queue_s)
         self._metrics.answered(done)
         outputs = [wire.Tensor.from_array(output, done.outputs[output]) for output in work.outputs]
         return wire.InferResponse(name, MODEL_VERSION, outputs, request.id, self._report(model, done, decode_s))
