@@ -35,6 +35,11 @@ class Package:
     manifest: Manifest
     digest: str
 
+    @property
+    def nbytes(self) -> int:
+        """What its files take on the disk."""
+        return sum((self.path / name).stat().st_size for name in (*CONTENT, DIGEST))
+
     def network(self) -> Network:
         """The graph, ready to be cut; raises `InvalidPackage` where graph and manifest do not fit together."""
         from collabd.partition import Network  # noqa: PLC0415  onnx is slow to import, and `load` is quick

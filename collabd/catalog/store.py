@@ -18,6 +18,11 @@ from collabd.catalog.package import CONTENT, DIGEST, Package, load
 log = logging.getLogger(__name__)
 
 _Stamp = tuple[tuple[str, int, int], ...]
+# Beside the files of a received package: whose it is, a name a line.
+_DEVICES = "devices"
+_BESIDE = frozenset({_DEVICES, f".{_DEVICES}"})
+# Of one package. Names can be addresses, and of those there is no end.
+_MOST_DEVICES = 64
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,10 @@ class Store:
         Raises `StorageUnavailable`, and what `bundle.unpack` raises.
         """
         with _writing(self.writable):
-            return bundle.unpack(data, self.writable, digest=digest, max_bytes=max_bytes)
+            package = bundle.unpack(data, self.writable, digest=digest, max_bytes=max_bytes)
+        # It was just read and checked.
+        self._loaded[package.path] = _stamp(package.path), package
+        return package
 
     def pushed(self) -> list[Package]:
         """The packages that were received, least recently used first (see `used`)."""
@@ -101,12 +109,28 @@ class Store:
         """Whether it was received, and not installed."""
         return package.path == bundle.place(self.writable, package.digest)
 
-    def used(self, package: Package) -> None:
-        """Remember over restarts that a received package is in use now."""
+    def used(self, package: Package, device: str | None = None) -> None:
+        """Remember over restarts that a received package is in use now, and of whom."""
         try:
             os.utime(package.path)
+            if device is not None:
+                self._add(package, device)
         except OSError as error:
             log.warning("%s: that it is in use is not remembered: %s", package.path, error)
+
+    def devices(self, package: Package) -> frozenset[str]:
+        """The devices that sent or used a received package."""
+        try:
+            return frozenset((package.path / _DEVICES).read_text(encoding="utf-8").splitlines())
+        except (OSError, UnicodeDecodeError):
+            return frozenset()
+
+    def _add(self, package: Package, device: str) -> None:
+        known = self.devices(package)
+        if device not in known and len(known) < _MOST_DEVICES:
+            written = package.path / f".{_DEVICES}"
+            written.write_text("\n".join(sorted({*known, device})), encoding="utf-8")
+            written.replace(package.path / _DEVICES)
 
     def discard(self, package: Package) -> None:
         """Delete a received package. Raises `StorageUnavailable`."""
@@ -178,5 +202,5 @@ def _directories(root: Path) -> list[Path]:
 
 
 def _stamp(path: Path) -> _Stamp:
-    found = [(entry.name, entry.stat()) for entry in os.scandir(path)]
+    found = [(entry.name, entry.stat()) for entry in os.scandir(path) if entry.name not in _BESIDE]
     return tuple(sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in found))

@@ -115,7 +115,7 @@ class CloudPlane:
                 self._idle.set()
 
     async def _answer(self, name: str, request: wire.InferRequest, peer: str | None) -> wire.InferResponse:
-        model = await self._find(name, request.parameters)
+        model = await self._find(name, request.parameters, peer)
         with model.in_use(), self._metrics.counted(name, request), self._batcher.admitted(peer):
             start = time.perf_counter()
             work, decode_s = await self._decoding.work_of(peer, request, model, self._limits)
@@ -126,13 +126,13 @@ class CloudPlane:
         outputs = [wire.Tensor.from_array(output, done.outputs[output]) for output in work.outputs]
         return wire.InferResponse(name, MODEL_VERSION, outputs, request.id, self._report(model, done, decode_s))
 
-    async def _find(self, name: str, parameters: Mapping[str, Any]) -> Model:
+    async def _find(self, name: str, parameters: Mapping[str, Any], peer: str | None) -> Model:
         digest = parameters.get("digest")
         if digest is None:
-            return await self._models.by_name(name)
+            return await self._models.by_name(name, peer)
         if not isinstance(digest, str):
             raise InvalidRequest(f"digest is text, not {digest!r}")
-        model = await self._models.by_digest(digest)
+        model = await self._models.by_digest(digest, peer)
         if model.manifest.name != name:
             raise InvalidRequest(f"{digest} is the digest of {model.manifest.name}, not of {name[:80]!r}")
         return model

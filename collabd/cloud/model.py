@@ -29,6 +29,8 @@ class Model:
         self.network = network
         self.needed = lru_cache(_REMEMBERED)(self._needed)
         self.users = 0
+        # Who used it since it was loaded.
+        self.devices: set[str | None] = set()
 
     @property
     def manifest(self) -> Manifest:

@@ -72,7 +72,8 @@ class Cloud:
             queue_max=config.batching.queue,
             on_run=self.metrics.ran,
         )
-        self.profiles = Profiles(self.engine, self.lane, state_dir(config, PROGRAM) / "profiles")
+        profiles = state_dir(config, PROGRAM) / "profiles"
+        self.profiles = Profiles(self.engine, self.lane, profiles, self.models.by_digest)
         memory = Memory(_REQUESTS * self.max_request_bytes)
         limits = Limits(batch=config.batching.max, decoded_bytes=self.max_request_bytes)
         self.plane = CloudPlane(self.models, self.batcher, self.decoding, limits, self.metrics, self.load, memory)

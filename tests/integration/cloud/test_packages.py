@@ -224,12 +224,12 @@ async def test_the_least_recently_used_package_makes_room_for_the_next(
 
 
 async def test_the_disk_quota_is_kept(start: Any, package: Package, versions: list[Package], tmp_path: Path) -> None:
-    # A licence of nearly 1 MB, so that three packages are above 2 MB.
+    # A licence of nearly 1 MB, so that three packages are above a device's share of 3 MB.
     large = [
         packages.write(each.path, each.manifest, (each.path / packages.MODEL).read_bytes(), "x" * 900_000)
         for each in versions[:3]
     ]
-    async with start(packages={"quota_mb": 2}) as companion:
+    async with start(packages={"quota_mb": 3}) as companion:
         await push_all(companion, large)
         assert kept(tmp_path, large) == {1, 2}
     async with start(packages={"quota_mb": 1, "max_mb": 2}) as companion:
@@ -336,7 +336,7 @@ async def test_a_package_that_comes_too_slowly_gives_way_to_the_next(
         reader, writer = await asyncio.open_connection(host, int(port))
         head = f"PUT /collab/v1/packages/{package.digest} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n"
         writer.write(head.encode() + data[:1000])
-        assert b" 400 " in await reader.readline()
+        assert b" 408 " in await reader.readline()
         writer.close()
         monkeypatch.undo()
         await push(companion, package.digest, data)
