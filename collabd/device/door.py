@@ -16,6 +16,7 @@ from collabd.device.admission import Admission, Arrival, Room
 from collabd.device.counters import Counters
 from collabd.device.hangups import Hangups
 from collabd.device.plane import Plane
+from collabd.device.turns import USER
 
 
 class Door:
@@ -48,6 +49,7 @@ class Door:
         async with AsyncExitStack() as stack:
             with self._counters.at_the_door():
                 await stack.enter_async_context(self._admission.place(arrival))
+            USER.set(arrival.user)
             return await self._plane.infer(name, request, arrived)
 
     @property

@@ -190,6 +190,30 @@ async def test_one_users_endless_uploads_keep_nobody_else_waiting(
             assert it.daemon.door.waiting == 40
 
 
+async def test_one_users_calls_inside_let_anothers_pass(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    told_apart(monkeypatch)
+    async with bench(settings(8), cloud=False) as it:
+        tensor = wire.Tensor.from_array("image", it.images[0])
+        message = wire.encode_request(wire.InferRequest([tensor], parameters={"budget": "50%"}))
+        length = f"{wire.HEADER_LENGTH}: {message.headers[wire.HEADER_LENGTH]}\r\n"
+        with busy_lane(monkeypatch) as occupied, ExitStack() as open_peers:
+            peers = [open_peers.enter_context(closing(Peer(it.socket))) for _ in range(20)]
+            for peer in peers:
+                head = _HEAD.format(length=message.length, more=length).replace("Host: d", f"Host: {_EVIL}")
+                peer.sock.sendall(head.encode() + message.body())
+            # The others have two places.
+            await until(lambda: (it.daemon.door.inside, it.daemon.door.waiting) == (6, 14))
+            call = asyncio.create_task(it.client.infer(it.images[0]))
+            await until(lambda: it.daemon.door.inside == 7)
+            occupied.free.set()
+            await call
+            for peer in peers:
+                assert "200" in await asyncio.to_thread(peer.status)
+        answered = [decision["budget"] for decision in (await it.client.explain(21))["decisions"]]
+        # Newest first. Each of its pieces waited for one of theirs at most.
+        assert len(answered) - 1 - answered.index("") <= 3
+
+
 async def test_an_upload_that_stops_coming_is_told_so(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     async with bench(cloud=False) as it:
         monkeypatch.setattr(oip.Pace, "most_s", lambda *_: 0.2)
