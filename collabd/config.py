@@ -186,7 +186,7 @@ class Batching(msgspec.Struct, frozen=True):
 class Packages(msgspec.Struct, frozen=True):
     """Whether devices may push model packages, and how large.
 
-    Of all that were pushed, those least recently used make room on the disk and in memory.
+    Of all that were pushed, those of the device that has most make room on the disk and in memory.
     """
 
     accept: bool = True
