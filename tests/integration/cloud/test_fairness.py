@@ -136,7 +136,7 @@ async def test_a_trial_keeps_nobody_waiting(
         # One at a time of each device.
         assert not any(task.done() for task in (first, second, third))
         trials.free.set()
-        assert await asyncio.gather(first, second, third) == [201, 201, 201]
+        assert {*await asyncio.gather(first, second, third)} == {201}
         assert trials.began == 3
 
 
