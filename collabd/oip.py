@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 _RETRY_AFTER_S = 1
 CONTINUE = "100-continue"
+# Decoded within some 10 ms.
+_QUICK_JSON_BYTES = 2**18
 # The body of a request, once it has been read.
 BODY = web.RequestKey("body", bytearray)
 
@@ -196,6 +199,7 @@ class _Handlers:
         self._max_request_bytes = max_request_bytes
         self._door = door
         self._pace = pace
+        self._long_json = ThreadPoolExecutor(1, thread_name_prefix="json")
 
     async def server(self, _: web.Request) -> web.Response:
         return web.json_response(self._plane.server_metadata())
@@ -233,10 +237,17 @@ class _Handlers:
         check_length(request, self._max_request_bytes)
         async with self._door(request) as infer:
             body, received = await timed_body(request, self._max_request_bytes, self._pace)
-            asked = wire.decode_request(body, wire.header_length(request.headers))
+            asked = await self._decoded(body, wire.header_length(request.headers))
             answer = await infer(name, asked)
             message = wire.encode_response(answer, asked.wants_binary)
         return web.Response(body=message.body(), headers=message.headers | received)
+
+    async def _decoded(self, body: bytearray, header_length: int | None) -> wire.InferRequest:
+        """JSON of some MB takes seconds, one after the other, while all else goes on."""
+        if (len(body) if header_length is None else header_length) <= _QUICK_JSON_BYTES:
+            return wire.decode_request(body, header_length)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._long_json, wire.decode_request, body, header_length)
 
 
 async def _continue(request: web.Request) -> None:

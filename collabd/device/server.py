@@ -113,7 +113,8 @@ async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[Daemon]:
 @asynccontextmanager
 async def _listening(app: web.Application, listener: socket.socket, door: Door) -> AsyncIterator[None]:
     async with front(app, _CONTROL_S) as runner:
-        site = web.SockSite(runner, listener)
+        # As long as it may be: where it is full, a caller is refused at once.
+        site = web.SockSite(runner, listener, backlog=socket.SOMAXCONN)
         await site.start()
         try:
             yield
