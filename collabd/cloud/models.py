@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 # Each may have `max_mb` in memory, and a trial's process beside it.
 _PUSHES = 2
+# With the pushes fewer than there are threads for such work, five at least: lookups need one, too.
+_LOADS = 2
 
 
 class Models:
@@ -45,6 +47,7 @@ class Models:
         self._making_room = asyncio.Lock()
         # Whoever takes in a package holds one until it is kept or refused: one a device.
         self.pushes = Shares(_PUSHES, 1)
+        self._loads = Shares(_LOADS, 1)
 
     @property
     def loaded(self) -> list[Model]:
@@ -166,8 +169,11 @@ class Models:
             yield
 
     async def _held(self, digest: str, device: str | None = None) -> Model:
-        """Loaded once, however many ask."""
-        async with self._alone(digest):
+        """Loaded once, however many ask; to the end even if nobody waits any longer."""
+        return await asyncio.shield(self._load(digest, device))
+
+    async def _load(self, digest: str, device: str | None) -> Model:
+        async with self._loads.held(device), self._alone(digest):
             if digest not in self._by_digest:
                 package = await asyncio.to_thread(self._store.by_digest, digest)
                 model = await asyncio.to_thread(self._loaded, package)

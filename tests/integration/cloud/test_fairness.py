@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -154,6 +154,35 @@ async def test_what_is_not_loaded_is_loaded_while_another_is_tried_out(
             assert not trying.done()
             trials.free.set()
             await trying
+
+
+async def test_a_device_has_one_package_loaded_at_a_time_also_after_it_hung_up(
+    companion: Companion, made: Callable[[str], Package], quick_trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {name: made(name) for name in ("a0", "a1", "b0")}
+    for name, package in asked.items():
+        await push(companion, name[0], package)
+        companion.cloud.models._unload(package.digest)
+    began: list[str] = []
+    free = threading.Event()
+    prepare = companion.cloud.engine.prepare
+
+    def slowly(key: str, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        began.append(next(name for name, package in asked.items() if package.digest == key))
+        assert free.wait(20)
+        prepare(key, inputs, outputs)
+
+    monkeypatch.setattr(companion.cloud.engine, "prepare", slowly)
+    calls = {}
+    for name, package in asked.items():
+        calls[name] = asyncio.create_task(companion.cloud.models.by_digest(package.digest, name[0]))
+        await until(lambda: "a0" in began)
+    calls["a0"].cancel()
+    await until(lambda: "b0" in began)
+    assert began == ["a0", "b0"]
+    free.set()
+    await asyncio.gather(calls["a1"], calls["b0"])
+    assert {model.manifest.name for model in companion.cloud.models.loaded} == {"a0", "a1", "b0"}
 
 
 async def test_who_hangs_up_during_a_trial_gets_no_other_one(
