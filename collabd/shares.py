@@ -61,9 +61,9 @@ class Shares:
             self._leave(owner, waiting)
 
     def _call(self) -> None:
-        while ready := [owner for owner, queue in self._queues.items() if self._may(owner, queue[0].amount)]:
+        while ready := {owner: first for owner in self._queues if (first := self._first(owner)) is not None}:
             owner = min(ready, key=lambda owner: (self._held[owner], self._served.get(owner, 0)))
-            first = self._queues[owner][0]
+            first = ready[owner]
             if self.taken + first.amount > self._whole:
                 return
             self._unqueue(owner, first)
@@ -72,8 +72,10 @@ class Shares:
             self._served[owner] = self._turn
             first.called.set_result(None)
 
-    def _may(self, owner: Hashable, amount: int) -> bool:
-        return self._held[owner] + amount <= self._each
+    def _first(self, owner: Hashable) -> _Waiting | None:
+        """Its next, if it may hold as much. One that was cancelled, and did not hear of it yet, is passed over."""
+        first = next((waiting for waiting in self._queues[owner] if not waiting.called.done()), None)
+        return first if first and self._held[owner] + first.amount <= self._each else None
 
     def _leave(self, owner: Hashable, waiting: _Waiting) -> None:
         if waiting in self._queues.get(owner, ()):

@@ -146,6 +146,20 @@ async def test_who_goes_as_it_is_called_keeps_nothing() -> None:
     assert holders.shares.taken == 0
 
 
+async def test_those_who_go_in_the_same_moment_keep_nothing() -> None:
+    """As all do whose daemon stops: some are called that were told to go, and did not hear of it yet."""
+    holders = Holders(whole=1, each=1)
+    for name in ("a", "b", "c", "next"):
+        await holders.ask(1, name)
+    for name in "abc":
+        holders._tasks[name].cancel()
+    await settle()
+    assert [holders._tasks[name].cancelled() for name in "abc"] == [True] * 3
+    assert holders.served == ["a", "next"]
+    await holders.give_back("next")
+    assert (holders.shares.taken, holders.shares._queues) == (0, {})
+
+
 EVENTS = st.lists(
     st.one_of(
         st.tuples(st.just("ask"), st.integers(0, 3), st.integers(0, 120)),
