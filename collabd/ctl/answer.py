@@ -81,9 +81,11 @@ def answer_report(image: str, budget: str, result: Result, top: int) -> AnswerRe
 
 def render_answer(report: AnswerReport) -> Iterator[Table]:
     """The answer, then its times, phase by phase."""
+    from collab_sdk.text import plain
+
     predicted, plan = report["predicted"], report["plan"]
     values: dict[str, str | Text] = {
-        "image": report["image"],
+        "image": plain(report["image"]),
         "answer": styled(
             ", ".join(f"{each['label']} {figures.share(each['score'])}" for each in report["top"]), "bold"
         ),

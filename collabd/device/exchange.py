@@ -23,6 +23,7 @@ from collab_sdk.errors import (
     UnknownModel,
     UnknownPackage,
 )
+from collab_sdk.text import plain
 from collabd.checksums import checksum
 from collabd.sensing.reading import NotMeasured
 from collabd.sensing.tcp import Socket, round_trip_s
@@ -54,10 +55,10 @@ class FailureReason(StrEnum):
 
 
 class CompanionFailure(Exception):
-    """No usable answer from the companion. `retry_after_s`: how long it wants to be left alone."""
+    """No usable answer from the companion, in one plain line. `retry_after_s`: how long it wants to be left alone."""
 
     def __init__(self, reason: FailureReason, message: str, retry_after_s: float = 0.0) -> None:
-        super().__init__(message)
+        super().__init__(plain(message))
         self.reason = reason
         self.retry_after_s = retry_after_s
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import math
 import time
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 from aiohttp import web
 
+from collab_sdk.wire import decode_error
 from collabd.catalog import bundle
 from collabd.catalog.package import Package
 from collabd.config import Link
@@ -127,7 +127,9 @@ class Watcher:
         if reply.status >= 300:
             full = reply.status == web.HTTPInsufficientStorage.status_code
             self._refused[package.digest] = time.monotonic() + _FULL_S if full else math.inf
-            log.warning("%s refused the package %s: %s", self._companion.name, name, _message(reply.body))
+            log.warning(
+                "%s refused the package %s: %s", self._companion.name, name, decode_error(reply.status, reply.body)
+            )
         else:
             log.info("sent %s to %s, %.1f MB", name, self._companion.name, len(data) / 1e6)
 
@@ -147,10 +149,3 @@ def _profile(body: bytes, package: Package, name: str) -> Profile:
     if profile.digest != package.digest or not profile.is_complete(package.manifest):
         raise CompanionFailure(FailureReason.NONSENSE, f"{name} sent the profile of something else")
     return profile
-
-
-def _message(body: bytes) -> str:
-    try:
-        return str(json.loads(body)["error"])
-    except (ValueError, KeyError, TypeError):
-        return body[:200].decode(errors="replace")

@@ -16,6 +16,7 @@ from collab_sdk.control import ControlClient
 from collab_sdk.errors import InvalidRequest, ProtocolError
 from collab_sdk.image import Image, image_tensor
 from collab_sdk.result import Result, decode_result
+from collab_sdk.text import plain
 from collab_sdk.wire import InferRequest, InferResponse, WireError
 
 __all__ = ["Client", "Fallback", "InferOptions", "OnInfeasible"]
@@ -148,5 +149,5 @@ def _labels(metadata: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     """Digest and labels out of a model's metadata."""
     match metadata:
         case {"parameters": {"digest": str(digest), "labels": [*labels]}} if {str}.issuperset(map(type, labels)):
-            return digest, tuple(labels)
+            return digest, tuple(map(plain, labels))
     raise ProtocolError("the model's metadata has no digest and labels: is the socket collabd's?")

@@ -30,6 +30,7 @@ from collab_sdk.reports import (
     ProfileReport,
     StatusReport,
 )
+from collab_sdk.text import plain_values
 
 __all__ = ["ControlClient"]
 
@@ -160,6 +161,6 @@ class ControlClient:
         )
         reply.raise_for_status()
         try:
-            return decode_json(reply.body)
+            return cast("dict[str, Any]", plain_values(decode_json(reply.body)))
         except WireError as error:
             raise ProtocolError(f"cannot read collabd's answer to {method} {url}: {error}") from error

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collab_sdk.errors import ProtocolError
+from collab_sdk.text import plain
 from collab_sdk.wire import InferResponse, Tensor, WireError, flatten, unflatten
 
 __all__ = ["Plan", "Predicted", "Result", "Timings", "decode_result", "encode_result"]
@@ -173,6 +174,8 @@ def _scalar(name: str, hint: Any, value: Any) -> Any:
         raise WireError(f"parameter {name!r} is {value!r}")
     if hint is EnergySource and value not in get_args(EnergySource):
         raise WireError(f"parameter {name!r} is {value!r}, none of {', '.join(get_args(EnergySource))}")
+    if isinstance(value, str):
+        return plain(value)
     return float(value) if type(value) is int and float in _JSON_TYPES[hint] else value
 
 

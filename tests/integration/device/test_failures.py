@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
@@ -206,6 +207,28 @@ async def test_a_busy_companion_is_left_alone_for_as_long_as_it_says(bench: Fact
         assert (cloud["state"], cloud["breaker"]) == ("busy", "closed")
         explained = (await it.client.explain(2))["decisions"][1]["candidates"]
         assert {each["verdict"] for each in explained if each["cloud"] == "pc"} == {"busy"}
+
+
+ESCAPES = "\x1b]0;mine\x07\x1b[2J\x1b[31mall is well\x9b0m\n\u202eNov 28 07:00:00 pi sudo: root\x00"
+
+
+@pytest.mark.parametrize("status", [400, 404, 500, 503])
+async def test_what_a_companion_says_is_shown_plain(
+    bench: Factory, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        body = json.dumps({"error": ESCAPES, "code": ESCAPES, "details": {ESCAPES: ESCAPES}}).encode()
+        return web.Response(body=body if status != 500 else ESCAPES.encode(), status=status)
+
+    async with impostor(bench, answer) as it:
+        result = await it.client.infer(it.images[0], cut="image")
+        problem = it.daemon._plane.core.companions[0].problem or ""
+        with pytest.raises(CompanionUnavailable) as failed:
+            await it.client.infer(it.images[0], cut="image", fallback="fail")
+    assert "all is well" in result.why
+    assert "all is well" in problem
+    for text in (result.why, problem, str(failed.value), *(each.getMessage() for each in caplog.records)):
+        assert text.isprintable()
 
 
 @pytest.mark.parametrize("how", ["call", "package"])

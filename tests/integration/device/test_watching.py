@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
 import msgspec
+import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from collabd.catalog.package import Package
 from collabd.config import Cloud, Failover, Link
@@ -126,3 +130,24 @@ async def test_a_lost_probe_is_noticed_soon_where_the_link_was_fast(tiny_package
         assert companion._ping_patience_s(0) == 1.0
         companion.link.learn_late(up_bytes=16_000, seconds=13.0, now=time.monotonic())
         assert companion._ping_patience_s(16_000) > 13.0
+
+
+async def test_a_package_refused_with_escapes_is_logged_plain(
+    tiny_package: Package, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refuse(request: web.Request) -> web.Response:
+        await request.read()
+        body = json.dumps(
+            {"error": "\x1b[2Jall is well\x9b0m\n\u202eNov 28 pi sudo: root\x00", "code": "invalid_package"}
+        ).encode()
+        missing = request.method == "GET"
+        return web.Response(body=body, status=404 if missing else 400)
+
+    app = web.Application(middlewares=[signed])
+    app.add_routes([web.get("/collab/v1/profile/{digest}", refuse), web.put("/collab/v1/packages/{digest}", refuse)])
+    async with TestServer(app) as server, aiohttp.ClientSession(response_class=Response) as session:
+        companion = Companion(Cloud("pc", str(server.make_url("/"))), Link(), Failover(), session)
+        with caplog.at_level(logging.WARNING, "collabd.device.watcher"):
+            await Watcher(companion, Link(), lambda: [tiny_package])._learn_packages()
+    (logged,) = (record.getMessage() for record in caplog.records)
+    assert logged == "pc refused the package tiny: all is well0m; Nov 28 pi sudo: root"

@@ -10,9 +10,12 @@ import struct
 import subprocess
 import sys
 import termios
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from collab_sdk.result import Result
 
 if TYPE_CHECKING:
     from tests.unit.ctl.conftest import LittleDaemon, Run
@@ -54,6 +57,37 @@ def test_a_long_name_is_whole_in_a_pipe(daemon: LittleDaemon, run: Run) -> None:
 def test_names_are_no_markup(daemon: LittleDaemon, run: Run) -> None:
     daemon.answers["GET /collab/v1/models/net"]["layers"][0]["name"] = "[bold]:smile:[/bold]"
     assert "[bold]:smile:[/bold]" in run("models", "show", "net").stdout
+
+
+ESCAPES = "\x1b]0;mine\x07\x1b[2Jall is well\n[red]\x9b31m\u202e"
+
+
+@pytest.mark.parametrize(
+    "words", [["status"], ["models", "show", "net"], ["explain"], ["infer", "cat.jpg"]], ids=" ".join
+)
+def test_no_text_of_a_report_reaches_the_terminal_raw(
+    daemon: LittleDaemon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cat.jpg").write_bytes(b"a picture")
+    daemon.answers["GET /collab/v1/status"]["clouds"][1]["problem"] = ESCAPES
+    daemon.answers["GET /collab/v1/models/net"]["layers"][0] |= {"name": ESCAPES, "op": ESCAPES}
+    daemon.answers["GET /collab/v1/explain"]["decisions"][0]["why"] = ESCAPES
+    daemon.answers["GET /v2/models/net"]["parameters"]["labels"] = [ESCAPES] * 3
+    (answered,) = daemon.results
+    daemon.results = [Result(**(vars(answered) | {"why": ESCAPES, "degraded": True}))]
+    shown = COLOURS.sub("", in_terminal(daemon, *words, columns=200))
+    assert "all is well; [red]31m" in shown
+    assert not set("\x1b\x07\x9b\u202e") & set(shown)
+
+
+def test_a_file_name_reaches_no_terminal_raw(daemon: LittleDaemon, run: Run, tmp_path: Path) -> None:
+    missing, there = tmp_path / "\x1b[2Jgone.jpg", tmp_path / "\x1b[2Jcat.jpg"
+    there.write_bytes(b"a picture")
+    ran = run("infer", missing, there)
+    assert "gone.jpg" in ran.stderr
+    assert "cat.jpg" in ran.stdout
+    assert "\x1b" not in ran.stderr + ran.stdout
 
 
 @pytest.mark.parametrize("words", [["profile", "net"], ["models", "show", "net"], ["config"]], ids=" ".join)
