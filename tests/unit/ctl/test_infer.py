@@ -121,7 +121,8 @@ def changed(daemon: LittleDaemon) -> Callable[..., None]:
 
 def test_caps_that_were_missed_are_named(run: Run, cat: Path, changed: Callable[..., None]) -> None:
     changed(budget_met=False, unmet=("latency", "cost"))
-    assert values(run("infer", cat, "--budget", "10ms,0.001").stdout)["budget"] == "10ms,0.001, missed: latency, cost"
+    said = values(run("infer", cat, "--budget", "10ms,cost=0.001").stdout)
+    assert said["budget"] == "10ms,cost 0.001, missed: latency, cost"
 
 
 def test_a_degraded_answer_says_why_and_where_it_ran(run: Run, cat: Path, changed: Callable[..., None]) -> None:
@@ -147,6 +148,16 @@ def test_what_was_not_predicted_is_a_dash(run: Run, cat: Path, changed: Callable
     said = values(run("infer", cat).stdout)
     assert (said["energy"], said["cost"]) == ("30.5 mJ (modelled), predicted -", "0.002, predicted -")
     assert said["ran"] == "1 layer on the device, then 1 layer on desktop, then 1 layer on the device"
+
+
+@pytest.mark.parametrize("words", [("infer", "{cat}"), ("profile", "net")], ids=lambda words: words[0])
+def test_a_number_without_a_unit_is_refused_with_its_readings(
+    daemon: LittleDaemon, run: Run, cat: Path, words: tuple[str, ...]
+) -> None:
+    ran = run(*(word.format(cat=cat) for word in words), "--budget", "80")
+    assert ran.exit_code == 1
+    assert ran.stderr == "collabctl: 80 of what? Write 80ms (latency), 80mJ (energy) or cost 80\n"
+    assert daemon.asked == []
 
 
 def test_several_images_a_block_each(daemon: LittleDaemon, run: Run, cat: Path) -> None:

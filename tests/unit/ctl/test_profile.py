@@ -103,7 +103,7 @@ def test_best_is_what_the_objective_says(report: Any, run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("budget", "extra"),
-    [("", set()), ("80ms", set()), ("150mJ", {"mJ"}), ("0.002", {"cost"}), ("min-cost,1J", {"mJ", "cost"})],
+    [("", set()), ("80ms", set()), ("150mJ", {"mJ"}), ("cost 0.002", {"cost"}), ("min-cost,1J", {"mJ", "cost"})],
 )
 def test_energy_and_cost_show_where_the_budget_speaks_of_them(
     report: Any, run: Run, budget: str, extra: set[str]

@@ -20,8 +20,12 @@ def test_defaults() -> None:
 
 
 def test_the_budget_in_si_units() -> None:
-    options = Options.from_parameters({"budget": "80ms,150mJ,99.9%,0.002,min-energy"})
+    options = Options.from_parameters({"budget": "80ms,150mJ,99.9%,cost 0.002,min-energy"})
     assert options.caps(0.5) == Caps(0.08, 0.15, 0.002, 0.999, "energy")
+
+
+def test_a_budget_that_is_a_number_is_a_cost() -> None:
+    assert Options.from_parameters({"budget": 0.5}).budget == Budget(cost=0.5)
 
 
 def test_pins() -> None:
@@ -40,6 +44,7 @@ def test_a_fixed_cut() -> None:
     [
         ({"bugdet": "80ms"}, InvalidRequest, "unknown parameter 'bugdet'"),
         ({"budget": "80 parsecs"}, InvalidBudget, "parsecs"),
+        ({"budget": "80"}, InvalidBudget, "80 of what"),
         ({"budget": "-80ms"}, InvalidBudget, "negative"),
         ({"cut": 3}, InvalidRequest, "cut must be text"),
         ({"codec": "mp3"}, InvalidRequest, "unknown codec 'mp3'"),

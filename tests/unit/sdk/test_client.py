@@ -62,7 +62,7 @@ def test_only_what_was_asked_for_travels(client: Client, daemon: LittleDaemon) -
     assert second.path == "/v2/models/net/infer"
     assert second.infer().parameters == {
         "binary_data_output": True,
-        "budget": "0.002",
+        "budget": "cost 0.002",
         "cut": "pool2",
         "placement": "DDC",
         "codec": "q8",
