@@ -21,6 +21,9 @@ from collabd.cloud.metrics import Metrics
 from collabd.cloud.model import Model
 from collabd.cloud.models import Models
 from collabd.partition import TensorInfo
+from collabd.requested import EXTENSIONS, as_asked, check_outputs, check_parameters
+
+_KNOWN = ("digest",)
 
 
 class CloudPlane:
@@ -55,7 +58,7 @@ class CloudPlane:
 
     def server_metadata(self) -> dict[str, Any]:
         """Name, version and protocol extensions."""
-        return {"name": "collab-cloudd", "version": collabd.__version__, "extensions": ["binary_tensor_data"]}
+        return {"name": "collab-cloudd", "version": collabd.__version__, "extensions": list(EXTENSIONS)}
 
     def models(self) -> list[str]:
         """Names of the loaded models."""
@@ -114,7 +117,9 @@ class CloudPlane:
                 self._idle.set()
 
     async def _answer(self, name: str, request: wire.InferRequest, peer: str | None) -> wire.InferResponse:
+        check_parameters(request.parameters, _KNOWN)
         model = await self._find(name, request.parameters)
+        check_outputs(request.outputs, model.manifest.output)
         with model.in_use(), self._metrics.counted(name, request), self._batcher.admitted(peer):
             start = time.perf_counter()
             loop = asyncio.get_running_loop()
@@ -123,6 +128,7 @@ class CloudPlane:
             done = await self._batcher.submit(work, peer)
         self._metrics.answered(done)
         outputs = [wire.Tensor.from_array(output, done.outputs[output]) for output in work.outputs]
+        outputs = as_asked(outputs, request.outputs, model.manifest.labels)
         return wire.InferResponse(name, MODEL_VERSION, outputs, request.id, self._report(model, done, decode_s))
 
     async def _find(self, name: str, parameters: Mapping[str, Any]) -> Model:

@@ -19,6 +19,8 @@ __all__ = ["Plan", "Predicted", "Result", "Timings", "decode_result", "encode_re
 
 # A package is told apart by its digest; the protocol wants a version besides.
 MODEL_VERSION = "1"
+# The one output of a model, as collabd answers.
+SCORES = "scores"
 
 EnergySource = Literal["modelled", "measured"]
 
@@ -119,7 +121,7 @@ def encode_result(result: Result, request_id: str = "") -> InferResponse:
     """The result as an OIP response: output ``scores`` FP32 [1, classes], the rest in parameters (labels stay home)."""
     values = {name: getattr(result, name) for name in _SCALAR_FIELDS[Result] if name != "model"}
     values |= {name: _finite(asdict(getattr(result, name))) for name in _GROUPS} | {"unmet": ",".join(result.unmet)}
-    scores = Tensor.from_array("scores", result.scores.reshape(1, -1))
+    scores = Tensor.from_array(SCORES, result.scores.reshape(1, -1))
     return InferResponse(result.model, MODEL_VERSION, [scores], request_id, flatten(values))
 
 
@@ -181,6 +183,6 @@ def _scalar(name: str, hint: Any, value: Any) -> Any:
 
 def _scores(response: InferResponse, classes: int) -> NDArray[np.float32]:
     for tensor in response.outputs if classes else []:
-        if (tensor.name, tensor.datatype, tensor.shape) == ("scores", "FP32", (1, classes)):
+        if (tensor.name, tensor.datatype, tensor.shape) == (SCORES, "FP32", (1, classes)):
             return np.asarray(tensor.to_array()[0], np.float32)
-    raise WireError(f"it has no output 'scores' of FP32 [1, {classes}]")
+    raise WireError(f"it has no output {SCORES!r} of FP32 [1, {classes}]")

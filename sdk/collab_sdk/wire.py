@@ -25,7 +25,7 @@ from typing import Any, Protocol
 
 from collab_sdk._json_data import fill, to_json
 from collab_sdk._message import MAX_JSON_BYTES, Message, decode_error, decode_json, encode_error, member
-from collab_sdk._parameters import WireError, flatten, scalars, unflatten
+from collab_sdk._parameters import WireError, flatten, received, scalars, unflatten
 from collab_sdk._tensor import Tensor, check_length, checked_shape, datatype_of
 
 __all__ = [
@@ -134,7 +134,8 @@ def decode_response(body: bytes | bytearray | memoryview, header_length: int | N
     head, rest = _split(body, header_length)
     outputs = _tensors(head, "outputs", rest)
     name, version = member(head, "model_name", str, ""), member(head, "model_version", str, "")
-    return InferResponse(name, version, outputs, member(head, "id", str, ""), _parameters(head))
+    parameters = scalars(member(head, "parameters", dict, {}))
+    return InferResponse(name, version, outputs, member(head, "id", str, ""), parameters)
 
 
 def checksum(body: bytes | bytearray | memoryview) -> str:
@@ -212,7 +213,7 @@ def _name(item: Mapping[str, Any]) -> str:
 
 
 def _parameters(holder: Mapping[str, Any]) -> dict[str, Any]:
-    return scalars(member(holder, "parameters", dict, {}))
+    return received(member(holder, "parameters", dict, {}))
 
 
 def _tensors(head: Mapping[str, Any], key: str, rest: memoryview) -> list[Tensor]:
@@ -230,6 +231,8 @@ def _tensors(head: Mapping[str, Any], key: str, rest: memoryview) -> list[Tensor
 def _tensor(item: Mapping[str, Any], rest: memoryview) -> tuple[Tensor, memoryview]:
     """The tensor that the item describes, and the binary data behind its own."""
     name, parameters, datatype = _name(item), _parameters(item), member(item, "datatype", str, "")
+    if "shared_memory_region" in parameters:
+        raise WireError(f"tensor {name!r}: shared_memory_region: no memory is shared here, send its data")
     size = parameters.pop("binary_data_size", None)
     tensor = Tensor(name, datatype, checked_shape(name, datatype, item.get("shape")), b"", parameters)
     if size is None:

@@ -56,6 +56,28 @@ async def test_a_standard_client_gets_the_right_answer(
     np.testing.assert_allclose(scores(reply), local.whole(images[:count]), rtol=1e-5, atol=1e-6)
 
 
+async def test_a_standard_client_may_ask_for_classes_and_say_what_we_ignore(
+    client: Any, local: Any, images: Pixels
+) -> None:
+    tensor = triton.InferInput("image", list(images[:2].shape), "UINT8")
+    tensor.set_data_from_numpy(images[:2])
+    outputs = [triton.InferRequestedOutput("logits", class_count=2)]
+    reply = await client.infer(
+        "branchy",
+        [tensor],
+        outputs=outputs,
+        request_id="a",
+        sequence_id=5,
+        sequence_start=True,
+        priority=1,
+        timeout=10**6,
+    )
+    assert reply.get_response()["id"] == "a"
+    got = [[text.decode().split(":")[1:] for text in row] for row in reply.as_numpy("logits")]
+    best = np.argsort(-local.whole(images[:2]), axis=1)[:, :2]
+    assert got == [[[str(i), ("circle", "square", "star")[i]] for i in row] for row in best]
+
+
 @pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
 async def test_a_standard_client_may_compress(client: Any, local: Any, images: Pixels, algorithm: str) -> None:
     reply = await ask(client, images[:1], binary=True, request_compression_algorithm=algorithm)
