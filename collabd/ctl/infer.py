@@ -60,6 +60,6 @@ def infer(images: tuple[str, ...], budget: str, top: int, as_json: bool, **optio
             if answered and not as_json:
                 click.echo()
             answered += 1
-            emit(answer_report(image, str(wanted), result, top), render_answer, as_json=as_json, lines=True)
+            emit(answer_report(image, result, top), render_answer, as_json=as_json, lines=True)
     if answered < len(images):
         click.get_current_context().exit(1)

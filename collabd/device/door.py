@@ -9,6 +9,7 @@ from functools import partial
 
 from aiohttp import web
 
+from collab_sdk import wire
 from collabd import oip
 from collabd.credentials import credentials
 from collabd.device.admission import Admission, Room
@@ -30,7 +31,8 @@ class Door:
     @asynccontextmanager
     async def __call__(self, request: web.Request) -> AsyncIterator[oip.Infer]:
         """Hold a place for the call. Raises `Overloaded`, `NotReady`."""
-        arrived, size = time.perf_counter(), oip.largest_body(request, self._max_request_bytes)
+        arrived = time.perf_counter() - wire.waited_s(request.headers)
+        size = oip.largest_body(request, self._max_request_bytes)
         with self._hangups.watched(request.transport):
             async with AsyncExitStack() as stack:
                 with self._counters.at_the_door():

@@ -126,7 +126,7 @@ class _Run:
         sent_bytes: int,
     ) -> None:
         """The companion has its time; from then on whoever finishes first wins."""
-        sent = time.perf_counter()
+        sent, prepared_s = time.perf_counter(), self.record.prep_s
         with self._promised(crossing) as must_start:
             patience_s = self._patience_s(crossing, wait)
             either: tuple[asyncio.Future[Any], ...] = (remote, must_start)
@@ -139,6 +139,8 @@ class _Run:
                 await asyncio.wait({remote, local}, return_when=asyncio.FIRST_COMPLETED)
             if remote.done() and remote.exception() is None:
                 self.record.overtaken_s += 0.0 if local is None else time.perf_counter() - started
+                # Phases follow one another: what ran here beside the exchange is none.
+                self.record.prep_s, self.record.local_tail_s = prepared_s, None
                 return self._take(step, companion, remote.result())
             waited_s = time.perf_counter() - sent
             why = _why(remote, waited_s)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
-from collab_sdk._message import Message, decode_error
+from collab_sdk._message import WAITED_MS, Message, decode_error
 from collab_sdk.errors import (
     DaemonUnavailable,
     DeadlineExceeded,
@@ -35,11 +35,12 @@ _FOR_NOW = (Overloaded, NotReady)
 
 @dataclass(frozen=True)
 class Reply:
-    """An HTTP reply, read to its end."""
+    """An HTTP reply, read to its end. ``waited_s``: seconds that passed before the try that it answers."""
 
     status: int
     headers: http.client.HTTPMessage
     body: bytes
+    waited_s: float
 
     def raise_for_status(self) -> None:
         """Raise what the daemon refused or failed at, as the class of its code."""
@@ -115,13 +116,15 @@ class Transport:
         A request whose connection breaks (the daemon restarts) is sent again until the deadline, if it may be. So is
         one that the daemon did not take for now, when it says when to come back and that is before the deadline. And
         where the request ``goes_on`` with what the daemon has answered before, it is waited for should it be gone.
+        The daemon is told how long the caller has waited by then, for its deadline is no later than before.
         `DaemonUnavailable`, `PermissionRefused`, `DeadlineExceeded`, `ProtocolError`.
         """
         interruptions, known, pauses_s = 0, goes_on, _back_off()
+        began, waited_s = time.monotonic(), 0.0
         while True:
             pause_s = next(pauses_s)
             try:
-                reply = self._attempt(method, url, message, deadline)
+                reply = self._attempt(method, url, message, deadline, waited_s)
                 retry_after_s = _retry_after_s(reply)
                 if retry_after_s is not None and time.monotonic() + retry_after_s < deadline:
                     known, pause_s = True, max(pause_s, retry_after_s)
@@ -138,11 +141,12 @@ class Transport:
                 # A Unix socket whose queue is full says so at once, timeout or not.
                 pass
             time.sleep(min(pause_s, _left(deadline)))
+            waited_s = time.monotonic() - began
 
-    def _attempt(self, method: str, url: str, message: Message, deadline: float) -> Reply:
+    def _attempt(self, method: str, url: str, message: Message, deadline: float, waited_s: float) -> Reply:
         connection = self._take() or self._connect(deadline)
         try:
-            reply = _exchange(connection, method, url, message, deadline)
+            reply = _exchange(connection, method, url, message, deadline, waited_s)
         except BaseException:
             connection.close()
             raise
@@ -189,8 +193,12 @@ class Transport:
         connection.close()
 
 
-def _exchange(connection: _Connection, method: str, url: str, message: Message, deadline: float) -> Reply:
+def _exchange(
+    connection: _Connection, method: str, url: str, message: Message, deadline: float, waited_s: float
+) -> Reply:
     headers = message.headers | {"Content-Length": str(message.length)}
+    if waited_s:
+        headers |= {WAITED_MS: f"{waited_s * 1e3:.3f}"}
     try:
         connection.limit(_left(deadline))
         # A daemon that refuses a body closes before it has read it all; its reply may be there.
@@ -198,7 +206,7 @@ def _exchange(connection: _Connection, method: str, url: str, message: Message, 
             connection.request(method, url, body=message.chunks, headers=headers)
         connection.limit(_left(deadline))
         response = connection.getresponse()
-        return Reply(response.status, response.headers, response.read())
+        return Reply(response.status, response.headers, response.read(), waited_s)
     except TimeoutError as error:
         raise DeadlineExceeded("collabd did not answer in the time that the client allows (timeout_s)") from error
     except (ConnectionError, http.client.IncompleteRead) as error:

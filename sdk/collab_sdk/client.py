@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +12,7 @@ from urllib.parse import quote
 
 from collab_sdk import wire
 from collab_sdk._transport import Reply
+from collab_sdk._waiting import resent, waited
 from collab_sdk.budget import Budget
 from collab_sdk.control import ControlClient
 from collab_sdk.errors import InvalidRequest, ProtocolError
@@ -76,8 +78,9 @@ class Client(ControlClient):
 
         `InvalidImage`, `InvalidTensor`, `InvalidBudget`, `InvalidPlacement`, `UnknownModel`, `Overloaded` besides.
         """
+        began, allowed = time.monotonic(), Budget.parse(budget)
         options = {
-            "budget": str(Budget.parse(budget)) or None,
+            "budget": str(allowed) or None,
             "cut": cut,
             "placement": placement,
             "codec": codec,
@@ -91,10 +94,12 @@ class Client(ControlClient):
         url = f"/v2/models/{quote(model or '_default', safe='')}/infer"
         deadline = self._deadline(timeout_s)
         for _ in range(2):
-            response = _response(self._transport.request("POST", url, deadline=deadline, message=message))
+            reply = self._transport.request("POST", url, deadline=deadline, message=message)
+            response = _response(reply)
             labels = self._labels_of(response, deadline)
             if labels is not None:
-                return decode_result(response, labels)
+                result = resent(decode_result(response, labels, allowed), reply.waited_s)
+                return waited(result, time.monotonic() - began)
         raise ProtocolError(f"the model {response.model_name!r} keeps changing: its labels are not those of its answer")
 
     def stream(
@@ -110,6 +115,7 @@ class Client(ControlClient):
         Up to ``in_flight`` (1 or more) calls are under way at once, so that the head of one image overlaps the upload
         of the one before and the tail of the one before that. Images are taken no faster than results are fetched.
         ``budget`` and the options are those of `infer`; its errors are raised in their image's turn and end the stream.
+        An image's latency is from when it was taken until its answer is there, be it fetched or not.
         """
         if in_flight < 1:
             raise InvalidRequest(f"in_flight: {in_flight!r} is less than 1")
@@ -117,13 +123,17 @@ class Client(ControlClient):
             under_way: deque[Future[Result]] = deque()
             try:
                 for image in images:
-                    under_way.append(pool.submit(self.infer, image, budget, **options))
+                    under_way.append(pool.submit(self._frame, time.monotonic(), image, budget, options))
                     if len(under_way) == in_flight:
                         yield under_way.popleft().result()
                 while under_way:
                     yield under_way.popleft().result()
             finally:
                 pool.shutdown(cancel_futures=True)
+
+    def _frame(self, taken: float, image: Image, budget: Budget | str | float | None, options: InferOptions) -> Result:
+        result = self.infer(image, budget, **options)
+        return waited(result, time.monotonic() - taken)
 
     def _labels_of(self, response: InferResponse, deadline: float) -> tuple[str, ...] | None:
         """Labels of the package that answered, fetched once a digest; None: the model has changed since."""

@@ -16,6 +16,7 @@ from collabd.device.compute import Lane
 from collabd.engine import Engine, Stopped
 from tests.integration.device.conftest import Factory
 from tests.integration.device.impostor import impostor, logits, reply
+from tests.integration.device.test_infer import png
 
 
 async def test_the_companion_dies_between_calls(bench: Factory) -> None:
@@ -152,6 +153,37 @@ async def test_a_late_companion_may_still_win(bench: Factory, monkeypatch: pytes
         await it.client.infer(it.images[0], fallback="never-leave")
         # Image and codec of the one call, its tail; image and network of the other.
         assert ended == ["finished", "finished", "stopped", "finished", "finished"]
+
+
+async def test_what_runs_beside_an_exchange_is_no_phase_of_the_call(
+    bench: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device prepares the image for the tail that it races with; the companion is first all the same."""
+    ended = 0
+    timed = Lane._timed
+
+    def observed(lane: Lane, *work: Any) -> Any:
+        nonlocal ended
+        result = timed(lane, *work)
+        ended += 1
+        return result
+
+    monkeypatch.setattr(Lane, "_timed", observed)
+
+    async def answer(request: web.Request) -> web.Response:
+        await request.read()
+        while not ended:  # noqa: ASYNC110  it is another thread that does it
+            await asyncio.sleep(0.002)
+        await asyncio.sleep(0.01)
+        return await reply(request, [logits(SCORES)])
+
+    slow = "[emulation]\ndevice_slowdown = 1000\n[failover]\nhedge_price = 0\n"
+    async with impostor(bench, answer, slow) as it:
+        result = await it.client.infer(png(it.images[0]), codec="source")
+        assert ended
+        assert result.ran == "C" * len(it.package.manifest.layers)
+        assert (result.measured.prep_ms, result.measured.local_tail_ms) == (None, None)
+        assert (result.measured.other_ms or 0) >= 0
 
 
 async def test_all_in_flight_to_a_dead_companion_fails_over_at_once(bench: Factory) -> None:

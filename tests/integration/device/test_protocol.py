@@ -28,8 +28,11 @@ async def asking(bench: Factory, daemon: str) -> AsyncIterator[tuple[Post, dict[
             image = {"name": "image", "datatype": "UINT8", "shape": list(it.images[0].shape)}
             image["data"] = it.images[0].ravel().tolist()
 
-            async def post(path: str = "/v2/models/tiny/infer", **asked: Any) -> tuple[int, Any]:
-                async with session.post(path, data=json.dumps({"inputs": [image]} | asked)) as reply:
+            async def post(
+                path: str = "/v2/models/tiny/infer", headers: dict[str, str] | None = None, **asked: Any
+            ) -> tuple[int, Any]:
+                body = json.dumps({"inputs": [image]} | asked)
+                async with session.post(path, data=body, headers=headers) as reply:
                     return reply.status, await reply.json()
 
             async with session.get("/v2/models/tiny") as reply:
@@ -110,3 +113,16 @@ async def test_a_timeout_is_a_cap_on_the_latency(bench: Factory) -> None:
     async with asking(bench, "device") as (post, _):
         status, answer = await post(parameters={"timeout": 1, "budget": "10s"})
         assert (status, answer["parameters"]["unmet"]) == (200, "latency")
+
+
+async def test_what_the_caller_has_waited_before_is_part_of_the_latency(bench: Factory) -> None:
+    async with asking(bench, "device") as (post, _):
+        status, answer = await post(headers={wire.WAITED_MS: "5000.25"}, parameters={"budget": "4s"})
+        assert (status, answer["parameters"]["unmet"]) == (200, "latency")
+        assert 5000.25 <= answer["parameters"]["measured.latency_ms"] < 10_000
+        assert answer["parameters"]["measured.head_ms"] < 4000
+        status, answer = await post(parameters={"budget": "4s"})
+        assert (status, answer["parameters"]["budget_met"]) == (200, True)
+        for odd in ("soon", "-1", "nan", "1e12", "inf"):
+            status, refused = await post(headers={wire.WAITED_MS: odd})
+            assert (status, refused["code"]) == (400, "invalid_request")

@@ -16,6 +16,7 @@ import pytest
 import collab_sdk
 from collab_sdk import _default
 from collab_sdk.aio import AsyncClient
+from collab_sdk.budget import Budget
 from collab_sdk.client import Client, InferOptions
 from collab_sdk.errors import BudgetInfeasible, InvalidBudget, InvalidRequest, ProtocolError, UnknownModel
 from collab_sdk.result import Result
@@ -35,7 +36,9 @@ def client(daemon: LittleDaemon) -> Iterator[Client]:
 def test_infer_returns_the_daemons_answer(client: Client, daemon: LittleDaemon, result: Result) -> None:
     got = client.infer(IMAGE, "80ms")
 
-    assert (got.label, got.plan, got.measured, got.unmet) == ("dog", result.plan, result.measured, result.unmet)
+    assert (got.label, got.plan, got.unmet, got.budget) == ("dog", result.plan, result.unmet, Budget(80))
+    assert (got.measured.latency_ms or 0) >= (result.measured.latency_ms or 0)
+    assert got.measured.tail_ms == result.measured.tail_ms
     np.testing.assert_array_equal(got.scores, result.scores)
     asked = daemon.asked[0].infer()
     np.testing.assert_array_equal(asked.inputs[0].to_array(), IMAGE)
