@@ -21,8 +21,8 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Layers = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-HttpUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[^/]+/?$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
+HttpUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[\w.:\[\]%~-]+/?\Z")]
 
 
 class Models(msgspec.Struct, frozen=True):
