@@ -12,6 +12,7 @@ from typing import Self, Unpack
 
 from collab_sdk._waiting import waited
 from collab_sdk.budget import Budget
+from collab_sdk.channels import Channels
 from collab_sdk.client import Client, InferOptions
 from collab_sdk.errors import InvalidRequest
 from collab_sdk.image import Image
@@ -28,8 +29,14 @@ class AsyncClient:
     abandoned: its thread ends with the answer or with ``timeout_s``.
     """
 
-    def __init__(self, socket: str | os.PathLike[str] | None = None, timeout_s: float = 60) -> None:
-        self._client = Client(socket, timeout_s)
+    def __init__(
+        self,
+        socket: str | os.PathLike[str] | None = None,
+        timeout_s: float = 60,
+        *,
+        channels: Channels = "rgb",
+    ) -> None:
+        self._client = Client(socket, timeout_s, channels=channels)
 
     async def __aenter__(self) -> Self:
         return self

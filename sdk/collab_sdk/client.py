@@ -14,6 +14,7 @@ from collab_sdk import wire
 from collab_sdk._transport import Reply
 from collab_sdk._waiting import resent, waited
 from collab_sdk.budget import Budget
+from collab_sdk.channels import Channels, channels_of
 from collab_sdk.control import ControlClient
 from collab_sdk.errors import InvalidRequest, ProtocolError
 from collab_sdk.image import Image, image_tensor
@@ -30,6 +31,7 @@ OnInfeasible = Literal["nearest", "fail"]
 class InferOptions(TypedDict, total=False):
     """The keyword arguments of `Client.infer`, which says what they mean."""
 
+    channels: Channels | None
     model: str | None
     cut: str | None
     placement: str | None
@@ -42,10 +44,20 @@ class InferOptions(TypedDict, total=False):
 
 
 class Client(ControlClient):
-    """Talks to collabd: `infer` besides all that `ControlClient` does, with the same arguments and errors."""
+    """Talks to collabd: `infer` besides all that `ControlClient` does, with the same arguments and errors.
 
-    def __init__(self, socket: str | os.PathLike[str] | None = None, timeout_s: float = 60) -> None:
+    ``channels``: those of image arrays, where `infer` is not told otherwise. `InvalidTensor`: no such channels.
+    """
+
+    def __init__(
+        self,
+        socket: str | os.PathLike[str] | None = None,
+        timeout_s: float = 60,
+        *,
+        channels: Channels = "rgb",
+    ) -> None:
         super().__init__(socket, timeout_s)
+        self._channels = channels_of(channels)
         self._labels: dict[str, tuple[str, ...]] = {}
 
     def infer(
@@ -53,6 +65,7 @@ class Client(ControlClient):
         image: Image,
         budget: Budget | str | float | None = None,
         *,
+        channels: Channels | None = None,
         model: str | None = None,
         cut: str | None = None,
         placement: str | None = None,
@@ -65,7 +78,13 @@ class Client(ControlClient):
     ) -> Result:
         """Classify one image within a budget.
 
-        ``image``: a path, an encoded file's bytes, a PIL image or a uint8 array [height, width, 3] in RGB.
+        ``image``: a path, an encoded file's bytes, a PIL image or a uint8 array. Files and PIL images are turned
+        upright as their EXIF data says.
+        ``channels``: what an array holds; None: what the client was made with. "rgb", "bgr" (OpenCV, and RGB888 of
+        picamera2): [height, width, 3]; "rgbx", "bgrx" (XBGR8888 and XRGB8888 of picamera2; the fourth is not looked
+        at): [height, width, 4]; "grey": [height, width]; "yuv420": [height * 3 / 2, width], the planes Y, U and V one
+        after another without padding, full range BT.601 (picamera2's YUV420 in its preview and still configurations,
+        of a width that needs no padding).
         ``budget``: see `Budget.parse`; a number is the most that the call may cost.
         ``model``: name of a loaded model; None: the daemon's default.
         ``cut``, ``placement`` (one letter a layer, D on the device, C on the companion), ``codec``: force that part of
@@ -90,7 +109,8 @@ class Client(ControlClient):
             "on_infeasible": on_infeasible,
         }
         parameters = wire.flatten(options | {"binary_data_output": True})
-        message = wire.encode_request(InferRequest([image_tensor(image)], parameters=parameters))
+        tensor = image_tensor(image, self._channels if channels is None else channels)
+        message = wire.encode_request(InferRequest([tensor], parameters=parameters))
         url = f"/v2/models/{quote(model or '_default', safe='')}/infer"
         deadline = self._deadline(timeout_s)
         for _ in range(2):

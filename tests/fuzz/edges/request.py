@@ -74,6 +74,9 @@ def seeds() -> list[bytes]:
     digest = tiny.package().digest
     requests = [
         InferRequest([image_tensor(pixels)], parameters=wishes),
+        InferRequest([image_tensor(pixels, "bgr")]),
+        InferRequest([image_tensor(np.ascontiguousarray(pixels[:6, :, 0]), "yuv420")]),
+        InferRequest([Tensor.from_array("image", pixels[..., [0, 1, 2, 0]])], parameters={"channels": "rgbx"}),
         InferRequest([image_tensor(pictures.encoded("PNG"))], parameters={"cut": "conv", "codec": "q8"}),
         InferRequest([image_tensor(pictures.encoded("JPEG"))], parameters={"placement": "DCC", "pin_first": 1}),
         InferRequest([relu], [RequestedOutput("logits", {"binary_data": True})], "7", {"digest": digest}),

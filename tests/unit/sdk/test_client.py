@@ -18,7 +18,14 @@ from collab_sdk import _default
 from collab_sdk.aio import AsyncClient
 from collab_sdk.budget import Budget
 from collab_sdk.client import Client, InferOptions
-from collab_sdk.errors import BudgetInfeasible, InvalidBudget, InvalidRequest, ProtocolError, UnknownModel
+from collab_sdk.errors import (
+    BudgetInfeasible,
+    InvalidBudget,
+    InvalidRequest,
+    InvalidTensor,
+    ProtocolError,
+    UnknownModel,
+)
 from collab_sdk.result import Result
 
 if TYPE_CHECKING:
@@ -83,6 +90,25 @@ def test_a_bad_call_never_reaches_the_daemon(client: Client, daemon: LittleDaemo
         with pytest.raises(InvalidRequest, match="timeout_s"):
             client.infer(IMAGE, timeout_s=timeout_s)
     assert daemon.asked == []
+
+
+async def test_a_camera_is_named_once_or_for_a_call(daemon: LittleDaemon) -> None:
+    frame = np.zeros((2, 2, 4), np.uint8)
+    with Client(daemon.path, timeout_s=10, channels="bgrx") as client:
+        client.infer(frame)
+        client.infer(frame, channels="rgbx")
+        client.infer(IMAGE, channels="rgb")
+        assert len(list(client.stream([frame]))) == len(list(client.stream([frame], channels="rgbx"))) == 1
+        with pytest.raises(InvalidTensor, match=r"expected \[height, width, 4\]"):
+            client.infer(IMAGE)
+    async with AsyncClient(daemon.path, timeout_s=10, channels="bgrx") as asynchronous:
+        await asynchronous.infer(frame)
+        assert [result.label async for result in asynchronous.stream([frame], channels="rgbx")] == ["dog"]
+    sent = [asked.infer().inputs[0].parameters.get("channels") for asked in daemon.asked if asked.body]
+    assert sent == ["bgrx", "rgbx", None, "bgrx", "rgbx", "bgrx", "rgbx"]
+    for kind in (Client, AsyncClient):
+        with pytest.raises(InvalidTensor, match="none of rgb"):
+            kind(daemon.path, channels="rgba")  # type: ignore[arg-type]
 
 
 def test_a_models_name_cannot_leave_its_place_in_the_url(client: Client, daemon: LittleDaemon) -> None:
