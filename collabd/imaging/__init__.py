@@ -2,7 +2,7 @@
 
 One rule for both daemons, so that a network sees the same pixels whichever of them prepared the image. Images come from
 strangers: size and kind are read from the header before anything is decoded, and what is decoded is bounded, in memory
-(four times MAX_PIXELS and three copies at worst) and in work (seconds).
+(three copies of four times MAX_PIXELS and the coefficients of a JPEG at worst) and in work (seconds).
 """
 
 from __future__ import annotations

@@ -53,7 +53,11 @@ _NAMED: tuple[tuple[bytes, str, str], ...] = (
     ),
     (rb"....ftypcrx |FUJIFILMCCD-RAW|II\*\0....CR|IIR[OS]|MMOR|IIU\0", "camera raw", _CAMERA_RAW),
     (rb"II[*+]\0|MM\0[*+]", "TIFF (or a camera's raw file, such as DNG)", _CONVERT),
-    (rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI |FLV\x01|\0\0\x01[\xb3\xba]", "video", "send its frames, as arrays or JPEG"),
+    (
+        rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI |FLV\x01|\0\0\x01[\xb3\xba]|\0\0\0\x01[\x27\x40\x67]",
+        "video",
+        "send its frames, as arrays or JPEG",
+    ),
     (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL", _CONVERT),
     (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "JPEG 2000", _CONVERT),
     (rb"%PDF", "PDF", "convert the page to PNG"),

@@ -23,6 +23,7 @@ DAMAGE = (
 UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 
 _ORIENTATION = 0x0112
+_MAX_GREY = 65_535
 
 
 @runtime_checkable
@@ -48,7 +49,10 @@ class PilImage(Protocol):
 
 
 def to_rgb(image: PilImage) -> Any:
-    """The image in mode RGB. `InvalidImage`: floats. What Pillow cannot decode or convert raises one of `DAMAGE`."""
+    """The image in mode RGB.
+
+    `InvalidImage`: floats, or grey of more than 16 bits. What Pillow cannot decode or convert raises one of `DAMAGE`.
+    """
     # Before the mode is looked at: loading may change it.
     image.load()
     if image.mode == "RGB":
@@ -56,10 +60,21 @@ def to_rgb(image: PilImage) -> Any:
     if image.mode == "F":
         raise InvalidImage('a PIL image of floats, mode "F": nothing says what is white; scale it to 0..255, mode "L"')
     if image.mode.startswith("I"):
-        # 16 bits of grey, also where Pillow keeps them in 32. Its own conversion clips.
-        return image.convert("I").point(lambda grey: grey * (1 / 256)).convert("RGB")
+        return _scaled(image).convert("RGB")
     # Straight to RGB, Pillow warns of a palette's transparency.
     return (image.convert("RGBA") if image.mode in {"P", "PA"} else image).convert("RGB")
+
+
+def _scaled(image: PilImage) -> Any:
+    """16 bits of grey as 8, also where Pillow keeps them in 32; its own conversion clips."""
+    grey = image.convert("I")
+    darkest, lightest = grey.getextrema()
+    if darkest < 0 or lightest > _MAX_GREY:
+        raise InvalidImage(
+            f"a PIL image of 32 bits with values from {darkest} to {lightest}: nothing says what is white; "
+            'scale it to 0..255, mode "L"'
+        )
+    return grey.point(lambda value: value * (1 / 256))
 
 
 def orientation_of(image: PilImage) -> int:

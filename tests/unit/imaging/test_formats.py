@@ -34,6 +34,7 @@ def boxes(major: bytes, *compatible: bytes) -> bytes:
         (b"FUJIFILMCCD-RAW " + bytes(900), "camera raw"),
         (boxes(b"isom", b"mp41"), "video.*frames"),
         (boxes(b"qt  "), "video"),
+        (b"\0\0\0\x01\x67\x42\0\x0a" + bytes(900), "video"),
         (b"\x1aE\xdf\xa3" + bytes(900), "video"),
         (b"RIFF\0\0\0\0AVI LIST" + bytes(900), "video"),
         (b"\xff\x0a" + bytes(900), "JPEG XL"),

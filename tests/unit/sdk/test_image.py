@@ -107,6 +107,12 @@ def test_a_pillow_image_of_floats_is_refused() -> None:
         image_tensor(PillowImage.new("F", (4, 5)))
 
 
+@pytest.mark.parametrize("value", [-1, 65_536, 2**31 - 1])
+def test_a_pillow_image_of_more_than_sixteen_bits_is_refused(value: int) -> None:
+    with pytest.raises(InvalidImage, match=rf"values from {value} to {value}.*scale it"):
+        image_tensor(PillowImage.new("I", (4, 5), value))
+
+
 def test_the_callers_pillow_image_stays_as_it_is(pixels: np.ndarray) -> None:
     palette = PillowImage.fromarray(pixels).convert("P")
     palette.info["transparency"] = bytes(256)
