@@ -87,6 +87,15 @@ def test_how_much_is_missing_is_told(jpeg: Encode, share: float, size: tuple[int
         assert abs(said - share * 100) <= 8
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_what_ends_between_two_restarts_lacks_the_rest(jpeg: Encode, rows: int) -> None:
+    data = jpeg(size=(48, 64), restart_marker_rows=1)  # three rows of blocks
+    restart = data.index(bytes((0xFF, 0xD0 + rows - 1)), data.index(b"\xff\xda"))
+    for end in (b"", b"\xff\xd9"):
+        with pytest.raises(InvalidImage, match=f": {1 - rows / 3:.0%} of the picture is missing"):
+            prepare(data[:restart] + end, WHOLE)
+
+
 def test_a_grey_corner_is_no_reason_to_refuse(jpeg: Encode) -> None:
     pixels = np.full((120, 160, 3), 128, np.uint8)
     pixels[:60] = 200
