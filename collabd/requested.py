@@ -21,8 +21,8 @@ from collab_sdk.errors import InvalidRequest, InvalidTensor
 EXTENSIONS = ("binary_tensor_data", "classification")
 # How much of a name must agree: 0.83 for bugdet and budget, 0.67 for cat and cut.
 _NEARLY = 0.8
-# Of every request: how its outputs come, and the most latency, microseconds (0: no matter).
-_ALWAYS = ("binary_data_output", "timeout")
+# Of every request: how its outputs come, how an image's pixels lie, the most latency in microseconds (0: no matter).
+_ALWAYS = ("binary_data_output", "channels", "timeout")
 _OF_OUTPUTS = ("binary_data", "classification", "shared_memory_region")
 
 

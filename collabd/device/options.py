@@ -16,10 +16,7 @@ from collabd.requested import check_parameters, timeout_ms
 
 OnInfeasible = Literal["nearest", "fail"]
 
-_KNOWN = (
-    *("budget", "cut", "placement", "codec", "pin_first", "pin_last", "fallback", "on_infeasible"),
-    "channels",  # of the image
-)
+_KNOWN = ("budget", "cut", "placement", "codec", "pin_first", "pin_last", "fallback", "on_infeasible")
 _CODECS = (*FEATURE_CODECS, *IMAGE_CODECS, SOURCE)
 
 T = TypeVar("T")
