@@ -87,7 +87,8 @@ class Control:
     async def profile(self, request: web.Request) -> web.Response:
         """The profile of a package on this machine; status 202 while it is being measured."""
         model = await self._models.by_digest(request.match_info["digest"])
-        profile = await self._profiles.get(model)
+        with model.lent.in_use():
+            profile = await self._profiles.get(model)
         if profile is None:
             return web.json_response({"state": "measuring"}, status=202)
         return web.Response(body=msgspec.json.encode(profile), content_type="application/json")

@@ -120,7 +120,7 @@ class CloudPlane:
         check_parameters(request.parameters, _KNOWN)
         model = await self._find(name, request.parameters)
         check_outputs(request.outputs, model.manifest.output)
-        with model.in_use(), self._metrics.counted(name, request), self._batcher.admitted(peer):
+        with model.lent.in_use(), self._metrics.counted(name, request), self._batcher.admitted(peer):
             start = time.perf_counter()
             loop = asyncio.get_running_loop()
             work = await loop.run_in_executor(self._decoders, work_of, request, model, self._limits)

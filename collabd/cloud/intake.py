@@ -98,5 +98,5 @@ def _one_batch(batches: set[int], limits: Limits) -> int:
 
 def _work(model: Model, feeds: Tensors, outputs: tuple[str, ...], rows: int) -> Work:
     joinable = model.manifest.dynamic_batch and all(joins(model.tensor(name)) for name in (*feeds, *outputs))
-    group = (model.digest, tuple(feeds), outputs) if joinable else None
-    return Work(model.digest, feeds, outputs, group, rows)
+    group = (model.key, tuple(feeds), outputs) if joinable else None
+    return Work(model.key, feeds, outputs, group, rows)

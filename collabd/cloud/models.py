@@ -124,7 +124,7 @@ class Models:
 
     def _is_busy(self, package: Package) -> bool:
         model = self._by_digest.get(package.digest)
-        return model is not None and model.users > 0
+        return model is not None and model.lent.users > 0
 
     async def _load(self, package: Package) -> Model:
         if package.digest not in self._by_digest:
@@ -141,11 +141,11 @@ class Models:
     def _loaded(self, package: Package) -> Model:
         """Warm, too: only a session shows whether the runtime takes the graph."""
         model = Model(package, package.network())
-        self._engine.add(package.digest, model.network)
+        self._engine.add(model.key, model.network)
         try:
-            self._engine.prepare(package.digest, (package.manifest.input,), (package.manifest.output,))
+            self._engine.prepare(model.key, (package.manifest.input,), (package.manifest.output,))
         except EngineError as error:
-            self._engine.remove(package.digest)
+            self._engine.remove(model.key)
             raise InvalidPackage(f"{package.manifest.name} does not run here: {error}") from error
         return model
 
@@ -158,7 +158,7 @@ class Models:
         for model in self.loaded:
             if self._loaded_bytes() <= limit:
                 return
-            if self._store.is_pushed(model.package) and model is not newest and not model.users:
+            if self._store.is_pushed(model.package) and model is not newest and not model.lent.users:
                 self._unload(model.digest)
                 log.info("unloaded %s, %s", model.manifest.name, model.digest)
 
@@ -168,7 +168,7 @@ class Models:
     def _unload(self, digest: str) -> None:
         model = self._by_digest.pop(digest, None)
         if model is not None:
-            self._engine.remove(digest)
+            model.lent.retire(lambda: self._engine.remove(model.key))
             self._by_name = {name: other for name, other in self._by_name.items() if other is not model}
 
 

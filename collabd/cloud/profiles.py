@@ -32,7 +32,10 @@ class Profiles:
         self._tasks: dict[str, asyncio.Task[Profile]] = {}
 
     async def get(self, model: Model) -> Profile | None:
-        """The profile of `model`; None while it is being measured. Raises `InvalidPackage` if that failed."""
+        """The profile of `model`, which is lent to the caller; None while it is being measured.
+
+        Raises `InvalidPackage` if that failed.
+        """
         for digest in [digest for digest, task in self._tasks.items() if task.done()][:-_REMEMBERED]:
             del self._tasks[digest]  # it is read from the disk again
         if model.digest not in self._tasks:
@@ -53,12 +56,12 @@ class Profiles:
 
     async def _learn(self, model: Model) -> Profile:
         load = partial(stored.load, model.digest, machine.describe(), self._engine.threads, self._directory)
-        profile = await asyncio.to_thread(load)
-        return profile if profile and profile.is_complete(model.manifest) else await self._measure(model)
+        with model.lent.in_use():
+            profile = await asyncio.to_thread(load)
+            return profile if profile and profile.is_complete(model.manifest) else await self._measure(model)
 
     async def _measure(self, model: Model) -> Profile:
-        with model.in_use():
-            profile = await self._timed(model)
+        profile = await self._timed(model)
         try:
             await asyncio.to_thread(stored.save, profile, self._directory)
         except OSError as error:
@@ -67,7 +70,7 @@ class Profiles:
 
     async def _timed(self, model: Model) -> Profile:
         log.info("measuring %s", model.manifest.name)
-        pieces = timing.steps(model.package, self._engine)
+        pieces = timing.steps(model.package, self._engine, key=model.key)
         loop = asyncio.get_running_loop()
         try:
             while (profile := await loop.run_in_executor(self._lane, timing.advance, pieces)) is None:

@@ -16,6 +16,7 @@ from collabd.device.counters import Counters
 from collabd.device.executor import Executor
 from collabd.device.history import History
 from collabd.device.job import Record
+from collabd.device.model import Model
 from collabd.device.models import Models
 from collabd.device.options import Options
 from collabd.device.photo import Photo
@@ -72,8 +73,8 @@ class Dispatcher:
         options = Options.from_parameters(request.parameters)
         check_outputs(request.outputs, SCORES, there=(SCORES,))
         record = Record() if arrived is None else Record(arrived, waited_s=time.perf_counter() - arrived)
-        with self.counters.call():
-            planned = await self._plan(name, request, options)
+        with self.counters.call(), self._models.lent(name) as model:
+            planned = await self._plan(model, request, options)
             output = await self._executor.run(planned.job, record)
             answer = result(planned, record, output, self._planner.device_state(), self._planner.energy_source)
             self._learn(planned, record)
@@ -83,8 +84,7 @@ class Dispatcher:
         response = encode_result(answer, request.id)
         return replace(response, outputs=as_asked(response.outputs, request.outputs, answer.labels))
 
-    async def _plan(self, name: str, request: wire.InferRequest, options: Options) -> Planned:
-        model = self._models.get(name)
+    async def _plan(self, model: Model, request: wire.InferRequest, options: Options) -> Planned:
         photo = Photo.from_request(request)
         planned = await self._planner.plan(model, photo, options)
         if planned.unmet and options.on_infeasible == "fail":

@@ -82,7 +82,7 @@ class _Run:
         self.record.ran += "D" * step.stage.layers
 
     async def _layers(self, outputs: tuple[str, ...], phase: str, profiled_s: float) -> Tensors:
-        engine, key = self.executor.engine, self.job.model.digest
+        engine, key = self.executor.engine, self.job.model.key
         outputs = tuple(name for name in outputs if name not in self.tensors)
         feeds = self._needed(outputs)
         timed = await self.executor.lane.run(

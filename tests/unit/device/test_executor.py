@@ -49,7 +49,7 @@ async def silent(tiny_package: Package, profile: Profile) -> AsyncIterator[Compa
 @pytest.fixture
 def executor(model: Model) -> Iterator[Executor]:
     engine = Engine(threads=1, cache_bytes=2**26)
-    engine.add(model.digest, model.network)
+    engine.add(model.key, model.network)
     lane = Lane(1.0)
     yield Executor(engine, lane, hedge_price=0.0)
     lane.close()
@@ -61,7 +61,7 @@ async def run(executor: Executor, model: Model, companion: Companion, **paramete
     record = Record()
     output = await executor.run(planned.job, record)
     image = {model.manifest.input: PIXELS.prepare(model.manifest.preprocessing)}
-    whole = executor.engine.run(model.digest, image, (model.manifest.output,))
+    whole = executor.engine.run(model.key, image, (model.manifest.output,))
     np.testing.assert_allclose(output, whole[model.manifest.output], atol=1e-5)
     assert record.ran == "D" * len(model.manifest.layers)
     assert "did not answer within" in record.why
