@@ -26,7 +26,8 @@ def status(as_json: bool) -> None:
 
     Of a companion: whether it is up, with its breaker unless that is closed (open: not asked for a while, half-open: on
     trial); the link as estimated now, there and back and each way, and seconds since it was last used; its queue; the
-    share of its CPUs in use; how many times its profiled time it takes now; how many models it holds.
+    share of its CPUs in use; how many times its profiled time it takes now; how many models it holds. Below, what it
+    last failed at while it is not up, and why it does not serve a model.
     """
     with client() as daemon:
         emit(daemon.status(), _render, as_json=as_json)
@@ -44,7 +45,7 @@ def _render(report: StatusReport) -> Iterator[Table]:
     )
     if report["clouds"]:
         yield _clouds(report["clouds"])
-        yield from _problems(report["clouds"])
+        yield from _problems(report)
     if report["models"]:
         yield models_table(report["models"])
 
@@ -124,8 +125,13 @@ def _clouds(clouds: list[CloudReport]) -> Table:
     return built
 
 
-def _problems(clouds: list[CloudReport]) -> Iterator[Table]:
-    problems = {cloud["name"]: styled(cloud["problem"], "yellow") for cloud in clouds if cloud["problem"]}
+def _problems(report: StatusReport) -> Iterator[Table]:
+    problems = {}
+    names = {model["digest"]: model["name"] for model in report["models"]}
+    for cloud in report["clouds"]:
+        lacking = [f"{names.get(digest, digest)}: {why}" for digest, why in cloud["lacks"].items()]
+        if said := [cloud["problem"], *lacking] if cloud["problem"] else lacking:
+            problems[cloud["name"]] = styled("\n".join(said), "yellow")
     if problems:
         yield fields(problems)
 

@@ -209,7 +209,7 @@ class Planner:
             photo=photo,
             steps=made,
             companion=companion,
-            alone="the companion is busy" if any(cloud.busy for cloud in evaluation.clouds) else "no companion is up",
+            alone="; ".join(each.why_not(model.digest) for each in self._companions) or "no companion is configured",
             fallback=evaluation.policy.fallback,
             # Who says where layers run wants them to run there.
             sparing=options.is_sparing or options.is_fixed,

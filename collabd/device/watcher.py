@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -16,9 +17,9 @@ from collabd.catalog import bundle
 from collabd.catalog.package import Package
 from collabd.config import Link
 from collabd.device.breaker import BreakerState
-from collabd.device.companion import Companion
+from collabd.device.companion import Companion, Lack
 from collabd.device.events import companion_changed
-from collabd.device.exchange import CompanionFailure, FailureReason, refusal
+from collabd.device.exchange import CompanionFailure, FailureReason, Reply, refusal, said
 from collabd.profiling.profile import Profile
 from collabd.sensing.link import next_probe_s
 from collabd.sensing.reading import Every
@@ -31,18 +32,35 @@ _UPLOAD_S = 600.0
 _PROFILE_BYTES = 2**20
 # Somebody has to make room on its disk; a package is megabytes to send in vain.
 _FULL_S = 300.0
+# Somebody has to see to it, here or there; to find out costs little.
+_FAULTY_S = 30.0
+_MEASURING = Lack("is still measuring the package")
+_SENDING = Lack("does not hold the package yet: it is being sent")
+# While this machine sleeps its clocks stand still, and routers forget its connections.
+_ASLEEP_S = 1.0
+
+
+def slept_s() -> float:
+    """Seconds that this machine has slept since it was started."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 class Watcher:
-    """The background task of one companion."""
+    """The background task of one companion. `slept_s`: how long this machine has slept since it was started."""
 
-    def __init__(self, companion: Companion, link: Link, packages: Callable[[], Iterable[Package]]) -> None:
+    def __init__(
+        self,
+        companion: Companion,
+        link: Link,
+        packages: Callable[[], Iterable[Package]],
+        slept_s: Callable[[], float] = slept_s,
+    ) -> None:
         self._companion = companion
         self._link = link
         self._packages = packages
+        self._slept_s = slept_s
+        self._slept_before_s = slept_s()
         self._was_up: bool | None = None
-        # By digest, until when it is not sent.
-        self._refused: dict[str, float] = {}
         self._pings = Every(link.stale_s)
 
     async def run(self) -> None:
@@ -59,7 +77,10 @@ class Watcher:
         state = self._companion.breaker.state(time.monotonic())
         if state is BreakerState.OPEN:
             return
-        if state is BreakerState.HALF_OPEN or not self._companion.reached:
+        woke_up = self._woke_up()
+        if woke_up:
+            self._companion.http.connections.leave()
+        if woke_up or state is BreakerState.HALF_OPEN or not self._companion.reached:
             await self._companion.ping(0)
         if state is BreakerState.HALF_OPEN:
             await self._meet_again()
@@ -73,6 +94,10 @@ class Watcher:
             await self._companion.ping(self._link.probe_kb * 1000)
         elif self._companion.needs_pings and self._pings.due(time.monotonic()):
             await self._companion.ping(0)
+
+    def _woke_up(self) -> bool:
+        before, self._slept_before_s = self._slept_before_s, self._slept_s()
+        return self._slept_before_s - before > _ASLEEP_S
 
     def _next_probe_s(self) -> float | None:
         now = time.monotonic()
@@ -89,33 +114,55 @@ class Watcher:
         for package in self._packages():
             if package.digest in self._companion.profiles:
                 await self._learn(package)
-        self._refused.clear()
+        self._companion.lacks.clear()
         self._companion.breaker.probed(time.monotonic())
 
     async def _learn_packages(self) -> None:
         """Fetch the profile of every package of ours; give the companion those that it lacks."""
-        for package in self._packages():
-            refused_until = self._refused.get(package.digest, 0.0)
-            if package.digest in self._companion.profiles or time.monotonic() < refused_until:
+        companion, packages = self._companion, list(self._packages())
+        _keep(companion.profiles, packages)
+        _keep(companion.lacks, packages)
+        for package in packages:
+            lack = companion.lacks.get(package.digest)
+            if package.digest in companion.profiles or (lack is not None and time.monotonic() < lack.until):
                 continue
-            if await self._learn(package) == web.HTTPNotFound.status_code:
-                await self._push(package)
+            try:
+                if await self._learn(package) == web.HTTPNotFound.status_code:
+                    await self._push(package)
+            except CompanionFailure:
+                raise
+            except Exception as error:
+                # A fault of this package, whose files may be unreadable, keeps it from no other.
+                log.exception("%s cannot be given to %s", package.manifest.name, companion.name)
+                self._note_lack(package, f"cannot be sent the package: {error}", _FAULTY_S)
 
     async def _learn(self, package: Package) -> int:
         """Ask for a package's profile; the reply's status. What it does not hold, or measures anew, is forgotten."""
         companion, digest = self._companion, package.digest
         path = f"/collab/v1/profile/{digest}"
         reply = await companion.http.call("GET", path, timeout_s=_ANSWER_S, most_bytes=_PROFILE_BYTES)
-        if reply.status != web.HTTPOk.status_code:
-            companion.profiles.pop(digest, None)
-        elif (profile := _profile(reply.body, package, companion.name)) != companion.profiles.get(digest):
-            companion.profiles[digest] = profile
+        match reply.status:
+            case web.HTTPOk.status_code:
+                profile = _profile(reply.body, package, companion.name)
+                companion.lacks.pop(digest, None)
+                if profile != companion.profiles.get(digest):
+                    companion.profiles[digest] = profile
+                return reply.status
+            case web.HTTPAccepted.status_code:
+                companion.lacks[digest] = _MEASURING
+            case web.HTTPUnauthorized.status_code | web.HTTPServiceUnavailable.status_code:
+                raise refusal(reply.status, reply.body, reply.headers)
+            case web.HTTPNotFound.status_code:
+                companion.lacks[digest] = _SENDING
+            case _:
+                self._refused(package, reply, _FAULTY_S)
+        companion.profiles.pop(digest, None)
         return reply.status
 
     async def _push(self, package: Package) -> None:
         name = package.manifest.name
         if not self._companion.cloud.push_packages:
-            self._refused[package.digest] = math.inf
+            self._note_lack(package, "does not hold the package and may not be sent it (push_packages)", math.inf)
             log.warning("%s does not hold %s and may not be sent it", self._companion.name, name)
             return
         data = await asyncio.to_thread(bundle.pack, package)
@@ -126,12 +173,17 @@ class Watcher:
             raise refusal(reply.status, reply.body, reply.headers)
         if reply.status >= 300:
             full = reply.status == web.HTTPInsufficientStorage.status_code
-            self._refused[package.digest] = time.monotonic() + _FULL_S if full else math.inf
-            log.warning(
-                "%s refused the package %s: %s", self._companion.name, name, decode_error(reply.status, reply.body)
-            )
+            self._refused(package, reply, _FULL_S if full else math.inf)
         else:
             log.info("sent %s to %s, %.1f MB", name, self._companion.name, len(data) / 1e6)
+
+    def _refused(self, package: Package, reply: Reply, for_s: float) -> None:
+        reason = said(reply)
+        log.warning("%s refused the package %s: %s", self._companion.name, package.manifest.name, reason)
+        self._note_lack(package, f"refused the package: {reason}", for_s)
+
+    def _note_lack(self, package: Package, why: str, for_s: float) -> None:
+        self._companion.lacks[package.digest] = Lack(why, time.monotonic() + for_s)
 
     def _report_change(self) -> None:
         up = self._companion.is_up()
@@ -149,3 +201,9 @@ def _profile(body: bytes, package: Package, name: str) -> Profile:
     if profile.digest != package.digest or not profile.is_complete(package.manifest):
         raise CompanionFailure(FailureReason.NONSENSE, f"{name} sent the profile of something else")
     return profile
+
+
+def _keep(known: dict[str, Any], packages: Iterable[Package]) -> None:
+    """Forget what is known of packages that are ours no more."""
+    for digest in known.keys() - {package.digest for package in packages}:
+        del known[digest]

@@ -27,6 +27,9 @@ __all__ = ["Client", "Fallback", "InferOptions", "OnInfeasible"]
 Fallback = Literal["local", "fail", "never-leave"]
 OnInfeasible = Literal["nearest", "fail"]
 
+# Packages whose labels are remembered: an application uses a few, and they are replaced by others now and then.
+_REMEMBERED = 64
+
 
 class InferOptions(TypedDict, total=False):
     """The keyword arguments of `Client.infer`, which says what they mean."""
@@ -157,14 +160,14 @@ class Client(ControlClient):
 
     def _labels_of(self, response: InferResponse, deadline: float) -> tuple[str, ...] | None:
         """Labels of the package that answered, fetched once a digest; None: the model has changed since."""
-        digest = response.parameters.get("digest")
-        if digest not in self._labels:
+        digest, known = response.parameters.get("digest"), self._labels
+        if digest not in known:
             url = f"/v2/models/{quote(response.model_name, safe='')}"
             # The answer is here: a daemon that was stopped since must not make a lost call of it.
             metadata = self._call("GET", url, deadline=deadline, goes_on=True)
-            held, labels = _labels(metadata)
-            self._labels[held] = labels
-        return self._labels.get(str(digest))
+            # Never changed in place, since several threads read it.
+            known = self._labels = dict([*known.items(), _labels(metadata)][-_REMEMBERED:])
+        return known.get(str(digest))
 
 
 def _response(reply: Reply) -> InferResponse:

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import aiohttp
 import msgspec
@@ -19,6 +20,7 @@ from collabd.catalog.package import Package
 from collabd.config import Cloud, Failover, Link
 from collabd.device.breaker import BreakerState
 from collabd.device.companion import Companion
+from collabd.device.connections import Connections
 from collabd.device.exchange import CompanionFailure, FailureReason, Response
 from collabd.device.watcher import Watcher
 from collabd.lifecycle import background
@@ -64,9 +66,9 @@ async def watched(fickle: Fickle) -> AsyncIterator[tuple[Companion, web.AppRunne
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    async with aiohttp.ClientSession(response_class=Response) as session:
-        companion = Companion(Cloud("pc", url), Link(), Failover(breaker_open_s=OPEN_S), session)
-        async with background(Watcher(companion, Link(), lambda: [fickle.package]).run()):
+    async with Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections:
+        companion = Companion(Cloud("pc", url), Link(), Failover(breaker_open_s=OPEN_S), connections)
+        async with background("watching", Watcher(companion, Link(), lambda: [fickle.package]).run):
             yield companion, runner
     await runner.cleanup()
 

@@ -65,6 +65,7 @@ CLOUD = CloudReport(
     breaker="closed",
     problem=None,
     packages=[DIGEST],
+    lacks={"sha256:ff": "refused the package: the graph has an If"},
 )
 UNHEARD = CloudReport(
     name="cluster",
@@ -80,6 +81,7 @@ UNHEARD = CloudReport(
     breaker="half-open",
     problem="the companion refused our key",
     packages=[],
+    lacks={},
 )
 STATUS = StatusReport(
     version="0.1.0",

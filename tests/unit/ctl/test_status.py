@@ -56,6 +56,14 @@ def test_what_a_companion_was_not_heard_to_say_is_a_dash(run: Run) -> None:
     assert "cluster the companion refused our key" in said
 
 
+def test_why_a_companion_does_not_serve_a_model(daemon: LittleDaemon, run: Run) -> None:
+    assert "desktop other: refused the package: the graph has an If" in words_of(run("status").stdout)
+    # Beside its other trouble.
+    daemon.answers["GET /collab/v1/status"]["clouds"][1]["lacks"] = {"sha256:ff": "is still measuring the package"}
+    said = words_of(run("status").stdout)
+    assert said[said.index("cluster the companion refused our key") + 1] == "other: is still measuring the package"
+
+
 def test_status_of_a_daemon_that_has_nothing_yet(daemon: LittleDaemon, run: Run) -> None:
     daemon.answers["GET /collab/v1/status"] |= {"ready": False, "models": [], "clouds": [], "last": None}
     daemon.answers["GET /collab/v1/status"]["device"] |= {"cpu_load": None, "speed_factor": None, "slowdown": 1.0}

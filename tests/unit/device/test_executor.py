@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import aiohttp
 import numpy as np
@@ -14,6 +15,8 @@ from collabd.catalog.package import Package
 from collabd.config import Cloud, Failover, Link
 from collabd.device.companion import Companion
 from collabd.device.compute import Lane
+from collabd.device.connections import Connections
+from collabd.device.exchange import Response
 from collabd.device.executor import Executor
 from collabd.device.job import Record
 from collabd.device.model import Model
@@ -37,9 +40,9 @@ async def silent(tiny_package: Package, profile: Profile) -> AsyncIterator[Compa
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with aiohttp.ClientSession() as session:
+    async with Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections:
         url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        companion = Companion(Cloud("pc", url), Link(), Failover(), session)
+        companion = Companion(Cloud("pc", url), Link(), Failover(), connections)
         companion.reached = True
         companion.profiles[tiny_package.digest] = profile
         yield companion
