@@ -235,6 +235,7 @@ class Companion:
         """What nobody thought of fails no call either; but the journal has its trace."""
         log.error("asking %s failed, and the device goes on without it", self.name, exc_info=error)
         failure = CompanionFailure(FailureReason.FAULT, f"asking {self.name} failed: {error!r}")
+        self.http.connections.leave()
         self.note_failure(failure)
         return failure
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import aiohttp
 import pytest
@@ -18,6 +19,7 @@ from collabd.device.companion import Companion
 from collabd.device.connections import Connections
 from collabd.device.exchange import CompanionFailure, FailureReason, Http, Response
 
+QUESTION = Question("net", "sha256:0", [], ["scores"], 12, lambda arrays: arrays)
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -221,8 +223,7 @@ async def test_the_breaker_takes_what_is_in_flight_with_it(pool: Connections) ->
 
     async with served(serve) as url:
         companion = Companion(Cloud("pc", url), Link(), Failover(breaker_failures=2), pool)
-        question = Question("net", "sha256:0", [], ["scores"], 12, lambda arrays: arrays)
-        calls = [asyncio.create_task(companion.infer(question)) for _ in range(3)]
+        calls = [asyncio.create_task(companion.infer(QUESTION)) for _ in range(3)]
         for _ in calls:
             await arrived.acquire()
         for call in calls[:2]:
@@ -234,3 +235,58 @@ async def test_the_breaker_takes_what_is_in_flight_with_it(pool: Connections) ->
         assert ended.value.reason is FailureReason.ABANDONED
         assert companion.breaker.state(asyncio.get_running_loop().time()) is BreakerState.OPEN
         await asyncio.gather(*calls, return_exceptions=True)
+
+
+class _Broken:
+    """A session in which something goes wrong that no part of it should do."""
+
+    timeout = aiohttp.ClientTimeout()
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def request(self, *_: object, **__: object) -> None:
+        raise self._error
+
+    async def close(self) -> None:
+        pass
+
+
+FAULTS = [RuntimeError("Session is closed"), ValueError("a bug"), MemoryError(), asyncio.CancelledError()]
+
+
+@pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
+async def test_whatever_goes_wrong_is_a_failure_of_the_companion(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    session: Any = _Broken(error)
+    async with Connections(lambda: session) as broken:
+        companion = Companion(Cloud("pc", "http://pc"), Link(), Failover(breaker_failures=2), broken)
+        companion.reached = True
+        for _ in range(2):
+            with pytest.raises(CompanionFailure, match="asking pc failed") as raised:
+                await companion.infer(QUESTION)
+            assert raised.value.reason is FailureReason.FAULT
+        assert not companion.is_up()
+    # Each with its trace, once.
+    assert [record.exc_info[1] for record in caplog.records if record.exc_info] == [error] * 2
+
+
+async def test_who_calls_an_exchange_off_does_not_blame_the_companion(pool: Connections) -> None:
+    arrived = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await asked(reader)
+        arrived.set()
+        await asyncio.Event().wait()
+
+    async with served(serve) as url:
+        companion = Companion(Cloud("pc", url), Link(), Failover(breaker_failures=1), pool)
+        companion.reached = True
+        call = asyncio.create_task(companion.infer(QUESTION))
+        await arrived.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert companion.is_up()
+        assert companion.problem is None

@@ -52,6 +52,25 @@ async def test_fallback_fail_raises(bench: Factory) -> None:
             await it.client.infer(it.images[0], cut="image", fallback="fail")
 
 
+async def test_a_defect_on_the_companions_side_loses_no_call(bench: Factory) -> None:
+    """What no part of it should do: its connections are closed under a call."""
+    async with bench() as it:
+        (companion,) = it.daemon._plane.core.companions
+
+        async def close() -> None:
+            async with companion.http.connections.session() as session:
+                await session.close()
+
+        await close()
+        result = await it.client.infer(it.images[0], cut="pool1")
+        np.testing.assert_allclose(result.scores, it.reference(it.images[0]), atol=1e-5)
+        assert result.degraded
+        assert "asking pc failed: RuntimeError('Session is closed')" in result.why
+        await close()
+        with pytest.raises(CompanionUnavailable, match="asking pc failed"):
+            await it.client.infer(it.images[0], cut="pool1", fallback="fail")
+
+
 async def _plain(response: web.Response) -> web.Response:
     return response
 
