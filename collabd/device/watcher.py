@@ -129,61 +129,70 @@ class Watcher:
             try:
                 if await self._learn(package) == web.HTTPNotFound.status_code:
                     await self._push(package)
-            except CompanionFailure:
-                raise
-            except Exception as error:
-                # A fault of this package, whose files may be unreadable, keeps it from no other.
-                log.exception("%s cannot be given to %s", package.manifest.name, companion.name)
+            except CompanionFailure as failure:
+                if failure.reason is not FailureReason.NONSENSE:
+                    raise
+                self._note_lack(package, f"is of no use for the package: {failure}", _FAULTY_S)
+            # What is wrong with one package keeps no other from the companion.
+            except OSError as error:
                 self._note_lack(package, f"cannot be sent the package: {error}", _FAULTY_S)
+            except Exception as error:
+                log.exception("giving %s to %s failed", package.manifest.name, companion.name)
+                self._note_lack(package, f"cannot be sent the package: {error!r}", _FAULTY_S)
 
     async def _learn(self, package: Package) -> int:
         """Ask for a package's profile; the reply's status. What it does not hold, or measures anew, is forgotten."""
         companion, digest = self._companion, package.digest
         path = f"/collab/v1/profile/{digest}"
         reply = await companion.http.call("GET", path, timeout_s=_ANSWER_S, most_bytes=_PROFILE_BYTES)
+        before = companion.profiles.pop(digest, None)
         match reply.status:
             case web.HTTPOk.status_code:
                 profile = _profile(reply.body, package, companion.name)
+                # The same object, so that nothing is planned anew.
+                companion.profiles[digest] = before if before == profile else profile
                 companion.lacks.pop(digest, None)
-                if profile != companion.profiles.get(digest):
-                    companion.profiles[digest] = profile
-                return reply.status
             case web.HTTPAccepted.status_code:
                 companion.lacks[digest] = _MEASURING
-            case web.HTTPUnauthorized.status_code | web.HTTPServiceUnavailable.status_code:
-                raise refusal(reply.status, reply.body, reply.headers)
             case web.HTTPNotFound.status_code:
-                companion.lacks[digest] = _SENDING
+                companion.lacks.setdefault(digest, _SENDING)
             case _:
                 self._refused(package, reply, _FAULTY_S)
-        companion.profiles.pop(digest, None)
         return reply.status
 
     async def _push(self, package: Package) -> None:
-        name = package.manifest.name
         if not self._companion.cloud.push_packages:
             self._note_lack(package, "does not hold the package and may not be sent it (push_packages)", math.inf)
-            log.warning("%s does not hold %s and may not be sent it", self._companion.name, name)
             return
         data = await asyncio.to_thread(bundle.pack, package)
         reply = await self._companion.http.call(
             "PUT", f"/collab/v1/packages/{package.digest}", data=data, timeout_s=_UPLOAD_S
         )
-        if reply.status == web.HTTPServiceUnavailable.status_code:
-            raise refusal(reply.status, reply.body, reply.headers)
         if reply.status >= 300:
-            full = reply.status == web.HTTPInsufficientStorage.status_code
-            self._refused(package, reply, _FULL_S if full else math.inf)
+            self._refused(package, reply, math.inf)
         else:
-            log.info("sent %s to %s, %.1f MB", name, self._companion.name, len(data) / 1e6)
+            log.info("sent %s to %s, %.1f MB", package.manifest.name, self._companion.name, len(data) / 1e6)
 
     def _refused(self, package: Package, reply: Reply, for_s: float) -> None:
-        reason = said(reply)
-        log.warning("%s refused the package %s: %s", self._companion.name, package.manifest.name, reason)
-        self._note_lack(package, f"refused the package: {reason}", for_s)
+        """It answered that it does not serve the package. Raises `CompanionFailure` where it would serve none."""
+        failure = refusal(reply.status, reply.body, reply.headers)
+        match reply.status:
+            case web.HTTPUnauthorized.status_code:
+                raise failure
+            case web.HTTPServiceUnavailable.status_code:
+                # For packages; whether it has room for calls, these find out.
+                self._note_lack(package, f"is too busy for the package: {said(reply)}", failure.retry_after_s)
+            case web.HTTPInsufficientStorage.status_code:
+                self._note_lack(package, f"refused the package: {said(reply)}", _FULL_S)
+            case _:
+                self._note_lack(package, f"refused the package: {said(reply)}", for_s)
 
     def _note_lack(self, package: Package, why: str, for_s: float) -> None:
-        self._companion.lacks[package.digest] = Lack(why, time.monotonic() + for_s)
+        lacks = self._companion.lacks
+        before = lacks.get(package.digest)
+        if before is None or before.why != why:
+            log.warning("%s: %s %s", package.manifest.name, self._companion.name, why)
+        lacks[package.digest] = Lack(why, time.monotonic() + for_s)
 
     def _report_change(self) -> None:
         up = self._companion.is_up()

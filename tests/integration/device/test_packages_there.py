@@ -66,7 +66,7 @@ def refused(error: CollabError) -> web.Response:
 
 
 @asynccontextmanager
-async def serving(picky: Picky) -> AsyncIterator[str]:
+async def serving(picky: Fickle) -> AsyncIterator[str]:
     runner = web.AppRunner(picky.app(), shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -181,3 +181,14 @@ async def test_none_at_all(bench: Factory) -> None:
     async with bench(cloud=False) as it:
         result = await it.client.infer(it.images[0], cut="image")
         assert result.why == "no companion is configured"
+
+
+async def test_a_profile_that_cannot_be_costs_its_package_alone(tiny_package: Package, other_package: Package) -> None:
+    """The companion answers for the other package with the profile of this one."""
+    picky = Fickle(tiny_package)
+    async with serving(picky) as url, watched(url, lambda: [other_package, tiny_package]) as companion:
+        await until(lambda: usable(companion, tiny_package))
+        assert companion.is_up()
+        assert companion.why_not(other_package.digest) == (
+            "pc is of no use for the package: pc sent the profile of something else"
+        )

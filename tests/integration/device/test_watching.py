@@ -153,3 +153,25 @@ async def test_a_package_refused_with_escapes_is_logged_plain(
             await Watcher(companion, Link(), lambda: [tiny_package])._learn_packages()
     (logged,) = (record.getMessage() for record in caplog.records)
     assert logged == "pc refused the package tiny: all is well0m; Nov 28 pi sudo: root"
+
+
+async def test_one_that_cannot_be_watched_counts_as_down_and_says_why(tiny_package: Package) -> None:
+    """Its watcher fails at each start. No test waits for the pauses in between."""
+    begun = 0
+
+    async def failing() -> None:
+        nonlocal begun
+        begun += 1
+        raise LookupError("no such thing")
+
+    async def at_once(_: float) -> None:
+        pass
+
+    fickle = Fickle(tiny_package)
+    async with watched(fickle) as (companion, _):
+        await until(lambda: usable(companion, tiny_package))
+        async with background("watching pc", failing, companion.give_up, sleep=at_once):
+            await until(lambda: not companion.is_up())
+        assert begun > 1
+        assert "collabd failed at watching it" in companion.why_not(tiny_package.digest)
+        assert "no such thing" in companion.why_not(tiny_package.digest)
