@@ -137,6 +137,15 @@ def test_labels_are_fetched_once_a_digest(client: Client, daemon: LittleDaemon, 
     assert daemon.paths().count("GET /v2/models/net") == 2
 
 
+def test_labels_of_long_ago_are_forgotten(client: Client, daemon: LittleDaemon, changed: Callable[..., Result]) -> None:
+    for number in range(70):
+        daemon.script = daemon.answer_with(changed(digest=f"sha256:{number}"))
+        client.infer(IMAGE)
+    assert len(client._labels) == 64
+    client.infer(IMAGE)
+    assert daemon.paths().count("GET /v2/models/net") == 70
+
+
 def test_a_model_replaced_during_the_call_is_asked_again(
     client: Client, daemon: LittleDaemon, result: Result, changed: Callable[..., Result]
 ) -> None:
