@@ -227,7 +227,7 @@ class Companion:
 
     def give_up(self, error: Exception) -> None:
         """It cannot be watched any more: nobody would know when it is well, so it counts as down from now on."""
-        why = f"collabd failed at watching it, and does without it until it is restarted: {error!r}"
+        why = f"watching it failed, and it is not used until its settings change or collabd is restarted: {error!r}"
         self.breaker.trip(time.monotonic())
         self.note_failure(CompanionFailure(FailureReason.FAULT, why))
 

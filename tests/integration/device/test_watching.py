@@ -173,5 +173,5 @@ async def test_one_that_cannot_be_watched_counts_as_down_and_says_why(tiny_packa
         async with background("watching pc", failing, companion.give_up, sleep=at_once):
             await until(lambda: not companion.is_up())
         assert begun > 1
-        assert "collabd failed at watching it" in companion.why_not(tiny_package.digest)
+        assert "pc is down: watching it failed" in companion.why_not(tiny_package.digest)
         assert "no such thing" in companion.why_not(tiny_package.digest)
