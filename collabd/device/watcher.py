@@ -6,7 +6,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from collabd.device.breaker import BreakerState
 from collabd.device.companion import Companion, Lack
 from collabd.device.events import companion_changed
 from collabd.device.exchange import CompanionFailure, FailureReason, Reply, refusal, said
+from collabd.lifecycle import background, do_without
 from collabd.profiling.profile import Profile
 from collabd.sensing.link import next_probe_s
 from collabd.sensing.reading import Every
@@ -62,16 +64,19 @@ class Watcher:
         self._slept_before_s = slept_s()
         self._was_up: bool | None = None
         self._pings = Every(link.stale_s)
+        # By digest.
+        self._to_send: dict[str, Package] = {}
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            try:
-                await self._round()
-            except CompanionFailure as failure:
-                self._companion.note_failure(failure)
-            self._report_change()
-            await asyncio.sleep(_ROUND_S)
+        async with background(f"sending packages to {self._companion.name}", self._send, do_without):
+            while True:
+                try:
+                    await self._round()
+                except CompanionFailure as failure:
+                    self._companion.note_failure(failure)
+                self._report_change()
+                await asyncio.sleep(_ROUND_S)
 
     async def _round(self) -> None:
         state = self._companion.breaker.state(time.monotonic())
@@ -124,21 +129,42 @@ class Watcher:
         _keep(companion.lacks, packages)
         for package in packages:
             lack = companion.lacks.get(package.digest)
-            if package.digest in companion.profiles or (lack is not None and time.monotonic() < lack.until):
+            known = package.digest in companion.profiles or package.digest in self._to_send
+            if known or (lack is not None and time.monotonic() < lack.until):
                 continue
-            try:
+            with self._concerning(package):
                 if await self._learn(package) == web.HTTPNotFound.status_code:
-                    await self._push(package)
-            except CompanionFailure as failure:
-                if failure.reason is not FailureReason.NONSENSE:
-                    raise
-                self._note_lack(package, f"is of no use for the package: {failure}", _FAULTY_S)
-            # What is wrong with one package keeps no other from the companion.
-            except OSError as error:
-                self._note_lack(package, f"cannot be sent the package: {error}", _FAULTY_S)
-            except Exception as error:
-                log.exception("giving %s to %s failed", package.manifest.name, companion.name)
-                self._note_lack(package, f"cannot be sent the package: {error!r}", _FAULTY_S)
+                    self._want_sent(package)
+
+    async def _send(self) -> None:
+        """Until cancelled. Beside the rounds: a package may take minutes, and longer where the link dies under it."""
+        while True:
+            for digest, package in list(self._to_send.items()):
+                if not self._companion.is_up():
+                    break
+                try:
+                    with self._concerning(package):
+                        await self._push(package)
+                except CompanionFailure as failure:
+                    self._companion.note_failure(failure)
+                finally:
+                    del self._to_send[digest]
+            await asyncio.sleep(_ROUND_S)
+
+    @contextmanager
+    def _concerning(self, package: Package) -> Iterator[None]:
+        """What is wrong with one package keeps no other from the companion."""
+        try:
+            yield
+        except CompanionFailure as failure:
+            if failure.reason is not FailureReason.NONSENSE:
+                raise
+            self._note_lack(package, f"is of no use for the package: {failure}", _FAULTY_S)
+        except OSError as error:
+            self._note_lack(package, f"cannot be sent the package: {error}", _FAULTY_S)
+        except Exception as error:
+            log.exception("giving %s to %s failed", package.manifest.name, self._companion.name)
+            self._note_lack(package, f"cannot be sent the package: {error!r}", _FAULTY_S)
 
     async def _learn(self, package: Package) -> int:
         """Ask for a package's profile; the reply's status. What it does not hold, or measures anew, is forgotten."""
@@ -155,15 +181,19 @@ class Watcher:
             case web.HTTPAccepted.status_code:
                 companion.lacks[digest] = _MEASURING
             case web.HTTPNotFound.status_code:
-                companion.lacks.setdefault(digest, _SENDING)
+                pass
             case _:
                 self._refused(package, reply, _FAULTY_S)
         return reply.status
 
-    async def _push(self, package: Package) -> None:
-        if not self._companion.cloud.push_packages:
+    def _want_sent(self, package: Package) -> None:
+        if self._companion.cloud.push_packages:
+            self._companion.lacks.setdefault(package.digest, _SENDING)
+            self._to_send[package.digest] = package
+        else:
             self._note_lack(package, "does not hold the package and may not be sent it (push_packages)", math.inf)
-            return
+
+    async def _push(self, package: Package) -> None:
         data = await asyncio.to_thread(bundle.pack, package)
         reply = await self._companion.http.call(
             "PUT", f"/collab/v1/packages/{package.digest}", data=data, timeout_s=_UPLOAD_S

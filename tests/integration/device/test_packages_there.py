@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -41,6 +42,8 @@ class Picky(Fickle):
         # Of everything.
         self.refusal: CollabError | None = None
         self.pushed: list[str] = []
+        self.receives = asyncio.Event()
+        self.receives.set()
 
     def app(self) -> web.Application:
         app = super().app()
@@ -58,6 +61,7 @@ class Picky(Fickle):
     async def receive(self, request: web.Request) -> web.Response:
         await request.read()
         self.pushed.append(request.match_info["digest"])
+        await self.receives.wait()
         return web.Response(status=201) if self.verdict is None else refused(self.verdict)
 
 
@@ -89,7 +93,7 @@ async def test_a_package_that_cannot_be_read_keeps_no_other_from_the_companion(
     shutil.move(other_package.path, away)
     async with serving(picky) as url, watched(url, lambda: [other_package, tiny_package]) as companion:
         await until(lambda: usable(companion, tiny_package))
-        assert "cannot be sent the package: " in companion.why_not(other_package.digest)
+        await until(lambda: "cannot be sent the package: " in companion.why_not(other_package.digest))
         assert "No such file" in companion.why_not(other_package.digest)
         # Its companion comes and goes all the same.
         companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))
@@ -192,3 +196,17 @@ async def test_a_profile_that_cannot_be_costs_its_package_alone(tiny_package: Pa
         assert companion.why_not(other_package.digest) == (
             "pc is of no use for the package: pc sent the profile of something else"
         )
+
+
+async def test_a_push_that_never_ends_keeps_nobody_from_the_companion(
+    tiny_package: Package, other_package: Package
+) -> None:
+    picky = Picky(tiny_package)
+    picky.receives.clear()
+    async with serving(picky) as url, watched(url, lambda: [other_package, tiny_package]) as companion:
+        await until(lambda: bool(picky.pushed) and usable(companion, tiny_package))
+        assert companion.why_not(other_package.digest) == "pc does not hold the package yet: it is being sent"
+        companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))
+        assert not usable(companion, tiny_package)
+        await until(lambda: usable(companion, tiny_package))
+        assert len(picky.pushed) == 1
