@@ -1,43 +1,23 @@
-"""Keeps each companion known: whether it is there, what it holds and how fast it is; probes the link when idle."""
+"""Keeps each companion known: whether it is there and how fast it is; probes the link when idle."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import math
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable
 
-import msgspec
-from aiohttp import web
-
-from collab_sdk.wire import decode_error
-from collabd.catalog import bundle
 from collabd.catalog.package import Package
 from collabd.config import Link
 from collabd.device.breaker import BreakerState
-from collabd.device.companion import Companion, Lack
+from collabd.device.companion import Companion
 from collabd.device.events import companion_changed
-from collabd.device.exchange import CompanionFailure, FailureReason, Reply, refusal, said
+from collabd.device.exchange import CompanionFailure
+from collabd.device.supply import Supply
 from collabd.lifecycle import background, do_without
-from collabd.profiling.profile import Profile
 from collabd.sensing.link import next_probe_s
 from collabd.sensing.reading import Every
 
-log = logging.getLogger(__name__)
-
 _ROUND_S = 0.5
-_ANSWER_S = 10.0
-_UPLOAD_S = 600.0
-_PROFILE_BYTES = 2**20
-# Somebody has to make room on its disk; a package is megabytes to send in vain.
-_FULL_S = 300.0
-# Somebody has to see to it, here or there; to find out costs little.
-_FAULTY_S = 30.0
-_MEASURING = Lack("is still measuring the package")
-_SENDING = Lack("does not hold the package yet: it is being sent")
 # While this machine sleeps its clocks stand still, and routers forget its connections.
 _ASLEEP_S = 1.0
 
@@ -59,17 +39,15 @@ class Watcher:
     ) -> None:
         self._companion = companion
         self._link = link
-        self._packages = packages
+        self._supply = Supply(companion, packages)
         self._slept_s = slept_s
         self._slept_before_s = slept_s()
         self._was_up: bool | None = None
         self._pings = Every(link.stale_s)
-        # By digest.
-        self._to_send: dict[str, Package] = {}
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with background(f"sending packages to {self._companion.name}", self._send, do_without):
+        async with background(f"sending packages to {self._companion.name}", self._supply.send, do_without):
             while True:
                 try:
                     await self._round()
@@ -89,7 +67,7 @@ class Watcher:
             await self._companion.ping(0)
         if state is BreakerState.HALF_OPEN:
             await self._meet_again()
-        await self._learn_packages()
+        await self._supply.learn()
         due_s = self._next_probe_s()
         if due_s is None:
             return
@@ -116,133 +94,11 @@ class Watcher:
 
     async def _meet_again(self) -> None:
         """It may have been started anew, as another version and with other packages: calls wait until that is known."""
-        for package in self._packages():
-            if package.digest in self._companion.profiles:
-                await self._learn(package)
-        self._companion.lacks.clear()
+        await self._supply.learn_anew()
         self._companion.breaker.probed(time.monotonic())
-
-    async def _learn_packages(self) -> None:
-        """Fetch the profile of every package of ours; give the companion those that it lacks."""
-        companion, packages = self._companion, list(self._packages())
-        _keep(companion.profiles, packages)
-        _keep(companion.lacks, packages)
-        for package in packages:
-            lack = companion.lacks.get(package.digest)
-            known = package.digest in companion.profiles or package.digest in self._to_send
-            if known or (lack is not None and time.monotonic() < lack.until):
-                continue
-            with self._concerning(package):
-                if await self._learn(package) == web.HTTPNotFound.status_code:
-                    self._want_sent(package)
-
-    async def _send(self) -> None:
-        """Until cancelled. Beside the rounds: a package may take minutes, and longer where the link dies under it."""
-        while True:
-            for digest, package in list(self._to_send.items()):
-                if not self._companion.is_up():
-                    break
-                try:
-                    with self._concerning(package):
-                        await self._push(package)
-                except CompanionFailure as failure:
-                    self._companion.note_failure(failure)
-                finally:
-                    del self._to_send[digest]
-            await asyncio.sleep(_ROUND_S)
-
-    @contextmanager
-    def _concerning(self, package: Package) -> Iterator[None]:
-        """What is wrong with one package keeps no other from the companion."""
-        try:
-            yield
-        except CompanionFailure as failure:
-            if failure.reason is not FailureReason.NONSENSE:
-                raise
-            self._note_lack(package, f"is of no use for the package: {failure}", _FAULTY_S)
-        except OSError as error:
-            self._note_lack(package, f"cannot be sent the package: {error}", _FAULTY_S)
-        except Exception as error:
-            log.exception("giving %s to %s failed", package.manifest.name, self._companion.name)
-            self._note_lack(package, f"cannot be sent the package: {error!r}", _FAULTY_S)
-
-    async def _learn(self, package: Package) -> int:
-        """Ask for a package's profile; the reply's status. What it does not hold, or measures anew, is forgotten."""
-        companion, digest = self._companion, package.digest
-        path = f"/collab/v1/profile/{digest}"
-        reply = await companion.http.call("GET", path, timeout_s=_ANSWER_S, most_bytes=_PROFILE_BYTES)
-        before = companion.profiles.pop(digest, None)
-        match reply.status:
-            case web.HTTPOk.status_code:
-                profile = _profile(reply.body, package, companion.name)
-                # The same object, so that nothing is planned anew.
-                companion.profiles[digest] = before if before == profile else profile
-                companion.lacks.pop(digest, None)
-            case web.HTTPAccepted.status_code:
-                companion.lacks[digest] = _MEASURING
-            case web.HTTPNotFound.status_code:
-                pass
-            case _:
-                self._refused(package, reply, _FAULTY_S)
-        return reply.status
-
-    def _want_sent(self, package: Package) -> None:
-        if self._companion.cloud.push_packages:
-            self._companion.lacks.setdefault(package.digest, _SENDING)
-            self._to_send[package.digest] = package
-        else:
-            self._note_lack(package, "does not hold the package and may not be sent it (push_packages)", math.inf)
-
-    async def _push(self, package: Package) -> None:
-        data = await asyncio.to_thread(bundle.pack, package)
-        reply = await self._companion.http.call(
-            "PUT", f"/collab/v1/packages/{package.digest}", data=data, timeout_s=_UPLOAD_S
-        )
-        if reply.status >= 300:
-            self._refused(package, reply, math.inf)
-        else:
-            log.info("sent %s to %s, %.1f MB", package.manifest.name, self._companion.name, len(data) / 1e6)
-
-    def _refused(self, package: Package, reply: Reply, for_s: float) -> None:
-        """It answered that it does not serve the package. Raises `CompanionFailure` where it would serve none."""
-        failure = refusal(reply.status, reply.body, reply.headers)
-        match reply.status:
-            case web.HTTPUnauthorized.status_code:
-                raise failure
-            case web.HTTPServiceUnavailable.status_code:
-                # For packages; whether it has room for calls, these find out.
-                self._note_lack(package, f"is too busy for the package: {said(reply)}", failure.retry_after_s)
-            case web.HTTPInsufficientStorage.status_code:
-                self._note_lack(package, f"refused the package: {said(reply)}", _FULL_S)
-            case _:
-                self._note_lack(package, f"refused the package: {said(reply)}", for_s)
-
-    def _note_lack(self, package: Package, why: str, for_s: float) -> None:
-        lacks = self._companion.lacks
-        before = lacks.get(package.digest)
-        if before is None or before.why != why:
-            log.warning("%s: %s %s", package.manifest.name, self._companion.name, why)
-        lacks[package.digest] = Lack(why, time.monotonic() + for_s)
 
     def _report_change(self) -> None:
         up = self._companion.is_up()
         if up != self._was_up:
             companion_changed(self._companion.name, up=up)
             self._was_up = up
-
-
-def _profile(body: bytes, package: Package, name: str) -> Profile:
-    """The profile in a reply. Raises `CompanionFailure` unless it is of this package, and whole."""
-    try:
-        profile = msgspec.json.decode(body, type=Profile)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise CompanionFailure(FailureReason.NONSENSE, f"{name} sent no profile: {error}") from error
-    if profile.digest != package.digest or not profile.is_complete(package.manifest):
-        raise CompanionFailure(FailureReason.NONSENSE, f"{name} sent the profile of something else")
-    return profile
-
-
-def _keep(known: dict[str, Any], packages: Iterable[Package]) -> None:
-    """Forget what is known of packages that are ours no more."""
-    for digest in known.keys() - {package.digest for package in packages}:
-        del known[digest]

@@ -24,7 +24,7 @@ from collabd.device.connections import Connections
 from collabd.device.exchange import CompanionFailure, Response
 from collabd.device.features import checked
 from collabd.device.model import Model
-from collabd.device.watcher import Watcher
+from collabd.device.supply import Supply
 from tests.fuzz import message, tiny
 from tests.fuzz.choices import Choices
 from tests.fuzz.edges.profile import plannable
@@ -125,7 +125,7 @@ async def _ping(companion: Companion) -> None:
 
 
 async def _learn_profile(companion: Companion) -> None:
-    await Watcher(companion, Link(), lambda: [tiny.package()])._learn_packages()
+    await Supply(companion, lambda: [tiny.package()]).learn()
     if (profile := companion.profiles.get(tiny.package().digest)) is not None:
         plannable(tiny.profile(), profile)
 

@@ -25,7 +25,7 @@ from collabd.device.exchange import CompanionFailure, FailureReason, Response
 from collabd.device.watcher import Watcher
 from collabd.lifecycle import background
 from tests.integration.device.impostor import signed
-from tests.unit.device.test_watcher import profile
+from tests.unit.device.test_supply import profile
 
 OPEN_S = 0.3
 
