@@ -21,7 +21,7 @@ from tests.integration.device.conftest import Bench, Factory
 
 ROUNDS, CALLERS = 2, 6
 # So that most of the calls are somewhere between two of their steps when it happens.
-SLOW = "[emulation]\ndevice_slowdown = 30\n"
+SLOW = "[emulation]\ndevice_slowdown = 12\n"
 
 
 @pytest.fixture
