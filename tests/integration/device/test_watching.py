@@ -147,12 +147,17 @@ async def test_a_package_refused_with_escapes_is_logged_plain(
 
     app = web.Application(middlewares=[signed])
     app.add_routes([web.get("/collab/v1/profile/{digest}", refuse), web.put("/collab/v1/packages/{digest}", refuse)])
-    async with TestServer(app) as server, aiohttp.ClientSession(response_class=Response) as session:
-        companion = Companion(Cloud("pc", str(server.make_url("/"))), Link(), Failover(), session)
-        with caplog.at_level(logging.WARNING, "collabd.device.watcher"):
-            await Watcher(companion, Link(), lambda: [tiny_package])._learn_packages()
+    app.add_routes([web.post("/collab/v1/ping", Fickle(tiny_package).ping)])
+    async with (
+        TestServer(app) as server,
+        Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections,
+    ):
+        companion = Companion(Cloud("pc", str(server.make_url("/"))), Link(), Failover(), connections)
+        with caplog.at_level(logging.WARNING, "collabd.device.supply"):
+            async with background("watching", Watcher(companion, Link(), lambda: [tiny_package]).run):
+                await until(lambda: bool(caplog.records))
     (logged,) = (record.getMessage() for record in caplog.records)
-    assert logged == "pc refused the package tiny: all is well0m; Nov 28 pi sudo: root"
+    assert logged == "tiny: pc refused the package: all is well0m; Nov 28 pi sudo: root"
 
 
 async def test_one_that_cannot_be_watched_counts_as_down_and_says_why(tiny_package: Package) -> None:
