@@ -6,6 +6,8 @@ import os
 import socket
 from pathlib import Path
 
+from collab_sdk._socket_path import own_socket
+
 _FIRST_FD = 3
 
 
@@ -13,17 +15,12 @@ class SocketInUse(OSError):
     """Another daemon answers behind the path."""
 
 
-def default_path() -> Path:
-    """Where a daemon that a user started listens."""
-    return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / "collabd/collabd.sock"
-
-
 def open_socket(configured: str) -> socket.socket:
     """A bound socket. Raises `SocketInUse`, `OSError`."""
     handed = _from_systemd()
     if handed is not None:
         return handed
-    path = Path(configured) if configured else default_path()
+    path = Path(configured) if configured else own_socket()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _remove_stale(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

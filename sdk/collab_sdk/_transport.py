@@ -15,6 +15,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from collab_sdk._message import WAITED_MS, Message, decode_error
+from collab_sdk._socket_path import socket_path
 from collab_sdk.errors import (
     DaemonUnavailable,
     DeadlineExceeded,
@@ -86,12 +87,18 @@ class _Connection(http.client.HTTPConnection):
 class Transport:
     """Sends requests to the daemon behind one socket; any number of threads may share it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, given: str | os.PathLike[str] | None) -> None:
+        self._given = given
+        self._reached: Path | None = None
         self._idle: list[_Connection] = []
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self._closed = False
+
+    @property
+    def path(self) -> Path:
+        """The daemon's socket; looked for anew until a daemon was there, since it may be about to make it."""
+        return self._reached or socket_path(self._given)
 
     def close(self) -> None:
         """Close the idle connections; those in use close when their reply is in."""
@@ -154,7 +161,8 @@ class Transport:
         return reply
 
     def _connect(self, deadline: float) -> _Connection:
-        connection = _Connection(self.path)
+        path = self.path
+        connection = _Connection(path)
         connection.limit(_left(deadline))
         try:
             connection.connect()
@@ -162,15 +170,15 @@ class Transport:
             raise
         except PermissionError as error:
             raise PermissionRefused(
-                f"may not open {self.path}: join the group collab (sudo usermod -aG collab $USER, then log in again)"
+                f"may not open {path}: join the group collab (sudo usermod -aG collab $USER, then log in again)"
             ) from error
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise DaemonUnavailable(
-                f"cannot reach collabd at {self.path}: it is not running "
-                "(sudo systemctl start collabd, or run `collabd`)"
+                f"cannot reach collabd at {path}: it is not running (sudo systemctl start collabd, or run `collabd`)"
             ) from error
         except OSError as error:
-            raise DaemonUnavailable(f"cannot reach collabd at {self.path}: {error}") from error
+            raise DaemonUnavailable(f"cannot reach collabd at {path}: {error}") from error
+        self._reached = path
         return connection
 
     def _take(self) -> _Connection | None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from collabd.device.socket import SocketInUse, default_path, open_socket
+from collab_sdk._socket_path import socket_path
+from collabd.device.socket import SocketInUse, open_socket
 
 
 def test_a_new_socket_is_for_owner_and_group(tmp_path: Path) -> None:
@@ -40,11 +41,10 @@ def test_a_socket_that_answers_belongs_to_somebody(tmp_path: Path) -> None:
         assert path.exists()
 
 
-def test_the_default_is_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
-    assert default_path() == Path("/run/user/7/collabd/collabd.sock")
-    monkeypatch.delenv("XDG_RUNTIME_DIR")
-    assert default_path() == Path(f"/run/user/{os.getuid()}/collabd/collabd.sock")
+def test_the_default_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with open_socket("") as listener:
+        assert Path(listener.getsockname()) == tmp_path / "collabd/collabd.sock" == socket_path(None)
 
 
 def test_socket_activation(tmp_path: Path) -> None:
