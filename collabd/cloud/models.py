@@ -7,13 +7,14 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 
-from collab_sdk.errors import InvalidPackage, UnknownModel
+from collab_sdk.errors import InvalidPackage
 from collabd.catalog.package import Package
 from collabd.catalog.store import Store
 from collabd.cloud.model import Model
 from collabd.cloud.room import Kept, to_delete, to_load
 from collabd.config import Packages
 from collabd.engine import Engine, EngineError
+from collabd.names import unknown_model
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class Models:
     def get(self, name: str) -> Model:
         """The loaded model of this name. Raises `UnknownModel`, naming those there are."""
         if name not in self._by_name:
-            raise UnknownModel(f"no model {name[:80]!r} is loaded; loaded are: {', '.join(self.names) or 'none'}")
+            raise unknown_model(name, self.names)
         return self._by_name[name]
 
     async def load_all(self) -> None:

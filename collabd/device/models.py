@@ -16,6 +16,8 @@ from collabd.catalog.store import Store
 from collabd.device.compute import Lane
 from collabd.device.model import Model
 from collabd.engine import Engine, EngineError
+from collabd.names import unknown_model
+from collabd.shipped import DEFAULT_MODEL, how_to_add
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ class Models:
         try:
             return self._loaded[name]
         except KeyError:
-            raise UnknownModel(f"no model {name!r} is loaded; loaded are {', '.join(self._loaded) or 'none'}") from None
+            raise unknown_model(name, self._loaded) from None
 
     @contextmanager
     def lent(self, name: str) -> Iterator[Model]:
@@ -132,8 +134,11 @@ class Models:
         return model
 
     def _default_name(self) -> str:
-        if self.default:
+        if not self._loaded:
+            raise UnknownModel(f"no model is loaded; {how_to_add()}")
+        # One that somebody chose is not replaced in silence where it is missing.
+        if self.default in self._loaded or self.default not in {"", DEFAULT_MODEL}:
             return self.default
         if len(self._loaded) == 1:
             return next(iter(self._loaded))
-        raise InvalidRequest(f"say which model: loaded are {', '.join(self._loaded) or 'none'} (or set models.default)")
+        raise InvalidRequest(f"say which model: loaded are {', '.join(self._loaded)} (or set models.default)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web
@@ -27,6 +27,7 @@ from collabd.device.status_line import status_line
 from collabd.engine import Engine
 from collabd.front import front
 from collabd.lifecycle import background, do_without, serve_until_stopped
+from collabd.shipped import how_to_add
 from collabd.systemd.notify import notify
 from collabd.systemd.reload import merge
 
@@ -99,7 +100,7 @@ async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[Daemon]:
         stack.callback(door.close)
         app = application(plane, Control(plane, models), door, most, config.server.administrators)
         await stack.enter_async_context(_listening(app, listener, door))
-        log.info("ready: %s", ", ".join(plane.models()) or "no models")
+        _tell_what_is_loaded(plane.models())
         yield Daemon(machinery, assembly, plane, events, door)
 
 
@@ -114,6 +115,13 @@ async def _listening(app: web.Application, listener: socket.socket, door: Door) 
             # New connections wait in the socket for the next daemon.
             await site.stop()
             await door.shut(_DRAIN_S)
+
+
+def _tell_what_is_loaded(models: Sequence[str]) -> None:
+    if models:
+        log.info("ready: %s", ", ".join(models))
+    else:
+        log.warning("ready, without a model; %s", how_to_add())
 
 
 def _room(server: DeviceServer) -> Room:

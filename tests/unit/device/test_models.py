@@ -6,7 +6,8 @@ import asyncio
 import gc
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import ref
@@ -15,14 +16,62 @@ import msgspec
 import onnx
 import pytest
 
-from collab_sdk.errors import StorageUnavailable, UnknownModel
-from collabd.catalog.package import Package, write
+from collab_sdk.errors import InvalidRequest, StorageUnavailable, UnknownModel
+from collabd.catalog.package import MODEL, Package, write
 from collabd.catalog.store import Store
 from collabd.device.compute import Lane
 from collabd.device.model import Model
-from collabd.device.models import Models
+from collabd.device.models import DEFAULT, Models
 from collabd.engine import Engine, EngineError
+from collabd.shipped import DEFAULT_MODEL
 from tests.unit.device.conftest import planner
+
+
+@asynccontextmanager
+async def loaded(root: Path, package: Package, names: Sequence[str], default: str) -> AsyncIterator[Models]:
+    """`package` under each of the names."""
+    for name in names:
+        manifest = msgspec.structs.replace(package.manifest, name=name)
+        write(root / name, manifest, (package.path / MODEL).read_bytes(), "CC0-1.0")
+    lane = Lane(1.0)
+    models = Models(Store([root]), Engine(threads=1, cache_bytes=2**24), lane, default)
+    await models.load_all()
+    yield models
+    lane.close()
+
+
+@pytest.mark.parametrize(
+    ("names", "default", "meant"),
+    [
+        (["ours", DEFAULT_MODEL], DEFAULT_MODEL, DEFAULT_MODEL),
+        (["ours"], DEFAULT_MODEL, "ours"),
+        (["ours"], "", "ours"),
+        (["ours", "theirs"], "theirs", "theirs"),
+    ],
+)
+async def test_the_model_of_a_call_that_names_none(
+    tmp_path: Path, tiny_package: Package, names: list[str], default: str, meant: str
+) -> None:
+    async with loaded(tmp_path, tiny_package, names, default) as models:
+        assert models.get(DEFAULT).manifest.name == meant
+
+
+@pytest.mark.parametrize(
+    ("names", "default", "error", "says"),
+    [
+        (["ours", "theirs"], DEFAULT_MODEL, InvalidRequest, "say which model: loaded are ours, theirs"),
+        (["ours", "theirs"], "", InvalidRequest, "say which model: loaded are ours, theirs"),
+        # Chosen, and missing: another one's labels would not be what the caller expects.
+        (["ours"], "our", UnknownModel, "no model 'our' is loaded .*, did you mean 'ours'"),
+        ([], DEFAULT_MODEL, UnknownModel, "no model is loaded; add one: collabctl models add /"),
+    ],
+)
+async def test_no_model_is_guessed(
+    tmp_path: Path, tiny_package: Package, names: list[str], default: str, error: type[Exception], says: str
+) -> None:
+    async with loaded(tmp_path, tiny_package, names, default) as models:
+        with pytest.raises(error, match=says):
+            models.get(DEFAULT)
 
 
 async def test_a_package_whose_graph_is_no_good_is_left_out(
