@@ -11,10 +11,10 @@ from collabd.ctl import figures
 from collabd.ctl.output import fields, styled, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
     from rich.text import Text
 
     from collab_sdk import Result
+    from collabd.ctl.tables import Table
 
 # Of a total below this, milliseconds, hundredths are shown.
 _SHORT_MS = 10.0

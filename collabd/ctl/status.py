@@ -13,10 +13,10 @@ from collabd.ctl.models.listing import models_table
 from collabd.ctl.output import emit, fields, json_option, styled, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
     from rich.text import Text
 
     from collab_sdk.reports import CloudReport, DeviceReport, LastReport, RequestsReport, StatusReport
+    from collabd.ctl.tables import Table
 
 
 @click.command(cls=Command)
@@ -100,27 +100,20 @@ def _last(last: LastReport) -> str | Text:
 
 def _clouds(clouds: list[CloudReport]) -> Table:
     built = table(
-        "companion",
-        "url",
-        "state",
-        ">rtt ms",
-        ">up Mbit/s",
-        ">down Mbit/s",
-        ">age s",
-        ">queue ms",
-        ">load",
-        ">speed",
-        ">models",
+        *("companion", "state", ">rtt ms", ">up Mbit/s", ">down Mbit/s", ">age s", ">queue ms", ">load", ">speed"),
+        *(">models", "url"),
+        spare=("models", "queue ms", "age s", "speed", "load", "down Mbit/s"),
+        long_last=True,
     )
     for cloud in clouds:
         built.add_row(
             cloud["name"],
-            cloud["url"],
             _state(cloud),
             *(figures.number(cloud[key]) for key in ("rtt_ms", "up_mbps", "down_mbps", "age_s", "queue_ms")),
             figures.load(cloud["load"]),
             figures.factor(cloud["speed_factor"]),
             str(len(cloud["packages"])),
+            cloud["url"],
         )
     return built
 

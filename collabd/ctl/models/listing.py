@@ -12,9 +12,8 @@ from collabd.ctl.command import Command, client
 from collabd.ctl.output import emit, fields, json_option, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from collab_sdk.reports import ModelReport, ModelsReport
+    from collabd.ctl.tables import Table
 
 
 @click.command("list", cls=Command)

@@ -348,7 +348,8 @@ def daemon(tmp_path: Path) -> Iterator[LittleDaemon]:
 def run(daemon: LittleDaemon) -> Run:
     """Runs collabctl against the little daemon."""
 
-    def collabctl(*words: object) -> Ran:
-        return CliRunner().invoke(main, [str(word) for word in words], env={"COLLABD_SOCKET": str(daemon.path)})
+    def collabctl(*words: object, env: dict[str, str] | None = None) -> Ran:
+        environment = {"COLLABD_SOCKET": str(daemon.path), "COLUMNS": ""} | (env or {})
+        return CliRunner().invoke(main, [str(word) for word in words], env=environment)
 
     return collabctl

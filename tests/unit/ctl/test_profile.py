@@ -50,6 +50,7 @@ def test_a_row_a_cut(run: Run) -> None:
         "tail_ms": "9.75",
         "total_ms": "41.5",
         "with": "q8",
+        "bytes": "40.1k",
         "verdict": "chosen",
     }
     assert found["output"]["tail_ms"] == "-"
@@ -139,7 +140,7 @@ def test_before_anything_is_measured(report: Any, run: Run) -> None:
     said = run("profile", "net").stdout
     assert "not profiled yet: whole network 143 ms, image preparation - ms" in said
     assert "companion  -\nbudget     no caps\n" in said
-    assert rows(said)["output"].keys() == {"cut", "head_ms", "tail_ms", "total_ms", "with", "verdict"}
+    assert rows(said)["output"].keys() == {"cut", "head_ms", "tail_ms", "total_ms", "with", "bytes", "verdict"}
 
 
 @pytest.mark.parametrize("link", [None, {"rtt_ms": None, "up_mbps": None, "down_mbps": None, "age_s": None}])

@@ -15,7 +15,6 @@ from collab_sdk import wire
 from collab_sdk._socket_path import SYSTEM_SOCKET, own_socket, socket_path
 from collab_sdk.control import ControlClient
 from collab_sdk.errors import DaemonFault, DaemonUnavailable, DeadlineExceeded, NotReady
-
 from tests.unit.sdk.conftest import Answer, LittleDaemon
 
 if TYPE_CHECKING:
