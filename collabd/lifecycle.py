@@ -31,14 +31,23 @@ _WELL_S = 300.0
 
 
 def start(
-    program: str, source: config.Source[config.Config], *, verbose: bool, check: bool
+    program: str,
+    source: config.Source[config.Config],
+    *,
+    verbose: bool,
+    check: bool,
+    refused: Callable[[], None] = lambda: None,
 ) -> config.Loaded[config.Config]:
-    """Set up logging and load the configuration; exits 78 if it is bad, and 0 if no more than a check was wanted."""
+    """Set up logging and load the configuration; exits 0 if no more than a check was wanted.
+
+    If the configuration is bad, it calls `refused` and exits 78.
+    """
     set_up_logging(program, logging.DEBUG if verbose else logging.INFO)
     try:
         loaded = source.load()
     except config.ConfigError as error:
         click.echo(str(error), err=True)
+        refused()
         sys.exit(EX_CONFIG)
     if check:
         click.echo(f"{loaded.path or 'the default configuration'}: no mistakes")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from pathlib import Path
 
+from collab_sdk._message import encode_error
 from collab_sdk._socket_path import own_socket
+from collab_sdk.errors import DaemonUnavailable
 
 _FIRST_FD = 3
 
@@ -30,6 +33,21 @@ def open_socket(configured: str) -> socket.socket:
     finally:
         os.umask(mask)
     return listener
+
+
+def turn_away(reason: str) -> None:
+    """Tell all who wait at the socket of systemd why nobody serves them; it would start the daemon again for them."""
+    listener = _from_systemd()
+    if listener is None:
+        return
+    body = encode_error(DaemonUnavailable(reason))
+    head = f"HTTP/1.1 {DaemonUnavailable.http_status} Service Unavailable\r\nContent-Length: {len(body)}\r\n"
+    listener.setblocking(False)
+    with listener, contextlib.suppress(BlockingIOError):
+        while True:
+            caller, _ = listener.accept()
+            with caller, contextlib.suppress(OSError):
+                caller.send(f"{head}Connection: close\r\n\r\n".encode() + body)
 
 
 def _from_systemd() -> socket.socket | None:

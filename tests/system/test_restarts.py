@@ -70,8 +70,8 @@ def test_a_bad_configuration_makes_no_storm_of_starts_and_is_mended_without_syst
     device.box.run("systemctl", "start", "collabd.socket")
     since = time.time()
     for _ in range(3):
-        refused = infer(device.box, "alexnet_cifar10", 32, timeout_s=4)
-        assert refused["error"] in {"daemon_unavailable", "deadline_exceeded"}
+        refused = infer(device.box, "alexnet_cifar10", 32)
+        assert (refused["error"], "its configuration is bad" in refused["message"]) == ("daemon_unavailable", True)
     took = time.time() - since
     said = [entry["MESSAGE"] for entry in device.box.journal("_SYSTEMD_UNIT=collabd.service", since=since)]
     starts = sum("unknown key, did you mean 'max_request_mb'?" in message for message in said)
