@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from collab_sdk.result import Plan
+from collab_sdk.result import Plan, Result
 from collabd.ctl.__main__ import main
 from tests.unit.ctl.conftest import a_result
-
-from collab_sdk.result import Result
 
 if TYPE_CHECKING:
     from tests.unit.ctl.conftest import LittleDaemon, Run
