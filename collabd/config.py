@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import tomllib
@@ -13,7 +12,10 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_orig
 
 import msgspec
 
+from collabd import shipped
 from collabd.keys.files import locate
+from collabd.names import did_you_mean
+from collabd.shipped import DEFAULT_MODEL
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -21,16 +23,21 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Layers = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-HttpUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[^/]+/?$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
+HttpUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[\w.:\[\]%~-]+/?\Z")]
 
 
 class Models(msgspec.Struct, frozen=True):
     """Where model packages lie. The first root is where new ones are put."""
 
     roots: tuple[str, ...] = ()
-    # The model of a call that names none; empty: the only one loaded, else such a call is refused.
-    default: str = ""
+
+
+class DeviceModels(Models, frozen=True):
+    """The models of the device, and which of them is meant by a call that names none."""
+
+    # Where the one that ships is not loaded, the only one that is; else such a call is refused.
+    default: str = DEFAULT_MODEL
 
 
 class EngineSettings(msgspec.Struct, frozen=True):
@@ -148,7 +155,7 @@ class DeviceConfig(msgspec.Struct, frozen=True):
     """`collabd.toml`."""
 
     server: DeviceServer = DeviceServer()
-    models: Models = Models()
+    models: DeviceModels = DeviceModels()
     engine: EngineSettings = EngineSettings()
     planning: Planning = Planning()
     link: Link = Link()
@@ -279,7 +286,7 @@ def model_roots(config: DeviceConfig | CloudConfig, program: str) -> list[Path]:
     """The directories of model packages, the writable one first."""
     if config.models.roots:
         return [Path(root).expanduser() for root in config.models.roots]
-    return [state_dir(config, program) / "models", Path(os.environ.get("COLLABD_MODELS", "/usr/share/collabd/models"))]
+    return [state_dir(config, program) / "models", shipped.root()]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -297,7 +304,8 @@ def _check(kind: type[msgspec.Struct], table: Mapping[str, Any], prefix: str) ->
     types = get_type_hints(kind, include_extras=True)
     for key, value in table.items():
         if key not in types:
-            yield f"{prefix}{key}: unknown key{_did_you_mean(key, types)}"
+            hint = did_you_mean(key, types) or f" (known: {', '.join(types)})"
+            yield f"{prefix}{key}: unknown key{hint}"
             continue
         yield from _check_value(types[key], value, f"{prefix}{key}")
     required = (info.name for info in msgspec.structs.fields(kind) if info.required)
@@ -324,11 +332,6 @@ def _is_table_list(expected: Any) -> bool:
         return False
     item = get_args(expected)[0]
     return isinstance(item, type) and issubclass(item, msgspec.Struct)
-
-
-def _did_you_mean(key: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    return f", did you mean {near[0]!r}?" if near else f" (known: {', '.join(known)})"
 
 
 def _same_names(raw: dict[str, Any], tables: str, key: str) -> list[str]:

@@ -30,6 +30,7 @@ from collab_sdk.errors import (
     UnknownModel,
 )
 from collab_sdk.result import MODEL_VERSION
+from collab_sdk.text import plain
 from collabd.codec import CodecError
 
 log = logging.getLogger(__name__)
@@ -174,7 +175,7 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
         return await handler(request)
     except CollabError as error:
         if isinstance(error, DaemonFault):
-            log.exception("%s %s failed", request.method, request.path)
+            log.exception("%s %s failed", request.method, plain(request.path))
         reply = error_reply(error)
     except CodecError as error:
         reply = error_reply(InvalidTensor(str(error)))
@@ -183,7 +184,7 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
     except web.HTTPException as error:
         reply = _http_reply(request, error)
     except Exception:
-        log.exception("%s %s failed", request.method, request.path)
+        log.exception("%s %s failed", request.method, plain(request.path))
         reply = error_reply(DaemonFault("the daemon failed at this request; its journal says how"))
     # What follows a body that could not be read, or that need not be sent, is not the next request.
     if request.content.exception() is not None or (hdrs.EXPECT in request.headers and BODY not in request):

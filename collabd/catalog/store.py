@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from collab_sdk.errors import InvalidPackage, InvalidRequest, StorageUnavailable, UnknownModel, UnknownPackage
+from collab_sdk.errors import InvalidPackage, InvalidRequest, StorageUnavailable, UnknownPackage
 from collabd.catalog import bundle
 from collabd.catalog.directory import remove_directory, tidy, whole_directory
 from collabd.catalog.package import CONTENT, DIGEST, Package, load
+from collabd.names import unknown_model
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class Store:
         """The package of this name; raises `UnknownModel`, naming those there are."""
         packages = {package.manifest.name: package for package in self.packages()}
         if name not in packages:
-            raise UnknownModel(f"no model {name[:80]!r}; installed: {', '.join(packages) or 'none'}")
+            raise unknown_model(name, packages)
         return packages[name]
 
     def by_digest(self, digest: str) -> Package:

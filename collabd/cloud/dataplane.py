@@ -22,6 +22,9 @@ from collabd.cloud.metrics import Metrics
 from collabd.cloud.model import Model
 from collabd.cloud.models import Models
 from collabd.partition import TensorInfo
+from collabd.requested import EXTENSIONS, as_asked, check_outputs, check_parameters
+
+_KNOWN = ("digest",)
 
 
 class CloudPlane:
@@ -56,7 +59,7 @@ class CloudPlane:
 
     def server_metadata(self) -> dict[str, Any]:
         """Name, version and protocol extensions."""
-        return {"name": "collab-cloudd", "version": collabd.__version__, "extensions": ["binary_tensor_data"]}
+        return {"name": "collab-cloudd", "version": collabd.__version__, "extensions": list(EXTENSIONS)}
 
     def models(self) -> list[str]:
         """Names of the loaded models."""
@@ -115,8 +118,10 @@ class CloudPlane:
                 self._idle.set()
 
     async def _answer(self, name: str, request: wire.InferRequest, peer: str | None) -> wire.InferResponse:
+        check_parameters(request.parameters, _KNOWN)
         model = await self._find(name, request.parameters, peer)
-        with model.in_use(), self._metrics.counted(name, request), self._batcher.admitted(peer):
+        check_outputs(request.outputs, model.manifest.output)
+        with model.lent.in_use(), self._metrics.counted(name, request), self._batcher.admitted(peer):
             start = time.perf_counter()
             work, decode_s = await self._decoding.work_of(peer, request, model, self._limits)
             waited_s = time.perf_counter() - start - decode_s
@@ -124,6 +129,7 @@ class CloudPlane:
         done = replace(done, queue_s=waited_s + done.queue_s)
         self._metrics.answered(done)
         outputs = [wire.Tensor.from_array(output, done.outputs[output]) for output in work.outputs]
+        outputs = as_asked(outputs, request.outputs, model.manifest.labels)
         return wire.InferResponse(name, MODEL_VERSION, outputs, request.id, self._report(model, done, decode_s))
 
     async def _find(self, name: str, parameters: Mapping[str, Any], peer: str | None) -> Model:

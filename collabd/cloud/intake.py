@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from collab_sdk import wire
+from collab_sdk.channels import Channels, channels_of
 from collab_sdk.errors import InvalidTensor, RequestTooLarge
 from collabd.catalog.manifest import Preprocessing
 from collabd.cloud.batcher import Tensors, Work
@@ -74,19 +74,20 @@ def _image(request: wire.InferRequest, model: Model) -> npt.NDArray[np.uint8] | 
         if len(files) != 1:
             raise InvalidTensor(f"one encoded image a request, not {len(files)}")
         return prepare(files[0], spec)
-    if tensor.datatype != "UINT8" or "codec" in tensor.parameters or tensor.shape[1:] == (spec.height, spec.width, 3):
+    channels = channels_of((request.parameters | tensor.parameters).get("channels", "rgb"))
+    is_input = "codec" in tensor.parameters or tensor.shape[1:] == (spec.height, spec.width, 3)
+    if tensor.datatype != "UINT8" or (channels == "rgb" and is_input):
         return None
-    return _resized(tensor, spec)
+    return _fitted(tensor, channels, spec)
 
 
-def _resized(tensor: wire.Tensor, spec: Preprocessing) -> npt.NDArray[np.uint8]:
-    pixels: npt.NDArray[Any] = tensor.to_array()
-    if pixels.ndim == 4 and len(pixels) != 1:
+def _fitted(tensor: wire.Tensor, channels: Channels, spec: Preprocessing) -> npt.NDArray[np.uint8]:
+    if len(tensor.shape) == 4 and tensor.shape[0] != 1:
         raise InvalidTensor(
-            f"several images in one request must have the network's size, {spec.height} x {spec.width}; "
-            f"these have the shape {list(tensor.shape)}"
+            f"several images in one request must be RGB of the network's size, {spec.height} x {spec.width}; "
+            f"these are {channels}, of the shape {list(tensor.shape)}"
         )
-    return prepare(pixels[0] if pixels.ndim == 4 else pixels, spec)
+    return prepare(tensor.to_array(), spec, channels)
 
 
 def decoded_bytes(request: wire.InferRequest) -> int:
@@ -115,5 +116,5 @@ def _one_batch(batches: set[int], limits: Limits) -> int:
 
 def _work(model: Model, feeds: Tensors, outputs: tuple[str, ...], rows: int) -> Work:
     joinable = model.manifest.dynamic_batch and all(joins(model.tensor(name)) for name in (*feeds, *outputs))
-    group = (model.digest, tuple(feeds), outputs) if joinable else None
-    return Work(model.digest, feeds, outputs, group, rows)
+    group = (model.key, tuple(feeds), outputs) if joinable else None
+    return Work(model.key, feeds, outputs, group, rows)

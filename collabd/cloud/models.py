@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from weakref import WeakValueDictionary
 
-from collab_sdk.errors import InvalidPackage, UnknownModel, UnknownPackage
+from collab_sdk.errors import InvalidPackage, UnknownPackage
 from collabd.catalog.package import Package
 from collabd.catalog.store import Store
 from collabd.cloud.model import Model
 from collabd.cloud.room import Kept, to_delete, to_load, to_unload
 from collabd.config import Packages
 from collabd.engine import Engine, EngineError
+from collabd.names import unknown_model
 from collabd.shares import Shares
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class Models:
     def get(self, name: str) -> Model:
         """The loaded model of this name. Raises `UnknownModel`, naming those there are."""
         if name not in self._by_name:
-            raise UnknownModel(f"no model {name[:80]!r} is loaded; loaded are: {', '.join(self.names) or 'none'}")
+            raise unknown_model(name, self.names)
         return self._by_name[name]
 
     async def load_all(self) -> None:
@@ -78,23 +79,26 @@ class Models:
         chosen += to_load([each for each in await self._kept() if each.package in packages], self._limits())
         for package in chosen:
             try:
-                self._by_name[package.manifest.name] = await self._held(package.digest)
+                self._by_name[package.manifest.name] = await self.by_digest(package.digest)
             except (InvalidPackage, UnknownPackage) as error:
                 log.warning("%s is not loaded: %s", package.manifest.name, error)
 
     async def by_name(self, name: str, device: str | None = None) -> Model:
         """The model of this name, loaded if need be. Raises `UnknownModel`, `UnknownPackage`, `InvalidPackage`."""
-        if name not in self._by_name:
-            package = await asyncio.to_thread(self._store.get, name)
-            self._by_name[name] = await self._held(package.digest, device)
-        return await self._used(self._by_name[name], device)
+        known = self._by_name.get(name)
+        digest = (await asyncio.to_thread(self._store.get, name) if known is None else known).digest
+        model = self._by_name[name] = await self.by_digest(digest, device)
+        return model
 
     async def by_digest(self, digest: str, device: str | None = None) -> Model:
-        """The model of this digest, loaded if need be. Raises `UnknownPackage`, `InvalidPackage`."""
-        model = self._by_digest.get(digest)
-        if model is None:
-            model = await self._held(digest, device)
-        return await self._used(model, device)
+        """The model of this digest, loaded if need be. Raises `UnknownPackage`, `InvalidPackage`.
+
+        It is loaded when this returns, and stays so for who has it lent then, before anything else runs.
+        """
+        while (model := self._by_digest.get(digest)) is None or device not in model.devices:
+            await (self._held(digest, device) if model is None else self._note_use(model, device))
+        self._by_digest.move_to_end(digest)
+        return model
 
     async def receive(
         self, data: bytes | bytearray, *, digest: str, max_bytes: int, device: str | None, turn: AsyncExitStack
@@ -159,7 +163,7 @@ class Models:
 
     def _is_busy(self, package: Package) -> bool:
         model = self._by_digest.get(package.digest)
-        return model is not None and model.users > 0
+        return model is not None and model.lent.users > 0
 
     @asynccontextmanager
     async def _alone(self, what: str) -> AsyncIterator[None]:
@@ -168,28 +172,19 @@ class Models:
         async with lock:
             yield
 
-    async def _held(self, digest: str, device: str | None = None) -> Model:
+    async def _held(self, digest: str, device: str | None) -> None:
         """Loaded once, however many ask; to the end even if nobody waits any longer."""
-        return await asyncio.shield(self._load(digest, device))
+        await asyncio.shield(self._load(digest, device))
 
-    async def _load(self, digest: str, device: str | None) -> Model:
+    async def _load(self, digest: str, device: str | None) -> None:
         async with self._loads.held(device), self._alone(digest):
             if digest not in self._by_digest:
                 package = await asyncio.to_thread(self._store.by_digest, digest)
                 model = await asyncio.to_thread(self._loaded, package)
-                self._by_digest[digest] = model
                 log.info("loaded %s, %s", package.manifest.name, digest)
                 await self._note_use(model, device)
+                self._by_digest[digest] = model
                 self._unload_excess(model)
-            return self._by_digest[digest]
-
-    async def _used(self, model: Model, device: str | None) -> Model:
-        if model.digest in self._by_digest:
-            self._by_digest.move_to_end(model.digest)
-        if device not in model.devices:
-            async with self._alone(model.digest):
-                await self._note_use(model, device)
-        return model
 
     async def _note_use(self, model: Model, device: str | None) -> None:
         """Once a device and a time that it is loaded: every request would wear the disk out."""
@@ -200,11 +195,11 @@ class Models:
     def _loaded(self, package: Package) -> Model:
         """Warm, too: only a session shows whether the runtime takes the graph."""
         model = Model(package, package.network())
-        self._engine.add(package.digest, model.network)
+        self._engine.add(model.key, model.network)
         try:
-            self._engine.prepare(package.digest, (package.manifest.input,), (package.manifest.output,))
+            self._engine.prepare(model.key, (package.manifest.input,), (package.manifest.output,))
         except EngineError as error:
-            self._engine.remove(package.digest)
+            self._engine.remove(model.key)
             raise InvalidPackage(f"{package.manifest.name} does not run here: {error}") from error
         return model
 
@@ -226,7 +221,7 @@ class Models:
     def _unload(self, digest: str) -> None:
         model = self._by_digest.pop(digest, None)
         if model is not None:
-            self._engine.remove(digest)
+            model.lent.retire(lambda: self._engine.remove(model.key))
             self._by_name = {name: other for name, other in self._by_name.items() if other is not model}
 
 

@@ -94,7 +94,7 @@ class Profiles:
     async def _measure(self, digest: str, device: str | None) -> Profile:
         # It may have been unloaded while it waited.
         model = await self._find(digest)
-        with model.in_use():
+        with model.lent.in_use():
             profile = await self._timed(model, device)
         try:
             await asyncio.to_thread(stored.save, profile, self._directory)
@@ -104,7 +104,7 @@ class Profiles:
 
     async def _timed(self, model: Model, device: str | None) -> Profile:
         log.info("measuring %s", model.manifest.name)
-        pieces = timing.steps(model.package, self._engine)
+        pieces = timing.steps(model.package, self._engine, key=model.key)
         try:
             while (profile := await self._next(pieces, device)) is None:
                 pass

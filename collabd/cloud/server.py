@@ -29,7 +29,7 @@ from collabd.config import CloudConfig, Loaded, model_roots, state_dir
 from collabd.engine import Engine
 from collabd.front import front
 from collabd.keys.files import KeyProblem
-from collabd.lifecycle import background, serve_until_stopped
+from collabd.lifecycle import background, do_without, serve_until_stopped
 from collabd.systemd.notify import notify
 from collabd.systemd.reload import merge
 from collabd.systemd.watchdog import Worker
@@ -203,13 +203,13 @@ async def _models(cloud: Cloud) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _load_meter(cloud: Cloud) -> AsyncIterator[None]:
     await cloud.load.warm_up()
-    async with background(cloud.load.run()):
+    async with background("measuring the load", cloud.load.run, do_without):
         yield
 
 
 @asynccontextmanager
 async def _batcher(cloud: Cloud) -> AsyncIterator[None]:
-    async with background(cloud.batcher.serve()):
+    async with background("the batcher", cloud.batcher.serve):
         yield
 
 

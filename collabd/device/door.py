@@ -32,7 +32,8 @@ class Door:
     @asynccontextmanager
     async def __call__(self, request: web.Request) -> AsyncIterator[oip.Infer]:
         """Let the call's body be read, and give what answers it in its turn. Raises `Overloaded`, `NotReady`."""
-        arrived, size = time.perf_counter(), oip.largest_body(request, self._max_request_bytes)
+        arrived = time.perf_counter() - wire.waited_s(request.headers)
+        size = oip.largest_body(request, self._max_request_bytes)
         with self._hangups.watched(request.transport):
             async with AsyncExitStack() as stack:
                 with self._counters.at_the_door():

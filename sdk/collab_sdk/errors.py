@@ -32,6 +32,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from collab_sdk.text import plain, plain_values
+
 __all__ = [
     "BudgetInfeasible",
     "CollabError",
@@ -60,14 +62,17 @@ __all__ = [
 
 
 class CollabError(Exception):
-    """Base of every error of collabd. ``details`` holds figures that go with the message (JSON scalars)."""
+    """Base of every error of collabd. ``details`` holds figures that go with the message (JSON scalars).
+
+    The message is one line that any terminal may be shown, wherever its parts came from.
+    """
 
     code: ClassVar[str] = "internal_error"
     http_status: ClassVar[int] = 500
 
     def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.details: dict[str, Any] = dict(details or {})
+        super().__init__(plain(message))
+        self.details: dict[str, Any] = plain_values(dict(details or {}))
 
 
 class DaemonUnavailable(CollabError):
