@@ -81,11 +81,18 @@ def build(
 
 def _stored(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Network]:
     """The graph as the package keeps it. Images are stacked into batches only if all that crosses a cut stacks."""
-    ordered = order(optimise(model))
-    if not _stacks(Network.from_proto(ordered)):
-        ordered = order(fix_batch(model))
+    ordered = _stackable(model) or order(fix_batch(model))
     stored = halve_weights(ordered)
     return stored, Network.from_proto(stored)
+
+
+def _stackable(model: onnx.ModelProto) -> onnx.ModelProto | None:
+    """The graph for any number of images; None if it does not stack, or its shapes follow for one image alone."""
+    try:
+        ordered = order(optimise(model))
+    except PartitionError:
+        return None
+    return ordered if _stacks(Network.from_proto(ordered)) else None
 
 
 def _stacks(network: Network) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, get_args
 
 from collab_sdk.budget import Budget
@@ -12,13 +12,11 @@ from collabd.codec import FEATURE_CODECS, IMAGE_CODECS
 from collabd.device.job import Fallback
 from collabd.planning import Caps
 from collabd.planning.candidates import SOURCE
+from collabd.requested import check_parameters, timeout_ms
 
 OnInfeasible = Literal["nearest", "fail"]
 
-_KNOWN = {
-    *("budget", "cut", "placement", "codec", "pin_first", "pin_last", "fallback", "on_infeasible"),
-    "binary_data_output",
-}
+_KNOWN = ("budget", "cut", "placement", "codec", "pin_first", "pin_last", "fallback", "on_infeasible")
 _CODECS = (*FEATURE_CODECS, *IMAGE_CODECS, SOURCE)
 
 T = TypeVar("T")
@@ -44,11 +42,9 @@ class Options:
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Options:
         """Raises `InvalidRequest` and `InvalidBudget`."""
-        unknown = sorted(parameters.keys() - _KNOWN)
-        if unknown:
-            raise InvalidRequest(f"unknown parameter {unknown[0]!r}; known are {', '.join(sorted(_KNOWN))}")
+        check_parameters(parameters, _KNOWN)
         options = cls(
-            budget=Budget.parse(parameters.get("budget")),
+            budget=_budget(parameters),
             cut=_text(parameters, "cut"),
             placement=_text(parameters, "placement"),
             codec=_text(parameters, "codec"),
@@ -92,6 +88,14 @@ def caps_of(budget: Budget, min_fidelity: float) -> Caps:
         fidelity=min_fidelity if budget.fidelity is None else budget.fidelity,
         objective=budget.objective or "latency",
     )
+
+
+def _budget(parameters: Mapping[str, Any]) -> Budget:
+    """Of two caps on the latency the stricter holds."""
+    budget, limit_ms = Budget.parse(parameters.get("budget")), timeout_ms(parameters)
+    if limit_ms is None or (budget.latency_ms is not None and budget.latency_ms <= limit_ms):
+        return budget
+    return replace(budget, latency_ms=limit_ms)
 
 
 def _text(parameters: Mapping[str, Any], key: str) -> str | None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
+from weakref import WeakKeyDictionary
 
 from collab_sdk.result import EnergySource
 from collabd.config import DeviceConfig
@@ -82,7 +83,7 @@ class Planner:
         self._senses = senses
         self._lane_wait_s = lane_wait_s
         self._threads = config.engine.threads or os.cpu_count() or 1
-        self._known: dict[str, _Known] = {}
+        self._known: WeakKeyDictionary[Model, _Known] = WeakKeyDictionary()
 
     def candidates(self, model: Model) -> Candidates:
         """The plans of a model with one crossing or none."""
@@ -158,14 +159,14 @@ class Planner:
 
     def _of(self, model: Model) -> _Known:
         profiles = (model.profile, *(companion.profiles.get(model.digest) for companion in self._companions))
-        known = self._known.get(model.digest)
+        known = self._known.get(model)
         if known is None or any(a is not b for a, b in zip(known.profiles, profiles, strict=True)):
             chained = tuple(
                 segments(model, model.profile, there, cloud)
                 for cloud, there in enumerate(profiles[1:])
                 if model.profile is not None and there is not None
             )
-            known = self._known[model.digest] = _Known(profiles, candidates(model, profiles[1:]), chained)
+            known = self._known[model] = _Known(profiles, candidates(model, profiles[1:]), chained)
         return known
 
     async def _placed(
@@ -227,7 +228,7 @@ class Planner:
             photo=photo,
             steps=made,
             companion=companion,
-            alone="the companion is busy" if any(cloud.busy for cloud in evaluation.clouds) else "no companion is up",
+            alone="; ".join(each.why_not(model.digest) for each in self._companions) or "no companion is configured",
             fallback=evaluation.policy.fallback,
             # Who says where layers run wants them to run there.
             sparing=options.is_sparing or options.is_fixed,

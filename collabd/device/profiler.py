@@ -44,6 +44,7 @@ class Profiler:
         """Until cancelled: profile whatever is loaded without a profile."""
         while True:
             self.load_stored()
+            self._failed &= {model.digest for model in self._models}
             for model in self._models:
                 if model.profile is None and model.digest not in self._failed:
                     await self._try(model)

@@ -121,7 +121,7 @@ def test_a_cap_on_cost_lets_some_segments_leave(model: Model, companion: Compani
     companion takes deviates by a tenth, and caps are kept at two deviations."""
     it = planner(companion)
     for cost, placement in ((1, None), (0.0363, "DDCCCCD"), (0.0242, "DDDCCCD"), (0.0121, "DDCDDDD"), (0, "D" * 7)):
-        planned = plan(it, model, budget=f"100%,{cost}")
+        planned = plan(it, model, budget=f"100%,cost {cost}")
         assert planned.unmet == ()
         assert predicted(planned).cost is not None
         assert (predicted(planned).cost or 0) <= cost
