@@ -80,6 +80,7 @@ class Dispatcher:
             planned = await self._plan(model, request, options)
             output = await self._executor.run(planned.job, record)
             answer = result(planned, record, output, self._planner.device_state(), self._planner.energy_source)
+            answer = replace(answer, budget=options.budget)
             self._learn(planned, record)
             self.counters.answered(answer)
         self.history.add(planned, options.budget, answer)

@@ -55,13 +55,14 @@ class Events:
         self._kinds: OrderedDict[Hashable, _Kind] = OrderedDict()
         self._throttled: tuple[str, ...] = ()
 
-    def answered(self, budget: str, result: Result) -> None:
-        """An answer to a call with this budget text: the plan may have switched, or the deadline been missed."""
+    def answered(self, result: Result) -> None:
+        """An answer: the plan may have switched, or the deadline been missed."""
         if result.plan.reason == FIXED:
             return
+        budget = str(result.budget)
         call = f"{result.model} ({budget})" if budget else result.model
         about = {"COLLABD_MODEL": result.model, "COLLABD_BUDGET": budget}
-        kind = self._kind(result.model, budget)
+        kind = self._kind(result.model, result.budget)
         if result.plan.reason != Reason.EXPLORED:
             self._plan(call, about, kind, result.plan)
         self._deadline(call, about, kind, result)
@@ -76,8 +77,8 @@ class Events:
             _report(logging.INFO, THROTTLING_ENDED, "this machine is no longer held back", {})
         self._throttled = flags
 
-    def _kind(self, model: str, budget: str) -> _Kind:
-        key = model, caps_of(Budget.parse(budget), 0.0).kind
+    def _kind(self, model: str, budget: Budget) -> _Kind:
+        key = model, caps_of(budget, 0.0).kind
         kind = self._kinds.setdefault(key, _Kind())
         self._kinds.move_to_end(key)
         if len(self._kinds) > _KINDS:

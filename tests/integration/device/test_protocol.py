@@ -62,6 +62,13 @@ async def test_outputs_are_those_of_the_metadata(bench: Factory, daemon: str) ->
         assert (await post("/v2/models/tiny/versions/2/infer"))[0] == 404
 
 
+async def test_a_budget_that_is_a_number_is_a_cost(bench: Factory) -> None:
+    async with asking(bench, "device") as (post, _):
+        status, answer = await post(parameters={"budget": 0.5})
+        assert (status, answer["parameters"]["budget_met"]) == (200, True)
+        assert (await post(parameters={"budget": "0.5"}))[0] == 400
+
+
 @both
 async def test_what_other_clients_add_is_ignored_and_slips_are_not(bench: Factory, daemon: str) -> None:
     foreign: dict[str, Any] = {

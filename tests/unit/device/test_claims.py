@@ -61,7 +61,7 @@ async def test_what_runs_is_waited_for_whatever_is_due_when(lane: Lane) -> None:
 
 async def test_a_call_that_waits_for_another_says_so(lane: Lane, model: Model) -> None:
     engine = Engine(threads=1, cache_bytes=2**26)
-    engine.add(model.digest, model.network)
+    engine.add(model.key, model.network)
     executor = Executor(engine, lane, hedge_price=0.0)
     options = Options.from_parameters({})
     it = Planner(DeviceConfig(), [], Senses(Energy(board="pi4")), lane.wait_s)

@@ -228,7 +228,7 @@ async def test_budgets_that_differ_at_each_call_do_not_each_search(
     monkeypatch.setattr(placer, "placed", counted)
     it = planner(companion)
     for call in range(100):
-        options = Options.from_parameters({"budget": f"100%,{0.0243 + call / 20_000}"})
+        options = Options.from_parameters({"budget": f"100%,cost {0.0243 + call / 20_000}"})
         planned = await it.plan(model, PIXELS, options)
         assert planned.unmet == ()
     # One at first, and beside the calls no more than a twentieth of the time.
