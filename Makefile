@@ -30,7 +30,8 @@ demo: $(VENV)/run  ## The main job: both daemons, a shaped link, real images, a 
 	@$(BIN)/python -m collabd.simulation.demo
 
 test: $(VENV)/dev  ## Run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile tests/unit
+	@$(BIN)/python -m pytest --ignore=tests/unit
 
 lint: $(VENV)/dev  ## Style and the borders between the parts
 	@$(BIN)/ruff check $(SOURCES)

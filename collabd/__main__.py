@@ -19,11 +19,17 @@ DEFAULT_CONFIG = Path("/etc/collabd/collabd.toml")
 def main(path: Path | None, check: bool, verbose: bool) -> None:
     """Answer infer(image, budget) on a Unix socket, together with the companions of the configuration."""
     source = config.Source(config.DeviceConfig, path, DEFAULT_CONFIG, _problems)
-    loaded = lifecycle.start("collabd", source, verbose=verbose, check=check)
+    loaded = lifecycle.start("collabd", source, verbose=verbose, check=check, refused=_turn_callers_away)
 
     from collabd.device.server import serve  # noqa: PLC0415  a third of a second, after the configuration is checked
 
     lifecycle.run("collabd", lambda: serve(loaded, source.load))
+
+
+def _turn_callers_away() -> None:
+    from collabd.device.socket import turn_away  # noqa: PLC0415  only then
+
+    turn_away("collabd does not start: its configuration is bad (journalctl -u collabd)")
 
 
 def _problems(settings: config.DeviceConfig) -> list[str]:

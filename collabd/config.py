@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import tomllib
@@ -13,7 +12,10 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_orig
 
 import msgspec
 
+from collabd import shipped
 from collabd.keys.files import locate
+from collabd.names import did_you_mean
+from collabd.shipped import DEFAULT_MODEL
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -21,16 +23,21 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Layers = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-HttpUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[^/]+/?$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
+HttpUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[\w.:\[\]%~-]+/?\Z")]
 
 
 class Models(msgspec.Struct, frozen=True):
     """Where model packages lie. The first root is where new ones are put."""
 
     roots: tuple[str, ...] = ()
-    # The model of a call that names none; empty: the only one loaded, else such a call is refused.
-    default: str = ""
+
+
+class DeviceModels(Models, frozen=True):
+    """The models of the device, and which of them is meant by a call that names none."""
+
+    # Where the one that ships is not loaded, the only one that is; else such a call is refused.
+    default: str = DEFAULT_MODEL
 
 
 class EngineSettings(msgspec.Struct, frozen=True):
@@ -45,7 +52,8 @@ class DeviceServer(msgspec.Struct, frozen=True):
 
     socket: str = ""
     max_request_mb: Count = 64
-    # So many calls are served at once, with so much in their bodies; so many more wait, half of them one user's.
+    # So many calls are served at once, three quarters of them one user's. One user's calls hold so much in their
+    # bodies, those of all together `max_request_mb` more. So many more calls wait, half of them one user's.
     max_inside: Count = 16
     max_inside_mb: Count = 128
     max_waiting: Count = 256
@@ -147,7 +155,7 @@ class DeviceConfig(msgspec.Struct, frozen=True):
     """`collabd.toml`."""
 
     server: DeviceServer = DeviceServer()
-    models: Models = Models()
+    models: DeviceModels = DeviceModels()
     engine: EngineSettings = EngineSettings()
     planning: Planning = Planning()
     link: Link = Link()
@@ -185,7 +193,7 @@ class Batching(msgspec.Struct, frozen=True):
 class Packages(msgspec.Struct, frozen=True):
     """Whether devices may push model packages, and how large.
 
-    Of all that were pushed, those least recently used make room on the disk and in memory.
+    Of all that were pushed, those of the device that has most make room on the disk and in memory.
     """
 
     accept: bool = True
@@ -278,7 +286,7 @@ def model_roots(config: DeviceConfig | CloudConfig, program: str) -> list[Path]:
     """The directories of model packages, the writable one first."""
     if config.models.roots:
         return [Path(root).expanduser() for root in config.models.roots]
-    return [state_dir(config, program) / "models", Path(os.environ.get("COLLABD_MODELS", "/usr/share/collabd/models"))]
+    return [state_dir(config, program) / "models", shipped.root()]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -296,7 +304,8 @@ def _check(kind: type[msgspec.Struct], table: Mapping[str, Any], prefix: str) ->
     types = get_type_hints(kind, include_extras=True)
     for key, value in table.items():
         if key not in types:
-            yield f"{prefix}{key}: unknown key{_did_you_mean(key, types)}"
+            hint = did_you_mean(key, types) or f" (known: {', '.join(types)})"
+            yield f"{prefix}{key}: unknown key{hint}"
             continue
         yield from _check_value(types[key], value, f"{prefix}{key}")
     required = (info.name for info in msgspec.structs.fields(kind) if info.required)
@@ -323,11 +332,6 @@ def _is_table_list(expected: Any) -> bool:
         return False
     item = get_args(expected)[0]
     return isinstance(item, type) and issubclass(item, msgspec.Struct)
-
-
-def _did_you_mean(key: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    return f", did you mean {near[0]!r}?" if near else f" (known: {', '.join(known)})"
 
 
 def _same_names(raw: dict[str, Any], tables: str, key: str) -> list[str]:

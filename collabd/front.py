@@ -194,7 +194,7 @@ async def front(app: web.Application, drain_s: float) -> AsyncIterator[web.AppRu
     await runner.setup()
     assert isinstance(runner.server, Server)  # noqa: S101  `_make_server` makes no other
     try:
-        async with background(runner.server.watch()):
+        async with background("the watch over connections", runner.server.watch):
             yield runner
     finally:
         await runner.cleanup()

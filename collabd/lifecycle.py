@@ -7,8 +7,10 @@ import faulthandler
 import logging
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import click
@@ -23,17 +25,29 @@ from collabd.systemd.watchdog import Worker, watchdog
 log = logging.getLogger(__name__)
 
 EX_CONFIG = 78
+# Before a background task that failed is begun anew. One that has run for so long since was well again.
+_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+_WELL_S = 300.0
 
 
 def start(
-    program: str, source: config.Source[config.Config], *, verbose: bool, check: bool
+    program: str,
+    source: config.Source[config.Config],
+    *,
+    verbose: bool,
+    check: bool,
+    refused: Callable[[], None] = lambda: None,
 ) -> config.Loaded[config.Config]:
-    """Set up logging and load the configuration; exits 78 if it is bad, and 0 if no more than a check was wanted."""
+    """Set up logging and load the configuration; exits 0 if no more than a check was wanted.
+
+    If the configuration is bad, it calls `refused` and exits 78.
+    """
     set_up_logging(program, logging.DEBUG if verbose else logging.INFO)
     try:
         loaded = source.load()
     except config.ConfigError as error:
         click.echo(str(error), err=True)
+        refused()
         sys.exit(EX_CONFIG)
     if check:
         click.echo(f"{loaded.path or 'the default configuration'}: no mistakes")
@@ -71,8 +85,9 @@ async def serve_until_stopped(
     """
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(ready())
-        for task in (keep_status(status), watchdog(worker), reload_at_hangup(read, apply)):
-            await stack.enter_async_context(background(task))
+        await stack.enter_async_context(background("the status line", partial(keep_status, status), do_without))
+        await stack.enter_async_context(background("the watchdog", partial(watchdog, worker)))
+        await stack.enter_async_context(background("reloading", partial(reload_at_hangup, read, apply)))
         await _stop_signal()
 
 
@@ -83,11 +98,29 @@ async def _stop_signal() -> None:
     await stop.wait()
 
 
+def end_daemon(_: Exception) -> None:
+    """What the daemon cannot do without has failed for good: end, so that the service manager starts another."""
+    raise SystemExit(1)
+
+
+def do_without(_: Exception) -> None:
+    """The daemon serves calls without it."""
+
+
 @asynccontextmanager
-async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """A task that ends with the daemon; should it die before, the journal says so."""
-    task = asyncio.create_task(work)
-    task.add_done_callback(_report_death)
+async def background(
+    name: str,
+    work: Callable[[], Coroutine[Any, Any, None]],
+    give_up: Callable[[Exception], None] = end_daemon,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> AsyncIterator[None]:
+    """Run `work` beside the body; when it fails, begin it anew after a pause that doubles with each failure in a row.
+
+    The journal hears of each. `give_up` is called with the failure that is one too many. `name`: what the work is.
+    """
+    task = asyncio.create_task(_supervised(name, work, give_up, clock, sleep))
     try:
         yield
     finally:
@@ -95,6 +128,22 @@ async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _report_death(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.error("a background task died", exc_info=task.exception())
+async def _supervised(
+    name: str,
+    work: Callable[[], Coroutine[Any, Any, None]],
+    give_up: Callable[[Exception], None],
+    clock: Callable[[], float],
+    sleep: Callable[[float], Awaitable[None]],
+) -> None:
+    failures = 0
+    while True:
+        began = clock()
+        try:
+            return await work()
+        except Exception as error:
+            failures = 1 if clock() - began > _WELL_S else failures + 1
+            if failures > len(_PAUSES_S):
+                log.critical("%s failed %d times in a row and is given up", name, failures, exc_info=error)
+                return give_up(error)
+            log.exception("%s failed, and begins anew in %.0f s", name, _PAUSES_S[failures - 1])
+        await sleep(_PAUSES_S[failures - 1])

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -24,16 +25,20 @@ from collab_sdk.errors import (
     InvalidTensor,
     NotReady,
     Overloaded,
+    RequestTimeout,
     RequestTooLarge,
     UnknownModel,
 )
 from collab_sdk.result import MODEL_VERSION
+from collab_sdk.text import plain
 from collabd.codec import CodecError
 
 log = logging.getLogger(__name__)
 
 _RETRY_AFTER_S = 1
 CONTINUE = "100-continue"
+# Decoded within some 10 ms.
+_QUICK_JSON_BYTES = 2**18
 # The body of a request, once it has been read.
 BODY = web.RequestKey("body", bytearray)
 
@@ -59,7 +64,7 @@ class Pace:
 
 # Less than half of 10 kbit/s, which is slow and no fault.
 NETWORK = Pace(60.0, 500.0)
-# From the same machine, however busy; meanwhile it holds one of few places.
+# From the same machine, however busy; meanwhile it holds bytes of its user's share.
 LOCAL = Pace(10.0, 2.0**18)
 
 
@@ -126,7 +131,7 @@ def largest_body(request: web.Request, limit: int) -> int:
 async def read_body(request: web.Request, limit: int, pace: Pace = NETWORK) -> bytearray:
     """The request's body, unpacked if it came compressed.
 
-    Raises `RequestTooLarge` as soon as it passes `limit`, `InvalidRequest` if it comes slower than `pace`.
+    Raises `RequestTooLarge` as soon as it passes `limit`, `RequestTimeout` if it comes slower than `pace`.
     """
     check_length(request, limit)
     await _continue(request)
@@ -138,7 +143,7 @@ async def read_body(request: web.Request, limit: int, pace: Pace = NETWORK) -> b
             if len(body) > limit:
                 raise _too_large(limit)
     except TimeoutError:
-        raise InvalidRequest(
+        raise RequestTimeout(
             f"the body stopped coming, or came too slowly: {len(body)} bytes in {time.monotonic() - start:.0f} s"
         ) from None
     except (web.RequestPayloadError, ConnectionError) as error:
@@ -170,7 +175,7 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
         return await handler(request)
     except CollabError as error:
         if isinstance(error, DaemonFault):
-            log.exception("%s %s failed", request.method, request.path)
+            log.exception("%s %s failed", request.method, plain(request.path))
         reply = error_reply(error)
     except CodecError as error:
         reply = error_reply(InvalidTensor(str(error)))
@@ -179,7 +184,7 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
     except web.HTTPException as error:
         reply = _http_reply(request, error)
     except Exception:
-        log.exception("%s %s failed", request.method, request.path)
+        log.exception("%s %s failed", request.method, plain(request.path))
         reply = error_reply(DaemonFault("the daemon failed at this request; its journal says how"))
     # What follows a body that could not be read, or that need not be sent, is not the next request.
     if request.content.exception() is not None or (hdrs.EXPECT in request.headers and BODY not in request):
@@ -195,6 +200,7 @@ class _Handlers:
         self._max_request_bytes = max_request_bytes
         self._door = door
         self._pace = pace
+        self._long_json = ThreadPoolExecutor(1, thread_name_prefix="json")
 
     async def server(self, _: web.Request) -> web.Response:
         return web.json_response(self._plane.server_metadata())
@@ -232,10 +238,17 @@ class _Handlers:
         check_length(request, self._max_request_bytes)
         async with self._door(request) as infer:
             body, received = await timed_body(request, self._max_request_bytes, self._pace)
-            asked = wire.decode_request(body, wire.header_length(request.headers))
+            asked = await self._decoded(body, wire.header_length(request.headers))
             answer = await infer(name, asked)
             message = wire.encode_response(answer, asked.wants_binary)
         return web.Response(body=message.body(), headers=message.headers | received)
+
+    async def _decoded(self, body: bytearray, header_length: int | None) -> wire.InferRequest:
+        """JSON of some MB takes seconds, one after the other, while all else goes on."""
+        if (len(body) if header_length is None else header_length) <= _QUICK_JSON_BYTES:
+            return wire.decode_request(body, header_length)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._long_json, wire.decode_request, body, header_length)
 
 
 async def _continue(request: web.Request) -> None:

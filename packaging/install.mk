@@ -2,6 +2,8 @@
 ROLE ?= device
 # The services run on the system's Python: their sandbox hides one that lies in somebody's home.
 SYSTEM_PYTHON ?= /usr/bin/python3
+# Older ones than 254 cannot wait longer after each failed start, and would complain of settings that they do not know.
+SYSTEMD_VERSION ?= $(shell systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
 
 prefix = /usr/local
 exec_prefix = $(prefix)
@@ -29,6 +31,7 @@ models = $(share)/models
 
 # SOURCE:TARGET of every text that is installed; @venv@ and @models@ in it become these paths.
 units = $(foreach unit,$(1),packaging/systemd/$(unit):$(unitdir)/$(unit))
+back_off = packaging/systemd/back-off.conf:$(unitdir)/$(1).service.d/back-off.conf
 users = packaging/systemd/$(1).sysusers:$(sysusersdir)/$(1).conf
 manual = $(foreach page,$(1),$(if $(filter %.5,$(page)),build,packaging)/man/$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(page))
 # Of either role: `collabctl pair` makes the keys of a companion, and takes them in on a device.
@@ -41,17 +44,20 @@ companion_texts = $(call units,collab-cloudd.service) $(call users,collab-cloudd
     $(call manual,collab-cloudd.8 collab-cloudd.toml.5)
 device_daemon = collabd
 companion_daemon = collab-cloudd
+device_back_off = $(call back_off,collabd)
+companion_back_off = $(call back_off,collab-cloudd)
 
 roles = $(if $(filter both,$(ROLE)),device companion,$(ROLE))
 of_roles = $(foreach role,$(roles),$($(role)_$(1)))
+back_offs = $(if $(shell test 0$(SYSTEMD_VERSION) -lt 254 || echo new),$(call of_roles,back_off))
 targets = $(foreach text,$(1),"$(DESTDIR)$(lastword $(subst :, ,$(text)))")
 # With DESTDIR set no running system is touched.
 running = $(if $(DESTDIR),,$(wildcard /run/systemd/system))
 
-stop = $(if $(running),$(addprefix systemctl --quiet disable --now ,$(addsuffix ;,$(notdir $(wildcard $(unitdir)/collab*d.s*)))))
+stop = $(if $(running),$(addprefix systemctl --quiet disable --now ,$(addsuffix ;,$(notdir $(wildcard $(addprefix $(unitdir)/,collab*d.service collab*d.socket))))))
 
 # Directories that installing may have made; below DESTDIR, those above them too.
-folders = $(private) $(sysconfdir)/collabd $(unitdir) $(catalogdir) $(systemddir) $(sysusersdir) $(completiondir) \
+folders = $(private) $(sysconfdir)/collabd $(addprefix $(unitdir)/,collabd.service.d collab-cloudd.service.d) $(unitdir) $(catalogdir) $(systemddir) $(sysusersdir) $(completiondir) \
     $(patsubst %/,%,$(dir $(completiondir))) $(addprefix $(mandir)/man,1 5 8)
 rmdir = rmdir --ignore-fail-on-non-empty
 prune = { $(if $(DESTDIR),cd "$(DESTDIR)" && $(rmdir) -p $(patsubst /%,%,$(folders) $(bindir) $(datadir) $(sysconfdir) $(localstatedir)/lib),$(rmdir) $(folders)); } 2>/dev/null || :
@@ -92,7 +98,7 @@ install:  ## Install as a service: sudo make install [ROLE=device|companion|both
 	@$(if $(filter /etc:/var,$(sysconfdir):$(localstatedir)),,echo "the services read /etc and write /var/lib: sysconfdir and localstatedir are given" >&2; exit 2)
 	@$(if $(SUDO_USER),sudo -u $(SUDO_USER)) $(MAKE) --silent --no-print-directory wheels SYSTEM_PYTHON=$(SYSTEM_PYTHON)
 	@packaging/venv.sh $(SYSTEM_PYTHON) build/wheels "$(DESTDIR)" $(venv)
-	@set -e; for text in $(common_texts) $(call of_roles,texts); do \
+	@set -e; for text in $(common_texts) $(call of_roles,texts) $(back_offs); do \
 	    target="$(DESTDIR)$${text#*:}"; \
 	    $(INSTALL_DATA) -D "$${text%:*}" "$$target"; \
 	    sed -i -e 's|@venv@|$(venv)|g' -e 's|@models@|$(models)|g' "$$target"; \
@@ -111,7 +117,7 @@ install:  ## Install as a service: sudo make install [ROLE=device|companion|both
 
 uninstall:  ## Remove what `make install` put there; changed configuration, keys and state stay
 	@$(stop)
-	@rm -f $(call targets,$(common_texts) $(device_texts) $(companion_texts))
+	@rm -f $(call targets,$(common_texts) $(device_texts) $(companion_texts) $(device_back_off) $(companion_back_off))
 	@set -e; for name in $(device_daemon) $(companion_daemon); do \
 	    packaging/conffile.sh remove "$(DESTDIR)$(share)/$$name.toml" "$(DESTDIR)$(sysconfdir)/collabd/$$name.toml"; \
 	done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from math import prod, sqrt
 
 import numpy as np
@@ -16,6 +17,15 @@ from collabd.catalog.package import Package
 # No test asserts how long anything takes, hypothesis neither.
 settings.register_profile("collabd", deadline=None)
 settings.load_profile("collabd")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With SYSTEM_TESTS=required, as in CI, a test that was skipped has failed: nothing goes untested unseen."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("SYSTEM_TESTS") == "required" and reporter is not None and reporter.stats.get("skipped"):
+        reporter.write_line("SYSTEM_TESTS=required: the tests skipped above have to run here", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
 
 TINY_LABELS = ("circle", "square", "star")
 TINY_SIDE = 16

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from collab_sdk.errors import InvalidPackage
+from collabd.catalog.optimise import halve_weights
 from collabd.catalog.tensor_names import rename
+from collabd.catalog.tensors import is_writable, require_writable
 
 if TYPE_CHECKING:
     import onnx
@@ -27,7 +29,7 @@ def export(
     value a channel) and returns `logits`. The batch is dynamic, or 1 where the module refuses that. Each submodule's
     output is named by the submodule's path. The module is put into eval mode.
 
-    Raises `InvalidPackage` if the module cannot be exported, or has not exactly one output.
+    Raises `InvalidPackage` if the module cannot be exported, has not exactly one output, or is larger than any graph.
     """
     from collabd.catalog.tracing import FromUint8, trace  # noqa: PLC0415 (PyTorch: not on every machine, and slow)
 
@@ -37,7 +39,15 @@ def export(
         raise InvalidPackage(f"{type(module).__name__} returns several tensors; wrap it so that it returns the logits")
     modules = {path: not any(child.children()) for path, child in whole.named_modules()}
     rename(program.model, modules, root="network")
-    return _without_notes(program.model_proto)
+    return _writable(_without_notes(program.model_proto))
+
+
+def _writable(model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model`; with its weights in half width, as packages store them, if a graph cannot hold them otherwise."""
+    if not is_writable(model):
+        model = halve_weights(model)
+        require_writable(model)
+    return model
 
 
 def _without_notes(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import onnx
-from google.protobuf.message import DecodeError
 
-from collab_sdk.errors import InvalidPackage, InvalidRequest
+from collab_sdk.errors import InvalidRequest
 from collabd.catalog.export import export
+from collabd.catalog.foreign import Classifier, Wanted, as_classifier, read
 from collabd.catalog.manifest import Preprocessing
-from collabd.catalog.wrap import image_input
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +34,8 @@ _UNSTATED = "not stated"
 class Options:
     """What the user states of a network; None: as the source says, else ImageNet's normalisation and numbered labels.
 
-    `size` is (height, width); `mean` and `std` are of RGB in 0..1. `weights` "random" keeps torchvision from
-    downloading trained ones.
+    `size` is (height, width); `mean` and `std` are of RGB in 0..1. `output` is the one of an ONNX file's outputs that
+    holds the scores. `weights` "random" keeps torchvision from downloading trained ones.
     """
 
     name: str | None = None
@@ -46,6 +45,7 @@ class Options:
     mean: tuple[float, ...] = _IMAGENET_MEAN
     std: tuple[float, ...] = _IMAGENET_STD
     licence: str | None = None
+    output: str | None = None
     weights: Literal["default", "random"] = "default"
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Imported:
-    """A network as `collabd.catalog.build.build` takes it."""
+    """A network as `collabd.catalog.build.build` takes it. `notes` say what was decided for the user, a line each."""
 
     model: onnx.ModelProto
     name: str
@@ -65,6 +65,7 @@ class Imported:
     preprocessing: Preprocessing
     licence: str
     provenance: str
+    notes: tuple[str, ...] = ()
 
 
 def resolve(source: str, options: Options | None = None) -> Imported:
@@ -80,7 +81,7 @@ def resolve(source: str, options: Options | None = None) -> Imported:
     try:
         if source.startswith(_TORCHVISION):
             return _from_torchvision(source.removeprefix(_TORCHVISION), options)
-        if source.endswith(".onnx"):
+        if source.lower().endswith(".onnx"):
             return _from_onnx(Path(source), options)
         if ":" in source:
             return _from_factory(source, options)
@@ -102,7 +103,7 @@ def _from_torchvision(name: str, options: Options) -> Imported:
     if options.weights == "default":
         module, origin = _trained(name, weights), f"weights {weights} ({weights.meta['recipe']})"
     else:
-        module, origin = _untrained(name), "random weights"
+        module, origin = _untrained(name, height), "random weights"
     return Imported(
         model=export(module, height=height, width=width, mean=preset.mean, std=preset.std),
         name=options.name or name,
@@ -128,15 +129,21 @@ def _trained(name: str, weights: object) -> torch.nn.Module:
     return module
 
 
-def _untrained(name: str) -> torch.nn.Module:
-    """The same weights every time, so that equal commands build equal packages."""
+def _untrained(name: str, side: int) -> torch.nn.Module:
+    """The same weights every time, so that equal commands build equal packages; for images of `side` if it must know.
+
+    Trained weights state the size of a vision transformer; without them it is made for 224 pixels unless told.
+    """
     import torch
     import torchvision
 
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # some announce that their initialisation will change
+        with torch.device("meta"):  # takes no memory, and tells what it knows of its size
+            knows_its_size = hasattr(torchvision.models.get_model(name, weights=None), "image_size")
         torch.manual_seed(0)
-        module: torch.nn.Module = torchvision.models.get_model(name, weights=None)
+        sizes = {"image_size": side} if knows_its_size else {}
+        module: torch.nn.Module = torchvision.models.get_model(name, weights=None, **sizes)
     return module
 
 
@@ -155,35 +162,26 @@ def _from_factory(source: str, options: Options) -> Imported:
         raise InvalidRequest(f"{source} returns a {type(module).__name__}, not a torch.nn.Module")
     height, width = options.size
     model = export(module, height=height, width=width, mean=options.mean, std=options.std)
-    return _stated(model, options, options.size, attribute, f"PyTorch factory {source}")
+    return _stated(as_classifier(model, _wanted(options)), options, attribute, f"PyTorch factory {source}")
 
 
 def _from_onnx(path: Path, options: Options) -> Imported:
-    try:
-        model = onnx.load(path)
-    except (OSError, DecodeError, onnx.checker.ValidationError) as error:
-        raise InvalidRequest(f"{path} is not a readable ONNX file: {error}") from error
-    model, size = image_input(model, size=options.size, mean=options.mean, std=options.std)
-    return _stated(model, options, size, path.stem, f"ONNX file {path.name}")
+    taken = as_classifier(read(path), _wanted(options))
+    return _stated(taken, options, path.stem, f"ONNX file {path.name}")
 
 
-def _stated(model: onnx.ModelProto, options: Options, size: tuple[int, int], name: str, provenance: str) -> Imported:
+def _wanted(options: Options) -> Wanted:
+    labels = None if options.labels is None else len(options.labels)
+    return Wanted(options.mean, options.std, options.size, options.output, labels)
+
+
+def _stated(taken: Classifier, options: Options, name: str, provenance: str) -> Imported:
     return Imported(
-        model=model,
+        model=taken.model,
         name=options.name or re.sub(r"[^A-Za-z0-9._-]+", "-", name),
-        labels=options.labels or _numbered(model),
-        preprocessing=Preprocessing(*size, options.resize_shorter),
+        labels=options.labels or tuple(map(str, range(taken.classes))),
+        preprocessing=Preprocessing(*taken.size, options.resize_shorter),
         licence=options.licence or _UNSTATED,
         provenance=provenance,
+        notes=taken.notes,
     )
-
-
-def _numbered(model: onnx.ModelProto) -> tuple[str, ...]:
-    """One label a class, where the user gives none."""
-    output = onnx.shape_inference.infer_shapes(model).graph.output[0]
-    dims = output.type.tensor_type.shape.dim
-    if len(dims) != 2 or not dims[1].dim_value:
-        raise InvalidPackage(
-            f"the output {output.name} must be [batch, classes]; if it is, state the labels (--labels)"
-        )
-    return tuple(str(index) for index in range(dims[1].dim_value))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collab_sdk.errors import InvalidPackage
+from collab_sdk.text import plain
 from collabd.catalog.check import inconsistencies, misfits
 from collabd.catalog.directory import whole_directory
 from collabd.catalog.manifest import Manifest
@@ -34,6 +35,11 @@ class Package:
     path: Path
     manifest: Manifest
     digest: str
+
+    @property
+    def nbytes(self) -> int:
+        """What its files take on the disk."""
+        return sum((self.path / name).stat().st_size for name in (*CONTENT, DIGEST))
 
     def network(self) -> Network:
         """The graph, ready to be cut; raises `InvalidPackage` where graph and manifest do not fit together."""
@@ -89,11 +95,24 @@ def write(path: Path, manifest: Manifest, model: bytes, licence: str) -> Package
 
 def _manifest(path: Path) -> Manifest:
     try:
-        manifest = msgspec.json.decode(_read(path), type=Manifest)
+        manifest = _plain(msgspec.json.decode(_read(path), type=Manifest))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidPackage(f"{path}: {error}; {_REBUILD}") from error
     _refuse(path, inconsistencies(manifest))
     return manifest
+
+
+def _plain(manifest: Manifest) -> Manifest:
+    """With every text that people are shown made plain; names of tensors are the graph's."""
+    layers = (msgspec.structs.replace(layer, name=plain(layer.name), op=plain(layer.op)) for layer in manifest.layers)
+    return msgspec.structs.replace(
+        manifest,
+        labels=tuple(map(plain, manifest.labels)),
+        layers=tuple(layers),
+        cuts=tuple(msgspec.structs.replace(cut, name=plain(cut.name)) for cut in manifest.cuts),
+        licence=plain(manifest.licence),
+        provenance=plain(manifest.provenance),
+    )
 
 
 def _refuse(path: Path, faults: list[str]) -> None:

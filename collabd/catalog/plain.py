@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import onnx
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 
 from collab_sdk.errors import InvalidPackage
-from collabd.catalog.optimise import check_versions
+from collabd.catalog.tensors import tensors
+from collabd.catalog.versions import check_versions
 
 # ONNX Runtime takes none older. Newer than `check_versions` allows, a device could not have built.
 _OLDEST_OPSET = 7
@@ -70,17 +71,6 @@ def _node(node: onnx.NodeProto) -> Iterator[str]:
 
 
 def _elsewhere(model: onnx.ModelProto) -> Iterator[str]:
-    for tensor in _tensors(model):
+    for tensor in tensors(model):
         if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
             yield f"it keeps the weights {tensor.name[:80]!r} in another file; put them inside"
-
-
-def _tensors(message: Message) -> Iterator[onnx.TensorProto]:
-    for field, value in message.ListFields():
-        if field.message_type is None:
-            continue
-        for part in [value] if isinstance(value, Message) else value:
-            if isinstance(part, onnx.TensorProto):
-                yield part
-            else:
-                yield from _tensors(part)

@@ -10,14 +10,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from collab_sdk.errors import InvalidPackage, InvalidRequest, StorageUnavailable, UnknownModel, UnknownPackage
+from collab_sdk.errors import InvalidPackage, InvalidRequest, StorageUnavailable, UnknownPackage
 from collabd.catalog import bundle
 from collabd.catalog.directory import remove_directory, tidy, whole_directory
 from collabd.catalog.package import CONTENT, DIGEST, Package, load
+from collabd.names import unknown_model
 
 log = logging.getLogger(__name__)
 
 _Stamp = tuple[tuple[str, int, int], ...]
+# Beside the files of a received package: whose it is, a name a line.
+_DEVICES = "devices"
+_BESIDE = frozenset({_DEVICES, f".{_DEVICES}"})
+# Of one package. Names can be addresses, and of those there is no end.
+_MOST_DEVICES = 64
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Store:
         """The package of this name; raises `UnknownModel`, naming those there are."""
         packages = {package.manifest.name: package for package in self.packages()}
         if name not in packages:
-            raise UnknownModel(f"no model {name[:80]!r}; installed: {', '.join(packages) or 'none'}")
+            raise unknown_model(name, packages)
         return packages[name]
 
     def by_digest(self, digest: str) -> Package:
@@ -90,7 +96,10 @@ class Store:
         Raises `StorageUnavailable`, and what `bundle.unpack` raises.
         """
         with _writing(self.writable):
-            return bundle.unpack(data, self.writable, digest=digest, max_bytes=max_bytes)
+            package = bundle.unpack(data, self.writable, digest=digest, max_bytes=max_bytes)
+        # It was just read and checked.
+        self._loaded[package.path] = _stamp(package.path), package
+        return package
 
     def pushed(self) -> list[Package]:
         """The packages that were received, least recently used first (see `used`)."""
@@ -101,12 +110,28 @@ class Store:
         """Whether it was received, and not installed."""
         return package.path == bundle.place(self.writable, package.digest)
 
-    def used(self, package: Package) -> None:
-        """Remember over restarts that a received package is in use now."""
+    def used(self, package: Package, device: str | None = None) -> None:
+        """Remember over restarts that a received package is in use now, and of whom."""
         try:
             os.utime(package.path)
+            if device is not None:
+                self._add(package, device)
         except OSError as error:
             log.warning("%s: that it is in use is not remembered: %s", package.path, error)
+
+    def devices(self, package: Package) -> frozenset[str]:
+        """The devices that sent or used a received package."""
+        try:
+            return frozenset((package.path / _DEVICES).read_text(encoding="utf-8").splitlines())
+        except (OSError, UnicodeDecodeError):
+            return frozenset()
+
+    def _add(self, package: Package, device: str) -> None:
+        known = self.devices(package)
+        if device not in known and len(known) < _MOST_DEVICES:
+            written = package.path / f".{_DEVICES}"
+            written.write_text("\n".join(sorted({*known, device})), encoding="utf-8")
+            written.replace(package.path / _DEVICES)
 
     def discard(self, package: Package) -> None:
         """Delete a received package. Raises `StorageUnavailable`."""
@@ -178,5 +203,5 @@ def _directories(root: Path) -> list[Path]:
 
 
 def _stamp(path: Path) -> _Stamp:
-    found = [(entry.name, entry.stat()) for entry in os.scandir(path)]
+    found = [(entry.name, entry.stat()) for entry in os.scandir(path) if entry.name not in _BESIDE]
     return tuple(sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in found))

@@ -10,6 +10,7 @@ import onnx
 import onnxruntime
 
 from collab_sdk.errors import InvalidPackage
+from collabd.catalog.runtime import open_session
 
 _LEAST_AGREEMENT = 0.99
 # Two scores nearer than this part of the range of an image's scores are a tie, which rounding may settle either way.
@@ -27,9 +28,7 @@ class Comparison:
 
 def reference_scores(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
     """The scores, float32 [images, labels], of `model` as given, run image by image."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(model, onnxruntime.SessionOptions())
     name = session.get_inputs()[0].name
     return np.concatenate([session.run(None, {name: image[np.newaxis]})[0] for image in images])
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from collab_sdk.errors import DaemonFault, InvalidPackage
+from collab_sdk.text import plain
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def vet(directory: Path) -> None:
     if done.returncode == REFUSED:
         raise InvalidPackage(f"model.onnx: {done.stdout.decode(errors='replace')[:_LONGEST_REASON]}")
     if done.returncode:
-        log.warning("the trial of a package failed: %s", done.stderr.decode(errors="replace")[-_LONGEST_REASON:])
+        log.warning("the trial of a package failed: %s", plain(done.stderr.decode(errors="replace"))[-_LONGEST_REASON:])
         raise InvalidPackage(f"model.onnx: reading and running it once ended with {_named(done.returncode)}")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collab_sdk.errors import Overloaded
-from collabd.cloud.shares import most_for
+from collabd.shares import most_for
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -82,7 +82,7 @@ class Batcher:
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
         self._admitted: Counter[str | None] = Counter()
-        self._running = 0
+        self._batch: list[_Waiting] = []
         # Of those who wait, when each was last served.
         self._turns: dict[str | None, int] = {}
         self._turn = 0
@@ -90,13 +90,18 @@ class Batcher:
     @property
     def queued(self) -> int:
         """Requests admitted that do not run yet."""
-        return self._admitted.total() - self._running
+        return self._admitted.total() - self._running.total()
+
+    @property
+    def _running(self) -> Counter[str | None]:
+        """Requests that run and still have a caller, by device."""
+        return Counter(each.peer for each in self._batch if not each.done.done())
 
     def check_room(self, peer: str | None) -> None:
         """Raises `Overloaded` where one more request of this device finds no place in the queue."""
-        most = most_for(peer, self._queue_max)
-        if self.queued >= self._queue_max or self._admitted[peer] - self._running >= most:
-            raise Overloaded(f"{self.queued} requests are waiting already; try again later", {"queue": self.queued})
+        queued, own = self.queued, self._admitted[peer] - self._running[peer]
+        if queued >= self._queue_max or own >= most_for(peer, self._queue_max):
+            raise Overloaded(f"{queued} requests are waiting already; try again later", {"queue": queued})
 
     @contextmanager
     def admitted(self, peer: str | None = None) -> Iterator[None]:
@@ -120,9 +125,9 @@ class Batcher:
         while True:
             await self._arrived.wait()
             if batch := self._take():
-                self._running = len(batch)
+                self._batch = batch
                 await self._run(batch)
-                self._running = 0
+                self._batch = []
             else:
                 self._arrived.clear()
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 import collabd
-from collab_sdk.errors import InvalidRequest, PermissionRefused
+from collab_sdk.errors import PermissionRefused, RequestTimeout
 from collabd.cloud.batcher import Batcher
 from collabd.cloud.dataplane import CloudPlane
+from collabd.cloud.guard import device_of
 from collabd.cloud.load import LoadMeter
 from collabd.cloud.metrics import Metrics
 from collabd.cloud.model import Model
@@ -73,21 +75,28 @@ class Control:
         settings = self._packages()
         if not settings.accept:
             raise PermissionRefused("this companion takes no packages; install them there ('collabctl models add')")
-        max_bytes = settings.max_mb * 2**20
-        # One at a time: no more than one lies in memory.
-        async with self._models.receiving:
+        max_bytes, device = settings.max_mb * 2**20, device_of(request)
+        async with AsyncExitStack() as turn:
+            await turn.enter_async_context(self._models.pushes.held(device))
             try:
                 async with asyncio.timeout(_PUSH_S):
                     data = await read_body(request, max_bytes)
             except TimeoutError:
-                raise InvalidRequest(f"a package has {_PUSH_S:.0f} s to come in, for others wait") from None
-            model = await self._models.receive(data, digest=request.match_info["digest"], max_bytes=max_bytes)
+                raise RequestTimeout(f"a package has {_PUSH_S:.0f} s to come in, for others wait") from None
+            model = await self._models.receive(
+                data,
+                digest=request.match_info["digest"],
+                max_bytes=max_bytes,
+                device=device,
+                turn=turn.pop_all(),
+            )
         return web.json_response(_described(model), status=201)
 
     async def profile(self, request: web.Request) -> web.Response:
         """The profile of a package on this machine; status 202 while it is being measured."""
-        model = await self._models.by_digest(request.match_info["digest"])
-        profile = await self._profiles.get(model)
+        device = device_of(request)
+        model = await self._models.by_digest(request.match_info["digest"], device)
+        profile = await self._profiles.get(model, device)
         if profile is None:
             return web.json_response({"state": "measuring"}, status=202)
         return web.Response(body=msgspec.json.encode(profile), content_type="application/json")

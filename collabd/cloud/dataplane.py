@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import collabd
@@ -14,23 +14,27 @@ from collab_sdk import wire
 from collab_sdk.errors import InvalidRequest, NotReady, Overloaded
 from collab_sdk.result import MODEL_VERSION
 from collabd.cloud.batcher import Batcher, Done
-from collabd.cloud.intake import Limits, decoded_bytes, work_of
+from collabd.cloud.decoding import Decoding
+from collabd.cloud.intake import Limits, decoded_bytes
 from collabd.cloud.load import LoadMeter
 from collabd.cloud.memory import Memory
 from collabd.cloud.metrics import Metrics
 from collabd.cloud.model import Model
 from collabd.cloud.models import Models
 from collabd.partition import TensorInfo
+from collabd.requested import EXTENSIONS, as_asked, check_outputs, check_parameters
+
+_KNOWN = ("digest",)
 
 
 class CloudPlane:
-    """The `DataPlane` of collab-cloudd. Inputs are decoded on `decoders`, while the engine runs other requests."""
+    """The `DataPlane` of collab-cloudd. Inputs are decoded while the engine runs other requests."""
 
     def __init__(
         self,
         models: Models,
         batcher: Batcher,
-        decoders: Executor,
+        decoding: Decoding,
         limits: Limits,
         metrics: Metrics,
         load: LoadMeter,
@@ -38,7 +42,7 @@ class CloudPlane:
     ) -> None:
         self._models = models
         self._batcher = batcher
-        self._decoders = decoders
+        self._decoding = decoding
         self._limits = limits
         self._metrics = metrics
         self._load = load
@@ -55,7 +59,7 @@ class CloudPlane:
 
     def server_metadata(self) -> dict[str, Any]:
         """Name, version and protocol extensions."""
-        return {"name": "collab-cloudd", "version": collabd.__version__, "extensions": ["binary_tensor_data"]}
+        return {"name": "collab-cloudd", "version": collabd.__version__, "extensions": list(EXTENSIONS)}
 
     def models(self) -> list[str]:
         """Names of the loaded models."""
@@ -122,24 +126,27 @@ class CloudPlane:
                 self._idle.set()
 
     async def _answer(self, name: str, request: wire.InferRequest, peer: str | None) -> wire.InferResponse:
-        model = await self._find(name, request.parameters)
-        with model.in_use(), self._metrics.counted(name, request), self._batcher.admitted(peer):
+        check_parameters(request.parameters, _KNOWN)
+        model = await self._find(name, request.parameters, peer)
+        check_outputs(request.outputs, model.manifest.output)
+        with model.lent.in_use(), self._metrics.counted(name, request), self._batcher.admitted(peer):
             start = time.perf_counter()
-            loop = asyncio.get_running_loop()
-            work = await loop.run_in_executor(self._decoders, work_of, request, model, self._limits)
-            decode_s = time.perf_counter() - start
+            work, decode_s = await self._decoding.work_of(peer, request, model, self._limits)
+            waited_s = time.perf_counter() - start - decode_s
             done = await self._batcher.submit(work, peer)
+        done = replace(done, queue_s=waited_s + done.queue_s)
         self._metrics.answered(done)
         outputs = [wire.Tensor.from_array(output, done.outputs[output]) for output in work.outputs]
+        outputs = as_asked(outputs, request.outputs, model.manifest.labels)
         return wire.InferResponse(name, MODEL_VERSION, outputs, request.id, self._report(model, done, decode_s))
 
-    async def _find(self, name: str, parameters: Mapping[str, Any]) -> Model:
+    async def _find(self, name: str, parameters: Mapping[str, Any], peer: str | None) -> Model:
         digest = parameters.get("digest")
         if digest is None:
-            return await self._models.by_name(name)
+            return await self._models.by_name(name, peer)
         if not isinstance(digest, str):
             raise InvalidRequest(f"digest is text, not {digest!r}")
-        model = await self._models.by_digest(digest)
+        model = await self._models.by_digest(digest, peer)
         if model.manifest.name != name:
             raise InvalidRequest(f"{digest} is the digest of {model.manifest.name}, not of {name[:80]!r}")
         return model

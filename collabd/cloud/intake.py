@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from collab_sdk import wire
+from collab_sdk.channels import Channels, channels_of
 from collab_sdk.errors import InvalidTensor, RequestTooLarge
 from collabd.catalog.manifest import Preprocessing
 from collabd.cloud.batcher import Tensors, Work
 from collabd.cloud.model import Model
-from collabd.imaging import prepare
+from collabd.imaging import open_image, prepare
+
+_SCAN = b"\xff\xda"
+# Decoded in some 20 ms; four of them where the format is slow.
+_QUICK_PIXELS = 2**20
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,20 @@ def work_of(request: wire.InferRequest, model: Model, limits: Limits) -> Work:
     return _work(model, feeds, outputs, _one_batch(batches, min(limits.batch, model.most_rows)))
 
 
+def quick_work_of(request: wire.InferRequest, model: Model, limits: Limits) -> Work | None:
+    """As `work_of`, for a request of few bytes; None: they stand for a picture that takes long to decode."""
+    return None if _is_large_picture(request) else work_of(request, model, limits)
+
+
+def _is_large_picture(request: wire.InferRequest) -> bool:
+    tensor = request.inputs[0]
+    if tensor.datatype != "BYTES" or len(files := tensor.to_bytes_list()) != 1:
+        return False
+    picture = open_image(files[0])
+    # Each scan of a JPEG goes over all pixels.
+    return picture.width * picture.height * max(files[0].count(_SCAN), 1) > _QUICK_PIXELS
+
+
 def _image(request: wire.InferRequest, model: Model) -> npt.NDArray[np.uint8] | None:
     """The network's input, made of an encoded file or of pixels of any size; None if the request holds neither."""
     tensor, spec = request.inputs[0], model.manifest.preprocessing
@@ -56,19 +74,20 @@ def _image(request: wire.InferRequest, model: Model) -> npt.NDArray[np.uint8] | 
         if len(files) != 1:
             raise InvalidTensor(f"one encoded image a request, not {len(files)}")
         return prepare(files[0], spec)
-    if tensor.datatype != "UINT8" or "codec" in tensor.parameters or tensor.shape[1:] == (spec.height, spec.width, 3):
+    channels = channels_of((request.parameters | tensor.parameters).get("channels", "rgb"))
+    is_input = "codec" in tensor.parameters or tensor.shape[1:] == (spec.height, spec.width, 3)
+    if tensor.datatype != "UINT8" or (channels == "rgb" and is_input):
         return None
-    return _resized(tensor, spec)
+    return _fitted(tensor, channels, spec)
 
 
-def _resized(tensor: wire.Tensor, spec: Preprocessing) -> npt.NDArray[np.uint8]:
-    pixels: npt.NDArray[Any] = tensor.to_array()
-    if pixels.ndim == 4 and len(pixels) != 1:
+def _fitted(tensor: wire.Tensor, channels: Channels, spec: Preprocessing) -> npt.NDArray[np.uint8]:
+    if len(tensor.shape) == 4 and tensor.shape[0] != 1:
         raise InvalidTensor(
-            f"several images in one request must have the network's size, {spec.height} x {spec.width}; "
-            f"these have the shape {list(tensor.shape)}"
+            f"several images in one request must be RGB of the network's size, {spec.height} x {spec.width}; "
+            f"these are {channels}, of the shape {list(tensor.shape)}"
         )
-    return prepare(pixels[0] if pixels.ndim == 4 else pixels, spec)
+    return prepare(tensor.to_array(), spec, channels)
 
 
 def decoded_bytes(request: wire.InferRequest) -> int:
@@ -96,5 +115,5 @@ def _one_batch(batches: set[int], most: int) -> int:
 
 
 def _work(model: Model, feeds: Tensors, outputs: tuple[str, ...], rows: int) -> Work:
-    group = (model.digest, tuple(feeds), outputs) if model.joinable.issuperset((*feeds, *outputs)) else None
-    return Work(model.digest, feeds, outputs, group, rows, model.most_rows)
+    group = (model.key, tuple(feeds), outputs) if model.joinable.issuperset((*feeds, *outputs)) else None
+    return Work(model.key, feeds, outputs, group, rows, model.most_rows)

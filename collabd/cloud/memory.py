@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from collab_sdk.errors import Overloaded
-from collabd.cloud.shares import most_for
+from collabd.shares import most_for
 
 # What a request takes beside its tensors: connection, headers and buffers.
 _LEAST_BYTES = 64 * 1024

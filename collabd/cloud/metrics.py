@@ -13,6 +13,9 @@ from collab_sdk.errors import CollabError, DaemonFault
 from collabd.cloud.batcher import Done
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+# Devices name the packages that they push: past so many names, the rest are counted as one.
+_NAMES = 100
+_OTHERS = "(others)"
 _ROWS = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -30,6 +33,7 @@ class Metrics:
         self.turned_away = Counter(
             "collab_cloud_turned_away", "Requests refused before their body was read", registry=registry
         )
+        self._names: set[str] = set()
         self._received = Counter("collab_cloud_received_bytes", "Bytes of input tensors", registry=registry)
         self._queue = Histogram(
             "collab_cloud_queue_seconds", "Waiting for the engine", buckets=_SECONDS, registry=registry
@@ -54,7 +58,12 @@ class Metrics:
             outcome = "cancelled"
             raise
         finally:
-            self._requests.labels(model, outcome).inc()
+            self._requests.labels(self._named(model), outcome).inc()
+
+    def _named(self, model: str) -> str:
+        if len(self._names) < _NAMES:
+            self._names.add(model)
+        return model if model in self._names else _OTHERS
 
     def answered(self, done: Done) -> None:
         """Count what a request waited and ran."""

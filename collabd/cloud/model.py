@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy.typing as npt
@@ -16,6 +14,7 @@ from collabd.catalog.effort import effort, rows_together
 from collabd.catalog.manifest import Manifest
 from collabd.catalog.package import Package
 from collabd.codec import CodecError, decode
+from collabd.lent import Lent
 from collabd.partition import Network, PartitionError, TensorInfo
 
 # Distinct pairs of inputs and outputs whose dependencies are remembered: cuts and stages of placements.
@@ -23,15 +22,23 @@ _REMEMBERED = 1024
 
 
 class Model:
-    """One package, ready to be asked. Any thread may use it, but only the event loop's says so (`in_use`)."""
+    """One package, ready to be asked by any thread.
+
+    The engine runs its network under `key`, until the last request to which it is `lent` has ended.
+    """
 
     def __init__(self, package: Package, network: Network) -> None:
         self.package = package
         self.network = network
-        self.needed = lru_cache(_REMEMBERED)(self._needed)
+        # Not the digest alone: the same package may be loaded anew while requests still hold what was loaded before.
+        self.key = f"{package.digest} {id(self):x}"
+        self.lent = Lent()
+        # Which of the inputs (first) the outputs are computed from. Raises `InvalidTensor`, naming what is missing.
+        self.needed = lru_cache(_REMEMBERED)(partial(_needed, network, package.manifest.name))
         # How many images may run together.
         self.most_rows = rows_together(effort(network))
-        self.users = 0
+        # Who used it since it was loaded.
+        self.devices: set[str | None] = set()
 
     @property
     def manifest(self) -> Manifest:
@@ -42,15 +49,6 @@ class Model:
     def digest(self) -> str:
         """Its package's digest."""
         return self.package.digest
-
-    @contextmanager
-    def in_use(self) -> Iterator[None]:
-        """It stays loaded until the context is left."""
-        self.users += 1
-        try:
-            yield
-        finally:
-            self.users -= 1
 
     @cached_property
     def joinable(self) -> frozenset[str]:
@@ -82,14 +80,14 @@ class Model:
         except CodecError as error:
             raise InvalidTensor(f"tensor {tensor.name!r}: {error}") from error
 
-    def _needed(self, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> tuple[str, ...]:
-        """Which of `inputs` the `outputs` are computed from. Raises `InvalidTensor`, naming what is missing."""
-        if len({*inputs, *outputs}) < len(inputs) + len(outputs):
-            raise InvalidTensor(f"a tensor is named twice among the inputs {inputs} and the outputs {outputs}")
-        try:
-            return self.network.needed(inputs, outputs)
-        except PartitionError as error:
-            raise InvalidTensor(f"{self.manifest.name}: {error}") from error
+
+def _needed(network: Network, name: str, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> tuple[str, ...]:
+    if len({*inputs, *outputs}) < len(inputs) + len(outputs):
+        raise InvalidTensor(f"a tensor is named twice among the inputs {inputs} and the outputs {outputs}")
+    try:
+        return network.needed(inputs, outputs)
+    except PartitionError as error:
+        raise InvalidTensor(f"{name}: {error}") from error
 
 
 def _batch(tensor: wire.Tensor, info: TensorInfo) -> int | None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
-from collab_sdk.errors import InvalidPackage
+from collab_sdk.errors import InvalidPackage, UnknownPackage
+from collabd.catalog.manifest import Manifest
 from collabd.cloud.model import Model
 from collabd.engine import Engine
 from collabd.profiling import machine, stored, timing
 from collabd.profiling.profile import Profile
+from collabd.shares import Shares
 
 log = logging.getLogger(__name__)
 
@@ -20,24 +24,39 @@ log = logging.getLogger(__name__)
 _PATIENCE_S = 0.2
 # Packages come and go.
 _REMEMBERED = 100
+# Devices whose packages are being measured.
+_DEVICES = 8
+
+K = TypeVar("K")
 
 
 class Profiles:
-    """Profiles by digest. Measuring runs on `lane`, in pieces, so that requests get their turn in between."""
+    """Profiles by digest. Measuring runs on `lane`, in pieces, so that requests get their turn in between.
 
-    def __init__(self, engine: Engine, lane: Executor, directory: Path) -> None:
+    There is never more than one piece on the lane. One package of a device is measured at a time, and devices take
+    turns, piece by piece: a request waits for one piece, and nobody's profile for all that another device has.
+    """
+
+    def __init__(
+        self, engine: Engine, lane: Executor, directory: Path, find: Callable[[str], Awaitable[Model]]
+    ) -> None:
         self._engine = engine
         self._lane = lane
         self._directory = directory
-        self._tasks: dict[str, asyncio.Task[Profile]] = {}
+        self._find = find
+        # By digest and device: one that another device asked for may have much before it.
+        self._asked: dict[tuple[str, str | None], asyncio.Task[Profile]] = {}
+        # By digest.
+        self._measured: dict[str, asyncio.Task[Profile]] = {}
+        self._measuring = Shares(_DEVICES, 1)
+        self._pieces = Shares(1, 1)
 
-    async def get(self, model: Model) -> Profile | None:
+    async def get(self, model: Model, device: str | None) -> Profile | None:
         """The profile of `model`; None while it is being measured. Raises `InvalidPackage` if that failed."""
-        for digest in [digest for digest, task in self._tasks.items() if task.done()][:-_REMEMBERED]:
-            del self._tasks[digest]  # it is read from the disk again
-        if model.digest not in self._tasks:
-            self._tasks[model.digest] = asyncio.create_task(self._learn(model))
-        task = self._tasks[model.digest]
+        task = self._measured.get(model.digest)
+        if task is None or not task.done() or _is_gone(task):
+            learn = partial(self._learn, model.digest, model.manifest, device)
+            task = self._begun(self._asked, (model.digest, device), learn)
         await asyncio.wait([task], timeout=_PATIENCE_S)
         if not task.done():
             return None
@@ -47,33 +66,59 @@ class Profiles:
 
     async def close(self) -> None:
         """Stop measuring."""
-        for task in self._tasks.values():
+        tasks = [*self._asked.values(), *self._measured.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _learn(self, model: Model) -> Profile:
-        load = partial(stored.load, model.digest, machine.describe(), self._engine.threads, self._directory)
+    @staticmethod
+    def _begun(
+        tasks: dict[K, asyncio.Task[Profile]], key: K, work: Callable[[], Coroutine[Any, Any, Profile]]
+    ) -> asyncio.Task[Profile]:
+        """The task of this key, begun now if there is none."""
+        for done in [known for known, task in tasks.items() if task.done()][:-_REMEMBERED]:
+            del tasks[done]  # it is read from the disk again
+        if key not in tasks or _is_gone(tasks[key]):
+            tasks[key] = asyncio.create_task(work())
+        return tasks[key]
+
+    async def _learn(self, digest: str, manifest: Manifest, device: str | None) -> Profile:
+        load = partial(stored.load, digest, machine.describe(), self._engine.threads, self._directory)
         profile = await asyncio.to_thread(load)
-        return profile if profile and profile.is_complete(model.manifest) else await self._measure(model)
+        if profile and profile.is_complete(manifest):
+            return profile
+        async with self._measuring.held(device):
+            task = self._begun(self._measured, digest, partial(self._measure, digest, device))
+            return await asyncio.shield(task)
 
-    async def _measure(self, model: Model) -> Profile:
-        with model.in_use():
-            profile = await self._timed(model)
+    async def _measure(self, digest: str, device: str | None) -> Profile:
+        # It may have been unloaded while it waited.
+        model = await self._find(digest)
+        with model.lent.in_use():
+            profile = await self._timed(model, device)
         try:
             await asyncio.to_thread(stored.save, profile, self._directory)
         except OSError as error:
             log.warning("the profile of %s is not kept over a restart: %s", model.manifest.name, error)
         return profile
 
-    async def _timed(self, model: Model) -> Profile:
+    async def _timed(self, model: Model, device: str | None) -> Profile:
         log.info("measuring %s", model.manifest.name)
-        pieces = timing.steps(model.package, self._engine)
-        loop = asyncio.get_running_loop()
+        pieces = timing.steps(model.package, self._engine, key=model.key)
         try:
-            while (profile := await loop.run_in_executor(self._lane, timing.advance, pieces)) is None:
+            while (profile := await self._next(pieces, device)) is None:
                 pass
         except Exception:
             log.exception("measuring %s failed", model.manifest.name)
             raise
         log.info("measured %s: %.1f ms whole", model.manifest.name, profile.whole_ms)
         return profile
+
+    async def _next(self, pieces: Generator[None, None, Profile], device: str | None) -> Profile | None:
+        async with self._pieces.held(device):
+            return await asyncio.get_running_loop().run_in_executor(self._lane, timing.advance, pieces)
+
+
+def _is_gone(task: asyncio.Task[Profile]) -> bool:
+    """Whether the package had been deleted when its turn came."""
+    return task.done() and not task.cancelled() and isinstance(task.exception(), UnknownPackage)

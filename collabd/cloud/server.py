@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 
 from aiohttp import web
@@ -17,6 +16,7 @@ from collabd.cloud.batcher import Batcher
 from collabd.cloud.checksums import checksum_middleware
 from collabd.cloud.control import Control
 from collabd.cloud.dataplane import CloudPlane
+from collabd.cloud.decoding import Decoding
 from collabd.cloud.door import Door
 from collabd.cloud.guard import Guard, problems
 from collabd.cloud.intake import Limits
@@ -29,7 +29,7 @@ from collabd.config import CloudConfig, Loaded, model_roots, state_dir
 from collabd.engine import Engine
 from collabd.front import front
 from collabd.keys.files import KeyProblem
-from collabd.lifecycle import background, serve_until_stopped
+from collabd.lifecycle import background, do_without, serve_until_stopped
 from collabd.systemd.notify import notify
 from collabd.systemd.reload import merge
 from collabd.systemd.watchdog import Worker
@@ -40,7 +40,6 @@ PROGRAM = "collab-cloudd"
 
 # In effect only after a restart.
 _FIXED = ("server", "models", "engine", "batching", "state_dir")
-_DECODERS = 2
 # systemd kills after 30 s; a request takes a fraction of a second.
 _DRAIN_S = 20.0
 # After that, for answers on their way. Who has not sent all of a request by then may be gone for good.
@@ -59,7 +58,7 @@ class Cloud:
         self.address = ""
         self.guard = Guard(config.server)
         self.lane = Worker("compute")
-        self.decoders = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
+        self.decoding = Decoding()
         self.metrics = Metrics()
         threads = config.engine.threads or os.cpu_count() or 1
         self.load = LoadMeter(threads)
@@ -73,10 +72,11 @@ class Cloud:
             queue_max=config.batching.queue,
             on_run=self.metrics.ran,
         )
-        self.profiles = Profiles(self.engine, self.lane, state_dir(config, PROGRAM) / "profiles")
+        profiles = state_dir(config, PROGRAM) / "profiles"
+        self.profiles = Profiles(self.engine, self.lane, profiles, self.models.by_digest)
         memory = Memory(_REQUESTS * self.max_request_bytes)
         limits = Limits(batch=config.batching.max, decoded_bytes=self.max_request_bytes)
-        self.plane = CloudPlane(self.models, self.batcher, self.decoders, limits, self.metrics, self.load, memory)
+        self.plane = CloudPlane(self.models, self.batcher, self.decoding, limits, self.metrics, self.load, memory)
         self.door = Door(self.plane, self.max_request_bytes)
 
     @property
@@ -190,8 +190,8 @@ async def _threads(cloud: Cloud) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for pool in (cloud.decoders, cloud.lane):
-            await asyncio.to_thread(pool.shutdown, cancel_futures=True)
+        await asyncio.to_thread(cloud.decoding.close)
+        await asyncio.to_thread(cloud.lane.shutdown, cancel_futures=True)
 
 
 @asynccontextmanager
@@ -203,13 +203,13 @@ async def _models(cloud: Cloud) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _load_meter(cloud: Cloud) -> AsyncIterator[None]:
     await cloud.load.warm_up()
-    async with background(cloud.load.run()):
+    async with background("measuring the load", cloud.load.run, do_without):
         yield
 
 
 @asynccontextmanager
 async def _batcher(cloud: Cloud) -> AsyncIterator[None]:
-    async with background(cloud.batcher.serve()):
+    async with background("the batcher", cloud.batcher.serve):
         yield
 
 

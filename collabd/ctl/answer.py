@@ -11,12 +11,13 @@ from collabd.ctl import figures
 from collabd.ctl.output import fields, styled, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
     from rich.text import Text
 
     from collab_sdk import Result
+    from collabd.ctl.tables import Table
 
-_PHASES = ("prep", "head", "encode", "upload", "queue", "decode", "tail", "local_tail", "latency")
+# Of a total below this, milliseconds, hundredths are shown.
+_SHORT_MS = 10.0
 
 
 class GuessReport(TypedDict):
@@ -52,7 +53,7 @@ class AnswerReport(TypedDict):
     why: str
 
 
-def answer_report(image: str, budget: str, result: Result, top: int) -> AnswerReport:
+def answer_report(image: str, result: Result, top: int) -> AnswerReport:
     """What is printed of a result."""
     return AnswerReport(
         image=image,
@@ -63,15 +64,15 @@ def answer_report(image: str, budget: str, result: Result, top: int) -> AnswerRe
         top=[GuessReport(label=label, score=score) for label, score in result.top(top)],
         plan=asdict(result.plan),
         ran=result.ran,
-        predicted=asdict(result.predicted),
-        measured=asdict(result.measured),
+        predicted=asdict(result.predicted) | {"other_ms": result.predicted.other_ms},
+        measured=asdict(result.measured) | {"other_ms": result.measured.other_ms},
         energy_mj=result.energy_mj,
         energy_source=result.energy_source,
         cost=result.cost,
         fidelity=result.fidelity,
         bytes_up=result.bytes_up,
         bytes_down=result.bytes_down,
-        budget=budget,
+        budget=str(result.budget),
         budget_met=result.budget_met,
         unmet=list(result.unmet),
         degraded=result.degraded,
@@ -81,9 +82,11 @@ def answer_report(image: str, budget: str, result: Result, top: int) -> AnswerRe
 
 def render_answer(report: AnswerReport) -> Iterator[Table]:
     """The answer, then its times, phase by phase."""
+    from collab_sdk.text import plain
+
     predicted, plan = report["predicted"], report["plan"]
     values: dict[str, str | Text] = {
-        "image": report["image"],
+        "image": plain(report["image"]),
         "answer": styled(
             ", ".join(f"{each['label']} {figures.share(each['score'])}" for each in report["top"]), "bold"
         ),
@@ -116,7 +119,23 @@ def _budget(report: AnswerReport) -> str | Text:
 
 
 def _times(report: AnswerReport) -> Table:
-    built = table("ms", *(f">{phase.replace('_', ' ')}" for phase in (*_PHASES[:-1], "total")))
-    for name, times in (("predicted", report["predicted"]), ("measured", report["measured"])):
-        built.add_row(name, *(figures.number(times[f"{phase}_ms"]) for phase in _PHASES))
+    """A row a phase; each column adds up to its total, as shown."""
+    from collab_sdk.result import PHASES
+
+    columns = [_added_up(report[kind], PHASES) for kind in ("predicted", "measured")]
+    built = table("phase", ">predicted ms", ">measured ms")
+    for name in (*PHASES, "other", "total"):
+        if any(name in column for column in columns):
+            built.add_row(name.replace("_", " "), *(column.get(name, figures.UNKNOWN) for column in columns))
     return built
+
+
+def _added_up(times: dict[str, float | None], phases: tuple[str, ...]) -> dict[str, str]:
+    """The known times as text, all to the same digit; what rounding leaves is in "other"."""
+    total_ms = times["latency_ms"]
+    digits = 2 if total_ms is not None and total_ms < _SHORT_MS else 1
+    shown = {phase: round(ms, digits) for phase in phases if (ms := times[f"{phase}_ms"]) is not None}
+    if total_ms is not None:
+        total = round(total_ms, digits)
+        shown |= {"other": round(total - sum(shown.values()), digits) + 0.0, "total": total}
+    return {name: f"{ms:.{digits}f}" for name, ms in shown.items()}

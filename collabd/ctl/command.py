@@ -33,7 +33,9 @@ class Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print it."""
-        click.echo(f"collabctl: {'; '.join(self.message.splitlines())}", file, err=file is None)
+        from collab_sdk.text import plain
+
+        click.echo(f"collabctl: {plain(self.message)}", file, err=file is None)
 
 
 class Command(click.Command):

@@ -13,9 +13,8 @@ from collabd.ctl.command import Command, client
 from collabd.ctl.output import emit, fields, json_option, styled, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from collab_sdk.reports import ConfigReport
+    from collabd.ctl.tables import Table
 
 
 @click.command(cls=Command)
@@ -28,10 +27,10 @@ def config(as_json: bool) -> None:
 
 def _render(report: ConfigReport) -> Iterator[Table]:
     yield fields({"file": report["file"] or "none: all settings have their defaults"})
-    built = table("setting", "value", "origin")
+    built = table("setting", "from", "value", long_last=True)
     for key, setting in report["settings"].items():
-        origin = setting["origin"]
-        built.add_row(key, _literal(setting["value"]), styled(origin, "" if origin == "default" else "bold"))
+        origin = "default" if setting["origin"] == "default" else styled("file", "bold")
+        built.add_row(key, origin, _literal(setting["value"]))
     yield built
 
 

@@ -13,9 +13,8 @@ from collabd.ctl.output import emit, fields, json_option, styled, table
 from collabd.ctl.verdicts import REASONS, TAKEN, VERDICTS, glossary
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from collab_sdk.reports import CandidateReport, DecisionReport, ExplainReport
+    from collabd.ctl.tables import Table
 
 
 @click.command(cls=Command, epilog=glossary("Verdicts:", VERDICTS | REASONS))
@@ -55,18 +54,20 @@ def _summary(decision: DecisionReport) -> dict[str, str]:
 
 
 def _candidates(candidates: list[CandidateReport], layers: int) -> Table:
-    built = table("cut", "codec", "cloud", ">ms", ">safe ms", ">mJ", ">cost", ">fidelity", "verdict")
+    several = len({candidate["cloud"] for candidate in candidates} - {None}) > 1
+    headings = ("cut", "codec", ">ms", ">safe ms", ">mJ", ">cost", ">fidelity", "verdict", *["companion"] * several)
+    built = table(*headings, spare=("cost", "mJ", "fidelity"), long_last=several)
     for candidate in candidates:
         verdict = candidate["verdict"]
         built.add_row(
             figures.cut(candidate["cut"], layers),
             candidate["codec"],
-            candidate["cloud"] or figures.UNKNOWN,
             figures.number(candidate["predicted_ms"]),
             figures.number(candidate["deadline_ms"]),
             figures.number(candidate["energy_mj"]),
             f"{candidate['cost']:.3g}",
             f"{candidate['fidelity']:.2%}",
             styled(verdict, "bold" if verdict in TAKEN else ""),
+            *[candidate["cloud"] or figures.UNKNOWN] * several,
         )
     return built

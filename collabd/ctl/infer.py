@@ -44,7 +44,8 @@ ON_INFEASIBLE = ("nearest", "fail")
 def infer(images: tuple[str, ...], budget: str, top: int, as_json: bool, **options: Unpack[InferOptions]) -> None:
     """Classify images within a budget.
 
-    Each IMAGE is a JPEG, PNG, WebP, BMP, GIF or PPM file. One that is not does not keep the others from being answered.
+    Each IMAGE is a JPEG, PNG, WebP, AVIF, BMP, GIF or PPM file. One that is not does not keep the others from being
+    answered.
     """
     from collab_sdk import Budget, Client, InvalidImage, RequestTooLarge
 
@@ -60,6 +61,6 @@ def infer(images: tuple[str, ...], budget: str, top: int, as_json: bool, **optio
             if answered and not as_json:
                 click.echo()
             answered += 1
-            emit(answer_report(image, str(wanted), result, top), render_answer, as_json=as_json, lines=True)
+            emit(answer_report(image, result, top), render_answer, as_json=as_json, lines=True)
     if answered < len(images):
         click.get_current_context().exit(1)

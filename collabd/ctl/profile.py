@@ -16,12 +16,13 @@ from collabd.ctl.output import emit, fields, json_option, table
 from collabd.ctl.verdicts import TAKEN, VERDICTS, glossary
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from collab_sdk import Budget
     from collab_sdk.reports import CodecReport, CutReport, LinkReport, ProfileReport
+    from collabd.ctl.tables import Table
 
 _CODECS = ("u8", "jpeg", "f32", "f16", "q8", "q4")
+# Where the terminal is narrow, those of the codec that does best must do.
+_SPARE = ("f32", "u8", "f16", "jpeg", "q4", "q8")
 _FITS = ("worse", "not-worth-a-switch")
 
 
@@ -76,10 +77,10 @@ def _cuts(report: ProfileReport) -> Table:
 
     budget = Budget.parse(report["budget"])
     columns = _columns(report["rows"], budget)
-    built = table(*columns)
+    built = table(*columns, spare=_SPARE, long_last="companion" in columns)
     for cut in report["rows"]:
         codec, best = _best(cut, _GOALS[budget.objective or "latency"])
-        style = "green" if best["verdict"] in TAKEN else None
+        style = "green" if best["verdict"] in TAKEN else ""
         built.add_row(*(cell(_Row(cut, codec, best)) for cell in columns.values()), style=style)
     return built
 
@@ -87,8 +88,6 @@ def _cuts(report: ProfileReport) -> Table:
 def _columns(cuts: list[CutReport], budget: Budget) -> dict[str, Callable[[_Row], str]]:
     """Headings and cells; what all rows would leave empty, or the budget does not speak of, has no column."""
     columns: dict[str, Callable[[_Row], str]] = {"cut": lambda row: row.cut["cut"]}
-    if len({cut["cloud"] for cut in cuts} - {None}) > 1:
-        columns["companion"] = lambda row: row.cut["cloud"] or figures.UNKNOWN
     columns[">head ms"] = lambda row: figures.number(row.cut["head_ms"])
     columns |= {f">{codec}": partial(_bytes, codec) for codec in _CODECS if any(codec in cut["codecs"] for cut in cuts)}
     columns[">tail ms"] = lambda row: figures.number(row.cut["tail_ms"])
@@ -97,7 +96,12 @@ def _columns(cuts: list[CutReport], budget: Budget) -> dict[str, Callable[[_Row]
         columns[">mJ"] = lambda row: figures.number(row.best["predicted_energy_mj"])
     if budget.cost is not None or budget.objective == "cost":
         columns[">cost"] = lambda row: figures.price(row.best["predicted_cost"])
-    return columns | {"with": lambda row: row.codec, "verdict": lambda row: row.best["verdict"]}
+    columns["with"] = lambda row: row.codec
+    columns[">bytes"] = lambda row: figures.size(row.best["bytes"])
+    columns["verdict"] = lambda row: row.best["verdict"]
+    if len({cut["cloud"] for cut in cuts} - {None}) > 1:
+        columns["companion"] = lambda row: row.cut["cloud"] or figures.UNKNOWN
+    return columns
 
 
 def _bytes(codec: str, row: _Row) -> str:

@@ -13,9 +13,8 @@ from collabd.ctl.command import Command
 from collabd.ctl.output import emit, fields, json_option, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from collabd.config import DeviceConfig
+    from collabd.ctl.tables import Table
     from collabd.simulation.report import SimulationReport
     from collabd.simulation.traces import Trace
     from collabd.simulation.world import Outcome
@@ -179,6 +178,8 @@ def _render(report: SimulationReport) -> Iterator[Table]:
         "policy",
         *(">mean ms", ">p50 ms", ">p95 ms", ">x oracle", ">x best simple", ">bytes", ">mJ", ">fidelity"),
         *(">local", ">hedged", ">late", "plan most taken"),
+        spare=("late", "hedged", "local", "mJ", "bytes", "fidelity", "p50 ms"),
+        long_last=True,
     )
     for name, one in report["policies"].items():
         ratios = [figures.UNKNOWN if value is None else f"{value:.3f}" for value in (one["vs_oracle"], one["vs_best"])]

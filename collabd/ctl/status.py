@@ -13,10 +13,10 @@ from collabd.ctl.models.listing import models_table
 from collabd.ctl.output import emit, fields, json_option, styled, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
     from rich.text import Text
 
     from collab_sdk.reports import CloudReport, DeviceReport, LastReport, RequestsReport, StatusReport
+    from collabd.ctl.tables import Table
 
 
 @click.command(cls=Command)
@@ -26,7 +26,8 @@ def status(as_json: bool) -> None:
 
     Of a companion: whether it is up, with its breaker unless that is closed (open: not asked for a while, half-open: on
     trial); the link as estimated now, there and back and each way, and seconds since it was last used; its queue; the
-    share of its CPUs in use; how many times its profiled time it takes now; how many models it holds.
+    share of its CPUs in use; how many times its profiled time it takes now; how many models it holds. Below, what it
+    last failed at while it is not up, and why it does not serve a model.
     """
     with client() as daemon:
         emit(daemon.status(), _render, as_json=as_json)
@@ -44,7 +45,7 @@ def _render(report: StatusReport) -> Iterator[Table]:
     )
     if report["clouds"]:
         yield _clouds(report["clouds"])
-        yield from _problems(report["clouds"])
+        yield from _problems(report)
     if report["models"]:
         yield models_table(report["models"])
 
@@ -99,33 +100,31 @@ def _last(last: LastReport) -> str | Text:
 
 def _clouds(clouds: list[CloudReport]) -> Table:
     built = table(
-        "companion",
-        "url",
-        "state",
-        ">rtt ms",
-        ">up Mbit/s",
-        ">down Mbit/s",
-        ">age s",
-        ">queue ms",
-        ">load",
-        ">speed",
-        ">models",
+        *("companion", "state", ">rtt ms", ">up Mbit/s", ">down Mbit/s", ">age s", ">queue ms", ">load", ">speed"),
+        *(">models", "url"),
+        spare=("models", "queue ms", "age s", "speed", "load", "down Mbit/s"),
+        long_last=True,
     )
     for cloud in clouds:
         built.add_row(
             cloud["name"],
-            cloud["url"],
             _state(cloud),
             *(figures.number(cloud[key]) for key in ("rtt_ms", "up_mbps", "down_mbps", "age_s", "queue_ms")),
             figures.load(cloud["load"]),
             figures.factor(cloud["speed_factor"]),
             str(len(cloud["packages"])),
+            cloud["url"],
         )
     return built
 
 
-def _problems(clouds: list[CloudReport]) -> Iterator[Table]:
-    problems = {cloud["name"]: styled(cloud["problem"], "yellow") for cloud in clouds if cloud["problem"]}
+def _problems(report: StatusReport) -> Iterator[Table]:
+    problems = {}
+    names = {model["digest"]: model["name"] for model in report["models"]}
+    for cloud in report["clouds"]:
+        lacking = [f"{names.get(digest, digest)}: {why}" for digest, why in cloud["lacks"].items()]
+        if said := [cloud["problem"], *lacking] if cloud["problem"] else lacking:
+            problems[cloud["name"]] = styled("\n".join(said), "yellow")
     if problems:
         yield fields(problems)
 

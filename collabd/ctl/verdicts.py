@@ -8,7 +8,7 @@ VERDICTS = {
     "chosen": "taken: the best on the objective of all that fit",
     "explored": "taken for once: looked too slow, may be well again",
     "kept": "taken again: the best one's gain is not worth a switch",
-    "nearest": "taken: none fits the budget, this exceeds it least",
+    "nearest": "taken: none fits the budget, this most likely will",
     "worse": "fits, but another does better on the objective",
     "not-worth-a-switch": "better than the one kept, but not by enough",
     "over-latency": "would take longer than the budget allows",

@@ -1,27 +1,38 @@
-"""Whose turn it is: a few calls are inside, where they hold memory; the others wait, most of their bodies not read.
+"""Whose turn it is: bodies come in within bounds, and what came in whole takes a place while it is answered.
 
-Of those who wait, the user with the fewest calls inside is next, and of equals who has not been let in for longest. So
-however many calls one user makes, another's waits until one of those inside is done, and not for the crowd before it.
+Neither can be one user's alone. A body that is slow in coming, or never comes, holds bytes of its user's own share and
+no place; a place is held for as long as an answer takes. So whatever one user does, another's call waits until one of
+those inside is done, and not for uploads nor for the crowd before it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from collab_sdk.errors import NotReady, Overloaded
+from collabd.shares import Shares
 
 
 @dataclass(frozen=True)
 class Room:
-    """`places`: calls inside. `most_bytes`: of all their bodies. `waiting`: calls at the door, half for one user."""
+    """`places`: calls being answered. `bytes_each`: one user's bodies. `most_bytes`: those of all together.
+
+    `waiting`: calls without a place, half for one user.
+    """
 
     places: int
+    bytes_each: int
     most_bytes: int
     waiting: int
+
+    @property
+    def places_each(self) -> int:
+        """Of the places, one user's: a quarter is for others, and one at least where there are several."""
+        return max(self.places - max(self.places // 4, 1), 1)
 
     @property
     def waiting_each(self) -> int:
@@ -30,9 +41,11 @@ class Room:
 
 
 @dataclass(frozen=True, eq=False)
-class _Waiting:
-    size: int
-    called: asyncio.Future[None]
+class Arrival:
+    """A call that is here; `until` runs out only where the daemon stops before the call has a place."""
+
+    user: Hashable
+    until: asyncio.Timeout
 
 
 class Admission:
@@ -41,94 +54,83 @@ class Admission:
     def __init__(self, room: Room) -> None:
         self._room = room
         self._open = True
-        self._inside: Counter[Hashable] = Counter()
-        self._bytes = 0
-        # In the order in which users were last served.
-        self._queues: dict[Hashable, deque[_Waiting]] = {}
+        self._bodies = Shares(room.most_bytes, room.bytes_each)
+        self._places = Shares(room.places, room.places_each)
+        self._here: Counter[Hashable] = Counter()
+        # Those that never had a place.
+        self._outside: set[Arrival] = set()
         self._empty = asyncio.Event()
         self._empty.set()
 
     @property
     def inside(self) -> int:
-        """Calls that are inside."""
-        return self._inside.total()
+        """Calls that have a place."""
+        return self._places.taken
 
     @property
     def waiting(self) -> int:
-        """Calls that wait for a place."""
-        return sum(map(len, self._queues.values()))
+        """Calls that have none yet: they wait to be read, are read, or wait for a place."""
+        return self._here.total() - self.inside
 
     @asynccontextmanager
-    async def place(self, user: Hashable, size: int) -> AsyncIterator[None]:
-        """Wait for a place, and hold it; the body has `size` bytes at most.
+    async def arrival(self, user: Hashable, size: int) -> AsyncIterator[Arrival]:
+        """Wait until a body of `size` bytes may be read, and hold as much until the call is over.
 
-        Raises `Overloaded` where too many wait, and `NotReady` when the daemon stops.
+        Raises `Overloaded` where too many wait, and `NotReady` when the daemon stops before the call has a place.
         """
         self._check(user)
-        waiting = _Waiting(size, asyncio.get_running_loop().create_future())
-        self._queues.setdefault(user, deque()).append(waiting)
-        self._call_in()
+        self._here[user] += 1
+        self._empty.clear()
         try:
-            await waiting.called
-            yield
+            async with self._until_stopped(user) as arrival, self._bodies.held(user, size):
+                yield arrival
         finally:
-            self._leave(user, waiting)
+            self._here -= Counter({user: 1})
+            if not self._here:
+                self._empty.set()
+
+    @asynccontextmanager
+    async def place(self, arrival: Arrival) -> AsyncIterator[None]:
+        """Wait for a place, and hold it: from then on the call is answered, even if the daemon stops."""
+        async with self._places.held(arrival.user):
+            self._outside.discard(arrival)
+            arrival.until.reschedule(None)
+            yield
 
     async def close(self, patience_s: float) -> None:
-        """Let nobody in any more, tell who waits, and return when all have left or `patience_s` is over."""
+        """Tell who has no place, and return when all have left or `patience_s` is over."""
         self._open = False
-        for waiting in (waiting for queue in self._queues.values() for waiting in queue):
-            if not waiting.called.done():
-                waiting.called.set_exception(_stopping())
+        for arrival in self._outside:
+            arrival.until.reschedule(asyncio.get_running_loop().time())
         try:
             async with asyncio.timeout(patience_s):
                 await self._empty.wait()
         except TimeoutError:
             pass
 
+    @asynccontextmanager
+    async def _until_stopped(self, user: Hashable) -> AsyncIterator[Arrival]:
+        arrival = Arrival(user, asyncio.timeout(None))
+        self._outside.add(arrival)
+        try:
+            async with arrival.until:
+                yield arrival
+        except TimeoutError:
+            if arrival.until.expired():
+                raise _stopping() from None
+            raise
+        finally:
+            self._outside.discard(arrival)
+
     def _check(self, user: Hashable) -> None:
         if not self._open:
             raise _stopping()
-        waiting, own = self.waiting, len(self._queues.get(user, ()))
+        waiting, own = self.waiting, self._here[user] - self._places.of(user)
         if own >= self._room.waiting_each or waiting >= self._room.waiting:
             raise Overloaded(
                 f"{waiting} calls wait already, {own} of them yours; try again later",
                 {"waiting": waiting, "yours": own},
             )
-
-    def _call_in(self) -> None:
-        """Let in who is next, as long as there is room. A large body is not overtaken by small ones."""
-        while self._open and self._queues:
-            user = min(self._queues, key=self._inside.__getitem__)
-            queue = self._queues[user]
-            if not self._fits(queue[0].size):
-                return
-            first = queue.popleft()
-            del self._queues[user]
-            if queue:
-                self._queues[user] = queue
-            self._inside[user] += 1
-            self._bytes += first.size
-            self._empty.clear()
-            first.called.set_result(None)
-
-    def _fits(self, size: int) -> bool:
-        return not self.inside or (self.inside < self._room.places and self._bytes + size <= self._room.most_bytes)
-
-    def _leave(self, user: Hashable, waiting: _Waiting) -> None:
-        queue = self._queues.get(user)
-        if queue is not None and waiting in queue:
-            queue.remove(waiting)
-            if not queue:
-                del self._queues[user]
-        else:
-            self._bytes -= waiting.size
-            self._inside[user] -= 1
-            if not self._inside[user]:
-                del self._inside[user]
-        if not self.inside:
-            self._empty.set()
-        self._call_in()
 
 
 def _stopping() -> NotReady:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TypeAlias
 
 import aiohttp
 
 from collabd.config import Cloud, DeviceConfig, Energy, Failover, Link, Loaded
 from collabd.device.companion import Companion
+from collabd.device.connections import Connections
 from collabd.device.core import Core, Machinery
 from collabd.device.exchange import Response
 from collabd.device.kept import Kept
@@ -33,9 +35,10 @@ class Assembly:
     def __init__(self, machinery: Machinery) -> None:
         self._machinery = machinery
         self._companions: Kept[_Settings, Companion] = Kept(self._companion)
-        # Those of the last core: reading the keys again could find others.
-        self._latest: list[_Settings] = []
         self._senses: Kept[Energy, Senses] = Kept(_sensing)
+        # What each core holds of them.
+        self._held: dict[Core, AsyncExitStack] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
 
     async def core(self, loaded: Loaded[DeviceConfig], before: Core | None = None) -> Core:
         """The core of a configuration, in succession to `before`, whose companions it keeps where it can.
@@ -43,22 +46,34 @@ class Assembly:
         Raises `KeyProblem`.
         """
         config = loaded.config
-        self._latest = _settings(config)
-        companions = [await self._companions.get(settings) for settings in self._latest]
-        core = Core(loaded, self._machinery, companions, await self._senses.get(config.energy), before)
-        if before is not None:
-            await self._make_acquaintance(set(companions) - set(before.companions))
+        async with AsyncExitStack() as held:
+            companions = [
+                await held.enter_async_context(self._companions.held(settings)) for settings in _settings(config)
+            ]
+            senses = await held.enter_async_context(self._senses.held(config.energy))
+            core = Core(loaded, self._machinery, companions, senses, before)
+            if before is not None:
+                await self._make_acquaintance(set(companions) - set(before.companions))
+            self._held[core] = held.pop_all()
         return core
 
-    async def keep(self, core: Core) -> None:
-        """Close what only other cores needed; `core` is the last one made."""
-        await self._companions.keep(self._latest)
-        await self._senses.keep([core.loaded.config.energy])
+    def retire(self, core: Core) -> None:
+        """It gets no more calls: when its last one has ended, close what only it needed."""
+        retiring = asyncio.create_task(self._retired(core))
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
 
     async def close(self) -> None:
-        """Close everything."""
-        await self._companions.close()
-        await self._senses.close()
+        """Close everything, whoever uses it."""
+        for retiring in self._retiring:
+            retiring.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+        for held in self._held.values():
+            await held.aclose()
+
+    async def _retired(self, core: Core) -> None:
+        await core.end_of_calls()
+        await self._held.pop(core).aclose()
 
     async def _make_acquaintance(self, companions: Collection[Companion]) -> None:
         """Wait until calls can use them, so that none has to do without; but not for one that does not answer."""
@@ -71,15 +86,18 @@ class Assembly:
     @asynccontextmanager
     async def _companion(self, settings: _Settings) -> AsyncIterator[Companion]:
         cloud, link, failover, keys = settings
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=failover.connect_timeout_s)
-        # Connections outlive the pauses between calls: a new one costs a round trip.
-        connector = aiohttp.TCPConnector(keepalive_timeout=60, ssl=keys.tls)
-        async with aiohttp.ClientSession(
-            timeout=timeout, connector=connector, response_class=Response, headers=keys.headers
-        ) as session:
-            companion = Companion(cloud, link, failover, session)
-            async with background(Watcher(companion, link, self._machinery.models.packages).run()):
+        async with Connections(partial(_session, failover, keys)) as connections:
+            companion = Companion(cloud, link, failover, connections)
+            watcher = Watcher(companion, link, self._machinery.models.packages)
+            async with background(f"watching {companion.name}", watcher.run, companion.give_up):
                 yield companion
+
+
+def _session(failover: Failover, keys: CloudKeys) -> aiohttp.ClientSession:
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=failover.connect_timeout_s)
+    # Connections outlive the pauses between calls: a new one costs a round trip.
+    connector = aiohttp.TCPConnector(keepalive_timeout=60, ssl=keys.tls)
+    return aiohttp.ClientSession(timeout=timeout, connector=connector, response_class=Response, headers=keys.headers)
 
 
 def _settings(config: DeviceConfig) -> list[_Settings]:
@@ -94,5 +112,5 @@ def _is_known(companion: Companion, models: Models) -> bool:
 async def _sensing(energy: Energy) -> AsyncIterator[Senses]:
     # In a thread, since the firmware of a Pi may take its time to answer.
     senses = await asyncio.to_thread(Senses, energy)
-    async with background(senses.run()):
+    async with background("sensing", senses.run, senses.give_up):
         yield senses

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import math
 import time
-
-import aiohttp
+from dataclasses import dataclass
 
 from collab_sdk import wire
 from collabd.config import Cloud, Failover, Link
 from collabd.device.answers import Health, Question, RemoteAnswer, answer_of, health_of
 from collabd.device.breaker import Breaker, BreakerState
+from collabd.device.connections import Connections
 from collabd.device.exchange import SLACK_BYTES, CompanionFailure, FailureReason, Http, Reply, refusal
 from collabd.device.inflight import InFlight
 from collabd.planning import CloudState
@@ -20,6 +22,8 @@ from collabd.sensing.reading import NotMeasured
 from collabd.sensing.speed import Speed, SpeedFactor
 from collabd.sensing.split import split
 from collabd.sensing.tcp import RoundTrip
+
+log = logging.getLogger(__name__)
 
 # What HTTP adds to the bodies of an exchange, both ways: request and status lines and headers.
 HEADER_BYTES = 500
@@ -33,10 +37,21 @@ _PING_FLOOR_S, _ANSWER_S = 1.0, 10.0
 _BUSY_S = 1.0
 
 
-class Companion:
-    """The companion `cloud`, over one pool of kept-alive connections."""
+@dataclass(frozen=True)
+class Lack:
+    """Why it does not serve a package of ours, as said of it ("refused the package"); nothing new before `until`."""
 
-    def __init__(self, cloud: Cloud, link: Link, failover: Failover, session: aiohttp.ClientSession) -> None:
+    why: str
+    until: float = 0.0
+
+
+_NOT_YET = Lack("is not known to hold the package yet")
+
+
+class Companion:
+    """The companion `cloud`."""
+
+    def __init__(self, cloud: Cloud, link: Link, failover: Failover, connections: Connections) -> None:
         self.cloud = cloud
         self.link = LinkEstimate(link.memory)
         self._factor = SpeedFactor()
@@ -48,12 +63,16 @@ class Companion:
         self.problem: str | None = None
         # When a plan last reckoned with it: as long as nobody calls, its link need not be known.
         self.wanted_at = time.monotonic()
+        # When a call was last sent there.
+        self._asked_at = -math.inf
         self._slowdown = 1.0
         self._round_trip = RoundTrip()
         self._queue = (0.0, self.wanted_at)
         # Profiles of the packages that it holds, by digest.
         self.profiles: dict[str, Profile] = {}
-        self.http = Http(cloud.name, cloud.url, session)
+        # What is known of the other packages of ours, by digest.
+        self.lacks: dict[str, Lack] = {}
+        self.http = Http(cloud.name, cloud.url, connections)
         self._in_flight = InFlight(cloud.name)
         self._busy_until = self.wanted_at
 
@@ -65,6 +84,14 @@ class Companion:
     def is_up(self) -> bool:
         """Whether calls may be sent to it."""
         return self.reached and self.breaker.state(time.monotonic()) is BreakerState.CLOSED
+
+    def why_not(self, digest: str) -> str:
+        """Why calls for the package `digest` are not sent to it now."""
+        if not self.is_up():
+            return f"{self.name} is down: {self.problem}" if self.problem else f"{self.name} has not answered yet"
+        if self.is_busy:
+            return f"{self.name} is busy"
+        return f"{self.name} {self.lacks.get(digest, _NOT_YET).why}"
 
     @property
     def is_busy(self) -> bool:
@@ -95,6 +122,7 @@ class Companion:
             price_per_gb=self.cloud.price_per_gb,
             price_per_second=self.cloud.price_per_second,
             price_per_request=self.cloud.price_per_request,
+            unasked_s=now - self._asked_at,
         )
 
     def cost(self, moved_bytes: int, compute_s: float) -> float:
@@ -106,12 +134,19 @@ class Companion:
         )
 
     async def infer(self, question: Question) -> RemoteAnswer:
-        """Ask it. Raises `CompanionFailure`, and feeds the breaker."""
+        """Ask it. Raises `CompanionFailure` whatever goes wrong, also here, and feeds the breaker."""
+        self._asked_at = time.monotonic()
         try:
             answer = await self._exchange(question)
         except CompanionFailure as failure:
             self.note_failure(failure)
             raise
+        except asyncio.CancelledError as error:
+            if _is_called_off():
+                raise
+            raise self._fault(error) from error
+        except Exception as error:
+            raise self._fault(error) from error
         self.breaker.succeeded()
         self._queue = _QUEUE_MEMORY * self.queue_s + (1 - _QUEUE_MEMORY) * answer.queue_s, time.monotonic()
         return answer
@@ -173,10 +208,10 @@ class Companion:
         When that opens the breaker, all that is in flight to it fails at once.
         """
         now = time.monotonic()
+        if failure.reason is FailureReason.ABANDONED:
+            return  # what it was abandoned for is the problem
         self.problem = str(failure)
         match failure.reason:
-            case FailureReason.ABANDONED:
-                return
             case FailureReason.BUSY:
                 self._busy_until = now + (failure.retry_after_s or _BUSY_S)
                 return
@@ -191,14 +226,32 @@ class Companion:
             case _:
                 self.breaker.failed(now)
         if self.breaker.state(now) is BreakerState.OPEN:
+            self.http.connections.leave()
             self._in_flight.end()
 
-    def note_late(self, why: str, sent_bytes: int, link_s: float, *, lost: bool) -> None:
+    def give_up(self, error: Exception) -> None:
+        """It cannot be watched any more: nobody would know when it is well, so it counts as down from now on."""
+        why = f"watching it failed, and it is not used until its settings change or collabd is restarted: {error!r}"
+        self.breaker.trip(time.monotonic())
+        self.note_failure(CompanionFailure(FailureReason.FAULT, why))
+
+    def _fault(self, error: BaseException) -> CompanionFailure:
+        """What nobody thought of fails no call either; but the journal has its trace."""
+        log.error("asking %s failed, and the device goes on without it", self.name, exc_info=error)
+        failure = CompanionFailure(FailureReason.FAULT, f"asking {self.name} failed: {error!r}")
+        self.http.connections.leave()
+        self.note_failure(failure)
+        return failure
+
+    def note_late(self, why: str, sent_bytes: int, link_s: float, *, late: bool, lost: bool) -> None:
         """An answer that was not waited for any longer, after `link_s` without the tail's time.
 
-        It teaches that the link is slower than believed; only one that is as good as lost counts as a failure.
+        It teaches that the link is slower than believed. If it is `late`, its connection may be dead, and those beside
+        it; only one that is as good as `lost` counts as a failure.
         """
         self.link.learn_late(up_bytes=sent_bytes, seconds=link_s, now=time.monotonic())
+        if late:
+            self.http.connections.leave()
         if lost:
             self.note_failure(CompanionFailure(FailureReason.LATE, why))
 
@@ -235,3 +288,9 @@ class Companion:
 
     def _note_health(self, health: Health) -> None:
         self.load, self._slowdown = health.load, health.slowdown
+
+
+def _is_called_off() -> bool:
+    """Whether somebody cancelled this task, rather than something that it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -5,24 +5,45 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
+from collabd.device.claims import Claims
 from collabd.device.promises import Promises
-from collabd.device.turns import Turns
+from collabd.device.turns import Turns, due_at
 from collabd.engine import Stop, Stopped
 from collabd.systemd.watchdog import Worker
 
 T = TypeVar("T")
 
 
+class _Running(NamedTuple):
+    """The piece that runs: when it began (`time.perf_counter`'s clock), what it is to take, and when it is due."""
+
+    began: float
+    expected_s: float
+    due_s: float
+
+    @property
+    def left_s(self) -> float:
+        return max(self.expected_s - (time.perf_counter() - self.began), 0.0)
+
+    @property
+    def done_s(self) -> float:
+        return self.expected_s - self.left_s
+
+
+_IDLE = _Running(0.0, 0.0, 0.0)
+
+
 @dataclass(frozen=True)
 class Timed(Generic[T]):
-    """A result and the seconds that it took."""
+    """A result, the seconds that it took, and those before that until it began."""
 
     value: T
     seconds: float
+    waited_s: float = 0.0
 
 
 class Lane:
@@ -35,11 +56,11 @@ class Lane:
         self.slowdown = slowdown
         self.worker = Worker("compute")
         self.promises = Promises(lambda: self.backlog_s)
+        self.claims = Claims()
         self._turns = Turns()
         self._pieces = 0
         self._expected_s = 0.0
-        # When the piece that runs began, and how long it was expected to take.
-        self._running = (0.0, 0.0)
+        self._running = _IDLE
 
     @property
     def busy(self) -> bool:
@@ -49,8 +70,16 @@ class Lane:
     @property
     def backlog_s(self) -> float:
         """How long what runs and what waits may well take."""
-        began, expected_s = self._running
-        return max(self._expected_s - min(time.perf_counter() - began, expected_s), 0.0)
+        return max(self._expected_s - self._running.done_s, 0.0)
+
+    def wait_s(self, within_s: float | None) -> float:
+        """How long a call that comes now, and is due within that, waits for others: for what runs, and for those due
+        before it. `within_s` None: it has no deadline."""
+        now_s, running = asyncio.get_running_loop().time(), self._running
+        due_s = due_at(now_s, None if within_s is None else now_s + within_s)
+        before_s = self.claims.before_s(due_s)
+        # What runs is part of what is before, if it is due before.
+        return max(before_s - running.done_s, running.left_s) if running.due_s <= due_s else before_s + running.left_s
 
     async def run(
         self,
@@ -72,7 +101,8 @@ class Lane:
         self._expected_s += expect_s
         self.promises.look()
         try:
-            piece = partial(self._timed, work, expect_s, setup, stop)
+            due = due_at(asyncio.get_running_loop().time(), due_s)
+            piece = partial(self._timed, work, setup, stop, time.perf_counter(), expect_s, due)
             async with self._turns.turn(due_s, expect_s):
                 return await asyncio.get_running_loop().run_in_executor(self.worker, piece)
         except asyncio.CancelledError:
@@ -87,15 +117,22 @@ class Lane:
         return await asyncio.get_running_loop().run_in_executor(self.worker, work)
 
     def _timed(
-        self, work: Callable[[Stop], T], expect_s: float, setup: Callable[[], None] | None, stop: Stop
+        self,
+        work: Callable[[Stop], T],
+        setup: Callable[[], None] | None,
+        stop: Stop,
+        asked: float,
+        expect_s: float,
+        due_s: float,
     ) -> Timed[T]:
-        self._running = time.perf_counter(), expect_s
+        self._running = _Running(time.perf_counter(), expect_s, due_s)
         try:
             if setup is not None:
                 setup()
-            return self._paced(work, stop)
+            waited_s = time.perf_counter() - asked
+            return replace(self._paced(work, stop), waited_s=waited_s)
         finally:
-            self._running = 0.0, 0.0
+            self._running = _IDLE
 
     def _paced(self, work: Callable[[Stop], T], stop: Stop) -> Timed[T]:
         start = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -47,7 +48,7 @@ class Core:
         self.loaded = loaded
         self.companions = companions
         self.senses = senses
-        self.planner = Planner(config, companions, senses)
+        self.planner = Planner(config, companions, senses, machinery.lane.wait_s)
         executor = Executor(machinery.engine, machinery.lane, hedge_price=config.failover.hedge_price)
         self.dispatcher = Dispatcher(config, machinery.models, self.planner, executor)
         self.dispatcher.counters = machinery.counters
@@ -65,13 +66,22 @@ class Core:
             senses,
             machinery.started,
         )
-        self.calls = 0
+        self._calls = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @contextmanager
     def call(self) -> Iterator[Dispatcher]:
         """Around each call that it serves."""
-        self.calls += 1
+        self._calls += 1
+        self._idle.clear()
         try:
             yield self.dispatcher
         finally:
-            self.calls -= 1
+            self._calls -= 1
+            if not self._calls:
+                self._idle.set()
+
+    async def end_of_calls(self) -> None:
+        """Return when it serves none."""
+        await self._idle.wait()

@@ -1,4 +1,4 @@
-"""The door of inference calls (`collabd.oip.Door`): who waits there, how large a call says it is, when it came."""
+"""The door of inference calls (`collabd.oip.Door`): whose body is read, who is answered, and when a call came."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from functools import partial
 
 from aiohttp import web
 
+from collab_sdk import wire
 from collabd import oip
 from collabd.credentials import credentials
-from collabd.device.admission import Admission, Room
+from collabd.device.admission import Admission, Arrival, Room
 from collabd.device.counters import Counters
 from collabd.device.hangups import Hangups
 from collabd.device.plane import Plane
+from collabd.device.turns import USER
 
 
 class Door:
@@ -29,26 +31,36 @@ class Door:
 
     @asynccontextmanager
     async def __call__(self, request: web.Request) -> AsyncIterator[oip.Infer]:
-        """Hold a place for the call. Raises `Overloaded`, `NotReady`."""
-        arrived, size = time.perf_counter(), oip.largest_body(request, self._max_request_bytes)
+        """Let the call's body be read, and give what answers it in its turn. Raises `Overloaded`, `NotReady`."""
+        arrived = time.perf_counter() - wire.waited_s(request.headers)
+        size = oip.largest_body(request, self._max_request_bytes)
         with self._hangups.watched(request.transport):
             async with AsyncExitStack() as stack:
                 with self._counters.at_the_door():
-                    await stack.enter_async_context(self._admission.place(_user(request), size))
+                    arrival = await stack.enter_async_context(self._admission.arrival(_user(request), size))
                 try:
-                    yield partial(self._plane.infer, arrived=arrived)
+                    yield partial(self._infer, arrival, arrived)
                 finally:
                     # aiohttp keeps a request until the next one on its connection.
                     request.pop(oip.BODY, None)
 
+    async def _infer(
+        self, arrival: Arrival, arrived: float, name: str, request: wire.InferRequest
+    ) -> wire.InferResponse:
+        async with AsyncExitStack() as stack:
+            with self._counters.at_the_door():
+                await stack.enter_async_context(self._admission.place(arrival))
+            USER.set(arrival.user)
+            return await self._plane.infer(name, request, arrived)
+
     @property
     def inside(self) -> int:
-        """Calls that are inside."""
+        """Calls that have a place."""
         return self._admission.inside
 
     @property
     def waiting(self) -> int:
-        """Calls that wait for a place."""
+        """Calls that have none yet."""
         return self._admission.waiting
 
     async def shut(self, patience_s: float) -> None:

@@ -54,6 +54,16 @@ class Evaluation:
         best = choose(self.plans, self.prediction, uncapped, allowed=self.allowed).row
         return any(figure[best] > cap for _, figure, cap in limits)
 
+    @property
+    def open_caps(self) -> Caps:
+        """The caps that it is open whether a placement keeps them: the deadline that the device keeps alone, it keeps
+        for every placement by finishing that itself."""
+        caps, prediction = self.caps, self.prediction
+        if caps.latency_s is None or not prediction.races:
+            return caps
+        kept = prediction.deadline_s[self.plans.local].min() <= caps.latency_s
+        return replace(caps, latency_s=None) if kept else caps
+
     def beside(self, placed: Placed) -> Evaluation:
         """The same with the placement as one more plan, whose companion has the fixed costs of all its requests."""
         there, prep_s = placed.cloud, self.request.cloud_prep_s

@@ -6,11 +6,16 @@ Every event has a MESSAGE_ID (`journalctl MESSAGE_ID=...`), explained in packagi
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, fields
 
+from collab_sdk.budget import Budget
 from collab_sdk.result import Plan, Result
 from collabd.device.fixed import FIXED
+from collabd.device.options import caps_of
 from collabd.planning.choose import Reason
 from collabd.sensing.reading import Measured, NotMeasured
 from collabd.sensing.throttling import Flags, Throttling
@@ -25,32 +30,39 @@ DEADLINE_MISSED = "187316ece4744910bd41fda3a7f4426c"
 THROTTLED = "4d4450b4d4874c5c99ff1d03d0abeb7a"
 THROTTLING_ENDED = "f6c71bbb576d41219ba26dcb7aed2a18"
 
-# Kinds of calls remembered, by model and budget: an application has a few.
+# Kinds of calls remembered, by model and kind of budget: an application has a few.
 _KINDS = 64
+# Of one kind's plans no more than one switch is told in so long: plans may take turns, and what counts is what lasts.
+_EVERY_S = 10.0
 # So many calls in a row must keep their deadline before the next one that misses it is news again.
 _KEPT_IN_A_ROW = 20
 
 
 @dataclass
 class _Kind:
+    # The plan that was told last, and when.
     plan: Plan | None = None
+    told_at: float = -math.inf
     kept_in_a_row: int = _KEPT_IN_A_ROW
 
 
 class Events:
     """Compares what it is shown with what it saw last."""
 
-    def __init__(self) -> None:
-        self._kinds: OrderedDict[tuple[str, str], _Kind] = OrderedDict()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` in seconds."""
+        self._clock = clock
+        self._kinds: OrderedDict[Hashable, _Kind] = OrderedDict()
         self._throttled: tuple[str, ...] = ()
 
-    def answered(self, budget: str, result: Result) -> None:
-        """An answer to a call with this budget text: the plan may have switched, or the deadline been missed."""
+    def answered(self, result: Result) -> None:
+        """An answer: the plan may have switched, or the deadline been missed."""
         if result.plan.reason == FIXED:
             return
+        budget = str(result.budget)
         call = f"{result.model} ({budget})" if budget else result.model
         about = {"COLLABD_MODEL": result.model, "COLLABD_BUDGET": budget}
-        kind = self._kind(result.model, budget)
+        kind = self._kind(result.model, result.budget)
         if result.plan.reason != Reason.EXPLORED:
             self._plan(call, about, kind, result.plan)
         self._deadline(call, about, kind, result)
@@ -65,18 +77,21 @@ class Events:
             _report(logging.INFO, THROTTLING_ENDED, "this machine is no longer held back", {})
         self._throttled = flags
 
-    def _kind(self, model: str, budget: str) -> _Kind:
-        kind = self._kinds.setdefault((model, budget), _Kind())
-        self._kinds.move_to_end((model, budget))
+    def _kind(self, model: str, budget: Budget) -> _Kind:
+        key = model, caps_of(budget, 0.0).kind
+        kind = self._kinds.setdefault(key, _Kind())
+        self._kinds.move_to_end(key)
         if len(self._kinds) > _KINDS:
             self._kinds.popitem(last=False)
         return kind
 
-    @staticmethod
-    def _plan(call: str, about: dict[str, str], kind: _Kind, plan: Plan) -> None:
-        before, kind.plan = kind.plan, plan
-        if before is None or _described(before) == _described(plan):
+    def _plan(self, call: str, about: dict[str, str], kind: _Kind, plan: Plan) -> None:
+        before, now = kind.plan, self._clock()
+        if before is None:
+            kind.plan = plan
+        if before is None or _described(before) == _described(plan) or now - kind.told_at < _EVERY_S:
             return
+        kind.plan, kind.told_at = plan, now
         _report(
             logging.INFO,
             PLAN_SWITCHED,

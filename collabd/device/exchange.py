@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 import aiohttp
 from aiohttp import hdrs
@@ -23,7 +24,9 @@ from collab_sdk.errors import (
     UnknownModel,
     UnknownPackage,
 )
+from collab_sdk.text import plain
 from collabd.checksums import checksum
+from collabd.device.connections import Connections
 from collabd.sensing.reading import NotMeasured
 from collabd.sensing.tcp import Socket, round_trip_s
 
@@ -51,13 +54,14 @@ class FailureReason(StrEnum):
     NONSENSE = "nonsense"
     UNKNOWN_PACKAGE = "unknown-package"
     OTHER_PACKAGE = "other-package"
+    FAULT = "fault"
 
 
 class CompanionFailure(Exception):
-    """No usable answer from the companion. `retry_after_s`: how long it wants to be left alone."""
+    """No usable answer from the companion, in one plain line. `retry_after_s`: how long it wants to be left alone."""
 
     def __init__(self, reason: FailureReason, message: str, retry_after_s: float = 0.0) -> None:
-        super().__init__(message)
+        super().__init__(plain(message))
         self.reason = reason
         self.retry_after_s = retry_after_s
 
@@ -100,12 +104,12 @@ class Reply:
 
 
 class Http:
-    """The companion `name` at `url`, over the pool of kept-alive connections of `session`."""
+    """The companion `name` at `url`."""
 
-    def __init__(self, name: str, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, name: str, url: str, connections: Connections) -> None:
         self._name = name
         self._base = url.rstrip("/")
-        self._session = session
+        self.connections = connections
 
     async def call(
         self,
@@ -123,16 +127,19 @@ class Http:
         what was sent here.
         """
         sent = await checksum(data)
+        ask = partial(self._once, method, path, data, headers, most_bytes, sent)
         try:
             async with asyncio.timeout(timeout_s):
                 try:
-                    return await self._once(method, path, data, headers, most_bytes, sent)
+                    return await ask()
                 except _STALE as error:
                     if isinstance(error, aiohttp.ClientConnectorError):
                         raise
                     # Whatever was asked can be asked twice.
-                    return await self._once(method, path, data, headers, most_bytes, sent)
+                    self.connections.leave()
+                    return await ask()
         except TimeoutError as error:
+            self.connections.leave()
             raise CompanionFailure(FailureReason.LATE, f"{self._name} did not answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
             dead = isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno in _DEAD
@@ -144,19 +151,21 @@ class Http:
     ) -> Reply:
         # aiohttp writes bytes in one go, which would hold up the loop where they are a package or a large photograph.
         body = io.BytesIO(data) if len(data) > _ONE_GO else data
-        timeout = aiohttp.ClientTimeout(sock_connect=self._session.timeout.sock_connect)
         # What comes is what counts against the limit, and what the checksum is of.
         headers = {hdrs.ACCEPT_ENCODING: "identity"} | dict(headers or {})
         start = time.perf_counter()
-        async with self._session.request(
-            method,
-            self._base + path,
-            data=body if method != hdrs.METH_GET else None,
-            headers=headers,
-            timeout=timeout,
-            allow_redirects=False,
-            auto_decompress=False,
-        ) as reply:
+        async with (
+            self.connections.session() as session,
+            session.request(
+                method,
+                self._base + path,
+                data=body if method != hdrs.METH_GET else None,
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(sock_connect=session.timeout.sock_connect),
+                allow_redirects=False,
+                auto_decompress=False,
+            ) as reply,
+        ):
             assert isinstance(reply, Response), "the session is made so"  # noqa: S101
             try:
                 answer = await self._read(reply, most_bytes)
@@ -217,6 +226,11 @@ def refusal(status: int, body: bytes, headers: Mapping[str, str]) -> CompanionFa
         case _:
             reason = FailureReason.NONSENSE
     return CompanionFailure(reason, f"the companion answered: {error}", _retry_after_s(headers))
+
+
+def said(reply: Reply) -> str:
+    """What a companion's error reply says."""
+    return str(wire.decode_error(reply.status, reply.body))
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float:

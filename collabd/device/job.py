@@ -67,6 +67,8 @@ class Job:
     deadline_s: float | None
     # How many times longer than profiled a run may well take here.
     slow: float
+    # What it is expected to run here, if all goes as planned.
+    here_s: float
     # To prepare the image here, should the companion that gets the file fail.
     prep_s: float
     # Whether the steps' seconds are profiled for just these runs, so that these tell of the machines' speed.
@@ -100,6 +102,10 @@ class Record:
     local_tail_s: float | None = None
     # Until the call was let in and had come in.
     waited_s: float = 0.0
+    # For the lane, which other calls had.
+    lane_s: float = 0.0
+    # Whether no other call was under way meanwhile.
+    alone: bool = True
     # Spent on tails that the companion overtook.
     overtaken_s: float = 0.0
     # Spent on the link for answers that did not come in time.
@@ -124,8 +130,9 @@ class Record:
         return time.perf_counter() - self.started
 
     def unaccounted_s(self) -> float:
-        """Seconds since the job was taken up that are no phase's."""
-        return self.elapsed_s() - self.waited_s - sum(getattr(self, f"{phase}_s") or 0.0 for phase in PHASES)
+        """Seconds since the job was taken up that are no phase's, nor spent waiting for the lane."""
+        phases_s = sum(getattr(self, f"{phase}_s") or 0.0 for phase in PHASES)
+        return self.elapsed_s() - self.waited_s - self.lane_s - phases_s
 
     def note_unanswered(self, bytes_up: int, seconds: float, cost: float) -> None:
         """Add what an exchange took whose answer was not waited for."""

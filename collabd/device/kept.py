@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
+
+
+@dataclass(eq=False)
+class _Open(Generic[Value]):
+    value: Value
+    closing: AsyncExitStack
+    holders: int = 0
 
 
 class Kept(Generic[Key, Value]):
@@ -15,20 +23,25 @@ class Kept(Generic[Key, Value]):
 
     def __init__(self, make: Callable[[Key], AbstractAsyncContextManager[Value]]) -> None:
         self._make = make
-        self._open: dict[Key, tuple[Value, AsyncExitStack]] = {}
+        self._open: dict[Key, _Open[Value]] = {}
 
-    async def get(self, key: Key) -> Value:
-        """The thing with these settings, opened if it is not."""
-        if key not in self._open:
-            stack = AsyncExitStack()
-            self._open[key] = await stack.enter_async_context(self._make(key)), stack
-        return self._open[key][0]
+    @asynccontextmanager
+    async def held(self, key: Key) -> AsyncIterator[Value]:
+        """The thing with these settings, opened if it is not; its last holder closes it.
 
-    async def keep(self, keys: Collection[Key]) -> None:
-        """Close all but these."""
-        for key in [key for key in self._open if key not in keys]:
-            await self._open.pop(key)[1].aclose()
+        One at a time opens things; any may close them meanwhile.
+        """
+        kept = self._open.get(key) or await self._opened(key)
+        kept.holders += 1
+        try:
+            yield kept.value
+        finally:
+            kept.holders -= 1
+            if not kept.holders:
+                del self._open[key]
+                await kept.closing.aclose()
 
-    async def close(self) -> None:
-        """Close all."""
-        await self.keep(())
+    async def _opened(self, key: Key) -> _Open[Value]:
+        closing = AsyncExitStack()
+        kept = self._open[key] = _Open(await closing.enter_async_context(self._make(key)), closing)
+        return kept

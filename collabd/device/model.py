@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from collabd.catalog.manifest import Manifest
 from collabd.catalog.package import Package
+from collabd.lent import Lent
 from collabd.partition import Network
 from collabd.profiling.profile import Profile
-from collabd.sensing.line import Line
+from collabd.sensing.preparation import Preparation
 
-# Seconds to decode and resize an image of a megapixel, until one has been seen.
-_FIRST_PREP_S_PER_MEGAPIXEL = 0.02
+# Distinct pairs of tensors at hand and wanted whose dependencies are remembered: the stages of an application's plans.
+_REMEMBERED = 256
 
 
 class Model:
-    """One loaded package. `whole_s` is the time of the whole network on this device, idle; set when it is warm."""
+    """One loaded package. `whole_s` is the time of the whole network on this device, idle; set when it is warm.
+
+    The engine runs its network under `key`, until the last call to which it is `lent` has ended.
+    """
 
     def __init__(self, package: Package, network: Network, slowdown: float) -> None:
         self.package = package
         self.network = network
+        # Not the digest alone: the same package may be loaded anew while calls still hold what was loaded before.
+        self.key = f"{package.digest} {id(self):x}"
+        self.lent = Lent()
+        # Which of the tensors at hand (first) the wanted ones are computed from.
+        self.needed = lru_cache(_REMEMBERED)(network.needed)
         self.whole_s = 0.0
         self.profile: Profile | None = None
-        # Seconds to prepare an image against its megapixels, as they really pass here.
-        self.prep = Line(offset=1e-3 * slowdown, slope=_FIRST_PREP_S_PER_MEGAPIXEL * slowdown, scale=0.1, memory=0.8)
-        self._needed: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[str, ...]] = {}
+        self.prep = Preparation(slowdown)
 
     @property
     def manifest(self) -> Manifest:
@@ -44,10 +51,3 @@ class Model:
         """An input of the right shape, to warm up with."""
         spec = self.manifest.preprocessing
         return np.zeros((1, spec.height, spec.width, 3), np.uint8)
-
-    def needed(self, available: tuple[str, ...], outputs: tuple[str, ...]) -> tuple[str, ...]:
-        """Which of the available tensors `outputs` are computed from; remembered, since plans repeat."""
-        key = available, outputs
-        if key not in self._needed:
-            self._needed[key] = self.network.needed(available, outputs)
-        return self._needed[key]

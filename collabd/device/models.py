@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from collab_sdk.errors import InvalidPackage, InvalidRequest, StorageUnavailable, UnknownModel
@@ -15,6 +16,8 @@ from collabd.catalog.store import Store
 from collabd.device.compute import Lane
 from collabd.device.model import Model
 from collabd.engine import Engine, EngineError
+from collabd.names import unknown_model
+from collabd.shipped import DEFAULT_MODEL, how_to_add
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,8 @@ class Models:
         self._lane = lane
         self.default = default
         self._loaded: dict[str, Model] = {}
+        # Whoever changes what is loaded, and what the store has, holds this.
+        self._changing = asyncio.Lock()
 
     def __iter__(self) -> Iterator[Model]:
         return iter(list(self._loaded.values()))
@@ -46,7 +51,14 @@ class Models:
         try:
             return self._loaded[name]
         except KeyError:
-            raise UnknownModel(f"no model {name!r} is loaded; loaded are {', '.join(self._loaded) or 'none'}") from None
+            raise unknown_model(name, self._loaded) from None
+
+    @contextmanager
+    def lent(self, name: str) -> Iterator[Model]:
+        """The model of this name for one call, which ends well whatever replaces it. Raises `UnknownModel`."""
+        model = self.get(name)
+        with model.lent.in_use():
+            yield model
 
     async def load_all(self) -> None:
         """Load every package of the store; a broken one is reported and left out."""
@@ -65,51 +77,68 @@ class Models:
         In this order, so that a package which ends this process is not met again at the next start. Raises
         `InvalidPackage`, `StorageUnavailable`.
         """
-        found = await asyncio.to_thread(packages.load, path)
-        model = await self._lane.run_unpaced(lambda: self._warm(found))
-        try:
-            model.package = await asyncio.to_thread(self._store.install, path, found.digest)
-        except (InvalidPackage, StorageUnavailable):
-            if found.digest not in {other.digest for other in self}:
-                self._engine.remove(found.digest)
-            raise
-        return self._take(model)
+        async with self._changing:
+            found = await asyncio.to_thread(packages.load, path)
+            model = await self._warmed(found)
+            try:
+                model.package = await asyncio.to_thread(self._store.install, path, found.digest)
+            except (InvalidPackage, StorageUnavailable):
+                if model is not self._loaded.get(model.manifest.name):
+                    self._engine.remove(model.key)
+                raise
+            return self._take(model)
 
     async def load(self, package: Package) -> Model:
         """Load and warm a package. Raises `InvalidPackage`."""
-        return self._take(await self._lane.run_unpaced(lambda: self._warm(package)))
+        async with self._changing:
+            return self._take(await self._warmed(package))
+
+    async def remove(self, name: str) -> None:
+        """Unload a model and delete its package. Raises `UnknownModel`, `InvalidRequest`, `StorageUnavailable`."""
+        async with self._changing:
+            model = self.get(name)
+            await asyncio.to_thread(self._store.remove, name)
+            del self._loaded[name]
+            self._retire(model)
 
     def _take(self, model: Model) -> Model:
         old = self._loaded.get(model.manifest.name)
         self._loaded[model.manifest.name] = model
-        if old is not None and old.digest != model.digest:
-            self._engine.remove(old.digest)
+        if old is not None and old is not model:
+            self._retire(old)
         return model
 
-    async def remove(self, name: str) -> None:
-        """Unload a model and delete its package. Raises `UnknownModel`, `InvalidRequest`, `StorageUnavailable`."""
-        model = self.get(name)
-        await asyncio.to_thread(self._store.remove, name)
-        del self._loaded[name]
-        self._engine.remove(model.digest)
+    def _retire(self, model: Model) -> None:
+        """Calls that have it go on; its sessions and weights go with the last of them."""
+        model.lent.retire(lambda: self._engine.remove(model.key))
+
+    async def _warmed(self, package: Package) -> Model:
+        """The model of a package, which is the one that is loaded where that is the same. Raises `InvalidPackage`."""
+        loaded = self._loaded.get(package.manifest.name)
+        if loaded is not None and loaded.digest == package.digest:
+            return loaded
+        return await self._lane.run_unpaced(lambda: self._warm(package))
 
     def _warm(self, package: Package) -> Model:
-        network = package.network()
-        self._engine.add(package.digest, network)
-        model = Model(package, network, self._lane.slowdown)
+        model = Model(package, package.network(), self._lane.slowdown)
+        self._engine.add(model.key, model.network)
         feeds, outputs = {package.manifest.input: model.blank}, (package.manifest.output,)
         try:
-            self._engine.run(package.digest, feeds, outputs)
+            self._engine.run(model.key, feeds, outputs)
+            start = time.perf_counter()
+            self._engine.run(model.key, feeds, outputs)
         except EngineError as error:
+            self._engine.remove(model.key)
             raise InvalidPackage(f"{package.manifest.name} does not run here: {error}") from error
-        start = time.perf_counter()
-        self._engine.run(package.digest, feeds, outputs)
         model.whole_s = time.perf_counter() - start
         return model
 
     def _default_name(self) -> str:
-        if self.default:
+        if not self._loaded:
+            raise UnknownModel(f"no model is loaded; {how_to_add()}")
+        # One that somebody chose is not replaced in silence where it is missing.
+        if self.default in self._loaded or self.default not in {"", DEFAULT_MODEL}:
             return self.default
         if len(self._loaded) == 1:
             return next(iter(self._loaded))
-        raise InvalidRequest(f"say which model: loaded are {', '.join(self._loaded) or 'none'} (or set models.default)")
+        raise InvalidRequest(f"say which model: loaded are {', '.join(self._loaded)} (or set models.default)")

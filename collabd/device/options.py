@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, get_args
 
 from collab_sdk.budget import Budget
@@ -12,13 +12,11 @@ from collabd.codec import FEATURE_CODECS, IMAGE_CODECS
 from collabd.device.job import Fallback
 from collabd.planning import Caps
 from collabd.planning.candidates import SOURCE
+from collabd.requested import check_parameters, timeout_ms
 
 OnInfeasible = Literal["nearest", "fail"]
 
-_KNOWN = {
-    *("budget", "cut", "placement", "codec", "pin_first", "pin_last", "fallback", "on_infeasible"),
-    "binary_data_output",
-}
+_KNOWN = ("budget", "cut", "placement", "codec", "pin_first", "pin_last", "fallback", "on_infeasible")
 _CODECS = (*FEATURE_CODECS, *IMAGE_CODECS, SOURCE)
 
 T = TypeVar("T")
@@ -44,11 +42,9 @@ class Options:
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Options:
         """Raises `InvalidRequest` and `InvalidBudget`."""
-        unknown = sorted(parameters.keys() - _KNOWN)
-        if unknown:
-            raise InvalidRequest(f"unknown parameter {unknown[0]!r}; known are {', '.join(sorted(_KNOWN))}")
+        check_parameters(parameters, _KNOWN)
         options = cls(
-            budget=Budget.parse(parameters.get("budget")),
+            budget=_budget(parameters),
             cut=_text(parameters, "cut"),
             placement=_text(parameters, "placement"),
             codec=_text(parameters, "codec"),
@@ -72,14 +68,7 @@ class Options:
 
     def caps(self, min_fidelity: float) -> Caps:
         """The budget in SI units; `min_fidelity` holds where it states none."""
-        budget = self.budget
-        return Caps(
-            latency_s=None if budget.latency_ms is None else budget.latency_ms / 1e3,
-            energy_j=None if budget.energy_mj is None else budget.energy_mj / 1e3,
-            cost=budget.cost,
-            fidelity=min_fidelity if budget.fidelity is None else budget.fidelity,
-            objective=budget.objective or "latency",
-        )
+        return caps_of(self.budget, min_fidelity)
 
     def _check(self) -> None:
         if self.cut is not None and self.placement is not None:
@@ -88,6 +77,25 @@ class Options:
             raise InvalidRequest(f"unknown codec {self.codec!r}; known are {', '.join(_CODECS)}")
         if self.is_fixed and self.fallback == "never-leave":
             raise InvalidRequest("a fixed cut or placement cannot be combined with fallback=never-leave")
+
+
+def caps_of(budget: Budget, min_fidelity: float) -> Caps:
+    """A budget in SI units; `min_fidelity` holds where it states none."""
+    return Caps(
+        latency_s=None if budget.latency_ms is None else budget.latency_ms / 1e3,
+        energy_j=None if budget.energy_mj is None else budget.energy_mj / 1e3,
+        cost=budget.cost,
+        fidelity=min_fidelity if budget.fidelity is None else budget.fidelity,
+        objective=budget.objective or "latency",
+    )
+
+
+def _budget(parameters: Mapping[str, Any]) -> Budget:
+    """Of two caps on the latency the stricter holds."""
+    budget, limit_ms = Budget.parse(parameters.get("budget")), timeout_ms(parameters)
+    if limit_ms is None or (budget.latency_ms is not None and budget.latency_ms <= limit_ms):
+        return budget
+    return replace(budget, latency_ms=limit_ms)
 
 
 def _text(parameters: Mapping[str, Any], key: str) -> str | None:

@@ -12,6 +12,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from collab_sdk.errors import PermissionRefused
+from collab_sdk.text import plain
 from collabd.credentials import Credentials, credentials
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def _check(request: web.Request, administrators: str) -> None:
     if case in ADMINISTERS:
         return
     who = case if peer is None else f"{case} (uid {peer.uid})"
-    log.warning("refused %s %s to %s", request.method, request.path, who)
+    log.warning("refused %s %s to %s", request.method, plain(request.path), who)
     group = f", and the group {administrators}" if administrators else ""
     raise PermissionRefused(
         f"you are {who}; models are added and removed by root and by the user that collabd runs as{group}: use sudo, "

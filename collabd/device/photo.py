@@ -8,17 +8,22 @@ import numpy as np
 import numpy.typing as npt
 
 from collab_sdk import wire
+from collab_sdk.channels import Channels, channels_of
 from collab_sdk.errors import InvalidTensor
 from collabd.catalog.manifest import Preprocessing
-from collabd.imaging import open_image, prepare
+from collabd.imaging import frame_size, one_frame, open_image, prepare
 
 
 @dataclass(frozen=True)
 class Photo:
-    """What the caller gave. `pixels` counts those of the original, not of the network's input."""
+    """What the caller gave. `pixels` counts those of the original, not of the network's input.
+
+    `channels` are those of an array, and mean nothing for a file.
+    """
 
     content: bytes | npt.NDArray[np.uint8]
     pixels: int
+    channels: Channels = "rgb"
 
     @classmethod
     def from_request(cls, request: wire.InferRequest) -> Photo:
@@ -32,15 +37,10 @@ class Photo:
                 raise InvalidTensor(f"one image a request, not {len(files)}")
             width, height = open_image(files[0]).size
             return cls(files[0], width * height)
-        array = tensor.to_array()
-        if array.ndim == 4 and array.shape[0] == 1:
-            array = array[0]
-        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
-            raise InvalidTensor(
-                f"an image is uint8 [height, width, 3] or an encoded file as BYTES [1], not {tensor.datatype} "
-                f"{list(tensor.shape)}"
-            )
-        return cls(array, array.shape[0] * array.shape[1])
+        channels = channels_of((request.parameters | tensor.parameters).get("channels", "rgb"))
+        frame = one_frame(tensor.to_array(), channels)
+        width, height = frame_size(frame, channels)
+        return cls(frame, width * height, channels)
 
     @property
     def file_bytes(self) -> int | None:
@@ -49,7 +49,7 @@ class Photo:
 
     def prepare(self, spec: Preprocessing) -> npt.NDArray[np.uint8]:
         """The network's input, uint8 [1, height, width, 3]. Raises `InvalidImage`."""
-        return prepare(self.content, spec)
+        return prepare(self.content, spec, self.channels)
 
     def as_file(self, name: str) -> wire.Tensor:
         """The file as it came, as a wire tensor."""

@@ -9,6 +9,7 @@ from typing import Literal
 
 from collab_sdk.errors import InvalidPlacement
 from collabd.catalog.manifest import Manifest
+from collabd.names import did_you_mean
 
 Side = Literal["D", "C"]
 
@@ -67,9 +68,11 @@ def head_layers_of(cut: str, manifest: Manifest) -> int:
     for index, layer in enumerate(manifest.layers):
         if layer.name == cut:
             return index + 1
-    known = ", ".join((*(cut.name for cut in manifest.cuts), "output"))
+    candidates = (*(cut.name for cut in manifest.cuts), "output")
+    names, known = (*candidates, *(layer.name for layer in manifest.layers)), ", ".join(candidates)
     raise InvalidPlacement(
-        f"{manifest.name} has no cut {cut!r}; candidate cuts are {known}, and any layer's name is one"
+        f"{manifest.name} has no cut {cut!r} (candidate cuts are {known}, and any layer's name is one)"
+        f"{did_you_mean(cut, names)}"
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
+from math import inf
 
 import numpy as np
 
@@ -25,6 +27,8 @@ from collabd.planning.segments import Chain
 _KINDS = 64
 # A placement is looked for again when anything that it depends on has changed by more than this.
 _CHANGE = 0.1
+# Searches beside the calls are to take no more than this share of the time.
+_SHARE = 0.05
 # Below these, changes mean nothing: seconds (1 ms) and bytes.
 _SHORT_S, _FEW_BYTES = 1e-3, 1_000.0
 
@@ -56,8 +60,10 @@ class Situation:
                 *(max(cloud.up_s_per_byte, 1e-12), max(cloud.down_s_per_byte, 1e-12), cloud.speed),
             )
         ]
+        caps = (self.caps.latency_s, self.caps.energy_j, self.caps.cost)
+        limits = (1.0 if cap is None else max(cap, 1e-12) for cap in caps)
         request = max(self.request.prep_s, _SHORT_S), max(float(self.request.source_bytes or 0), _FEW_BYTES)
-        return np.log([self.device.speed, *request, *clouds])
+        return np.log([self.device.speed, *request, *limits, *clouds])
 
     def is_like(self, other: Situation) -> bool:
         """Whether the best placement is hardly another."""
@@ -90,28 +96,39 @@ class Placer:
     def __init__(self) -> None:
         self._known: OrderedDict[Hashable, _Found] = OrderedDict()
         self._under_way: dict[Hashable, asyncio.Task[_Found]] = {}
+        self._pause_until = -inf
 
-    async def place(self, kind: Hashable, situation: Situation) -> Placed | None:
+    async def place(self, kind: Hashable, situation: Situation, patience_s: float) -> Placed | None:
         """The best placement for calls of this kind; None: it has one crossing or none.
 
-        The first call of a kind waits for it. Later ones get what is known, and start a search where things changed.
+        The first call of a kind waits for it, but not longer than `patience_s`. Later ones get what is known, be it for
+        caps of another size, and now and then start a search where things changed.
         """
         known = self._known.get(kind)
-        if known is None or not known.situation.is_like(situation):
-            task = self._under_way.get(kind) or self._start(kind, situation)
-            if known is None or known.situation.plans is not situation.plans:
-                known = await asyncio.shield(task)
-        return known.placed if known.situation.plans is situation.plans else None
+        if known is not None and known.situation.plans is situation.plans:
+            if not known.situation.is_like(situation) and time.monotonic() >= self._pause_until:
+                self._task(kind, situation)
+            return known.placed
+        task = self._task(kind, situation)
+        await asyncio.wait({task}, timeout=patience_s)
+        # It may be of plans that were replaced meanwhile.
+        found = task.result() if task.done() else None
+        return found.placed if found is not None and found.situation.plans is situation.plans else None
 
-    def _start(self, kind: Hashable, situation: Situation) -> asyncio.Task[_Found]:
-        task = self._under_way[kind] = asyncio.create_task(self._search(kind, situation))
-        return task
+    def _task(self, kind: Hashable, situation: Situation) -> asyncio.Task[_Found]:
+        """The search for this kind that is under way, else a new one."""
+        if kind not in self._under_way:
+            self._under_way[kind] = asyncio.create_task(self._search(kind, situation))
+        return self._under_way[kind]
 
     async def _search(self, kind: Hashable, situation: Situation) -> _Found:
+        began = time.monotonic()
         try:
             found = _Found(situation, await asyncio.to_thread(placed, situation))
         finally:
             del self._under_way[kind]
+            ended = time.monotonic()
+            self._pause_until = ended + (ended - began) / _SHARE
         self._known[kind] = found
         self._known.move_to_end(kind)
         if len(self._known) > _KINDS:

@@ -41,5 +41,5 @@ class Plane:
         with self.core.call() as dispatcher:
             response = await dispatcher.infer(name, request, arrived)
         if dispatcher.last is not None:
-            self._events.answered(str(request.parameters.get("budget", "")), dispatcher.last)
+            self._events.answered(dispatcher.last)
         return response

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from statistics import NormalDist
+from weakref import WeakKeyDictionary
 
 from collab_sdk.result import EnergySource
 from collabd.config import DeviceConfig
@@ -25,11 +26,16 @@ from collabd.device.plans import candidates
 from collabd.device.policy import Policies
 from collabd.device.senses import Senses
 from collabd.planning import Candidate, Candidates, DeviceState, Request
+from collabd.planning.candidates import SOURCE
 from collabd.planning.choose import Decision, Stickiness, choose
 from collabd.planning.chooser import Chooser
 from collabd.profiling.profile import Profile
 from collabd.sensing.overhead import Overhead
 from collabd.sensing.speed import SpeedFactor
+
+# The first call of a kind waits for a placement no longer than this share of its deadline; without one, these seconds.
+_PATIENT_SHARE = 0.1
+_PATIENT_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,14 @@ class _Known:
 class Planner:
     """Knows the device's speed and power, the companions, and what may leave the device."""
 
-    def __init__(self, config: DeviceConfig, companions: Sequence[Companion], senses: Senses) -> None:
+    def __init__(
+        self,
+        config: DeviceConfig,
+        companions: Sequence[Companion],
+        senses: Senses,
+        lane_wait_s: Callable[[float | None], float] = lambda _: 0.0,
+    ) -> None:
+        """`lane_wait_s`: how long a call waits for the lane that is due within so many seconds, or at no time."""
         self.speed = SpeedFactor(config.emulation.device_slowdown)
         self.overhead = Overhead()
         self._settings = config.planning
@@ -68,18 +81,19 @@ class Planner:
         self._placer = Placer()
         self._companions = tuple(companions)
         self._senses = senses
+        self._lane_wait_s = lane_wait_s
         self._threads = config.engine.threads or os.cpu_count() or 1
-        self._known: dict[str, _Known] = {}
+        self._known: WeakKeyDictionary[Model, _Known] = WeakKeyDictionary()
 
     def candidates(self, model: Model) -> Candidates:
         """The plans of a model with one crossing or none."""
         return self._of(model).plans
 
-    def evaluate(self, model: Model, photo: Photo | None, options: Options) -> Evaluation:
+    def evaluate(self, model: Model, photo: Photo | None, options: Options, *, lane_wait_s: float = 0.0) -> Evaluation:
         """Predict every candidate for a call; no photo: for a picture of the network's own size, given as pixels."""
         plans = self.candidates(model)
         clouds = tuple(companion.state_for(model.digest) for companion in self._companions)
-        device, quantile = self.device_state(), self._settings.cap_quantile
+        device, quantile = replace(self.device_state(), queue_s=lane_wait_s), self._settings.cap_quantile
         request = self._request(model, photo)
         policy = self._policies.of(model.manifest, options)
         caps = options.caps(self._settings.min_fidelity)
@@ -101,10 +115,11 @@ class Planner:
 
     async def plan(self, model: Model, photo: Photo, options: Options) -> Planned:
         """The plan of a call. Raises `InvalidPlacement`."""
-        evaluation = self.evaluate(model, photo, options)
+        caps = options.caps(self._settings.min_fidelity)
+        evaluation = self.evaluate(model, photo, options, lane_wait_s=self._lane_wait_s(caps.latency_s))
         if options.is_fixed:
             return self._fixed(model, photo, options, evaluation)
-        kind = (model.digest, evaluation.caps, options.codec, evaluation.policy, photo.file_bytes is None)
+        kind = (model.digest, caps.kind, options.codec, evaluation.policy, photo.file_bytes is None)
         placed = await self._placed(model, photo, options, evaluation, kind) if evaluation.wants_more else None
         if placed is not None:
             evaluation = evaluation.beside(placed)
@@ -121,7 +136,8 @@ class Planner:
 
     def device_state(self) -> DeviceState:
         """The device as planning sees it."""
-        power, speed = self._senses.snapshot.power.board, self.speed.read(time.monotonic(), self.slowdown())
+        now, power = time.monotonic(), self._senses.snapshot.power.board
+        speed = self.speed.read(now, self.slowdown())
         return DeviceState(
             speed.value,
             speed.spread,
@@ -129,7 +145,7 @@ class Planner:
             power.idle_w,
             power.tx_w_per_mbps,
             power.tx_base_w,
-            self.overhead.seconds,
+            self.overhead.at(now),
         )
 
     def slowdown(self) -> float:
@@ -143,14 +159,14 @@ class Planner:
 
     def _of(self, model: Model) -> _Known:
         profiles = (model.profile, *(companion.profiles.get(model.digest) for companion in self._companions))
-        known = self._known.get(model.digest)
+        known = self._known.get(model)
         if known is None or any(a is not b for a, b in zip(known.profiles, profiles, strict=True)):
             chained = tuple(
                 segments(model, model.profile, there, cloud)
                 for cloud, there in enumerate(profiles[1:])
                 if model.profile is not None and there is not None
             )
-            known = self._known[model.digest] = _Known(profiles, candidates(model, profiles[1:]), chained)
+            known = self._known[model] = _Known(profiles, candidates(model, profiles[1:]), chained)
         return known
 
     async def _placed(
@@ -166,13 +182,15 @@ class Planner:
             device=evaluation.device,
             clouds=evaluation.clouds,
             request=evaluation.request,
-            caps=evaluation.caps,
+            caps=evaluation.open_caps,
             policy=evaluation.policy,
             codec=options.codec,
             quantile=evaluation.quantile,
         )
         sizes = photo.pixels.bit_length(), (photo.file_bytes or 0).bit_length()
-        return await self._placer.place((kind, sizes), situation)
+        latency_s = evaluation.caps.latency_s
+        patience_s = _PATIENT_S if latency_s is None else _PATIENT_SHARE * latency_s
+        return await self._placer.place((kind, sizes), situation, patience_s)
 
     def _fixed(self, model: Model, photo: Photo, options: Options, evaluation: Evaluation) -> Planned:
         placement = fixed_placement(options, model)
@@ -203,28 +221,31 @@ class Planner:
         profiled: bool,
     ) -> Job:
         latency_ms, device = options.budget.latency_ms, evaluation.device
+        first = made[0].crossing
+        prep_s = 0.0 if first is not None and first.codec == SOURCE else evaluation.request.prep_s
         return Job(
             model=model,
             photo=photo,
             steps=made,
             companion=companion,
-            alone="the companion is busy" if any(cloud.busy for cloud in evaluation.clouds) else "no companion is up",
+            alone="; ".join(each.why_not(model.digest) for each in self._companions) or "no companion is configured",
             fallback=evaluation.policy.fallback,
             # Who says where layers run wants them to run there.
             sparing=options.is_sparing or options.is_fixed,
             # The answer is still to be wrapped up and sent.
-            deadline_s=None if latency_ms is None else latency_ms / 1e3 - self.overhead.seconds,
+            deadline_s=None if latency_ms is None else latency_ms / 1e3 - device.overhead_s,
             slow=device.speed * (1 + NormalDist().inv_cdf(evaluation.quantile) * device.spread),
+            here_s=prep_s + device.speed * sum(step.run_s for step in made if step.crossing is None),
             prep_s=evaluation.request.prep_s,
             profiled=profiled,
         )
 
     def _request(self, model: Model, photo: Photo | None) -> Request:
-        spec = model.manifest.preprocessing
+        spec, now = model.manifest.preprocessing, time.monotonic()
         usual = spec.height * spec.width
-        prep_s = model.prep.at((usual if photo is None else photo.pixels) / 1e6)
+        prep_s = model.prep.at((usual if photo is None else photo.pixels) / 1e6, now)
         # As many times the profiled time there as it is here.
-        larger = prep_s / model.prep.at(usual / 1e6)
+        larger = prep_s / model.prep.at(usual / 1e6, now)
         there = (companion.profiles.get(model.digest) for companion in self._companions)
         cloud_prep_s = tuple(0.0 if profile is None else larger * profile.prep_ms / 1e3 for profile in there)
         return Request(prep_s, cloud_prep_s, None if photo is None else photo.file_bytes)

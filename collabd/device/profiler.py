@@ -44,6 +44,7 @@ class Profiler:
         """Until cancelled: profile whatever is loaded without a profile."""
         while True:
             self.load_stored()
+            self._failed &= {model.digest for model in self._models}
             for model in self._models:
                 if model.profile is None and model.digest not in self._failed:
                     await self._try(model)
@@ -76,4 +77,4 @@ class Profiler:
         model.profile = profile
         model.whole_s = profile.whole_ms / 1e3
         spec = model.manifest.preprocessing
-        model.prep.learn(spec.height * spec.width / 1e6, profile.prep_ms / 1e3 * self._slowdown)
+        model.prep.note_profile(spec.height * spec.width / 1e6, profile.prep_ms / 1e3 * self._slowdown)

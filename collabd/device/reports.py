@@ -172,6 +172,7 @@ class Reporter:
             breaker=companion.breaker.state(time.monotonic()).value,
             problem=None if companion.is_up() else companion.problem,
             packages=sorted(companion.profiles),
+            lacks={digest: lack.why for digest, lack in companion.lacks.items()},
         )
 
     def _last(self) -> LastReport | None:

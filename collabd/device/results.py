@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collab_sdk.result import EnergySource, Plan, Predicted, Result, Timings
+from collab_sdk.text import plain
 from collabd.catalog.scores import as_probabilities
 from collabd.device.job import Record
 from collabd.device.planner import Planned
@@ -52,7 +53,7 @@ def result(
         budget_met=not unmet,
         unmet=unmet,
         degraded=record.degraded,
-        why=record.why,
+        why=plain(record.why),
         ran=record.ran,
     )
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from collabd.config import Energy
+from collabd.sensing.draw import PowerSensor
 from collabd.sensing.firmware import vcgencmd
 from collabd.sensing.power import BoardPower, board_power, recognise
 from collabd.sensing.reading import NotMeasured
@@ -26,13 +27,20 @@ class Senses:
     """The latest snapshot; `run` keeps it fresh."""
 
     def __init__(self, energy: Energy) -> None:
-        self._sampler = Sampler(_board(energy), vcgencmd())
+        self._board = _board(energy)
+        self._sampler = Sampler(self._board, vcgencmd())
         self.snapshot: Snapshot = self._sampler.sample(time.monotonic())
 
     def slowdown(self, threads: int) -> float:
         """How many times longer than alone and at full clock a run of `threads` should take now."""
         seen = self.snapshot
         return crowding(seen.load, seen.pressure, threads) * clocking(seen.frequency, seen.throttling)
+
+    def give_up(self, error: Exception) -> None:
+        """From now on nothing is known of this machine, rather than what was true at some time."""
+        unknown, now = NotMeasured(f"sensing failed: {error!r}"), time.monotonic()
+        power = PowerSensor(self._board, unknown).read(now, unknown)
+        self.snapshot = Snapshot(now, unknown, unknown, unknown, unknown, unknown, unknown, power)
 
     async def run(self) -> None:
         """Until cancelled. In a thread, since the firmware of a Pi may take its time to answer."""

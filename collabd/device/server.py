@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web
@@ -27,7 +26,8 @@ from collabd.device.socket import open_socket
 from collabd.device.status_line import status_line
 from collabd.engine import Engine
 from collabd.front import front
-from collabd.lifecycle import background, serve_until_stopped
+from collabd.lifecycle import background, do_without, serve_until_stopped
+from collabd.shipped import how_to_add
 from collabd.systemd.notify import notify
 from collabd.systemd.reload import merge
 
@@ -40,7 +40,6 @@ _FIXED = ("server", "models.roots", "engine", "emulation", "state_dir")
 # cancels and waits again.
 _DRAIN_S = 10.0
 _CONTROL_S = 4.0
-_ROUND_S = 0.05
 
 
 class Daemon:
@@ -54,17 +53,12 @@ class Daemon:
         self._events = events
 
     async def reconfigure(self, loaded: Loaded[DeviceConfig]) -> None:
-        """Let new calls go by another configuration; return when the old one's calls are done, or given up on."""
+        """Let new calls go by another configuration; those of the old one end by it, however long they take."""
         before = self._plane.core
         loaded = merge(before.loaded, loaded, _FIXED)
-        core = await self._assembly.core(loaded, before)
-        self._plane.core = core
+        self._plane.core = await self._assembly.core(loaded, before)
         self.machinery.models.default = loaded.config.models.default
-        for _ in range(round(_DRAIN_S / _ROUND_S)):
-            if before.calls == 0:
-                break
-            await asyncio.sleep(_ROUND_S)
-        await self._assembly.keep(core)
+        self._assembly.retire(before)
 
     def status(self) -> str:
         """One line; looked at each second, so this is also where throttling is noticed."""
@@ -95,7 +89,7 @@ async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[Daemon]:
         await models.load_all()
         profiler = Profiler(models, threads, lane, config.emulation, state_dir(config, PROGRAM) / "profiles")
         profiler.load_stored()
-        await stack.enter_async_context(background(profiler.run()))
+        await stack.enter_async_context(background("profiling", profiler.run, do_without))
         machinery = Machinery(lane, engine, models)
         assembly = Assembly(machinery)
         stack.push_async_callback(assembly.close)
@@ -106,14 +100,15 @@ async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[Daemon]:
         stack.callback(door.close)
         app = application(plane, Control(plane, models), door, most, config.server.administrators)
         await stack.enter_async_context(_listening(app, listener, door))
-        log.info("ready: %s", ", ".join(plane.models()) or "no models")
+        _tell_what_is_loaded(plane.models())
         yield Daemon(machinery, assembly, plane, events, door)
 
 
 @asynccontextmanager
 async def _listening(app: web.Application, listener: socket.socket, door: Door) -> AsyncIterator[None]:
     async with front(app, _CONTROL_S) as runner:
-        site = web.SockSite(runner, listener)
+        # As long as it may be: where it is full, a caller is refused at once.
+        site = web.SockSite(runner, listener, backlog=socket.SOMAXCONN)
         await site.start()
         try:
             yield
@@ -123,5 +118,14 @@ async def _listening(app: web.Application, listener: socket.socket, door: Door) 
             await door.shut(_DRAIN_S)
 
 
+def _tell_what_is_loaded(models: Sequence[str]) -> None:
+    if models:
+        log.info("ready: %s", ", ".join(models))
+    else:
+        log.warning("ready, without a model; %s", how_to_add())
+
+
 def _room(server: DeviceServer) -> Room:
-    return Room(server.max_inside, server.max_inside_mb * 2**20, server.max_waiting)
+    """Beside one user's share there is room for the largest request of another."""
+    each = max(server.max_inside_mb, server.max_request_mb) * 2**20
+    return Room(server.max_inside, each, each + server.max_request_mb * 2**20, server.max_waiting)

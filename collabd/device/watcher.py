@@ -1,69 +1,73 @@
-"""Keeps each companion known: whether it is there, what it holds and how fast it is; probes the link when idle."""
+"""Keeps each companion known: whether it is there and how fast it is; probes the link when idle."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-import math
 import time
 from collections.abc import Callable, Iterable
 
-import msgspec
-from aiohttp import web
-
-from collabd.catalog import bundle
 from collabd.catalog.package import Package
 from collabd.config import Link
 from collabd.device.breaker import BreakerState
 from collabd.device.companion import Companion
 from collabd.device.events import companion_changed
-from collabd.device.exchange import CompanionFailure, FailureReason, refusal
-from collabd.profiling.profile import Profile
+from collabd.device.exchange import CompanionFailure
+from collabd.device.supply import Supply
+from collabd.lifecycle import background, do_without
 from collabd.sensing.link import next_probe_s
 from collabd.sensing.reading import Every
 
-log = logging.getLogger(__name__)
-
 _ROUND_S = 0.5
-_ANSWER_S = 10.0
-_UPLOAD_S = 600.0
-_PROFILE_BYTES = 2**20
-# Somebody has to make room on its disk; a package is megabytes to send in vain.
-_FULL_S = 300.0
+# While this machine sleeps its clocks stand still, and routers forget its connections.
+_ASLEEP_S = 1.0
+
+
+def slept_s() -> float:
+    """Seconds that this machine has slept since it was started."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 class Watcher:
-    """The background task of one companion."""
+    """The background task of one companion. `slept_s`: how long this machine has slept since it was started."""
 
-    def __init__(self, companion: Companion, link: Link, packages: Callable[[], Iterable[Package]]) -> None:
+    def __init__(
+        self,
+        companion: Companion,
+        link: Link,
+        packages: Callable[[], Iterable[Package]],
+        slept_s: Callable[[], float] = slept_s,
+    ) -> None:
         self._companion = companion
         self._link = link
-        self._packages = packages
+        self._supply = Supply(companion, packages)
+        self._slept_s = slept_s
+        self._slept_before_s = slept_s()
         self._was_up: bool | None = None
-        # By digest, until when it is not sent.
-        self._refused: dict[str, float] = {}
         self._pings = Every(link.stale_s)
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            try:
-                await self._round()
-            except CompanionFailure as failure:
-                self._companion.note_failure(failure)
-            self._report_change()
-            await asyncio.sleep(_ROUND_S)
+        async with background(f"sending packages to {self._companion.name}", self._supply.send, do_without):
+            while True:
+                try:
+                    await self._round()
+                except CompanionFailure as failure:
+                    self._companion.note_failure(failure)
+                self._report_change()
+                await asyncio.sleep(_ROUND_S)
 
     async def _round(self) -> None:
         state = self._companion.breaker.state(time.monotonic())
         if state is BreakerState.OPEN:
             return
-        if state is BreakerState.HALF_OPEN or not self._companion.reached:
+        woke_up = self._woke_up()
+        if woke_up:
+            self._companion.http.connections.leave()
+        if woke_up or state is BreakerState.HALF_OPEN or not self._companion.reached:
             await self._companion.ping(0)
         if state is BreakerState.HALF_OPEN:
             await self._meet_again()
-        await self._learn_packages()
+        await self._supply.learn()
         due_s = self._next_probe_s()
         if due_s is None:
             return
@@ -73,6 +77,10 @@ class Watcher:
             await self._companion.ping(self._link.probe_kb * 1000)
         elif self._companion.needs_pings and self._pings.due(time.monotonic()):
             await self._companion.ping(0)
+
+    def _woke_up(self) -> bool:
+        before, self._slept_before_s = self._slept_before_s, self._slept_s()
+        return self._slept_before_s - before > _ASLEEP_S
 
     def _next_probe_s(self) -> float | None:
         now = time.monotonic()
@@ -86,71 +94,11 @@ class Watcher:
 
     async def _meet_again(self) -> None:
         """It may have been started anew, as another version and with other packages: calls wait until that is known."""
-        for package in self._packages():
-            if package.digest in self._companion.profiles:
-                await self._learn(package)
-        self._refused.clear()
+        await self._supply.learn_anew()
         self._companion.breaker.probed(time.monotonic())
-
-    async def _learn_packages(self) -> None:
-        """Fetch the profile of every package of ours; give the companion those that it lacks."""
-        for package in self._packages():
-            refused_until = self._refused.get(package.digest, 0.0)
-            if package.digest in self._companion.profiles or time.monotonic() < refused_until:
-                continue
-            if await self._learn(package) == web.HTTPNotFound.status_code:
-                await self._push(package)
-
-    async def _learn(self, package: Package) -> int:
-        """Ask for a package's profile; the reply's status. What it does not hold, or measures anew, is forgotten."""
-        companion, digest = self._companion, package.digest
-        path = f"/collab/v1/profile/{digest}"
-        reply = await companion.http.call("GET", path, timeout_s=_ANSWER_S, most_bytes=_PROFILE_BYTES)
-        if reply.status != web.HTTPOk.status_code:
-            companion.profiles.pop(digest, None)
-        elif (profile := _profile(reply.body, package, companion.name)) != companion.profiles.get(digest):
-            companion.profiles[digest] = profile
-        return reply.status
-
-    async def _push(self, package: Package) -> None:
-        name = package.manifest.name
-        if not self._companion.cloud.push_packages:
-            self._refused[package.digest] = math.inf
-            log.warning("%s does not hold %s and may not be sent it", self._companion.name, name)
-            return
-        data = await asyncio.to_thread(bundle.pack, package)
-        reply = await self._companion.http.call(
-            "PUT", f"/collab/v1/packages/{package.digest}", data=data, timeout_s=_UPLOAD_S
-        )
-        if reply.status == web.HTTPServiceUnavailable.status_code:
-            raise refusal(reply.status, reply.body, reply.headers)
-        if reply.status >= 300:
-            full = reply.status == web.HTTPInsufficientStorage.status_code
-            self._refused[package.digest] = time.monotonic() + _FULL_S if full else math.inf
-            log.warning("%s refused the package %s: %s", self._companion.name, name, _message(reply.body))
-        else:
-            log.info("sent %s to %s, %.1f MB", name, self._companion.name, len(data) / 1e6)
 
     def _report_change(self) -> None:
         up = self._companion.is_up()
         if up != self._was_up:
             companion_changed(self._companion.name, up=up)
             self._was_up = up
-
-
-def _profile(body: bytes, package: Package, name: str) -> Profile:
-    """The profile in a reply. Raises `CompanionFailure` unless it is of this package, and whole."""
-    try:
-        profile = msgspec.json.decode(body, type=Profile)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise CompanionFailure(FailureReason.NONSENSE, f"{name} sent no profile: {error}") from error
-    if profile.digest != package.digest or not profile.is_complete(package.manifest):
-        raise CompanionFailure(FailureReason.NONSENSE, f"{name} sent the profile of something else")
-    return profile
-
-
-def _message(body: bytes) -> str:
-    try:
-        return str(json.loads(body)["error"])
-    except (ValueError, KeyError, TypeError):
-        return body[:200].decode(errors="replace")

@@ -67,12 +67,24 @@ def _is_boundary(network: Network, position: int) -> bool:
     graph = network.graph
     frontier = graph.frontiers[position]
     made = [name for name in graph.writes[position - 1] if name in frontier]
-    if _is_passive(network, position - 1) or not made:
+    if _is_passive(network, position - 1) or not made or any(_is_inside_quantised(network, name) for name in frontier):
         return False
     node = graph.nodes[position - 1]
-    if _features(network, frontier) == made or node.op_type in _SUBSTANCE | {"Concat"}:
+    if _features(network, frontier) == made or node.op_type in _SUBSTANCE | {"Concat", "QuantizeLinear"}:
         return True
     return node.op_type in ACTIVATIONS and node.input[0] not in frontier
+
+
+def _is_inside_quantised(network: Network, name: str) -> bool:
+    """Whether a tensor is the float between quantised ones: the runtime computes from integers to integers there.
+
+    A cut there would take its integer operator apart, and round otherwise than the whole.
+    """
+    graph = network.graph
+    maker = graph.producer.get(name)
+    if maker is not None and graph.nodes[maker].op_type == "DequantizeLinear":
+        return True
+    return any(graph.nodes[reader].op_type == "QuantizeLinear" for reader in graph.readers.get(name, ()))
 
 
 def _features(network: Network, frontier: Sequence[str]) -> list[str]:
@@ -100,20 +112,14 @@ def _macs(network: Network, node: onnx.NodeProto) -> int:
     if node.op_type not in _COUNTED or network.graph.constants.issuperset(node.output):
         return 0
     if node.op_type == "ConvTranspose":
-        return _elements(network, node.input[0]) * prod(_shape(network, node.input[1])[1:])
+        return _elements(network, node.input[0]) * prod(network.shape(node.input[1])[1:])
     made = _elements(network, node.output[0])
     if node.op_type == "Conv":
-        return made * prod(_shape(network, node.input[1])[1:])
+        return made * prod(network.shape(node.input[1])[1:])
     transposed = any(attribute.name == "transA" and attribute.i for attribute in node.attribute)
-    return made * _shape(network, node.input[0])[0 if transposed else -1]
+    return made * network.shape(node.input[0])[0 if transposed else -1]
 
 
 def _elements(network: Network, name: str) -> int:
     info = network.tensor(name)
     return info.nbytes // info.dtype.itemsize
-
-
-def _shape(network: Network, name: str) -> tuple[int, ...]:
-    if name in network.weights:
-        return network.weights[name].shape
-    return tuple(size or 1 for size in network.tensor(name).shape)

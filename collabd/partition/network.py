@@ -36,6 +36,8 @@ class Network:
         if unstated := sorted(variable - self._values.keys()):
             raise PartitionError(f"the model states no shape for {unstated[:5]}: build the package again")
         self._tensors = {name: TensorInfo.of(value) for name, value in self._values.items()}
+        constants = (value for value in values if value.name in reached & self.graph.constants)
+        self._constants = {value.name: TensorInfo.of(value).shape for value in constants}
         self.inputs = tuple(self._tensors[name] for name in self.graph.inputs)
         self.outputs = tuple(self._tensors[name] for name in self.graph.outputs)
 
@@ -58,6 +60,12 @@ class Network:
             return self._tensors[name]
         except KeyError:
             raise PartitionError(f"the network has no tensor {name!r}") from None
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The sizes, at batch 1, of any tensor, weight or what is computed from weights alone."""
+        if name in self.weights:
+            return self.weights[name].shape
+        return tuple(size or 1 for size in self._constants.get(name) or self.tensor(name).shape)
 
     def needed(self, available: Collection[str], outputs: Sequence[str]) -> tuple[str, ...]:
         """The fewest of the `available` tensors from which `outputs` can be computed, in the order given."""

@@ -62,7 +62,8 @@ def annotate(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of `model` that states type and shape of every tensor, with the batch axis named ``batch``.
 
     Inference runs with the batch set to two sizes: a symbolic batch is often lost on the way through reshapes.
-    A dimension that grows with the batch as a multiple of it becomes ``batch*N``. PartitionError if it fails.
+    A dimension that grows with the batch as a multiple of it becomes ``batch*N``. Of what the model states itself only
+    the shapes behind control flow are kept, for those of a loop cannot be inferred. PartitionError if it fails.
     """
     two, three = _inferred(model, 2), _inferred(model, 3)
     annotated = onnx.ModelProto()
@@ -82,7 +83,9 @@ def annotate(model: onnx.ModelProto) -> onnx.ModelProto:
 def _inferred(model: onnx.ModelProto, batch: int) -> dict[str, onnx.ValueInfoProto]:
     sized = onnx.ModelProto()
     sized.CopyFrom(model)
+    stated = [value for value in model.graph.value_info if value.name in _behind_control_flow(model.graph)]
     del sized.graph.value_info[:]
+    sized.graph.value_info.extend(stated)
     weights = {tensor.name for tensor in sized.graph.initializer}
     for value in sized.graph.input:
         dims = value.type.tensor_type.shape.dim
@@ -95,6 +98,11 @@ def _inferred(model: onnx.ModelProto, batch: int) -> dict[str, onnx.ValueInfoPro
     except onnx.shape_inference.InferenceError as error:
         raise PartitionError(f"the types and shapes in this graph contradict one another: {error}") from error
     return {value.name: value for value in (*graph.input, *graph.output, *graph.value_info)}
+
+
+def _behind_control_flow(graph: onnx.GraphProto) -> set[str]:
+    flows = (node for node in graph.node if any(each.graphs or each.HasField("g") for each in node.attribute))
+    return {name for node in flows for name in node.output}
 
 
 def _known(values: Mapping[str, onnx.ValueInfoProto], name: str) -> onnx.ValueInfoProto:

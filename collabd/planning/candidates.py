@@ -48,6 +48,8 @@ class Candidates:
         self.decode_s = self._column("decode_s")
         self.tail_s = self._column("tail_s")
         self.fidelity = self._column("fidelity")
+        # A plan's head, and its tail here.
+        self.home_s = self.head_s + self.encode_s + self._column("local_tail_s")
         # Local rows point behind the companions, at a neutral one that `predict` appends.
         self.cloud = np.array([-1 if row.cloud is None else row.cloud for row in self.rows], dtype=np.intp)
         self.local: npt.NDArray[np.bool_] = self.cloud == -1

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from collabd.planning.candidates import Candidates, Column
 from collabd.planning.limits import Caps
+from collabd.planning.nearest import EQUALLY_LIKELY, Nearness, nearness
 from collabd.planning.predict import Prediction
 
 Mask = npt.NDArray[np.bool_]
@@ -21,7 +22,7 @@ class Reason(StrEnum):
     CHOSEN = "chosen"
     EXPLORED = "explored"  # its estimate is old or unsure; trying it now and then costs a bounded share
     KEPT = "kept"  # the previous plan; the best one's gain is not worth a switch
-    NEAREST = "nearest"  # no plan fits the budget; this one breaks it least
+    NEAREST = "nearest"  # no plan fits the budget; this one is the likeliest to keep it, of equals exceeds it least
     WORSE = "worse"  # fits, but another does better on the objective
     NOT_WORTH_A_SWITCH = "not-worth-a-switch"
     OVER_LATENCY = "over-latency"
@@ -61,14 +62,13 @@ def choose(
 ) -> Decision:
     """Take a plan. At least one allowed plan must be possible: all on the device always is."""
     usable = prediction.possible if allowed is None else prediction.possible & allowed
-    goal = _goal(prediction, caps)
+    goal = goal_of(prediction, caps)
     fits = usable & _kept(plans, prediction, caps)
     best = _best(goal, prediction.latency_s, fits)
     if not fits[best]:
         if not usable.any():
             raise ValueError("no plan is both possible and allowed")
-        row = _nearest(plans, prediction, caps, usable)
-        return Decision(row, Reason.NEAREST, _unmet(plans, prediction, caps, row))
+        return _nearest(plans, prediction, caps, usable, previous, stickiness)
     if (
         previous is not None
         and previous != best
@@ -84,7 +84,7 @@ def verdicts(
 ) -> list[Reason]:
     """The reason of each plan beside the decision taken; the first cap broken names it."""
     broken = _broken(plans, prediction, caps)
-    goal = _goal(prediction, caps)
+    goal = goal_of(prediction, caps)
     busy = prediction.phases.companion_busy
 
     def reason(row: int) -> Reason:
@@ -140,7 +140,7 @@ def _unmet(plans: Candidates, prediction: Prediction, caps: Caps, row: int) -> t
     return tuple(name for name, mask in _broken(plans, prediction, caps).items() if mask[row])
 
 
-def _goal(prediction: Prediction, caps: Caps) -> Column:
+def goal_of(prediction: Prediction, caps: Caps) -> Column:
     """What is minimised. A stream's pace is that of its slowest stage, since the others overlap with it."""
     match caps.objective:
         case "energy":
@@ -152,6 +152,19 @@ def _goal(prediction: Prediction, caps: Caps) -> Column:
             return np.maximum(np.maximum(phases.busy_s, prediction.transfer_s), phases.remote_s)
         case _:
             return prediction.latency_s if prediction.hedged_s is None else prediction.hedged_s
+
+
+def risk_of(prediction: Prediction, caps: Caps) -> Column:
+    """By how much the figure that is minimised deviates; 0 where it is an expectation already."""
+    match caps.objective:
+        case "energy":
+            return prediction.energy_deviation_j
+        case "cost":
+            return prediction.cost_deviation
+        case "latency" if prediction.hedged_s is not None:
+            return np.zeros(len(prediction.hedged_s))
+        case _:
+            return prediction.deviation_s
 
 
 def _best(goal: Column, latency: Column, among: Mask) -> int:
@@ -169,10 +182,29 @@ def _worth(goal: Column, previous: int, best: int, caps: Caps, stickiness: Stick
     return bool(gain > absolute and gain > stickiness.gain_ratio * goal[previous])
 
 
-def _nearest(plans: Candidates, prediction: Prediction, caps: Caps, usable: Mask) -> int:
-    """The plan that exceeds its caps least, relatively; fidelity is never traded, since lossless plans exist."""
-    excess = np.zeros(len(plans))
-    for _, figure, cap in against(prediction, caps):
-        excess += np.maximum(figure - cap, 0.0) / max(cap, 1e-12)
+def _nearest(
+    plans: Candidates,
+    prediction: Prediction,
+    caps: Caps,
+    usable: Mask,
+    previous: int | None,
+    stickiness: Stickiness,
+) -> Decision:
+    """The plan that keeps all caps most likely, of equals the one that is expected to exceed them least; or the
+    previous one, unless the gain is worth a switch.
+
+    Fidelity is never traded, since lossless plans exist.
+    """
+    near = nearness(prediction, caps)
     faithful = usable & (plans.fidelity >= caps.fidelity)
-    return _best(excess, prediction.latency_s, faithful if faithful.any() else usable)
+    among = faithful if faithful.any() else usable
+    likely = among & (near.chance >= np.where(among, near.chance, 0.0).max() - EQUALLY_LIKELY)
+    row = _best(near.excess, prediction.latency_s, likely)
+    if previous is not None and among[previous] and loss(near, previous, row) <= stickiness.gain_ratio:
+        row = previous
+    return Decision(row, Reason.NEAREST, _unmet(plans, prediction, caps, row))
+
+
+def loss(near: Nearness, row: int, other: int) -> float:
+    """What is lost by one plan instead of another: the chance to keep the caps, or if that is more, their excess."""
+    return float(max(near.chance[other] - near.chance[row], near.excess[row] - near.excess[other]))

@@ -6,32 +6,37 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from collabd.planning.candidates import Candidates, Column
-from collabd.planning.choose import Decision, Mask, Reason, Stickiness, choose
+from collabd.planning.candidates import Candidates
+from collabd.planning.choose import Decision, Mask, Reason, Stickiness, choose, goal_of, loss, risk_of
 from collabd.planning.limits import Caps
+from collabd.planning.nearest import nearness
 from collabd.planning.predict import Prediction
 
 # So many kinds of calls are remembered.
 _KINDS = 64
-# A try is to cost no more than this share of the call, and credit is saved for no more than a few tries.
+# A try is to lose no more than this share of what the call is about, and credit is saved for no more than a few tries.
 _TRY_RATIO = 0.08
 _TRIES = 2
+# Where the loss is real, a try is for a companion that nobody asked for so long.
+_UNASKED_S = 10.0
 
 
 @dataclass
 class _Past:
-    """What calls of one kind had last, and the seconds that they may lose by trying something else."""
+    """What calls of one kind had last, and the share of a call that they may lose by trying something else."""
 
     plan: tuple[str, str, int | None] | None = None
-    credit_s: float = 0.0
+    credit: float = 0.0
 
 
 class Chooser:
     """`choose`, beside the plan that calls of the same kind had last.
 
-    A companion that looks bad is asked by nobody, so nobody would learn that it is well again. So a share of the
-    latency of calls is saved up, and spent on the best plan of another companion when that is predicted to lose no
-    more. Where the device runs the tail at the same time (`Prediction.hedged_s`) that is little; only there it is done.
+    A companion that looks bad is asked by nobody, so nobody would learn that it is well again. So a share of what calls
+    are about (their latency, energy, cost or pace, or where nothing fits the chance to keep the caps) is saved up, and
+    spent on the best plan of another companion when that is predicted to lose no more. Where the device runs the tail
+    at the same time (`Prediction.hedged_s`) that is little; elsewhere only a companion is tried that has not been asked
+    for a while. A try never breaks a cap that the call would keep.
     """
 
     def __init__(self, stickiness: Stickiness, explore_share: float) -> None:
@@ -50,33 +55,20 @@ class Chooser:
         decision = choose(plans, prediction, caps, allowed=allowed, previous=previous, stickiness=self._stickiness)
         taken = plans.rows[decision.row]
         past.plan = (taken.cut, taken.codec, taken.cloud)
-        if prediction.hedged_s is None or decision.reason is Reason.NEAREST:
-            return decision
-        others = ~plans.local & (plans.cloud != plans.cloud[decision.row]) & prediction.possible
-        others = others if allowed is None else others & allowed
-        if not others.any():
-            return decision
-        return self._explore(past, decision, plans, prediction, prediction.hedged_s, caps, others)
+        others = _others(plans, prediction, caps, decision, allowed)
+        return decision if others is None else self._explore(past, decision, plans, prediction, caps, others)
 
     def _explore(
-        self,
-        past: _Past,
-        decision: Decision,
-        plans: Candidates,
-        prediction: Prediction,
-        hedged_s: Column,
-        caps: Caps,
-        others: Mask,
+        self, past: _Past, decision: Decision, plans: Candidates, prediction: Prediction, caps: Caps, others: Mask
     ) -> Decision:
         """The best of `others` where what is saved up pays for it, else the decision."""
         other = choose(plans, prediction, caps, allowed=others)
-        expected_s = float(hedged_s[decision.row])
-        loss_s = float(hedged_s[other.row]) - expected_s
-        past.credit_s = min(past.credit_s + self._explore_share * expected_s, _TRIES * _TRY_RATIO * expected_s)
-        if other.reason is Reason.NEAREST or loss_s > min(past.credit_s, _TRY_RATIO * expected_s):
+        past.credit = min(past.credit + self._explore_share, _TRIES * _TRY_RATIO)
+        lost = _lost(prediction, caps, decision, other)
+        if lost > min(past.credit, _TRY_RATIO):
             return decision
-        past.credit_s -= loss_s
-        return Decision(other.row, Reason.EXPLORED, ())
+        past.credit -= max(lost, 0.0)
+        return Decision(other.row, Reason.EXPLORED, other.unmet)
 
     def _recall(self, kind: Hashable) -> _Past:
         past = self._past.setdefault(kind, _Past())
@@ -84,3 +76,30 @@ class Chooser:
         if len(self._past) > _KINDS:
             self._past.popitem(last=False)
         return past
+
+
+def _others(
+    plans: Candidates, prediction: Prediction, caps: Caps, decision: Decision, allowed: Mask | None
+) -> Mask | None:
+    """The plans of other companions that may be tried, if there are any."""
+    raced = prediction.hedged_s is not None and caps.objective == "latency" and not decision.unmet
+    if not raced and prediction.phases.unasked_s < _UNASKED_S:
+        return None
+    others: Mask = ~plans.local & (plans.cloud != plans.cloud[decision.row]) & prediction.possible
+    if not raced:
+        others &= prediction.phases.unasked_since(_UNASKED_S)
+    if allowed is not None:
+        others &= allowed
+    return others if others.any() else None
+
+
+def _lost(prediction: Prediction, caps: Caps, decision: Decision, other: Decision) -> float:
+    """What may be lost by the other plan, as a share of what the call is about; all of it where it breaks a cap."""
+    if decision.unmet:
+        return loss(nearness(prediction, caps), other.row, decision.row)
+    if other.unmet:
+        return 1.0
+    goal = goal_of(prediction, caps)
+    taken = float(goal[decision.row])
+    lost = float(goal[other.row] + risk_of(prediction, caps)[other.row]) - taken
+    return lost / taken if lost > 0 and taken > 0 else max(lost, 0.0)

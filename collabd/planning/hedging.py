@@ -24,7 +24,7 @@ _MEAN = np.full(_COUNT, 1 / _COUNT)
 
 
 def hedged(plans: Candidates, prediction: Prediction, clouds: Sequence[CloudState], price: float) -> Prediction:
-    """The prediction with `hedged_s` and `raced_s`: for plans with a companion the lesser of two expectations.
+    """The prediction of a race, with `hedged_s` and `raced_s`: for plans with a companion the lesser of two means.
 
     That of waiting for the answer, whatever it takes; and that of running the whole network here beside it, for which
     extra work counts `price` times its seconds. When `patience` starts the tail in between, it is better than both.
@@ -34,7 +34,7 @@ def hedged(plans: Candidates, prediction: Prediction, clouds: Sequence[CloudStat
     """
     spreads = [*(cloud.link_spread for cloud in clouds), 0.0]
     if max(spreads) <= 2 * price / (1 + price):
-        return prediction
+        return replace(prediction, races=True)
     # How much more than its median the transfer takes, by quantile and companion; then what a plan takes, by quantile.
     more = np.expm1(np.outer(_DEVIATIONS, spreads))
     takes_s = more.take(plans.cloud, axis=1)
@@ -49,4 +49,5 @@ def hedged(plans: Candidates, prediction: Prediction, clouds: Sequence[CloudStat
         prediction,
         hedged_s=np.where(races, (1 + price) * race_s, waiting_s),
         raced_s=np.where(races, race_s, prediction.latency_s),
+        races=True,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from math import frexp
 from typing import Literal
 
 Objective = Literal["latency", "energy", "cost", "throughput"]
@@ -17,3 +19,12 @@ class Caps:
     cost: float | None = None
     fidelity: float = 0.0
     objective: Objective = "latency"
+
+    @property
+    def kind(self) -> Hashable:
+        """What is alike in calls of one kind: the objective, which caps are set, and each to within a factor of two.
+
+        A budget that is what is left of a frame's time is another at each call, and yet of one kind.
+        """
+        figures = (self.latency_s, self.energy_j, self.cost, 1.0 - self.fidelity)
+        return self.objective, *(frexp(figure)[1] if figure else figure for figure in figures)

@@ -7,6 +7,8 @@ from collabd.planning.wait import Wait
 # An answer is lost after so many times the median, and not before the floor: a prediction can be wrong by a constant.
 _LOST_TIMES = 3.0
 _LOST_FLOOR_S = 0.25
+# A tail whose high quantile is too long may yet be in time: it most likely takes no more than this share of that.
+HOPE = 0.8
 # Where the moment is looked for: from this share of what is unsure of the wait on, and how finely.
 _FIRST_STEP = 0.25
 _STEP = 0.15
@@ -18,11 +20,14 @@ def local_start_s(*, deadline_s: float | None, local_tail_s: float, wait: Wait, 
     Without a deadline: as soon as it is worth its price (`hedge_start_s`), or, where the device's work is not to be had
     for latency (`price` None), when the answer is as good as lost. With one: no later than still meets it. 80 ms left
     and a local tail of 30 ms (its high quantile): wait 50 ms at most. When even an immediate start would miss it, the
-    companion is the only hope, and is given the time that it most likely needs.
+    companion is the only hope, and is given the time that it most likely needs; but where the tail may be in time, and
+    work is to be had for latency, both start at once.
     """
     start_s = lost_after_s(wait) if price is None else hedge_start_s(wait, local_tail_s, price)
     if deadline_s is None:
         return start_s
+    if price is not None and HOPE * local_tail_s <= deadline_s < local_tail_s:
+        return 0.0
     latest_s = deadline_s - local_tail_s
     return min(start_s, latest_s if latest_s > 0 else max(deadline_s, wait.median_s))
 

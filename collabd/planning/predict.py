@@ -1,6 +1,6 @@
 """What each candidate plan would take now: one vectorised evaluation of the formulas of Neurosurgeon's family.
 
-latency = overhead + prep + head*s_dev + enc*s_dev + up + queue + dec*s_cloud + tail*s_cloud + down
+latency = overhead + wait for the lane + prep + head*s_dev + enc*s_dev + up + queue + dec*s_cloud + tail*s_cloud + down
 energy  = P_busy*(overhead + prep + head + enc) + E_tx + P_idle*(everything waited for)
 cost    = price per GB * bytes + price per companion-second * tail + price per request
 """
@@ -46,13 +46,22 @@ class Prediction:
     # the work, by which plans are chosen; and the latency to expect, on average where both race and else the median.
     hedged_s: Column | None = None
     raced_s: Column | None = None
+    # Whether the device finishes the call itself, early enough for its deadline, should the companion be late.
+    races: bool = False
+
+    @property
+    def deviation_s(self) -> Column:
+        """By how much the latency deviates, without a race."""
+        here, link, there = np.square(self.deviations_s)
+        deviation_s: Column = np.sqrt(here + link + there)
+        return deviation_s
 
     @cached_property
     def deadline_s(self) -> Column:
-        """The latency that the quantile of calls stays under."""
-        here, link, there = np.square(self.deviations_s)
-        margin_s: Column = self.phases.margin * np.sqrt(here + link + there)
-        return self.latency_s + margin_s
+        """The latency that the quantile of calls stays under; where both race, that of the surer one."""
+        deadline_s: Column = self.phases.margin * self.deviation_s
+        deadline_s += self.latency_s
+        return np.minimum(deadline_s, self.phases.home_deadline_s) if self.races else deadline_s
 
     @property
     def expected_s(self) -> Column:
@@ -72,11 +81,21 @@ class Prediction:
     @property
     def energy_most_j(self) -> Column:
         """As much energy as a call may well take: what caps are held against."""
-        return self.phases.bills[2]
+        return self.energy_j + self.phases.margin * self.energy_deviation_j
 
     @property
     def cost_most(self) -> Column:
         """As much as a call may well cost: what caps are held against."""
+        return self.cost + self.phases.margin * self.cost_deviation
+
+    @property
+    def energy_deviation_j(self) -> Column:
+        """By how much the energy deviates."""
+        return self.phases.bills[2]
+
+    @property
+    def cost_deviation(self) -> Column:
+        """By how much the cost deviates."""
         return self.phases.bills[3]
 
 
@@ -115,10 +134,39 @@ class Phases:
 
     @cached_property
     def bills(self) -> tuple[Column, Column, Column, Column]:
-        """Energy and cost, then as much of both as a call may well take."""
-        blocks = [bills(self._device, cloud, ask, self.margin) for cloud, ask in self.asked]
-        energy, cost, energy_most, cost_most = np.concatenate(blocks, axis=1) @ self._plans.features(len(blocks))
-        return energy, cost, energy_most, cost_most
+        """Energy and cost, then by how much both deviate."""
+        blocks = [bills(self._device, cloud, ask) for cloud, ask in self.asked]
+        energy, cost, energy_varies, cost_varies = np.concatenate(blocks, axis=1) @ self._plans.features(len(blocks))
+        return energy, cost, energy_varies, cost_varies
+
+    @property
+    def home_s(self) -> Column:
+        """All of a call, with its tail run here from the moment when the companion is asked."""
+        device = self._device
+        return self._plans.home_s * device.speed + (self._request.prep_s + device.queue_s + device.overhead_s)
+
+    @property
+    def home_deviation_s(self) -> Column:
+        """By how much that deviates."""
+        return self._device.spread * (self.home_s - self._device.overhead_s)
+
+    @property
+    def home_deadline_s(self) -> Column:
+        """What the quantile of calls stays under in that case."""
+        device = self._device
+        slow = 1 + self.margin * device.spread
+        deadline_s = self._plans.home_s * (device.speed * slow)
+        deadline_s += (self._request.prep_s + device.queue_s) * slow + device.overhead_s
+        return deadline_s
+
+    @property
+    def unasked_s(self) -> float:
+        """For how long no call was sent to the companion that was left alone longest."""
+        return max((cloud.unasked_s for cloud in self._clouds), default=0.0)
+
+    def unasked_since(self, seconds: float) -> npt.NDArray[np.bool_]:
+        """Whether no call was sent to the companion for so long."""
+        return self._cloud("unasked_s") >= seconds
 
     @property
     def possible(self) -> npt.NDArray[np.bool_]:
@@ -133,6 +181,11 @@ class Phases:
     def companion_busy(self) -> npt.NDArray[np.bool_]:
         """Whether the companion asked to be left alone for now."""
         return self._cloud("busy") > 0
+
+    @cached_property
+    def lane_s(self) -> Column:
+        """Waiting for the device's lane."""
+        return np.where(self._plans.source, 0.0, self._device.queue_s)
 
     @cached_property
     def prep_s(self) -> Column:

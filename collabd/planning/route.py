@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress, pairwise
 from math import prod
 
@@ -85,7 +85,9 @@ def evaluate(
         local_tail_s=0.0,
         fidelity=fidelity_of(runs),
     )
+    # What sends the file needs no lane.
     prepared = Request(0.0 if sends_file else request.prep_s, (0.0,), None)
+    device = replace(device, queue_s=0.0) if sends_file else device
     return predict(Candidates([plan]), device, [with_requests(cloud, len(runs))], prepared, quantile)
 
 

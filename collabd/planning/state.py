@@ -18,6 +18,8 @@ class DeviceState:
     tx_base_w: float
     # Of every call, beside its parts.
     overhead_s: float = 0.0
+    # What a call that needs the device's lane waits for it, since others have it.
+    queue_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class CloudState:
     price_per_request: float = 0.0
     # Not up, since it asked to be left alone for now.
     busy: bool = False
+    # Since a call was last sent there; infinite: none was yet.
+    unasked_s: float = 0.0
 
 
 # What a local row is evaluated with: nothing travels, nothing is charged.

@@ -15,8 +15,8 @@ from collabd.planning.state import CloudState, DeviceState
 
 DEVICE, CLOUD = SIDES = (0, 1)
 # What a step takes; all of it adds up along a path. LOSS is -log(fidelity); BUSY, LINK (its bytes) and REMOTE are
-# the parts of latency that vary each on its own. ENERGY_MOST and COST_MOST are what caps are held against.
-LATENCY, ENERGY, COST, LOSS, BUSY, LINK, REMOTE, ENERGY_MOST, COST_MOST = range(9)
+# the parts of latency that vary each on its own. ENERGY_VARIES and COST_VARIES are by how much these deviate.
+LATENCY, ENERGY, COST, LOSS, BUSY, LINK, REMOTE, ENERGY_VARIES, COST_VARIES = range(9)
 FIGURES = 9
 
 
@@ -119,9 +119,9 @@ def _figures(
     remote = phases.queue_s + phases.remote_s
     with np.errstate(divide="ignore"):
         loss = -np.log(steps.fidelity)
-    varying = (phases.busy_s, got.transfer_s, remote)
-    most = (got.energy_most_j, got.cost_most)
-    figures = np.column_stack([got.latency_s, got.energy_j, got.cost, loss, *varying, *most])
+    varying = (phases.lane_s + phases.busy_s, got.transfer_s, remote)
+    varies = (got.energy_deviation_j, got.cost_deviation)
+    figures = np.column_stack([got.latency_s, got.energy_j, got.cost, loss, *varying, *varies])
     # Each row has prepared the image; of a placement only the first step does.
     first = 2 + len(chain.up[0])
     figures[first:] -= figures[0]

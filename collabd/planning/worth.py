@@ -11,15 +11,18 @@ import numpy.typing as npt
 
 from collabd.planning.candidates import Column
 from collabd.planning.limits import Caps
+from collabd.planning.nearest import expected_excess, keeps
 from collabd.planning.state import CloudState, DeviceState
-from collabd.planning.trellis import BUSY, COST, COST_MOST, ENERGY, ENERGY_MOST, LATENCY, LINK, LOSS, REMOTE
+from collabd.planning.trellis import BUSY, COST, COST_VARIES, ENERGY, ENERGY_VARIES, LATENCY, LINK, LOSS, REMOTE
 
 Mask = npt.NDArray[np.bool_]
 
 # The same figures summed in another order differ by this little, and must not break a cap by it.
 _ROUNDING = 1e-9
 _COLUMNS = {"latency": LATENCY, "energy": ENERGY, "cost": COST}
-_CAPPED = {"energy": ENERGY_MOST, "cost": COST_MOST}
+_CAPPED = {"energy": (ENERGY, ENERGY_VARIES), "cost": (COST, COST_VARIES)}
+# Below an even chance a path gains by what varies more, and nothing bounds it any longer.
+_EVEN = 0.5
 
 
 class Worth:
@@ -29,15 +32,16 @@ class Worth:
         self.objective = _COLUMNS[caps.objective]
         self._limits = {"latency": caps.latency_s, "energy": caps.energy_j, "cost": caps.cost}
         self._loss = -log(caps.fidelity) if caps.fidelity > 0 else inf
-        spreads = np.array([device.spread, cloud.link_spread, cloud.speed_spread])
-        factors = NormalDist().inv_cdf(quantile) * spreads * (caps.latency_s is not None)
-        # Of each part of latency that varies, by how much of itself it is longer at the quantile.
-        self._varying = {column: factor for column, factor in zip((BUSY, LINK, REMOTE), factors, strict=True) if factor}
+        # How many deviations beyond the median caps are held against.
+        self._deviations = NormalDist().inv_cdf(quantile)
+        # By which share of itself each part of latency deviates.
+        spreads = {BUSY: device.spread, LINK: cloud.link_spread, REMOTE: cloud.speed_spread}
+        self._varying = {column: spread for column, spread in spreads.items() if spread and caps.latency_s is not None}
 
     @property
     def capped(self) -> list[int]:
         """The columns with a cap, without latency's."""
-        columns = [column for name, column in _CAPPED.items() if self._limits[name] is not None]
+        columns = [column for name, pair in _CAPPED.items() if self._limits[name] is not None for column in pair]
         return [*columns, LOSS] if self._loss < inf else columns
 
     @property
@@ -47,41 +51,60 @@ class Worth:
 
     def margin(self, figure: Callable[[int], Column]) -> Column:
         """Seconds by which the deadline's quantile lies above the median, where `figure` gives a column's seconds."""
-        return np.sqrt(
-            sum((np.square(factor * figure(column)) for column, factor in self._varying.items()), np.zeros(()))
-        )
+        return self._deviations * self._deviation(figure)
 
     def unmet(self, sums: Column) -> tuple[str, ...]:
         """The caps that the sums of one path break."""
         return tuple(name for name, over in self._broken(sums).items() if over)
-
-    def rank(self, sums: Column) -> tuple[bool, float, float]:
-        """Of the sums of several paths the best has the least rank; `goal` and `excess` find it among many."""
-        unmet = bool(self.unmet(sums))
-        return unmet, float(self.excess(sums) if unmet else sums[self.objective]), float(sums[LATENCY])
-
-    def _broken(self, sums: Column) -> dict[str, Mask]:
-        """Of each cap, which sums break it."""
-        over = {name: value > limit * (1 + _ROUNDING) for name, value, limit in self._against(sums)}
-        return {"fidelity": sums[..., LOSS] > self._loss + _ROUNDING} | over
 
     def goal(self, sums: Column) -> Column:
         """What to minimise; infinite where a cap is broken."""
         fits = ~np.any(list(self._broken(sums).values()), axis=0)
         return np.where(fits, sums[..., self.objective], inf)
 
-    def excess(self, sums: Column) -> Column:
-        """By how much of themselves the caps are exceeded; infinite where fidelity is, which is never traded."""
+    def chance(self, sums: Column) -> Column:
+        """How likely all caps are kept, 0..1, as in `nearness`; nothing is where fidelity is not."""
+        chance = np.where(self._unfaithful(sums), 0.0, 1.0)
+        for median, deviation, limit in self._against(sums).values():
+            chance = np.minimum(chance, keeps(median, deviation, limit))
+        return chance
+
+    def doubt(self, sums: Column) -> Column:
+        """The chance that a cap is broken; infinite where that is more likely than not."""
+        chance = self.chance(sums)
+        return np.where(chance >= _EVEN, 1.0 - chance, inf)
+
+    def excess(self, sums: Column, least: float = 0.0) -> Column:
+        """What the caps are expected to be exceeded by, as a share of them, as in `nearness`.
+
+        Infinite where fidelity is, which is never traded, and where it is less likely than `least` that all are kept.
+        """
         over = sum(
-            (np.maximum(value - limit, 0.0) / max(limit, 1e-12) for _, value, limit in self._against(sums)),
+            (expected_excess(median, deviation, limit) for median, deviation, limit in self._against(sums).values()),
             np.zeros(sums.shape[:-1]),
         )
-        return np.where(self._broken(sums)["fidelity"], inf, over)
+        out = self._unfaithful(sums) | (self.chance(sums) < max(least, _EVEN)) if least else self._unfaithful(sums)
+        return np.where(out, inf, over)
 
-    def _against(self, sums: Column) -> list[tuple[str, Column, float]]:
-        values = {
-            "latency": sums[..., LATENCY] + self.margin(lambda column: sums[..., column]),
-            "energy": sums[..., ENERGY_MOST],
-            "cost": sums[..., COST_MOST],
+    def _broken(self, sums: Column) -> dict[str, Mask]:
+        """Of each cap, which sums break it."""
+        over = {
+            name: median + self._deviations * deviation > limit * (1 + _ROUNDING)
+            for name, (median, deviation, limit) in self._against(sums).items()
         }
-        return [(name, values[name], limit) for name, limit in self._limits.items() if limit is not None]
+        return {"fidelity": self._unfaithful(sums)} | over
+
+    def _unfaithful(self, sums: Column) -> Mask:
+        unfaithful: Mask = sums[..., LOSS] > self._loss + _ROUNDING
+        return unfaithful
+
+    def _deviation(self, figure: Callable[[int], Column]) -> Column:
+        squares = (np.square(spread * figure(column)) for column, spread in self._varying.items())
+        return np.sqrt(sum(squares, np.zeros(())))
+
+    def _against(self, sums: Column) -> dict[str, tuple[Column, Column, float]]:
+        """Of each cap the median and the deviation of what it limits, and the limit."""
+        values = {"latency": (sums[..., LATENCY], self._deviation(lambda column: sums[..., column]))}
+        values |= {name: (sums[..., median], sums[..., varies]) for name, (median, varies) in _CAPPED.items()}
+        limits = ((name, limit) for name, limit in self._limits.items() if limit is not None)
+        return {name: (*values[name], limit) for name, limit in limits}

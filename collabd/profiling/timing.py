@@ -44,22 +44,24 @@ def advance(pieces: Generator[None, None, Profile]) -> Profile | None:
     return None
 
 
-def steps(package: Package, engine: Engine, *, rounds: int = _ROUNDS) -> Generator[None, None, Profile]:
+def steps(
+    package: Package, engine: Engine, *, key: str | None = None, rounds: int = _ROUNDS
+) -> Generator[None, None, Profile]:
     """`measure` in small pieces: `next` runs one of them, so that a daemon can serve requests in between.
 
     A piece builds one session, or runs one part of a call once. The profile is the generator's return value.
     Everything is measured in each of the rounds: other work on the machine, which comes and goes, then slows all
-    parts alike and not one of them.
+    parts alike and not one of them. `key`: under which `engine` holds its network, if not under the digest.
     """
-    measurement = _Measurement(package, engine)
+    measurement = _Measurement(package, engine, key or package.digest)
     for _ in range(rounds):
         yield from measurement.round()
     return measurement.profile()
 
 
 class _Measurement:
-    def __init__(self, package: Package, engine: Engine) -> None:
-        self._key = package.digest
+    def __init__(self, package: Package, engine: Engine, key: str) -> None:
+        self._key, self._digest = key, package.digest
         self._manifest = package.manifest
         self._engine = engine
         self._image = _photograph(package.manifest.preprocessing)
@@ -85,7 +87,7 @@ class _Measurement:
         """What the rounds so far say."""
         spreads = [np.quantile(taken, 0.9) / np.median(taken) for taken in self._taken.values()]
         return Profile(
-            digest=self._key,
+            digest=self._digest,
             machine=describe(),
             threads=self._engine.threads,
             prep_ms=self._median("prep"),

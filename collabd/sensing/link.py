@@ -18,6 +18,8 @@ _UNSURE_SHARE = 0.05
 # A step of the median of what each exchange takes beside round trip and bytes.
 _OVERHEAD_STEP = 0.25
 _LEAST_OVERHEAD_S = 5e-4
+# What is known of a link is worth a probe after so long, however slow it was.
+_LONGEST_S = 300.0
 # Probes end where nobody has called for so long: 4 kB each 2 s, all day long, would be 170 MB.
 _IDLE_S = 60.0
 
@@ -114,11 +116,12 @@ def next_probe_s(
     """Seconds from now until a probe of `probe_bytes` is due: when the estimate is stale, and never so often that
     probes take more than `share` of the link. None: the last call was `idle_s` seconds ago, so nobody wants to know.
 
-    16 kB on 0.5 Mbit/s take 0.26 s: at a share of 1 % not more than one in 26 s, however stale the estimate.
+    16 kB on 0.5 Mbit/s take 0.26 s: at a share of 1 % not more than one in 26 s, however stale the estimate. Only of a
+    link below 40 kbit/s they take more, one in five minutes: else nobody would see that it is fast again.
     """
     if idle_s >= _IDLE_S:
         return None
     if reading.age_s is None:
         return 0.0
-    spacing_s = max(stale_s, probe_bytes * reading.up_s_per_byte / share)
+    spacing_s = max(stale_s, min(probe_bytes * reading.up_s_per_byte / share, _LONGEST_S))
     return max(spacing_s - reading.age_s, 0.0)

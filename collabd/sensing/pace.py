@@ -22,6 +22,10 @@ _MOST_DEVIATION = 2.0
 _SHIFT_DEVIATIONS = 4.0
 # One that is far off is a surprise; only several in a row are scatter.
 _SCATTER_DEVIATIONS = 2.0
+# What is usual is forgotten where nothing has moved for minutes, no probe either, as far as it is slower than the first
+# guess: it may be what keeps transfers away.
+_KNOWN_S = 120.0
+_FORGOTTEN_S = 120.0
 # The weight in what is usual of a transfer that owes nothing to the one before, once there are many.
 _USUAL_GAIN = 0.1
 
@@ -39,7 +43,7 @@ class PaceFilter:
 
     def __init__(self, s_per_byte: float, memory: float) -> None:
         """Start from a guess; `memory` is the weight that the spread so far keeps when the next transfer comes."""
-        self._level = self._usual = log(s_per_byte)
+        self._first = self._level = self._usual = log(s_per_byte)
         self._variance = self._usual_variance = _FIRST_DEVIATION**2
         # The variance of single transfers: packets come in bursts.
         self._scatter = _FIRST_SCATTER**2
@@ -81,8 +85,11 @@ class PaceFilter:
         self.samples += 1
 
     def _aged(self, now: float) -> tuple[float, float]:
-        keeps = exp(-max(now - self._at, 0.0) / _COHERENCE_S) if self.samples else 1.0
-        level = self._usual + keeps * (self._level - self._usual)
+        age_s = max(now - self._at, 0.0) if self.samples else 0.0
+        keeps = exp(-age_s / _COHERENCE_S)
+        known = exp(-max(age_s - _KNOWN_S, 0.0) / _FORGOTTEN_S)
+        usual = min(self._usual, self._first + known * (self._usual - self._first))
+        level = usual + keeps * (self._level - usual)
         return level, keeps**2 * self._variance + (1 - keeps**2) * self._usual_variance
 
     def _note_usual(self, news: float) -> None:

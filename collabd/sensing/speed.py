@@ -16,6 +16,7 @@ _SURPRISE_DEVIATIONS = 3.0
 _SURPRISE = math.log(1.25)
 _ALWAYS_SURPRISES = math.log(2)
 _LEAST_SPREAD = 0.05
+_FIRST_VARIANCE = 0.1**2
 # Running in the quiet, a machine's usual speed is learned over this time, so that a few seconds of a disturbance that
 # the sensors do not show hardly change it. A pause counts as no more than _PAUSE_S of it.
 _USUAL_S = 30.0
@@ -28,6 +29,10 @@ _TICK_S = 1e-9
 # did: not at all once it is expected to run at 1.5 times the speed, or at 1/1.5.
 _BELIEVED_S = 10.0
 _LOOKS_DIFFERENT = math.log(1.5)
+# Where nothing ran, a factor above the one at the start is forgotten: calls that it keeps away could not correct it. So
+# it is tried again, within a minute or two at first. A run that finds the old factor doubles that time.
+_FORGOTTEN_S = 30.0
+_LONGEST_S = 480.0
 # What is expected of load and clock is right within this share of its logarithm.
 _EXPECTED_SPREAD = 0.3
 
@@ -54,14 +59,16 @@ class SpeedFactor:
     It is made of three: the machine's usual factor, learned slowly; how much slower than alone it is expected to run
     at the moment (`sensing.slowdown`), passed in with each outcome and each reading; and what the last outcomes were
     off from both. So fresh outcomes win; where none came in for a second, a change of the expected factor counts.
-    Another process took the CPU and left again: the factor is back at the usual one, without a run. The clock is
-    passed in, in seconds.
+    Another process took the CPU and left again: the factor is back at the usual one, without a run. Where none came in
+    for minutes, a usual factor that is slower than the one at the start returns to that, and so does the deviation. A
+    faster one stays: nothing keeps calls away that could correct it. The clock is passed in, in seconds.
     """
 
     def __init__(self, start: float = 1.0, *, memory: float = 0.7) -> None:
-        self._usual = math.log(start)
+        self._start = self._usual = math.log(start)
         self._last = _Learned(self._usual, 0.0, 0.0)
-        self._variance = 0.1**2
+        self._variance = _FIRST_VARIANCE
+        self._forgotten_s = _FORGOTTEN_S
         self._memory = memory
         # Of a surprising run: its logarithm, and the one believed before it.
         self._surprise: tuple[float, float] | None = None
@@ -69,28 +76,53 @@ class SpeedFactor:
 
     def read(self, now: float, expected: float = 1.0) -> Speed:
         """The factor now; `expected`: times longer than alone."""
-        log, doubt = self._at(math.log(expected), now)
-        return Speed(math.exp(log), math.hypot(math.sqrt(self._variance), doubt))
+        kept = self._kept(now)
+        usual = self._remembered(kept)
+        log, doubt = self._at(math.log(expected), now, usual)
+        # It is the old one or the one at the start.
+        forgotten = _either(self._usual - self._start, kept) if usual < self._usual else 0.0
+        variance = min(self._variance, _FIRST_VARIANCE + kept * (self._variance - _FIRST_VARIANCE))
+        return Speed(math.exp(log), math.hypot(math.sqrt(variance), doubt, forgotten))
 
     def learn(self, *, measured_s: float, profiled_s: float, now: float, expected: float = 1.0) -> None:
         """Take in one run. Runs under 50 µs say more about the scheduler than about the machine."""
         if measured_s < _TICK_S or profiled_s < 50e-6:
             return
         looks = math.log(expected)
-        found, believed = math.log(measured_s) - math.log(profiled_s), self._at(looks, now)[0]
+        found = math.log(measured_s) - math.log(profiled_s)
+        self._recall(found - looks, now)
+        believed = self._at(looks, now, self._usual)[0]
         self._learn_usual(found - looks, looks, now)
         self._last = _Learned(self._corrected(found, believed), looks, now)
 
-    def _at(self, expected: float, now: float) -> tuple[float, float]:
+    def _at(self, expected: float, now: float, usual: float) -> tuple[float, float]:
         """The logarithm of the factor, and how far it may be off beside the deviation of single runs."""
         age = max(now - self._last.time, 0.0)
         change = expected - self._last.expected
-        beyond = self._last.log - self._usual - self._last.expected
+        beyond = self._last.log - usual - self._last.expected
         weight = math.exp(-age / _BELIEVED_S) * max(1.0 - abs(change) / _LOOKS_DIFFERENT, 0.0)
-        step = self._usual + expected + weight * beyond - self._last.log
-        doubt = abs(_EXPECTED_SPREAD * change) + abs((1 - weight) * beyond) / 2
+        step = usual + expected + weight * beyond - self._last.log
+        doubt = abs(_EXPECTED_SPREAD * change) + _either(beyond, weight)
         settled = -math.expm1(-age / _FRESH_S)
         return self._last.log + settled * step, settled * doubt
+
+    def _kept(self, now: float) -> float:
+        """The share of what was known that is still believed after the silence since the last run."""
+        return math.exp(-max(now - self._last.time - _BELIEVED_S, 0.0) / self._forgotten_s)
+
+    def _remembered(self, kept: float) -> float:
+        """What is usual, as far as it is not forgotten."""
+        return min(self._usual, self._start + kept * (self._usual - self._start))
+
+    def _recall(self, found: float, now: float) -> None:
+        """A run after a silence says which of the two holds: what was known, or what has come in its place."""
+        remembered = self._remembered(self._kept(now))
+        if self._usual - remembered < _SURPRISE:
+            return
+        if abs(found - self._usual) < abs(found - remembered):
+            self._forgotten_s = min(2 * self._forgotten_s, _LONGEST_S)
+        else:
+            self._usual, self._forgotten_s = remembered, _FORGOTTEN_S
 
     def _corrected(self, found: float, believed: float) -> float:
         error = found - believed
@@ -110,6 +142,11 @@ class SpeedFactor:
         weight = max(-math.expm1(-passed / _USUAL_S), 1 / (self._samples + 1))
         # Amid other load, how far that slows a run is too uncertain to tell the usual speed.
         self._usual += weight * math.exp(-4 * abs(looks)) * _bounded(found - self._usual)
+
+
+def _either(apart: float, chance: float) -> float:
+    """The deviation of what is one of two values so far apart, one with this chance and else the other."""
+    return abs(apart) * math.sqrt(chance * (1 - chance))
 
 
 def _bounded(error: float) -> float:

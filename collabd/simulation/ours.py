@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from collabd.config import DeviceConfig
 from collabd.planning import (
     Caps,
@@ -38,6 +40,7 @@ class Ours:
         self._device = SpeedFactor(workload.slowdown)
         self._cloud = SpeedFactor()
         self._called_at = 0.0
+        self._asked_at = -inf
 
     def choose(self, _: int, now: float) -> Choice:
         """The daemon's choice."""
@@ -51,6 +54,8 @@ class Ours:
         wait = expected_wait(
             cloud, up_bytes=plan.up_bytes, down_bytes=plan.down_bytes, work_s=plan.decode_s + plan.tail_s
         )
+        if plan.cloud is not None:
+            self._asked_at = now
         tail_s = plan.local_tail_s * device.speed
         return Choice(plan, local_start_s(deadline_s=None, local_tail_s=tail_s, wait=wait, price=price))
 
@@ -106,4 +111,5 @@ class Ours:
             speed=speed.value,
             speed_spread=speed.spread,
             queue_s=0.0,
+            unasked_s=now - self._asked_at,
         )

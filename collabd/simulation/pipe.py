@@ -75,7 +75,7 @@ class End(asyncio.BufferedProtocol):
         self._out = out
         self._on_connection = on_connection
         self._buffer = bytearray(_READ_BYTES)
-        self._congested = self._got_eof = self._sent_eof = False
+        self._congested = self._got_eof = self._sent_eof = self._silent = False
         # Bytes read here since the peer last spoke: of one reply, where this is the answering side.
         self._in_a_row = 0
         self._transport: asyncio.Transport
@@ -104,12 +104,18 @@ class End(asyncio.BufferedProtocol):
         else:
             self._transport.resume_reading()
 
+    def silence(self) -> None:
+        """From now on lose what comes in here and what is to go out; the processes at both ends are told nothing."""
+        self._silent = True
+
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002
         """Where the loop puts what it reads."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Send what was read on its way."""
+        if self._silent:
+            return
         peer, damage = cast("End", self._peer), self._out.damage
         passing = damage.passing(self._in_a_row, nbytes)
         self._in_a_row += nbytes
@@ -126,13 +132,15 @@ class End(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """Send the end on its way, behind the bytes before it; true keeps this socket open for the other half."""
         self._got_eof = True
+        if self._silent:
+            return False
         self._out.send(0, cast("End", self._peer).write_eof)
         return not self._sent_eof
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Send a break on its way, too."""
         self._out.sources.discard(self)
-        if exc is not None and self._peer is not None:
+        if exc is not None and self._peer is not None and not self._silent:
             self._out.send(0, self._peer.reset)
 
     def pause_writing(self) -> None:
@@ -150,13 +158,13 @@ class End(asyncio.BufferedProtocol):
 
     def write(self, data: bytes) -> None:
         """Hand over bytes that have passed the link."""
-        if not self._transport.is_closing():
+        if not (self._silent or self._transport.is_closing()):
             self._transport.write(data)
 
     def write_eof(self) -> None:
         """Hand over the end that has passed the link."""
         self._sent_eof = True
-        if self._transport.is_closing():
+        if self._silent or self._transport.is_closing():
             return
         if self._got_eof:
             self._transport.close()

@@ -115,6 +115,12 @@ class Relay:
         """Lead new connections elsewhere."""
         self._to = to
 
+    def silence(self) -> None:
+        """Lose every connection without a word to either side, as a NAT does that forgot them; new ones work."""
+        for direction in self._directions:
+            for end in direction.sources:
+                end.silence()
+
     def reset(self) -> None:
         """Break every connection; new ones work."""
         for task in self._connecting:

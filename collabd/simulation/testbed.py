@@ -32,8 +32,10 @@ os.execv(sys.argv[2], sys.argv[2:])
 class Testbed:
     """`with` it, both daemons run. `models` is the checkout's models/ folder, or any of package directories.
 
-    `settings`, `cloud_settings`: more of their configurations, TOML. `environment`: more of the daemons'. `activated`:
-    the device's socket is held open here, as systemd does, so that it outlives the daemon and new calls wait.
+    More of their configurations, TOML: `settings` of the device's, `companion_settings` of its table of the companion,
+    `cloud_settings` of the companion's, from its table of the server on. `environment`: more of the daemons'.
+    `activated`: the device's socket is held open here, as systemd does, so that it outlives the daemon and new calls
+    wait.
     """
 
     __test__ = False  # pytest takes every class whose name starts so for tests
@@ -45,6 +47,7 @@ class Testbed:
         *,
         slowdown: float = 1.0,
         settings: str = "",
+        companion_settings: str = "",
         cloud_settings: str = "",
         environment: Mapping[str, str] | None = None,
         activated: bool = False,
@@ -56,7 +59,7 @@ class Testbed:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._environment = dict(environment or {})
         self._held = _listener(self.socket) if activated else None
-        self._write_configurations(_packages(models, directory), slowdown, settings, cloud_settings)
+        self._write_configurations(_packages(models, directory), slowdown, settings, companion_settings, cloud_settings)
 
     def relay(self) -> Relay:
         """The link between the two; enter it before the daemons start."""
@@ -105,9 +108,9 @@ class Testbed:
         """The device daemon is told to stop, and does once it has answered what is under way."""
         self._stop("device")
 
-    def signal_cloud(self, number: signal.Signals) -> None:
-        """Stop or continue the companion, for instance."""
-        self._processes["cloud"].send_signal(number)
+    def signal(self, side: str, number: signal.Signals) -> None:
+        """Stop or continue "cloud" or "device", for instance, or have it read its configuration again."""
+        self._processes[side].send_signal(number)
 
     def pid(self, side: str) -> int:
         """The process of "cloud" or "device"."""
@@ -151,7 +154,9 @@ class Testbed:
         self._processes[side].terminate()
         self._processes[side].wait()
 
-    def _write_configurations(self, packages: Path, slowdown: float, settings: str, cloud_settings: str) -> None:
+    def _write_configurations(
+        self, packages: Path, slowdown: float, settings: str, companion_settings: str, cloud_settings: str
+    ) -> None:
         roots = f'roots = ["{self.directory}/{{side}}/models", "{packages}"]'
         (self.directory / "collab-cloudd.toml").write_text(
             f'state_dir = "{self.directory}/cloud"\n'
@@ -167,6 +172,7 @@ class Testbed:
             f"{settings}\n"
             f'[[clouds]]\nname = "companion"\nurl = "http://{_HOST}:{self.relay_port}"\n'
             "price_per_gb = 0.1\nprice_per_second = 0.0001\n"
+            f"{companion_settings}\n"
         )
 
 

@@ -16,6 +16,8 @@ from collab_sdk._parameters import WireError
 from collab_sdk.errors import CollabError, from_code
 
 MAX_JSON_BYTES = 16 * 2**20
+# Of a request that was sent before and not taken: milliseconds that its caller has waited since then.
+WAITED_MS = "Collab-Waited-Ms"
 
 
 @dataclass

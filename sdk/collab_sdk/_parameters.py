@@ -28,6 +28,22 @@ def scalars(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {key: scalar(key, value) for key, value in parameters.items()}
 
 
+def received(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a request from outside. Null: left out.
+
+    What is no scalar becomes text such as "a list": whoever does not know the parameter ignores it, as the protocol
+    wants, and whoever knows it refuses that value.
+    """
+    return {key: _in_words(key, value) for key, value in parameters.items() if value is not None}
+
+
+def _in_words(key: str, value: Any) -> Any:
+    try:
+        return scalar(key, value)
+    except WireError:
+        return f"a {type(value).__name__}"
+
+
 def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
     """Nested mappings as the scalars that OIP parameters can hold: ``{"a": {"b": 1}}`` is ``{"a.b": 1}``.
 

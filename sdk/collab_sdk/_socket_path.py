@@ -9,12 +9,15 @@ from pathlib import Path
 SYSTEM_SOCKET = Path("/run/collabd/collabd.sock")
 
 
+def own_socket(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where a daemon that this user started listens."""
+    return Path(environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}", "collabd", "collabd.sock")
+
+
 def socket_path(given: str | os.PathLike[str] | None, environment: Mapping[str, str] = os.environ) -> Path:
     """The socket to talk to: the given one, else $COLLABD_SOCKET, else the user's own daemon's, else the service's."""
     if chosen := given or environment.get("COLLABD_SOCKET"):
         return Path(chosen)
-    if runtime := environment.get("XDG_RUNTIME_DIR"):
-        own = Path(runtime, "collabd", "collabd.sock")
-        if own.exists():
-            return own
-    return SYSTEM_SOCKET
+    own = own_socket(environment)
+    # Not Path.exists: it fails where XDG_RUNTIME_DIR is another user's, as it is behind `su`.
+    return own if os.access(own, os.F_OK) else SYSTEM_SOCKET

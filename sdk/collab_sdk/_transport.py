@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
-from collab_sdk._message import Message, decode_error
+from collab_sdk._message import WAITED_MS, Message, decode_error
+from collab_sdk._socket_path import socket_path
 from collab_sdk.errors import (
     DaemonUnavailable,
     DeadlineExceeded,
@@ -35,11 +36,12 @@ _FOR_NOW = (Overloaded, NotReady)
 
 @dataclass(frozen=True)
 class Reply:
-    """An HTTP reply, read to its end."""
+    """An HTTP reply, read to its end. ``waited_s``: seconds that passed before the try that it answers."""
 
     status: int
     headers: http.client.HTTPMessage
     body: bytes
+    waited_s: float
 
     def raise_for_status(self) -> None:
         """Raise what the daemon refused or failed at, as the class of its code."""
@@ -85,12 +87,18 @@ class _Connection(http.client.HTTPConnection):
 class Transport:
     """Sends requests to the daemon behind one socket; any number of threads may share it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, given: str | os.PathLike[str] | None) -> None:
+        self._given = given
+        self._reached: Path | None = None
         self._idle: list[_Connection] = []
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self._closed = False
+
+    @property
+    def path(self) -> Path:
+        """The daemon's socket; looked for anew until a daemon was there, since it may be about to make it."""
+        return self._reached or socket_path(self._given)
 
     def close(self) -> None:
         """Close the idle connections; those in use close when their reply is in."""
@@ -115,13 +123,15 @@ class Transport:
         A request whose connection breaks (the daemon restarts) is sent again until the deadline, if it may be. So is
         one that the daemon did not take for now, when it says when to come back and that is before the deadline. And
         where the request ``goes_on`` with what the daemon has answered before, it is waited for should it be gone.
+        The daemon is told how long the caller has waited by then, for its deadline is no later than before.
         `DaemonUnavailable`, `PermissionRefused`, `DeadlineExceeded`, `ProtocolError`.
         """
         interruptions, known, pauses_s = 0, goes_on, _back_off()
+        began, waited_s = time.monotonic(), 0.0
         while True:
             pause_s = next(pauses_s)
             try:
-                reply = self._attempt(method, url, message, deadline)
+                reply = self._attempt(method, url, message, deadline, waited_s)
                 retry_after_s = _retry_after_s(reply)
                 if retry_after_s is not None and time.monotonic() + retry_after_s < deadline:
                     known, pause_s = True, max(pause_s, retry_after_s)
@@ -138,11 +148,12 @@ class Transport:
                 # A Unix socket whose queue is full says so at once, timeout or not.
                 pass
             time.sleep(min(pause_s, _left(deadline)))
+            waited_s = time.monotonic() - began
 
-    def _attempt(self, method: str, url: str, message: Message, deadline: float) -> Reply:
+    def _attempt(self, method: str, url: str, message: Message, deadline: float, waited_s: float) -> Reply:
         connection = self._take() or self._connect(deadline)
         try:
-            reply = _exchange(connection, method, url, message, deadline)
+            reply = _exchange(connection, method, url, message, deadline, waited_s)
         except BaseException:
             connection.close()
             raise
@@ -150,7 +161,8 @@ class Transport:
         return reply
 
     def _connect(self, deadline: float) -> _Connection:
-        connection = _Connection(self.path)
+        path = self.path
+        connection = _Connection(path)
         connection.limit(_left(deadline))
         try:
             connection.connect()
@@ -158,15 +170,15 @@ class Transport:
             raise
         except PermissionError as error:
             raise PermissionRefused(
-                f"may not open {self.path}: join the group collab (sudo usermod -aG collab $USER, then log in again)"
+                f"may not open {path}: join the group collab (sudo usermod -aG collab $USER, then log in again)"
             ) from error
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise DaemonUnavailable(
-                f"cannot reach collabd at {self.path}: it is not running "
-                "(sudo systemctl start collabd, or run `collabd`)"
+                f"cannot reach collabd at {path}: it is not running (sudo systemctl start collabd, or run `collabd`)"
             ) from error
         except OSError as error:
-            raise DaemonUnavailable(f"cannot reach collabd at {self.path}: {error}") from error
+            raise DaemonUnavailable(f"cannot reach collabd at {path}: {error}") from error
+        self._reached = path
         return connection
 
     def _take(self) -> _Connection | None:
@@ -189,8 +201,12 @@ class Transport:
         connection.close()
 
 
-def _exchange(connection: _Connection, method: str, url: str, message: Message, deadline: float) -> Reply:
+def _exchange(
+    connection: _Connection, method: str, url: str, message: Message, deadline: float, waited_s: float
+) -> Reply:
     headers = message.headers | {"Content-Length": str(message.length)}
+    if waited_s:
+        headers |= {WAITED_MS: f"{waited_s * 1e3:.3f}"}
     try:
         connection.limit(_left(deadline))
         # A daemon that refuses a body closes before it has read it all; its reply may be there.
@@ -198,7 +214,7 @@ def _exchange(connection: _Connection, method: str, url: str, message: Message, 
             connection.request(method, url, body=message.chunks, headers=headers)
         connection.limit(_left(deadline))
         response = connection.getresponse()
-        return Reply(response.status, response.headers, response.read())
+        return Reply(response.status, response.headers, response.read(), waited_s)
     except TimeoutError as error:
         raise DeadlineExceeded("collabd did not answer in the time that the client allows (timeout_s)") from error
     except (ConnectionError, http.client.IncompleteRead) as error:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from types import TracebackType
 from typing import Self, Unpack
 
+from collab_sdk._waiting import waited
 from collab_sdk.budget import Budget
+from collab_sdk.channels import Channels
 from collab_sdk.client import Client, InferOptions
 from collab_sdk.errors import InvalidRequest
 from collab_sdk.image import Image
@@ -26,8 +29,14 @@ class AsyncClient:
     abandoned: its thread ends with the answer or with ``timeout_s``.
     """
 
-    def __init__(self, socket: str | os.PathLike[str] | None = None, timeout_s: float = 60) -> None:
-        self._client = Client(socket, timeout_s)
+    def __init__(
+        self,
+        socket: str | os.PathLike[str] | None = None,
+        timeout_s: float = 60,
+        *,
+        channels: Channels = "rgb",
+    ) -> None:
+        self._client = Client(socket, timeout_s, channels=channels)
 
     async def __aenter__(self) -> Self:
         return self
@@ -44,8 +53,8 @@ class AsyncClient:
     async def infer(
         self, image: Image, budget: Budget | str | float | None = None, **options: Unpack[InferOptions]
     ) -> Result:
-        """See `Client.infer`."""
-        return await asyncio.to_thread(self._client.infer, image, budget, **options)
+        """See `Client.infer`; that a thread is free is waited for, too, and is part of the latency."""
+        return await self._taken(time.monotonic(), image, budget, options)
 
     async def stream(
         self,
@@ -61,7 +70,7 @@ class AsyncClient:
         under_way: deque[asyncio.Task[Result]] = deque()
         try:
             async for image in _each(images):
-                under_way.append(asyncio.create_task(self.infer(image, budget, **options)))
+                under_way.append(asyncio.create_task(self._taken(time.monotonic(), image, budget, options)))
                 if len(under_way) == in_flight:
                     yield await under_way.popleft()
             while under_way:
@@ -70,6 +79,12 @@ class AsyncClient:
             for task in under_way:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _taken(
+        self, taken: float, image: Image, budget: Budget | str | float | None, options: InferOptions
+    ) -> Result:
+        result = await asyncio.to_thread(self._client.infer, image, budget, **options)
+        return waited(result, time.monotonic() - taken)
 
     async def status(self) -> StatusReport:
         """See `Client.status`."""

@@ -19,12 +19,15 @@ Objective = Literal["latency", "energy", "cost", "throughput"]
 
 FORMS = (
     "a budget is one or more of these, separated by commas: 80ms, 0.5s, 500us (most latency); 150mJ, 2J, 900uJ (most "
-    "energy); 99% (least fidelity); 0.002 (most cost); min-latency, min-energy, min-cost, max-throughput (objective)"
+    "energy); 99% (least fidelity); cost 0.002 (most cost); min-latency, min-energy, min-cost, max-throughput "
+    "(objective)"
 )
 # Characters. More than any budget needs: the least fidelity above 0 takes 330.
 MAX_TEXT = 1000
 
-_NUMBER = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*(.*)", re.DOTALL)
+_DIGITS = r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
+_NUMBER = re.compile(rf"{_DIGITS}\s*(.*)", re.DOTALL)
+_COST = re.compile(rf"cost(?:\s*=\s*|\s+){_DIGITS}")
 # Each unit: the field that it sets, and the power of ten that takes the number to the field's own unit.
 _UNITS = {
     "us": ("latency_ms", -3),
@@ -34,7 +37,6 @@ _UNITS = {
     "mJ": ("energy_mj", 0),
     "J": ("energy_mj", 3),
     "%": ("fidelity", -2),
-    "": ("cost", 0),
 }
 _WORDS: dict[Objective, str] = {
     "latency": "min-latency",
@@ -76,8 +78,9 @@ class Budget:
     def parse(cls, value: Budget | str | float | None) -> Budget:
         """The budget that a text, a number (the most that the call may cost) or None (no caps) stands for.
 
-        Text is caps and an objective separated by commas, in any order: ``"80ms, 150mJ, 99%, 0.002, min-energy"``.
-        `InvalidBudget`: anything else, the same cap twice, or a cap that is negative or not finite.
+        Text is caps and an objective separated by commas, in any order: ``"80ms, 150mJ, 99%, cost 0.002, min-energy"``;
+        a number in it needs its unit. `InvalidBudget`: anything else, the same cap twice, or a cap that is negative or
+        not finite.
         """
         match value:
             case Budget():
@@ -105,8 +108,8 @@ class Budget:
     def __str__(self) -> str:
         """The text form, which `parse` reads back to an equal budget."""
         percent = None if self.fidelity is None else f"{Decimal(str(self.fidelity)).scaleb(2):f}"
-        parts = [(self.latency_ms, "ms"), (self.energy_mj, "mJ"), (percent, "%"), (self.cost, "")]
-        tokens = [str(value).removesuffix(".0") + unit for value, unit in parts if value is not None]
+        parts = [("", self.latency_ms, "ms"), ("", self.energy_mj, "mJ"), ("", percent, "%"), ("cost ", self.cost, "")]
+        tokens = [f"{word}{str(value).removesuffix('.0')}{unit}" for word, value, unit in parts if value is not None]
         return ",".join([*tokens, *([_WORDS[self.objective]] if self.objective else [])])
 
 
@@ -129,10 +132,14 @@ def _finite(name: str, value: Real) -> float:
 def _parse_token(token: str) -> tuple[str, Any]:
     if token in _OBJECTIVES:
         return "objective", _OBJECTIVES[token]
-    parts = _NUMBER.fullmatch(token)
-    if parts is None:
+    if (cost := _COST.fullmatch(token)) is not None:
+        return "cost", _scaled(cost[1], 0)
+    if (parts := _NUMBER.fullmatch(token)) is None:
         raise InvalidBudget(f"cannot read {token!r}{_did_you_mean(token, _OBJECTIVES)}: {FORMS}")
     number, unit = parts[1], parts[2].replace("µ", "u").replace("μ", "u")
+    if not unit:
+        said = number[:40]
+        raise InvalidBudget(f"{said} of what? Write {said}ms (latency), {said}mJ (energy) or cost {said}")
     if unit not in _UNITS:
         raise InvalidBudget(f"unknown unit {unit!r} in {token!r}{_did_you_mean(unit, _UNITS)}: {FORMS}")
     name, power = _UNITS[unit]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,11 +12,14 @@ from urllib.parse import quote
 
 from collab_sdk import wire
 from collab_sdk._transport import Reply
+from collab_sdk._waiting import resent, waited
 from collab_sdk.budget import Budget
+from collab_sdk.channels import Channels, channels_of
 from collab_sdk.control import ControlClient
 from collab_sdk.errors import InvalidRequest, ProtocolError
 from collab_sdk.image import Image, image_tensor
 from collab_sdk.result import Result, decode_result
+from collab_sdk.text import plain
 from collab_sdk.wire import InferRequest, InferResponse, WireError
 
 __all__ = ["Client", "Fallback", "InferOptions", "OnInfeasible"]
@@ -23,10 +27,14 @@ __all__ = ["Client", "Fallback", "InferOptions", "OnInfeasible"]
 Fallback = Literal["local", "fail", "never-leave"]
 OnInfeasible = Literal["nearest", "fail"]
 
+# Packages whose labels are remembered: an application uses a few, and they are replaced by others now and then.
+_REMEMBERED = 64
+
 
 class InferOptions(TypedDict, total=False):
     """The keyword arguments of `Client.infer`, which says what they mean."""
 
+    channels: Channels | None
     model: str | None
     cut: str | None
     placement: str | None
@@ -39,10 +47,20 @@ class InferOptions(TypedDict, total=False):
 
 
 class Client(ControlClient):
-    """Talks to collabd: `infer` besides all that `ControlClient` does, with the same arguments and errors."""
+    """Talks to collabd: `infer` besides all that `ControlClient` does, with the same arguments and errors.
 
-    def __init__(self, socket: str | os.PathLike[str] | None = None, timeout_s: float = 60) -> None:
+    ``channels``: those of image arrays, where `infer` is not told otherwise. `InvalidTensor`: no such channels.
+    """
+
+    def __init__(
+        self,
+        socket: str | os.PathLike[str] | None = None,
+        timeout_s: float = 60,
+        *,
+        channels: Channels = "rgb",
+    ) -> None:
         super().__init__(socket, timeout_s)
+        self._channels = channels_of(channels)
         self._labels: dict[str, tuple[str, ...]] = {}
 
     def infer(
@@ -50,6 +68,7 @@ class Client(ControlClient):
         image: Image,
         budget: Budget | str | float | None = None,
         *,
+        channels: Channels | None = None,
         model: str | None = None,
         cut: str | None = None,
         placement: str | None = None,
@@ -62,7 +81,13 @@ class Client(ControlClient):
     ) -> Result:
         """Classify one image within a budget.
 
-        ``image``: a path, an encoded file's bytes, a PIL image or a uint8 array [height, width, 3] in RGB.
+        ``image``: a path, an encoded file's bytes, a PIL image or a uint8 array. Files and PIL images are turned
+        upright as their EXIF data says.
+        ``channels``: what an array holds; None: what the client was made with. "rgb", "bgr" (OpenCV, and RGB888 of
+        picamera2): [height, width, 3]; "rgbx", "bgrx" (XBGR8888 and XRGB8888 of picamera2; the fourth is not looked
+        at): [height, width, 4]; "grey": [height, width]; "yuv420": [height * 3 / 2, width], the planes Y, U and V one
+        after another without padding, full range BT.601 (picamera2's YUV420 in its preview and still configurations,
+        of a width that needs no padding).
         ``budget``: see `Budget.parse`; a number is the most that the call may cost.
         ``model``: name of a loaded model; None: the daemon's default.
         ``cut``, ``placement`` (one letter a layer, D on the device, C on the companion), ``codec``: force that part of
@@ -75,8 +100,9 @@ class Client(ControlClient):
 
         `InvalidImage`, `InvalidTensor`, `InvalidBudget`, `InvalidPlacement`, `UnknownModel`, `Overloaded` besides.
         """
+        began, allowed = time.monotonic(), Budget.parse(budget)
         options = {
-            "budget": str(Budget.parse(budget)) or None,
+            "budget": str(allowed) or None,
             "cut": cut,
             "placement": placement,
             "codec": codec,
@@ -86,14 +112,17 @@ class Client(ControlClient):
             "on_infeasible": on_infeasible,
         }
         parameters = wire.flatten(options | {"binary_data_output": True})
-        message = wire.encode_request(InferRequest([image_tensor(image)], parameters=parameters))
+        tensor = image_tensor(image, self._channels if channels is None else channels)
+        message = wire.encode_request(InferRequest([tensor], parameters=parameters))
         url = f"/v2/models/{quote(model or '_default', safe='')}/infer"
         deadline = self._deadline(timeout_s)
         for _ in range(2):
-            response = _response(self._transport.request("POST", url, deadline=deadline, message=message))
+            reply = self._transport.request("POST", url, deadline=deadline, message=message)
+            response = _response(reply)
             labels = self._labels_of(response, deadline)
             if labels is not None:
-                return decode_result(response, labels)
+                result = resent(decode_result(response, labels, allowed), reply.waited_s)
+                return waited(result, time.monotonic() - began)
         raise ProtocolError(f"the model {response.model_name!r} keeps changing: its labels are not those of its answer")
 
     def stream(
@@ -109,6 +138,7 @@ class Client(ControlClient):
         Up to ``in_flight`` (1 or more) calls are under way at once, so that the head of one image overlaps the upload
         of the one before and the tail of the one before that. Images are taken no faster than results are fetched.
         ``budget`` and the options are those of `infer`; its errors are raised in their image's turn and end the stream.
+        An image's latency is from when it was taken until its answer is there, be it fetched or not.
         """
         if in_flight < 1:
             raise InvalidRequest(f"in_flight: {in_flight!r} is less than 1")
@@ -116,7 +146,7 @@ class Client(ControlClient):
             under_way: deque[Future[Result]] = deque()
             try:
                 for image in images:
-                    under_way.append(pool.submit(self.infer, image, budget, **options))
+                    under_way.append(pool.submit(self._frame, time.monotonic(), image, budget, options))
                     if len(under_way) == in_flight:
                         yield under_way.popleft().result()
                 while under_way:
@@ -124,16 +154,20 @@ class Client(ControlClient):
             finally:
                 pool.shutdown(cancel_futures=True)
 
+    def _frame(self, taken: float, image: Image, budget: Budget | str | float | None, options: InferOptions) -> Result:
+        result = self.infer(image, budget, **options)
+        return waited(result, time.monotonic() - taken)
+
     def _labels_of(self, response: InferResponse, deadline: float) -> tuple[str, ...] | None:
         """Labels of the package that answered, fetched once a digest; None: the model has changed since."""
-        digest = response.parameters.get("digest")
-        if digest not in self._labels:
+        digest, known = response.parameters.get("digest"), self._labels
+        if digest not in known:
             url = f"/v2/models/{quote(response.model_name, safe='')}"
             # The answer is here: a daemon that was stopped since must not make a lost call of it.
             metadata = self._call("GET", url, deadline=deadline, goes_on=True)
-            held, labels = _labels(metadata)
-            self._labels[held] = labels
-        return self._labels.get(str(digest))
+            # Never changed in place, since several threads read it.
+            known = self._labels = dict([*known.items(), _labels(metadata)][-_REMEMBERED:])
+        return known.get(str(digest))
 
 
 def _response(reply: Reply) -> InferResponse:
@@ -148,5 +182,5 @@ def _labels(metadata: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     """Digest and labels out of a model's metadata."""
     match metadata:
         case {"parameters": {"digest": str(digest), "labels": [*labels]}} if {str}.issuperset(map(type, labels)):
-            return digest, tuple(labels)
+            return digest, tuple(map(plain, labels))
     raise ProtocolError("the model's metadata has no digest and labels: is the socket collabd's?")

@@ -11,13 +11,13 @@ import math
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import quote
 
 from collab_sdk._message import Message, decode_json
 from collab_sdk._parameters import WireError
-from collab_sdk._socket_path import socket_path
 from collab_sdk._transport import Transport
 from collab_sdk.budget import Budget
 from collab_sdk.errors import DaemonUnavailable, DeadlineExceeded, InvalidRequest, NotReady, ProtocolError
@@ -30,6 +30,7 @@ from collab_sdk.reports import (
     ProfileReport,
     StatusReport,
 )
+from collab_sdk.text import plain_values
 
 __all__ = ["ControlClient"]
 
@@ -40,7 +41,8 @@ class ControlClient:
     """Talks to collabd over its Unix socket, on connections that it keeps; any number of threads may share one.
 
     ``socket``: its path; None: $COLLABD_SOCKET, else $XDG_RUNTIME_DIR/collabd/collabd.sock if there is one, else
-    /run/collabd/collabd.sock. ``timeout_s``: seconds that a call may take, resending it included.
+    /run/collabd/collabd.sock, looked for anew until a daemon is there. ``timeout_s``: seconds that a call may take,
+    resending it included.
 
     Every method raises `DaemonUnavailable` when no daemon answers, `PermissionRefused` when the socket may not be
     opened, `DeadlineExceeded` after ``timeout_s``, `ProtocolError` for an answer that cannot be read, and what the
@@ -49,8 +51,7 @@ class ControlClient:
 
     def __init__(self, socket: str | os.PathLike[str] | None = None, timeout_s: float = 60) -> None:
         self.timeout_s = timeout_s
-        self.socket = socket_path(socket)
-        self._transport = Transport(self.socket)
+        self._transport = Transport(socket)
 
     def __enter__(self) -> Self:
         return self
@@ -59,6 +60,11 @@ class ControlClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def socket(self) -> Path:
+        """The socket of the daemon that was reached, else where one is looked for now."""
+        return self._transport.path
 
     def close(self) -> None:
         """Close the kept connections."""
@@ -160,6 +166,6 @@ class ControlClient:
         )
         reply.raise_for_status()
         try:
-            return decode_json(reply.body)
+            return cast("dict[str, Any]", plain_values(decode_json(reply.body)))
         except WireError as error:
             raise ProtocolError(f"cannot read collabd's answer to {method} {url}: {error}") from error

@@ -13,7 +13,8 @@ code back into the class. So an application catches what the daemon raised::
     │   ├── InvalidBudget        a budget that cannot be read, or a negative or NaN cap
     │   ├── InvalidPlacement     a placement or cut that the model does not have
     │   ├── InvalidPackage       a model package that is broken, unsafe or of another digest
-    │   └── RequestTooLarge      more bytes than the daemon accepts
+    │   ├── RequestTooLarge      more bytes than the daemon accepts
+    │   └── RequestTimeout       the request stopped coming, or came too slowly
     ├── UnknownModel             no such model is loaded
     ├── UnknownPackage           the companion does not hold the package of this digest
     ├── BudgetInfeasible         no plan fits, and the caller asked to be told rather than served
@@ -30,6 +31,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
+
+from collab_sdk.text import plain, plain_values
 
 __all__ = [
     "BudgetInfeasible",
@@ -48,6 +51,7 @@ __all__ = [
     "Overloaded",
     "PermissionRefused",
     "ProtocolError",
+    "RequestTimeout",
     "RequestTooLarge",
     "StorageUnavailable",
     "Unauthorised",
@@ -58,14 +62,17 @@ __all__ = [
 
 
 class CollabError(Exception):
-    """Base of every error of collabd. ``details`` holds figures that go with the message (JSON scalars)."""
+    """Base of every error of collabd. ``details`` holds figures that go with the message (JSON scalars).
+
+    The message is one line that any terminal may be shown, wherever its parts came from.
+    """
 
     code: ClassVar[str] = "internal_error"
     http_status: ClassVar[int] = 500
 
     def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.details: dict[str, Any] = dict(details or {})
+        super().__init__(plain(message))
+        self.details: dict[str, Any] = plain_values(dict(details or {}))
 
 
 class DaemonUnavailable(CollabError):
@@ -131,6 +138,13 @@ class RequestTooLarge(InvalidRequest):
 
     code = "request_too_large"
     http_status = 413
+
+
+class RequestTimeout(InvalidRequest):
+    """The request stopped coming, or came too slowly."""
+
+    code = "request_timeout"
+    http_status = 408
 
 
 class UnknownModel(CollabError):

@@ -2,51 +2,49 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collab_sdk.errors import InvalidImage, InvalidTensor, RequestTooLarge
+from collab_sdk.channels import Channels, channels_of, check_pixels
+from collab_sdk.errors import InvalidImage, RequestTooLarge
+from collab_sdk.pillow import DAMAGE, UPRIGHT, PilImage, orientation_of, to_rgb
 from collab_sdk.wire import Tensor
 
-__all__ = ["MAX_FILE_BYTES", "Image", "PilImage", "image_tensor"]
+__all__ = ["MAX_FILE_BYTES", "Image", "image_tensor"]
 
 MAX_FILE_BYTES = 256 * 2**20
-
-
-@runtime_checkable
-class PilImage(Protocol):
-    """A Pillow image, known by its shape so that Pillow need not be installed."""
-
-    def convert(self, mode: str) -> Any:
-        """The image in another mode."""
-
+# A larger Pillow image is shrunk by a whole number, as the daemon does with a file: 48 MB, what a request may carry.
+_MAX_PIL_PIXELS = 2**24
 
 Image = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[np.uint8] | PilImage
 
 
-def image_tensor(image: Image) -> Tensor:
+def image_tensor(image: Image, channels: Channels = "rgb") -> Tensor:
     """The input tensor "image" for a path, an encoded file's bytes, a Pillow image or an array.
 
-    Files and bytes travel as they are: BYTES [1] (JPEG, PNG, WebP, BMP, GIF, PPM; the daemon applies EXIF orientation).
-    Arrays must be uint8 [height, width, 3] in RGB and travel as UINT8 of that shape; so do Pillow images, converted to
-    RGB and with no orientation applied.
+    Files and bytes travel as they are: BYTES [1] (JPEG, PNG, WebP, AVIF, BMP, GIF, PPM). Pillow images travel as UINT8
+    [height, width, 3], made RGB and upright as the daemon does with a file. Arrays travel as they are, UINT8 of their
+    shape, with ``channels`` as the tensor's parameter unless it is "rgb"; of files and Pillow images those are known.
 
     `InvalidImage`: no such file, an unreadable or empty one, or no image at all. `InvalidTensor`: an array of another
-    dtype or shape. `RequestTooLarge`: a file over `MAX_FILE_BYTES`.
+    dtype or shape than ``channels`` needs, or no such channels. `RequestTooLarge`: a file over `MAX_FILE_BYTES`.
     """
+    channels = channels_of(channels)
     match image:
         case np.ndarray():
-            return _from_array(image)
+            check_pixels(image.dtype, image.shape, channels)
+            return Tensor.from_array("image", image, {} if channels == "rgb" else {"channels": channels})
         case str() | os.PathLike():
             return _from_bytes(_read(Path(image)), f"the file {str(image)!r}")
         case bytes() | bytearray() | memoryview():
             return _from_bytes(bytes(image), "the image")
         case PilImage():
-            return _from_array(_from_pillow(image))
+            return Tensor.from_array("image", _from_pillow(image))
     raise InvalidImage(
         f"a {type(image).__name__} is no image: give a path, an encoded file's bytes, a PIL image or a uint8 array "
         "of shape [height, width, 3]"
@@ -72,31 +70,11 @@ def _from_bytes(data: bytes, what: str) -> Tensor:
 
 def _from_pillow(image: PilImage) -> NDArray[Any]:
     try:
-        return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
+        width, height = image.size
+        picture, orientation = to_rgb(image), orientation_of(image)
+        if width * height > _MAX_PIL_PIXELS:
+            picture = picture.reduce(math.ceil(math.sqrt(width * height / _MAX_PIL_PIXELS)))
+        return np.asarray(picture.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else picture)
+    except DAMAGE as error:
         # Pillow opens lazily, so a broken file shows itself only here.
-        raise InvalidImage(f"cannot decode the PIL image: {error}") from error
-
-
-def _from_array(array: NDArray[Any]) -> Tensor:
-    if array.dtype != np.uint8:
-        hint = ": scale it to 0..255 and use .astype(np.uint8)" if array.dtype.kind == "f" else ""
-        raise InvalidTensor(f"the image array has dtype {array.dtype}, expected uint8{hint}")
-    if array.ndim != 3 or array.shape[2] != 3:
-        raise InvalidTensor(f"the image array has shape {list(array.shape)}, expected [height, width, 3]{_hint(array)}")
-    if array.size == 0:
-        raise InvalidTensor(f"the image array has shape {list(array.shape)}: no pixels")
-    return Tensor.from_array("image", array)
-
-
-def _hint(array: NDArray[Any]) -> str:
-    match array.shape:
-        case (_, _):
-            return ": for grey use np.repeat(image[..., None], 3, axis=2)"
-        case (3, _, _):
-            return ": for channels first use image.transpose(1, 2, 0)"
-        case (_, _, 4):
-            return ": for RGBA use image[..., :3]"
-        case (_, _, _, _):
-            return ": send one image a call"
-    return ""
+        raise InvalidImage(f"cannot decode the PIL image ({error}): give the path or the bytes of its file") from error

@@ -108,6 +108,8 @@ class CloudReport(LinkReport):
     problem: str | None
     # Digests of the packages that it holds.
     packages: list[str]
+    # Why it does not serve others of this device, by digest: "refused the package: ...".
+    lacks: dict[str, str]
 
 
 class DeviceReport(TypedDict):

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import NoneType
 from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
+from collab_sdk.budget import Budget
 from collab_sdk.errors import ProtocolError
+from collab_sdk.text import plain
 from collab_sdk.wire import InferResponse, Tensor, WireError, flatten, unflatten
 
 __all__ = ["Plan", "Predicted", "Result", "Timings", "decode_result", "encode_result"]
 
 # A package is told apart by its digest; the protocol wants a version besides.
 MODEL_VERSION = "1"
+# The one output of a model, as collabd answers.
+SCORES = "scores"
 
 EnergySource = Literal["modelled", "measured"]
 
@@ -37,13 +41,17 @@ class Plan:
     reason: str
 
 
+PHASES = ("prep", "head", "encode", "upload", "queue", "decode", "tail", "local_tail", "client")
+
+
 @dataclass(frozen=True)
 class Timings:
     """Milliseconds of a call and its phases; None: not measured, or no part of the plan.
 
     ``prep``: image to input tensor. ``head``, ``encode``: on the device. ``upload``: the network, both ways, without
     the companion's own time. ``queue``, ``decode``, ``tail``: on the companion. ``local_tail``: what the device ran
-    behind the cut.
+    behind the cut. ``client``: outside the daemon, which is reading the image, sending, and waiting for a daemon that
+    was away or busy. With `other_ms` they add up to ``latency``, all that the caller waited.
     """
 
     latency_ms: float | None = None
@@ -55,6 +63,17 @@ class Timings:
     decode_ms: float | None = None
     tail_ms: float | None = None
     local_tail_ms: float | None = None
+    client_ms: float | None = None
+
+    @property
+    def other_ms(self) -> float | None:
+        """What is no phase: waiting for a place, for the processor, or for an answer that did not come in time.
+
+        Less than 0 in a prediction that counts on whoever is faster of device and companion.
+        """
+        if self.latency_ms is None:
+            return None
+        return self.latency_ms - sum(getattr(self, f"{phase}_ms") or 0.0 for phase in PHASES)
 
 
 @dataclass(frozen=True)
@@ -80,7 +99,8 @@ class Result:
 
     ``budget_met``: whether the call kept the budget; ``unmet`` names the caps that it missed. ``degraded``: something
     failed and the device made up for it. ``ran``: where each layer really ran, as in the placement; where that is
-    another, ``why`` says so, be it that the device, racing the companion, was first.
+    another, ``why`` says so, be it that the device, racing the companion, was first. ``budget``: what the call was
+    allowed. As text it is one line that leads with the answer.
     """
 
     model: str
@@ -101,6 +121,11 @@ class Result:
     degraded: bool
     why: str
     ran: str
+    budget: Budget = field(default_factory=Budget)
+
+    def __str__(self) -> str:
+        parts = (f"{self.label} {self.score:.2f}", self._took(), self._verdict(), self._why())
+        return " · ".join(filter(None, parts))
 
     @property
     def label(self) -> str:
@@ -117,17 +142,35 @@ class Result:
         best = np.argsort(-self.scores, kind="stable")[: max(k, 0)]
         return [(self.labels[i], float(self.scores[i])) for i in best]
 
+    def _took(self) -> str:
+        latency_ms, plan = self.measured.latency_ms or 0.0, self.plan
+        took = f"{latency_ms:.{1 if latency_ms < 10 else 0}f} ms"
+        if "C" not in plan.placement:
+            return f"{took}, all on the device"
+        cut = "several cuts" if plan.cut == plan.placement else f"cut {plan.cut}"
+        ended = "" if self.ran == plan.placement else ", finished on the device"
+        return f"{took}, {cut} {plan.codec}, {plan.cloud or 'no companion'}{ended}"
+
+    def _verdict(self) -> str:
+        caps = str(replace(self.budget, objective=None)).replace(",", ", ")
+        if self.unmet:
+            return f"missed {', '.join(self.unmet)}{f' of {caps}' if caps else ''}"
+        return f"within {caps}" if caps else ""
+
+    def _why(self) -> str:
+        return f"degraded: {self.why}" if self.degraded else self.why
+
 
 def encode_result(result: Result, request_id: str = "") -> InferResponse:
     """The result as an OIP response: output ``scores`` FP32 [1, classes], the rest in parameters (labels stay home)."""
     values = {name: getattr(result, name) for name in _SCALAR_FIELDS[Result] if name != "model"}
     values |= {name: _finite(asdict(getattr(result, name))) for name in _GROUPS} | {"unmet": ",".join(result.unmet)}
-    scores = Tensor.from_array("scores", result.scores.reshape(1, -1))
+    scores = Tensor.from_array(SCORES, result.scores.reshape(1, -1))
     return InferResponse(result.model, MODEL_VERSION, [scores], request_id, flatten(values))
 
 
-def decode_result(response: InferResponse, labels: tuple[str, ...]) -> Result:
-    """The result in a response, with the labels of the model package of its digest.
+def decode_result(response: InferResponse, labels: tuple[str, ...], budget: Budget | None = None) -> Result:
+    """The result in a response, with the labels of the model package of its digest, and what the call was allowed.
 
     `ProtocolError`: a part is missing or of another type, or there are not as many scores as labels.
     """
@@ -137,7 +180,8 @@ def decode_result(response: InferResponse, labels: tuple[str, ...]) -> Result:
         scores = _scores(response, len(labels))
         rest = _scalars(Result, values | {"model": response.model_name})
         unmet = tuple(cap for cap in str(values.get("unmet", "")).split(",") if cap)
-        return Result(**groups, **rest, scores=scores, labels=labels, unmet=unmet)
+        allowed = budget or Budget()
+        return Result(**groups, **rest, scores=scores, labels=labels, unmet=unmet, budget=allowed)
     except WireError as error:
         raise ProtocolError(f"cannot read the daemon's answer: {error}") from error
 
@@ -177,11 +221,13 @@ def _scalar(name: str, hint: Any, value: Any) -> Any:
         raise WireError(f"parameter {name!r} is {value!r}")
     if hint is EnergySource and value not in get_args(EnergySource):
         raise WireError(f"parameter {name!r} is {value!r}, none of {', '.join(get_args(EnergySource))}")
+    if isinstance(value, str):
+        return plain(value)
     return float(value) if type(value) is int and float in _JSON_TYPES[hint] else value
 
 
 def _scores(response: InferResponse, classes: int) -> NDArray[np.float32]:
     for tensor in response.outputs if classes else []:
-        if (tensor.name, tensor.datatype, tensor.shape) == ("scores", "FP32", (1, classes)):
+        if (tensor.name, tensor.datatype, tensor.shape) == (SCORES, "FP32", (1, classes)):
             return np.asarray(tensor.to_array()[0], np.float32)
-    raise WireError(f"it has no output 'scores' of FP32 [1, {classes}]")
+    raise WireError(f"it has no output {SCORES!r} of FP32 [1, {classes}]")

@@ -18,14 +18,15 @@ people; those are kept out by TLS.
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from collab_sdk._json_data import fill, to_json
-from collab_sdk._message import MAX_JSON_BYTES, Message, decode_error, decode_json, encode_error, member
-from collab_sdk._parameters import WireError, flatten, scalars, unflatten
+from collab_sdk._message import MAX_JSON_BYTES, WAITED_MS, Message, decode_error, decode_json, encode_error, member
+from collab_sdk._parameters import WireError, flatten, received, scalars, unflatten
 from collab_sdk._tensor import Tensor, check_length, checked_shape, datatype_of
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "MAX_TENSORS",
     "RECEIVE_MS",
     "REQUEST_CHECKSUM",
+    "WAITED_MS",
     "InferRequest",
     "InferResponse",
     "Message",
@@ -53,6 +55,7 @@ __all__ = [
     "flatten",
     "header_length",
     "unflatten",
+    "waited_s",
 ]
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -62,6 +65,8 @@ RECEIVE_MS = "Collab-Receive-Ms"
 CHECKSUM = "Collab-Checksum"
 REQUEST_CHECKSUM = "Collab-Request-Checksum"
 MAX_TENSORS = 1024
+# A day.
+_MOST_WAITED_S = 86_400.0
 
 
 @dataclass
@@ -134,7 +139,8 @@ def decode_response(body: bytes | bytearray | memoryview, header_length: int | N
     head, rest = _split(body, header_length)
     outputs = _tensors(head, "outputs", rest)
     name, version = member(head, "model_name", str, ""), member(head, "model_version", str, "")
-    return InferResponse(name, version, outputs, member(head, "id", str, ""), _parameters(head))
+    parameters = scalars(member(head, "parameters", dict, {}))
+    return InferResponse(name, version, outputs, member(head, "id", str, ""), parameters)
 
 
 def checksum(body: bytes | bytearray | memoryview) -> str:
@@ -157,6 +163,18 @@ def header_length(headers: Headers) -> int | None:
     if not (value.isascii() and value.isdigit() and len(value) < 12):
         raise WireError(f"{HEADER_LENGTH}: {value[:40]!r} is no length")
     return int(value)
+
+
+def waited_s(headers: Headers) -> float:
+    """Seconds that the caller of a request waited before this try of it; 0: it is the first. WireError: no time."""
+    value = headers.get(WAITED_MS) or "0"
+    try:
+        seconds = float(value) / 1e3
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= _MOST_WAITED_S:
+        raise WireError(f"{WAITED_MS}: {value[:40]!r} is no time that a call waits")
+    return seconds
 
 
 def _encode(head: dict[str, Any], key: str, tensors: Sequence[Tensor], binary: Callable[[str], bool]) -> Message:
@@ -212,7 +230,7 @@ def _name(item: Mapping[str, Any]) -> str:
 
 
 def _parameters(holder: Mapping[str, Any]) -> dict[str, Any]:
-    return scalars(member(holder, "parameters", dict, {}))
+    return received(member(holder, "parameters", dict, {}))
 
 
 def _tensors(head: Mapping[str, Any], key: str, rest: memoryview) -> list[Tensor]:
@@ -230,6 +248,8 @@ def _tensors(head: Mapping[str, Any], key: str, rest: memoryview) -> list[Tensor
 def _tensor(item: Mapping[str, Any], rest: memoryview) -> tuple[Tensor, memoryview]:
     """The tensor that the item describes, and the binary data behind its own."""
     name, parameters, datatype = _name(item), _parameters(item), member(item, "datatype", str, "")
+    if "shared_memory_region" in parameters:
+        raise WireError(f"tensor {name!r}: shared_memory_region: no memory is shared here, send its data")
     size = parameters.pop("binary_data_size", None)
     tensor = Tensor(name, datatype, checked_shape(name, datatype, item.get("shape")), b"", parameters)
     if size is None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from collabd.config import Cloud, DeviceConfig, Energy
 from collabd.device.companion import Companion
+from collabd.device.connections import Connections
 from collabd.device.model import Model
 from collabd.device.options import Options
 from collabd.device.photo import Photo
@@ -53,8 +54,8 @@ async def _real(profiles: Path, network: Shipped) -> tuple[int, Seconds]:
         raise RuntimeError(f"collabd has stored no profile of {network.name} under {profiles}")
     width, height = (network.package.manifest.preprocessing.width, network.package.manifest.preprocessing.height)
     photo = Photo(image, width * height)
-    async with aiohttp.ClientSession() as session:
-        companion = Companion(Cloud("companion", "http://127.0.0.1"), config.link, config.failover, session)
+    async with Connections(aiohttp.ClientSession) as connections:
+        companion = Companion(Cloud("companion", "http://127.0.0.1"), config.link, config.failover, connections)
         companion.reached, companion.profiles[digest] = True, model.profile
         planner = Planner(config, [companion], Senses(Energy(board="pi4")))
         seconds = repeated(lambda: planner.decide(planner.evaluate(model, photo, _OPTIONS), 0), _REPEATS)

@@ -1,4 +1,4 @@
-"""Both daemons as two machines would be: a core each, state on small disks of their own, clocks that can be set.
+"""Both daemons as two machines would be: a core each, state on small disks of their own, keys, clocks that can be set.
 
 The clocks are set by a library of our own, preloaded: libfaketime 0.9.10, told to leave the monotonic clock alone,
 makes every sleep by that clock fail.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -16,13 +17,17 @@ from pathlib import Path
 
 import psutil
 
+from collabd.keys.tokens import line, new_token
 from collabd.simulation.testbed import Testbed
+from collabd.whole_file import replace_file
 
 # As if the device were slower than its companion, which so has something to offer.
 SLOWDOWN = 4.0
 DEVICE_CORE, COMPANION_CORE = 0, (os.cpu_count() or 1) - 1
 _DISK_MB = 24
 _THREADS = "[engine]\nthreads = 1\n"
+# Beside the configurations.
+_COMPANIONS_KEYS, _DEVICES_KEY = "tokens", "token"
 SIDES = ("cloud", "device")
 
 
@@ -33,15 +38,19 @@ class ChaosBed(Testbed):
         self.clock = directory / "clock"
         self.set_clocks(0)
         environment = self._preloaded(directory / "clock.so")
+        self.token = new_token()
         super().__init__(
             packages,
             directory,
             slowdown=SLOWDOWN,
             settings=_THREADS,
-            cloud_settings=_THREADS,
+            companion_settings=f'token_file = "{_DEVICES_KEY}"',
+            cloud_settings=f'token_file = "{_COMPANIONS_KEYS}"\n{_THREADS}',
             environment=environment,
             activated=True,
         )
+        self._write_companions_keys()
+        self._write_devices_key()
 
     @property
     def disks(self) -> list[Path]:
@@ -67,11 +76,28 @@ class ChaosBed(Testbed):
             found["disks full"] = "no tmpfs can be mounted (not root?)"
         return found
 
+    def rekey_cloud(self) -> None:
+        """Give the device another token, which so far only the companion knows. The companion must run."""
+        self.token = new_token()
+        self._write_companions_keys()
+        self.signal("cloud", signal.SIGHUP)
+
+    def rekey_device(self) -> None:
+        """Let the device know its token too. It must run."""
+        self._write_devices_key()
+        self.signal("device", signal.SIGHUP)
+
     def set_clocks(self, seconds: int) -> None:
         """Let the wall clocks of both be so far off, from now on."""
         # Not replaced, since the daemons have it mapped.
         with self.clock.open("r+b" if self.clock.exists() else "wb") as file:
             file.write(struct.pack("q", seconds))
+
+    def _write_companions_keys(self) -> None:
+        replace_file(self.directory / _COMPANIONS_KEYS, line("device", self.token).encode())
+
+    def _write_devices_key(self) -> None:
+        replace_file(self.directory / _DEVICES_KEY, self.token.encode())
 
     def _preloaded(self, library: Path) -> dict[str, str]:
         compiler = shutil.which("cc")

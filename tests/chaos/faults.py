@@ -24,6 +24,7 @@ from tests.chaos.schedule import HOLDERS, Fault
 RATE = 50e6 / 8
 _SLOW = 10e3 / 8
 _RESETS_S = 0.3
+_REPLACED_S = 0.5
 _START_S = 120.0
 _POLL_S = 0.05
 _HOURS = (5, -5, 72, -72)
@@ -43,7 +44,11 @@ class Window:
 
 @dataclass
 class Faults:
-    """All that can be broken. `visitor`: a package that the device is asked to install while its disk is full."""
+    """All that can be broken.
+
+    `visitor`: a package that the device is asked to install while its disk is full. `twins`: two packages of one name
+    and one network, which replace one another; the first is there when there is peace.
+    """
 
     bed: ChaosBed
     relay: Relay
@@ -51,6 +56,7 @@ class Faults:
     client: AsyncClient
     digests: Mapping[str, str]
     visitor: Path
+    twins: tuple[Path, Path]
     windows: list[Window] = field(default_factory=list)
     # While collabd itself was not there.
     down: list[Window] = field(default_factory=list)
@@ -75,11 +81,14 @@ class Faults:
                 under_way.create_task(self._inject(fault))
 
     async def _inject(self, fault: Fault) -> None:
-        async with self._locks.setdefault(HOLDERS[fault.kind], asyncio.Lock()):
+        async with self._hold(HOLDERS[fault.kind]):
             began = time.monotonic()
             async with _HOW[fault.kind](self, fault.draw):
                 await asyncio.sleep(fault.lasts_s)
             self.windows.append(Window(fault.kind, began, time.monotonic()))
+
+    def _hold(self, holder: str) -> asyncio.Lock:
+        return self._locks.setdefault(holder, asyncio.Lock())
 
     @asynccontextmanager
     async def companion_gone(self, _: float, *, killed: bool) -> AsyncIterator[None]:
@@ -94,11 +103,11 @@ class Faults:
     @asynccontextmanager
     async def companion_frozen(self, _: float) -> AsyncIterator[None]:
         """It does nothing, but the kernel goes on to take connections for it."""
-        self.bed.signal_cloud(signal.SIGSTOP)
+        self.bed.signal("cloud", signal.SIGSTOP)
         try:
             yield
         finally:
-            self.bed.signal_cloud(signal.SIGCONT)
+            self.bed.signal("cloud", signal.SIGCONT)
 
     @asynccontextmanager
     async def device_gone(self, _: float, *, killed: bool) -> AsyncIterator[None]:
@@ -133,6 +142,12 @@ class Faults:
             yield
         finally:
             task.cancel()
+
+    @asynccontextmanager
+    async def silent_connections(self, _: float) -> AsyncIterator[None]:
+        """Those that are there are lost without a word, which shows only when they are used."""
+        self.relay.silence()
+        yield
 
     @asynccontextmanager
     async def slow(self, _: float) -> AsyncIterator[None]:
@@ -186,6 +201,37 @@ class Faults:
             yield
 
     @asynccontextmanager
+    async def model_replaced(self, _: float) -> AsyncIterator[None]:
+        """The device gets another package of one name, time and again."""
+
+        async def again() -> None:
+            while True:
+                for package in reversed(self.twins):
+                    with suppress(CollabError):
+                        await self.client.load_model(package)
+                    await asyncio.sleep(_REPLACED_S)
+
+        task = asyncio.create_task(again())
+        try:
+            yield
+        finally:
+            task.cancel()
+            # The last word, where the device runs and its disk has room.
+            async with self._hold("device"), self._hold("disks"):
+                await self.client.load_model(self.twins[0])
+
+    @asynccontextmanager
+    async def companion_rekeyed(self, _: float) -> AsyncIterator[None]:
+        """The companion refuses the token that the device has, until the device gets the new one."""
+        async with self._hold("companion"):
+            self.bed.rekey_cloud()
+        try:
+            yield
+        finally:
+            async with self._hold("device"):
+                self.bed.rekey_device()
+
+    @asynccontextmanager
     async def full_disks(self, _: float) -> AsyncIterator[None]:
         """No byte more; the companion loses a profile and cannot store it anew, the device can install nothing."""
         for disk in self.bed.disks:
@@ -225,11 +271,14 @@ _HOW: Mapping[str, Callable[[Faults, float], AbstractAsyncContextManager[None]]]
     "link black-holed": Faults.black_hole,
     "link reset": Faults.resets,
     "link at 10 kbit/s": Faults.slow,
+    "connections gone silent": Faults.silent_connections,
     "bytes flipped": Faults.flips,
     "replies truncated": Faults.truncations,
     "replies of another digest": Faults.other_digest,
     "features of NaN": partial(Faults.lies, requests=mitm.nan_features),
     "answers of NaN": partial(Faults.lies, replies=mitm.nan_answers),
+    "model replaced": Faults.model_replaced,
+    "companion re-keyed": Faults.companion_rekeyed,
     "disks full": Faults.full_disks,
     "clocks stepped": Faults.stepped_clocks,
 }

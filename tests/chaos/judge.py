@@ -25,6 +25,8 @@ _MORE_HANDLES = 16
 # Calls that waited for collabd to come back hold up those that come then, for so long at most.
 _BACKLOG_S = 2.0
 _PERMITTED = "CompanionUnavailable"
+# The client may lose its core between the SDK's clock and ours, to seven others; for so long it does not.
+_CLOCKS_DIFFER_MS = 1000.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,18 @@ class Judged:
     def kept(self) -> bool:
         """Whether the answer came within the deadline."""
         one = self.outcome
-        return one.answer is not None and one.latency_ms <= (one.order.deadline_ms or np.inf)
+        return one.answer is not None and self.late_ms <= 0
+
+    @property
+    def late_ms(self) -> float:
+        """How long after its deadline it ended, by the client's clock; below 0: before it."""
+        return self.outcome.latency_ms - (self.outcome.order.deadline_ms or np.inf)
+
+    @property
+    def lied(self) -> bool:
+        """Whether a budget is said to be met that the caller saw missed."""
+        answer = self.outcome.answer
+        return answer is not None and answer.budget_met and self.late_ms > _CLOCKS_DIFFER_MS
 
 
 def judge(happened: Happened) -> dict[str, Any]:
@@ -178,6 +191,7 @@ def _failures(report: dict[str, Any], judged: Sequence[Judged], happened: Happen
     found += [
         f"lost: {one.outcome.error}: {_described(one.outcome)} {sorted(one.faults)}" for one in judged if one.lost
     ]
+    found += [f"said to be met: {_late(one)}" for one in judged if one.lied]
     rows = [report["deadlines"][kind] for kind in KEEPABLE]
     counted, kept = sum(row["counted"] for row in rows), sum(row["kept"] for row in rows)
     report["keepable"] = {"counted": counted, "kept": kept, "share": round(kept / counted, 5) if counted else None}

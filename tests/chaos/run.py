@@ -97,6 +97,9 @@ async def run(settings: Settings, directory: Path, say: Callable[[str], None]) -
         async with _daemons(settings, packages, directory) as faults:
             say("both daemons start and profile the networks ...")
             await faults.bed.until_ready(faults.client)
+            for package in reversed(faults.twins):
+                await faults.client.load_model(package)
+                await faults.bed.until_ready(faults.client)
             happened.without = faults.bed.without()
             load_of = _Load(pool, faults.bed.socket, images)
             await _calm(happened, drawer, load_of, say)
@@ -168,7 +171,9 @@ async def _daemons(settings: Settings, packages: Mapping[str, Package], director
     roots = directory / "packages"
     for name, package in packages.items():
         shutil.copytree(package.path, roots / name)
-    visitor = _visitor(next(iter(packages.values())), directory / "visitor")
+    first = next(iter(packages.values()))
+    visitor = _variant(first, directory / "visitor", name="visitor")
+    twin = _variant(first, directory / "twin", provenance="the same network once more")
     bed = ChaosBed(roots, directory)
     digests = {name: package.digest for name, package in packages.items()}
     with small_disks(bed):
@@ -177,12 +182,12 @@ async def _daemons(settings: Settings, packages: Mapping[str, Package], director
             relay.set_rtt(_RTT_S)
             with bed:
                 async with AsyncClient(bed.socket) as client:
-                    yield Faults(bed, relay, liar, client, digests, visitor)
+                    yield Faults(bed, relay, liar, client, digests, visitor, (first.path, twin))
 
 
-def _visitor(package: Package, path: Path) -> Path:
-    """The same network under another name."""
-    manifest = msgspec.structs.replace(package.manifest, name=path.name)
+def _variant(package: Package, path: Path, **changes: str) -> Path:
+    """The same network, with something else in its manifest."""
+    manifest = msgspec.structs.replace(package.manifest, **changes)
     return write(path, manifest, (package.path / "model.onnx").read_bytes(), "Apache-2.0").path
 
 

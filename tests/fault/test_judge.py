@@ -78,6 +78,14 @@ def test_a_deadline_counts_but_while_collabd_was_down_or_worked_off_what_had_wai
     assert too_late(report) == ["deadlines that the device alone could keep: 1 of 2 kept"]
 
 
+def test_a_budget_that_is_said_to_be_met_and_was_missed_by_far_is_a_failure(happened: Happened, right: Answer) -> None:
+    met, missed = replace(right, budget_met=True), replace(right, budget_met=False)
+    happened.outcomes = [Outcome(LATE, 1.0, 2.5, met), Outcome(LATE, 3.0, 4.5, missed), Outcome(LATE, 5.0, 5.05, met)]
+    said = [failure for failure in judge(happened)["failures"] if failure.startswith("said to be met: ")]
+    assert len(said) == 1
+    assert said[0].startswith("said to be met: 1500 ms for 100: ")
+
+
 def test_what_was_never_injected_and_what_leaks_is_a_failure(happened: Happened, right: Answer) -> None:
     happened.without = {"clocks stepped": "no compiler"}
     happened.outcomes = [Outcome(ORDER, 1.0, 1.1, right)]

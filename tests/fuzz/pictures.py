@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM")
+from collabd.imaging.formats import AVIF
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM", *(["AVIF"] if AVIF else []))
 
 
 def encoded(kind: str, mode: str = "RGB", **options: Any) -> bytes:

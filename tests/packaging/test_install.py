@@ -38,7 +38,7 @@ def wheels() -> None:
 def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both roles, below a path that a script may stumble over."""
     root = tmp_path_factory.mktemp("a root")
-    make("install", root, ROLE="both")
+    make("install", root, ROLE="both", SYSTEMD_VERSION="252")
     return root
 
 
@@ -93,7 +93,9 @@ def test_what_would_not_work_is_refused(tmp_path: Path, variables: dict[str, str
 
 
 def test_uninstall_leaves_an_empty_tree(tmp_path: Path) -> None:
-    make("install", tmp_path, ROLE="both")
+    make("install", tmp_path, ROLE="both", SYSTEMD_VERSION="254")
+    back_off = {path.parent.name for path in files(tmp_path) if path.name == "back-off.conf"}
+    assert back_off == {"collabd.service.d", "collab-cloudd.service.d"}, "what older ones do not know is for newer ones"
     make("uninstall", tmp_path)
     assert list(tmp_path.iterdir()) == []
 

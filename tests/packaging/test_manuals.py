@@ -61,11 +61,7 @@ def keys(kind: Any, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{field.encode_name}"
 
 
-# A companion has no use for the default model: its requests name theirs.
-SETTINGS = {
-    "collabd.toml": sorted(keys(DeviceConfig)),
-    "collab-cloudd.toml": sorted(set(keys(CloudConfig)) - {"models.default"}),
-}
+SETTINGS = {"collabd.toml": sorted(keys(DeviceConfig)), "collab-cloudd.toml": sorted(keys(CloudConfig))}
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -40,7 +40,7 @@ class SoakBed(Testbed):
         self._reloads += 1
         file = self.directory / "collabd.toml"
         file.write_text(file.read_text().replace(before, after))
-        self._processes["device"].send_signal(signal.SIGHUP)
+        self.signal("device", signal.SIGHUP)
 
 
 def _link(stale_s: float) -> str:

@@ -28,9 +28,9 @@ _MIX: dict[tuple[str, Form], int] = {
     (IMAGENET, "frame"): 10,
 }
 _BUDGETS: dict[str, tuple[str, ...]] = {
-    ALEXNET: ("", "25ms", "100%", "min-energy", "0"),
-    VGG: ("", "60ms", "100%", "min-energy", "0"),
-    IMAGENET: ("", "150ms", "100%", "0"),
+    ALEXNET: ("", "25ms", "100%", "min-energy", "cost 0"),
+    VGG: ("", "60ms", "100%", "min-energy", "cost 0"),
+    IMAGENET: ("", "150ms", "100%", "cost 0"),
 }
 _SWAPPED = str.maketrans("CD", "DC")
 

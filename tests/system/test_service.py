@@ -150,13 +150,6 @@ def test_a_bad_configuration_is_told_once(device: Service) -> None:
     assert said == ["/etc/collabd/collabd.toml: server.max_request_mbb: unknown key, did you mean 'max_request_mb'?"]
 
 
-def test_a_call_with_a_bad_configuration_fails_and_starts_no_loop(device: Service) -> None:
-    device.configure("[server]\nmax_request_mbb = 1\n")
-    device.box.run("systemctl", "start", "collabd.socket")
-    assert infer(device.box, "alexnet_cifar10", 32, timeout_s=8)["error"] in {"daemon_unavailable", "deadline_exceeded"}
-    assert device.box.show("collabd.socket", "Result") == "service-start-limit-hit"
-
-
 def test_a_call_in_progress_is_answered_before_the_end(device: Service) -> None:
     device.configure("[emulation]\ndevice_slowdown = 50\n")
     device.systemctl("start")

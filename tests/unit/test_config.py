@@ -121,7 +121,7 @@ def test_the_installed_file_shows_every_default(tmp_path: Path, name: str, kind:
     loaded = load(kind, shown)
     documented = {key.replace("clouds[0]", "clouds") for key in loaded.given}
     expected = set(load(kind, None).report()) - {"clouds", "policies", "models.roots"}
-    assert expected <= documented | {"models.default"}
+    assert expected <= documented
     for key, default in load(kind, None).report().items():
         if key not in {"clouds", "policies"} and not key.startswith("energy."):
             assert loaded.report()[key]["value"] == default["value"], key

@@ -13,9 +13,8 @@ from collabd.ctl.doctor.finding import DoctorReport, Finding, relevant, report
 from collabd.ctl.output import emit, fields, json_option, styled, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from collabd.ctl.doctor.context import Context
+    from collabd.ctl.tables import Table
 
 _STYLES = {"ok": "green", "note": "", "warning": "yellow", "error": "bold red", "not-measured": "dim"}
 _DAEMON_S = 10.0
@@ -78,7 +77,7 @@ def _checks() -> tuple[Callable[[Context], Iterator[Finding]], ...]:
 
 
 def _render(found: DoctorReport) -> Iterator[Table]:
-    built = table("finding", "about", "")
+    built = table("finding", "about", "", long_last=True)
     for finding in found["findings"]:
         said = finding["title"] + (f"\n→ {finding['advice']}" if finding["advice"] else "")
         built.add_row(styled(finding["severity"], _STYLES[finding["severity"]]), finding["code"], said)

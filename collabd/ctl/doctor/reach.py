@@ -13,6 +13,8 @@ from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from collab_sdk.text import plain
+
 if TYPE_CHECKING:
     from collabd.config import Cloud
 
@@ -25,7 +27,7 @@ class Unreached(Exception):
     """A step failed: what happened, and what to do."""
 
     def __init__(self, title: str, advice: str) -> None:
-        super().__init__(title)
+        super().__init__(plain(title))
         self.advice = advice
 
 
@@ -59,10 +61,10 @@ def _connection(cloud: Cloud) -> HTTPConnection:
     url = urlsplit(cloud.url)
     host, port = url.hostname or "", url.port or _PORTS[url.scheme]
     tls = client_context(cloud.ca_file, cloud.client_cert, cloud.client_key) if url.scheme == "https" else None
-    plain = _connected(host, port)
+    bare = _connected(host, port)
     connection = HTTPConnection(host, port)
     connection.auto_open = 0  # it would open a plain one where TLS was cut off
-    connection.sock = plain if tls is None else _encrypted(plain, tls, host)
+    connection.sock = bare if tls is None else _encrypted(bare, tls, host)
     return connection
 
 
@@ -80,9 +82,9 @@ def _connected(host: str, port: int) -> socket.socket:
         raise Unreached(title, f"Is it on, in this network, and does its firewall let port {port} through?") from error
 
 
-def _encrypted(plain: socket.socket, tls: ssl.SSLContext, host: str) -> socket.socket:
+def _encrypted(bare: socket.socket, tls: ssl.SSLContext, host: str) -> socket.socket:
     try:
-        return tls.wrap_socket(plain, server_hostname=host)
+        return tls.wrap_socket(bare, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
         title = f"its certificate is refused: {error.verify_message}"
         raise Unreached(title, "Do the clocks agree? Else bring its certificate here: collabctl pair") from error

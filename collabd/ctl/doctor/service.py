@@ -41,13 +41,18 @@ def of_state(role: Role, state: Mapping[str, str], socket: Mapping[str, str]) ->
     start = f"sudo systemctl start {program}"
     if active in {"active", "reloading"}:
         return Finding("service", "ok", f"{program} runs as a service")
-    if active == "failed" or state.get("SubState") == "auto-restart":
+    if active == "failed" or state.get("SubState") == "auto-restart" or _pauses(state):
         return _failed(program, state)
     if active in {"activating", "deactivating"}:
         return Finding("service", "note", f"{program} is {active}", "Wait: collabctl wait")
     if role == DEVICE and socket.get("ActiveState") == "active":
         return Finding("service", "ok", f"{program} is not running, and starts with the first call")
     return Finding("service", "error", f"{program} is not running", f"Start it: {start}")
+
+
+def _pauses(state: Mapping[str, str]) -> bool:
+    """Whether it has failed, and its unit waits before it may be called again."""
+    return state.get("SubState") == "stop-post" and state.get("Result") != "success"
 
 
 def _failed(program: str, state: Mapping[str, str]) -> Finding:

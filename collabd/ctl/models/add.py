@@ -41,6 +41,7 @@ def _size(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int,
     help="A folder of typical images (100 or more): measures how far the lossy codecs may be trusted.",
 )
 @click.option("--size", metavar="HxW", callback=_size, help="Height and width of the network's input.")
+@click.option("--output", metavar="NAME", help="ONNX files: the output that holds the scores, if there are several.")
 @click.option(
     "--resize-shorter", type=click.IntRange(min=1), metavar="PIXELS", help="Resize the shorter side to this, then crop."
 )

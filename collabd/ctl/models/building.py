@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ def build_package(
     torchvision = source.startswith("torchvision:")
     if torchvision and stated.keys() & {"mean", "std"}:
         raise click.UsageError("torchvision's networks state their own --mean and --std")
+    if "output" in stated and not source.lower().endswith(".onnx"):
+        raise click.UsageError("--output is for ONNX files")
     if random_weights and not torchvision:
         raise click.UsageError("--random-weights is for torchvision's networks")
     paths = [] if calibration is None else image_files(calibration)
@@ -50,6 +53,8 @@ def build_package(
     )
     tell(f"importing {source} ...")
     network = _import(source, options)
+    for note in network.notes:
+        tell(note)
     tell(f"building {network.name}{f', calibrating on {len(paths)} images' if paths else ''} ...")
     return build(
         network.model,
@@ -75,11 +80,16 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """One label a line, in UTF-8."""
+    """One label a line, in UTF-8, or in UTF-16 as Windows marks it; empty lines at the end do not count."""
+    data = path.read_bytes()
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        return tuple(path.read_text(encoding="utf-8").rstrip().splitlines())
+        labels = tuple(line.strip() for line in data.decode(encoding).rstrip().splitlines())
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"{path} is no text in UTF-8") from error
+    if not labels:
+        raise InvalidRequest(f"{path} holds no labels")
+    return labels
 
 
 def _import(source: str, options: Options) -> Imported:

@@ -9,12 +9,11 @@ import click
 
 from collabd.ctl import figures
 from collabd.ctl.command import Command, client
-from collabd.ctl.output import emit, json_option, table
+from collabd.ctl.output import emit, fields, json_option, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from collab_sdk.reports import ModelReport, ModelsReport
+    from collabd.ctl.tables import Table
 
 
 @click.command("list", cls=Command)
@@ -41,4 +40,9 @@ def models_table(models: list[ModelReport]) -> Table:
 
 
 def _render(report: ModelsReport) -> Iterator[Table]:
-    yield models_table(report["models"])
+    if report["models"]:
+        yield models_table(report["models"])
+    else:
+        from collabd.shipped import how_to_add
+
+        yield fields({"models": f"none; {how_to_add()}"})

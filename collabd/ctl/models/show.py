@@ -12,9 +12,8 @@ from collabd.ctl.command import Command, client
 from collabd.ctl.output import emit, fields, json_option, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from collab_sdk.reports import LayersReport
+    from collabd.ctl.tables import Table
 
 
 @click.command(cls=Command)
@@ -39,8 +38,8 @@ def _render(report: LayersReport) -> Iterator[Table]:
             "layers": f"{len(layers)}, {total} MMACs",
         }
     )
-    built = table(">layer", "name", "op", ">MMACs", "candidate cut")
+    built = table(">layer", "op", ">MMACs", "candidate cut", "name", long_last=True)
     for index, layer in enumerate(layers, start=1):
         macs = figures.number(layer["macs"] / 1e6)
-        built.add_row(str(index), layer["name"], layer["op"], macs, figures.yes_no(layer["candidate"]))
+        built.add_row(str(index), layer["op"], macs, figures.yes_no(layer["candidate"]), layer["name"])
     yield built

@@ -13,7 +13,7 @@ from collabd.ctl.command import Command, client
 from collabd.ctl.output import emit, json_option, styled, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from collabd.ctl.tables import Table
 
 
 class VerdictReport(TypedDict):
@@ -72,7 +72,7 @@ def _verify(path: Path, loaded: str | None) -> VerdictReport:
 
 
 def _render(report: VerifyReport) -> Iterator[Table]:
-    built = table("package", "model", "digest", "verdict")
+    built = table("package", "model", "digest", "verdict", spare=("digest",), long_last=True)
     for package in report["packages"]:
         built.add_row(
             package["path"],

@@ -23,5 +23,15 @@ def check(data: bytes) -> None:
 
 def seeds() -> list[bytes]:
     """The forms of the manual."""
-    texts = ("", "80ms", "0.5s", "500us", "150mJ,2%", "99%", "0.002", "80ms, 150mJ, 99.9%, 0.002, min-energy", "1e-9J")
+    texts = (
+        "",
+        "80ms",
+        "0.5s",
+        "500us",
+        "150mJ,2%",
+        "99%",
+        "cost 0.002",
+        "80ms, 150mJ, 99.9%, cost=0.002, min-energy",
+        "1e-9J",
+    )
     return [text.encode() for text in texts]

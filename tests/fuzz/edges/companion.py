@@ -20,10 +20,11 @@ from collab_sdk.wire import InferResponse, Tensor
 from collabd.config import Cloud, Failover, Link
 from collabd.device.answers import Question, RemoteAnswer
 from collabd.device.companion import Companion
+from collabd.device.connections import Connections
 from collabd.device.exchange import CompanionFailure, Response
 from collabd.device.features import checked
 from collabd.device.model import Model
-from collabd.device.watcher import Watcher
+from collabd.device.supply import Supply
 from tests.fuzz import message, tiny
 from tests.fuzz.choices import Choices
 from tests.fuzz.edges.profile import plannable
@@ -61,8 +62,9 @@ class _Device:
 
     async def _open(self) -> None:
         self._server = await asyncio.start_unix_server(self._answer, self._socket)
-        connector = aiohttp.UnixConnector(self._socket)
-        self._session = aiohttp.ClientSession(connector=connector, response_class=Response)
+
+    def _connected(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=aiohttp.UnixConnector(self._socket), response_class=Response)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -78,15 +80,16 @@ class _Device:
         self._loop.run(self._asked(ask))
 
     async def _asked(self, ask: Callable[[Companion], Awaitable[Any]]) -> None:
-        companion = Companion(Cloud("pc", "http://pc"), Link(), Failover(), self._session)
-        companion.reached = True
-        try:
-            answer = await ask(companion)
-        except CompanionFailure as failure:
-            companion.note_failure(failure)
-        else:
-            _check_answer(answer)
-        _check_state(companion)
+        async with Connections(self._connected) as connections:
+            companion = Companion(Cloud("pc", "http://pc"), Link(), Failover(), connections)
+            companion.reached = True
+            try:
+                answer = await ask(companion)
+            except CompanionFailure as failure:
+                companion.note_failure(failure)
+            else:
+                _check_answer(answer)
+            _check_state(companion)
 
 
 class _Reply:
@@ -122,7 +125,7 @@ async def _ping(companion: Companion) -> None:
 
 
 async def _learn_profile(companion: Companion) -> None:
-    await Watcher(companion, Link(), lambda: [tiny.package()])._learn_packages()
+    await Supply(companion, lambda: [tiny.package()]).learn()
     if (profile := companion.profiles.get(tiny.package().digest)) is not None:
         plannable(tiny.profile(), profile)
 

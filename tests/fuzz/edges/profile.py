@@ -43,8 +43,8 @@ def _file() -> Path:
 
 @cache
 def _planner() -> tuple[Planner, Companion, Model]:
-    session = None
-    companion = Companion(Cloud("pc", "http://127.0.0.1:1"), Link(), Failover(), session)  # type: ignore[arg-type]
+    connections = None
+    companion = Companion(Cloud("pc", "http://127.0.0.1:1"), Link(), Failover(), connections)  # type: ignore[arg-type]
     companion.reached = True
     model = Model(tiny.package(), tiny.package().network(), 1.0)
     return Planner(DeviceConfig(), [companion], Senses(Energy(board="pi4"))), companion, model

@@ -13,11 +13,25 @@ from collab_sdk.image import image_tensor
 from collab_sdk.wire import InferRequest, RequestedOutput, Tensor, WireError
 from collabd.device.options import Options
 from collabd.device.photo import Photo
+from collabd.requested import check_outputs
 from tests.fuzz import message, pictures, tiny
 
 WORDS = (
     *("inputs", "outputs", "parameters", "name", "datatype", "shape", "data", "binary_data_size", "binary_data", "id"),
-    *("codec", "zstd", "channel_axis", "budget", "cut", "placement", "pin_first", "fallback", "on_infeasible"),
+    *(
+        "classification",
+        "timeout",
+        "priority",
+        "codec",
+        "zstd",
+        "channel_axis",
+        "budget",
+        "cut",
+        "placement",
+        "pin_first",
+        "fallback",
+        "on_infeasible",
+    ),
     *("FP32", "FP16", "UINT8", "INT64", "BOOL", "BYTES", "image", "relu", "flat", "logits", "null", "true", "1e400"),
 )
 
@@ -43,6 +57,7 @@ def _read_by_the_device(request: InferRequest) -> None:
     try:
         options = Options.from_parameters(request.parameters)
         assert options.caps(0.99).fidelity is not None
+        check_outputs(request.outputs, "scores", there=("scores",))
         photo = Photo.from_request(request)
         pixels = photo.prepare(tiny.MANIFEST.preprocessing)
     except (InvalidRequest, WireError):
@@ -59,12 +74,19 @@ def seeds() -> list[bytes]:
     digest = tiny.package().digest
     requests = [
         InferRequest([image_tensor(pixels)], parameters=wishes),
+        InferRequest([image_tensor(pixels, "bgr")]),
+        InferRequest([image_tensor(np.ascontiguousarray(pixels[:6, :, 0]), "yuv420")]),
+        InferRequest([Tensor.from_array("image", pixels[..., [0, 1, 2, 0]])], parameters={"channels": "rgbx"}),
         InferRequest([image_tensor(pictures.encoded("PNG"))], parameters={"cut": "conv", "codec": "q8"}),
         InferRequest([image_tensor(pictures.encoded("JPEG"))], parameters={"placement": "DCC", "pin_first": 1}),
         InferRequest([relu], [RequestedOutput("logits", {"binary_data": True})], "7", {"digest": digest}),
     ]
     listed = {"name": "image", "datatype": "UINT8", "shape": [1, 1, 3], "data": [[[1, 2, 3]]]}
     text = {"name": "image", "datatype": "BYTES", "shape": [1], "data": ["GIF89a"]}
-    plain = [{"id": "1", "inputs": [item], "parameters": {"budget": 0.5}} for item in (listed, text)]
+    top = {"name": "scores", "parameters": {"classification": 2}}
+    plain = [
+        {"id": "1", "inputs": [item], "outputs": [top], "parameters": {"budget": 0.5, "timeout": 9}}
+        for item in (listed, text)
+    ]
     binary = [message.joined(wire.encode_request(request)) for request in requests]
     return [*binary, *(b"\n" + json.dumps(each).encode() for each in plain)]

@@ -77,7 +77,9 @@ async def test_without_a_key_every_path_looks_the_same(guarded: Companion, metho
 
 
 @pytest.mark.parametrize(
-    "header", ["", "Bearer", f"Bearer {new_token()}", f"Basic {TOKEN}", f"Bearer {TOKEN[:-1]}", TOKEN]
+    "header",
+    ["", "Bearer", f"Bearer {new_token()}", f"Basic {TOKEN}", f"Bearer {TOKEN[:-1]}", TOKEN],
+    ids=["nothing", "no token", "another token", "another scheme", "a token cut short", "a token alone"],
 )
 async def test_a_wrong_key_is_no_key(guarded: Companion, header: str) -> None:
     async with guarded.http.get(f"{guarded.address}/v2", headers={"Authorization": header}) as reply:

@@ -26,6 +26,7 @@ from collabd.catalog import bundle
 from collabd.catalog import package as packages
 from collabd.catalog.package import Package
 from collabd.cloud import control
+from collabd.engine import EngineError
 
 
 def tampered(package: Package, replaced: dict[str, bytes], rename: dict[str, str] | None = None) -> bytes:
@@ -224,12 +225,12 @@ async def test_the_least_recently_used_package_makes_room_for_the_next(
 
 
 async def test_the_disk_quota_is_kept(start: Any, package: Package, versions: list[Package], tmp_path: Path) -> None:
-    # A licence of nearly 1 MB, so that three packages are above 2 MB.
+    # A licence of nearly 1 MB, so that three packages are above a device's share of 3 MB.
     large = [
         packages.write(each.path, each.manifest, (each.path / packages.MODEL).read_bytes(), "x" * 900_000)
         for each in versions[:3]
     ]
-    async with start(packages={"quota_mb": 2}) as companion:
+    async with start(packages={"quota_mb": 3}) as companion:
         await push_all(companion, large)
         assert kept(tmp_path, large) == {1, 2}
     async with start(packages={"quota_mb": 1, "max_mb": 2}) as companion:
@@ -243,12 +244,30 @@ async def test_the_disk_quota_is_kept(start: Any, package: Package, versions: li
 async def test_a_package_in_use_is_not_deleted(start: Any, versions: list[Package], tmp_path: Path) -> None:
     async with start(packages={"max_packages": 1}) as companion:
         await push_all(companion, versions[:1])
-        with companion.cloud.models.loaded[0].in_use():
+        with companion.cloud.models.loaded[0].lent.in_use():
             with pytest.raises(StorageUnavailable, match="in use"):
                 await push_all(companion, versions[1:2])
             assert kept(tmp_path, versions) == {0}
         await push_all(companion, versions[1:2])
         assert kept(tmp_path, versions) == {1}
+
+
+async def test_what_a_request_holds_outlives_its_unloading(start: Any, versions: list[Package]) -> None:
+    async with start() as companion:
+        await push_all(companion, versions[:1])
+        models, engine = companion.cloud.models, companion.cloud.engine
+        (held,) = models.loaded
+        part = (held.manifest.input,), (held.manifest.output,)
+        with held.lent.in_use():
+            # As room is made for another package, between this request's look-up and its run.
+            models._unload(held.digest)
+            await push_all(companion, versions[:1])
+            (again,) = models.loaded
+            assert again is not held
+            engine.prepare(held.key, *part)
+        with pytest.raises(EngineError, match="no network"):
+            engine.prepare(held.key, *part)
+        engine.prepare(again.key, *part)
 
 
 async def test_memory_for_pushed_packages_is_bounded_and_those_unloaded_still_answer(
@@ -336,7 +355,7 @@ async def test_a_package_that_comes_too_slowly_gives_way_to_the_next(
         reader, writer = await asyncio.open_connection(host, int(port))
         head = f"PUT /collab/v1/packages/{package.digest} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n"
         writer.write(head.encode() + data[:1000])
-        assert b" 400 " in await reader.readline()
+        assert b" 408 " in await reader.readline()
         writer.close()
         monkeypatch.undo()
         await push(companion, package.digest, data)

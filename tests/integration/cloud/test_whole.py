@@ -57,6 +57,28 @@ async def test_a_standard_client_gets_the_right_answer(
     np.testing.assert_allclose(scores(reply), local.whole(images[:count]), rtol=1e-5, atol=1e-6)
 
 
+async def test_a_standard_client_may_ask_for_classes_and_say_what_we_ignore(
+    client: Any, local: Any, images: Pixels
+) -> None:
+    tensor = triton.InferInput("image", list(images[:2].shape), "UINT8")
+    tensor.set_data_from_numpy(images[:2])
+    outputs = [triton.InferRequestedOutput("logits", class_count=2)]
+    reply = await client.infer(
+        "branchy",
+        [tensor],
+        outputs=outputs,
+        request_id="a",
+        sequence_id=5,
+        sequence_start=True,
+        priority=1,
+        timeout=10**6,
+    )
+    assert reply.get_response()["id"] == "a"
+    got = [[text.decode().split(":")[1:] for text in row] for row in reply.as_numpy("logits")]
+    best = np.argsort(-local.whole(images[:2]), axis=1)[:, :2]
+    assert got == [[[str(i), ("circle", "square", "star")[i]] for i in row] for row in best]
+
+
 @pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
 async def test_a_standard_client_may_compress(client: Any, local: Any, images: Pixels, algorithm: str) -> None:
     reply = await ask(client, images[:1], binary=True, request_compression_algorithm=algorithm)
@@ -98,10 +120,19 @@ async def test_images_of_any_kind_and_size_are_prepared_here(
         (wire.Tensor.from_array("image", images[3]), images[3]),
         (wire.Tensor.from_array("image", large), large),
         (wire.Tensor.from_array("image", large[np.newaxis]), large),
+        (wire.Tensor.from_array("image", large[..., ::-1], {"channels": "bgr"}), large),
+        (wire.Tensor.from_array("image", images[3:4, ..., ::-1], {"channels": "bgr"}), images[3]),
+        (wire.Tensor.from_array("image", large[..., [2, 1, 0, 0]], {"channels": "bgrx"}), large),
+        (wire.Tensor.from_array("image", large[..., 0], {"channels": "grey"}), large[..., [0, 0, 0]]),
     ):
         answer = await companion.infer("branchy", wire.InferRequest([tensor]))
         expected = local.whole(prepare(image, package.manifest.preprocessing))
         np.testing.assert_allclose(answer.outputs[0].to_array(), expected, rtol=1e-5, atol=1e-6)
+
+
+async def test_a_standard_client_says_what_its_pixels_are(client: Any, local: Any, images: Pixels) -> None:
+    reply = await ask(client, images[:1, ..., ::-1].copy(), binary=True, parameters={"channels": "bgr"})
+    np.testing.assert_allclose(scores(reply), local.whole(images[:1]), rtol=1e-5, atol=1e-6)
 
 
 async def test_replies_say_what_they_took(companion: Any, images: Pixels, package: Any) -> None:
@@ -127,7 +158,13 @@ async def test_replies_say_what_they_took(companion: Any, images: Pixels, packag
         (wire.Tensor.from_array("image", np.zeros((2, 9, 9, 3), np.uint8)), InvalidTensor, "16 x 16"),
         (wire.Tensor.from_array("image", np.zeros((0, 16, 16, 3), np.uint8)), InvalidTensor, "[0, 16, 16, 3]"),
         (wire.Tensor.from_array("image", np.zeros((0, 9, 3), np.uint8)), InvalidTensor, ""),
-        (wire.Tensor.from_array("image", np.zeros((16, 16, 4), np.uint8)), InvalidTensor, ""),
+        (wire.Tensor.from_array("image", np.zeros((16, 16, 4), np.uint8)), InvalidTensor, '"bgrx" where blue does'),
+        (
+            wire.Tensor.from_array("image", np.zeros((2, 16, 16, 3), np.uint8), {"channels": "bgr"}),
+            InvalidTensor,
+            "RGB",
+        ),
+        (wire.Tensor.from_array("image", np.zeros((9, 9, 3), np.uint8), {"channels": "rgba"}), InvalidTensor, "rgbx"),
         (wire.Tensor.from_array("image", np.zeros(16, np.uint8)), InvalidTensor, ""),
         (wire.Tensor.from_array("image", np.zeros((1, 16, 16, 3), np.float32)), InvalidTensor, "UINT8"),
         (wire.Tensor.from_array("image", np.zeros((9, 16, 16, 3), np.uint8)), InvalidTensor, "limit of 8"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zlib
 from collections.abc import Callable
@@ -48,6 +49,8 @@ IMAGES: list[tuple[str, bytes]] = [
     ("empty", b""),
     ("truncated JPEG", jpeg(64)[:600]),
     ("only a JPEG marker", b"\xff\xd8\xff"),
+    ("half a JPEG with an end", jpeg(64)[:1200] + b"\xff\xd9"),
+    ("HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(900)),
     ("0 x 0", png_header(0, 0)),
     ("30,000 x 30,000", png_header(30_000, 30_000)),
 ]
@@ -119,20 +122,36 @@ WIRE: dict[str, tuple[Callable[[], wire.Message], int, str]] = {
 }
 
 
+async def posted(it: Bench, message: wire.Message) -> tuple[int, bytes, Any]:
+    """Status, body and headers of the reply to another client of the protocol."""
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(it.socket))) as session,
+        session.post(
+            "http://d/v2/models/tiny/infer", data=io.BytesIO(message.body()), headers=message.headers
+        ) as reply,
+    ):
+        return reply.status, await reply.read(), reply.headers
+
+
 @pytest.mark.parametrize("kind", WIRE)
-async def test_on_the_wire(bench: Factory, tmp_path: Any, kind: str) -> None:
-    make, status, code = WIRE[kind]
-    message = make()
+async def test_on_the_wire(bench: Factory, kind: str) -> None:
+    make, expected, code = WIRE[kind]
     async with bench("[server]\nmax_request_mb = 1\n", cloud=False) as it:
-        connector = aiohttp.UnixConnector(str(tmp_path / "collabd.sock"))
-        async with (
-            aiohttp.ClientSession(connector=connector) as session,
-            session.post(
-                "http://d/v2/models/tiny/infer", data=io.BytesIO(message.body()), headers=message.headers
-            ) as reply,
-        ):
-            assert reply.status == status
-            body = await reply.json()
-            assert body["code"] == code
-            assert len(body["error"]) > 10
+        status, body, _ = await posted(it, make())
+        answer = json.loads(body)
+        assert (status, answer["code"]) == (expected, code)
+        assert len(answer["error"]) > 10
         await unharmed(it)
+
+
+@pytest.mark.parametrize("where", ["request", "tensor"])
+async def test_a_client_of_the_protocol_says_what_its_pixels_are(bench: Factory, where: str) -> None:
+    async with bench(cloud=False) as it:
+        frame = np.dstack([it.images[0][..., ::-1], np.zeros((16, 16), np.uint8)])[np.newaxis]
+        _, refused, _ = await posted(it, request({}, wire.Tensor.from_array("image", frame)))
+        assert 'channels=\\"rgbx\\" where red comes first' in refused.decode()
+        of_request, of_tensor = ({"channels": "bgrx"} if name == where else {} for name in ("request", "tensor"))
+        status, body, headers = await posted(it, request(of_request, wire.Tensor.from_array("image", frame, of_tensor)))
+        assert status == 200
+        scores = wire.decode_response(body, wire.header_length(headers)).outputs[0]
+        np.testing.assert_allclose(np.ravel(scores.to_array()), it.reference(it.images[0]), atol=1e-5)

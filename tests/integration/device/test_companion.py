@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +18,26 @@ from collabd.cloud.server import started
 from collabd.config import Cloud, CloudConfig, CloudServer, Failover, Link, Models
 from collabd.device.answers import Question
 from collabd.device.companion import Companion
+from collabd.device.connections import Connections
 from collabd.device.exchange import CompanionFailure, FailureReason, Response
 from collabd.sensing.reading import NotMeasured
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(response_class=Response) as session:
-        yield session
+async def http() -> AsyncIterator[Connections]:
+    async with Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections:
+        yield connections
 
 
 NOTHING_SENT = {wire.REQUEST_CHECKSUM: wire.checksum(b"")}
 QUESTION = Question("net", "sha256:0", [], ["scores"], 12, lambda arrays: arrays)
 
 
-def companion_at(url: str, http: aiohttp.ClientSession) -> Companion:
+def companion_at(url: str, http: Connections) -> Companion:
     return Companion(Cloud("pc", url), Link(), Failover(), http)
 
 
-async def test_a_ping_measures_the_link_and_the_load(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+async def test_a_ping_measures_the_link_and_the_load(http: Connections, tmp_path: Path) -> None:
     config = CloudConfig(CloudServer(port=0), Models(roots=(str(tmp_path / "models"),)), state_dir=str(tmp_path))
     async with started(config) as cloud:
         companion = companion_at(cloud.address, http)
@@ -65,7 +67,7 @@ async def test_a_ping_measures_the_link_and_the_load(http: aiohttp.ClientSession
     ],
 )
 async def test_what_is_no_companion_is_not_believed(
-    http: aiohttp.ClientSession, aiohttp_server_at: Any, status: int, answer: bytes
+    http: Connections, aiohttp_server_at: Any, status: int, answer: bytes
 ) -> None:
     async def ping(_: web.Request) -> web.Response:
         return web.Response(body=answer, status=status, headers={wire.CHECKSUM: wire.checksum(answer), **NOTHING_SENT})
@@ -78,7 +80,7 @@ async def test_what_is_no_companion_is_not_believed(
 
 
 async def test_a_queue_is_old_news_soon(
-    http: aiohttp.ClientSession, aiohttp_server_at: Any, monkeypatch: pytest.MonkeyPatch
+    http: Connections, aiohttp_server_at: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     took = {"queue_ms": 50, "decode_ms": 1, "compute_ms": 1, "batch": 1, "slowdown": 2.5, "digest": "sha256:0"}
 

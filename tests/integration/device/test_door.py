@@ -6,10 +6,11 @@ import asyncio
 import gc
 import socket
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from aiohttp import web
 
 from collab_sdk import AsyncClient, Client, Overloaded, wire
 from collabd import oip
+from collabd.device import door
 from collabd.device.compute import Lane
 from collabd.device.photo import Photo
 from collabd.engine import Stop, Stopped
@@ -40,6 +42,14 @@ def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLo
     """The daemons run on uvloop, tests and what embeds them on asyncio's loop."""
     policy: asyncio.AbstractEventLoopPolicy = request.param()
     return policy
+
+
+_EVIL = "evil"
+
+
+def told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that names the host so is another user than all others; of the kernel's users a test has one."""
+    monkeypatch.setattr(door, "_user", lambda request: request.host == _EVIL)
 
 
 def settings(inside: int, waiting: int = 64) -> str:
@@ -143,16 +153,75 @@ def crowd(it: Bench, count: int) -> list[asyncio.Future[np.ndarray]]:
     return [loop.run_in_executor(_THREADS, call) for _ in range(count)]
 
 
-@pytest.mark.parametrize("inside", [1, 3])
-async def test_no_more_bodies_are_in_memory_than_there_are_places(
-    bench: Factory, monkeypatch: pytest.MonkeyPatch, inside: int
-) -> None:
+async def test_one_users_bodies_in_memory_are_bounded(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     with counting(monkeypatch) as seen:
-        async with bench(settings(inside), cloud=False) as it:
+        async with bench("[server]\nmax_inside_mb = 3\nmax_request_mb = 2\n", cloud=False) as it:
             answers = await asyncio.gather(*crowd(it, 30))
         assert all(np.array_equal(answer, answers[0]) for answer in answers)
-        assert max(seen) <= inside
+        assert max(seen) == 2  # of 1.03 MiB each
         assert len(seen) > 30
+
+
+_ENDLESS = {
+    "nothing of the body": (_HEAD.format(length=100, more=""), b""),
+    "half of the body": (_HEAD.format(length=100, more=""), b"{" * 50),
+    "nothing of the largest body": (_HEAD.format(length=2**20, more=""), b""),
+    "half of the largest body": (_HEAD.format(length=2**20, more=""), bytes(2**19)),
+    "chunks": (_HEAD.replace("Content-Length: {length}", "Transfer-Encoding: chunked").format(more=""), b"1\r\n{\r\n"),
+    "an expectation": (_HEAD.format(length=2**20, more="Expect: 100-continue\r\n"), b""),
+}
+
+
+@pytest.mark.parametrize(("head", "body"), _ENDLESS.values(), ids=_ENDLESS)
+async def test_one_users_endless_uploads_keep_nobody_else_waiting(
+    bench: Factory, monkeypatch: pytest.MonkeyPatch, head: str, body: bytes
+) -> None:
+    told_apart(monkeypatch)
+    room = "max_inside = 1\nmax_inside_mb = 1\nmax_request_mb = 1\nmax_waiting = 128\n"
+    async with bench(f"[server]\n{room}", cloud=False) as it:
+        with ExitStack() as open_peers:
+            for _ in range(40):
+                peer = open_peers.enter_context(closing(Peer(it.socket)))
+                peer.sock.setblocking(False)
+                with suppress(BlockingIOError):  # it is not read from
+                    peer.sock.send(head.replace("Host: d", f"Host: {_EVIL}").encode() + body)
+            await until(lambda: it.daemon.door.waiting == 40)
+            for image in it.images[:3]:
+                assert (await it.client.infer(image)).ran
+            assert it.daemon.door.waiting == 40
+
+
+async def test_one_users_calls_inside_let_anothers_pass(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    told_apart(monkeypatch)
+    async with bench(settings(8), cloud=False) as it:
+        tensor = wire.Tensor.from_array("image", it.images[0])
+        message = wire.encode_request(wire.InferRequest([tensor], parameters={"budget": "50%"}))
+        length = f"{wire.HEADER_LENGTH}: {message.headers[wire.HEADER_LENGTH]}\r\n"
+        with busy_lane(monkeypatch) as occupied, ExitStack() as open_peers:
+            peers = [open_peers.enter_context(closing(Peer(it.socket))) for _ in range(20)]
+            for peer in peers:
+                head = _HEAD.format(length=message.length, more=length).replace("Host: d", f"Host: {_EVIL}")
+                peer.sock.sendall(head.encode() + message.body())
+            # The others have two places.
+            await until(lambda: (it.daemon.door.inside, it.daemon.door.waiting) == (6, 14))
+            call = asyncio.create_task(it.client.infer(it.images[0]))
+            await until(lambda: it.daemon.door.inside == 7)
+            occupied.free.set()
+            await call
+            for peer in peers:
+                assert "200" in await asyncio.to_thread(peer.status)
+        answered = [decision["budget"] for decision in (await it.client.explain(21))["decisions"]]
+        # Newest first. Each of its pieces waited for one of theirs at most.
+        assert len(answered) - 1 - answered.index("") <= 3
+
+
+async def test_an_upload_that_stops_coming_is_told_so(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench(cloud=False) as it:
+        monkeypatch.setattr(oip.Pace, "most_s", lambda *_: 0.2)
+        with closing(Peer(it.socket)) as peer:
+            peer.send(_LARGE, b"{")
+            assert "408" in await asyncio.to_thread(peer.status)
+        assert (await it.client.infer(it.images[0])).ran
 
 
 async def test_no_image_outlives_its_call(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +329,7 @@ async def test_a_calls_time_counts_from_its_arrival(bench: Factory, monkeypatch:
         assert (result.measured.latency_ms or 0) > 300
         assert result.unmet == ("latency",)
         # The wait at the door is not taken for what the daemon itself takes.
-        assert it.daemon._plane.core.planner.overhead.seconds < 0.1
+        assert it.daemon._plane.core.planner.overhead.at(time.monotonic()) < 0.1
 
 
 async def test_stopping_answers_who_is_inside_and_tells_who_waits(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
 import aiohttp
 import pytest
@@ -14,8 +16,10 @@ from collabd.config import Cloud, Failover, Link
 from collabd.device.answers import Question
 from collabd.device.breaker import BreakerState
 from collabd.device.companion import Companion
+from collabd.device.connections import Connections
 from collabd.device.exchange import CompanionFailure, FailureReason, Http, Response
 
+QUESTION = Question("net", "sha256:0", [], ["scores"], 12, lambda arrays: arrays)
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -43,9 +47,9 @@ async def served(serve: Serve) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(response_class=Response) as session:
-        yield session
+async def pool() -> AsyncIterator[Connections]:
+    async with Connections(partial(aiohttp.ClientSession, response_class=Response)) as pool:
+        yield pool
 
 
 async def asked(reader: asyncio.StreamReader) -> bytes:
@@ -69,7 +73,7 @@ async def failure(http: Http, **options: object) -> CompanionFailure:
     return raised.value
 
 
-async def test_a_connection_that_was_closed_meanwhile_is_replaced(session: aiohttp.ClientSession) -> None:
+async def test_a_connection_that_was_closed_meanwhile_is_replaced(pool: Connections) -> None:
     connections = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -80,13 +84,13 @@ async def test_a_connection_that_was_closed_meanwhile_is_replaced(session: aioht
         await asked(reader)
 
     async with served(serve) as url:
-        http = Http("pc", url, session)
+        http = Http("pc", url, pool)
         for _ in range(3):
             assert (await http.call("POST", "/", data=b"question")).body == b"answer"
     assert connections == 3
 
 
-async def test_who_never_answers_is_not_asked_for_ever(session: aiohttp.ClientSession) -> None:
+async def test_who_never_answers_is_not_asked_for_ever(pool: Connections) -> None:
     connections = 0
 
     async def serve(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -95,7 +99,7 @@ async def test_who_never_answers_is_not_asked_for_ever(session: aiohttp.ClientSe
         await asked(reader)
 
     async with served(serve) as url:
-        assert (await failure(Http("pc", url, session))).reason is FailureReason.UNREACHABLE
+        assert (await failure(Http("pc", url, pool))).reason is FailureReason.UNREACHABLE
     assert connections == 2
 
 
@@ -107,25 +111,25 @@ async def test_who_never_answers_is_not_asked_for_ever(session: aiohttp.ClientSe
         (-3, "in the middle of an answer"),
     ],
 )
-async def test_an_answer_that_breaks_off_is_said_in_words(session: aiohttp.ClientSession, cut: int, said: str) -> None:
+async def test_an_answer_that_breaks_off_is_said_in_words(pool: Connections, cut: int, said: str) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(reply(b"answer", await asked(reader))[:cut])
         await writer.drain()
 
     async with served(serve) as url:
-        found = await failure(Http("pc", url, session))
+        found = await failure(Http("pc", url, pool))
         assert found.reason is FailureReason.UNREACHABLE
         assert str(found) == f"pc at {url}: the connection was closed {said}"
 
 
-async def test_an_address_where_nobody_listens(session: aiohttp.ClientSession) -> None:
+async def test_an_address_where_nobody_listens(pool: Connections) -> None:
     async with served(lambda *_: asyncio.sleep(0)) as url:
         pass
-    assert (await failure(Http("pc", url, session))).reason is FailureReason.DEAD
+    assert (await failure(Http("pc", url, pool))).reason is FailureReason.DEAD
 
 
 @pytest.mark.parametrize("stated", [True, False])
-async def test_a_reply_without_end_is_cut_off(session: aiohttp.ClientSession, stated: bool) -> None:
+async def test_a_reply_without_end_is_cut_off(pool: Connections, stated: bool) -> None:
     sent = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -139,13 +143,13 @@ async def test_a_reply_without_end_is_cut_off(session: aiohttp.ClientSession, st
             sent += 2**16
 
     async with served(serve) as url:
-        found = await failure(Http("pc", url, session), most_bytes=100_000)
+        found = await failure(Http("pc", url, pool), most_bytes=100_000)
     assert found.reason is FailureReason.NONSENSE
     assert "more than 100000 bytes" in str(found)
     assert sent < 50e6
 
 
-async def test_a_reply_that_trickles_is_given_up(session: aiohttp.ClientSession) -> None:
+async def test_a_reply_that_trickles_is_given_up(pool: Connections) -> None:
     closed = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -155,7 +159,7 @@ async def test_a_reply_that_trickles_is_given_up(session: aiohttp.ClientSession)
         closed.set()
 
     async with served(serve) as url:
-        assert (await failure(Http("pc", url, session), timeout_s=0.1)).reason is FailureReason.LATE
+        assert (await failure(Http("pc", url, pool), timeout_s=0.1)).reason is FailureReason.LATE
         async with asyncio.timeout(10):
             await closed.wait()
 
@@ -171,7 +175,7 @@ DAMAGED: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
-async def test_what_is_damaged_is_no_answer_and_ends_the_connection(session: aiohttp.ClientSession, kind: str) -> None:
+async def test_what_is_damaged_is_no_answer_and_ends_the_connection(pool: Connections, kind: str) -> None:
     connections = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -182,7 +186,7 @@ async def test_what_is_damaged_is_no_answer_and_ends_the_connection(session: aio
             writer.write(damaged(await asked(reader)))
 
     async with served(serve) as url:
-        http = Http("pc", url, session)
+        http = Http("pc", url, pool)
         if kind == "compressed on the way":
             # Nothing is unpacked, so nothing can be a bomb.
             assert (await http.call("POST", "/", data=b"question")).body == BODY
@@ -192,13 +196,13 @@ async def test_what_is_damaged_is_no_answer_and_ends_the_connection(session: aio
     assert connections == 2
 
 
-async def test_a_reply_that_comes_twice_answers_once(session: aiohttp.ClientSession) -> None:
+async def test_a_reply_that_comes_twice_answers_once(pool: Connections) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while request := await asked(reader):
             writer.write(2 * reply(b"answer to " + request, request))
 
     async with served(serve) as url:
-        http = Http("pc", url, session)
+        http = Http("pc", url, pool)
         for question in (b"one", b"two", b"three", b"four"):
             try:
                 found = await http.call("POST", "/", data=question)
@@ -208,7 +212,7 @@ async def test_a_reply_that_comes_twice_answers_once(session: aiohttp.ClientSess
                 assert found.body == b"answer to " + question
 
 
-async def test_the_breaker_takes_what_is_in_flight_with_it(session: aiohttp.ClientSession) -> None:
+async def test_the_breaker_takes_what_is_in_flight_with_it(pool: Connections) -> None:
     """Two answers are as good as lost; the third call is not left to find out by itself."""
     arrived = asyncio.Semaphore(0)
 
@@ -218,13 +222,12 @@ async def test_the_breaker_takes_what_is_in_flight_with_it(session: aiohttp.Clie
         await asyncio.Event().wait()
 
     async with served(serve) as url:
-        companion = Companion(Cloud("pc", url), Link(), Failover(breaker_failures=2), session)
-        question = Question("net", "sha256:0", [], ["scores"], 12, lambda arrays: arrays)
-        calls = [asyncio.create_task(companion.infer(question)) for _ in range(3)]
+        companion = Companion(Cloud("pc", url), Link(), Failover(breaker_failures=2), pool)
+        calls = [asyncio.create_task(companion.infer(QUESTION)) for _ in range(3)]
         for _ in calls:
             await arrived.acquire()
         for call in calls[:2]:
-            companion.note_late("it did not come", 10, 1.0, lost=True)
+            companion.note_late("it did not come", 10, 1.0, late=True, lost=True)
             call.cancel()
         async with asyncio.timeout(10):
             with pytest.raises(CompanionFailure) as ended:
@@ -232,3 +235,58 @@ async def test_the_breaker_takes_what_is_in_flight_with_it(session: aiohttp.Clie
         assert ended.value.reason is FailureReason.ABANDONED
         assert companion.breaker.state(asyncio.get_running_loop().time()) is BreakerState.OPEN
         await asyncio.gather(*calls, return_exceptions=True)
+
+
+class _Broken:
+    """A session in which something goes wrong that no part of it should do."""
+
+    timeout = aiohttp.ClientTimeout()
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def request(self, *_: object, **__: object) -> None:
+        raise self._error
+
+    async def close(self) -> None:
+        pass
+
+
+FAULTS = [RuntimeError("Session is closed"), ValueError("a bug"), MemoryError(), asyncio.CancelledError()]
+
+
+@pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
+async def test_whatever_goes_wrong_is_a_failure_of_the_companion(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    session: Any = _Broken(error)
+    async with Connections(lambda: session) as broken:
+        companion = Companion(Cloud("pc", "http://pc"), Link(), Failover(breaker_failures=2), broken)
+        companion.reached = True
+        for _ in range(2):
+            with pytest.raises(CompanionFailure, match="asking pc failed") as raised:
+                await companion.infer(QUESTION)
+            assert raised.value.reason is FailureReason.FAULT
+        assert not companion.is_up()
+    # Each with its trace, once.
+    assert [record.exc_info[1] for record in caplog.records if record.exc_info] == [error] * 2
+
+
+async def test_who_calls_an_exchange_off_does_not_blame_the_companion(pool: Connections) -> None:
+    arrived = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await asked(reader)
+        arrived.set()
+        await asyncio.Event().wait()
+
+    async with served(serve) as url:
+        companion = Companion(Cloud("pc", url), Link(), Failover(breaker_failures=1), pool)
+        companion.reached = True
+        call = asyncio.create_task(companion.infer(QUESTION))
+        await arrived.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert companion.is_up()
+        assert companion.problem is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from collabd.device.compute import Lane
 from collabd.engine import Engine, Stopped
 from tests.integration.device.conftest import Factory
 from tests.integration.device.impostor import impostor, logits, reply
+from tests.integration.device.test_infer import png
 
 
 async def test_the_companion_dies_between_calls(bench: Factory) -> None:
@@ -28,7 +30,8 @@ async def test_the_companion_dies_between_calls(bench: Factory) -> None:
             assert result.degraded
             assert result.ran == "D" * len(it.package.manifest.layers)
         assert "127.0.0.1" in after[0].why
-        assert after[-1].why == "no companion is up"  # the breaker is open: nothing is tried any more
+        # The breaker is open: nothing is tried any more.
+        assert after[-1].why.startswith("pc is down: pc at http://127.0.0.1")
         cloud = (await it.client.status())["clouds"][0]
         assert (cloud["state"], cloud["breaker"]) == ("down", "open")
 
@@ -47,6 +50,25 @@ async def test_fallback_fail_raises(bench: Factory) -> None:
         await it.stop_cloud()
         with pytest.raises(CompanionUnavailable, match="fallback=fail"):
             await it.client.infer(it.images[0], cut="image", fallback="fail")
+
+
+async def test_a_defect_on_the_companions_side_loses_no_call(bench: Factory) -> None:
+    """What no part of it should do: its connections are closed under a call."""
+    async with bench() as it:
+        (companion,) = it.daemon._plane.core.companions
+
+        async def close() -> None:
+            async with companion.http.connections.session() as session:
+                await session.close()
+
+        await close()
+        result = await it.client.infer(it.images[0], cut="pool1")
+        np.testing.assert_allclose(result.scores, it.reference(it.images[0]), atol=1e-5)
+        assert result.degraded
+        assert "asking pc failed: RuntimeError('Session is closed')" in result.why
+        await close()
+        with pytest.raises(CompanionUnavailable, match="asking pc failed"):
+            await it.client.infer(it.images[0], cut="pool1", fallback="fail")
 
 
 async def _plain(response: web.Response) -> web.Response:
@@ -153,6 +175,37 @@ async def test_a_late_companion_may_still_win(bench: Factory, monkeypatch: pytes
         assert ended == ["finished", "finished", "stopped", "finished", "finished"]
 
 
+async def test_what_runs_beside_an_exchange_is_no_phase_of_the_call(
+    bench: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device prepares the image for the tail that it races with; the companion is first all the same."""
+    ended = 0
+    timed = Lane._timed
+
+    def observed(lane: Lane, *work: Any) -> Any:
+        nonlocal ended
+        result = timed(lane, *work)
+        ended += 1
+        return result
+
+    monkeypatch.setattr(Lane, "_timed", observed)
+
+    async def answer(request: web.Request) -> web.Response:
+        await request.read()
+        while not ended:  # noqa: ASYNC110  it is another thread that does it
+            await asyncio.sleep(0.002)
+        await asyncio.sleep(0.01)
+        return await reply(request, [logits(SCORES)])
+
+    slow = "[emulation]\ndevice_slowdown = 1000\n[failover]\nhedge_price = 0\n"
+    async with impostor(bench, answer, slow) as it:
+        result = await it.client.infer(png(it.images[0]), codec="source")
+        assert ended
+        assert result.ran == "C" * len(it.package.manifest.layers)
+        assert (result.measured.prep_ms, result.measured.local_tail_ms) == (None, None)
+        assert (result.measured.other_ms or 0) >= 0
+
+
 async def test_all_in_flight_to_a_dead_companion_fails_over_at_once(bench: Factory) -> None:
     """Each call would wait for 10 s; but one finds that nobody listens any more."""
     arrived, hung_up = asyncio.Semaphore(0), 0
@@ -201,11 +254,33 @@ async def test_a_busy_companion_is_left_alone_for_as_long_as_it_says(bench: Fact
         assert asked == 1
         assert "64 requests are waiting" in first.why
         assert not any(result.degraded for result in later)
-        assert fixed.why == "the companion is busy"
+        assert fixed.why == "pc is busy"
         cloud = (await it.client.status())["clouds"][0]
         assert (cloud["state"], cloud["breaker"]) == ("busy", "closed")
         explained = (await it.client.explain(2))["decisions"][1]["candidates"]
         assert {each["verdict"] for each in explained if each["cloud"] == "pc"} == {"busy"}
+
+
+ESCAPES = "\x1b]0;mine\x07\x1b[2J\x1b[31mall is well\x9b0m\n\u202eNov 28 07:00:00 pi sudo: root\x00"
+
+
+@pytest.mark.parametrize("status", [400, 404, 500, 503])
+async def test_what_a_companion_says_is_shown_plain(
+    bench: Factory, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        body = json.dumps({"error": ESCAPES, "code": ESCAPES, "details": {ESCAPES: ESCAPES}}).encode()
+        return web.Response(body=body if status != 500 else ESCAPES.encode(), status=status)
+
+    async with impostor(bench, answer) as it:
+        result = await it.client.infer(it.images[0], cut="image")
+        problem = it.daemon._plane.core.companions[0].problem or ""
+        with pytest.raises(CompanionUnavailable) as failed:
+            await it.client.infer(it.images[0], cut="image", fallback="fail")
+    assert "all is well" in result.why
+    assert "all is well" in problem
+    for text in (result.why, problem, str(failed.value), *(each.getMessage() for each in caplog.records)):
+        assert text.isprintable()
 
 
 @pytest.mark.parametrize("how", ["call", "package"])

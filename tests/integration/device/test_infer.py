@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from collab_sdk import Budget, BudgetInfeasible
+from collab_sdk.channels import Channels
 from tests.integration.device.conftest import Factory
 
 # So slow a device that a companion on the same machine is worth the trip.
@@ -43,6 +44,34 @@ async def test_every_way_to_give_an_image(bench: Factory, tmp_path: Path) -> Non
         for given in (image, png(image), tmp_path / "it.png", str(tmp_path / "it.png"), Image.fromarray(image)):
             result = await it.client.infer(given, model="tiny")
             np.testing.assert_allclose(result.scores, it.reference(image), atol=1e-5)
+
+
+async def test_a_turned_picture_of_sixteen_bits_is_the_same_in_every_way(bench: Factory, tmp_path: Path) -> None:
+    async with bench(cloud=False) as it:
+        exif = Image.Exif()
+        exif[0x0112] = 3
+        grey = it.images[3][..., 0]
+        path = tmp_path / "it.png"
+        Image.fromarray(grey[::-1, ::-1].astype(np.uint16) * 257).save(path, exif=exif)
+        expected = it.reference(np.repeat(grey[..., np.newaxis], 3, axis=2))
+        for given in (path, path.read_bytes(), Image.open(path)):
+            result = await it.client.infer(given)
+            np.testing.assert_allclose(result.scores, expected, atol=1e-5)
+
+
+async def test_a_camera_may_give_its_colours_in_any_order(bench: Factory) -> None:
+    async with bench() as it:
+        image = it.images[3]
+        four = np.dstack([image[..., ::-1], np.zeros_like(image[..., 0])])
+        frames: list[tuple[np.ndarray, Channels]] = [
+            (image[..., ::-1], "bgr"),
+            (four, "bgrx"),
+            (four[..., [2, 1, 0, 3]], "rgbx"),
+        ]
+        for frame, channels in frames:
+            for cut in ("image", "output"):
+                result = await it.client.infer(frame, channels=channels, cut=cut, fallback="fail")
+                np.testing.assert_allclose(result.scores, it.reference(image), atol=1e-5)
 
 
 async def test_every_layer_is_a_cut_and_lossless_at_f32(bench: Factory) -> None:

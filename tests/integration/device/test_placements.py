@@ -86,7 +86,7 @@ async def test_a_cap_on_cost_lets_some_segments_leave(heavy: Factory, cost: floa
     What a part costs is what this machine's own load makes of it, so that each cap leaves room above one of them.
     """
     async with heavy(prices="price_per_second = 1") as it:
-        result = await it.client.infer(it.images[0], f"100%,{cost}", fallback="fail")
+        result = await it.client.infer(it.images[0], f"100%,cost {cost}", fallback="fail")
         np.testing.assert_array_equal(result.scores, it.reference(it.images[0]))
         assert result.ran == result.plan.placement == result.plan.cut
         assert "CD" in result.ran  # something came back

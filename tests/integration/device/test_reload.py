@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import numpy as np
+from aiohttp import web
 
 from tests.integration.device.conftest import Bench, Factory
+from tests.integration.device.impostor import impostor, logits, reply
 
 
 async def value(it: Bench, key: str) -> object:
@@ -54,3 +56,29 @@ async def test_what_cannot_change_is_reported_as_it_is(bench: Factory) -> None:
     async with bench("[engine]\ncache_mb = 64\n", cloud=False) as it:
         await it.reload("[engine]\ncache_mb = 65\n[planning]\nmin_fidelity = 0.25\n")
         assert (await value(it, "engine.cache_mb"), await value(it, "planning.min_fidelity")) == (64, 0.25)
+
+
+async def test_a_call_ends_on_the_connections_that_it_began_with(bench: Factory) -> None:
+    """However long it takes: its companion's settings change under it, twice, and it goes on by the old ones."""
+    arrived, released = asyncio.Semaphore(0), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        await request.read()
+        arrived.release()
+        await released.wait()
+        return await reply(request, [logits(np.array([[0, 9, 0]], np.float32))])
+
+    async with impostor(bench, answer, "[failover]\nbreaker_failures = 3\n") as it:
+        calls = [asyncio.create_task(it.client.infer(it.images[0], cut="image", fallback="fail")) for _ in range(3)]
+        for _ in calls:
+            await arrived.acquire()
+        for failures in (4, 5):
+            await it.reload(f"[failover]\nbreaker_failures = {failures}\n")
+            assert await value(it, "failover.breaker_failures") == failures
+        released.set()
+        for result in await asyncio.gather(*calls):
+            assert (set(result.ran), result.degraded) == ({"C"}, False)
+        # With the last of them goes all that only the old settings needed.
+        async with asyncio.timeout(10):
+            while len(it.daemon._assembly._held) > 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)

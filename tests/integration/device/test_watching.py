@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import aiohttp
 import msgspec
+import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from collabd.catalog.package import Package
 from collabd.config import Cloud, Failover, Link
 from collabd.device.breaker import BreakerState
 from collabd.device.companion import Companion
+from collabd.device.connections import Connections
 from collabd.device.exchange import CompanionFailure, FailureReason, Response
 from collabd.device.watcher import Watcher
 from collabd.lifecycle import background
 from tests.integration.device.impostor import signed
-from tests.unit.device.test_watcher import profile
+from tests.unit.device.test_supply import profile
 
 OPEN_S = 0.3
 
@@ -60,9 +66,9 @@ async def watched(fickle: Fickle) -> AsyncIterator[tuple[Companion, web.AppRunne
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    async with aiohttp.ClientSession(response_class=Response) as session:
-        companion = Companion(Cloud("pc", url), Link(), Failover(breaker_open_s=OPEN_S), session)
-        async with background(Watcher(companion, Link(), lambda: [fickle.package]).run()):
+    async with Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections:
+        companion = Companion(Cloud("pc", url), Link(), Failover(breaker_open_s=OPEN_S), connections)
+        async with background("watching", Watcher(companion, Link(), lambda: [fickle.package]).run):
             yield companion, runner
     await runner.cleanup()
 
@@ -126,3 +132,51 @@ async def test_a_lost_probe_is_noticed_soon_where_the_link_was_fast(tiny_package
         assert companion._ping_patience_s(0) == 1.0
         companion.link.learn_late(up_bytes=16_000, seconds=13.0, now=time.monotonic())
         assert companion._ping_patience_s(16_000) > 13.0
+
+
+async def test_a_package_refused_with_escapes_is_logged_plain(
+    tiny_package: Package, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refuse(request: web.Request) -> web.Response:
+        await request.read()
+        body = json.dumps(
+            {"error": "\x1b[2Jall is well\x9b0m\n\u202eNov 28 pi sudo: root\x00", "code": "invalid_package"}
+        ).encode()
+        missing = request.method == "GET"
+        return web.Response(body=body, status=404 if missing else 400)
+
+    app = web.Application(middlewares=[signed])
+    app.add_routes([web.get("/collab/v1/profile/{digest}", refuse), web.put("/collab/v1/packages/{digest}", refuse)])
+    app.add_routes([web.post("/collab/v1/ping", Fickle(tiny_package).ping)])
+    async with (
+        TestServer(app) as server,
+        Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections,
+    ):
+        companion = Companion(Cloud("pc", str(server.make_url("/"))), Link(), Failover(), connections)
+        with caplog.at_level(logging.WARNING, "collabd.device.supply"):
+            async with background("watching", Watcher(companion, Link(), lambda: [tiny_package]).run):
+                await until(lambda: bool(caplog.records))
+    (logged,) = (record.getMessage() for record in caplog.records)
+    assert logged == "tiny: pc refused the package: all is well0m; Nov 28 pi sudo: root"
+
+
+async def test_one_that_cannot_be_watched_counts_as_down_and_says_why(tiny_package: Package) -> None:
+    """Its watcher fails at each start. No test waits for the pauses in between."""
+    begun = 0
+
+    async def failing() -> None:
+        nonlocal begun
+        begun += 1
+        raise LookupError("no such thing")
+
+    async def at_once(_: float) -> None:
+        pass
+
+    fickle = Fickle(tiny_package)
+    async with watched(fickle) as (companion, _):
+        await until(lambda: usable(companion, tiny_package))
+        async with background("watching pc", failing, companion.give_up, sleep=at_once):
+            await until(lambda: not companion.is_up())
+        assert begun > 1
+        assert "pc is down: watching it failed" in companion.why_not(tiny_package.digest)
+        assert "no such thing" in companion.why_not(tiny_package.digest)

@@ -11,9 +11,11 @@ import pytest
 from onnx import TensorProto, helper
 
 from collab_sdk.errors import InvalidPackage, InvalidRequest
+from collabd.catalog import tensors
 from collabd.catalog.importers import Options, resolve
 from collabd.catalog.manifest import Preprocessing
 from collabd.catalog.verify import reference_scores
+from tests.unit.catalog.foreign.networks import built, check, photo
 
 FACTORY = """
 import torch
@@ -21,6 +23,13 @@ import torch
 def build():
     torch.manual_seed(0)
     return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 5))
+
+def wide():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 20, 3), torch.nn.ReLU(), torch.nn.Conv2d(20, 60, 3), torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(60, 5),
+    )
 
 def number():
     return 5
@@ -145,7 +154,7 @@ def test_a_file_that_is_no_onnx_is_refused(tmp_path: Path, content: bytes | None
         resolve(str(path))
 
 
-def test_labels_are_asked_for_where_the_classes_cannot_be_counted(tmp_path: Path, tiny_model: onnx.ModelProto) -> None:
+def test_what_returns_no_scores_is_described(tmp_path: Path) -> None:
     graph = helper.make_graph(
         [helper.make_node("Identity", ["image"], ["y"])],
         "unknown",
@@ -153,8 +162,52 @@ def test_labels_are_asked_for_where_the_classes_cannot_be_counted(tmp_path: Path
         [helper.make_tensor_value_info("y", TensorProto.UINT8, None)],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]), tmp_path / "net.onnx")
-    with pytest.raises(InvalidPackage, match=r"output y must be \[batch, classes\].*--labels"):
+    with pytest.raises(InvalidPackage, match=r"output y is uint8 \[1, 4, 4, 3\]: .*\[batch, classes\]"):
         resolve(str(tmp_path / "net.onnx"))
+
+
+@pytest.mark.parametrize("stated", [None, (56, 56)])
+def test_a_network_of_its_own_size_is_built_for_that_size(
+    stated: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vision transformer's positions are made for one size, and the trained weights say which."""
+    import torchvision
+
+    weights = torchvision.models.ViT_H_14_Weights.DEFAULT
+    assert weights.transforms().crop_size == [518]
+
+    def little(image_size: int = 224) -> Any:
+        return torchvision.models.VisionTransformer(
+            image_size, patch_size=14, num_layers=1, num_heads=2, hidden_dim=8, mlp_dim=8, num_classes=1000
+        )
+
+    real = torchvision.models.get_model
+    monkeypatch.setattr(
+        torchvision.models,
+        "get_model",
+        lambda name, weights=None, **sizes: little(**sizes) if name == "vit_h_14" else real(name, weights=weights),
+    )
+    imported = resolve("torchvision:vit_h_14", Options(weights="random", size=stated))
+    side = 518 if stated is None else stated[0]
+    assert imported.preprocessing == Preprocessing(side, side, resize_shorter=518, interpolation="bicubic")
+    dims = imported.model.graph.input[0].type.tensor_type.shape.dim
+    assert [dim.dim_value for dim in dims][1:] == [side, side, 3]
+
+
+def test_weights_that_only_fit_in_half_width_are_kept_so(
+    own_module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit is lowered, for a network that reaches protobuf's takes gigabytes: 48,000 bytes are 26,000 in half."""
+    monkeypatch.setattr(tensors, "_MOST_BYTES", 30_000)
+    imported = resolve(f"{own_module}:wide", Options(size=(8, 8)))
+    assert TensorProto.FLOAT16 in {weight.data_type for weight in imported.model.graph.initializer}
+    package = built(imported, tmp_path)
+    image = photo(1, 8, 8)
+    expected = reference_scores(imported.model, image)
+    check(package, image, expected)
+    monkeypatch.setattr(tensors, "_MOST_BYTES", 3_000)
+    with pytest.raises(InvalidPackage, match=r"an ONNX graph holds 2\.1 GB at most"):
+        resolve(f"{own_module}:wide", Options(size=(8, 8)))
 
 
 @pytest.mark.parametrize("changes", [{"mean": (0.5,)}, {"std": (1.0, 1.0)}, {"std": (1.0, 0.0, 1.0)}])

@@ -61,6 +61,28 @@ def test_a_changed_file_is_noticed(copy: Path, name: str) -> None:
         packages.load(copy)
 
 
+def test_texts_of_a_package_are_plain_and_names_of_tensors_the_graphs(tiny_package: Package, tmp_path: Path) -> None:
+    evil, manifest = "\x1b[2Jx\ny", tiny_package.manifest
+    first, *rest = manifest.layers
+    changed = replace(
+        manifest,
+        labels=(evil, *manifest.labels[1:]),
+        licence=evil,
+        provenance=evil,
+        layers=(replace(first, name=evil, op=evil), *rest),
+        input=evil,
+        cuts=(
+            replace(manifest.cuts[0], tensors=(evil,)),
+            *(replace(cut, name=cut.name + evil) for cut in manifest.cuts[1:]),
+        ),
+    )
+    loaded = packages.write(tmp_path / "evil", changed, b"", evil).manifest
+    shown = loaded.labels[0], loaded.licence, loaded.provenance, loaded.layers[0].name, loaded.layers[0].op
+    assert set(shown) == {"x; y"}
+    assert [cut.name for cut in loaded.cuts[1:]] == [f"{cut.name}x; y" for cut in manifest.cuts[1:]]
+    assert (loaded.input, loaded.cuts[0].tensors) == (evil, (evil,))
+
+
 @pytest.mark.parametrize("name", [*packages.CONTENT, packages.DIGEST])
 def test_a_missing_file_is_named(copy: Path, name: str) -> None:
     (copy / name).unlink()

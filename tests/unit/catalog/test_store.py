@@ -28,7 +28,7 @@ def variant(package: Package, path: Path, *, name: str, licence: str = "other") 
 def test_no_root_need_exist(roots: tuple[Path, Path]) -> None:
     store = Store(roots)
     assert (store.packages(), store.problems()) == ([], [])
-    with pytest.raises(UnknownModel, match="installed: none"):
+    with pytest.raises(UnknownModel, match="loaded are none"):
         store.get("tiny")
 
 
@@ -158,7 +158,7 @@ def test_remove_uncovers_the_shipped_one_and_then_refuses(roots: tuple[Path, Pat
 def test_removing_an_unknown_model_names_those_there_are(roots: tuple[Path, Path], tiny_package: Package) -> None:
     store = Store(roots)
     store.install(tiny_package.path)
-    with pytest.raises(UnknownModel, match="no model 'tinny'; installed: tiny"):
+    with pytest.raises(UnknownModel, match=r"no model 'tinny' is loaded \(loaded are tiny\), did you mean 'tiny'\?"):
         store.remove("tinny")
 
 

@@ -218,3 +218,57 @@ async def test_no_device_takes_the_whole_queue() -> None:
                 batcher.check_room("c")
         with batcher.admitted(), batcher.admitted(), batcher.admitted(), batcher.admitted():
             pass
+
+
+async def test_what_others_run_gives_no_device_more_of_the_queue() -> None:
+    runner = Doubler()
+    runner.gate.clear()
+
+    async def call(batcher: Batcher, peer: str) -> Done:
+        with batcher.admitted(peer):
+            return await batcher.submit(work(1), peer)
+
+    async with batching(runner, queue_max=8) as (batcher, _):
+        tasks = []
+        for _ in range(3):  # one runs, two wait
+            tasks.append(asyncio.create_task(call(batcher, "others")))
+            await asyncio.sleep(0.01)
+        for _ in range(6):
+            tasks.append(asyncio.create_task(call(batcher, "a")))
+            await asyncio.sleep(0)
+        assert batcher.queued == 8
+        with pytest.raises(Overloaded):
+            batcher.check_room("a")
+        tasks[1].cancel()
+        await asyncio.gather(tasks[1], return_exceptions=True)
+        # There is room again, and "a" has its six.
+        batcher.check_room("others")
+        with pytest.raises(Overloaded):
+            batcher.check_room("a")
+        # One that runs for nobody makes no room either.
+        tasks[0].cancel()
+        await asyncio.gather(tasks[0], return_exceptions=True)
+        assert batcher.queued == 7
+        runner.gate.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert batcher.queued == 0
+
+
+async def test_what_a_device_runs_itself_is_not_in_the_queue() -> None:
+    runner = Doubler()
+    runner.gate.clear()
+
+    async def call(batcher: Batcher) -> Done:
+        with batcher.admitted("a"):
+            return await batcher.submit(work(1), "a")
+
+    async with batching(runner, queue_max=4) as (batcher, _):
+        tasks = []
+        for _ in range(4):
+            tasks.append(asyncio.create_task(call(batcher)))
+            await asyncio.sleep(0.01)
+        assert batcher.queued == 3
+        with pytest.raises(Overloaded):
+            batcher.check_room("a")
+        runner.gate.set()
+        await asyncio.gather(*tasks)

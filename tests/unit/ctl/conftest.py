@@ -65,6 +65,7 @@ CLOUD = CloudReport(
     breaker="closed",
     problem=None,
     packages=[DIGEST],
+    lacks={"sha256:ff": "refused the package: the graph has an If"},
 )
 UNHEARD = CloudReport(
     name="cluster",
@@ -80,6 +81,7 @@ UNHEARD = CloudReport(
     breaker="half-open",
     problem="the companion refused our key",
     packages=[],
+    lacks={},
 )
 STATUS = StatusReport(
     version="0.1.0",
@@ -346,7 +348,8 @@ def daemon(tmp_path: Path) -> Iterator[LittleDaemon]:
 def run(daemon: LittleDaemon) -> Run:
     """Runs collabctl against the little daemon."""
 
-    def collabctl(*words: object) -> Ran:
-        return CliRunner().invoke(main, [str(word) for word in words], env={"COLLABD_SOCKET": str(daemon.path)})
+    def collabctl(*words: object, env: dict[str, str] | None = None) -> Ran:
+        environment = {"COLLABD_SOCKET": str(daemon.path), "COLUMNS": ""} | (env or {})
+        return CliRunner().invoke(main, [str(word) for word in words], env=environment)
 
     return collabctl

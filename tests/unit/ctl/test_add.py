@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from collab_sdk.errors import DaemonUnavailable, InvalidRequest
@@ -133,6 +134,7 @@ def test_out_replaces_a_package_but_nothing_else(run: Run, network: Path, out: P
         (["{package}", "--no-load"], "is a built package: no other option applies"),
         (["{network}", "--no-load"], "--no-load keeps nothing without --out"),
         (["{network}", "--random-weights"], "--random-weights is for torchvision's networks"),
+        (["torchvision:resnet18", "--output", "logits"], "--output is for ONNX files"),
         (["torchvision:resnet18", "--mean", "0", "0", "0"], "torchvision's networks state their own --mean"),
         (["{network}", "--size", "16x"], "'16x' is no size such as 224x224"),
         (["{network}", "--size", "0x16"], "'0x16' is no size such as 224x224"),
@@ -214,3 +216,40 @@ def test_labels_are_lines_and_only_the_end_may_be_empty(tmp_path: Path) -> None:
     path.write_bytes(b"K\xe4fer\n")
     with pytest.raises(InvalidRequest, match="is no text in UTF-8"):
         read_labels(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_labels_as_windows_saves_them(encoding: str, newline: str, tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_bytes((newline.join(["Käfer", "tench ", "shark"]) + 3 * newline).encode(encoding))
+    assert read_labels(path) == ("Käfer", "tench", "shark")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf\r\n"])
+def test_labels_that_are_none(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_bytes(content)
+    with pytest.raises(InvalidRequest, match="holds no labels"):
+        read_labels(path)
+
+
+def test_what_was_decided_is_said_and_an_output_can_be_named(run: Run, tmp_path: Path, out: Path) -> None:
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["means"]),
+        helper.make_node("Conv", ["means", "weight"], ["scores"]),
+    ]
+    shapes: dict[str, list[int | str | None]] = {"x": ["N", 3, 8, 8], "scores": ["N", 4, 1, 1], "means": ["N", 3, 1, 1]}
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+    weight = numpy_helper.from_array(np.ones((4, 3, 1, 1), np.float32), "weight")
+    graph = helper.make_graph(nodes, "two", ports[:1], ports[1:], [weight])
+    path = tmp_path / "TWO.ONNX"
+    path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
+    refused = run("models", "add", path, "--out", out, "--no-load")
+    assert refused.exit_code == 1
+    assert "(--output NAME): scores float32 [1, 4, 1, 1], means float32 [1, 3, 1, 1]" in refused.stderr
+    ran = run("models", "add", path, "--output", "scores", "--out", out, "--no-load")
+    assert ran.exit_code == 0, ran.stderr
+    assert "its input is float32 [batch, 3, height, width], RGB" in ran.stderr
+    assert "its output scores, float32 [1, 4, 1, 1], becomes float32 [1, 4]" in ran.stderr
+    assert len(load(out).manifest.labels) == 4

@@ -16,9 +16,17 @@ def test_a_call_and_its_candidates(run: Run) -> None:
     assert "desktop did not answer" in said
     rows = [line.split() for line in said.splitlines() if line.startswith(("output", "features.2"))]
     assert rows == [
-        ["output", "none", "-", "143", "179", "429", "0", "99.50%", "over-latency"],
-        ["features.2", "q8", "desktop", "40.0", "50.0", "120", "0.00125", "99.50%", "chosen"],
+        ["output", "none", "143", "179", "429", "0", "99.50%", "over-latency"],
+        ["features.2", "q8", "40.0", "50.0", "120", "0.00125", "99.50%", "chosen"],
     ]
+
+
+def test_several_companions_are_told_apart(run: Run, daemon: LittleDaemon) -> None:
+    (decision,) = daemon.answers["GET /collab/v1/explain"]["decisions"]
+    decision["candidates"].append(decision["candidates"][1] | {"cloud": "lab", "verdict": "worse"})
+    said = run("explain", env={"COLUMNS": "80"}).stdout
+    rows = [line.split()[-2:] for line in said.splitlines() if line.startswith(("output", "features.2"))]
+    assert rows == [["over-latency", "-"], ["chosen", "desktop"], ["worse", "lab"]]
 
 
 def test_a_plan_with_several_crossings(run: Run, daemon: LittleDaemon) -> None:

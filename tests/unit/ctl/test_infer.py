@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -11,7 +12,7 @@ import pytest
 
 from collab_sdk.client import Fallback, OnInfeasible
 from collab_sdk.errors import BudgetInfeasible, InvalidImage
-from collab_sdk.result import Plan, Predicted, Result, Timings
+from collab_sdk.result import PHASES, Plan, Predicted, Result, Timings
 from collabd.ctl.infer import FALLBACKS, ON_INFEASIBLE
 
 if TYPE_CHECKING:
@@ -45,23 +46,38 @@ def test_all_that_is_known_of_an_answer(run: Run, cat: Path) -> None:
     }
 
 
+def times(said: str) -> dict[str, tuple[str, str]]:
+    """Predicted and measured by the name of their row."""
+    heading, *rows = said.partition("\n\n")[2].splitlines()
+    assert heading.split() == ["phase", "predicted", "ms", "measured", "ms"]
+    return {row.rsplit(maxsplit=2)[0]: (row.split()[-2], row.split()[-1]) for row in rows}
+
+
 def test_times_phase_by_phase(run: Run, cat: Path) -> None:
-    heading, predicted, measured = (
-        run("infer", cat).stdout.partition("\n\n")[2].replace("local tail", "local").split("\n")[:3]
-    )
-    names = heading.split()
-    assert names == ["ms", "prep", "head", "encode", "upload", "queue", "decode", "tail", "local", "total"]
-    assert dict(zip(names, predicted.split(), strict=True)) == dict.fromkeys(names, "-") | {
-        "ms": "predicted",
-        "head": "3.00",
-        "total": "12.5",
-    }
-    assert dict(zip(names, measured.split(), strict=True)) == dict.fromkeys(names, "-") | {
-        "ms": "measured",
-        "queue": "0.00",
-        "tail": "2.25",
-        "total": "13.2",
-    }
+    rows = times(run("infer", cat).stdout)
+    assert list(rows) == ["head", "queue", "tail", "client", "other", "total"]
+    assert [rows[name][0] for name in rows] == ["3.0", "-", "-", "-", "9.5", "12.5"]
+    assert [rows[name][1] for name in ("head", "queue", "tail")] == ["-", "0.0", "2.2"]
+
+
+SPLIT = Timings(
+    latency_ms=61.05, prep_ms=0.449, head_ms=10.05, encode_ms=0.249, upload_ms=31.35, queue_ms=0.05, decode_ms=0.35
+)
+RACED = Timings(latency_ms=80.0, head_ms=10.0, local_tail_ms=30.0)
+SHORT = Timings(latency_ms=2.345, prep_ms=0.333, head_ms=1.999)
+HEDGED = Predicted(latency_ms=20.0, head_ms=4.0, upload_ms=14.0, tail_ms=5.0)
+
+
+@pytest.mark.parametrize("measured", [SPLIT, RACED, SHORT], ids=["split", "raced", "short"])
+def test_times_add_up_to_the_total_as_shown(
+    run: Run, cat: Path, changed: Callable[..., None], measured: Timings
+) -> None:
+    changed(predicted=HEDGED, measured=measured)
+    rows = times(run("infer", cat).stdout)
+    for column in (0, 1):
+        *parts, total = (Decimal(row[column]) for row in rows.values() if row[column] != "-")
+        assert sum(parts) == total
+    assert rows["other"][0] == "-3.0"
 
 
 def test_the_options_are_the_calls(daemon: LittleDaemon, run: Run, cat: Path) -> None:
@@ -99,12 +115,16 @@ def test_json_has_every_field_of_the_result(daemon: LittleDaemon, run: Run, cat:
     assert isinstance(result, Result)
     said = json.loads(run("infer", cat, "--json", "--budget", "80ms", "--top", 2).stdout)
     assert said["plan"] == vars(result.plan)
-    assert (said["predicted"], said["measured"]) == (vars(result.predicted), vars(result.measured))
+    assert said["predicted"] == vars(result.predicted) | {"other_ms": 9.5}
+    assert said["measured"]["tail_ms"] == 2.25
+    for times in (said["predicted"], said["measured"]):
+        phases = sum(times[f"{phase}_ms"] or 0 for phase in (*PHASES, "other"))
+        assert phases == pytest.approx(times["latency_ms"])
     assert said["top"] == [{"label": "tabby", "score": 0.625}, {"label": "tiger cat", "score": 0.25}]
     assert (said["image"], said["budget"], said["unmet"]) == (str(cat), "80ms", [])
     fields = vars(result).keys() - {"scores", "labels"}
-    assert said.keys() == fields | {"image", "label", "score", "top", "budget"}
-    same = fields - {"plan", "predicted", "measured", "unmet"}
+    assert said.keys() == fields | {"image", "label", "score", "top"}
+    same = fields - {"plan", "predicted", "measured", "unmet", "budget"}
     assert {name: said[name] for name in same} == {name: getattr(result, name) for name in same}
 
 
@@ -121,7 +141,8 @@ def changed(daemon: LittleDaemon) -> Callable[..., None]:
 
 def test_caps_that_were_missed_are_named(run: Run, cat: Path, changed: Callable[..., None]) -> None:
     changed(budget_met=False, unmet=("latency", "cost"))
-    assert values(run("infer", cat, "--budget", "10ms,0.001").stdout)["budget"] == "10ms,0.001, missed: latency, cost"
+    said = values(run("infer", cat, "--budget", "10ms,cost=0.001").stdout)
+    assert said["budget"] == "10ms,cost 0.001, missed: latency, cost"
 
 
 def test_a_degraded_answer_says_why_and_where_it_ran(run: Run, cat: Path, changed: Callable[..., None]) -> None:
@@ -147,6 +168,16 @@ def test_what_was_not_predicted_is_a_dash(run: Run, cat: Path, changed: Callable
     said = values(run("infer", cat).stdout)
     assert (said["energy"], said["cost"]) == ("30.5 mJ (modelled), predicted -", "0.002, predicted -")
     assert said["ran"] == "1 layer on the device, then 1 layer on desktop, then 1 layer on the device"
+
+
+@pytest.mark.parametrize("words", [("infer", "{cat}"), ("profile", "net")], ids=lambda words: words[0])
+def test_a_number_without_a_unit_is_refused_with_its_readings(
+    daemon: LittleDaemon, run: Run, cat: Path, words: tuple[str, ...]
+) -> None:
+    ran = run(*(word.format(cat=cat) for word in words), "--budget", "80")
+    assert ran.exit_code == 1
+    assert ran.stderr == "collabctl: 80 of what? Write 80ms (latency), 80mJ (energy) or cost 80\n"
+    assert daemon.asked == []
 
 
 def test_several_images_a_block_each(daemon: LittleDaemon, run: Run, cat: Path) -> None:

@@ -144,6 +144,9 @@ def test_a_broken_configuration_is_told_before_anything_is_made(pair: Pair, tmp_
         b"{}",
         b"\xff",
         b'{"collabd_pair": 1, "device": "pi", "name": "../../etc", "url": "https://h", "token": "x"}',
+        b'{"collabd_pair": 1, "device": "pi", "name": "pc", "url": "https://h\\u001b[2J", "token": "x"}',
+        b'{"collabd_pair": 1, "device": "pi", "name": "pc", "url": "https://h\\n", "token": "x"}',
+        b'{"collabd_pair": 1, "device": "pi", "name": "pc\\n", "url": "https://h", "token": "x"}',
     ],
 )
 def test_what_is_no_pair_file_is_refused_without_its_content(pair: Pair, tmp_path: Path, content: bytes) -> None:

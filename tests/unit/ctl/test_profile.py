@@ -50,6 +50,7 @@ def test_a_row_a_cut(run: Run) -> None:
         "tail_ms": "9.75",
         "total_ms": "41.5",
         "with": "q8",
+        "bytes": "40.1k",
         "verdict": "chosen",
     }
     assert found["output"]["tail_ms"] == "-"
@@ -103,7 +104,7 @@ def test_best_is_what_the_objective_says(report: Any, run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("budget", "extra"),
-    [("", set()), ("80ms", set()), ("150mJ", {"mJ"}), ("0.002", {"cost"}), ("min-cost,1J", {"mJ", "cost"})],
+    [("", set()), ("80ms", set()), ("150mJ", {"mJ"}), ("cost 0.002", {"cost"}), ("min-cost,1J", {"mJ", "cost"})],
 )
 def test_energy_and_cost_show_where_the_budget_speaks_of_them(
     report: Any, run: Run, budget: str, extra: set[str]
@@ -139,7 +140,7 @@ def test_before_anything_is_measured(report: Any, run: Run) -> None:
     said = run("profile", "net").stdout
     assert "not profiled yet: whole network 143 ms, image preparation - ms" in said
     assert "companion  -\nbudget     no caps\n" in said
-    assert rows(said)["output"].keys() == {"cut", "head_ms", "tail_ms", "total_ms", "with", "verdict"}
+    assert rows(said)["output"].keys() == {"cut", "head_ms", "tail_ms", "total_ms", "with", "bytes", "verdict"}
 
 
 @pytest.mark.parametrize("link", [None, {"rtt_ms": None, "up_mbps": None, "down_mbps": None, "age_s": None}])

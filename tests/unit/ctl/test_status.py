@@ -44,16 +44,24 @@ def test_status_tells_of_daemon_companions_and_models(run: Run) -> None:
     )
     assert said[3] == "requests 120: 80 with a companion, 2 degraded, 3 over budget, 1 failed"
     assert said[4] == ("last call net, cut features.2 as q8 to desktop (kept): 19.5 ms, predicted 18.8, budget met")
-    assert "desktop http://192.168.1.20:8470 up 12.2 21.5 80.0 3.20 0.00 31 % 1.04x 1" in said
+    assert "desktop up 12.2 21.5 80.0 3.20 0.00 31 % 1.04x 1 http://192.168.1.20:8470" in said
     assert "net 0123456789ab 3 2 yes" in said
     assert "other ff 9 4 no" in said
 
 
 def test_what_a_companion_was_not_heard_to_say_is_a_dash(run: Run) -> None:
-    unheard = "cluster https://cluster.example.org:8470 unknown (half-open) - - - - - - - 0"
+    unheard = "cluster unknown (half-open) - - - - - - - 0 https://cluster.example.org:8470"
     said = words_of(run("status").stdout)
     assert unheard in said
     assert "cluster the companion refused our key" in said
+
+
+def test_why_a_companion_does_not_serve_a_model(daemon: LittleDaemon, run: Run) -> None:
+    assert "desktop other: refused the package: the graph has an If" in words_of(run("status").stdout)
+    # Beside its other trouble.
+    daemon.answers["GET /collab/v1/status"]["clouds"][1]["lacks"] = {"sha256:ff": "is still measuring the package"}
+    said = words_of(run("status").stdout)
+    assert said[said.index("cluster the companion refused our key") + 1] == "other: is still measuring the package"
 
 
 def test_status_of_a_daemon_that_has_nothing_yet(daemon: LittleDaemon, run: Run) -> None:
@@ -107,10 +115,10 @@ def test_wait_refuses_a_timeout_that_is_none(run: Run) -> None:
 def test_config_shows_values_as_the_file_has_them_and_their_origin(run: Run) -> None:
     said = words_of(run("config").stdout)
     assert said[0] == "file /etc/collabd/collabd.toml"
-    assert "planning.min_fidelity 0.995 /etc/collabd/collabd.toml" in said
-    assert "models.roots [] default" in said
-    assert "energy.busy_w - default" in said
-    assert "clouds[0].push_packages true default" in said
+    assert "planning.min_fidelity file 0.995" in said
+    assert "models.roots default []" in said
+    assert "energy.busy_w default -" in said
+    assert "clouds[0].push_packages default true" in said
 
 
 def test_config_without_a_file(daemon: LittleDaemon, run: Run) -> None:

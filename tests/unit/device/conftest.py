@@ -46,14 +46,14 @@ def model(tiny_package: Package, profile: Profile) -> Model:
 
 @pytest.fixture
 def companion(tiny_package: Package, profile: Profile) -> Companion:
-    """Up, close by, holding the package. Planning never calls it, so it needs no session."""
+    """Up, close by, holding the package. Planning never calls it, so it needs no connection."""
     return companion_of(tiny_package, profile)
 
 
 def companion_of(package: Package, profile: Profile, price_per_second: float = 0.0) -> Companion:
-    session: Any = None
+    connections: Any = None
     companion = Companion(
-        Cloud("pc", "http://127.0.0.1:1", price_per_second=price_per_second), Link(), Failover(), session
+        Cloud("pc", "http://127.0.0.1:1", price_per_second=price_per_second), Link(), Failover(), connections
     )
     companion.reached = True
     companion.profiles[package.digest] = profile

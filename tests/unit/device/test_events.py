@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from collab_sdk.budget import Budget
 from collab_sdk.result import Plan, Predicted, Result, Timings
 from collabd.device import events
 from collabd.device.events import Events, companion_changed
@@ -19,7 +20,7 @@ LOCAL = Plan("output", "none", "DDD", None, "chosen")
 REMOTE = Plan("pool1", "q8", "DCC", "pc", "chosen")
 
 
-def answer(plan: Plan = LOCAL, *, model: str = "net", unmet: tuple[str, ...] = ()) -> Result:
+def answer(plan: Plan = LOCAL, *, budget: str = "", model: str = "net", unmet: tuple[str, ...] = ()) -> Result:
     return Result(
         model=model,
         digest="sha256:0",
@@ -39,6 +40,7 @@ def answer(plan: Plan = LOCAL, *, model: str = "net", unmet: tuple[str, ...] = (
         degraded=False,
         why="",
         ran=plan.placement,
+        budget=Budget.parse(budget),
     )
 
 
@@ -58,7 +60,7 @@ def heard(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 def test_a_switch_is_told_once(heard: pytest.LogCaptureFixture) -> None:
     it = Events()
     for plan in (LOCAL, LOCAL, REMOTE, REMOTE, REMOTE):
-        it.answered("80ms", answer(plan))
+        it.answered(answer(plan, budget="80ms"))
     assert heard.messages == ["net (80ms): all on the device gives way to pool1 as q8 to pc"]
     (event,) = fields(heard)
     assert event["MESSAGE_ID"] == events.PLAN_SWITCHED
@@ -70,9 +72,9 @@ def test_a_switch_is_told_once(heard: pytest.LogCaptureFixture) -> None:
 def test_calls_of_different_kinds_are_no_switch(heard: pytest.LogCaptureFixture) -> None:
     it = Events()
     for _ in range(3):
-        it.answered("80ms", answer(LOCAL))
-        it.answered("20ms", answer(REMOTE))
-        it.answered("80ms", answer(REMOTE, model="other"))
+        it.answered(answer(LOCAL, budget="80ms"))
+        it.answered(answer(REMOTE, budget="20ms"))
+        it.answered(answer(REMOTE, model="other", budget="80ms"))
     assert fields(heard) == []
 
 
@@ -80,39 +82,72 @@ def test_calls_of_different_kinds_are_no_switch(heard: pytest.LogCaptureFixture)
 def test_a_plan_that_was_not_the_best_is_no_switch(heard: pytest.LogCaptureFixture, reason: str) -> None:
     it = Events()
     for plan in (LOCAL, replace(REMOTE, reason=reason), LOCAL):
-        it.answered("", answer(plan))
+        it.answered(answer(plan, budget=""))
     assert fields(heard) == []
 
 
 def test_kinds_are_forgotten_in_the_end(heard: pytest.LogCaptureFixture) -> None:
     it = Events()
-    for budget in range(10_000):
-        it.answered(f"{budget}ms", answer())
+    for number in range(1_000):
+        it.answered(answer(model=f"net{number}", budget="1ms"))
     assert len(it._kinds) <= 64
-    it.answered("0ms", answer(REMOTE))
+    it.answered(answer(REMOTE, model="net0", budget="1ms"))
     assert fields(heard) == []
 
 
+def test_budgets_that_differ_at_each_call_are_of_one_kind(heard: pytest.LogCaptureFixture) -> None:
+    it = Events()
+    for tenths in range(170, 300):
+        it.answered(answer(LOCAL, unmet=("latency",), budget=f"{tenths / 10}ms"))
+        it.answered(answer(LOCAL, budget=f"cost {tenths / 1000},{tenths}mJ"))
+    for tenths in range(170, 300):
+        it.answered(answer(REMOTE, unmet=("latency",), budget=f"{tenths / 10}ms"))
+    told = [event["MESSAGE_ID"] for event in fields(heard)]
+    assert told == [events.DEADLINE_MISSED, events.PLAN_SWITCHED]
+
+
+def test_plans_that_take_turns_are_told_now_and_then(heard: pytest.LogCaptureFixture) -> None:
+    now = 100.0
+    it = Events(lambda: now)
+    for _ in range(60):
+        for plan in (LOCAL, REMOTE):
+            now += 0.5
+            it.answered(answer(plan, budget="80ms"))
+    # A minute, of which each switch is told ten seconds after the one before.
+    assert 4 <= len(fields(heard)) <= 6
+
+
+def test_what_lasts_is_told_in_the_end(heard: pytest.LogCaptureFixture) -> None:
+    now = 100.0
+    it = Events(lambda: now)
+    for plan in (LOCAL, REMOTE, LOCAL):
+        it.answered(answer(plan, budget="80ms"))
+    fields(heard)
+    now += 10.0
+    it.answered(answer(LOCAL, budget="80ms"))
+    assert [event["COLLABD_CUT"] for event in fields(heard)] == ["output"]
+
+
 def test_a_missed_deadline_is_told_once_in_a_while(heard: pytest.LogCaptureFixture) -> None:
-    it, late = Events(), answer(unmet=("latency", "energy"))
+    it, late = Events(), answer(unmet=("latency", "energy"), budget="1ms")
     for _ in range(50):
-        it.answered("1ms", late)
+        it.answered(late)
     assert heard.messages == ["net (1ms) took 12.2 ms with all on the device and missed its deadline"]
     (event,) = fields(heard)
     assert (event["MESSAGE_ID"], event["COLLABD_LATENCY_MS"]) == (events.DEADLINE_MISSED, "12.250")
     for kept in (1, 5, 19):
         for _ in range(kept):
-            it.answered("1ms", answer())
-        it.answered("1ms", late)
+            it.answered(answer(budget="1ms"))
+        it.answered(late)
     assert fields(heard) == []
     for _ in range(20):
-        it.answered("1ms", answer())
-    it.answered("1ms", late)
+        it.answered(answer(budget="1ms"))
+    it.answered(late)
     assert len(fields(heard)) == 1
 
 
 def test_other_caps_are_no_deadline(heard: pytest.LogCaptureFixture) -> None:
-    Events().answered("1mJ", answer(unmet=("energy", "cost", "fidelity")))
+    Events().answered(answer(unmet=("energy", "cost", "fidelity"), budget="1mJ"))
     assert fields(heard) == []
 
 

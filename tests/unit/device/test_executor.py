@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import aiohttp
 import numpy as np
 import pytest
 from aiohttp import web
+from PIL import Image
 
+from collab_sdk import wire
+from collab_sdk.errors import CompanionUnavailable
 from collabd.catalog.package import Package
 from collabd.config import Cloud, Failover, Link
 from collabd.device.companion import Companion
 from collabd.device.compute import Lane
+from collabd.device.connections import Connections
+from collabd.device.exchange import Response
 from collabd.device.executor import Executor
 from collabd.device.job import Record
 from collabd.device.model import Model
 from collabd.device.options import Options
+from collabd.device.photo import Photo
 from collabd.engine import Engine
 from collabd.profiling.profile import Profile
 from tests.unit.device.conftest import PIXELS, link_is, planner
@@ -37,9 +45,9 @@ async def silent(tiny_package: Package, profile: Profile) -> AsyncIterator[Compa
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with aiohttp.ClientSession() as session:
+    async with Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections:
         url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        companion = Companion(Cloud("pc", url), Link(), Failover(), session)
+        companion = Companion(Cloud("pc", url), Link(), Failover(), connections)
         companion.reached = True
         companion.profiles[tiny_package.digest] = profile
         yield companion
@@ -49,7 +57,7 @@ async def silent(tiny_package: Package, profile: Profile) -> AsyncIterator[Compa
 @pytest.fixture
 def executor(model: Model) -> Iterator[Executor]:
     engine = Engine(threads=1, cache_bytes=2**26)
-    engine.add(model.digest, model.network)
+    engine.add(model.key, model.network)
     lane = Lane(1.0)
     yield Executor(engine, lane, hedge_price=0.0)
     lane.close()
@@ -61,11 +69,37 @@ async def run(executor: Executor, model: Model, companion: Companion, **paramete
     record = Record()
     output = await executor.run(planned.job, record)
     image = {model.manifest.input: PIXELS.prepare(model.manifest.preprocessing)}
-    whole = executor.engine.run(model.digest, image, (model.manifest.output,))
+    whole = executor.engine.run(model.key, image, (model.manifest.output,))
     np.testing.assert_allclose(output, whole[model.manifest.output], atol=1e-5)
     assert record.ran == "D" * len(model.manifest.layers)
     assert "did not answer within" in record.why
     return record
+
+
+class Unsendable(Photo):
+    """A file that cannot be packed, by a defect of ours."""
+
+    def as_file(self, name: str) -> wire.Tensor:
+        raise LookupError(name)
+
+
+async def test_what_cannot_be_packed_is_finished_here(executor: Executor, model: Model, silent: Companion) -> None:
+    link_is(silent, 100)
+    image, file = np.full((16, 16, 3), 100, np.uint8), io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    photo = Unsendable(file.getvalue(), image.size // 3)
+    for fallback in ("local", "fail"):
+        options = Options.from_parameters({"cut": "image", "codec": "source", "fallback": fallback})
+        planned = await planner(silent).plan(model, photo, options)
+        record = Record()
+        if fallback == "fail":
+            with pytest.raises(CompanionUnavailable, match="cannot be sent: LookupError"):
+                await executor.run(planned.job, record)
+        else:
+            output = await executor.run(planned.job, record)
+            whole = executor.engine.run(model.key, {model.manifest.input: image[None]}, (model.manifest.output,))
+            np.testing.assert_allclose(output, whole[model.manifest.output], atol=1e-5)
+            assert (record.ran, record.degraded) == ("D" * len(model.manifest.layers), True)
 
 
 async def test_to_be_faster_than_an_answer_that_is_not_due_is_no_failure(

@@ -1,16 +1,16 @@
-"""Things with settings, opened once and closed when nobody wants them any more."""
+"""Things with settings, opened once and closed when nobody holds them any more."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from collabd.device.kept import Kept
 
 
-async def test_opened_once_and_closed_when_unwanted() -> None:
+async def test_opened_once_and_closed_with_the_last_holder() -> None:
     log: list[str] = []
 
     @asynccontextmanager
@@ -20,13 +20,18 @@ async def test_opened_once_and_closed_when_unwanted() -> None:
         log.append(f"-{key}")
 
     kept = Kept(make)
-    a, b = await kept.get("a"), await kept.get("b")
-    assert (a, await kept.get("a") is a, log) == (["a"], True, ["+a", "+b"])
-    await kept.keep(["b", "c"])
-    assert (await kept.get("b") is b, log) == (True, ["+a", "+b", "-a"])
-    assert await kept.get("a") is not a
-    await kept.close()
-    assert log == ["+a", "+b", "-a", "+a", "-b", "-a"]
+    async with AsyncExitStack() as before:
+        a = await before.enter_async_context(kept.held("a"))
+        b = await before.enter_async_context(kept.held("b"))
+        assert (a, b, log) == (["a"], ["b"], ["+a", "+b"])
+        async with kept.held("b") as again:
+            assert again is b
+            await before.aclose()
+            assert log == ["+a", "+b", "-a"]
+            async with kept.held("b") as still, kept.held("a") as anew:
+                assert still is b
+                assert anew is not a
+        assert log == ["+a", "+b", "-a", "+a", "-a", "-b"]
 
 
 async def test_what_cannot_be_opened_is_not_kept() -> None:
@@ -41,6 +46,6 @@ async def test_what_cannot_be_opened_is_not_kept() -> None:
     kept = Kept(make)
     for _ in range(2):
         with pytest.raises(OSError, match="no"):
-            await kept.get("a")
-    await kept.close()
+            async with kept.held("a"):
+                pass
     assert attempts == ["a", "a"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,8 +21,32 @@ def test_defaults() -> None:
 
 
 def test_the_budget_in_si_units() -> None:
-    options = Options.from_parameters({"budget": "80ms,150mJ,99.9%,0.002,min-energy"})
+    options = Options.from_parameters({"budget": "80ms,150mJ,99.9%,cost 0.002,min-energy"})
     assert options.caps(0.5) == Caps(0.08, 0.15, 0.002, 0.999, "energy")
+
+
+def test_a_budget_that_is_a_number_is_a_cost() -> None:
+    assert Options.from_parameters({"budget": 0.5}).budget == Budget(cost=0.5)
+
+
+def test_what_other_clients_add_is_ignored() -> None:
+    assert Options.from_parameters({"priority": 1, "sequence_id": 5, "headers": "x"}) == Options.from_parameters({})
+
+
+@pytest.mark.parametrize(
+    ("parameters", "latency_ms"),
+    [
+        ({"timeout": 1000}, 1.0),
+        ({"timeout": 1000, "budget": "80ms,cost 1"}, 1.0),
+        ({"timeout": 1_000_000, "budget": "80ms"}, 80.0),
+        ({"timeout": 1000, "budget": "99%"}, 1.0),
+        ({"timeout": 0, "budget": "80ms"}, 80.0),
+        ({"timeout": 0}, None),
+    ],
+)
+def test_of_timeout_and_budget_the_stricter_holds(parameters: dict[str, Any], latency_ms: float | None) -> None:
+    budget = Options.from_parameters(parameters).budget
+    assert budget == replace(Budget.parse(parameters.get("budget")), latency_ms=latency_ms)
 
 
 def test_pins() -> None:
@@ -40,7 +65,9 @@ def test_a_fixed_cut() -> None:
     [
         ({"bugdet": "80ms"}, InvalidRequest, "unknown parameter 'bugdet'"),
         ({"budget": "80 parsecs"}, InvalidBudget, "parsecs"),
+        ({"budget": "80"}, InvalidBudget, "80 of what"),
         ({"budget": "-80ms"}, InvalidBudget, "negative"),
+        ({"timeout": "80ms"}, InvalidRequest, "microseconds"),
         ({"cut": 3}, InvalidRequest, "cut must be text"),
         ({"codec": "mp3"}, InvalidRequest, "unknown codec 'mp3'"),
         ({"fallback": "pray"}, InvalidRequest, "fallback is one of local, fail, never-leave"),

@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -63,7 +64,7 @@ with socket.socket(socket.AF_UNIX) as asker:
 
 
 @pytest.fixture
-async def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Path]:
+async def gate(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Path]:
     """A socket behind which everything succeeds that is let through."""
 
     async def through(_: web.Request) -> web.Response:
@@ -74,13 +75,14 @@ async def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     app.router.add_route("*", "/{path:.*}", through)
     runner = web.AppRunner(app)
     await runner.setup()
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
-    path = tmp_path / "sock"
-    await web.UnixSite(runner, path).start()
-    path.chmod(0o666)
-    yield path
-    await runner.cleanup()
+    # Not pytest's own folder, which other users cannot enter.
+    with tempfile.TemporaryDirectory(prefix="gate-") as directory:
+        path = Path(directory) / "sock"
+        path.parent.chmod(0o755)
+        await web.UnixSite(runner, path).start()
+        path.chmod(0o666)
+        yield path
+        await runner.cleanup()
 
 
 async def ask(path: Path, method: str, url: str, uid: int = -1, groups: tuple[int, ...] = ()) -> str:

@@ -62,5 +62,10 @@ def test_placements_that_are_none(text: str, says: str) -> None:
 
 
 def test_a_cut_that_is_none_lists_those_there_are() -> None:
-    with pytest.raises(InvalidPlacement, match="no cut 'pool'; candidate cuts are image, conv, output"):
+    with pytest.raises(InvalidPlacement, match=r"no cut 'pool' \(candidate cuts are image, conv, output, .*\)"):
         head_layers_of("pool", MANIFEST)
+
+
+def test_a_cut_that_is_misspelt_is_recognised() -> None:
+    with pytest.raises(InvalidPlacement, match="did you mean 'image'"):
+        head_layers_of("imgae", MANIFEST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping
 
 import msgspec
@@ -12,9 +13,11 @@ from collab_sdk.errors import InvalidPlacement
 from collabd.catalog.package import Package
 from collabd.config import Planning as Settings
 from collabd.config import Policy as Configured
+from collabd.device import placer
 from collabd.device.companion import Companion
 from collabd.device.model import Model
 from collabd.device.options import Options
+from collabd.device.placer import Placed, Situation, placed
 from collabd.device.planner import Planned, Planner
 from collabd.device.results import predicted
 from collabd.profiling.profile import CutTimes, Profile
@@ -118,7 +121,7 @@ def test_a_cap_on_cost_lets_some_segments_leave(model: Model, companion: Compani
     companion takes deviates by a tenth, and caps are kept at two deviations."""
     it = planner(companion)
     for cost, placement in ((1, None), (0.0363, "DDCCCCD"), (0.0242, "DDDCCCD"), (0.0121, "DDCDDDD"), (0, "D" * 7)):
-        planned = plan(it, model, budget=f"100%,{cost}")
+        planned = plan(it, model, budget=f"100%,cost {cost}")
         assert planned.unmet == ()
         assert predicted(planned).cost is not None
         assert (predicted(planned).cost or 0) <= cost
@@ -211,3 +214,45 @@ async def test_when_things_change_calls_go_on_while_it_is_looked_for_anew(model:
         if after.evaluation.plans is not before.evaluation.plans:
             break
     assert (before.placement, after.placement) == ("DDCCCCD", "DDDDDDD")
+
+
+async def test_budgets_that_differ_at_each_call_do_not_each_search(
+    model: Model, companion: Companion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[Situation] = []
+
+    def counted(situation: Situation) -> Placed | None:
+        searched.append(situation)
+        return placed(situation)
+
+    monkeypatch.setattr(placer, "placed", counted)
+    it = planner(companion)
+    for call in range(100):
+        options = Options.from_parameters({"budget": f"100%,cost {0.0243 + call / 20_000}"})
+        planned = await it.plan(model, PIXELS, options)
+        assert planned.unmet == ()
+    # One at first, and beside the calls no more than a twentieth of the time.
+    assert 1 <= len(searched) < 20
+
+
+async def test_the_first_call_of_a_kind_does_not_wait_for_long(
+    model: Model, companion: Companion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def slowly(situation: Situation) -> Placed | None:
+        go_on.wait()
+        return placed(situation)
+
+    monkeypatch.setattr(placer, "placed", slowly)
+    it, options = planner(companion), Options.from_parameters({"budget": "100%,100ms", "pin_first": 1, "pin_last": 1})
+    try:
+        planned = await it.plan(model, PIXELS, options)
+        assert planned.placement == "DDDDDDD"
+    finally:
+        go_on.set()
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        if (planned := await it.plan(model, PIXELS, options)).placement == "DDCCCCD":
+            break
+    assert planned.placement == "DDCCCCD"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -95,8 +96,8 @@ def test_a_link_that_breaks_down_brings_the_work_home(model: Model, companion: C
 
 
 def test_a_larger_picture_takes_longer_to_prepare(model: Model) -> None:
-    model.prep.learn(0.000256, 0.001)
-    model.prep.learn(12.0, 0.2)
+    model.prep.learn(0.000256, 0.001, time.monotonic())
+    model.prep.learn(12.0, 0.2, time.monotonic())
     it = planner()
     small = it.evaluate(model, PIXELS, Options.from_parameters({}))
     large = it.evaluate(model, Photo(b"x", 12_000_000), Options.from_parameters({}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from collabd.device.turns import Turns
+from collabd.device.turns import USER, Turns
 
 
 async def order(*due_s: float | None, gone: int | None = None) -> list[int]:
@@ -71,3 +71,45 @@ async def test_who_hangs_up_as_its_turn_comes_hands_it_on() -> None:
     called.cancel()
     await asyncio.gather(called, next_, return_exceptions=True)
     assert served == ["next"]
+
+
+async def order_of_users(*calls: tuple[str, float | None]) -> list[tuple[str, float | None]]:
+    """As `order`, of calls of users, due so long from now; the turn was held by "a"."""
+    turns, served = Turns(), list[tuple[str, float | None]]()
+    free = asyncio.Event()
+    now_s = asyncio.get_running_loop().time()
+
+    async def first() -> None:
+        USER.set("a")
+        async with turns.turn(None, 0.0):
+            await free.wait()
+
+    async def call(user: str, due: float | None) -> None:
+        USER.set(user)
+        async with turns.turn(None if due is None else now_s + due, 0.01):
+            served.append((user, due))
+
+    tasks = [asyncio.create_task(first())]
+    await asyncio.sleep(0)
+    for user, due in calls:
+        tasks.append(asyncio.create_task(call(user, due)))
+        await asyncio.sleep(0)
+    free.set()
+    await asyncio.gather(*tasks)
+    return served
+
+
+async def test_one_users_crowd_is_passed_by_anothers_one_call() -> None:
+    crowd: list[tuple[str, float | None]] = [("a", None)] * 10
+    assert await order_of_users(*crowd, ("b", None)) == [("b", None), *crowd]
+
+
+async def test_nor_does_it_help_the_crowd_to_be_due_soon() -> None:
+    crowd: list[tuple[str, float | None]] = [("a", 0.2)] * 3
+    asked = await order_of_users(*crowd, ("b", None), ("b", None))
+    assert asked == [("b", None), ("a", 0.2), ("b", None), ("a", 0.2), ("a", 0.2)]
+
+
+async def test_of_one_users_calls_who_is_due_first_goes_first() -> None:
+    asked = await order_of_users(("a", 0.5), ("b", None), ("a", 0.2), ("b", 0.3))
+    assert asked == [("b", 0.3), ("a", 0.2), ("b", None), ("a", 0.5)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from itertools import groupby, product
-from math import inf
+from math import inf, log, pi, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -37,9 +37,12 @@ class Outcomes:
     """One figure a placement and choice of codecs."""
 
     latency: Floats
+    deviation: Floats
     deadline: Floats
     energy: Floats
+    energy_deviation: Floats
     cost: Floats
+    cost_deviation: Floats
     energy_most: Floats
     cost_most: Floats
     fidelity: Floats
@@ -52,12 +55,31 @@ class Outcomes:
         goal: Floats = {"latency": self.latency, "energy": self.energy, "cost": self.cost}[caps.objective]
         return float(goal[fits].min(initial=inf))
 
-    def least_excess(self, caps: Caps) -> float:
-        """The least sum of relative excesses among what is faithful enough."""
-        excess = np.zeros(len(self.latency))
-        for _, value, cap in self._against(caps):
-            excess += np.maximum(value - cap, 0) / max(cap, 1e-12)
-        return float(excess[self.fidelity >= caps.fidelity - 1e-12].min())
+    def chance(self, caps: Caps) -> Floats:
+        """How likely each keeps all its caps: that of the least likely one, log-normal below the median."""
+        chance = np.ones(len(self.latency))
+        for median, deviation, cap in self._varying(caps):
+            kept = [_kept(*one, max(cap, 1e-12)) for one in zip(median, np.maximum(deviation, 1e-15), strict=True)]
+            chance = np.minimum(chance, kept)
+        return chance
+
+    def excess(self, caps: Caps) -> Floats:
+        """The sum of the caps' expected excesses, as shares; infinite for what is not faithful enough."""
+        excess = np.where(self.fidelity >= caps.fidelity - 1e-12, 0.0, inf)
+        for median, deviation, cap in self._varying(caps):
+            spread = np.maximum(deviation, 1e-15)
+            z = (median - cap) / spread
+            upper = np.array([_normal(value) for value in z])
+            excess += spread * (np.exp(-(z**2) / 2) / sqrt(2 * pi) + z * upper) / max(cap, 1e-12)
+        return excess
+
+    def _varying(self, caps: Caps) -> Iterator[tuple[Floats, Floats, float]]:
+        medians = (self.latency, self.energy, self.cost)
+        deviations = (self.deviation, self.energy_deviation, self.cost_deviation)
+        limits = (caps.latency_s, caps.energy_j, caps.cost)
+        for median, deviation, limit in zip(medians, deviations, limits, strict=True):
+            if limit is not None:
+                yield median, deviation, limit
 
     def broken(self, caps: Caps) -> tuple[str, ...]:
         """The caps that the only outcome breaks."""
@@ -103,10 +125,25 @@ def _placed(situation: Situation, letters: str) -> tuple[Floats, ...]:
     paid = moved * cloud.price_per_gb / 1e9 + len(runs) * cloud.price_per_request
     cost = paid + tail_s * cloud.speed * cloud.price_per_second
     margin = NormalDist().inv_cdf(situation.quantile)
-    here, there, air = margin * device.spread * busy, margin * cloud.speed_spread, margin * cloud.link_spread * on_air
-    energy_most = energy + device.busy_w * here + device.idle_w * (there * remote + air) + device.tx_base_w * air
-    cost_most = cost + there * tail_s * cloud.speed * cloud.price_per_second
-    return latency, latency + margin * np.sqrt(variance), energy, cost, energy_most, cost_most, fidelity
+    here, there, air = device.spread * busy, cloud.speed_spread, cloud.link_spread * on_air
+    energy_varies = device.busy_w * here + device.idle_w * (there * remote + air) + device.tx_base_w * air
+    cost_varies = np.full_like(cost, there * tail_s * cloud.speed * cloud.price_per_second)
+    deadline, energy_most, cost_most = (
+        median + margin * varies
+        for median, varies in ((latency, np.sqrt(variance)), (energy, energy_varies), (cost, cost_varies))
+    )
+    figures = (latency, np.sqrt(variance), deadline, energy, energy_varies, cost, cost_varies)
+    return *figures, energy_most, cost_most, fidelity
+
+
+def _kept(median: float, deviation: float, cap: float) -> float:
+    if cap == median:
+        return 1.0
+    return _normal((cap - median if cap > median else log(cap / median) * median) / deviation)
+
+
+def _normal(deviations: float) -> float:
+    return NormalDist().cdf(deviations)
 
 
 def _runs(letters: str) -> list[tuple[int, int]]:

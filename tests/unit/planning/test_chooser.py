@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Prediction, Request, predict
+from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Prediction, Request, choose, predict
 from collabd.planning.choose import Reason, Stickiness
 from collabd.planning.chooser import Chooser
 
@@ -120,3 +120,77 @@ def test_credit_is_not_saved_for_ever() -> None:
         it.choose("a", PLANS, hedged(0.100, 0.5), Caps())
     tries = [it.choose("a", PLANS, hedged(0.100, 0.107), Caps()).reason for _ in range(5)]
     assert tries.count(Reason.EXPLORED) <= 3
+
+
+# Of 100 ms and 500 mJ here; there 20 ms of work, and the link. Nobody has asked it for a minute.
+def unasked(link_s: float, unasked_s: float = 60.0, spread: float = 0.05) -> Prediction:
+    cloud = CloudState(
+        "pc", True, 0.0, link_s / 10_000, 0.0, spread, 1.0, 0.05, 0.0, price_per_request=1.0, unasked_s=unasked_s
+    )
+    return predict(PLANS, replace(DEVICE, spread=0.05, idle_w=4.0), [cloud], Request(0.0, (0.0,), None), 0.95)
+
+
+SLOWER = unasked(0.081)
+SPARING = [
+    ("latency", Caps()),
+    ("latency with a cap that both keep", Caps(latency_s=0.2)),
+    ("energy", Caps(objective="energy")),
+    ("pace", Caps(objective="throughput")),
+]
+
+
+@pytest.mark.parametrize(("what", "caps"), SPARING, ids=[what for what, _ in SPARING])
+def test_where_the_loss_is_real_a_companion_is_tried_that_nobody_asked(what: str, caps: Caps) -> None:
+    link_s = {"energy": 0.099, "throughput": 0.1015}.get(caps.objective, 0.081)
+    assert choose(PLANS, unasked(link_s), caps).row == LOCAL, what
+    reasons = choices(unasked(link_s), 300, caps)
+    tries = reasons.count(Reason.EXPLORED)
+    assert 1 <= tries <= 150
+    assert Reason.EXPLORED not in choices(unasked(link_s, unasked_s=5.0), 300, caps)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "caps"),
+    [
+        (unasked(0.095), Caps()),  # loses too much
+        (unasked(0.081, spread=1.0), Caps()),  # may lose too much
+        (unasked(0.081, spread=0.06), Caps(latency_s=0.1085)),  # would break the cap
+        (SLOWER, Caps(objective="cost")),  # the device is free
+        (SLOWER, Caps(cost=0.5)),  # may not be paid
+    ],
+)
+def test_a_real_loss_is_bounded(prediction: Prediction, caps: Caps) -> None:
+    assert Reason.EXPLORED not in choices(prediction, 300, caps)
+
+
+def test_where_nothing_fits_tries_are_bounded_by_the_chance_that_they_lose() -> None:
+    hopeless, hopeful = Caps(latency_s=0.01), Caps(latency_s=0.097)
+    it = chooser()
+    assert it.choose("a", PLANS, unasked(0.5), hopeless).row == LOCAL
+    assert Reason.EXPLORED not in [it.choose("a", PLANS, unasked(0.5), hopeless).reason for _ in range(100)]
+    decisions = [it.choose("b", PLANS, unasked(0.080), hopeful) for _ in range(100)]
+    tried = [one for one in decisions if one.reason is Reason.EXPLORED]
+    assert 1 <= len(tried) <= 50
+    assert {one.unmet for one in tried} == {("latency",)}
+
+
+def test_calls_whose_caps_differ_are_of_one_kind() -> None:
+    kinds = {Caps(latency_s=ms / 1e3, fidelity=0.99).kind for ms in range(16, 31)}
+    assert len(kinds) == 1
+    others = [
+        Caps(latency_s=0.08, fidelity=0.99),
+        Caps(energy_j=0.02, fidelity=0.99),
+        Caps(latency_s=0.02, energy_j=0.02, fidelity=0.99),
+        Caps(latency_s=0.02, fidelity=0.99, objective="energy"),
+        Caps(latency_s=0.02, fidelity=1.0),
+        Caps(cost=0.0),
+        Caps(),
+    ]
+    assert len(kinds | {caps.kind for caps in others}) == 1 + len(others)
+
+
+def test_a_plan_is_not_kept_for_a_cap_that_it_breaks() -> None:
+    it = chooser()
+    assert it.choose("a", PLANS, unasked(0.078, 0.0), Caps(latency_s=0.5)).row == REMOTE
+    assert it.choose("a", PLANS, unasked(0.081, 0.0), Caps(latency_s=0.5)).row == REMOTE
+    assert it.choose("a", PLANS, unasked(0.081, 0.0, spread=0.2), Caps(latency_s=0.11)).row == LOCAL

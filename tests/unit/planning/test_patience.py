@@ -53,6 +53,14 @@ def test_a_deadline_never_makes_it_later() -> None:
             assert local_start_s(deadline_s=deadline, local_tail_s=0.1, wait=wait, price=0.1) <= free
 
 
+@pytest.mark.parametrize(("deadline", "start"), [(0.101, 0.001), (0.099, 0.0), (0.081, 0.0), (0.05, 0.03)])
+def test_a_tail_that_may_be_in_time_starts_at_once(deadline: float, start: float) -> None:
+    """Its high quantile is 100 ms. Where it cannot be in time, it starts when the answer is overdue."""
+    got = local_start_s(deadline_s=deadline, local_tail_s=0.1, wait=STEADY, price=0.1)
+    assert got == pytest.approx(start, abs=1e-9 if start < 0.03 else 0.03)
+    assert (got > 0) == (start > 0)
+
+
 def test_a_higher_price_makes_it_later_and_lost_is_the_latest() -> None:
     starts = [hedge_start_s(UNSURE, local_tail_s=0.1, price=price) for price in (0.0, 0.1, 0.5, 1.0, 3.0, 100.0)]
     assert starts == sorted(starts)

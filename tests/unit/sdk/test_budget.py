@@ -43,14 +43,16 @@ budgets = st.builds(
         ("99%", Budget(fidelity=0.99)),
         ("99.9%", Budget(fidelity=0.999)),
         ("100 %", Budget(fidelity=1)),
-        ("0.002", Budget(cost=0.002)),
+        ("cost 0.002", Budget(cost=0.002)),
+        ("cost=0.002", Budget(cost=0.002)),
+        (" cost  = 2e-3 ", Budget(cost=0.002)),
         (0.002, Budget(cost=0.002)),
         (0, Budget(cost=0)),
         (np.float32(0.5), Budget(cost=0.5)),
         (np.int64(2), Budget(cost=2)),
         ("min-energy", Budget(objective="energy")),
         ("max-throughput", Budget(objective="throughput")),
-        ("min-cost , 80ms,150mJ,99%, 1", Budget(80, 150, 1, 0.99, "cost")),
+        ("min-cost , 80ms,150mJ,99%, cost 1", Budget(80, 150, 1, 0.99, "cost")),
         (Budget(latency_ms=3), Budget(latency_ms=3)),
     ],
 )
@@ -75,10 +77,17 @@ def test_what_is_read(value: Any, budget: Budget) -> None:
         ("80ms,", "cannot read ''"),
         ("80ms,,2J", "cannot read ''"),
         ("80ms, 0.1s", "sets latency_ms twice"),
-        ("1, 2", "sets cost twice"),
+        ("cost 1, cost 2", "sets cost twice"),
+        ("80", r"80 of what\? Write 80ms .*, 80mJ .* or cost 80$"),
+        ("99%, 0.002", r"0.002 of what\?"),
+        ("0", r"0 of what\?"),
+        ("cost", "cannot read 'cost'"),
+        ("cost 80ms", "cannot read 'cost 80ms'"),
+        ("cost80", "cannot read 'cost80'"),
+        ("80 cost", "unknown unit 'cost'"),
         ("min-cost,min-cost", "sets objective twice"),
         ("-1ms", "latency_ms.*negative"),
-        ("-0.01", "cost.*negative"),
+        ("cost -0.01", "cost.*negative"),
         ("0ms", "above 0"),
         ("1e-400s", "above 0"),
         ("101%", "over 1"),
@@ -101,7 +110,7 @@ def test_what_is_refused(value: Any, says: str) -> None:
 
 @pytest.mark.parametrize("value", ["fast", "80parsec", [1]])
 def test_a_refusal_shows_the_forms(value: Any) -> None:
-    with pytest.raises(InvalidBudget, match=r"80ms.*150mJ.*99%.*0\.002.*min-latency"):
+    with pytest.raises(InvalidBudget, match=r"80ms.*150mJ.*99%.*cost 0\.002.*min-latency"):
         Budget.parse(value)
 
 
@@ -127,11 +136,11 @@ def test_the_constructor_refuses_the_same(caps: dict[str, Any]) -> None:
     ("budget", "text"),
     [
         (Budget(), ""),
-        (Budget(80, 150.5, 0.002, 0.99, "energy"), "80ms,150.5mJ,99%,0.002,min-energy"),
+        (Budget(80, 150.5, 0.002, 0.99, "energy"), "80ms,150.5mJ,99%,cost 0.002,min-energy"),
         (Budget(latency_ms=np.float64(80), fidelity=np.float64(0.1)), "80ms,10%"),
         (Budget(fidelity=1.0), "100%"),
         (Budget(fidelity=1), "100%"),
-        (Budget(cost=0.0), "0"),
+        (Budget(cost=0.0), "cost 0"),
     ],
 )
 def test_the_text_form_is_what_a_person_would_write(budget: Budget, text: str) -> None:
@@ -143,7 +152,10 @@ def test_the_text_form_reads_back(budget: Budget) -> None:
     assert Budget.parse(str(budget)) == budget
 
 
-@given(st.text(st.sampled_from("0123456789.,+-eE msuJ%µinatylco")) | st.text())
+pieces = st.sampled_from([*"0123456789.,+-eE msuJ%µinatylco=", "cost", "min-cost"])
+
+
+@given(st.lists(pieces).map("".join) | st.text())
 def test_any_text_is_a_budget_or_an_invalid_budget(text: str) -> None:
     try:
         budget = Budget.parse(text)

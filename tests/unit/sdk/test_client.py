@@ -16,8 +16,16 @@ import pytest
 import collab_sdk
 from collab_sdk import _default
 from collab_sdk.aio import AsyncClient
+from collab_sdk.budget import Budget
 from collab_sdk.client import Client, InferOptions
-from collab_sdk.errors import BudgetInfeasible, InvalidBudget, InvalidRequest, ProtocolError, UnknownModel
+from collab_sdk.errors import (
+    BudgetInfeasible,
+    InvalidBudget,
+    InvalidRequest,
+    InvalidTensor,
+    ProtocolError,
+    UnknownModel,
+)
 from collab_sdk.result import Result
 
 if TYPE_CHECKING:
@@ -35,7 +43,9 @@ def client(daemon: LittleDaemon) -> Iterator[Client]:
 def test_infer_returns_the_daemons_answer(client: Client, daemon: LittleDaemon, result: Result) -> None:
     got = client.infer(IMAGE, "80ms")
 
-    assert (got.label, got.plan, got.measured, got.unmet) == ("dog", result.plan, result.measured, result.unmet)
+    assert (got.label, got.plan, got.unmet, got.budget) == ("dog", result.plan, result.unmet, Budget(80))
+    assert (got.measured.latency_ms or 0) >= (result.measured.latency_ms or 0)
+    assert got.measured.tail_ms == result.measured.tail_ms
     np.testing.assert_array_equal(got.scores, result.scores)
     asked = daemon.asked[0].infer()
     np.testing.assert_array_equal(asked.inputs[0].to_array(), IMAGE)
@@ -62,7 +72,7 @@ def test_only_what_was_asked_for_travels(client: Client, daemon: LittleDaemon) -
     assert second.path == "/v2/models/net/infer"
     assert second.infer().parameters == {
         "binary_data_output": True,
-        "budget": "0.002",
+        "budget": "cost 0.002",
         "cut": "pool2",
         "placement": "DDC",
         "codec": "q8",
@@ -80,6 +90,25 @@ def test_a_bad_call_never_reaches_the_daemon(client: Client, daemon: LittleDaemo
         with pytest.raises(InvalidRequest, match="timeout_s"):
             client.infer(IMAGE, timeout_s=timeout_s)
     assert daemon.asked == []
+
+
+async def test_a_camera_is_named_once_or_for_a_call(daemon: LittleDaemon) -> None:
+    frame = np.zeros((2, 2, 4), np.uint8)
+    with Client(daemon.path, timeout_s=10, channels="bgrx") as client:
+        client.infer(frame)
+        client.infer(frame, channels="rgbx")
+        client.infer(IMAGE, channels="rgb")
+        assert len(list(client.stream([frame]))) == len(list(client.stream([frame], channels="rgbx"))) == 1
+        with pytest.raises(InvalidTensor, match=r"expected \[height, width, 4\]"):
+            client.infer(IMAGE)
+    async with AsyncClient(daemon.path, timeout_s=10, channels="bgrx") as asynchronous:
+        await asynchronous.infer(frame)
+        assert [result.label async for result in asynchronous.stream([frame], channels="rgbx")] == ["dog"]
+    sent = [asked.infer().inputs[0].parameters.get("channels") for asked in daemon.asked if asked.body]
+    assert sent == ["bgrx", "rgbx", None, "bgrx", "rgbx", "bgrx", "rgbx"]
+    for kind in (Client, AsyncClient):
+        with pytest.raises(InvalidTensor, match="none of rgb"):
+            kind(daemon.path, channels="rgba")  # type: ignore[arg-type]
 
 
 def test_a_models_name_cannot_leave_its_place_in_the_url(client: Client, daemon: LittleDaemon) -> None:
@@ -106,6 +135,15 @@ def test_labels_are_fetched_once_a_digest(client: Client, daemon: LittleDaemon, 
 
     assert [client.infer(IMAGE).label for _ in range(2)] == ["b"] * 2
     assert daemon.paths().count("GET /v2/models/net") == 2
+
+
+def test_labels_of_long_ago_are_forgotten(client: Client, daemon: LittleDaemon, changed: Callable[..., Result]) -> None:
+    for number in range(70):
+        daemon.script = daemon.answer_with(changed(digest=f"sha256:{number}"))
+        client.infer(IMAGE)
+    assert len(client._labels) == 64
+    client.infer(IMAGE)
+    assert daemon.paths().count("GET /v2/models/net") == 70
 
 
 def test_a_model_replaced_during_the_call_is_asked_again(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from collab_sdk import wire
-from collab_sdk._socket_path import socket_path
+from collab_sdk._socket_path import SYSTEM_SOCKET, own_socket, socket_path
 from collab_sdk.control import ControlClient
 from collab_sdk.errors import DaemonFault, DaemonUnavailable, DeadlineExceeded, NotReady
+from tests.unit.sdk.conftest import Answer, LittleDaemon
 
 if TYPE_CHECKING:
-    from tests.unit.sdk.conftest import Answer, Asked, LittleDaemon
+    from tests.unit.sdk.conftest import Asked
 
 
 @pytest.fixture
@@ -106,6 +109,28 @@ def test_wait_says_what_it_waited_for(client: ControlClient, daemon: LittleDaemo
     with pytest.raises(DeadlineExceeded, match="it does not answer"):
         client.wait(timeout_s=0.5)
     release.set()
+
+
+def test_a_daemon_that_starts_after_its_client_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv("COLLABD_SOCKET", raising=False)
+    own = own_socket()
+    with ControlClient() as client:
+        assert client.socket == SYSTEM_SOCKET
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(client.wait, 20)
+            own.parent.mkdir()
+            late = LittleDaemon(own, lambda _: Answer(b"{}"))
+            waiting.result()
+        late.stop()
+        assert client.socket == own, "a daemon that restarts is waited for where it was"
+
+
+def test_whose_runtime_directory_cannot_be_looked_into_asks_the_service(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert socket_path(None, {"XDG_RUNTIME_DIR": str(tmp_path / "file")}) == SYSTEM_SOCKET
+    assert socket_path(None, {"XDG_RUNTIME_DIR": "/proc/1/root"}) == SYSTEM_SOCKET
+    assert own_socket({}) == Path(f"/run/user/{os.getuid()}/collabd/collabd.sock")
 
 
 def test_where_the_socket_is(tmp_path: Path) -> None:

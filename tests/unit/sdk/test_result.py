@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from collab_sdk import Predicted, ProtocolError, Result, Timings, wire
+from collab_sdk import Budget, Plan, Predicted, ProtocolError, Result, Timings, wire
 from collab_sdk.result import decode_result, encode_result
 from collab_sdk.wire import InferResponse, Tensor
 
@@ -76,6 +76,56 @@ def test_an_unbounded_prediction_is_left_out(changed: Callable[..., Result]) -> 
     endless = changed(predicted=Predicted(latency_ms=float("inf"), head_ms=1.0))
 
     assert decode_result(sent(encode_result(endless)), endless.labels).predicted == Predicted(head_ms=1.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"why": "x"},
+            "dog 0.50 · 13 ms, cut pool2 q8, pc, finished on the device · missed latency, cost of 10ms · degraded: x",
+        ),
+        (
+            {"ran": "DDC", "unmet": (), "degraded": False, "why": "", "budget": Budget(10, cost=0.001)},
+            "dog 0.50 · 13 ms, cut pool2 q8, pc · within 10ms, cost 0.001",
+        ),
+        (
+            {"ran": "DDC", "unmet": (), "degraded": False, "why": "waited 2.0 s", "budget": Budget(objective="energy")},
+            "dog 0.50 · 13 ms, cut pool2 q8, pc · waited 2.0 s",
+        ),
+        (
+            {"unmet": ("fidelity",), "budget": Budget(), "degraded": False, "why": ""},
+            "dog 0.50 · 13 ms, cut pool2 q8, pc, finished on the device · missed fidelity",
+        ),
+        (
+            {
+                "plan": Plan("output", "none", "DDD", None, ""),
+                "unmet": (),
+                "degraded": False,
+                "why": "",
+                "budget": Budget(),
+                "measured": Timings(4.25),
+            },
+            "dog 0.50 · 4.2 ms, all on the device",
+        ),
+        (
+            {
+                "plan": Plan("DCD", "f32", "DCD", "pc", ""),
+                "ran": "DCD",
+                "unmet": (),
+                "degraded": False,
+                "why": "",
+                "budget": Budget(80),
+                "measured": Timings(1234.5),
+            },
+            "dog 0.50 · 1234 ms, several cuts f32, pc · within 80ms",
+        ),
+    ],
+)
+def test_as_text_it_is_one_line_that_leads_with_the_answer(
+    changed: Callable[..., Result], changes: dict[str, Any], said: str
+) -> None:
+    assert str(changed(**({"budget": Budget(10)} | changes))) == said
 
 
 def test_top_gives_the_best_first(result: Result) -> None:

@@ -173,3 +173,26 @@ def test_probes(age: float | None, s_per_byte: float, idle: float, due: float | 
     reading = LinkReading(0.02, s_per_byte, s_per_byte, 0.1, age, 1)
     found = next_probe_s(reading, probe_bytes=16_000, stale_s=10.0, share=0.01, idle_s=idle)
     assert found == (None if due is None else pytest.approx(due))
+
+
+@pytest.mark.parametrize("mbps", [0.01, 0.1, 1.0])
+def test_a_slow_link_of_which_nothing_is_heard_is_tried_again(mbps: float) -> None:
+    link = LinkEstimate(0.7)
+    now = feed(link, 0.02, mbps, MIXED * 20)
+    slow = link.read(now).up_s_per_byte
+    assert link.read(now + 60).up_s_per_byte == pytest.approx(slow, rel=0.2)
+    assert link.read(now + 900).up_s_per_byte == pytest.approx(8e-7, rel=0.1)
+
+
+def test_a_fast_link_of_which_nothing_is_heard_stays_fast() -> None:
+    link = LinkEstimate(0.7)
+    now = feed(link, 0.02, 100.0, MIXED * 20)
+    assert link.read(now + 900).up_s_per_byte == pytest.approx(8e-8, rel=0.3)
+
+
+def test_however_slow_a_link_was_it_is_probed_again() -> None:
+    link = LinkEstimate(0.7)
+    now = feed(link, 0.02, 0.001, MIXED * 5)
+    due_s = next_probe_s(link.read(now), probe_bytes=4000, stale_s=2.0, share=0.01, idle_s=0.0)
+    assert due_s is not None
+    assert due_s <= 300

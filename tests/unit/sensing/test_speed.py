@@ -86,7 +86,46 @@ def test_a_machine_that_is_always_slower_is_usually_so() -> None:
     speed = SpeedFactor()
     now = ran(speed, 1.0, times=50)
     now = ran(speed, 2.0, start=now, times=2000)
-    assert speed.read(now + 600).value == pytest.approx(2.0, rel=0.05)
+    assert speed.read(now + 10).value == pytest.approx(2.0, rel=0.05)
+
+
+@pytest.mark.parametrize("factor", [2.0, 10.0, 100.0])
+def test_what_keeps_calls_away_is_forgotten(factor: float) -> None:
+    speed = SpeedFactor(4.0)
+    now = ran(speed, 4.0 * factor, times=3000)
+    assert speed.read(now).value == pytest.approx(4.0 * factor, rel=0.1)
+    in_between = speed.read(now + 60)
+    assert 4.0 < in_between.value < 4.0 * factor
+    assert in_between.spread > 0.2  # it is one or the other
+    assert speed.read(now + 600).value == pytest.approx(4.0, rel=0.01)
+    assert speed.read(now + 600).spread < 0.15
+
+
+def test_a_scatter_that_keeps_calls_away_is_forgotten() -> None:
+    speed = SpeedFactor()
+    now = 0.0
+    for factor in (0.4, 2.5) * 10:
+        now = ran(speed, factor, start=now)
+    assert speed.read(now).spread > 0.5
+    assert speed.read(now + 600).spread < 0.12
+
+
+def test_a_run_after_a_silence_says_what_holds() -> None:
+    speed = SpeedFactor()
+    now = ran(speed, 8.0, times=3000)
+    assert speed.read(now + 100).value < 1.3
+    now = ran(speed, 8.0, start=now + 100)
+    assert speed.read(now).value == pytest.approx(8.0, rel=0.1)
+    # It was tried in vain: the next time it is believed for longer.
+    assert speed.read(now + 100).value > 1.5
+    now = ran(speed, 1.0, start=now + 600)
+    assert speed.read(now).value == pytest.approx(1.0, rel=0.2)
+
+
+def test_a_machine_that_is_faster_than_profiled_stays_so() -> None:
+    speed = SpeedFactor()
+    now = ran(speed, 0.5, times=3000)
+    assert speed.read(now + 3600).value == pytest.approx(0.5, rel=0.05)
 
 
 @given(st.lists(st.tuples(st.floats(-1, 1e3), st.floats(0, 1e3), st.floats(1, 100), st.floats(0, 1e6)), max_size=30))

@@ -195,6 +195,22 @@ async def test_a_black_hole_is_silent_until_it_heals() -> None:
         writer.close()
 
 
+async def test_silenced_connections_stay_silent_and_new_ones_work() -> None:
+    async with relayed(rtt_s=0.002) as relay:
+        reader, writer = await asyncio.open_connection(*relay.address)
+        writer.write(b"ping")
+        assert await reader.readexactly(4) == b"ping"
+        writer.write(b"under way")
+        relay.silence()
+        writer.write(b"lost")
+        assert await exchange(relay, b"new") == b"new"
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.1)
+        # Whoever gives up tells nobody either: the other side keeps its end.
+        writer.close()
+        assert await exchange(relay, b"newer") == b"newer"
+
+
 async def test_a_dead_rate_lives_again_when_it_is_set() -> None:
     async with relayed(up=0.0) as relay:
         waiting = asyncio.create_task(exchange(relay, b"hello"))

@@ -40,6 +40,16 @@ def test_the_table_and_json_are_one_report(monkeypatch: pytest.MonkeyPatch) -> N
     assert "1 ok, 1 note, 1 not-measured" in text
 
 
+@pytest.mark.parametrize("columns", [80, 100, 160])
+def test_a_terminal_is_never_too_narrow(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    url = "https://inference-companion-07.machine-room.campus.example.org:8470"
+    finding = Finding("companion-packages", "not-measured", f"nobody answers at {url}", f"Look whether {url} is right")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    _, text = said(monkeypatch, [finding])
+    assert max(map(len, text.splitlines())) <= columns
+    assert text.count(url) == 2
+
+
 @pytest.mark.parametrize(
     ("severity", "status"), [("ok", 0), ("note", 0), ("not-measured", 0), ("warning", 0), ("error", 1)]
 )

@@ -13,6 +13,7 @@ from tests.unit.ctl.doctor.conftest import Make
 
 RUNNING = {"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "Result": "success"}
 FAILED = {"LoadState": "loaded", "ActiveState": "failed", "SubState": "failed", "Result": "exit-code"}
+PAUSING = FAILED | {"ActiveState": "deactivating", "SubState": "stop-post", "ExecMainStatus": "78"}
 STOPPED = {"LoadState": "loaded", "ActiveState": "inactive", "SubState": "dead", "Result": "success"}
 
 
@@ -26,6 +27,8 @@ STOPPED = {"LoadState": "loaded", "ActiveState": "inactive", "SubState": "dead",
         (FAILED | {"Result": "watchdog"}, "error", "hung"),
         (RUNNING | {"ActiveState": "activating", "SubState": "auto-restart", "Result": "signal"}, "error", "a signal"),
         (RUNNING | {"ActiveState": "activating", "SubState": "start"}, "note", "is activating"),
+        (PAUSING, "error", "refuses its configuration"),
+        (PAUSING | {"Result": "success", "ExecMainStatus": "0"}, "note", "is deactivating"),
         (STOPPED, "error", "is not running"),
     ],
 )

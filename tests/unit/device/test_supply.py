@@ -10,7 +10,7 @@ import pytest
 
 from collabd.catalog.package import Package
 from collabd.device.exchange import CompanionFailure
-from collabd.device.watcher import _profile
+from collabd.device.supply import _profile
 
 Change = Callable[[dict[str, Any]], None]
 

@@ -1,0 +1,55 @@
+"""Sessions of ONNX Runtime over whole graphs, for building packages: what it refuses is said in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from collab_sdk.errors import InvalidPackage
+
+_REFUSALS = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+_SILENT = 4  # What goes wrong is in the exception; lines on stderr would double it.
+
+
+def open_session(
+    model: onnx.ModelProto, options: onnxruntime.SessionOptions, without: Sequence[str] = ()
+) -> onnxruntime.InferenceSession:
+    """A session over `model`, without the optimisers named. Raises `InvalidPackage` if ONNX Runtime refuses it."""
+    options.log_severity_level = _SILENT
+    with _refusals():
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, ["CPUExecutionProvider"], disabled_optimizers=list(without)
+        )
+
+
+def outputs_of(model: onnx.ModelProto, image: np.ndarray) -> dict[str, object]:
+    """All that `model` makes of one input, by the outputs' names: arrays, or lists for sequences.
+
+    Run without optimisations, so it is what the graph says. Raises `InvalidPackage` if ONNX Runtime cannot run it.
+    """
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = open_session(model, options)
+    names = [output.name for output in session.get_outputs()]
+    with _refusals():
+        return dict(zip(names, session.run(names, {session.get_inputs()[0].name: image}), strict=True))
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except _REFUSALS as error:
+        raise InvalidPackage(f"ONNX Runtime cannot run this graph: {error}") from error

@@ -1,0 +1,70 @@
+"""From whatever the caller has to the network's input: uint8 [1, height, width, 3].
+
+One rule for both daemons, so that a network sees the same pixels whichever of them prepared the image. Images come from
+strangers: size and kind are read from the header before anything is decoded, and what is decoded is bounded, in memory
+(three copies of four times MAX_PIXELS and the coefficients of a JPEG at worst) and in work (seconds).
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from collab_sdk.channels import Channels
+from collab_sdk.pillow import UPRIGHT
+from collabd.catalog.manifest import Preprocessing
+from collabd.imaging.bounds import MAX_PIXELS, MAX_SIDE
+from collabd.imaging.frames import fitted_frame, frame_size, one_frame
+from collabd.imaging.opening import decode, open_image
+
+__all__ = ["MAX_PIXELS", "MAX_SIDE", "frame_size", "one_frame", "open_image", "prepare"]
+
+# A large image is first shrunk by whole numbers, in the JPEG decoder or by averaging, to no less than twice its target:
+# several times faster on photographs, and it bounds the memory of resizing one that is 1 pixel wide and a million high.
+_GAP = 2
+
+# What Pillow warns of is the sender's doing, and our journal is not the place to tell them.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+_RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+def prepare(image: bytes | NDArray[Any], spec: Preprocessing, channels: Channels = "rgb") -> NDArray[np.uint8]:
+    """The network's input, uint8 [1, spec.height, spec.width, 3], C order.
+
+    `image` is an encoded image (the first frame of an animation; turned upright as its EXIF says, transparency
+    dropped) or an array with these `channels`, uint8. Raises InvalidImage, InvalidTensor. Thread-safe.
+    """
+    if isinstance(image, np.ndarray):
+        size = (spec.width, spec.height)
+        return fitted_frame(image, channels, partial(_fit, size=size, spec=spec))[np.newaxis]
+    return _from_file(image, spec)[np.newaxis]
+
+
+def _from_file(data: bytes, spec: Preprocessing) -> NDArray[np.uint8]:
+    picture, orientation = decode(data, _GAP * max(spec.height, spec.width, spec.resize_shorter or 0))
+    size = (spec.width, spec.height) if orientation < 5 else (spec.height, spec.width)
+    fitted = _fit(picture, size, spec)
+    # Turned last, when it is small.
+    return np.array(fitted.transpose(Image.Transpose(UPRIGHT[orientation])) if orientation in UPRIGHT else fitted)
+
+
+def _fit(picture: Image.Image, size: tuple[int, int], spec: Preprocessing) -> Image.Image:
+    return picture.resize(size, _RESAMPLING[spec.interpolation], _box(picture.size, size, spec.resize_shorter), _GAP)
+
+
+def _box(
+    source: tuple[int, int], target: tuple[int, int], resize_shorter: int | None
+) -> tuple[float, float, float, float] | None:
+    """The part of the source to resize to the target such that it equals resizing all of it and cropping the centre."""
+    if resize_shorter is None:
+        return None
+    resized = [resize_shorter * side // min(source) for side in source]
+    left, top = (round((whole - part) / 2) for whole, part in zip(resized, target, strict=True))
+    x, y = source[0] / resized[0], source[1] / resized[1]
+    return left * x, top * y, (left + target[0]) * x, (top + target[1]) * y

@@ -1,0 +1,64 @@
+"""From an array, in whatever order a camera gives the colours, to RGB of the network's size.
+
+Shrunk first and put in order then, so that a frame is read once and no copy of it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from collab_sdk.channels import Channels, check_pixels, fits
+from collab_sdk.errors import InvalidTensor
+from collabd.imaging.bounds import check_size
+
+_MODES = {"rgb": "RGB", "bgr": "RGB", "rgbx": "RGBX", "bgrx": "RGBX", "grey": "L"}
+_RED_GREEN_BLUE = {"rgb": [0, 1, 2], "bgr": [2, 1, 0], "rgbx": [0, 1, 2], "bgrx": [2, 1, 0], "grey": [0, 0, 0]}
+
+
+def one_frame(array: NDArray[Any], channels: Channels) -> NDArray[np.uint8]:
+    """The array without the batch axis that clients of the protocol put before it.
+
+    Raises InvalidTensor if it is no image with these channels, or too large.
+    """
+    first, rest = array.shape[:1], array.shape[1:]
+    if first == (1,) and not fits(array.shape, channels) and (len(rest) == 3 or fits(rest, channels)):
+        array = array[0]
+    check_pixels(array.dtype, array.shape, channels)
+    check_size(*frame_size(array, channels), InvalidTensor)
+    return array
+
+
+def frame_size(frame: NDArray[np.uint8], channels: Channels) -> tuple[int, int]:
+    """Width and height of the image in a frame."""
+    rows, width = frame.shape[:2]
+    return width, rows * 2 // 3 if channels == "yuv420" else rows
+
+
+def fitted_frame(
+    array: NDArray[Any], channels: Channels, fit: Callable[[Image.Image], Image.Image]
+) -> NDArray[np.uint8]:
+    """RGB, uint8 [height, width, 3], of an array that `fit` brings to its size. Raises InvalidTensor."""
+    frame = np.ascontiguousarray(one_frame(array, channels))
+    size = frame_size(frame, channels)
+    if channels == "yuv420":
+        # Pillow's YCbCr is JPEG's, as picamera2's is unless it records video: BT.601, full range.
+        planes = [fit(plane) for plane in _planes(frame, *size)]
+        return np.array(Image.merge("YCbCr", planes).convert("RGB"))
+    fitted = np.asarray(fit(_picture(frame, size, _MODES[channels])))
+    return np.ascontiguousarray(np.atleast_3d(fitted)[..., _RED_GREEN_BLUE[channels]])
+
+
+def _planes(frame: NDArray[np.uint8], width: int, height: int) -> list[Image.Image]:
+    y, u, v = np.split(frame.reshape(-1), [width * height, width * height * 5 // 4])
+    halves = (width // 2, height // 2)
+    return [_picture(plane, size, "L") for plane, size in ((y, (width, height)), (u, halves), (v, halves))]
+
+
+def _picture(pixels: NDArray[np.uint8], size: tuple[int, int], mode: str) -> Image.Image:
+    """Over the array's own memory where the mode allows it."""
+    return Image.frombuffer(mode, size, pixels, "raw", mode, 0, 1)

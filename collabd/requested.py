@@ -1,0 +1,98 @@
+"""What a request asks for besides its tensors, read alike by both daemons: parameters, and the outputs it wants.
+
+Parameters are optional in the protocol, and clients add their own (tritonclient: `priority`, `sequence_id`, ...). What
+a daemon does not know it ignores, unless the name is nearly one that it knows: that is a slip, and the caller would
+take the answer for what was meant. What it knows has the right type, or is refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from collab_sdk import wire
+from collab_sdk.errors import InvalidRequest, InvalidTensor
+
+# The protocol's extensions that both daemons speak.
+EXTENSIONS = ("binary_tensor_data", "classification")
+# How much of a name must agree: 0.83 for bugdet and budget, 0.67 for cat and cut.
+_NEARLY = 0.8
+# Of every request: how its outputs come, how an image's pixels lie, the most latency in microseconds (0: no matter).
+_ALWAYS = ("binary_data_output", "channels", "timeout")
+_OF_OUTPUTS = ("binary_data", "classification", "shared_memory_region")
+
+
+def check_parameters(parameters: Mapping[str, Any], known: Collection[str]) -> None:
+    """Raises `InvalidRequest` for a name that is nearly one of `known`, and for what all requests may say amiss."""
+    _check_names(parameters, (*known, *_ALWAYS))
+    _check_bool(parameters, "binary_data_output")
+    _check_count(parameters, "timeout", "microseconds")
+
+
+def timeout_ms(parameters: Mapping[str, Any]) -> float | None:
+    """The latency that the parameter `timeout`, once checked, allows; None: any."""
+    return parameters.get("timeout", 0) / 1e3 or None
+
+
+def check_outputs(outputs: Sequence[wire.RequestedOutput], classes: str, there: Collection[str] | None = None) -> None:
+    """Raises `InvalidRequest` for outputs that are not `there`, are named twice, or are wanted as they cannot be had.
+
+    `classes`: the one output of scores, which may come as a classification.
+    """
+    names = [output.name for output in outputs]
+    for output in outputs:
+        if there is not None and output.name not in there:
+            raise InvalidTensor(f"there is no output {output.name[:80]!r}; there is {', '.join(there)}")
+        if names.count(output.name) > 1:
+            raise InvalidTensor(f"output {output.name[:80]!r} is named twice")
+        _check_output(output.parameters, is_scores=output.name == classes)
+
+
+def as_asked(
+    tensors: Sequence[wire.Tensor], outputs: Sequence[wire.RequestedOutput], labels: Sequence[str]
+) -> list[wire.Tensor]:
+    """The answer's tensors; scores as a classification where the request, once checked, wants that."""
+    counts = {output.name: output.parameters.get("classification", 0) for output in outputs}
+    return [
+        _classified(tensor, counts[tensor.name], labels) if counts.get(tensor.name) else tensor for tensor in tensors
+    ]
+
+
+def _classified(scores: wire.Tensor, count: int, labels: Sequence[str]) -> wire.Tensor:
+    """BYTES [batch, count] of "score:index:label", best first, as in Triton's classification extension."""
+    rows = scores.to_array()
+    best = np.argsort(-rows, axis=1, kind="stable")[:, :count]
+    texts = [f"{row[i]:f}:{i}:{labels[i]}".encode() for row, order in zip(rows, best, strict=True) for i in order]
+    return replace(wire.Tensor.from_bytes_list(scores.name, texts), shape=best.shape)
+
+
+def _check_output(parameters: Mapping[str, Any], *, is_scores: bool) -> None:
+    _check_names(parameters, _OF_OUTPUTS)
+    _check_bool(parameters, "binary_data")
+    _check_count(parameters, "classification", "classes")
+    if parameters.get("classification") and not is_scores:
+        raise InvalidRequest("classification is of an output of scores alone")
+    if "shared_memory_region" in parameters:
+        raise InvalidRequest("shared_memory_region: no memory is shared here; outputs come in the answer")
+
+
+def _check_names(parameters: Mapping[str, Any], known: Collection[str]) -> None:
+    for name in sorted(parameters.keys() - set(known)):
+        folded = name.lower().replace("-", "_")
+        if near := difflib.get_close_matches(folded, known, n=1, cutoff=_NEARLY):
+            raise InvalidRequest(f"unknown parameter {name[:80]!r} (did you mean {near[0]!r}?)")
+
+
+def _check_bool(parameters: Mapping[str, Any], name: str) -> None:
+    if type(parameters.get(name, False)) is not bool:
+        raise InvalidRequest(f"{name} is true or false, not {parameters[name]!r}")
+
+
+def _check_count(parameters: Mapping[str, Any], name: str, what: str) -> None:
+    value = parameters.get(name, 0)
+    if type(value) is not int or value < 0:  # bool is an int too
+        raise InvalidRequest(f"{name} is a number of {what}, not {value!r}")

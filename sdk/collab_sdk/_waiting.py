@@ -1,0 +1,39 @@
+"""What a caller waits beyond what the daemon measures: it is part of the latency, and counts against the cap."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from collab_sdk.result import Result
+
+
+def resent(result: Result, seconds: float) -> Result:
+    """The answer to a call that was sent again and again for so long before the daemon took it."""
+    if not seconds:
+        return result
+    # The daemon was told of it, and its latency is no less.
+    counted = seconds * 1e3 <= (result.measured.latency_ms or 0.0)
+    measured = replace(result.measured, client_ms=seconds * 1e3 if counted else 0.0)
+    why = _joined(result.why, f"waited {_said(seconds)} for collabd to take the call")
+    return replace(result, measured=measured, why=why)
+
+
+def waited(result: Result, seconds: float) -> Result:
+    """The answer to a caller who waited so long in all."""
+    measured = result.measured
+    more_ms = max(seconds * 1e3 - (measured.latency_ms or 0.0), 0.0)
+    latency_ms, client_ms = (measured.latency_ms or 0.0) + more_ms, (measured.client_ms or 0.0) + more_ms
+    result = replace(result, measured=replace(measured, latency_ms=latency_ms, client_ms=client_ms))
+    cap_ms = result.budget.latency_ms
+    if cap_ms is None or latency_ms <= cap_ms or "latency" in result.unmet:
+        return result
+    why = _joined(result.why, f"{_said(client_ms / 1e3)} of it passed outside collabd")
+    return replace(result, budget_met=False, unmet=("latency", *result.unmet), why=why)
+
+
+def _joined(why: str, more: str) -> str:
+    return f"{why}; {more}" if why else more
+
+
+def _said(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1e3:.0f} ms"

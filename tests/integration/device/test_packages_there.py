@@ -1,0 +1,212 @@
+"""Packages that a companion does not serve: one is no reason against the others, and calls are told the reason."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from collab_sdk import CompanionUnavailable, wire
+from collab_sdk.errors import (
+    CollabError,
+    InvalidPackage,
+    PermissionRefused,
+    StorageUnavailable,
+    Unauthorised,
+    UnknownPackage,
+)
+from collabd.catalog.package import Package
+from collabd.config import Cloud, Failover, Link
+from collabd.device.companion import Companion
+from collabd.device.connections import Connections
+from collabd.device.exchange import CompanionFailure, FailureReason, Response
+from collabd.device.watcher import Watcher
+from collabd.lifecycle import background
+from tests.integration.device.conftest import Bench, Factory
+from tests.integration.device.test_watching import OPEN_S, Fickle, until, usable
+
+
+class Picky(Fickle):
+    """It has the one package, and takes others as `verdict` says; None: it takes them."""
+
+    def __init__(self, package: Package, verdict: CollabError | None = None) -> None:
+        super().__init__(package)
+        self.verdict = verdict
+        # Of everything.
+        self.refusal: CollabError | None = None
+        self.pushed: list[str] = []
+        self.receives = asyncio.Event()
+        self.receives.set()
+
+    def app(self) -> web.Application:
+        app = super().app()
+        app.add_routes([web.put("/collab/v1/packages/{digest}", self.receive)])
+        return app
+
+    async def ping(self, request: web.Request) -> web.Response:
+        return await super().ping(request) if self.refusal is None else refused(self.refusal)
+
+    async def profile(self, request: web.Request) -> web.Response:
+        if request.match_info["digest"] != self.package.digest:
+            return refused(UnknownPackage("no package with this digest"))
+        return await super().profile(request)
+
+    async def receive(self, request: web.Request) -> web.Response:
+        await request.read()
+        self.pushed.append(request.match_info["digest"])
+        await self.receives.wait()
+        return web.Response(status=201) if self.verdict is None else refused(self.verdict)
+
+
+def refused(error: CollabError) -> web.Response:
+    return web.Response(body=wire.encode_error(error), status=error.http_status)
+
+
+@asynccontextmanager
+async def serving(picky: Fickle) -> AsyncIterator[str]:
+    runner = web.AppRunner(picky.app(), shutdown_timeout=0.1, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+@asynccontextmanager
+async def watched(url: str, packages: Callable[[], list[Package]]) -> AsyncIterator[Companion]:
+    async with Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections:
+        companion = Companion(Cloud("pc", url), Link(), Failover(breaker_open_s=OPEN_S), connections)
+        async with background("watching", Watcher(companion, Link(), packages).run):
+            yield companion
+
+
+async def test_a_package_that_cannot_be_read_keeps_no_other_from_the_companion(
+    tiny_package: Package, other_package: Package, caplog: pytest.LogCaptureFixture
+) -> None:
+    picky, away = Picky(tiny_package), other_package.path.with_name("away")
+    shutil.move(other_package.path, away)
+    async with serving(picky) as url, watched(url, lambda: [other_package, tiny_package]) as companion:
+        await until(lambda: usable(companion, tiny_package))
+        await until(lambda: "cannot be sent the package: " in companion.why_not(other_package.digest))
+        assert "No such file" in companion.why_not(other_package.digest)
+        # Its companion comes and goes all the same.
+        companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))
+        assert not usable(companion, tiny_package)
+        await until(lambda: usable(companion, tiny_package))
+        assert "begins anew" not in caplog.text
+        # And the package is tried again.
+        shutil.move(away, other_package.path)
+        companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))
+        await until(lambda: picky.pushed == [other_package.digest])
+
+
+async def test_what_is_known_of_a_package_is_forgotten_with_it(tiny_package: Package, other_package: Package) -> None:
+    picky, ours = Picky(tiny_package, InvalidPackage("no")), [other_package, tiny_package]
+    async with serving(picky) as url, watched(url, lambda: ours) as companion:
+        await until(lambda: usable(companion, tiny_package))
+        assert list(companion.lacks) == [other_package.digest]
+        ours.clear()
+        await until(lambda: not companion.profiles and not companion.lacks)
+
+
+REFUSALS: dict[str, CollabError] = {
+    "the graph has an If": InvalidPackage("the graph has an If"),
+    "takes no packages": PermissionRefused("this companion takes no packages"),
+    "make room": StorageUnavailable("packages cannot be kept here: make room"),
+}
+
+
+@asynccontextmanager
+async def told(bench: Factory, url: str, reason: str, prices: str = "") -> AsyncIterator[Bench]:
+    """A device whose calls are told this reason for being alone."""
+    async with bench(cloud=url, prices=prices) as it:
+        (companion,) = it.daemon._plane.core.companions
+        await until(lambda: reason in companion.why_not(it.package.digest))
+        result = await it.client.infer(it.images[0], cut="image")
+        assert reason in result.why
+        assert set(result.ran) == {"D"}
+        with pytest.raises(CompanionUnavailable, match=re.escape(reason)):
+            await it.client.infer(it.images[0], cut="image", fallback="fail")
+        yield it
+
+
+@pytest.mark.parametrize("reason", REFUSALS)
+async def test_a_companion_that_refused_a_package_is_not_down(
+    bench: Factory, other_package: Package, reason: str
+) -> None:
+    async with (
+        serving(Picky(other_package, REFUSALS[reason])) as url,
+        told(bench, url, f"pc refused the package: {REFUSALS[reason]}") as it,
+    ):
+        (cloud,) = (await it.client.status())["clouds"]
+        assert cloud["state"] == "up"
+        assert cloud["lacks"] == {it.package.digest: f"refused the package: {REFUSALS[reason]}"}
+
+
+async def test_one_that_may_not_be_sent_it(bench: Factory, other_package: Package) -> None:
+    reason = "pc does not hold the package and may not be sent it"
+    async with serving(Picky(other_package)) as url, told(bench, url, reason, "push_packages = false"):
+        pass
+
+
+async def test_one_that_is_not_done_measuring_it(bench: Factory, tiny_package: Package) -> None:
+    picky = Picky(tiny_package)
+    picky.holds = False
+    async with serving(picky) as url, told(bench, url, "pc is still measuring the package"):
+        pass
+
+
+async def test_one_that_refuses_the_key(bench: Factory, tiny_package: Package) -> None:
+    picky = Picky(tiny_package)
+    picky.refusal = Unauthorised("no valid key")
+    async with serving(picky) as url, told(bench, url, "pc is down: the companion refused our key: no valid key"):
+        pass
+
+
+async def test_one_that_is_not_there(bench: Factory) -> None:
+    async with told(bench, "http://127.0.0.1:1", "pc is down: pc at http://127.0.0.1:1: "):
+        pass
+
+
+async def test_one_that_has_not_answered_yet(bench: Factory, tiny_package: Package) -> None:
+    picky = Picky(tiny_package)
+    picky.answers.clear()
+    async with serving(picky) as url, told(bench, url, "pc has not answered yet"):
+        pass
+
+
+async def test_none_at_all(bench: Factory) -> None:
+    async with bench(cloud=False) as it:
+        result = await it.client.infer(it.images[0], cut="image")
+        assert result.why == "no companion is configured"
+
+
+async def test_a_profile_that_cannot_be_costs_its_package_alone(tiny_package: Package, other_package: Package) -> None:
+    """The companion answers for the other package with the profile of this one."""
+    picky = Fickle(tiny_package)
+    async with serving(picky) as url, watched(url, lambda: [other_package, tiny_package]) as companion:
+        await until(lambda: usable(companion, tiny_package))
+        assert companion.is_up()
+        assert companion.why_not(other_package.digest) == (
+            "pc is of no use for the package: pc sent the profile of something else"
+        )
+
+
+async def test_a_push_that_never_ends_keeps_nobody_from_the_companion(
+    tiny_package: Package, other_package: Package
+) -> None:
+    picky = Picky(tiny_package)
+    picky.receives.clear()
+    async with serving(picky) as url, watched(url, lambda: [other_package, tiny_package]) as companion:
+        await until(lambda: bool(picky.pushed) and usable(companion, tiny_package))
+        assert companion.why_not(other_package.digest) == "pc does not hold the package yet: it is being sent"
+        companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))
+        assert not usable(companion, tiny_package)
+        await until(lambda: usable(companion, tiny_package))
+        assert len(picky.pushed) == 1
