@@ -54,7 +54,9 @@ class Connections:
         self._latest = None
 
     async def _close_unused(self) -> None:
-        for session in [each for each, under_way in self._exchanges.items() if not under_way]:
-            if session is not self._latest:
-                del self._exchanges[session]
-                await session.close()
+        # All at once, before anything else runs: nobody begins with one that is not the latest.
+        unused = [each for each, under_way in self._exchanges.items() if not under_way and each is not self._latest]
+        for session in unused:
+            del self._exchanges[session]
+        for session in unused:
+            await session.close()
