@@ -25,7 +25,7 @@ class Leisurely:
 
 async def test_a_session_that_is_begun_with_while_another_closes_stays_open() -> None:
     may_close = asyncio.Event()
-    async with Connections(lambda: cast(aiohttp.ClientSession, Leisurely(may_close))) as connections:
+    async with Connections(lambda: cast("aiohttp.ClientSession", Leisurely(may_close))) as connections:
         exchange = AsyncExitStack()
         first = await exchange.enter_async_context(connections.session())
         connections.leave()
