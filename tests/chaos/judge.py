@@ -20,6 +20,9 @@ from tests.chaos.schedule import KINDS
 # Deadlines that the device alone could keep, and how many of them must be.
 KEEPABLE = ("1.5 x p99", "4 x p99")
 LEAST_KEPT = 0.999
+# One missed of fewer than a thousand says nothing of a thousand: who keeps just 99.9 % misses one or more of 590 in 45
+# of 100 runs. Of fewer than this, in less than 10 of 100.
+_TELLING = 100
 # More open files than before by so many are a leak: a few connections may be kept alive on either side.
 _MORE_HANDLES = 16
 # Calls that waited for collabd to come back hold up those that come then, for so long at most.
@@ -206,7 +209,8 @@ def _failures(report: dict[str, Any], judged: Sequence[Judged], happened: Happen
 def too_late(report: dict[str, Any]) -> list[str]:
     """Deadlines missed that the device alone could keep, if too many were."""
     row = report["keepable"]
-    if row["counted"] and row["kept"] < LEAST_KEPT * row["counted"]:
+    missed, counted = row["counted"] - row["kept"], row["counted"]
+    if missed > (1 if counted >= _TELLING else 0) and row["kept"] < LEAST_KEPT * counted:
         return [f"deadlines that the device alone could keep: {row['kept']} of {row['counted']} kept"]
     return []
 

@@ -78,6 +78,23 @@ def test_a_deadline_counts_but_while_collabd_was_down_or_worked_off_what_had_wai
     assert too_late(report) == ["deadlines that the device alone could keep: 1 of 2 kept"]
 
 
+@pytest.mark.parametrize(
+    ("counted", "missed", "too_many"),
+    [
+        (10_000, 10, False),
+        (10_000, 11, True),
+        (1999, 1, False),
+        (1999, 2, True),
+        (590, 1, False),
+        (590, 2, True),
+        (20, 1, True),
+    ],
+)
+def test_how_many_deadlines_may_be_missed(counted: int, missed: int, too_many: bool) -> None:
+    kept = counted - missed
+    assert bool(too_late({"keepable": {"counted": counted, "kept": kept}})) is too_many
+
+
 def test_a_budget_that_is_said_to_be_met_and_was_missed_by_far_is_a_failure(happened: Happened, right: Answer) -> None:
     met, missed = replace(right, budget_met=True), replace(right, budget_met=False)
     happened.outcomes = [Outcome(LATE, 1.0, 2.5, met), Outcome(LATE, 3.0, 4.5, missed), Outcome(LATE, 5.0, 5.05, met)]
