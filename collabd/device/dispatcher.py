@@ -78,7 +78,7 @@ class Dispatcher:
         check_outputs(request.outputs, SCORES, there=(SCORES,))
         record = Record() if arrived is None else Record(arrived, waited_s=time.perf_counter() - arrived)
         with self.counters.call(), self._models.lent(name) as model, self._under_way(record):
-            planned = await self._plan(model, request, options)
+            planned = await self._plan(model, request, options, record.waited_s)
             output = await self._executor.run(planned.job, record)
             answer = result(planned, record, output, self._planner.device_state(), self._planner.energy_source)
             answer = replace(answer, budget=options.budget)
@@ -101,9 +101,9 @@ class Dispatcher:
         finally:
             self._records = [other for other in self._records if other is not record]
 
-    async def _plan(self, model: Model, request: wire.InferRequest, options: Options) -> Planned:
+    async def _plan(self, model: Model, request: wire.InferRequest, options: Options, waited_s: float) -> Planned:
         photo = Photo.from_request(request)
-        planned = await self._planner.plan(model, photo, options)
+        planned = await self._planner.plan(model, photo, options, waited_s)
         if planned.unmet and options.on_infeasible == "fail":
             figures = {key: value for key, value in asdict(predicted(planned)).items() if value is not None}
             raise BudgetInfeasible(

@@ -17,6 +17,7 @@ from collabd.requested import check_parameters, timeout_ms
 OnInfeasible = Literal["nearest", "fail"]
 
 _KNOWN = ("budget", "cut", "placement", "codec", "pin_first", "pin_last", "fallback", "on_infeasible")
+_LEAST_LEFT_MS = 1e-3
 _CODECS = (*FEATURE_CODECS, *IMAGE_CODECS, SOURCE)
 
 T = TypeVar("T")
@@ -69,6 +70,14 @@ class Options:
     def caps(self, min_fidelity: float) -> Caps:
         """The budget in SI units; `min_fidelity` holds where it states none."""
         return caps_of(self.budget, min_fidelity)
+
+    def after(self, waited_s: float) -> Options:
+        """What is left of the budget for a call that has waited so long already; never nothing, which is no budget."""
+        latency_ms = self.budget.latency_ms
+        if latency_ms is None:
+            return self
+        left_ms = max(latency_ms - waited_s * 1e3, _LEAST_LEFT_MS)
+        return replace(self, budget=replace(self.budget, latency_ms=left_ms))
 
     def _check(self) -> None:
         if self.cut is not None and self.placement is not None:

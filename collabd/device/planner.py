@@ -25,7 +25,7 @@ from collabd.device.placer import Placed, Placer, Situation
 from collabd.device.plans import candidates
 from collabd.device.policy import Policies
 from collabd.device.senses import Senses
-from collabd.planning import Candidate, Candidates, DeviceState, Request
+from collabd.planning import Candidate, Candidates, Caps, DeviceState, Request
 from collabd.planning.candidates import SOURCE
 from collabd.planning.choose import Decision, Stickiness, choose
 from collabd.planning.chooser import Chooser
@@ -40,13 +40,17 @@ _PATIENT_S = 0.5
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan ready to run. `row` is its row in `evaluation`; None: a fixed placement that is no candidate."""
+    """A plan ready to run. `row` is its row in `evaluation`; None: a fixed placement that is no candidate.
+
+    `caps`: the call's own, from its arrival on; the evaluation's are what was left of them when it was planned.
+    """
 
     job: Job
     cut: str
     placement: str
     reason: str
     evaluation: Evaluation
+    caps: Caps
     row: int | None
     unmet: tuple[str, ...] = ()
 
@@ -113,10 +117,11 @@ class Planner:
             return choose(evaluation.plans, evaluation.prediction, evaluation.caps, allowed=evaluation.allowed)
         return self._chooser.choose(kind, evaluation.plans, evaluation.prediction, evaluation.caps, evaluation.allowed)
 
-    async def plan(self, model: Model, photo: Photo, options: Options) -> Planned:
-        """The plan of a call. Raises `InvalidPlacement`."""
-        caps = options.caps(self._settings.min_fidelity)
-        evaluation = self.evaluate(model, photo, options, lane_wait_s=self._lane_wait_s(caps.latency_s))
+    async def plan(self, model: Model, photo: Photo, options: Options, waited_s: float = 0.0) -> Planned:
+        """The plan of a call that has waited so long to be planned. Raises `InvalidPlacement`."""
+        caps, left = options.caps(self._settings.min_fidelity), options.after(waited_s)
+        lane_wait_s = self._lane_wait_s(left.caps(caps.fidelity).latency_s)
+        evaluation = self.evaluate(model, photo, left, lane_wait_s=lane_wait_s)
         if options.is_fixed:
             return self._fixed(model, photo, options, evaluation)
         kind = (model.digest, caps.kind, options.codec, evaluation.policy, photo.file_bytes is None)
@@ -132,7 +137,7 @@ class Planner:
             made = steps.of_plan(chosen, letters, model.manifest)
         companion = None if chosen.cloud is None else evaluation.companions[chosen.cloud]
         job = self._job(model, photo, options, evaluation, made, companion, profiled=True)
-        return Planned(job, chosen.cut, letters, decision.reason, evaluation, decision.row, decision.unmet)
+        return Planned(job, chosen.cut, letters, decision.reason, evaluation, caps, decision.row, decision.unmet)
 
     def device_state(self) -> DeviceState:
         """The device as planning sees it."""
@@ -207,7 +212,8 @@ class Planner:
         made = steps.of_plan(plan, placement, model.manifest)
         companion = None if cloud is None else self._companions[cloud]
         job = self._job(model, photo, options, evaluation, made, companion, profiled=row is not None)
-        return Planned(job, cut, placement, FIXED, evaluation, row)
+        caps = options.caps(self._settings.min_fidelity)
+        return Planned(job, cut, placement, FIXED, evaluation, caps, row)
 
     def _job(
         self,

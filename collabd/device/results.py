@@ -29,7 +29,7 @@ def result(
     latency_s = record.elapsed_s()
     energy_j = _energy_j(record, latency_s, device)
     fidelity = _fidelity(planned, record)
-    unmet = _unmet(planned.evaluation.caps, latency_s, energy_j, record.cost, fidelity)
+    unmet = _unmet(planned.caps, latency_s, energy_j, record.cost, fidelity)
     return Result(
         model=model.manifest.name,
         digest=model.digest,

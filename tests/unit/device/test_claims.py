@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -65,20 +64,22 @@ async def test_a_call_that_waits_for_another_says_so(lane: Lane, model: Model) -
     executor = Executor(engine, lane, hedge_price=0.0)
     options = Options.from_parameters({})
     it = Planner(DeviceConfig(), [], Senses(Energy(board="pi4")), lane.wait_s)
-    held = asyncio.create_task(lane.run(lambda _: time.sleep(0.3), expect_s=0.3))
+    free = threading.Event()
+    held = asyncio.create_task(lane.run(lambda _: free.wait(20), expect_s=100.0))
     await asyncio.sleep(0.05)
     planned, record = await it.plan(model, PIXELS, options), Record()
-    assert planned.evaluation.device.queue_s == pytest.approx(0.25, abs=0.1)
+    assert 50.0 < planned.evaluation.device.queue_s <= 100.0
     under_way = asyncio.create_task(executor.run(planned.job, record))
-    await asyncio.sleep(0.05)
-    assert lane.wait_s(None) > planned.job.here_s
+    await asyncio.sleep(0.2)
+    assert lane.wait_s(None) > planned.evaluation.device.queue_s - 20.0
+    free.set()
     await under_way
     await held
     assert lane.wait_s(None) == 0.0
     # The wait is no overhead, nor is it a phase.
     assert record.lane_s > 0.1
-    assert record.unaccounted_s() < record.lane_s / 2
-    assert sum(filter(None, (record.prep_s, record.head_s))) < record.lane_s
+    phases_s = sum(filter(None, (record.prep_s, record.head_s)))
+    assert record.unaccounted_s() + phases_s <= record.elapsed_s() - record.lane_s
 
 
 def test_who_sends_the_file_does_not_wait_for_the_lane(model: Model, companion: Companion) -> None:

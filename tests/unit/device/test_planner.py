@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 
@@ -111,6 +112,16 @@ def test_the_deadline_allows_for_a_slow_local_tail(model: Model, companion: Comp
     tail_s = planned.evaluation.plans.rows[planned.row].local_tail_s
     (crossing,) = (step.crossing for step in planned.job.steps if step.crossing is not None)
     assert planned.job.rest_s(crossing) > 100 * tail_s
+
+
+def test_a_call_that_has_waited_is_planned_for_what_is_left_of_its_budget(model: Model) -> None:
+    it, options = planner(), Options.from_parameters({"budget": "5000ms"})
+    at_once = asyncio.run(it.plan(model, PIXELS, options))
+    late = asyncio.run(it.plan(model, PIXELS, options, waited_s=4.9999))
+    assert (at_once.unmet, late.unmet) == ((), ("latency",))
+    assert late.caps == at_once.caps == options.caps(late.caps.fidelity)
+    # On the clock that started when the call came.
+    assert late.job.deadline_s == pytest.approx(at_once.job.deadline_s, abs=0.01)
 
 
 def test_a_look_neither_sees_nor_leaves_a_last_plan(model: Model, companion: Companion) -> None:
