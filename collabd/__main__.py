@@ -27,13 +27,13 @@ def main(path: Path | None, check: bool, verbose: bool) -> None:
 
 
 def _turn_callers_away() -> None:
-    from collabd.device.socket import turn_away  # noqa: PLC0415  only then
+    from collabd.device.api.socket import turn_away  # noqa: PLC0415  only then
 
     turn_away("collabd does not start: its configuration is bad (journalctl -u collabd)")
 
 
 def _problems(settings: config.DeviceConfig) -> list[str]:
-    from collabd.device.keys import problems  # noqa: PLC0415  aiohttp, not before the file itself is known to be good
+    from collabd.device.companions.credentials import problems  # noqa: PLC0415  aiohttp, not before the file itself is known to be good
 
     return problems(settings)
 

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_orig
 
 import msgspec
 
-from collabd import shipped
+from collabd import shipped_packages
+from collabd.did_you_mean import did_you_mean
 from collabd.keys.files import locate
-from collabd.names import did_you_mean
-from collabd.shipped import DEFAULT_MODEL
+from collabd.shipped_packages import DEFAULT_MODEL
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -27,13 +27,13 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
 HttpUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[\w.:\[\]%~-]+/?\Z")]
 
 
-class Models(msgspec.Struct, frozen=True):
+class ModelSettings(msgspec.Struct, frozen=True):
     """Where model packages lie. The first root is where new ones are put."""
 
     roots: tuple[str, ...] = ()
 
 
-class DeviceModels(Models, frozen=True):
+class DeviceModelSettings(ModelSettings, frozen=True):
     """The models of the device, and which of them is meant by a call that names none."""
 
     # Where the one that ships is not loaded, the only one that is; else such a call is refused.
@@ -47,7 +47,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     cache_mb: Count = 128
 
 
-class DeviceServer(msgspec.Struct, frozen=True):
+class DeviceServerSettings(msgspec.Struct, frozen=True):
     """The Unix socket. Empty: the one systemd hands over, else $XDG_RUNTIME_DIR/collabd/collabd.sock."""
 
     socket: str = ""
@@ -61,7 +61,7 @@ class DeviceServer(msgspec.Struct, frozen=True):
     administrators: str = ""
 
 
-class Planning(msgspec.Struct, frozen=True):
+class PlanningSettings(msgspec.Struct, frozen=True):
     """How a plan is chosen where the call's budget does not say."""
 
     # How often a plan's answer must equal the unsplit network's, for calls that state no fidelity.
@@ -78,7 +78,7 @@ class Planning(msgspec.Struct, frozen=True):
     pin_last: Layers = 0
 
 
-class Link(msgspec.Struct, frozen=True):
+class LinkSettings(msgspec.Struct, frozen=True):
     """How the link to a companion is learned."""
 
     # How much of its spread the estimate keeps when the next transfer comes.
@@ -89,7 +89,7 @@ class Link(msgspec.Struct, frozen=True):
     probe_kb: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
 
 
-class Failover(msgspec.Struct, frozen=True):
+class FailoverSettings(msgspec.Struct, frozen=True):
     """When a companion is given up on."""
 
     connect_timeout_s: Positive = 3.0
@@ -102,7 +102,7 @@ class Failover(msgspec.Struct, frozen=True):
     breaker_open_s: Positive = 5.0
 
 
-class Energy(msgspec.Struct, frozen=True):
+class EnergySettings(msgspec.Struct, frozen=True):
     """Power of the board, where no instrument measures it. A figure left out comes from the model of the board.
 
     "auto" reads the board's own name, and takes a pi4 where it has none that is known.
@@ -116,13 +116,13 @@ class Energy(msgspec.Struct, frozen=True):
     tx_base_mw: NotNegative | None = None
 
 
-class Emulation(msgspec.Struct, frozen=True):
+class EmulationSettings(msgspec.Struct, frozen=True):
     """For demonstrations on one machine: the device waits after each run so that it is this many times slower."""
 
     device_slowdown: Annotated[float, msgspec.Meta(ge=1, le=1000)] = 1.0
 
 
-class Cloud(msgspec.Struct, frozen=True):
+class CloudSettings(msgspec.Struct, frozen=True):
     """One companion and what it costs, in a currency of your choice."""
 
     name: Name
@@ -141,7 +141,7 @@ class Cloud(msgspec.Struct, frozen=True):
     insecure: bool = False
 
 
-class Policy(msgspec.Struct, frozen=True):
+class PolicySettings(msgspec.Struct, frozen=True):
     """What may leave the device where one model is concerned. A call may forbid more, never less."""
 
     model: Name
@@ -154,21 +154,21 @@ class Policy(msgspec.Struct, frozen=True):
 class DeviceConfig(msgspec.Struct, frozen=True):
     """`collabd.toml`."""
 
-    server: DeviceServer = DeviceServer()
-    models: DeviceModels = DeviceModels()
+    server: DeviceServerSettings = DeviceServerSettings()
+    models: DeviceModelSettings = DeviceModelSettings()
     engine: EngineSettings = EngineSettings()
-    planning: Planning = Planning()
-    link: Link = Link()
-    failover: Failover = Failover()
-    energy: Energy = Energy()
-    emulation: Emulation = Emulation()
-    clouds: tuple[Cloud, ...] = ()
-    policies: tuple[Policy, ...] = ()
+    planning: PlanningSettings = PlanningSettings()
+    link: LinkSettings = LinkSettings()
+    failover: FailoverSettings = FailoverSettings()
+    energy: EnergySettings = EnergySettings()
+    emulation: EmulationSettings = EmulationSettings()
+    clouds: tuple[CloudSettings, ...] = ()
+    policies: tuple[PolicySettings, ...] = ()
     # Profiles are kept here. Empty: $STATE_DIRECTORY, else $XDG_STATE_HOME/collabd.
     state_dir: str = ""
 
 
-class CloudServer(msgspec.Struct, frozen=True):
+class CloudServerSettings(msgspec.Struct, frozen=True):
     """Where the companion listens."""
 
     host: str = "127.0.0.1"
@@ -183,14 +183,14 @@ class CloudServer(msgspec.Struct, frozen=True):
     insecure: bool = False
 
 
-class Batching(msgspec.Struct, frozen=True):
+class BatchingSettings(msgspec.Struct, frozen=True):
     """Requests that wait for the engine run together, `max` at most; more than `queue` waiting are refused."""
 
     max: Count = 8
     queue: Count = 64
 
 
-class Packages(msgspec.Struct, frozen=True):
+class PackageSettings(msgspec.Struct, frozen=True):
     """Whether devices may push model packages, and how large.
 
     Of all that were pushed, those of the device that has most make room on the disk and in memory.
@@ -206,11 +206,11 @@ class Packages(msgspec.Struct, frozen=True):
 class CloudConfig(msgspec.Struct, frozen=True):
     """`collab-cloudd.toml`."""
 
-    server: CloudServer = CloudServer()
-    models: Models = Models()
+    server: CloudServerSettings = CloudServerSettings()
+    models: ModelSettings = ModelSettings()
     engine: EngineSettings = EngineSettings()
-    batching: Batching = Batching()
-    packages: Packages = Packages()
+    batching: BatchingSettings = BatchingSettings()
+    packages: PackageSettings = PackageSettings()
     state_dir: str = ""
 
 
@@ -286,7 +286,7 @@ def model_roots(config: DeviceConfig | CloudConfig, program: str) -> list[Path]:
     """The directories of model packages, the writable one first."""
     if config.models.roots:
         return [Path(root).expanduser() for root in config.models.roots]
-    return [state_dir(config, program) / "models", shipped.root()]
+    return [state_dir(config, program) / "models", shipped_packages.root()]
 
 
 def _read(path: Path) -> dict[str, Any]:

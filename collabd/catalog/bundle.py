@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from collab_sdk.errors import InvalidPackage, RequestTooLarge
-from collabd.catalog.directory import whole_directory
+from collabd.catalog.atomic_directory import whole_directory
+from collabd.catalog.isolated_trial import try_apart
 from collabd.catalog.package import CONTENT, DIGEST, LICENCE, MANIFEST, Package, load
-from collabd.catalog.vet import vet
 
 _BLOCK = tarfile.BLOCKSIZE
 _FILES = (*CONTENT, DIGEST)
@@ -40,7 +40,7 @@ def unpack(data: bytes | memoryview, parent: Path, *, digest: str, max_bytes: in
     """Check an archive and keep it as a directory in `parent`; nothing is left there if it is refused.
 
     Raises `RequestTooLarge` above `max_bytes`, and `InvalidPackage` unless the archive holds exactly the files of a
-    sound package of this `digest`, whose graph passes `vet`.
+    sound package of this `digest`, whose graph passes `try_apart`.
     """
     if len(data) > max_bytes:
         raise RequestTooLarge(f"a package of {len(data)} bytes is above the limit of {max_bytes} bytes")
@@ -54,7 +54,7 @@ def unpack(data: bytes | memoryview, parent: Path, *, digest: str, max_bytes: in
         package = _read(directory)
         if package.digest != digest:
             raise InvalidPackage(f"the package has digest {package.digest} and was announced as {digest}")
-        vet(directory)
+        try_apart(directory)
     return replace(package, path=target)
 
 

@@ -31,7 +31,7 @@ _UNSTATED = "not stated"
 
 
 @dataclass(frozen=True)
-class Options:
+class ImportOptions:
     """What the user states of a network; None: as the source says, else ImageNet's normalisation and numbered labels.
 
     `size` is (height, width); `mean` and `std` are of RGB in 0..1. `output` is the one of an ONNX file's outputs that
@@ -68,7 +68,7 @@ class Imported:
     notes: tuple[str, ...] = ()
 
 
-def resolve(source: str, options: Options | None = None) -> Imported:
+def resolve(source: str, options: ImportOptions | None = None) -> Imported:
     """Read the network that `source` names: `torchvision:NAME`, `PATH.onnx` or `PACKAGE.MODULE:FACTORY`.
 
     A factory takes no arguments and returns a `torch.nn.Module` from float32 [batch, 3, height, width] to scores;
@@ -77,7 +77,7 @@ def resolve(source: str, options: Options | None = None) -> Imported:
     Raises `InvalidRequest` if it cannot be found or downloaded or needs something that is not installed, and
     `InvalidPackage` if it cannot become a graph from one image to one vector of scores.
     """
-    options = options or Options()
+    options = options or ImportOptions()
     try:
         if source.startswith(_TORCHVISION):
             return _from_torchvision(source.removeprefix(_TORCHVISION), options)
@@ -91,7 +91,7 @@ def resolve(source: str, options: Options | None = None) -> Imported:
     raise InvalidRequest(f"{source!r} names no network; give torchvision:NAME, PATH.onnx or PACKAGE.MODULE:FACTORY")
 
 
-def _from_torchvision(name: str, options: Options) -> Imported:
+def _from_torchvision(name: str, options: ImportOptions) -> Imported:
     import torchvision
 
     known = torchvision.models.list_models(module=torchvision.models)
@@ -147,7 +147,7 @@ def _untrained(name: str, side: int) -> torch.nn.Module:
     return module
 
 
-def _from_factory(source: str, options: Options) -> Imported:
+def _from_factory(source: str, options: ImportOptions) -> Imported:
     import torch
 
     module_name, _, attribute = source.partition(":")
@@ -165,17 +165,17 @@ def _from_factory(source: str, options: Options) -> Imported:
     return _stated(as_classifier(model, _wanted(options)), options, attribute, f"PyTorch factory {source}")
 
 
-def _from_onnx(path: Path, options: Options) -> Imported:
+def _from_onnx(path: Path, options: ImportOptions) -> Imported:
     taken = as_classifier(read(path), _wanted(options))
     return _stated(taken, options, path.stem, f"ONNX file {path.name}")
 
 
-def _wanted(options: Options) -> Wanted:
+def _wanted(options: ImportOptions) -> Wanted:
     labels = None if options.labels is None else len(options.labels)
     return Wanted(options.mean, options.std, options.size, options.output, labels)
 
 
-def _stated(taken: Classifier, options: Options, name: str, provenance: str) -> Imported:
+def _stated(taken: Classifier, options: ImportOptions, name: str, provenance: str) -> Imported:
     return Imported(
         model=taken.model,
         name=options.name or re.sub(r"[^A-Za-z0-9._-]+", "-", name),

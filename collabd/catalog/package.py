@@ -11,8 +11,8 @@ import msgspec
 
 from collab_sdk.errors import InvalidPackage
 from collab_sdk.text import plain
+from collabd.catalog.atomic_directory import whole_directory
 from collabd.catalog.check import inconsistencies, misfits
-from collabd.catalog.directory import whole_directory
 from collabd.catalog.manifest import Manifest
 
 if TYPE_CHECKING:

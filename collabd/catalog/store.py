@@ -12,9 +12,9 @@ from pathlib import Path
 
 from collab_sdk.errors import InvalidPackage, InvalidRequest, StorageUnavailable, UnknownPackage
 from collabd.catalog import bundle
-from collabd.catalog.directory import remove_directory, tidy, whole_directory
+from collabd.catalog.atomic_directory import remove_directory, tidy, whole_directory
 from collabd.catalog.package import CONTENT, DIGEST, Package, load
-from collabd.names import unknown_model
+from collabd.did_you_mean import unknown_model
 
 log = logging.getLogger(__name__)
 

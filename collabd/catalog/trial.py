@@ -13,9 +13,9 @@ from collab_sdk.errors import InvalidPackage
 from collabd.catalog.batching import hindrance
 from collabd.catalog.check import misfits
 from collabd.catalog.effort import require_bounded
+from collabd.catalog.isolated_trial import REFUSED
 from collabd.catalog.package import MALFORMED, MODEL, Package, load
 from collabd.catalog.plain import read_plain
-from collabd.catalog.vet import REFUSED
 from collabd.engine import Engine, EngineError
 from collabd.partition import Network
 

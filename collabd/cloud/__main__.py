@@ -27,7 +27,7 @@ def main(path: Path | None, check: bool, verbose: bool) -> None:
 
 
 def _problems(settings: config.CloudConfig) -> list[str]:
-    from collabd.cloud.guard import problems  # noqa: PLC0415  aiohttp, not before the file itself is known to be good
+    from collabd.cloud.api.guard import problems  # noqa: PLC0415  aiohttp, not before the file itself is known to be good
 
     return problems(settings)
 

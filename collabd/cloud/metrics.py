@@ -10,7 +10,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from collab_sdk import wire
 from collab_sdk.errors import CollabError, DaemonFault
-from collabd.cloud.batcher import Done
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 # Devices name the packages that they push: past so many names, the rest are counted as one.
@@ -65,11 +64,11 @@ class Metrics:
             self._names.add(model)
         return model if model in self._names else _OTHERS
 
-    def answered(self, done: Done) -> None:
+    def answered(self, *, queue_s: float, compute_s: float) -> None:
         """Count what a request waited and ran."""
-        self.answers, self.last_s = self.answers + 1, done.compute_s
-        self._queue.observe(done.queue_s)
-        self._compute.observe(done.compute_s)
+        self.answers, self.last_s = self.answers + 1, compute_s
+        self._queue.observe(queue_s)
+        self._compute.observe(compute_s)
 
     def ran(self, rows: int) -> None:
         """Count a run of the engine."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from collabd.codec import jpeg
 from collabd.codec.errors import CodecError
-from collabd.codec.formats import FORMATS, Format
+from collabd.codec.formats import FORMATS, CodecFormat
 from collabd.codec.squeeze import squeeze, unsqueeze
 
 FEATURE_CODECS = ("f32", "f16", "q8", "q4")
@@ -79,7 +79,7 @@ def decode(
     return layout.unpack(data, dtype, shape, axis)
 
 
-def _format(codec: str, dtype: np.dtype[Any]) -> Format:
+def _format(codec: str, dtype: np.dtype[Any]) -> CodecFormat:
     layout = FORMATS.get(codec)
     if layout is None:
         raise CodecError(f"unknown codec {codec!r}: it is one of {', '.join(FORMATS)} and jpeg")

@@ -64,7 +64,7 @@ def _link(link: LinkReport | None) -> str:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _CutRow:
     """A cut and the codec that does best there."""
 
     cut: CutReport
@@ -81,13 +81,13 @@ def _cuts(report: ProfileReport) -> Table:
     for cut in report["rows"]:
         codec, best = _best(cut, _GOALS[budget.objective or "latency"])
         style = "green" if best["verdict"] in TAKEN else ""
-        built.add_row(*(cell(_Row(cut, codec, best)) for cell in columns.values()), style=style)
+        built.add_row(*(cell(_CutRow(cut, codec, best)) for cell in columns.values()), style=style)
     return built
 
 
-def _columns(cuts: list[CutReport], budget: Budget) -> dict[str, Callable[[_Row], str]]:
+def _columns(cuts: list[CutReport], budget: Budget) -> dict[str, Callable[[_CutRow], str]]:
     """Headings and cells; what all rows would leave empty, or the budget does not speak of, has no column."""
-    columns: dict[str, Callable[[_Row], str]] = {"cut": lambda row: row.cut["cut"]}
+    columns: dict[str, Callable[[_CutRow], str]] = {"cut": lambda row: row.cut["cut"]}
     columns[">head ms"] = lambda row: figures.number(row.cut["head_ms"])
     columns |= {f">{codec}": partial(_bytes, codec) for codec in _CODECS if any(codec in cut["codecs"] for cut in cuts)}
     columns[">tail ms"] = lambda row: figures.number(row.cut["tail_ms"])
@@ -104,7 +104,7 @@ def _columns(cuts: list[CutReport], budget: Budget) -> dict[str, Callable[[_Row]
     return columns
 
 
-def _bytes(codec: str, row: _Row) -> str:
+def _bytes(codec: str, row: _CutRow) -> str:
     return figures.size(row.cut["codecs"][codec]["bytes"]) if codec in row.cut["codecs"] else figures.UNKNOWN
 
 

@@ -7,13 +7,13 @@ import logging
 import time
 from pathlib import Path
 
-from collabd.config import Energy
-from collabd.sensing.draw import PowerSensor
-from collabd.sensing.firmware import vcgencmd
-from collabd.sensing.power import BoardPower, board_power, recognise
+from collabd.config import EnergySettings
+from collabd.sensing.machine.firmware import vcgencmd
+from collabd.sensing.machine.slowdown import clocking, crowding
+from collabd.sensing.power.board import BoardPower, board_power, recognise
+from collabd.sensing.power.draw import PowerSensor
 from collabd.sensing.reading import NotMeasured
 from collabd.sensing.sampler import Sampler, Snapshot
-from collabd.sensing.slowdown import clocking, crowding
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _UNKNOWN_BOARD = "pi4"
 class Senses:
     """The latest snapshot; `run` keeps it fresh."""
 
-    def __init__(self, energy: Energy) -> None:
+    def __init__(self, energy: EnergySettings) -> None:
         self._board = _board(energy)
         self._sampler = Sampler(self._board, vcgencmd())
         self.snapshot: Snapshot = self._sampler.sample(time.monotonic())
@@ -49,7 +49,7 @@ class Senses:
             self.snapshot = await asyncio.to_thread(self._sampler.sample, time.monotonic())
 
 
-def _board(energy: Energy) -> BoardPower:
+def _board(energy: EnergySettings) -> BoardPower:
     board: str | NotMeasured = recognise(Path("/")) if energy.board == "auto" else energy.board
     if isinstance(board, NotMeasured):
         log.info("power is modelled as that of a %s: %s", _UNKNOWN_BOARD, board.reason)

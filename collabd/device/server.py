@@ -11,23 +11,23 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from aiohttp import web
 
 from collabd.catalog.store import Store
-from collabd.config import DeviceConfig, DeviceServer, Loaded, model_roots, state_dir
-from collabd.device.admission import Room
-from collabd.device.app import Control, application
-from collabd.device.assembly import Assembly
-from collabd.device.compute import Lane
-from collabd.device.core import Machinery
-from collabd.device.door import Door
-from collabd.device.events import Events
-from collabd.device.models import Models
-from collabd.device.plane import Plane
-from collabd.device.profiler import Profiler
-from collabd.device.socket import open_socket
-from collabd.device.status_line import status_line
+from collabd.config import DeviceConfig, DeviceServerSettings, Loaded, model_roots, state_dir
+from collabd.device.api.admission import AdmissionLimits
+from collabd.device.api.dataplane import DeviceDataPlane
+from collabd.device.api.door import DeviceDoor
+from collabd.device.api.routes import DeviceRoutes, application
+from collabd.device.api.socket import open_socket
+from collabd.device.core.assembly import Assembly
+from collabd.device.core.generation import Machinery
+from collabd.device.journal import Journal
+from collabd.device.lane.lane import Lane
+from collabd.device.models.loaded import LoadedModels
+from collabd.device.models.profiler import Profiler
+from collabd.device.report.status_line import status_line
 from collabd.engine import Engine
-from collabd.front import front
+from collabd.http.server import http_runner
 from collabd.lifecycle import background, do_without, serve_until_stopped
-from collabd.shipped import how_to_add
+from collabd.shipped_packages import how_to_add
 from collabd.systemd.notify import notify
 from collabd.systemd.reload import merge
 
@@ -42,10 +42,12 @@ _DRAIN_S = 10.0
 _CONTROL_S = 4.0
 
 
-class Daemon:
+class DeviceDaemon:
     """The daemon while it runs."""
 
-    def __init__(self, machinery: Machinery, assembly: Assembly, plane: Plane, events: Events, door: Door) -> None:
+    def __init__(
+        self, machinery: Machinery, assembly: Assembly, plane: DeviceDataPlane, events: Journal, door: DeviceDoor
+    ) -> None:
         self.machinery = machinery
         self.door = door
         self._assembly = assembly
@@ -74,7 +76,7 @@ async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceCo
 
 
 @asynccontextmanager
-async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[Daemon]:
+async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[DeviceDaemon]:
     """The daemon, ready: socket bound, models warm, companions watched. Left in reverse."""
     config = loaded.config
     async with AsyncExitStack() as stack:
@@ -84,7 +86,7 @@ async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[Daemon]:
         stack.callback(lane.close)
         threads = config.engine.threads or os.cpu_count() or 1
         engine = Engine(threads=threads, cache_bytes=config.engine.cache_mb * 2**20)
-        models = Models(Store(model_roots(config, PROGRAM)), engine, lane, config.models.default)
+        models = LoadedModels(Store(model_roots(config, PROGRAM)), engine, lane, config.models.default)
         notify("STATUS=loading the models")
         await models.load_all()
         profiler = Profiler(models, threads, lane, config.emulation, state_dir(config, PROGRAM) / "profiles")
@@ -93,20 +95,20 @@ async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[Daemon]:
         machinery = Machinery(lane, engine, models)
         assembly = Assembly(machinery)
         stack.push_async_callback(assembly.close)
-        events = Events()
-        plane = Plane(await assembly.core(loaded), events)
+        events = Journal()
+        plane = DeviceDataPlane(await assembly.core(loaded), events)
         most = config.server.max_request_mb * 2**20
-        door = Door(plane, _room(config.server), most, machinery.counters)
+        door = DeviceDoor(plane, _room(config.server), most, machinery.counters)
         stack.callback(door.close)
-        app = application(plane, Control(plane, models), door, most, config.server.administrators)
+        app = application(plane, DeviceRoutes(plane, models), door, most, config.server.administrators)
         await stack.enter_async_context(_listening(app, listener, door))
         _tell_what_is_loaded(plane.models())
-        yield Daemon(machinery, assembly, plane, events, door)
+        yield DeviceDaemon(machinery, assembly, plane, events, door)
 
 
 @asynccontextmanager
-async def _listening(app: web.Application, listener: socket.socket, door: Door) -> AsyncIterator[None]:
-    async with front(app, _CONTROL_S) as runner:
+async def _listening(app: web.Application, listener: socket.socket, door: DeviceDoor) -> AsyncIterator[None]:
+    async with http_runner(app, _CONTROL_S) as runner:
         # As long as it may be: where it is full, a caller is refused at once.
         site = web.SockSite(runner, listener, backlog=socket.SOMAXCONN)
         await site.start()
@@ -125,7 +127,7 @@ def _tell_what_is_loaded(models: Sequence[str]) -> None:
         log.warning("ready, without a model; %s", how_to_add())
 
 
-def _room(server: DeviceServer) -> Room:
+def _room(server: DeviceServerSettings) -> AdmissionLimits:
     """Beside one user's share there is room for the largest request of another."""
     each = max(server.max_inside_mb, server.max_request_mb) * 2**20
-    return Room(server.max_inside, each, each + server.max_request_mb * 2**20, server.max_waiting)
+    return AdmissionLimits(server.max_inside, each, each + server.max_request_mb * 2**20, server.max_waiting)

@@ -20,6 +20,7 @@ class Reason(StrEnum):
     """Why a plan was taken, or not."""
 
     CHOSEN = "chosen"
+    FIXED = "fixed"  # the call itself says where the layers run
     EXPLORED = "explored"  # its estimate is old or unsure; trying it now and then costs a bounded share
     KEPT = "kept"  # the previous plan; the best one's gain is not worth a switch
     NEAREST = "nearest"  # no plan fits the budget; this one is the likeliest to keep it, of equals exceeds it least

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import frexp
 from typing import Literal
 
+from collab_sdk.budget import Budget
+
 Objective = Literal["latency", "energy", "cost", "throughput"]
 
 
@@ -19,6 +21,17 @@ class Caps:
     cost: float | None = None
     fidelity: float = 0.0
     objective: Objective = "latency"
+
+    @classmethod
+    def of(cls, budget: Budget, min_fidelity: float) -> Caps:
+        """A budget in SI units; `min_fidelity` holds where it states none."""
+        return cls(
+            latency_s=None if budget.latency_ms is None else budget.latency_ms / 1e3,
+            energy_j=None if budget.energy_mj is None else budget.energy_mj / 1e3,
+            cost=budget.cost,
+            fidelity=min_fidelity if budget.fidelity is None else budget.fidelity,
+            objective=budget.objective or "latency",
+        )
 
     @property
     def kind(self) -> Hashable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from collabd.config import DeviceConfig
+from collabd.device.decide.chooser import Chooser
 from collabd.planning import (
     Caps,
     CloudState,
@@ -16,10 +17,9 @@ from collabd.planning import (
     predict,
 )
 from collabd.planning.choose import Stickiness
-from collabd.planning.chooser import Chooser
-from collabd.sensing.link import LinkEstimate, Transfer, next_probe_s
-from collabd.sensing.power import BoardPower
-from collabd.sensing.speed import SpeedFactor
+from collabd.sensing.estimates.speed import SpeedFactor
+from collabd.sensing.link.estimate import LinkEstimate, Transfer, next_probe_s
+from collabd.sensing.power.board import BoardPower
 from collabd.simulation.replay import Choice
 from collabd.simulation.workload import Workload
 from collabd.simulation.world import Exchange, Outcome

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from collabd.catalog.manifest import Manifest
 from collabd.catalog.package import Package
-from collabd.device.plans import LOCAL_CUT, local_plan, remote_plans
+from collabd.device.decide.candidates import local_plan, remote_plans
+from collabd.device.job.placement import LOCAL_CUT
 from collabd.planning import Candidate, Candidates
 from collabd.planning.candidates import SOURCE
 from collabd.profiling.profile import Profile

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from collabd.planning import Candidate
-from collabd.sensing.power import BoardPower
+from collabd.sensing.power.board import BoardPower
 from collabd.simulation.traces import Trace
 from collabd.simulation.workload import Draw, Workload
 

@@ -10,17 +10,17 @@ from pathlib import Path
 import aiohttp
 import numpy as np
 
-from collabd.config import Cloud, DeviceConfig, Energy
-from collabd.device.companion import Companion
-from collabd.device.connections import Connections
-from collabd.device.model import Model
-from collabd.device.options import Options
-from collabd.device.photo import Photo
-from collabd.device.planner import Planner
+from collabd.config import CloudSettings, DeviceConfig, EnergySettings
+from collabd.device.companions.companion import Companion
+from collabd.device.companions.connections import Connections
+from collabd.device.decide.chooser import Chooser
+from collabd.device.decide.planner import Planner
+from collabd.device.job.image import CallImage
+from collabd.device.job.options import CallOptions
+from collabd.device.models.model import DeviceModel
 from collabd.device.senses import Senses
 from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Request, hedged, predict
 from collabd.planning.choose import Stickiness
-from collabd.planning.chooser import Chooser
 from collabd.profiling import machine, stored
 from tests.bench.shipped import Shipped
 from tests.bench.stopwatch import Seconds, median_and_p99_us, repeated
@@ -28,7 +28,7 @@ from tests.bench.table import table
 
 _REPEATS = 2000
 _SYNTHETIC = 500
-_OPTIONS = Options.from_parameters({"budget": "80ms"})
+_OPTIONS = CallOptions.from_parameters({"budget": "80ms"})
 
 
 def measure(profiles: Path, networks: Sequence[Shipped], local_call_s: Mapping[str, float]) -> None:
@@ -48,16 +48,16 @@ def measure(profiles: Path, networks: Sequence[Shipped], local_call_s: Mapping[s
 async def _real(profiles: Path, network: Shipped) -> tuple[int, Seconds]:
     """The daemon's planner with one companion, which is as fast as the device; the number of its candidates."""
     config, image, digest = DeviceConfig(), network.images[0], network.package.digest
-    model = Model(network.package, network.package.network(), 1.0)
+    model = DeviceModel(network.package, network.package.network(), 1.0)
     model.profile = stored.load(digest, machine.describe(), os.cpu_count() or 1, profiles)
     if model.profile is None:
         raise RuntimeError(f"collabd has stored no profile of {network.name} under {profiles}")
     width, height = (network.package.manifest.preprocessing.width, network.package.manifest.preprocessing.height)
-    photo = Photo(image, width * height)
+    photo = CallImage(image, width * height)
     async with Connections(aiohttp.ClientSession) as connections:
-        companion = Companion(Cloud("companion", "http://127.0.0.1"), config.link, config.failover, connections)
+        companion = Companion(CloudSettings("companion", "http://127.0.0.1"), config.link, config.failover, connections)
         companion.reached, companion.profiles[digest] = True, model.profile
-        planner = Planner(config, [companion], Senses(Energy(board="pi4")))
+        planner = Planner(config, [companion], Senses(EnergySettings(board="pi4")))
         seconds = repeated(lambda: planner.decide(planner.evaluate(model, photo, _OPTIONS), 0), _REPEATS)
     return len(planner.candidates(model)), seconds
 

@@ -29,10 +29,10 @@ def doctor(as_json: bool) -> None:
     checks need: they say so. What only follows from another finding is left out. Exit status 1 if there is an error.
     """
     from collabd.ctl.doctor.context import gather
-    from collabd.ctl.doctor.machine import Machine
+    from collabd.ctl.doctor.machine import ExaminedMachine
 
     with client(_DAEMON_S) as daemon:
-        context = gather(Machine(), daemon)
+        context = gather(ExaminedMachine(), daemon)
     found = report((role.program for role in context.roles), examine(context))
     emit(found, _render, as_json=as_json)
     if any(finding["severity"] == "error" for finding in found["findings"]):

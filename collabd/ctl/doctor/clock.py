@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from collabd.ctl.doctor.context import Context
 from collabd.ctl.doctor.finding import Finding
-from collabd.ctl.doctor.machine import Machine
+from collabd.ctl.doctor.machine import ExaminedMachine
 
 _SYNCHRONISED = "/run/systemd/timesync/synchronized"
 
@@ -16,7 +16,7 @@ def check_clock(context: Context) -> Iterator[Finding]:
     yield of_clock(context.machine)
 
 
-def of_clock(machine: Machine) -> Finding:
+def of_clock(machine: ExaminedMachine) -> Finding:
     """What to make of its answer."""
     if machine.path(_SYNCHRONISED).exists():
         return Finding("clock", "ok", "the clock is set by the network")

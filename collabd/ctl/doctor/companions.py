@@ -14,7 +14,7 @@ from collabd.ctl.doctor.reach import Reached, Unreached, reach
 
 if TYPE_CHECKING:
     from collab_sdk.reports import CloudReport, ModelReport
-    from collabd.config import Cloud
+    from collabd.config import CloudSettings
 
 # Without a daemon there is no use for one.
 _UNLESS = ("socket", "access", "daemon", "service", "configuration")
@@ -70,7 +70,7 @@ def check_listening(context: Context) -> Iterator[Finding]:
         yield Finding("listening", "ok", title)
 
 
-def _one(cloud: Cloud, known: CloudReport | None, models: list[ModelReport]) -> Iterator[Finding]:
+def _one(cloud: CloudSettings, known: CloudReport | None, models: list[ModelReport]) -> Iterator[Finding]:
     from collabd.keys.files import KeyProblem
 
     if known is not None:
@@ -129,7 +129,7 @@ def of_clock(name: str, reached: Reached, now: datetime) -> Finding:
     )
 
 
-def of_packages(cloud: Cloud, reached: Reached, models: list[ModelReport]) -> Iterator[Finding]:
+def of_packages(cloud: CloudSettings, reached: Reached, models: list[ModelReport]) -> Iterator[Finding]:
     """Models of the device that it lacks, or has otherwise."""
     held = set(reached.packages.values())
     lacking = [model for model in models if model["digest"] not in held]

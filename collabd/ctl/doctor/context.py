@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collabd.ctl.doctor.machine import Machine
+from collabd.ctl.doctor.machine import ExaminedMachine
 
 if TYPE_CHECKING:
     from collab_sdk import ControlClient
@@ -38,7 +38,7 @@ class Role:
         """Its configuration."""
         return f"/etc/collabd/{self.program}.toml"
 
-    def installed(self, machine: Machine) -> bool:
+    def installed(self, machine: ExaminedMachine) -> bool:
         """Whether it is there as a service."""
         places = (self.file, *(f"{folder}/{self.unit}" for folder in UNIT_FOLDERS))
         return any(_exists(machine.path(place)) for place in places)
@@ -71,7 +71,7 @@ class Settings:
 class Context:
     """All of it."""
 
-    machine: Machine
+    machine: ExaminedMachine
     socket: Path
     roles: tuple[Role, ...] = (DEVICE,)
     heard: Heard = field(default_factory=Heard)
@@ -92,7 +92,7 @@ class Context:
         return next((each.config for each in self.settings if isinstance(each.config, CloudConfig)), None)
 
 
-def gather(machine: Machine, client: ControlClient) -> Context:
+def gather(machine: ExaminedMachine, client: ControlClient) -> Context:
     """Ask the daemon and read the configurations; where nothing is installed, look for a device."""
     heard = _heard(client)
     roles = tuple(role for role in (DEVICE, COMPANION) if role.installed(machine))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from collabd.ctl.doctor.context import DEVICE, Context
 from collabd.ctl.doctor.finding import Finding
-from collabd.ctl.doctor.machine import Machine
+from collabd.ctl.doctor.machine import ExaminedMachine
 
 if TYPE_CHECKING:
     from collab_sdk.reports import DeviceReport
@@ -68,7 +68,7 @@ def check_memory(context: Context) -> Iterator[Finding]:
     yield of_meminfo(_meminfo(context.machine))
 
 
-def of_controller(machine: Machine) -> Finding:
+def of_controller(machine: ExaminedMachine) -> Finding:
     """Whether the kernel has the memory controller."""
     controllers = machine.read("/sys/fs/cgroup/cgroup.controllers")
     v1 = machine.path("/sys/fs/cgroup/memory").is_dir()
@@ -122,6 +122,6 @@ def _existing(path: Path) -> Path:
     return Path("/")
 
 
-def _meminfo(machine: Machine) -> dict[str, int]:
+def _meminfo(machine: ExaminedMachine) -> dict[str, int]:
     lines = [line.split() for line in (machine.read("/proc/meminfo") or "").splitlines()]
     return {parts[0].rstrip(":"): int(parts[1]) for parts in lines if len(parts) > 1 and parts[1].isdecimal()}

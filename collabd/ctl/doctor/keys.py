@@ -16,7 +16,7 @@ from collabd.ctl.doctor.machine import AS_ROOT
 from collabd.keys.files import TOO_OPEN
 
 if TYPE_CHECKING:
-    from collabd.config import Cloud, CloudServer
+    from collabd.config import CloudServerSettings, CloudSettings
 
 _SOON = timedelta(days=30)
 
@@ -107,7 +107,7 @@ def _files(context: Context) -> Iterator[KeyFile]:
         yield from _named(COMPANION, "server", context.companion.server)
 
 
-def _named(role: Role, prefix: str, table: Cloud | CloudServer) -> Iterator[KeyFile]:
+def _named(role: Role, prefix: str, table: CloudSettings | CloudServerSettings) -> Iterator[KeyFile]:
     private = {"token_file": True, "client_key": True, "tls_key": True}
     for setting in ("token_file", "ca_file", "client_cert", "client_key", "tls_cert", "tls_key", "client_ca"):
         if path := getattr(table, setting, ""):

@@ -67,7 +67,7 @@ def whoever_runs_this() -> User:
 
 
 @dataclass(frozen=True)
-class Machine:
+class ExaminedMachine:
     """`root` has the files of /etc, /proc, /run, /sys and /var below it."""
 
     root: Path = Path("/")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from collabd.ctl.doctor.context import Context, Settings
 from collabd.ctl.doctor.finding import Finding
-from collabd.ctl.doctor.machine import AS_ROOT, Machine
+from collabd.ctl.doctor.machine import AS_ROOT, ExaminedMachine
 
 _SHIPPED = ("/usr/local/share/collabd/models", "/usr/share/collabd/models")
 
@@ -50,7 +50,7 @@ def of_package(path: Path, loaded: str | None) -> Finding | None:
     return Finding("packages", "warning", title, "Load it: sudo systemctl restart collabd")
 
 
-def _roots(machine: Machine, settings: Settings) -> list[Path]:
+def _roots(machine: ExaminedMachine, settings: Settings) -> list[Path]:
     if settings.config is not None and settings.config.models.roots:
         return [Path(root).expanduser() for root in settings.config.models.roots]
     state = machine.path(f"/var/lib/{settings.role.program}")

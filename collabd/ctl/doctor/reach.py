@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from collab_sdk.text import plain
 
 if TYPE_CHECKING:
-    from collabd.config import Cloud
+    from collabd.config import CloudSettings
 
 _TIMEOUT_S = 5.0
 _MOST_BYTES = 2**20
@@ -39,7 +39,7 @@ class Reached:
     packages: dict[str, str] = field(default_factory=dict)
 
 
-def reach(cloud: Cloud) -> Reached:
+def reach(cloud: CloudSettings) -> Reached:
     """Name, connection, TLS, life, key. Raises `Unreached`, and `KeyProblem` where a key file cannot be used."""
     authorization = _authorization(cloud)
     with closing(_connection(cloud)) as connection:
@@ -54,7 +54,7 @@ def reach(cloud: Cloud) -> Reached:
     return Reached(headers["Date"], _packages(body))
 
 
-def _connection(cloud: Cloud) -> HTTPConnection:
+def _connection(cloud: CloudSettings) -> HTTPConnection:
     """Connected, with TLS where the url says so."""
     from collabd.keys.tls import client_context
 
@@ -103,7 +103,7 @@ def _get(connection: HTTPConnection, path: str, headers: dict[str, str]) -> tupl
         raise Unreached(title, "Is that port collab-cloudd's, and is https in the url where it speaks TLS?") from error
 
 
-def _authorization(cloud: Cloud) -> dict[str, str]:
+def _authorization(cloud: CloudSettings) -> dict[str, str]:
     from collabd.keys.tokens import read_token
 
     return {"Authorization": f"Bearer {read_token(cloud.token_file)}"} if cloud.token_file else {}

@@ -11,7 +11,7 @@ from pathlib import Path
 from collabd import __version__
 from collabd.ctl.doctor.context import DEVICE, Context
 from collabd.ctl.doctor.finding import Finding
-from collabd.ctl.doctor.machine import Machine, User
+from collabd.ctl.doctor.machine import ExaminedMachine, User
 
 GROUP = "collab"
 _START = "Start the service: sudo systemctl start collabd"
@@ -56,7 +56,7 @@ def of_mode(path: Path, mode: int, group: str) -> Finding:
     return Finding("socket", "ok", title)
 
 
-def of_access(machine: Machine, user: User, path: Path, group: str, gid: int) -> Finding:
+def of_access(machine: ExaminedMachine, user: User, path: Path, group: str, gid: int) -> Finding:
     """Why this user may not connect."""
     title = f"{user.name} may not talk to {path}"
     if user.name not in _members(machine).get(group, ()):
@@ -93,7 +93,7 @@ def check_daemon(context: Context) -> Iterator[Finding]:
         yield Finding("daemon", "ok", f"collabd {status['version']} answers, with {len(status['models'])} models")
 
 
-def _members(machine: Machine) -> Mapping[str, list[str]]:
+def _members(machine: ExaminedMachine) -> Mapping[str, list[str]]:
     lines = [line.split(":") for line in (machine.read("/etc/group") or "").splitlines()]
     return {parts[0]: parts[3].split(",") for parts in lines if len(parts) == 4}
 

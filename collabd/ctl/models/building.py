@@ -11,7 +11,7 @@ import click
 
 from collab_sdk.errors import CollabError, InvalidImage, InvalidRequest
 from collabd.catalog.build import build
-from collabd.catalog.importers import Imported, Options, resolve
+from collabd.catalog.importers import Imported, ImportOptions, resolve
 from collabd.catalog.manifest import Preprocessing, ScoreKind
 from collabd.catalog.package import Package
 from collabd.imaging import prepare
@@ -32,7 +32,7 @@ def build_package(
     scores: ScoreKind | None = None,
     **stated: Any,
 ) -> Package:
-    """Build `source` as package `directory`; `stated` are further fields of the importers' `Options`.
+    """Build `source` as package `directory`; `stated` are further fields of the importers' `ImportOptions`.
 
     `calibration`: a folder of images. `scores`: what they are (see `build`). `tell` is called with what is going on.
     Raises `InvalidRequest`, `InvalidPackage`, `InvalidImage` and, for options that do not go with the source,
@@ -46,7 +46,7 @@ def build_package(
     if random_weights and not torchvision:
         raise click.UsageError("--random-weights is for torchvision's networks")
     paths = [] if calibration is None else image_files(calibration)
-    options = Options(
+    options = ImportOptions(
         labels=None if labels is None else read_labels(labels),
         weights="random" if random_weights else "default",
         **stated,
@@ -92,7 +92,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     return labels
 
 
-def _import(source: str, options: Options) -> Imported:
+def _import(source: str, options: ImportOptions) -> Imported:
     try:
         return resolve(source, options)
     except (CollabError, OSError):

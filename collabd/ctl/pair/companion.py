@@ -7,12 +7,12 @@ import os
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from collabd.atomic_file import replace_file
 from collabd.ctl.command import Failure
 from collabd.ctl.pair import devices
 from collabd.ctl.pair.options import server_of
 from collabd.ctl.pair.places import PRIVATE, PUBLIC, Place, rewrite, text_of
 from collabd.ctl.pair.settings import changed
-from collabd.whole_file import replace_file
 
 if TYPE_CHECKING:
     from collabd.ctl.pair.certificates import Pair

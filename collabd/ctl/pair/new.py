@@ -70,8 +70,8 @@ def new(
 
 
 def _hand_over(content: bytes, path: Path) -> None:
+    from collabd.atomic_file import replace_file
     from collabd.ctl.pair.places import OWNERS, caller
-    from collabd.whole_file import replace_file
 
     if str(path) == "-":
         click.echo(content, nl=False)

@@ -11,7 +11,7 @@ import click
 from collabd.ctl.command import Failure
 
 if TYPE_CHECKING:
-    from collabd.config import CloudServer
+    from collabd.config import CloudServerSettings
     from collabd.ctl.pair.places import Place
 
 SERVICES = Path("/etc/collabd")
@@ -41,7 +41,7 @@ def name(_: click.Context, parameter: click.Parameter, text: str | None) -> str 
     raise click.BadParameter(f"{text!r}: letters, digits and . _ - make a name", param=parameter)
 
 
-def server_of(place: Place) -> CloudServer:
+def server_of(place: Place) -> CloudServerSettings:
     """The companion's settings as they are. Raises `Failure`."""
     from collabd.config import CloudConfig, ConfigError, load
 

@@ -16,9 +16,9 @@ from collabd.ctl.pair.options import COMPANION, command_for, places
 @places(COMPANION)
 def remove(device: str, config: Path, keys: Path | None) -> None:
     """On the companion: take the token of DEVICE back."""
+    from collabd.atomic_file import replace_file
     from collabd.ctl.pair import devices
     from collabd.ctl.pair.places import PRIVATE, Place
-    from collabd.whole_file import replace_file
 
     place = Place(COMPANION, config, keys)
     path = devices.token_file(place)

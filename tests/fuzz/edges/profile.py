@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from collabd.config import Cloud, DeviceConfig, Energy, Failover, Link
-from collabd.device.companion import Companion
-from collabd.device.model import Model
-from collabd.device.options import Options
-from collabd.device.photo import Photo
-from collabd.device.planner import Planner
+from collabd.config import CloudSettings, DeviceConfig, EnergySettings, FailoverSettings, LinkSettings
+from collabd.device.companions.companion import Companion
+from collabd.device.decide.planner import Planner
+from collabd.device.job.image import CallImage
+from collabd.device.job.options import CallOptions
+from collabd.device.models.model import DeviceModel
 from collabd.device.senses import Senses
 from collabd.profiling import stored
 from collabd.profiling.profile import Profile
@@ -42,19 +42,21 @@ def _file() -> Path:
 
 
 @cache
-def _planner() -> tuple[Planner, Companion, Model]:
+def _planner() -> tuple[Planner, Companion, DeviceModel]:
     connections = None
-    companion = Companion(Cloud("pc", "http://127.0.0.1:1"), Link(), Failover(), connections)  # type: ignore[arg-type]
+    companion = Companion(CloudSettings("pc", "http://127.0.0.1:1"), LinkSettings(), FailoverSettings(), connections)  # type: ignore[arg-type]
     companion.reached = True
-    model = Model(tiny.package(), tiny.package().network(), 1.0)
-    return Planner(DeviceConfig(), [companion], Senses(Energy(board="pi4"))), companion, model
+    model = DeviceModel(tiny.package(), tiny.package().network(), 1.0)
+    return Planner(DeviceConfig(), [companion], Senses(EnergySettings(board="pi4"))), companion, model
 
 
 def plannable(here: Profile, there: Profile) -> None:
     """Raises unless a call can be planned with these profiles of the device and of a companion."""
     planner, companion, model = _planner()
     model.profile, model.whole_s, companion.profiles[model.digest] = here, here.whole_ms / 1e3, there
-    evaluation = planner.evaluate(model, Photo(b"x" * 900, 256), Options.from_parameters({"budget": "80ms,150mJ"}))
+    evaluation = planner.evaluate(
+        model, CallImage(b"x" * 900, 256), CallOptions.from_parameters({"budget": "80ms,150mJ"})
+    )
     assert not np.isnan(evaluation.prediction.latency_s).any()
     planner.decide(evaluation)
 

@@ -249,7 +249,7 @@ async def test_profiles_are_measured_one_piece_at_a_time_and_devices_take_turns(
     for package in asked:
         await push(companion, "a", package)
     caplog.clear()
-    with caplog.at_level(logging.INFO, "collabd.cloud.profiles"):
+    with caplog.at_level(logging.INFO, "collabd.cloud.models.profiles"):
         release = held_up(companion)
         for package in asked:
             assert await profile(companion, "a", package.digest) == 202

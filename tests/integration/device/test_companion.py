@@ -15,11 +15,18 @@ from aiohttp import web
 
 from collab_sdk import wire
 from collabd.cloud.server import started
-from collabd.config import Cloud, CloudConfig, CloudServer, Failover, Link, Models
-from collabd.device.answers import Question
-from collabd.device.companion import Companion
-from collabd.device.connections import Connections
-from collabd.device.exchange import CompanionFailure, FailureReason, Response
+from collabd.config import (
+    CloudConfig,
+    CloudServerSettings,
+    CloudSettings,
+    FailoverSettings,
+    LinkSettings,
+    ModelSettings,
+)
+from collabd.device.companions.answers import Question
+from collabd.device.companions.companion import Companion
+from collabd.device.companions.connections import Connections
+from collabd.device.companions.exchange import CompanionFailure, FailureReason, Response
 from collabd.sensing.reading import NotMeasured
 
 
@@ -34,11 +41,13 @@ QUESTION = Question("net", "sha256:0", [], ["scores"], 12, lambda arrays: arrays
 
 
 def companion_at(url: str, http: Connections) -> Companion:
-    return Companion(Cloud("pc", url), Link(), Failover(), http)
+    return Companion(CloudSettings("pc", url), LinkSettings(), FailoverSettings(), http)
 
 
 async def test_a_ping_measures_the_link_and_the_load(http: Connections, tmp_path: Path) -> None:
-    config = CloudConfig(CloudServer(port=0), Models(roots=(str(tmp_path / "models"),)), state_dir=str(tmp_path))
+    config = CloudConfig(
+        CloudServerSettings(port=0), ModelSettings(roots=(str(tmp_path / "models"),)), state_dir=str(tmp_path)
+    )
     async with started(config) as cloud:
         companion = companion_at(cloud.address, http)
         await companion.ping(0)
@@ -95,7 +104,7 @@ async def test_a_queue_is_old_news_soon(
     assert 0.01 < companion.queue_s <= 0.025
     assert companion.load is None
     later = time.monotonic() + 20
-    monkeypatch.setattr("collabd.device.companion.time.monotonic", lambda: later)
+    monkeypatch.setattr("collabd.device.companions.companion.time.monotonic", lambda: later)
     assert companion.queue_s < 0.001
     assert companion.slowness == pytest.approx(2.5, rel=0.01)
 

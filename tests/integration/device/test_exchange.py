@@ -12,12 +12,12 @@ import aiohttp
 import pytest
 
 from collab_sdk import wire
-from collabd.config import Cloud, Failover, Link
-from collabd.device.answers import Question
-from collabd.device.breaker import BreakerState
-from collabd.device.companion import Companion
-from collabd.device.connections import Connections
-from collabd.device.exchange import CompanionFailure, FailureReason, Http, Response
+from collabd.config import CloudSettings, FailoverSettings, LinkSettings
+from collabd.device.companions.answers import Question
+from collabd.device.companions.breaker import BreakerState
+from collabd.device.companions.companion import Companion
+from collabd.device.companions.connections import Connections
+from collabd.device.companions.exchange import CompanionFailure, FailureReason, Http, Response
 
 QUESTION = Question("net", "sha256:0", [], ["scores"], 12, lambda arrays: arrays)
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -222,7 +222,7 @@ async def test_the_breaker_takes_what_is_in_flight_with_it(pool: Connections) ->
         await asyncio.Event().wait()
 
     async with served(serve) as url:
-        companion = Companion(Cloud("pc", url), Link(), Failover(breaker_failures=2), pool)
+        companion = Companion(CloudSettings("pc", url), LinkSettings(), FailoverSettings(breaker_failures=2), pool)
         calls = [asyncio.create_task(companion.infer(QUESTION)) for _ in range(3)]
         for _ in calls:
             await arrived.acquire()
@@ -261,7 +261,9 @@ async def test_whatever_goes_wrong_is_a_failure_of_the_companion(
 ) -> None:
     session: Any = _Broken(error)
     async with Connections(lambda: session) as broken:
-        companion = Companion(Cloud("pc", "http://pc"), Link(), Failover(breaker_failures=2), broken)
+        companion = Companion(
+            CloudSettings("pc", "http://pc"), LinkSettings(), FailoverSettings(breaker_failures=2), broken
+        )
         companion.reached = True
         for _ in range(2):
             with pytest.raises(CompanionFailure, match="asking pc failed") as raised:
@@ -281,7 +283,7 @@ async def test_who_calls_an_exchange_off_does_not_blame_the_companion(pool: Conn
         await asyncio.Event().wait()
 
     async with served(serve) as url:
-        companion = Companion(Cloud("pc", url), Link(), Failover(breaker_failures=1), pool)
+        companion = Companion(CloudSettings("pc", url), LinkSettings(), FailoverSettings(breaker_failures=1), pool)
         companion.reached = True
         call = asyncio.create_task(companion.infer(QUESTION))
         await arrived.wait()

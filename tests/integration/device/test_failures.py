@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from collab_sdk import CompanionUnavailable, InvalidRequest, Overloaded, wire
-from collabd.device.compute import Lane
+from collabd.device.lane.lane import Lane
 from collabd.engine import Engine, Stopped
 from tests.integration.device.conftest import Factory
 from tests.integration.device.impostor import impostor, logits, reply

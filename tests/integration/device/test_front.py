@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from collabd import front
+from collabd.http import server
 from tests.integration.device.conftest import Bench, Factory
 
 Open = Callable[[], socket.socket]
@@ -66,7 +66,7 @@ async def hears(connect: Open, says: bytes) -> bytes:
 
 
 async def test_a_thousand_silent_peers_stop_nobody(bench: Factory, side: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(front, "CONNECTIONS", 64)
+    monkeypatch.setattr(server, "CONNECTIONS", 64)
     async with both(bench, side) as (it, connect):
         silent = []
         for _ in range(1000):
@@ -82,7 +82,7 @@ async def test_a_thousand_silent_peers_stop_nobody(bench: Factory, side: str, mo
 
 async def test_who_does_not_ask_is_cut_off(bench: Factory, side: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with both(bench, side) as (_, connect):
-        monkeypatch.setattr(front, "HEAD_S", 0.2)
+        monkeypatch.setattr(server, "HEAD_S", 0.2)
         for says in (b"", INFER):
             peer = connect()
             peer.sendall(says)

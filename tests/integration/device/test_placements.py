@@ -13,7 +13,7 @@ import pytest
 
 from collab_sdk import InvalidPlacement, InvalidRequest
 from collabd.cloud.server import started
-from collabd.config import CloudConfig, CloudServer, Models
+from collabd.config import CloudConfig, CloudServerSettings, ModelSettings
 from collabd.profiling.profile import CutTimes, Profile
 from tests.integration.device.conftest import Factory, stored_profile, until_up
 
@@ -150,8 +150,8 @@ async def dying(port: int, die: Callable[[], Awaitable[None]]) -> AsyncIterator[
 async def test_a_companion_that_dies_between_the_crossings(bench: Factory, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         companion = await stack.enter_async_context(AsyncExitStack())
-        models = Models(roots=(str(tmp_path / "cloud/models"),))
-        config = CloudConfig(CloudServer(port=0), models, state_dir=str(tmp_path / "cloud"))
+        models = ModelSettings(roots=(str(tmp_path / "cloud/models"),))
+        config = CloudConfig(CloudServerSettings(port=0), models, state_dir=str(tmp_path / "cloud"))
         port = int((await companion.enter_async_context(started(config))).address.rpartition(":")[2])
         address = await stack.enter_async_context(dying(port, companion.aclose))
         it = await stack.enter_async_context(bench(cloud=address))

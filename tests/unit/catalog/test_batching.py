@@ -12,8 +12,8 @@ import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from collab_sdk.errors import InvalidPackage
+from collabd.catalog import isolated_trial
 from collabd.catalog import package as packages
-from collabd.catalog import vet
 from collabd.catalog.batching import crossing, hindrance
 from collabd.catalog.build import build
 from collabd.catalog.manifest import Preprocessing
@@ -167,4 +167,4 @@ def test_a_package_that_claims_it_may_be_joined_and_may_not_is_refused(tmp_path:
     graph = annotate(order(MIXING["a mean over the batch"])).SerializeToString()
     lying = packages.write(tmp_path / "lying", manifest, graph, "CC0-1.0")
     with pytest.raises(InvalidPackage, match=r"says that images may run together, and .* change one another"):
-        vet.vet(lying.path)
+        isolated_trial.try_apart(lying.path)

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from collab_sdk.errors import InvalidPackage, InvalidRequest
 from collabd.catalog import tensors
-from collabd.catalog.importers import Options, resolve
+from collabd.catalog.importers import ImportOptions, resolve
 from collabd.catalog.manifest import Preprocessing
 from collabd.catalog.verify import reference_scores
 from tests.unit.catalog.foreign.networks import built, check, photo
@@ -57,7 +57,7 @@ def onnx_file(tiny_model: onnx.ModelProto, tmp_path: Path) -> Path:
 
 
 def test_a_torchvision_network_brings_its_labels_and_preprocessing() -> None:
-    imported = resolve("torchvision:squeezenet1_1", Options(weights="random"))
+    imported = resolve("torchvision:squeezenet1_1", ImportOptions(weights="random"))
     assert imported.name == "squeezenet1_1"
     assert (imported.labels[0], len(imported.labels)) == ("tench", 1000)
     assert imported.preprocessing == Preprocessing(224, 224, resize_shorter=256, interpolation="bilinear")
@@ -81,7 +81,7 @@ def test_what_torchvision_cannot_classify_with_is_refused(name: str) -> None:
 
 
 def test_a_factory_gives_a_module(own_module: str) -> None:
-    imported = resolve(f"{own_module}:build", Options(size=(8, 8), mean=(0, 0, 0), std=(1, 1, 1)))
+    imported = resolve(f"{own_module}:build", ImportOptions(size=(8, 8), mean=(0, 0, 0), std=(1, 1, 1)))
     assert imported.name == "build"
     assert imported.labels == ("0", "1", "2", "3", "4")
     assert imported.preprocessing == Preprocessing(8, 8)
@@ -112,7 +112,7 @@ def test_a_factory_needs_a_size(own_module: str) -> None:
 )
 def test_what_is_no_factory_is_refused(own_module: str, source: str, complaint: str) -> None:
     with pytest.raises(InvalidRequest, match=complaint):
-        resolve(source.format(own_module), Options(size=(8, 8)))
+        resolve(source.format(own_module), ImportOptions(size=(8, 8)))
 
 
 @pytest.mark.parametrize("source", ["torchvision:resnet18", "some.module:build"])
@@ -139,7 +139,7 @@ def test_an_onnx_file_is_read(onnx_file: Path, tiny_model: onnx.ModelProto) -> N
 
 
 def test_what_the_user_states_holds(onnx_file: Path) -> None:
-    options = Options(name="mine", labels=("a", "b", "c"), resize_shorter=20, licence="MIT")
+    options = ImportOptions(name="mine", labels=("a", "b", "c"), resize_shorter=20, licence="MIT")
     imported = resolve(str(onnx_file), options)
     assert (imported.name, imported.labels, imported.licence) == ("mine", ("a", "b", "c"), "MIT")
     assert imported.preprocessing == Preprocessing(16, 16, resize_shorter=20)
@@ -187,7 +187,7 @@ def test_a_network_of_its_own_size_is_built_for_that_size(
         "get_model",
         lambda name, weights=None, **sizes: little(**sizes) if name == "vit_h_14" else real(name, weights=weights),
     )
-    imported = resolve("torchvision:vit_h_14", Options(weights="random", size=stated))
+    imported = resolve("torchvision:vit_h_14", ImportOptions(weights="random", size=stated))
     side = 518 if stated is None else stated[0]
     assert imported.preprocessing == Preprocessing(side, side, resize_shorter=518, interpolation="bicubic")
     dims = imported.model.graph.input[0].type.tensor_type.shape.dim
@@ -199,7 +199,7 @@ def test_weights_that_only_fit_in_half_width_are_kept_so(
 ) -> None:
     """The limit is lowered, for a network that reaches protobuf's takes gigabytes: 48,000 bytes are 26,000 in half."""
     monkeypatch.setattr(tensors, "_MOST_BYTES", 30_000)
-    imported = resolve(f"{own_module}:wide", Options(size=(8, 8)))
+    imported = resolve(f"{own_module}:wide", ImportOptions(size=(8, 8)))
     assert TensorProto.FLOAT16 in {weight.data_type for weight in imported.model.graph.initializer}
     package = built(imported, tmp_path)
     image = photo(1, 8, 8)
@@ -207,10 +207,10 @@ def test_weights_that_only_fit_in_half_width_are_kept_so(
     check(package, image, expected)
     monkeypatch.setattr(tensors, "_MOST_BYTES", 3_000)
     with pytest.raises(InvalidPackage, match=r"an ONNX graph holds 2\.1 GB at most"):
-        resolve(f"{own_module}:wide", Options(size=(8, 8)))
+        resolve(f"{own_module}:wide", ImportOptions(size=(8, 8)))
 
 
 @pytest.mark.parametrize("changes", [{"mean": (0.5,)}, {"std": (1.0, 1.0)}, {"std": (1.0, 0.0, 1.0)}])
 def test_a_normalisation_that_cannot_be_is_refused(changes: dict[str, tuple[float, ...]]) -> None:
     with pytest.raises(InvalidRequest, match="three numbers each"):
-        Options(**changes)  # type: ignore[arg-type]
+        ImportOptions(**changes)  # type: ignore[arg-type]

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from collab_sdk.errors import InvalidPackage
+from collabd.catalog import isolated_trial, trial
 from collabd.catalog import package as packages
-from collabd.catalog import trial, vet
 from collabd.catalog.effort import Effort, effort, require_bounded, rows_together
 from collabd.catalog.package import Package
 from collabd.catalog.plain import read_plain
@@ -242,7 +242,7 @@ def sealed(package: Package, model: onnx.ModelProto, path: Path) -> Package:
 
 
 def test_a_sound_package_passes(tiny_package: Package) -> None:
-    vet.vet(tiny_package.path)
+    isolated_trial.try_apart(tiny_package.path)
     trial.inspect(tiny_package)
 
 
@@ -259,7 +259,7 @@ def test_a_graph_that_onnx_takes_and_the_runtime_does_not_is_refused(
         stored.graph.value_info.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]))
     stored.graph.value_info.append(helper.make_tensor_value_info("far", TensorProto.INT64, [1]))
     with pytest.raises(InvalidPackage, match="does not run here"):
-        vet.vet(sealed(tiny_package, stored, tmp_path / "tiny").path)
+        isolated_trial.try_apart(sealed(tiny_package, stored, tmp_path / "tiny").path)
 
 
 def test_a_graph_that_makes_the_checker_itself_take_all_memory_is_refused(
@@ -269,7 +269,7 @@ def test_a_graph_that_makes_the_checker_itself_take_all_memory_is_refused(
     nodes = [node("Range", "zero", "limit", "one", made="long"), node("Cast", "long", to=TensorProto.FLOAT)]
     model = graph_of(nodes, zero=np.int64(0), limit=np.int64(1 << 40), one=np.int64(1))
     with pytest.raises(InvalidPackage, match="more memory than is given"):
-        vet.vet(sealed(tiny_package, model, tmp_path / "tiny").path)
+        isolated_trial.try_apart(sealed(tiny_package, model, tmp_path / "tiny").path)
 
 
 def test_memory_that_no_statement_tells_of_ends_the_trial_and_not_the_daemon(tiny_package: Package) -> None:
@@ -283,7 +283,7 @@ def test_memory_that_no_statement_tells_of_ends_the_trial_and_not_the_daemon(tin
 
     done = subprocess.run([sys.executable, "-I", "-c", code, str(tiny_package.path)], capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (
-        vet.REFUSED,
+        isolated_trial.REFUSED,
         b"reading and running it once takes more memory than is given to one package",
     )
 
@@ -296,7 +296,7 @@ def test_a_trial_that_crashes_is_a_refusal(
     crashing.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(crashing))
     with pytest.raises(InvalidPackage, match="ended with SIGSEGV"):
-        vet.vet(tiny_package.path)
+        isolated_trial.try_apart(tiny_package.path)
     assert "broken" in caplog.text
 
 
@@ -307,9 +307,9 @@ def test_a_trial_without_end_is_a_refusal(
     endless.write_text("#!/bin/sh\nexec sleep 600\n")
     endless.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(endless))
-    monkeypatch.setattr(vet, "_WALL_S", 0.2)
+    monkeypatch.setattr(isolated_trial, "_WALL_S", 0.2)
     with pytest.raises(InvalidPackage, match="not read and run once within"):
-        vet.vet(tiny_package.path)
+        isolated_trial.try_apart(tiny_package.path)
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from collabd.planning import Caps, CloudState, DeviceState, Request
 from collabd.planning.candidates import SOURCE
-from collabd.planning.segments import Chain
-from collabd.planning.trellis import NO_PINS, Pins
+from collabd.planning.placements.chain import Chain
+from collabd.planning.placements.trellis import NO_PINS, Pins
 
 Floats = npt.NDArray[np.float64]
 

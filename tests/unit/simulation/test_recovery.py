@@ -11,11 +11,11 @@ from math import exp, inf
 import numpy as np
 import pytest
 
+from collabd.device.decide.chooser import Chooser
 from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Request, choose, hedged, predict
 from collabd.planning.choose import Stickiness
-from collabd.planning.chooser import Chooser
-from collabd.sensing.link import LinkEstimate, Transfer
-from collabd.sensing.speed import SpeedFactor
+from collabd.sensing.estimates.speed import SpeedFactor
+from collabd.sensing.link.estimate import LinkEstimate, Transfer
 
 LOCAL_S, TAIL_S, SENT_BYTES = 0.076, 0.020, 1330.0
 PLANS = Candidates(

@@ -13,7 +13,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from collabd.catalog.build import build
-from collabd.catalog.importers import Imported, Options, resolve
+from collabd.catalog.importers import Imported, ImportOptions, resolve
 from collabd.catalog.package import Package
 from collabd.engine import Engine
 
@@ -108,7 +108,7 @@ def answer(network: onnx.ModelProto | Path, x: np.ndarray, output: str | None = 
 
 
 def taken(path: Path, **options: Any) -> Imported:
-    return resolve(str(path), Options(mean=MEAN, std=STD, **options))
+    return resolve(str(path), ImportOptions(mean=MEAN, std=STD, **options))
 
 
 def built(imported: Imported, folder: Path) -> Package:

@@ -19,7 +19,7 @@ import pytest
 
 from collab_sdk.errors import DaemonUnavailable
 from collab_sdk.reports import CloudReport
-from collabd.config import Cloud, CloudConfig, CloudServer, DeviceConfig
+from collabd.config import CloudConfig, CloudServerSettings, CloudSettings, DeviceConfig
 from collabd.ctl.doctor.companions import check_companions, check_listening, of_clock, of_packages, of_status
 from collabd.ctl.doctor.context import COMPANION, DEVICE, Context, Heard, Settings
 from collabd.ctl.doctor.finding import Finding, relevant
@@ -81,30 +81,30 @@ def free_port() -> int:
 
 def test_one_that_answers_says_what_it_holds() -> None:
     with companion(packages=[{"name": "net", "digest": DIGEST}]) as url:
-        found = reach(Cloud(name="pc", url=url))
+        found = reach(CloudSettings(name="pc", url=url))
     assert found.packages == {"net": DIGEST}
     assert found.date is not None
 
 
 def test_a_name_without_an_address() -> None:
     with pytest.raises(Unreached, match="has no address"):
-        reach(Cloud(name="pc", url="http://there-is-none.invalid:8470"))
+        reach(CloudSettings(name="pc", url="http://there-is-none.invalid:8470"))
 
 
 def test_a_port_where_nobody_listens() -> None:
     with pytest.raises(Unreached, match="nobody listens") as failure:
-        reach(Cloud(name="pc", url=f"http://127.0.0.1:{free_port()}"))
+        reach(CloudSettings(name="pc", url=f"http://127.0.0.1:{free_port()}"))
     assert "systemctl start collab-cloudd" in failure.value.advice
 
 
 def test_another_program_on_the_port() -> None:
     with companion(live=404) as url, pytest.raises(Unreached, match="not as a companion"):
-        reach(Cloud(name="pc", url=url))
+        reach(CloudSettings(name="pc", url=url))
 
 
 def test_one_that_speaks_no_tls() -> None:
     with companion() as url, pytest.raises(Unreached, match="TLS fails"):
-        reach(Cloud(name="pc", url=url.replace("http", "https")))
+        reach(CloudSettings(name="pc", url=url.replace("http", "https")))
 
 
 def test_one_that_hangs_up() -> None:
@@ -117,20 +117,20 @@ def test_one_that_hangs_up() -> None:
         thread = threading.Thread(target=hang_up)
         thread.start()
         with pytest.raises(Unreached, match="does not answer"):
-            reach(Cloud(name="pc", url=f"http://127.0.0.1:{port}"))
+            reach(CloudSettings(name="pc", url=f"http://127.0.0.1:{port}"))
         thread.join()
 
 
 @pytest.mark.parametrize(("own", "said"), [("", "none is configured"), ("w" * 43, "does not know the key")])
 def test_a_key_that_is_missing_or_wrong(tmp_path: Path, own: str, said: str) -> None:
     with companion(token=TOKEN) as url, pytest.raises(Unreached, match=said) as failure:
-        reach(Cloud(name="pc", url=url, token_file=token_file(tmp_path, own) if own else ""))
+        reach(CloudSettings(name="pc", url=url, token_file=token_file(tmp_path, own) if own else ""))
     assert "collabctl pair" in failure.value.advice
 
 
 def test_the_right_key(tmp_path: Path) -> None:
     with companion(token=TOKEN) as url:
-        assert reach(Cloud(name="pc", url=url, token_file=token_file(tmp_path, TOKEN))).packages == {}
+        assert reach(CloudSettings(name="pc", url=url, token_file=token_file(tmp_path, TOKEN))).packages == {}
 
 
 def token_file(folder: Path, token: str) -> str:
@@ -142,7 +142,9 @@ def token_file(folder: Path, token: str) -> str:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 def test_a_key_that_only_root_may_read_is_not_measured(machine: Make, tmp_path: Path) -> None:
-    context = device(machine, Cloud(name="pc", url="http://127.0.0.1:1", token_file=token_file(tmp_path, TOKEN)))
+    context = device(
+        machine, CloudSettings(name="pc", url="http://127.0.0.1:1", token_file=token_file(tmp_path, TOKEN))
+    )
     os.seteuid(65534)
     try:
         found = list(check_companions(context))
@@ -160,9 +162,9 @@ def test_a_certificate_that_is_pinned_and_one_that_is_not(tmp_path: Path) -> Non
         (tmp_path / name).chmod(0o400)
     context = server_context(str(tmp_path / "certificate"), str(tmp_path / "key"), "")
     with companion(tls=context) as url:
-        assert reach(Cloud(name="pc", url=url, ca_file=str(tmp_path / "ca"))).packages == {}
+        assert reach(CloudSettings(name="pc", url=url, ca_file=str(tmp_path / "ca"))).packages == {}
         with pytest.raises(Unreached, match="its certificate is refused") as failure:
-            reach(Cloud(name="pc", url=url, ca_file=str(tmp_path / "other")))
+            reach(CloudSettings(name="pc", url=url, ca_file=str(tmp_path / "other")))
     assert "collabctl pair" in failure.value.advice
 
 
@@ -187,17 +189,17 @@ def test_a_companion_without_the_time() -> None:
 
 
 def test_packages_that_it_lacks_or_has_otherwise() -> None:
-    cloud = Cloud(name="pc", url="http://pc:1", push_packages=False)
+    cloud = CloudSettings(name="pc", url="http://pc:1", push_packages=False)
     assert [each.severity for each in of_packages(cloud, Reached(packages={"net": DIGEST}), [MODEL])] == ["ok"]
     (other,) = of_packages(cloud, Reached(packages={"net": "sha256:9"}), [MODEL])
     assert (other.severity, "another version of net" in other.title) == ("warning", True)
     (lacking,) = of_packages(cloud, Reached(), [MODEL])
     assert "no net" in lacking.title
-    pushing = Cloud(name="pc", url="http://pc:1")
+    pushing = CloudSettings(name="pc", url="http://pc:1")
     assert [each.severity for each in of_packages(pushing, Reached(), [MODEL])] == ["note"]
 
 
-def device(machine: Make, *clouds: Cloud, **heard: Any) -> Context:
+def device(machine: Make, *clouds: CloudSettings, **heard: Any) -> Context:
     settings = Settings(DEVICE, Path("/x"), DeviceConfig(clouds=clouds))
     return Context(machine(), Path("/x"), heard=Heard(**heard), settings=(settings,))
 
@@ -208,7 +210,7 @@ def summary(found: list[Finding]) -> list[tuple[str, str]]:
 
 def test_a_companion_that_is_well(machine: Make) -> None:
     with companion(packages=[{"name": model["name"], "digest": model["digest"]} for model in STATUS["models"]]) as url:
-        found = list(check_companions(device(machine, Cloud(name="desktop", url=url), status=STATUS)))
+        found = list(check_companions(device(machine, CloudSettings(name="desktop", url=url), status=STATUS)))
     assert summary(found) == [
         ("companion", "ok"),
         ("companion", "ok"),
@@ -218,7 +220,7 @@ def test_a_companion_that_is_well(machine: Make) -> None:
 
 
 def test_without_a_daemon_nothing_is_said_of_a_companion_that_is_gone(machine: Make) -> None:
-    cloud = Cloud(name="desktop", url=f"http://127.0.0.1:{free_port()}")
+    cloud = CloudSettings(name="desktop", url=f"http://127.0.0.1:{free_port()}")
     context = device(machine, cloud, failure=DaemonUnavailable("nobody there"))
     assert summary(list(check_companions(context))) == [("companion", "error")]
     assert summary(relevant([*check_daemon(context), *check_companions(context)])) == [("daemon", "error")]
@@ -229,7 +231,7 @@ def test_no_companion_is_no_fault(machine: Make) -> None:
 
 
 def test_keys_that_cannot_be_used_are_said_once(machine: Make, tmp_path: Path) -> None:
-    cloud = Cloud(name="desktop", url="https://127.0.0.1:1", token_file=str(tmp_path / "none"))
+    cloud = CloudSettings(name="desktop", url="https://127.0.0.1:1", token_file=str(tmp_path / "none"))
     (found,) = check_companions(device(machine, cloud))
     assert found.severity == "error"
     assert "keys" in found.unless
@@ -237,7 +239,7 @@ def test_keys_that_cannot_be_used_are_said_once(machine: Make, tmp_path: Path) -
 
 def test_the_companion_here_listens_for_others_or_not(machine: Make) -> None:
     def here(host: str, port: int) -> list[tuple[str, str]]:
-        settings = Settings(COMPANION, Path("/x"), CloudConfig(server=CloudServer(host=host, port=port)))
+        settings = Settings(COMPANION, Path("/x"), CloudConfig(server=CloudServerSettings(host=host, port=port)))
         return summary(list(check_listening(Context(machine(), Path("/x"), (COMPANION,), settings=(settings,)))))
 
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -1,0 +1,45 @@
+"""The device's data plane (`collabd.http.protocol.DataPlane`): each call goes to the core of the time when it came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from collab_sdk import wire
+from collabd.device.core.generation import Generation
+from collabd.device.journal import Journal
+
+
+class DeviceDataPlane:
+    """`core` may be replaced at any time: calls in progress stay with the one that they began with."""
+
+    def __init__(self, core: Generation, events: Journal) -> None:
+        self.core = core
+        self._events = events
+
+    def ready(self) -> bool:
+        """Whether the models are warm."""
+        return self.core.dispatcher.ready()
+
+    def server_metadata(self) -> dict[str, Any]:
+        """Name, version and extensions of the protocol."""
+        return self.core.dispatcher.server_metadata()
+
+    def models(self) -> list[str]:
+        """Names of the loaded models."""
+        return self.core.dispatcher.models()
+
+    def model_ready(self, name: str) -> bool:
+        """Loaded models are warm."""
+        return self.core.dispatcher.model_ready(name)
+
+    def model_metadata(self, name: str) -> dict[str, Any]:
+        """The protocol's metadata of a model."""
+        return self.core.dispatcher.model_metadata(name)
+
+    async def infer(self, name: str, request: wire.InferRequest, arrived: float | None = None) -> wire.InferResponse:
+        """Answer one call, and report what it changed. `arrived`: on `time.perf_counter`'s clock; None: now."""
+        with self.core.call() as dispatcher:
+            response = await dispatcher.infer(name, request, arrived)
+        if dispatcher.last is not None:
+            self._events.answered(dispatcher.last)
+        return response

@@ -1,0 +1,120 @@
+"""What the sums along a path are worth under a call's caps. All of it grows with the sums, so it bounds paths too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf, log
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from collabd.planning.candidates import Column
+from collabd.planning.limits import Caps
+from collabd.planning.nearest import expected_excess, keeps
+from collabd.planning.placements.trellis import (
+    BUSY,
+    COST,
+    COST_VARIES,
+    ENERGY,
+    ENERGY_VARIES,
+    LATENCY,
+    LINK,
+    LOSS,
+    REMOTE,
+)
+from collabd.planning.state import CloudState, DeviceState
+
+Mask = npt.NDArray[np.bool_]
+
+# The same figures summed in another order differ by this little, and must not break a cap by it.
+_ROUNDING = 1e-9
+_COLUMNS = {"latency": LATENCY, "energy": ENERGY, "cost": COST}
+_CAPPED = {"energy": (ENERGY, ENERGY_VARIES), "cost": (COST, COST_VARIES)}
+# Below an even chance a path gains by what varies more, and nothing bounds it any longer.
+_EVEN = 0.5
+
+
+class PathValue:
+    """Judges sums of figures, float64 [..., FIGURES], for one call and one companion."""
+
+    def __init__(self, caps: Caps, device: DeviceState, cloud: CloudState, quantile: float) -> None:
+        self.objective = _COLUMNS[caps.objective]
+        self._limits = {"latency": caps.latency_s, "energy": caps.energy_j, "cost": caps.cost}
+        self._loss = -log(caps.fidelity) if caps.fidelity > 0 else inf
+        # How many deviations beyond the median caps are held against.
+        self._deviations = NormalDist().inv_cdf(quantile)
+        # By which share of itself each part of latency deviates.
+        spreads = {BUSY: device.spread, LINK: cloud.link_spread, REMOTE: cloud.speed_spread}
+        self._varying = {column: spread for column, spread in spreads.items() if spread and caps.latency_s is not None}
+
+    @property
+    def capped(self) -> list[int]:
+        """The columns with a cap, without latency's."""
+        columns = [column for name, pair in _CAPPED.items() if self._limits[name] is not None for column in pair]
+        return [*columns, LOSS] if self._loss < inf else columns
+
+    @property
+    def columns(self) -> set[int]:
+        """All that a path is judged by."""
+        return {LATENCY, self.objective, *self.capped, *self._varying}
+
+    def margin(self, figure: Callable[[int], Column]) -> Column:
+        """Seconds by which the deadline's quantile lies above the median, where `figure` gives a column's seconds."""
+        return self._deviations * self._deviation(figure)
+
+    def unmet(self, sums: Column) -> tuple[str, ...]:
+        """The caps that the sums of one path break."""
+        return tuple(name for name, over in self._broken(sums).items() if over)
+
+    def goal(self, sums: Column) -> Column:
+        """What to minimise; infinite where a cap is broken."""
+        fits = ~np.any(list(self._broken(sums).values()), axis=0)
+        return np.where(fits, sums[..., self.objective], inf)
+
+    def chance(self, sums: Column) -> Column:
+        """How likely all caps are kept, 0..1, as in `nearness`; nothing is where fidelity is not."""
+        chance = np.where(self._unfaithful(sums), 0.0, 1.0)
+        for median, deviation, limit in self._against(sums).values():
+            chance = np.minimum(chance, keeps(median, deviation, limit))
+        return chance
+
+    def doubt(self, sums: Column) -> Column:
+        """The chance that a cap is broken; infinite where that is more likely than not."""
+        chance = self.chance(sums)
+        return np.where(chance >= _EVEN, 1.0 - chance, inf)
+
+    def excess(self, sums: Column, least: float = 0.0) -> Column:
+        """What the caps are expected to be exceeded by, as a share of them, as in `nearness`.
+
+        Infinite where fidelity is, which is never traded, and where it is less likely than `least` that all are kept.
+        """
+        over = sum(
+            (expected_excess(median, deviation, limit) for median, deviation, limit in self._against(sums).values()),
+            np.zeros(sums.shape[:-1]),
+        )
+        out = self._unfaithful(sums) | (self.chance(sums) < max(least, _EVEN)) if least else self._unfaithful(sums)
+        return np.where(out, inf, over)
+
+    def _broken(self, sums: Column) -> dict[str, Mask]:
+        """Of each cap, which sums break it."""
+        over = {
+            name: median + self._deviations * deviation > limit * (1 + _ROUNDING)
+            for name, (median, deviation, limit) in self._against(sums).items()
+        }
+        return {"fidelity": self._unfaithful(sums)} | over
+
+    def _unfaithful(self, sums: Column) -> Mask:
+        unfaithful: Mask = sums[..., LOSS] > self._loss + _ROUNDING
+        return unfaithful
+
+    def _deviation(self, figure: Callable[[int], Column]) -> Column:
+        squares = (np.square(spread * figure(column)) for column, spread in self._varying.items())
+        return np.sqrt(sum(squares, np.zeros(())))
+
+    def _against(self, sums: Column) -> dict[str, tuple[Column, Column, float]]:
+        """Of each cap the median and the deviation of what it limits, and the limit."""
+        values = {"latency": (sums[..., LATENCY], self._deviation(lambda column: sums[..., column]))}
+        values |= {name: (sums[..., median], sums[..., varies]) for name, (median, varies) in _CAPPED.items()}
+        limits = ((name, limit) for name, limit in self._limits.items() if limit is not None)
+        return {name: (*values[name], limit) for name, limit in limits}

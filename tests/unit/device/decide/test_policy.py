@@ -1,0 +1,86 @@
+"""What may leave the device: the strictest of the configuration, the model's policy and the call."""
+
+from __future__ import annotations
+
+import pytest
+
+from collab_sdk.errors import InvalidPlacement
+from collabd.catalog.package import Package
+from collabd.config import DeviceConfig, PlanningSettings, PolicySettings
+from collabd.device.decide.policy import CallPolicy, Policies
+from collabd.device.job.options import CallOptions
+from collabd.planning.placements.trellis import Pins
+
+
+def policy(package: Package, config: DeviceConfig, **parameters: object) -> CallPolicy:
+    return Policies(config).of(package.manifest, CallOptions.from_parameters(parameters))
+
+
+def test_nothing_is_pinned_unless_somebody_says_so(tiny_package: Package) -> None:
+    assert policy(tiny_package, DeviceConfig()) == CallPolicy(0, 0, "local")
+
+
+def test_of_all_pins_the_largest_count(tiny_package: Package) -> None:
+    config = DeviceConfig(
+        planning=PlanningSettings(pin_first=1, pin_last=2),
+        policies=(PolicySettings("tiny", pin_first=3), PolicySettings("other", 9, 9)),
+    )
+    assert policy(tiny_package, config) == CallPolicy(3, 2, "local")
+    assert policy(tiny_package, config, pin_first=2, pin_last=4) == CallPolicy(3, 4, "local")
+
+
+@pytest.mark.parametrize(
+    ("configured", "called", "holds"),
+    [
+        ("local", None, "local"),
+        ("fail", None, "fail"),
+        ("fail", "local", "local"),
+        ("local", "never-leave", "never-leave"),
+        ("never-leave", None, "never-leave"),
+        ("never-leave", "local", "never-leave"),
+    ],
+)
+def test_a_call_chooses_its_fallback_but_never_lifts_never_leave(
+    tiny_package: Package, configured: str, called: str | None, holds: str
+) -> None:
+    config = DeviceConfig(policies=(PolicySettings("tiny", fallback=configured),))  # type: ignore[arg-type]
+    parameters = {} if called is None else {"fallback": called}
+    assert policy(tiny_package, config, **parameters).fallback == holds
+
+
+@pytest.mark.parametrize(
+    ("pinned", "pins"),
+    [
+        (CallPolicy(0, 0, "local"), Pins(0, 0)),
+        (CallPolicy(1, 1, "local"), Pins(1, 1)),
+        (CallPolicy(2, 1, "local"), Pins(1, 1)),
+        (CallPolicy(3, 3, "local"), Pins(2, 1)),
+        (CallPolicy(0, 4, "local"), Pins(0, 2)),
+        (CallPolicy(99, 0, "fail"), Pins(3, 0)),
+        (CallPolicy(0, 99, "local"), Pins(0, 3)),
+        (CallPolicy(0, 0, "never-leave"), Pins(0, 0, never_leave=True)),
+    ],
+)
+def test_a_segment_stays_as_soon_as_one_of_its_layers_has_to(pinned: CallPolicy, pins: Pins) -> None:
+    """Eight layers in segments of two, three and three."""
+    assert pinned.pins((0, 2, 5), 8) == pins
+
+
+@pytest.mark.parametrize(
+    ("pinned", "placement", "says"),
+    [
+        (CallPolicy(1, 0, "local"), "CDD", "first 1 layers are pinned"),
+        (CallPolicy(0, 2, "local"), "DCD", "last 2 layers are pinned"),
+        (CallPolicy(0, 9, "local"), "CDD", "last 9 layers are pinned"),
+        (CallPolicy(0, 0, "never-leave"), "DCD", "never-leave"),
+    ],
+)
+def test_a_placement_that_breaks_the_policy(pinned: CallPolicy, placement: str, says: str) -> None:
+    with pytest.raises(InvalidPlacement, match=says):
+        pinned.check(placement)
+    pinned.check("DDD")
+
+
+def test_a_placement_that_keeps_it() -> None:
+    CallPolicy(1, 1, "fail").check("DCD")
+    CallPolicy(0, 0, "local").check("CCC")
