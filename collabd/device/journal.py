@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass, fields
 
 from collab_sdk.budget import Budget
 from collab_sdk.result import Plan, Result
+from collabd.clock import MONOTONIC, Clock
 from collabd.planning import Caps
 from collabd.planning.choose import Reason
 from collabd.sensing.machine.throttling import Flags, Throttling
@@ -48,8 +48,7 @@ class _Kind:
 class Journal:
     """Compares what it is shown with what it saw last."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` in seconds."""
+    def __init__(self, clock: Clock = MONOTONIC) -> None:
         self._clock = clock
         self._kinds: OrderedDict[Hashable, _Kind] = OrderedDict()
         self._throttled: tuple[str, ...] = ()

@@ -11,14 +11,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from aiohttp import web
 
 from collabd.catalog.store import Store
+from collabd.clock import MONOTONIC
 from collabd.config import DeviceConfig, DeviceServerSettings, Loaded, model_roots, state_dir
 from collabd.device.api.admission import AdmissionLimits
 from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.door import DeviceDoor
 from collabd.device.api.routes import DeviceRoutes, application
 from collabd.device.api.socket import open_socket
+from collabd.device.call.learned import Learned
 from collabd.device.core.assembly import Assembly
 from collabd.device.core.generation import Machinery
+from collabd.device.counters import Counters
 from collabd.device.journal import Journal
 from collabd.device.lane.lane import Lane
 from collabd.device.models.loaded import LoadedModels
@@ -45,14 +48,11 @@ _CONTROL_S = 4.0
 class DeviceDaemon:
     """The daemon while it runs."""
 
-    def __init__(
-        self, machinery: Machinery, assembly: Assembly, plane: DeviceDataPlane, events: Journal, door: DeviceDoor
-    ) -> None:
+    def __init__(self, machinery: Machinery, assembly: Assembly, plane: DeviceDataPlane, door: DeviceDoor) -> None:
         self.machinery = machinery
         self.door = door
         self._assembly = assembly
         self._plane = plane
-        self._events = events
 
     async def reconfigure(self, loaded: Loaded[DeviceConfig]) -> None:
         """Let new calls go by another configuration; those of the old one end by it, however long they take."""
@@ -65,7 +65,7 @@ class DeviceDaemon:
     def status(self) -> str:
         """One line; looked at each second, so this is also where throttling is noticed."""
         core = self._plane.core
-        self._events.sensed(core.senses.snapshot.throttling)
+        self.machinery.journal.sensed(core.senses.snapshot.throttling)
         return status_line(core.reporter.status())
 
 
@@ -92,18 +92,34 @@ async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[DeviceDaemon]:
         profiler = Profiler(models, threads, lane, config.emulation, state_dir(config, PROGRAM) / "profiles")
         profiler.load_stored()
         await stack.enter_async_context(background("profiling", profiler.run, do_without))
-        machinery = Machinery(lane, engine, models)
+        counters, clock = Counters(), MONOTONIC
+        machinery = Machinery(
+            lane=lane,
+            engine=engine,
+            models=models,
+            learned=Learned(config.emulation.device_slowdown, clock=clock),
+            counters=counters,
+            journal=Journal(),
+            clock=clock,
+            started=clock(),
+        )
         assembly = Assembly(machinery)
         stack.push_async_callback(assembly.close)
-        events = Journal()
-        plane = DeviceDataPlane(await assembly.core(loaded), events)
+        plane = DeviceDataPlane(await assembly.core(loaded))
         most = config.server.max_request_mb * 2**20
-        door = DeviceDoor(plane, _room(config.server), most, machinery.counters)
+        door = DeviceDoor(plane, _limits(config.server), max_request_bytes=most, counters=counters, clock=clock)
         stack.callback(door.close)
-        app = application(plane, DeviceRoutes(plane, models), door, most, config.server.administrators)
+        app = application(
+            plane,
+            DeviceRoutes(plane, models),
+            door,
+            counters=counters,
+            max_request_bytes=most,
+            administrators=config.server.administrators,
+        )
         await stack.enter_async_context(_listening(app, listener, door))
         _tell_what_is_loaded(plane.models())
-        yield DeviceDaemon(machinery, assembly, plane, events, door)
+        yield DeviceDaemon(machinery, assembly, plane, door)
 
 
 @asynccontextmanager
@@ -127,7 +143,7 @@ def _tell_what_is_loaded(models: Sequence[str]) -> None:
         log.warning("ready, without a model; %s", how_to_add())
 
 
-def _room(server: DeviceServerSettings) -> AdmissionLimits:
+def _limits(server: DeviceServerSettings) -> AdmissionLimits:
     """Beside one user's share there is room for the largest request of another."""
     each = max(server.max_inside_mb, server.max_request_mb) * 2**20
     return AdmissionLimits(server.max_inside, each, each + server.max_request_mb * 2**20, server.max_waiting)

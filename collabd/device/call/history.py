@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from dataclasses import dataclass
 
 from collab_sdk.budget import Budget
 from collab_sdk.reports import CandidateReport, DecisionReport
 from collab_sdk.result import Result
+from collabd.clock import Clock
 from collabd.device.decide.evaluation import Evaluation
 from collabd.device.decide.planner import CallPlan
 from collabd.planning.choose import Decision, Reason, verdicts
@@ -30,23 +30,29 @@ class _Entry:
 class History:
     """Remembers the last `KEPT_DECISIONS` calls that were answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._entries: deque[_Entry] = deque(maxlen=KEPT_DECISIONS)
 
     def add(self, planned: CallPlan, budget: Budget, result: Result) -> None:
         """Remember an answered call."""
-        self._entries.append(_Entry(time.monotonic(), planned.evaluation, _decided(planned), budget, result))
+        self._entries.append(_Entry(self._clock(), planned.evaluation, _decided(planned), budget, result))
+
+    @property
+    def last(self) -> Result | None:
+        """The last answer."""
+        return self._entries[-1].result if self._entries else None
 
     def report(self, last: int) -> list[DecisionReport]:
         """The `last` decisions, the latest first."""
         latest = list(self._entries)[-last:] if last > 0 else []
-        return [_decision(entry) for entry in reversed(latest)]
+        return [_decision(entry, self._clock()) for entry in reversed(latest)]
 
 
-def _decision(entry: _Entry) -> DecisionReport:
+def _decision(entry: _Entry, now: float) -> DecisionReport:
     result = entry.result
     return DecisionReport(
-        age_s=time.monotonic() - entry.at,
+        age_s=now - entry.at,
         model=result.model,
         budget=str(entry.budget),
         cut=result.plan.cut,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from weakref import WeakKeyDictionary
 
 from collab_sdk.result import EnergySource
+from collabd.clock import Clock
 from collabd.config import DeviceConfig
 from collabd.device.companions.companion import Companion
 from collabd.device.decide import steps
 from collabd.device.decide.candidates import candidates
-from collabd.device.decide.chooser import Chooser
+from collabd.device.decide.chooser import Chooser, PastPlans
 from collabd.device.decide.evaluation import Evaluation, allowed_plans, predicted
 from collabd.device.decide.fixed_placement import cut_name, fixed_codec, fixed_placement
 from collabd.device.decide.placement_search import FoundPlacement, PlacementSearch, Situation
@@ -72,17 +72,23 @@ class Planner:
         config: DeviceConfig,
         companions: Sequence[Companion],
         senses: Senses,
-        lane_wait_s: Callable[[float | None], float] = lambda _: 0.0,
+        *,
+        speed: SpeedFactor,
+        overhead: Overhead,
+        past_plans: PastPlans,
+        lane_wait_s: Callable[[float | None], float],
+        clock: Clock,
     ) -> None:
         """`lane_wait_s`: how long a call waits for the lane that is due within so many seconds, or at no time."""
-        self.speed = SpeedFactor(config.emulation.device_slowdown)
-        self.overhead = Overhead()
+        self._speed = speed
+        self._overhead = overhead
+        self._clock = clock
         self._settings = config.planning
         self._policies = Policies(config)
         stickiness = Stickiness(config.planning.switch_gain_ms / 1e3, config.planning.switch_gain_ratio)
-        self._chooser = Chooser(stickiness, config.planning.explore_share)
+        self._chooser = Chooser(stickiness, config.planning.explore_share, past_plans)
         self._hedge_price = config.failover.hedge_price
-        self._placer = PlacementSearch()
+        self._placer = PlacementSearch(clock)
         self._companions = tuple(companions)
         self._senses = senses
         self._lane_wait_s = lane_wait_s
@@ -123,10 +129,14 @@ class Planner:
         """The plan of a call that has waited so long to be planned. Raises `InvalidPlacement`."""
         caps, left = options.caps(self._settings.min_fidelity), options.after(waited_s)
         lane_wait_s = self._lane_wait_s(left.caps(caps.fidelity).latency_s)
+        for each in self._companions:
+            each.note_wanted()
         evaluation = self.evaluate(model, photo, left, lane_wait_s=lane_wait_s)
         if options.is_fixed:
             return self._fixed(model, photo, options, evaluation)
-        kind = (model.digest, caps.kind, options.codec, evaluation.policy, photo.file_bytes is None)
+        # Plans count companions by their place among these.
+        names = tuple(companion.name for companion in self._companions)
+        kind = (names, model.digest, caps.kind, options.codec, evaluation.policy, photo.file_bytes is None)
         placed = await self._placed(model, photo, options, evaluation, kind) if evaluation.wants_more else None
         if placed is not None:
             evaluation = evaluation.beside(placed)
@@ -143,8 +153,8 @@ class Planner:
 
     def device_state(self) -> DeviceState:
         """The device as planning sees it."""
-        now, power = time.monotonic(), self._senses.snapshot.power.board
-        speed = self.speed.read(now, self.slowdown())
+        now, power = self._clock(), self._senses.snapshot.power.board
+        speed = self._speed.read(now, self.slowdown())
         return DeviceState(
             speed.value,
             speed.spread,
@@ -152,7 +162,7 @@ class Planner:
             power.idle_w,
             power.tx_w_per_mbps,
             power.tx_base_w,
-            self.overhead.at(now),
+            self._overhead.at(now),
         )
 
     def slowdown(self) -> float:
@@ -249,7 +259,7 @@ class Planner:
         )
 
     def _request(self, model: DeviceModel, photo: CallImage | None) -> Request:
-        spec, now = model.manifest.preprocessing, time.monotonic()
+        spec, now = model.manifest.preprocessing, self._clock()
         usual = spec.height * spec.width
         prep_s = model.prep.at((usual if photo is None else photo.pixels) / 1e6, now)
         # As many times the profiled time there as it is here.

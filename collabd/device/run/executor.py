@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,7 +61,7 @@ class _Run:
     claim: Claim = field(init=False)
 
     async def output(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        due_s = due_at(asyncio.get_running_loop().time(), self._due_s())
+        due_s = due_at(self.record.clock(), self._due_s())
         with self.executor.lane.claims.made(due_s, self.job.here_s) as self.claim:
             return await self._output()
 
@@ -144,23 +143,23 @@ class _Run:
         sent_bytes: int,
     ) -> None:
         """The companion has its time; from then on whoever finishes first wins."""
-        sent, prepared_s = time.perf_counter(), self.record.prep_s
+        sent, prepared_s = self.record.clock(), self.record.prep_s
         with self._promised(crossing) as must_start:
             patience_s = self._patience_s(crossing, wait)
             either: tuple[asyncio.Future[Any], ...] = (remote, must_start)
             await asyncio.wait(either, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
         races = not remote.done() and self.job.fallback == "local"
         local = asyncio.create_task(self._finish(crossing)) if races else None
-        started = time.perf_counter()
+        started = self.record.clock()
         try:
             if local is not None:
                 await asyncio.wait({remote, local}, return_when=asyncio.FIRST_COMPLETED)
             if remote.done() and remote.exception() is None:
-                self.record.overtaken_s += 0.0 if local is None else time.perf_counter() - started
+                self.record.overtaken_s += 0.0 if local is None else self.record.clock() - started
                 # Phases follow one another: what ran here beside the exchange is none.
                 self.record.prep_s, self.record.local_tail_s = prepared_s, None
                 return self._take(step, companion, remote.result())
-            waited_s = time.perf_counter() - sent
+            waited_s = self.record.clock() - sent
             why = _why(remote, waited_s)
             late = remote.done() or wait.longer_than(waited_s) < _LATE
             if not remote.done():
@@ -219,11 +218,11 @@ class _Run:
         return self.executor.lane.promises.made(due_s, self.job.rest_s(crossing))
 
     def _due_s(self) -> float | None:
-        """When the answer must be there, on the event loop's clock."""
+        """When the answer must be there, on the record's clock."""
         deadline_s = self.job.deadline_s
         if deadline_s is None:
             return None
-        return asyncio.get_running_loop().time() + deadline_s - self.record.elapsed_s()
+        return self.record.clock() + deadline_s - self.record.elapsed_s()
 
     def _patience_s(self, crossing: Crossing, wait: Wait) -> float:
         job = self.job

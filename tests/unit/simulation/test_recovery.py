@@ -11,7 +11,7 @@ from math import exp, inf
 import numpy as np
 import pytest
 
-from collabd.device.decide.chooser import Chooser
+from collabd.device.decide.chooser import Chooser, PastPlans
 from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Request, choose, hedged, predict
 from collabd.planning.choose import Stickiness
 from collabd.sensing.estimates.speed import SpeedFactor
@@ -74,7 +74,7 @@ def test_what_is_well_again_is_asked_again(scenario: Scenario) -> None:
 def calls(scenario: Scenario, after_s: int) -> list[bool]:
     """Whether the companion was asked, each second, the last `after_s` of which it is well again."""
     rng = np.random.default_rng(0)
-    speed, link, chooser = SpeedFactor(), LinkEstimate(0.7), Chooser(Stickiness(5e-4, 0.03), 0.02)
+    speed, link, chooser = SpeedFactor(), LinkEstimate(0.7), Chooser(Stickiness(5e-4, 0.03), 0.02, PastPlans())
     link.learn_rtt(0.002)
     asked, asked_at = [], -inf
     for second in range(60 + scenario.slow_s + after_s):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from collabd.device.decide.chooser import Chooser
+from collabd.device.decide.chooser import Chooser, PastPlans
 from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Prediction, Request, choose, predict
 from collabd.planning.choose import Reason, Stickiness
 
@@ -29,7 +29,7 @@ def link(seconds: float) -> Prediction:
 
 
 def chooser() -> Chooser:
-    return Chooser(Stickiness(gain_s=0.005, gain_ratio=0.05), explore_share=0.02)
+    return Chooser(Stickiness(gain_s=0.005, gain_ratio=0.05), explore_share=0.02, past=PastPlans())
 
 
 def test_it_stays_until_a_switch_is_worth_it() -> None:
