@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from collab_sdk.reports import CodecReport, CutReport, LinkReport, ProfileReport
     from collabd.ctl.tables import Table
 
-_CODECS = ("u8", "jpeg", "f32", "f16", "q8", "q4")
-# Where the terminal is narrow, those of the codec that does best must do.
-_SPARE = ("f32", "u8", "f16", "jpeg", "q4", "q8")
 _FITS = ("worse", "not-worth-a-switch")
 
 
@@ -77,7 +74,7 @@ def _cuts(report: ProfileReport) -> Table:
 
     budget = Budget.parse(report["budget"])
     columns = _columns(report["rows"], budget)
-    built = table(*columns, spare=_SPARE, long_last="companion" in columns)
+    built = table(*columns, spare=_spare(report["rows"], budget), long_last="companion" in columns)
     for cut in report["rows"]:
         codec, best = _best(cut, _GOALS[budget.objective or "latency"])
         style = "green" if best["verdict"] in TAKEN else ""
@@ -85,11 +82,23 @@ def _cuts(report: ProfileReport) -> Table:
     return built
 
 
+def _codecs(cuts: list[CutReport]) -> list[str]:
+    """Those that bytes can be told of, in the order of the report."""
+    codecs = {codec: None for cut in cuts for codec, report in cut["codecs"].items() if report["bytes"] is not None}
+    return list(codecs)
+
+
+def _spare(cuts: list[CutReport], budget: Budget) -> list[str]:
+    """The codecs whose columns a narrow terminal can do without, first the one that does best at the fewest cuts."""
+    best = [_best(cut, _GOALS[budget.objective or "latency"])[0] for cut in cuts]
+    return sorted(_codecs(cuts), key=best.count)
+
+
 def _columns(cuts: list[CutReport], budget: Budget) -> dict[str, Callable[[_CutRow], str]]:
     """Headings and cells; what all rows would leave empty, or the budget does not speak of, has no column."""
     columns: dict[str, Callable[[_CutRow], str]] = {"cut": lambda row: row.cut["cut"]}
     columns[">head ms"] = lambda row: figures.number(row.cut["head_ms"])
-    columns |= {f">{codec}": partial(_bytes, codec) for codec in _CODECS if any(codec in cut["codecs"] for cut in cuts)}
+    columns |= {f">{codec}": partial(_bytes, codec) for codec in _codecs(cuts)}
     columns[">tail ms"] = lambda row: figures.number(row.cut["tail_ms"])
     columns[">total ms"] = lambda row: figures.number(row.best["predicted_ms"])
     if budget.energy_mj is not None or budget.objective == "energy":

@@ -13,13 +13,11 @@ import numpy.typing as npt
 from collabd.catalog.effort import effort, rows_together
 from collabd.catalog.manifest import CodecFigures, Cut, ScoreKind
 from collabd.catalog.scores import as_classes
-from collabd.codec import FEATURE_CODECS, IMAGE_CODECS, CodecError, decode, encode
+from collabd.codec import FEATURE_CODECS, IMAGE_CODECS, LOSSLESS, PER_CHANNEL, CodecError, decode, encode
 from collabd.engine import Engine
 from collabd.partition import CutSpec, Network
 from collabd.profiling.evidence import worth
 
-LOSSLESS = frozenset({"f32", "u8"})
-_SCALED = frozenset({"q8", "q4"})
 _BATCH = 32
 _CACHE_BYTES = 1 << 30
 _KEY = "calibration"
@@ -86,7 +84,7 @@ class Calibration:
     def _choices(self, spec: CutSpec) -> Iterator[tuple[str, int | None]]:
         for codec in codecs_at(spec):
             yield codec, None
-            if codec in _SCALED and self._has_channels(spec):
+            if codec in PER_CHANNEL and self._has_channels(spec):
                 yield codec, 1
 
     def _has_channels(self, spec: CutSpec) -> bool:

@@ -8,12 +8,13 @@ import numpy.typing as npt
 from collab_sdk.result import EnergySource, Plan, Predicted, Result, Timings
 from collab_sdk.text import plain
 from collabd.catalog.scores import as_probabilities
+from collabd.codec import LOSSLESS
 from collabd.device.decide.planner import CallPlan
 from collabd.device.job.job import CallRecord
 from collabd.planning import Caps, DeviceState
 from collabd.planning.candidates import SOURCE
 
-_LOSSLESS = ("f32", "u8", SOURCE)
+_LOSSLESS = LOSSLESS | {SOURCE}
 _PHASES = ("prep", "head", "encode", "queue", "decode", "tail", "local_tail")
 
 
