@@ -59,7 +59,7 @@ class DeviceDaemon:
         before = self._plane.core
         loaded = merge(before.loaded, loaded, _FIXED)
         self._plane.core = await self._assembly.core(loaded, before)
-        self.machinery.models.default = loaded.config.models.default
+        self.machinery.models.use_default(loaded.config.models.default)
         self._assembly.retire(before)
 
     def status(self) -> str:
@@ -89,7 +89,7 @@ async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[DeviceDaemon]:
         models = LoadedModels(Store(model_roots(config, PROGRAM)), engine, lane, config.models.default)
         notify("STATUS=loading the models")
         await models.load_all()
-        profiler = Profiler(models, threads, lane, config.emulation, state_dir(config, PROGRAM) / "profiles")
+        profiler = Profiler(models, lane, threads=threads, directory=state_dir(config, PROGRAM) / "profiles")
         profiler.load_stored()
         await stack.enter_async_context(background("profiling", profiler.run, do_without))
         counters, clock = Counters(), MONOTONIC

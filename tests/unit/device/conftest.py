@@ -44,8 +44,7 @@ def profile(tiny_package: Package) -> Profile:
 @pytest.fixture
 def model(tiny_package: Package, profile: Profile) -> DeviceModel:
     model = DeviceModel(tiny_package, tiny_package.network(), 1.0)
-    model.profile = profile
-    model.whole_s = profile.whole_ms / 1e3
+    model.take_profile(profile)
     return model
 
 

@@ -41,8 +41,7 @@ def timed(profile: Profile, segments: Mapping[str, float]) -> Profile:
 @pytest.fixture
 def model(tiny_package: Package, profile: Profile) -> DeviceModel:
     model = DeviceModel(tiny_package, tiny_package.network(), 1.0)
-    model.profile = timed(profile, HERE)
-    model.whole_s = model.profile.whole_ms / 1e3
+    model.take_profile(timed(profile, HERE))
     return model
 
 
