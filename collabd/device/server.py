@@ -1,4 +1,4 @@
-"""Start-up and shutdown of the device daemon, as a list of steps undone in reverse."""
+"""Start-up and shutdown of the device daemon: named steps, undone in reverse."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 from aiohttp import web
 
@@ -29,7 +29,7 @@ from collabd.device.models.profiler import Profiler
 from collabd.device.report.status_line import status_line
 from collabd.engine import Engine
 from collabd.http.server import http_runner
-from collabd.lifecycle import background, do_without, serve_until_stopped
+from collabd.lifecycle import Step, background, do_without, serve_until_stopped, started
 from collabd.shipped_packages import how_to_add
 from collabd.systemd.notify import notify
 from collabd.systemd.reload import merge
@@ -45,14 +45,64 @@ _DRAIN_S = 10.0
 _CONTROL_S = 4.0
 
 
-class DeviceDaemon:
-    """The daemon while it runs."""
+async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceConfig]]) -> None:
+    """Run until SIGTERM or SIGINT; then answer what is in flight, and stop. `read` is for SIGHUP."""
+    async with running(loaded) as daemon:
+        await serve_until_stopped(daemon.machinery.lane.worker, daemon.status, read, daemon.reconfigure)
 
-    def __init__(self, machinery: Machinery, assembly: Assembly, plane: DeviceDataPlane, door: DeviceDoor) -> None:
-        self.machinery = machinery
-        self.door = door
-        self._assembly = assembly
-        self._plane = plane
+
+@asynccontextmanager
+async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[DeviceDaemon]:
+    """The daemon, ready: socket bound, models warm, companions watched. Leaving the context takes it down."""
+    daemon = DeviceDaemon(loaded)
+    async with started(daemon.steps):
+        yield daemon
+
+
+class DeviceDaemon:
+    """The parts of the daemon. Each of `steps` starts some of them, and makes what needs those before."""
+
+    door: DeviceDoor
+    _plane: DeviceDataPlane
+    _listener: socket.socket
+
+    def __init__(self, loaded: Loaded[DeviceConfig]) -> None:
+        config = loaded.config
+        self._loaded = loaded
+        self._threads = config.engine.threads or os.cpu_count() or 1
+        engine = Engine(threads=self._threads, cache_bytes=config.engine.cache_mb * 2**20)
+        lane = Lane(config.emulation.device_slowdown)
+        models = LoadedModels(Store(model_roots(config, PROGRAM)), engine, lane, config.models.default)
+        clock = MONOTONIC
+        self.machinery = Machinery(
+            lane=lane,
+            engine=engine,
+            models=models,
+            learned=Learned(config.emulation.device_slowdown, clock=clock),
+            counters=Counters(),
+            journal=Journal(),
+            clock=clock,
+            started=clock(),
+        )
+        self._assembly = Assembly(self.machinery)
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """How it starts."""
+        return (
+            ("open the socket", self._socket),
+            ("hold the compute thread", self._thread),
+            ("load the models", self._models),
+            ("profile the models", self._profiles),
+            ("watch the companions and the machine", self._core),
+            ("answer calls", self._answers),
+        )
+
+    def status(self) -> str:
+        """One line; looked at each second, so this is also where throttling is noticed."""
+        core = self._plane.core
+        self.machinery.journal.sensed(core.senses.snapshot.throttling)
+        return status_line(core.reporter.status())
 
     async def reconfigure(self, loaded: Loaded[DeviceConfig]) -> None:
         """Let new calls go by another configuration; those of the old one end by it, however long they take."""
@@ -62,78 +112,69 @@ class DeviceDaemon:
         self.machinery.models.use_default(loaded.config.models.default)
         self._assembly.retire(before)
 
-    def status(self) -> str:
-        """One line; looked at each second, so this is also where throttling is noticed."""
-        core = self._plane.core
-        self.machinery.journal.sensed(core.senses.snapshot.throttling)
-        return status_line(core.reporter.status())
+    @asynccontextmanager
+    async def _socket(self) -> AsyncIterator[None]:
+        with closing(open_socket(self._loaded.config.server.socket)) as self._listener:
+            yield
 
+    @asynccontextmanager
+    async def _thread(self) -> AsyncIterator[None]:
+        with closing(self.machinery.lane):
+            yield
 
-async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceConfig]]) -> None:
-    """Run until SIGTERM or SIGINT; then answer what is in flight, and stop. `read` is for SIGHUP."""
-    async with running(loaded) as daemon:
-        await serve_until_stopped(daemon.machinery.lane.worker, daemon.status, read, daemon.reconfigure)
-
-
-@asynccontextmanager
-async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[DeviceDaemon]:
-    """The daemon, ready: socket bound, models warm, companions watched. Left in reverse."""
-    config = loaded.config
-    async with AsyncExitStack() as stack:
-        listener = open_socket(config.server.socket)
-        stack.callback(listener.close)
-        lane = Lane(config.emulation.device_slowdown)
-        stack.callback(lane.close)
-        threads = config.engine.threads or os.cpu_count() or 1
-        engine = Engine(threads=threads, cache_bytes=config.engine.cache_mb * 2**20)
-        models = LoadedModels(Store(model_roots(config, PROGRAM)), engine, lane, config.models.default)
+    @asynccontextmanager
+    async def _models(self) -> AsyncIterator[None]:
         notify("STATUS=loading the models")
-        await models.load_all()
-        profiler = Profiler(models, lane, threads=threads, directory=state_dir(config, PROGRAM) / "profiles")
+        await self.machinery.models.load_all()
+        yield
+
+    @asynccontextmanager
+    async def _profiles(self) -> AsyncIterator[None]:
+        directory = state_dir(self._loaded.config, PROGRAM) / "profiles"
+        profiler = Profiler(self.machinery.models, self.machinery.lane, threads=self._threads, directory=directory)
         profiler.load_stored()
-        await stack.enter_async_context(background("profiling", profiler.run, do_without))
-        counters, clock = Counters(), MONOTONIC
-        machinery = Machinery(
-            lane=lane,
-            engine=engine,
-            models=models,
-            learned=Learned(config.emulation.device_slowdown, clock=clock),
-            counters=counters,
-            journal=Journal(),
-            clock=clock,
-            started=clock(),
-        )
-        assembly = Assembly(machinery)
-        stack.push_async_callback(assembly.close)
-        plane = DeviceDataPlane(await assembly.core(loaded))
-        most = config.server.max_request_mb * 2**20
-        door = DeviceDoor(plane, _limits(config.server), max_request_bytes=most, counters=counters, clock=clock)
-        stack.callback(door.close)
-        app = application(
-            plane,
-            DeviceRoutes(plane, models),
-            door,
-            counters=counters,
-            max_request_bytes=most,
-            administrators=config.server.administrators,
-        )
-        await stack.enter_async_context(_listening(app, listener, door))
-        _tell_what_is_loaded(plane.models())
-        yield DeviceDaemon(machinery, assembly, plane, door)
+        async with background("profiling", profiler.run, do_without):
+            yield
 
-
-@asynccontextmanager
-async def _listening(app: web.Application, listener: socket.socket, door: DeviceDoor) -> AsyncIterator[None]:
-    async with http_runner(app, _CONTROL_S) as runner:
-        # As long as it may be: where it is full, a caller is refused at once.
-        site = web.SockSite(runner, listener, backlog=socket.SOMAXCONN)
-        await site.start()
+    @asynccontextmanager
+    async def _core(self) -> AsyncIterator[None]:
         try:
+            self._plane = DeviceDataPlane(await self._assembly.core(self._loaded))
             yield
         finally:
-            # New connections wait in the socket for the next daemon.
-            await site.stop()
-            await door.shut(_DRAIN_S)
+            await self._assembly.close()
+
+    @asynccontextmanager
+    async def _answers(self) -> AsyncIterator[None]:
+        server, machinery = self._loaded.config.server, self.machinery
+        most = server.max_request_mb * 2**20
+        self.door = DeviceDoor(
+            self._plane,
+            _limits(server),
+            max_request_bytes=most,
+            counters=machinery.counters,
+            clock=machinery.clock,
+        )
+        app = application(
+            self._plane,
+            DeviceRoutes(self._plane, machinery.models),
+            self.door,
+            counters=machinery.counters,
+            max_request_bytes=most,
+            administrators=server.administrators,
+        )
+        with closing(self.door):
+            async with http_runner(app, _CONTROL_S) as runner:
+                # As long as it may be: where it is full, a caller is refused at once.
+                site = web.SockSite(runner, self._listener, backlog=socket.SOMAXCONN)
+                await site.start()
+                try:
+                    _tell_what_is_loaded(self._plane.models())
+                    yield
+                finally:
+                    # New connections wait in the socket for the next daemon.
+                    await site.stop()
+                    await self.door.shut(_DRAIN_S)
 
 
 def _tell_what_is_loaded(models: Sequence[str]) -> None:
