@@ -11,11 +11,12 @@ import numpy as np
 import onnx
 
 from collab_sdk.errors import InvalidPackage
+from collab_sdk.vocabulary import ScoreKind
 from collabd.catalog.batch_size import localise
 from collabd.catalog.batching import crossing, hindrance
 from collabd.catalog.check import inconsistencies, misfits
 from collabd.catalog.effort import unfollowed
-from collabd.catalog.manifest import Layer, Manifest, Preprocessing, ScoreKind
+from collabd.catalog.manifest import Layer, Manifest, Preprocessing
 from collabd.catalog.optimise import fix_batch, halve_weights, optimise
 from collabd.catalog.package import Package, write
 from collabd.catalog.probes import probe_images

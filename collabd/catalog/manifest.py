@@ -6,9 +6,10 @@ from typing import Literal
 
 import msgspec
 
+from collab_sdk.vocabulary import ScoreKind
+
 # What the output is. `logits`: unbounded. `probabilities`: of labels of which one is right; they sum to 1.
 # `independent`: a probability for each label by itself, as sigmoids give.
-ScoreKind = Literal["logits", "probabilities", "independent"]
 
 
 class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,7 +72,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     preprocessing: Preprocessing
     input: str
     output: str
-    output_kind: ScoreKind = "logits"
+    output_kind: ScoreKind = ScoreKind.LOGITS
     dynamic_batch: bool
     layers: tuple[Layer, ...]
     # In graph order. The first is the image itself (head_layers 0); running all on the device is no cut.

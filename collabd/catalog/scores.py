@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from collabd.catalog.manifest import ScoreKind
+from collab_sdk.vocabulary import ScoreKind
 
 # A thousand float16 probabilities, added in float16, were off by 0.2 %.
 _SUM_ERROR = 0.01
@@ -35,15 +35,19 @@ def judge(found: npt.NDArray[np.float32]) -> Judgement:
     """
     scores = found[np.isfinite(found).all(axis=1)].astype(np.float64)
     if not len(scores):
-        return Judgement("logits", "none of them is finite")
+        return Judgement(ScoreKind.LOGITS, "none of them is finite")
     low, high = float(scores.min()), float(scores.max())
     if low < -_BELOW_ZERO or high > 1 + _ABOVE_ONE:
-        return Judgement("logits", f"they go from {low:.3g} to {high:.3g}")
+        return Judgement(ScoreKind.LOGITS, f"they go from {low:.3g} to {high:.3g}")
     if scores.shape[1] > 1 and _sum_to_one(scores):
-        return Judgement("probabilities", f"they are within 0 to 1, and sum to 1 for each of {len(scores)} images")
+        return Judgement(
+            ScoreKind.PROBABILITIES, f"they are within 0 to 1, and sum to 1 for each of {len(scores)} images"
+        )
     sums = scores.sum(axis=1)
     what = "it is one value" if scores.shape[1] == 1 else f"they sum to {sums.min():.3g} to {sums.max():.3g}, not to 1"
-    return Judgement("independent", f"{what}, within 0 to 1 for each of {len(scores)} images{_doubt(low, high)}")
+    return Judgement(
+        ScoreKind.INDEPENDENT, f"{what}, within 0 to 1 for each of {len(scores)} images{_doubt(low, high)}"
+    )
 
 
 def _doubt(low: float, high: float) -> str:
@@ -59,7 +63,7 @@ def as_probabilities(output: npt.NDArray[np.float32], kind: ScoreKind) -> npt.ND
 
     A single logit is that of its label applying or not, so its sigmoid: the softmax of one score is always 1.
     """
-    if kind != "logits":
+    if kind != ScoreKind.LOGITS:
         return output
     against = np.append(output, np.float32(0)) if len(output) == 1 else output
     # Scores that are not finite are the network's own affair, and become NaN.
@@ -75,7 +79,7 @@ def as_classes(scores: npt.NDArray[np.float32], kind: ScoreKind) -> npt.NDArray[
     """
     if scores.shape[1] > 1:
         return scores
-    against = np.zeros_like(scores) if kind == "logits" else 1 - scores
+    against = np.zeros_like(scores) if kind == ScoreKind.LOGITS else 1 - scores
     return np.concatenate([against, scores], axis=1)
 
 

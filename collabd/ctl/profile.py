@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from collab_sdk.vocabulary import Objective, Reason
 from collabd.ctl import figures
 from collabd.ctl.command import Command, client
 from collabd.ctl.output import emit, fields, json_option, table
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collab_sdk.reports import CodecReport, CutReport, LinkReport, ProfileReport
     from collabd.ctl.tables import Table
 
-_FITS = ("worse", "not-worth-a-switch")
+_FITS = (Reason.WORSE, Reason.NOT_WORTH_A_SWITCH)
 
 
 @click.command(cls=Command, epilog=glossary("Verdicts:", VERDICTS))
@@ -76,7 +77,7 @@ def _cuts(report: ProfileReport) -> Table:
     columns = _columns(report["rows"], budget)
     built = table(*columns, spare=_spare(report["rows"], budget), long_last="companion" in columns)
     for cut in report["rows"]:
-        codec, best = _best(cut, _GOALS[budget.objective or "latency"])
+        codec, best = _best(cut, _GOALS[budget.objective or Objective.LATENCY])
         style = "green" if best["verdict"] in TAKEN else ""
         built.add_row(*(cell(_CutRow(cut, codec, best)) for cell in columns.values()), style=style)
     return built
@@ -90,7 +91,7 @@ def _codecs(cuts: list[CutReport]) -> list[str]:
 
 def _spare(cuts: list[CutReport], budget: Budget) -> list[str]:
     """The codecs whose columns a narrow terminal can do without, first the one that does best at the fewest cuts."""
-    best = [_best(cut, _GOALS[budget.objective or "latency"])[0] for cut in cuts]
+    best = [_best(cut, _GOALS[budget.objective or Objective.LATENCY])[0] for cut in cuts]
     return sorted(_codecs(cuts), key=best.count)
 
 
@@ -101,9 +102,9 @@ def _columns(cuts: list[CutReport], budget: Budget) -> dict[str, Callable[[_CutR
     columns |= {f">{codec}": partial(_bytes, codec) for codec in _codecs(cuts)}
     columns[">tail ms"] = lambda row: figures.number(row.cut["tail_ms"])
     columns[">total ms"] = lambda row: figures.number(row.best["predicted_ms"])
-    if budget.energy_mj is not None or budget.objective == "energy":
+    if budget.energy_mj is not None or budget.objective == Objective.ENERGY:
         columns[">mJ"] = lambda row: figures.number(row.best["predicted_energy_mj"])
-    if budget.cost is not None or budget.objective == "cost":
+    if budget.cost is not None or budget.objective == Objective.COST:
         columns[">cost"] = lambda row: figures.price(row.best["predicted_cost"])
     columns["with"] = lambda row: row.codec
     columns[">bytes"] = lambda row: figures.size(row.best["bytes"])
@@ -117,10 +118,10 @@ def _bytes(codec: str, row: _CutRow) -> str:
     return figures.size(row.cut["codecs"][codec]["bytes"]) if codec in row.cut["codecs"] else figures.UNKNOWN
 
 
-_GOALS: dict[str, Callable[[CodecReport], float | None]] = {
-    "latency": lambda codec: codec["predicted_ms"],
-    "energy": lambda codec: codec["predicted_energy_mj"],
-    "cost": lambda codec: codec["predicted_cost"],
+_GOALS: dict[Objective, Callable[[CodecReport], float | None]] = {
+    Objective.LATENCY: lambda codec: codec["predicted_ms"],
+    Objective.ENERGY: lambda codec: codec["predicted_energy_mj"],
+    Objective.COST: lambda codec: codec["predicted_cost"],
 }
 
 

@@ -34,7 +34,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
-def prepare(image: bytes | NDArray[Any], spec: Preprocessing, channels: Channels = "rgb") -> NDArray[np.uint8]:
+def prepare(image: bytes | NDArray[Any], spec: Preprocessing, channels: Channels = Channels.RGB) -> NDArray[np.uint8]:
     """The network's input, uint8 [1, spec.height, spec.width, 3], C order.
 
     `image` is an encoded image (the first frame of an animation; turned upright as its EXIF says, transparency

@@ -4,7 +4,7 @@
 """
 
 from collabd.planning.candidates import Candidate, Candidates
-from collabd.planning.choose import Decision, Reason, choose
+from collabd.planning.choose import Decision, choose
 from collabd.planning.hedging import hedged
 from collabd.planning.limits import Caps
 from collabd.planning.patience import local_start_s, lost_after_s
@@ -20,7 +20,6 @@ __all__ = [
     "Decision",
     "DeviceState",
     "Prediction",
-    "Reason",
     "Request",
     "Wait",
     "choose",

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from collab_sdk.vocabulary import ScoreKind
 from collabd.catalog.effort import effort, rows_together
-from collabd.catalog.manifest import CodecFigures, Cut, ScoreKind
+from collabd.catalog.manifest import CodecFigures, Cut
 from collabd.catalog.scores import as_classes
 from collabd.codec import FEATURE_CODECS, IMAGE_CODECS, LOSSLESS, PER_CHANNEL, CodecError, decode, encode
 from collabd.engine import Engine
@@ -62,7 +63,7 @@ class Calibration:
         """The class of each image, by the unsplit network."""
         return np.asarray(as_classes(self.scores, kind).argmax(axis=1))
 
-    def cut(self, spec: CutSpec, kind: ScoreKind = "logits") -> Cut:
+    def cut(self, spec: CutSpec, kind: ScoreKind = ScoreKind.LOGITS) -> Cut:
         """Bytes and top-1 agreement of every codec at one cut; of the choices of scales the better one.
 
         Of several independent labels the most probable is the top-1; of a single one, whether it applies.

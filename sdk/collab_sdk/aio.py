@@ -34,7 +34,7 @@ class AsyncClient:
         socket: str | os.PathLike[str] | None = None,
         timeout_s: float = 60,
         *,
-        channels: Channels = "rgb",
+        channels: Channels | str = Channels.RGB,
     ) -> None:
         self._client = Client(socket, timeout_s, channels=channels)
 

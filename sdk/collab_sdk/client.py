@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 from urllib.parse import quote
 
 from collab_sdk import wire
@@ -20,12 +20,10 @@ from collab_sdk.errors import InvalidRequest, ProtocolError
 from collab_sdk.image import Image, image_tensor
 from collab_sdk.result import Result, decode_result
 from collab_sdk.text import plain
+from collab_sdk.vocabulary import Fallback, OnInfeasible
 from collab_sdk.wire import InferRequest, InferResponse, WireError
 
-__all__ = ["Client", "Fallback", "InferOptions", "OnInfeasible"]
-
-Fallback = Literal["local", "fail", "never-leave"]
-OnInfeasible = Literal["nearest", "fail"]
+__all__ = ["Client", "InferOptions"]
 
 # Packages whose labels are remembered: an application uses a few, and they are replaced by others now and then.
 _REMEMBERED = 64
@@ -34,15 +32,15 @@ _REMEMBERED = 64
 class InferOptions(TypedDict, total=False):
     """The keyword arguments of `Client.infer`, which says what they mean."""
 
-    channels: Channels | None
+    channels: Channels | str | None
     model: str | None
     cut: str | None
     placement: str | None
     codec: str | None
     pin_first: int | None
     pin_last: int | None
-    fallback: Fallback | None
-    on_infeasible: OnInfeasible | None
+    fallback: Fallback | str | None
+    on_infeasible: OnInfeasible | str | None
     timeout_s: float | None
 
 
@@ -57,7 +55,7 @@ class Client(ControlClient):
         socket: str | os.PathLike[str] | None = None,
         timeout_s: float = 60,
         *,
-        channels: Channels = "rgb",
+        channels: Channels | str = Channels.RGB,
     ) -> None:
         super().__init__(socket, timeout_s)
         self._channels = channels_of(channels)
@@ -68,15 +66,15 @@ class Client(ControlClient):
         image: Image,
         budget: Budget | str | float | None = None,
         *,
-        channels: Channels | None = None,
+        channels: Channels | str | None = None,
         model: str | None = None,
         cut: str | None = None,
         placement: str | None = None,
         codec: str | None = None,
         pin_first: int | None = None,
         pin_last: int | None = None,
-        fallback: Fallback | None = None,
-        on_infeasible: OnInfeasible | None = None,
+        fallback: Fallback | str | None = None,
+        on_infeasible: OnInfeasible | str | None = None,
         timeout_s: float | None = None,
     ) -> Result:
         """Classify one image within a budget.

@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from collab_sdk.errors import CollabError, InvalidImage, InvalidRequest
+from collab_sdk.vocabulary import ScoreKind
 from collabd.catalog.build import build
 from collabd.catalog.importers import Imported, ImportOptions, resolve
-from collabd.catalog.manifest import Preprocessing, ScoreKind
+from collabd.catalog.manifest import Preprocessing
 from collabd.catalog.package import Package
 from collabd.imaging import prepare
 

@@ -11,6 +11,7 @@ from typing import Any
 from collab_sdk import wire
 from collab_sdk.errors import BudgetInfeasible
 from collab_sdk.result import SCORES, encode_result
+from collab_sdk.vocabulary import OnInfeasible, ScoreKind
 from collabd import __version__
 from collabd.clock import Clock
 from collabd.device.call.learned import Learned
@@ -72,7 +73,7 @@ class Dispatcher:
         """The protocol's metadata; its parameters say labels, digest, and whether the scores are `independent`."""
         model = self._models.get(name)
         manifest = model.manifest
-        kind = "independent" if manifest.output_kind == "independent" else "probabilities"
+        kind = ScoreKind.INDEPENDENT if manifest.output_kind == ScoreKind.INDEPENDENT else ScoreKind.PROBABILITIES
         return {
             "name": manifest.name,
             "platform": "onnxruntime",
@@ -117,7 +118,7 @@ class Dispatcher:
     ) -> CallPlan:
         photo = CallImage.from_request(request)
         planned = await self._planner.plan(model, photo, options, waited_s)
-        if planned.unmet and options.on_infeasible == "fail":
+        if planned.unmet and options.on_infeasible == OnInfeasible.FAIL:
             figures = {key: value for key, value in asdict(predicted(planned)).items() if value is not None}
             raise BudgetInfeasible(
                 f"no plan keeps the budget {str(options.budget) or '(default fidelity)'}: the nearest, cut "

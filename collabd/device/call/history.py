@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from collab_sdk.budget import Budget
 from collab_sdk.reports import CandidateReport, DecisionReport
 from collab_sdk.result import Result
+from collab_sdk.vocabulary import Reason
 from collabd.clock import Clock
 from collabd.device.decide.evaluation import Evaluation
 from collabd.device.decide.planner import CallPlan
-from collabd.planning.choose import Decision, Reason, verdicts
+from collabd.planning.choose import Decision, verdicts
 
 KEPT_DECISIONS = 100
 
@@ -71,9 +72,9 @@ def _decision(entry: _Entry, now: float) -> DecisionReport:
 
 def _decided(planned: CallPlan) -> Decision | None:
     """None: the call itself fixed the placement."""
-    if planned.row is None or planned.reason == Reason.FIXED:
+    if planned.row is None or planned.reason is Reason.FIXED:
         return None
-    return Decision(planned.row, Reason(planned.reason), planned.unmet)
+    return Decision(planned.row, planned.reason, planned.unmet)
 
 
 def _candidates(evaluation: Evaluation, decision: Decision | None) -> list[CandidateReport]:
@@ -92,7 +93,7 @@ def _candidates(evaluation: Evaluation, decision: Decision | None) -> list[Candi
             energy_mj=float(prediction.energy_j[row]) * 1e3,
             cost=float(prediction.cost[row]),
             fidelity=plan.fidelity,
-            verdict=reasons[row].value,
+            verdict=reasons[row],
         )
         for row, plan in enumerate(evaluation.plans.rows)
     ]

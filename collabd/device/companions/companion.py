@@ -8,10 +8,11 @@ import math
 from dataclasses import dataclass
 
 from collab_sdk import wire
+from collab_sdk.vocabulary import BreakerState
 from collabd.clock import MONOTONIC, Clock
 from collabd.config import CloudSettings, FailoverSettings, LinkSettings
 from collabd.device.companions.answers import Health, Question, RemoteAnswer, answer_of, health_of
-from collabd.device.companions.breaker import Breaker, BreakerState
+from collabd.device.companions.breaker import Breaker
 from collabd.device.companions.exchange import (
     SLACK_BYTES,
     CompanionExchange,

@@ -6,9 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 
+from collab_sdk.vocabulary import BreakerState
 from collabd.catalog.package import Package
 from collabd.config import LinkSettings
-from collabd.device.companions.breaker import BreakerState
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.exchange import CompanionFailure
 from collabd.device.companions.package_supply import PackageSupply

@@ -6,8 +6,9 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from collab_sdk.vocabulary import Objective, Reason
 from collabd.planning.candidates import Candidates
-from collabd.planning.choose import Decision, Mask, Reason, Stickiness, choose, goal_of, loss, risk_of
+from collabd.planning.choose import Decision, Mask, Stickiness, choose, goal_of, loss, risk_of
 from collabd.planning.limits import Caps
 from collabd.planning.nearest import nearness
 from collabd.planning.predict import Prediction
@@ -90,7 +91,7 @@ def _others(
     plans: Candidates, prediction: Prediction, caps: Caps, decision: Decision, allowed: Mask | None
 ) -> Mask | None:
     """The plans of other companions that may be tried, if there are any."""
-    raced = prediction.hedged_s is not None and caps.objective == "latency" and not decision.unmet
+    raced = prediction.hedged_s is not None and caps.objective == Objective.LATENCY and not decision.unmet
     if not raced and prediction.phases.unasked_s < _UNASKED_S:
         return None
     others: Mask = ~plans.local & (plans.cloud != plans.cloud[decision.row]) & prediction.possible

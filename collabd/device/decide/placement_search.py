@@ -12,6 +12,7 @@ from math import inf
 
 import numpy as np
 
+from collab_sdk.vocabulary import Objective
 from collabd.clock import Clock
 from collabd.device.decide import steps
 from collabd.device.decide.policy import CallPolicy
@@ -141,7 +142,7 @@ def placed(situation: Situation) -> FoundPlacement | None:
     """The best placement there is; None: it has one crossing or none, so it is among the situation's plans."""
     segments = situation.segments[0]
     # A stream's pace is that of its slowest stage, which does not add up along a chain: take the shortest latency.
-    objective = "latency" if situation.caps.objective == "throughput" else situation.caps.objective
+    objective = Objective.LATENCY if situation.caps.objective == Objective.THROUGHPUT else situation.caps.objective
     best = place(
         [_restricted(each.chain, situation.codec) for each in situation.segments],
         situation.device,

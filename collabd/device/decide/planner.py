@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 from weakref import WeakKeyDictionary
 
-from collab_sdk.result import EnergySource
+from collab_sdk.vocabulary import Cap, EnergySource, Fallback, Reason
 from collabd.clock import Clock
 from collabd.config import DeviceConfig
 from collabd.device.companions.companion import Companion
@@ -28,7 +28,7 @@ from collabd.device.models.model import DeviceModel
 from collabd.device.senses import Senses
 from collabd.planning import Candidate, Candidates, Caps, DeviceState, Request
 from collabd.planning.candidates import SOURCE
-from collabd.planning.choose import Decision, Reason, Stickiness, choose
+from collabd.planning.choose import Decision, Stickiness, choose
 from collabd.profiling.profile import Profile
 from collabd.sensing.estimates.overhead import Overhead
 from collabd.sensing.estimates.speed import SpeedFactor
@@ -48,11 +48,11 @@ class CallPlan:
     job: Job
     cut: str
     placement: str
-    reason: str
+    reason: Reason
     evaluation: Evaluation
     caps: Caps
     row: int | None
-    unmet: tuple[str, ...] = ()
+    unmet: tuple[Cap, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Planner:
         request = self._request(model, photo)
         policy = self._policies.of(model.manifest, options)
         caps = options.caps(self._settings.min_fidelity)
-        price = None if options.is_sparing or policy.fallback != "local" else self._hedge_price
+        price = None if options.is_sparing or policy.fallback != Fallback.LOCAL else self._hedge_price
         prediction = predicted(plans, device, clouds, request, quantile, price)
         allowed = allowed_plans(plans, prediction, options, policy, model.manifest)
         return Evaluation(
@@ -172,7 +172,7 @@ class Planner:
     @property
     def energy_source(self) -> EnergySource:
         """Whether an instrument says what busy and idle draw. Sending is modelled in any case."""
-        return "measured" if self._senses.snapshot.power.measured else "modelled"
+        return EnergySource.MEASURED if self._senses.snapshot.power.measured else EnergySource.MODELLED
 
     def _of(self, model: DeviceModel) -> _Known:
         profiles = (model.profile, *(companion.profiles.get(model.digest) for companion in self._companions))

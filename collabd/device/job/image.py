@@ -23,7 +23,7 @@ class CallImage:
 
     content: bytes | npt.NDArray[np.uint8]
     pixels: int
-    channels: Channels = "rgb"
+    channels: Channels = Channels.RGB
 
     @classmethod
     def from_request(cls, request: wire.InferRequest) -> CallImage:

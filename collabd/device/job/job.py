@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
 
+from collab_sdk.vocabulary import Fallback
 from collabd.clock import Clock
 from collabd.device.companions.answers import RemoteAnswer
 from collabd.device.companions.companion import Companion
@@ -13,8 +13,6 @@ from collabd.device.job.image import CallImage
 from collabd.device.job.placement import NO_CODEC, Stage
 from collabd.device.models.model import DeviceModel
 from collabd.planning.candidates import SOURCE
-
-Fallback = Literal["local", "fail", "never-leave"]
 
 
 @dataclass(frozen=True)

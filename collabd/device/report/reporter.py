@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 from collab_sdk.budget import Budget
 from collab_sdk.reports import (
@@ -19,9 +18,9 @@ from collab_sdk.reports import (
     ProfileReport,
     StatusReport,
 )
+from collab_sdk.vocabulary import BreakerState, CompanionState
 from collabd import __version__
 from collabd.device.call.history import History
-from collabd.device.companions.breaker import BreakerState
 from collabd.device.companions.companion import Companion
 from collabd.device.counters import Counters
 from collabd.device.decide.evaluation import Evaluation
@@ -158,7 +157,7 @@ class Reporter:
                 predicted_ms=float(evaluation.prediction.expected_s[row]) * 1e3,
                 predicted_energy_mj=float(evaluation.prediction.energy_j[row]) * 1e3,
                 predicted_cost=float(evaluation.prediction.cost[row]),
-                verdict=reasons[row].value,
+                verdict=reasons[row],
             )
         return sorted(rows.values(), key=lambda report: (report["cloud"] or "", report["head_layers"]))
 
@@ -171,7 +170,7 @@ class Reporter:
             speed_factor=companion.slowness,
             queue_ms=companion.queue_s * 1e3,
             load=companion.load,
-            breaker=companion.breaker_state.value,
+            breaker=companion.breaker_state,
             problem=None if companion.is_up() else companion.problem,
             packages=sorted(companion.profiles),
             lacks={digest: lack.why for digest, lack in companion.lacks.items()},
@@ -196,11 +195,11 @@ class Reporter:
         )
 
 
-def _state(companion: Companion) -> Literal["up", "busy", "down", "unknown"]:
+def _state(companion: Companion) -> CompanionState:
     if companion.is_up():
-        return "busy" if companion.is_busy else "up"
+        return CompanionState.BUSY if companion.is_busy else CompanionState.UP
     closed = companion.breaker_state is BreakerState.CLOSED
-    return "unknown" if closed and not companion.reached else "down"
+    return CompanionState.UNKNOWN if closed and not companion.reached else CompanionState.DOWN
 
 
 def _link(companion: Companion) -> LinkReport:

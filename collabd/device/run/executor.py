@@ -12,6 +12,7 @@ import numpy as np
 
 from collab_sdk import wire
 from collab_sdk.errors import CompanionUnavailable
+from collab_sdk.vocabulary import Fallback
 from collabd.codec import CodecError
 from collabd.device.companions.answers import Question, RemoteAnswer, Tensors
 from collabd.device.companions.companion import Companion
@@ -148,7 +149,7 @@ class _Run:
             patience_s = self._patience_s(crossing, wait)
             either: tuple[asyncio.Future[Any], ...] = (remote, must_start)
             await asyncio.wait(either, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
-        races = not remote.done() and self.job.fallback == "local"
+        races = not remote.done() and self.job.fallback == Fallback.LOCAL
         local = asyncio.create_task(self._finish(crossing)) if races else None
         started = self.record.clock()
         try:
@@ -213,7 +214,7 @@ class _Run:
     def _promised(self, crossing: Crossing) -> AbstractContextManager[asyncio.Future[None]]:
         """Around the wait: done when the tail must start here, lest the calls that wait now miss their deadlines."""
         due_s = self._due_s()
-        if due_s is None or self.job.fallback != "local":
+        if due_s is None or self.job.fallback != Fallback.LOCAL:
             return nullcontext(asyncio.get_running_loop().create_future())
         return self.executor.lane.promises.made(due_s, self.job.rest_s(crossing))
 
@@ -227,7 +228,7 @@ class _Run:
     def _patience_s(self, crossing: Crossing, wait: Wait) -> float:
         job = self.job
         left_s = None if job.deadline_s is None else job.deadline_s - self.record.elapsed_s()
-        if job.fallback == "fail":
+        if job.fallback == Fallback.FAIL:
             # There is nothing to start here, so nothing is won by giving up early.
             latest_s = max(_PATIENT_S, lost_after_s(wait)) if left_s is None else left_s
             return latest_s if latest_s > 0 else wait.median_s
@@ -237,7 +238,7 @@ class _Run:
         return local_start_s(deadline_s=left_s, local_tail_s=job.rest_s(crossing), wait=wait, price=price)
 
     async def _give_up(self, step: JobStep, crossing: Crossing, why: str) -> None:
-        if self.job.fallback == "fail":
+        if self.job.fallback == Fallback.FAIL:
             raise CompanionUnavailable(f"{why}, and the call said fallback=fail")
         self._finished(step, await self._finish(crossing), why, degraded=True)
 

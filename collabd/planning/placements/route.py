@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import compress, pairwise
 from math import prod
 
+from collab_sdk.vocabulary import Cap
 from collabd.planning.candidates import SOURCE, Candidate, Candidates
 from collabd.planning.placements.chain import Chain, CrossingOption
 from collabd.planning.placements.cheapest import Way
@@ -38,7 +39,7 @@ class Placement:
     # One row; phases that occur several times are added up.
     prediction: Prediction
     # The caps that it is predicted to break; none: it fits.
-    unmet: tuple[str, ...]
+    unmet: tuple[Cap, ...]
 
 
 def letters_of(path: Sequence[Way]) -> str:

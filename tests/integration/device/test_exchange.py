@@ -12,9 +12,9 @@ import aiohttp
 import pytest
 
 from collab_sdk import wire
+from collab_sdk.vocabulary import BreakerState
 from collabd.config import FailoverSettings
 from collabd.device.companions.answers import Question
-from collabd.device.companions.breaker import BreakerState
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.exchange import CompanionFailure, FailureReason, HttpExchange, Response
 from tests.device_parts import companion_at

@@ -16,9 +16,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from collab_sdk.vocabulary import BreakerState
 from collabd.catalog.package import Package
 from collabd.config import FailoverSettings, LinkSettings
-from collabd.device.companions.breaker import BreakerState
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.exchange import CompanionFailure, FailureReason, Response

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from collabd.catalog.manifest import ScoreKind
+from collab_sdk.vocabulary import ScoreKind
 from collabd.catalog.scores import as_classes, as_probabilities, judge
 
 Scores = np.ndarray
@@ -98,7 +98,7 @@ def test_one_score_that_never_changes_is_said_to_tell_nothing() -> None:
     assert "tells nothing" in judged.why
 
 
-@pytest.mark.parametrize("kind", ["probabilities", "independent"])
+@pytest.mark.parametrize("kind", [ScoreKind.PROBABILITIES, ScoreKind.INDEPENDENT])
 def test_what_is_between_0_and_1_already_stays(kind: ScoreKind) -> None:
     scores = sigmoid(logits(5))[0]
     assert as_probabilities(scores, kind) is scores
@@ -106,15 +106,15 @@ def test_what_is_between_0_and_1_already_stays(kind: ScoreKind) -> None:
 
 def test_logits_become_probabilities() -> None:
     several, one = logits(10), logits(1)
-    np.testing.assert_allclose(as_probabilities(several[0], "logits"), softmax(several)[0], rtol=1e-5)
-    np.testing.assert_allclose(as_probabilities(one[0], "logits"), sigmoid(one)[0], rtol=1e-5)
+    np.testing.assert_allclose(as_probabilities(several[0], ScoreKind.LOGITS), softmax(several)[0], rtol=1e-5)
+    np.testing.assert_allclose(as_probabilities(one[0], ScoreKind.LOGITS), sigmoid(one)[0], rtol=1e-5)
     with np.errstate(over="raise"):
-        assert as_probabilities(np.array([-1000], np.float32), "logits") == [0]
-        assert as_probabilities(np.array([1000], np.float32), "logits") == [1]
+        assert as_probabilities(np.array([-1000], np.float32), ScoreKind.LOGITS) == [0]
+        assert as_probabilities(np.array([1000], np.float32), ScoreKind.LOGITS) == [1]
 
 
 def test_one_score_decides_whether_its_label_applies() -> None:
-    assert as_classes(np.array([[-0.1], [0.1]], np.float32), "logits").argmax(axis=1).tolist() == [0, 1]
-    assert as_classes(np.array([[0.4], [0.6]], np.float32), "independent").argmax(axis=1).tolist() == [0, 1]
+    assert as_classes(np.array([[-0.1], [0.1]], np.float32), ScoreKind.LOGITS).argmax(axis=1).tolist() == [0, 1]
+    assert as_classes(np.array([[0.4], [0.6]], np.float32), ScoreKind.INDEPENDENT).argmax(axis=1).tolist() == [0, 1]
     several = logits(3)
-    assert as_classes(several, "independent") is several
+    assert as_classes(several, ScoreKind.INDEPENDENT) is several

@@ -120,7 +120,7 @@ def imported(code: str, *of: str) -> set[str]:
 SLOW = (
     "aiohttp",
     "asyncio",
-    "collab_sdk",
+    "collab_sdk.control",
     "collabd.catalog",
     "msgspec",
     "numpy",
@@ -159,4 +159,4 @@ def test_a_command_imports_what_it_needs_and_no_more(
     daemon.answers["GET /collab/v1/models"]["models"] = []
     words = ["--socket", str(daemon.path), *(str(tmp_path / word) if word == "cat.jpg" else word for word in words)]
     call = f"from collabd.ctl.__main__ import main; main({words!r}, standalone_mode=False)"
-    assert imported(call, *SLOW) == needed | {"collab_sdk"}
+    assert imported(call, *SLOW) == needed | {"collab_sdk.control"}

@@ -6,14 +6,12 @@ import json
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collab_sdk.client import Fallback, OnInfeasible
 from collab_sdk.errors import BudgetInfeasible, InvalidImage
 from collab_sdk.result import PHASES, Plan, Predicted, Result, Timings
-from collabd.ctl.infer import FALLBACKS, ON_INFEASIBLE
 
 if TYPE_CHECKING:
     from tests.unit.ctl.conftest import LittleDaemon, Run
@@ -100,10 +98,6 @@ def test_without_options_the_daemon_decides(daemon: LittleDaemon, run: Run, cat:
     run("infer", cat)
     assert daemon.asked[0].line == "POST /v2/models/_default/infer"
     assert daemon.asked[0].infer().parameters == {"binary_data_output": True}
-
-
-def test_the_choices_are_the_sdks() -> None:
-    assert (get_args(Fallback), get_args(OnInfeasible)) == (FALLBACKS, ON_INFEASIBLE)
 
 
 def test_top(run: Run, cat: Path) -> None:

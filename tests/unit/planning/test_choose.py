@@ -9,18 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collabd.planning import (
-    Candidate,
-    Candidates,
-    Caps,
-    CloudState,
-    DeviceState,
-    Prediction,
-    Reason,
-    Request,
-    choose,
-    predict,
-)
+from collab_sdk.vocabulary import Objective, Reason
+from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Prediction, Request, choose, predict
 from collabd.planning.choose import Decision, Stickiness, verdicts
 
 DEVICE = DeviceState(speed=1.0, spread=0.0, busy_w=5.0, idle_w=1.0, tx_w_per_mbps=0.0, tx_base_w=0.0)
@@ -57,12 +47,18 @@ SCENARIOS = [
     Scenario("late is fastest", Caps(), "late", [Reason.WORSE, Reason.WORSE, Reason.CHOSEN]),
     Scenario("late errs too often", Caps(fidelity=0.99), "early", [Reason.WORSE, Reason.CHOSEN, Reason.BELOW_FIDELITY]),
     Scenario(
-        "early takes least energy", Caps(objective="energy"), "early", [Reason.WORSE, Reason.CHOSEN, Reason.WORSE]
+        "early takes least energy",
+        Caps(objective=Objective.ENERGY),
+        "early",
+        [Reason.WORSE, Reason.CHOSEN, Reason.WORSE],
     ),
-    Scenario("local is free", Caps(objective="cost"), "output", [Reason.CHOSEN, Reason.WORSE, Reason.WORSE]),
+    Scenario("local is free", Caps(objective=Objective.COST), "output", [Reason.CHOSEN, Reason.WORSE, Reason.WORSE]),
     # Slowest stages: 100 ms here; 50 ms on the link; 60 ms here.
     Scenario(
-        "early paces a stream best", Caps(objective="throughput"), "early", [Reason.WORSE, Reason.CHOSEN, Reason.WORSE]
+        "early paces a stream best",
+        Caps(objective=Objective.THROUGHPUT),
+        "early",
+        [Reason.WORSE, Reason.CHOSEN, Reason.WORSE],
     ),
     Scenario("nothing may be paid", Caps(cost=0.0), "output", [Reason.CHOSEN, Reason.OVER_COST, Reason.OVER_COST]),
     Scenario(

@@ -8,6 +8,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from collab_sdk.vocabulary import Reason
 from collabd.planning import (
     Candidate,
     Candidates,
@@ -15,7 +16,6 @@ from collabd.planning import (
     CloudState,
     DeviceState,
     Prediction,
-    Reason,
     Request,
     choose,
     hedged,

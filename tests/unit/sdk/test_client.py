@@ -108,7 +108,7 @@ async def test_a_camera_is_named_once_or_for_a_call(daemon: LittleDaemon) -> Non
     assert sent == ["bgrx", "rgbx", None, "bgrx", "rgbx", "bgrx", "rgbx"]
     for kind in (Client, AsyncClient):
         with pytest.raises(InvalidTensor, match="none of rgb"):
-            kind(daemon.path, channels="rgba")  # type: ignore[arg-type]
+            kind(daemon.path, channels="rgba")
 
 
 def test_a_models_name_cannot_leave_its_place_in_the_url(client: Client, daemon: LittleDaemon) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from collab_sdk import Budget, Plan, Predicted, ProtocolError, Result, Timings, wire
 from collab_sdk.result import decode_result, encode_result
+from collab_sdk.vocabulary import Cap, EnergySource, Objective, Reason
 from collab_sdk.wire import InferResponse, Tensor
 
 
@@ -90,7 +91,13 @@ def test_an_unbounded_prediction_is_left_out(changed: Callable[..., Result]) -> 
             "dog 0.50 · 13 ms, cut pool2 q8, pc · within 10ms, cost 0.001",
         ),
         (
-            {"ran": "DDC", "unmet": (), "degraded": False, "why": "waited 2.0 s", "budget": Budget(objective="energy")},
+            {
+                "ran": "DDC",
+                "unmet": (),
+                "degraded": False,
+                "why": "waited 2.0 s",
+                "budget": Budget(objective=Objective.ENERGY),
+            },
             "dog 0.50 · 13 ms, cut pool2 q8, pc · waited 2.0 s",
         ),
         (
@@ -145,6 +152,31 @@ def test_a_newer_daemons_additions_are_ignored(result: Result) -> None:
     assert (got.bytes_up, got.plan) == (7, result.plan)
 
 
+def test_the_words_of_an_answer_are_those_of_the_vocabulary(changed: Callable[..., Result]) -> None:
+    plan = Plan("pool2", "q8", "DDC", "pc", Reason.NEAREST)
+    sent_one = changed(plan=plan, energy_source=EnergySource.MEASURED, unmet=(Cap.LATENCY,))
+
+    got = decode_result(sent(encode_result(sent_one)), sent_one.labels)
+
+    assert got.plan.reason is Reason.NEAREST
+    assert got.energy_source is EnergySource.MEASURED
+    assert got.unmet[0] is Cap.LATENCY
+
+
+def test_the_words_of_a_newer_daemon_stay_text(result: Result) -> None:
+    response = encode_result(result)
+    response.parameters |= {
+        "plan.reason": "foreseen",
+        "energy_source": "learned",
+        "unmet": "latency,carbon\x1b[2J",
+    }
+
+    got = decode_result(sent(response), result.labels)
+
+    assert (got.plan.reason, got.energy_source, got.unmet) == ("foreseen", "learned", ("latency", "carbon"))
+    assert "missed latency, carbon" in str(got)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -154,7 +186,8 @@ def test_a_newer_daemons_additions_are_ignored(result: Result) -> None:
         ("measured.head_ms", "3"),
         ("measured.head_ms", True),
         ("energy_mj", "much"),
-        ("energy_source", "guessed"),
+        ("energy_source", 3),
+        ("plan.reason", None),
         ("bytes_up", 1.5),
         ("bytes_up", True),
         ("budget_met", 1),

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from collab_sdk.errors import InvalidPlacement
+from collab_sdk.vocabulary import Fallback
 from collabd.catalog.package import Package
 from collabd.config import PlanningSettings as Settings
 from collabd.config import PolicySettings as Configured
@@ -111,7 +112,7 @@ def test_pins_of_the_configuration(model: DeviceModel, companion: Companion) -> 
         with pytest.raises(InvalidPlacement, match="pin_last"):
             plan(it, model, cut="pool1")
         assert plan(it, model, placement="DDCCCCD").reason == "fixed"
-    nothing = planner(companion, policies=(Configured("tiny", fallback="never-leave"),))
+    nothing = planner(companion, policies=(Configured("tiny", fallback=Fallback.NEVER_LEAVE),))
     assert plan(nothing, model).cut == "output"
     with pytest.raises(InvalidPlacement, match="never-leave"):
         plan(nothing, model, cut="pool1")

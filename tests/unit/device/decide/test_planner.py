@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from collab_sdk.errors import InvalidPlacement
+from collab_sdk.vocabulary import Reason
 from collabd.device.companions.companion import Companion
 from collabd.device.job.image import CallImage
 from collabd.device.job.options import CallOptions
 from collabd.device.models.model import DeviceModel
-from collabd.planning.choose import Reason
 from tests.unit.device.conftest import FILE, PIXELS, link_is, plan, planner
 
 
