@@ -54,7 +54,7 @@ class AsyncClient:
         self, image: Image, budget: Budget | str | float | None = None, **options: Unpack[InferOptions]
     ) -> Result:
         """See `Client.infer`; that a thread is free is waited for, too, and is part of the latency."""
-        return await self._taken(time.monotonic(), image, budget, options)
+        return await self._taken(time.monotonic(), image, budget, **options)
 
     async def stream(
         self,
@@ -70,7 +70,7 @@ class AsyncClient:
         under_way: deque[asyncio.Task[Result]] = deque()
         try:
             async for image in _each(images):
-                under_way.append(asyncio.create_task(self._taken(time.monotonic(), image, budget, options)))
+                under_way.append(asyncio.create_task(self._taken(time.monotonic(), image, budget, **options)))
                 if len(under_way) == in_flight:
                     yield await under_way.popleft()
             while under_way:
@@ -81,7 +81,7 @@ class AsyncClient:
             await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _taken(
-        self, taken: float, image: Image, budget: Budget | str | float | None, options: InferOptions
+        self, taken: float, image: Image, budget: Budget | str | float | None, **options: Unpack[InferOptions]
     ) -> Result:
         result = await asyncio.to_thread(self._client.infer, image, budget, **options)
         return waited(result, time.monotonic() - taken)

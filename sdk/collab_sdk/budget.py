@@ -46,7 +46,7 @@ _WORDS = {
 _OBJECTIVES = {word: objective for objective, word in _WORDS.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Budget:
     """Caps and objective of one call; None: no cap, and the daemon's own objective.
 

@@ -144,7 +144,7 @@ class Client(ControlClient):
             under_way: deque[Future[Result]] = deque()
             try:
                 for image in images:
-                    under_way.append(pool.submit(self._frame, time.monotonic(), image, budget, options))
+                    under_way.append(pool.submit(self._frame, time.monotonic(), image, budget, **options))
                     if len(under_way) == in_flight:
                         yield under_way.popleft().result()
                 while under_way:
@@ -152,7 +152,9 @@ class Client(ControlClient):
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _frame(self, taken: float, image: Image, budget: Budget | str | float | None, options: InferOptions) -> Result:
+    def _frame(
+        self, taken: float, image: Image, budget: Budget | str | float | None, **options: Unpack[InferOptions]
+    ) -> Result:
         result = self.infer(image, budget, **options)
         return waited(result, time.monotonic() - taken)
 

@@ -148,8 +148,8 @@ class ControlClient:
         method: str,
         url: str,
         content: Mapping[str, Any] | None = None,
-        deadline: float | None = None,
         *,
+        deadline: float | None = None,
         goes_on: bool = False,
     ) -> dict[str, Any]:
         message = Message([], {})

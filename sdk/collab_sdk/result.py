@@ -25,7 +25,7 @@ MODEL_VERSION = "1"
 SCORES = "scores"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What the daemon chose before it ran anything.
 
@@ -44,7 +44,7 @@ class Plan:
 PHASES = ("prep", "head", "encode", "upload", "queue", "decode", "tail", "local_tail", "client")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Timings:
     """Milliseconds of a call and its phases; None: not measured, or no part of the plan.
 
@@ -76,7 +76,7 @@ class Timings:
         return self.latency_ms - sum(getattr(self, f"{phase}_ms") or 0.0 for phase in PHASES)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Predicted(Timings):
     """What the plan was expected to take: times, ``energy_mj`` millijoules of the device, ``cost``."""
 
@@ -166,7 +166,7 @@ def encode_result(result: Result, request_id: str = "") -> InferResponse:
     values = {name: getattr(result, name) for name in _SCALAR_FIELDS[Result] if name != "model"}
     values |= {name: _finite(asdict(getattr(result, name))) for name in _GROUPS} | {"unmet": ",".join(result.unmet)}
     scores = Tensor.from_array(SCORES, result.scores.reshape(1, -1))
-    return InferResponse(result.model, MODEL_VERSION, [scores], request_id, flatten(values))
+    return InferResponse(result.model, MODEL_VERSION, [scores], id=request_id, parameters=flatten(values))
 
 
 def decode_result(response: InferResponse, labels: tuple[str, ...], budget: Budget | None = None) -> Result:

@@ -148,7 +148,9 @@ def seeds() -> list[bytes]:
     """What a companion says when it is well, and when it is not."""
     times = {"queue_ms": 0, "decode_ms": 0, "compute_ms": 0, "batch": 1}
     figures: dict[str, Any] = times | {"slowdown": 1.0, "load": 0.5, "digest": tiny.package().digest}
-    answer = InferResponse("tiny", "1", [Tensor.from_array("logits", np.ones((1, 2), np.float32))], "", figures)
+    answer = InferResponse(
+        "tiny", "1", [Tensor.from_array("logits", np.ones((1, 2), np.float32))], id="", parameters=figures
+    )
     error = wire.encode_error(UnknownPackage("no package", {"queue": 4}))
     ping = b'\n{"bytes": 0, "load": 0.25, "slowdown": 1.5}'
     bodies = [

@@ -85,7 +85,7 @@ async def test_a_queue_is_old_news_soon(http: Connections, aiohttp_server_at: An
     took = {"queue_ms": 50, "decode_ms": 1, "compute_ms": 1, "batch": 1, "slowdown": 2.5, "digest": "sha256:0"}
 
     async def infer(request: web.Request) -> web.Response:
-        body = wire.encode_response(wire.InferResponse("net", "1", [], "", took), lambda _: True).body()
+        body = wire.encode_response(wire.InferResponse("net", "1", [], id="", parameters=took), lambda _: True).body()
         await asyncio.sleep(0.06)
         sums = {wire.CHECKSUM: wire.checksum(body), wire.REQUEST_CHECKSUM: wire.checksum(await request.read())}
         return web.Response(body=body, headers=sums)

@@ -199,7 +199,7 @@ def a_result(**changes: Any) -> Result:
         "digest": DIGEST,
         "scores": np.array([0.625, 0.25, 0.125], np.float32),
         "labels": LABELS,
-        "plan": Plan("features.2", "q8", "DDC", "desktop", "chosen"),
+        "plan": Plan(cut="features.2", codec="q8", placement="DDC", cloud="desktop", reason="chosen"),
         "predicted": Predicted(latency_ms=12.5, head_ms=3.0, energy_mj=31.0, cost=0.001),
         "measured": Timings(latency_ms=13.25, queue_ms=0.0, tail_ms=2.25),
         "energy_mj": 30.5,

@@ -146,7 +146,13 @@ def test_a_degraded_answer_says_why_and_where_it_ran(run: Run, cat: Path, change
 
 
 def test_a_plan_that_leaves_nothing(run: Run, cat: Path, changed: Callable[..., None]) -> None:
-    changed(plan=Plan("output", "none", "DDD", None, "fixed"), ran="DDD", bytes_up=0, bytes_down=0, fidelity=None)
+    changed(
+        plan=Plan(cut="output", codec="none", placement="DDD", cloud=None, reason="fixed"),
+        ran="DDD",
+        bytes_up=0,
+        bytes_down=0,
+        fidelity=None,
+    )
     said = values(run("infer", cat).stdout)
     assert said["plan"] == "all on the device (fixed)"
     assert (said["sent"], said["fidelity"]) == ("0 bytes up, 0 bytes down", "-")
@@ -156,7 +162,7 @@ def test_what_was_not_predicted_is_a_dash(run: Run, cat: Path, changed: Callable
     changed(
         predicted=Predicted(),
         measured=Timings(latency_ms=5.0),
-        plan=Plan("DCD", "f32", "DCD", "desktop", "fixed"),
+        plan=Plan(cut="DCD", codec="f32", placement="DCD", cloud="desktop", reason="fixed"),
         ran="DCD",
     )
     said = values(run("infer", cat).stdout)

@@ -160,7 +160,13 @@ TABLES = (
 def test_a_terminal_is_never_too_narrow(daemon: LittleDaemon, tmp_path: Path, words: list[str], columns: int) -> None:
     """No line is longer than the terminal, and what is shown of long names is whole: they can be copied."""
     (tmp_path / "cat.jpg").write_bytes(b"a picture")
-    daemon.results = [a_result(plan=Plan(LAYER.format(7), "q8", "DDC", HOST, "chosen"), degraded=True, why=PROBLEM)]
+    daemon.results = [
+        a_result(
+            plan=Plan(cut=LAYER.format(7), codec="q8", placement="DDC", cloud=HOST, reason="chosen"),
+            degraded=True,
+            why=PROBLEM,
+        )
+    ]
     whole = lengthen(daemon)
     words = [str(tmp_path / word) if word == "cat.jpg" else word for word in words]
     environment = {"COLUMNS": str(columns), "COLLABD_SOCKET": str(daemon.path)}

@@ -143,7 +143,7 @@ def a_result(**changes: Any) -> Result:
         "digest": "sha256:1",
         "scores": np.array([0.25, 0.5, 0.25], np.float32),
         "labels": LABELS,
-        "plan": Plan("pool2", "q8", "DDC", "pc", "fastest in budget"),
+        "plan": Plan(cut="pool2", codec="q8", placement="DDC", cloud="pc", reason="fastest in budget"),
         "predicted": Predicted(latency_ms=12.5, head_ms=3.0, energy_mj=31.0, cost=0.001),
         "measured": Timings(latency_ms=13, queue_ms=0.0, tail_ms=2.25),
         "energy_mj": 30.5,

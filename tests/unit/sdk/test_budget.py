@@ -35,7 +35,7 @@ budgets = st.builds(
         ("500us", Budget(latency_ms=0.5)),
         ("500µs", Budget(latency_ms=0.5)),
         ("1e2ms", Budget(latency_ms=100)),
-        (Budget(np.float32(0.5), np.int64(3)), Budget(0.5, 3)),  # type: ignore[arg-type]
+        (Budget(latency_ms=np.float32(0.5), energy_mj=np.int64(3)), Budget(latency_ms=0.5, energy_mj=3)),  # type: ignore[arg-type]
         ("+.5s", Budget(latency_ms=500)),
         ("150mJ", Budget(energy_mj=150)),
         ("2J", Budget(energy_mj=2000)),
@@ -53,7 +53,10 @@ budgets = st.builds(
         (np.int64(2), Budget(cost=2)),
         ("min-energy", Budget(objective=Objective.ENERGY)),
         ("max-throughput", Budget(objective=Objective.THROUGHPUT)),
-        ("min-cost , 80ms,150mJ,99%, cost 1", Budget(80, 150, 1, 0.99, Objective.COST)),
+        (
+            "min-cost , 80ms,150mJ,99%, cost 1",
+            Budget(latency_ms=80, energy_mj=150, cost=1, fidelity=0.99, objective=Objective.COST),
+        ),
         (Budget(latency_ms=3), Budget(latency_ms=3)),
     ],
 )
@@ -137,7 +140,10 @@ def test_the_constructor_refuses_the_same(caps: dict[str, Any]) -> None:
     ("budget", "text"),
     [
         (Budget(), ""),
-        (Budget(80, 150.5, 0.002, 0.99, Objective.ENERGY), "80ms,150.5mJ,99%,cost 0.002,min-energy"),
+        (
+            Budget(latency_ms=80, energy_mj=150.5, cost=0.002, fidelity=0.99, objective=Objective.ENERGY),
+            "80ms,150.5mJ,99%,cost 0.002,min-energy",
+        ),
         (Budget(latency_ms=np.float64(80), fidelity=np.float64(0.1)), "80ms,10%"),
         (Budget(fidelity=1.0), "100%"),
         (Budget(fidelity=1), "100%"),

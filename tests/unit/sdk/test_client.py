@@ -43,7 +43,7 @@ def client(daemon: LittleDaemon) -> Iterator[Client]:
 def test_infer_returns_the_daemons_answer(client: Client, daemon: LittleDaemon, result: Result) -> None:
     got = client.infer(IMAGE, "80ms")
 
-    assert (got.label, got.plan, got.unmet, got.budget) == ("dog", result.plan, result.unmet, Budget(80))
+    assert (got.label, got.plan, got.unmet, got.budget) == ("dog", result.plan, result.unmet, Budget(latency_ms=80))
     assert (got.measured.latency_ms or 0) >= (result.measured.latency_ms or 0)
     assert got.measured.tail_ms == result.measured.tail_ms
     np.testing.assert_array_equal(got.scores, result.scores)

@@ -36,7 +36,7 @@ def test_a_result_arrives_as_it_left(result: Result) -> None:
 
 
 def test_a_local_result_arrives_as_it_left(result: Result, changed: Callable[..., Result]) -> None:
-    plan = type(result.plan)("local", "none", "DDD", None, "")
+    plan = Plan(cut="local", codec="none", placement="DDD", cloud=None, reason="")
     local = changed(
         plan=plan, predicted=Predicted(), measured=Timings(), unmet=(), budget_met=True, fidelity=None, why=""
     )
@@ -87,7 +87,7 @@ def test_an_unbounded_prediction_is_left_out(changed: Callable[..., Result]) -> 
             "dog 0.50 · 13 ms, cut pool2 q8, pc, finished on the device · missed latency, cost of 10ms · degraded: x",
         ),
         (
-            {"ran": "DDC", "unmet": (), "degraded": False, "why": "", "budget": Budget(10, cost=0.001)},
+            {"ran": "DDC", "unmet": (), "degraded": False, "why": "", "budget": Budget(latency_ms=10, cost=0.001)},
             "dog 0.50 · 13 ms, cut pool2 q8, pc · within 10ms, cost 0.001",
         ),
         (
@@ -106,24 +106,24 @@ def test_an_unbounded_prediction_is_left_out(changed: Callable[..., Result]) -> 
         ),
         (
             {
-                "plan": Plan("output", "none", "DDD", None, ""),
+                "plan": Plan(cut="output", codec="none", placement="DDD", cloud=None, reason=""),
                 "unmet": (),
                 "degraded": False,
                 "why": "",
                 "budget": Budget(),
-                "measured": Timings(4.25),
+                "measured": Timings(latency_ms=4.25),
             },
             "dog 0.50 · 4.2 ms, all on the device",
         ),
         (
             {
-                "plan": Plan("DCD", "f32", "DCD", "pc", ""),
+                "plan": Plan(cut="DCD", codec="f32", placement="DCD", cloud="pc", reason=""),
                 "ran": "DCD",
                 "unmet": (),
                 "degraded": False,
                 "why": "",
-                "budget": Budget(80),
-                "measured": Timings(1234.5),
+                "budget": Budget(latency_ms=80),
+                "measured": Timings(latency_ms=1234.5),
             },
             "dog 0.50 · 1234 ms, several cuts f32, pc · within 80ms",
         ),
@@ -132,7 +132,7 @@ def test_an_unbounded_prediction_is_left_out(changed: Callable[..., Result]) -> 
 def test_as_text_it_is_one_line_that_leads_with_the_answer(
     changed: Callable[..., Result], changes: dict[str, Any], said: str
 ) -> None:
-    assert str(changed(**({"budget": Budget(10)} | changes))) == said
+    assert str(changed(**({"budget": Budget(latency_ms=10)} | changes))) == said
 
 
 def test_top_gives_the_best_first(result: Result) -> None:
@@ -153,7 +153,7 @@ def test_a_newer_daemons_additions_are_ignored(result: Result) -> None:
 
 
 def test_the_words_of_an_answer_are_those_of_the_vocabulary(changed: Callable[..., Result]) -> None:
-    plan = Plan("pool2", "q8", "DDC", "pc", Reason.NEAREST)
+    plan = Plan(cut="pool2", codec="q8", placement="DDC", cloud="pc", reason=Reason.NEAREST)
     sent_one = changed(plan=plan, energy_source=EnergySource.MEASURED, unmet=(Cap.LATENCY,))
 
     got = decode_result(sent(encode_result(sent_one)), sent_one.labels)
@@ -228,7 +228,7 @@ def test_a_missing_part_is_a_protocol_error(result: Result, gone: str) -> None:
         Tensor.from_array("scores", np.ones(3, np.float32)),
         Tensor.from_array("scores", np.ones((1, 3), np.float64)),
         Tensor.from_array("logits", np.ones((1, 3), np.float32)),
-        Tensor("scores", "FP32", (1, 3), b"abc", {"codec": "q8"}),
+        Tensor("scores", "FP32", (1, 3), data=b"abc", parameters={"codec": "q8"}),
     ],
 )
 def test_scores_that_do_not_fit_the_labels_are_a_protocol_error(result: Result, output: Tensor) -> None:

@@ -67,7 +67,9 @@ def hesitant(daemon: LittleDaemon, changed: Callable[..., Result]) -> LittleDaem
         if len(daemon.asked) < 3:
             raise (NotReady("stopping"), Overloaded("full"))[len(daemon.asked) - 1]
         latency_ms = 1e3 * wire.waited_s(asked.headers) + 3
-        result = changed(measured=Timings(latency_ms, head_ms=2), budget_met=True, unmet=(), degraded=False, why="")
+        result = changed(
+            measured=Timings(latency_ms=latency_ms, head_ms=2), budget_met=True, unmet=(), degraded=False, why=""
+        )
         return daemon.answer_with(result)(asked)
 
     daemon.script, daemon.beside_errors = script, {"Retry-After": "0"}
@@ -106,7 +108,7 @@ def test_the_daemon_is_told_what_is_left(hesitant: LittleDaemon) -> None:
 def test_a_daemon_that_does_not_count_it_changes_nothing(
     daemon: LittleDaemon, changed: Callable[..., Result], infer: Infer
 ) -> None:
-    answer = daemon.answer_with(changed(measured=Timings(3.0), budget_met=True, unmet=()))
+    answer = daemon.answer_with(changed(measured=Timings(latency_ms=3.0), budget_met=True, unmet=()))
 
     def script(asked: Asked) -> Answer:
         if len(daemon.asked) < 3:
@@ -163,8 +165,8 @@ def test_a_frame_waits_from_when_it_was_taken(daemon: LittleDaemon) -> None:
 
 
 def a_call(changed: Callable[..., Result], cap_ms: float | None) -> Result:
-    times = Timings(10.0, head_ms=4.0, tail_ms=5.0)
-    return changed(measured=times, budget=Budget(cap_ms), budget_met=True, unmet=(), why="", degraded=False)
+    times = Timings(latency_ms=10.0, head_ms=4.0, tail_ms=5.0)
+    return changed(measured=times, budget=Budget(latency_ms=cap_ms), budget_met=True, unmet=(), why="", degraded=False)
 
 
 def test_what_the_client_took_itself_is_named(changed: Callable[..., Result]) -> None:
@@ -185,7 +187,9 @@ def test_a_clock_that_is_coarse_takes_nothing_away(changed: Callable[..., Result
 
 
 def test_other_caps_that_were_missed_stay(changed: Callable[..., Result]) -> None:
-    missed = changed(budget=Budget(1.0), measured=Timings(0.5), budget_met=False, unmet=("cost",), why="late")
+    missed = changed(
+        budget=Budget(latency_ms=1.0), measured=Timings(latency_ms=0.5), budget_met=False, unmet=("cost",), why="late"
+    )
     result = waited(missed, 0.002)
     assert result.unmet == ("latency", "cost")
     assert result.why == "late; 2 ms of it passed outside collabd"
