@@ -46,7 +46,10 @@ if TYPE_CHECKING:
     from collab_sdk.channels import Channels
     from collab_sdk.client import Client
     from collab_sdk.control import ControlClient
+    from collab_sdk.mock import MockTransport
     from collab_sdk.result import Plan, Predicted, Result, Timings
+    from collab_sdk.transport import Transport
+    from collab_sdk.unix import UnixTransport
     from collab_sdk.vocabulary import (
         BreakerState,
         Cap,
@@ -82,6 +85,7 @@ __all__ = [
     "InvalidPlacement",
     "InvalidRequest",
     "InvalidTensor",
+    "MockTransport",
     "NotReady",
     "Objective",
     "OnInfeasible",
@@ -97,7 +101,9 @@ __all__ = [
     "ScoreKind",
     "StorageUnavailable",
     "Timings",
+    "Transport",
     "Unauthorised",
+    "UnixTransport",
     "UnknownModel",
     "UnknownPackage",
     "infer",
@@ -116,6 +122,7 @@ _HOMES = {
     "ControlClient": "control",
     "EnergySource": "vocabulary",
     "Fallback": "vocabulary",
+    "MockTransport": "mock",
     "Objective": "vocabulary",
     "OnInfeasible": "vocabulary",
     "Plan": "result",
@@ -124,6 +131,8 @@ _HOMES = {
     "Result": "result",
     "ScoreKind": "vocabulary",
     "Timings": "result",
+    "Transport": "transport",
+    "UnixTransport": "unix",
     "infer": "_default",
 }
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 from collab_sdk._parameters import WireError
 from collab_sdk.errors import CollabError, from_code
@@ -26,8 +26,8 @@ Value = TypeVar("Value")
 class Message:
     """An HTTP body as chunks, so that big tensors need no copy, and the headers that go with it."""
 
-    chunks: list[bytes | memoryview]
-    headers: dict[str, str]
+    chunks: list[bytes | memoryview] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def length(self) -> int:
@@ -37,6 +37,13 @@ class Message:
     def body(self) -> bytes:
         """The body in one piece."""
         return b"".join(self.chunks)
+
+
+class Headers(Protocol):
+    """HTTP headers of whatever library, as long as it ignores the names' case."""
+
+    def get(self, name: str, /) -> str | None:
+        """The header's value; None: there is none."""
 
 
 def encode_error(error: CollabError) -> bytes:

@@ -11,15 +11,16 @@ from typing import Any, TypedDict, Unpack
 from urllib.parse import quote
 
 from collab_sdk import wire
-from collab_sdk._transport import Reply
 from collab_sdk._waiting import resent, waited
 from collab_sdk.budget import Budget
 from collab_sdk.channels import Channels, channels_of
+from collab_sdk.clock import WaitingClock
 from collab_sdk.control import ControlClient
 from collab_sdk.errors import InvalidRequest, ProtocolError
 from collab_sdk.image import Image, image_tensor
 from collab_sdk.result import Result, decode_result
 from collab_sdk.text import plain
+from collab_sdk.transport import DaemonReply, DaemonRequest, Transport
 from collab_sdk.vocabulary import Fallback, OnInfeasible
 from collab_sdk.wire import InferRequest, InferResponse, WireError
 
@@ -56,8 +57,10 @@ class Client(ControlClient):
         timeout_s: float = 60,
         *,
         channels: Channels | str = Channels.RGB,
+        transport: Transport | None = None,
+        clock: WaitingClock = time,
     ) -> None:
-        super().__init__(socket, timeout_s)
+        super().__init__(socket, timeout_s, transport=transport, clock=clock)
         self._channels = channels_of(channels)
         self._labels: dict[str, tuple[str, ...]] = {}
 
@@ -98,7 +101,7 @@ class Client(ControlClient):
 
         `InvalidImage`, `InvalidTensor`, `InvalidBudget`, `InvalidPlacement`, `UnknownModel`, `Overloaded` besides.
         """
-        began, allowed = time.monotonic(), Budget.parse(budget)
+        began, allowed = self._clock.monotonic(), Budget.parse(budget)
         options = {
             "budget": str(allowed) or None,
             "cut": cut,
@@ -115,12 +118,12 @@ class Client(ControlClient):
         url = f"/v2/models/{quote(model or '_default', safe='')}/infer"
         deadline = self._deadline(timeout_s)
         for _ in range(2):
-            reply = self._transport.request("POST", url, deadline=deadline, message=message)
+            reply, waited_s = self._resender.send(DaemonRequest("POST", url, message), deadline=deadline)
             response = _response(reply)
             labels = self._labels_of(response, deadline)
             if labels is not None:
-                result = resent(decode_result(response, labels, allowed), reply.waited_s)
-                return waited(result, time.monotonic() - began)
+                result = resent(decode_result(response, labels, allowed), waited_s)
+                return waited(result, self._clock.monotonic() - began)
         raise ProtocolError(f"the model {response.model_name!r} keeps changing: its labels are not those of its answer")
 
     def stream(
@@ -144,7 +147,7 @@ class Client(ControlClient):
             under_way: deque[Future[Result]] = deque()
             try:
                 for image in images:
-                    under_way.append(pool.submit(self._frame, time.monotonic(), image, budget, **options))
+                    under_way.append(pool.submit(self._frame, self._clock.monotonic(), image, budget, **options))
                     if len(under_way) == in_flight:
                         yield under_way.popleft().result()
                 while under_way:
@@ -156,7 +159,7 @@ class Client(ControlClient):
         self, taken: float, image: Image, budget: Budget | str | float | None, **options: Unpack[InferOptions]
     ) -> Result:
         result = self.infer(image, budget, **options)
-        return waited(result, time.monotonic() - taken)
+        return waited(result, self._clock.monotonic() - taken)
 
     def _labels_of(self, response: InferResponse, deadline: float) -> tuple[str, ...] | None:
         """Labels of the package that answered, fetched once a digest; None: the model has changed since."""
@@ -170,7 +173,7 @@ class Client(ControlClient):
         return known.get(str(digest))
 
 
-def _response(reply: Reply) -> InferResponse:
+def _response(reply: DaemonReply) -> InferResponse:
     reply.raise_for_status()
     try:
         return wire.decode_response(reply.body, wire.header_length(reply.headers))

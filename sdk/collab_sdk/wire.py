@@ -22,10 +22,19 @@ import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from collab_sdk._json_data import fill, to_json
-from collab_sdk._message import MAX_JSON_BYTES, WAITED_MS, Message, decode_error, decode_json, encode_error, member
+from collab_sdk._message import (
+    MAX_JSON_BYTES,
+    WAITED_MS,
+    Headers,
+    Message,
+    decode_error,
+    decode_json,
+    encode_error,
+    member,
+)
 from collab_sdk._parameters import WireError, flatten, received, scalars, unflatten
 from collab_sdk._tensor import Tensor, check_length, checked_shape, datatype_of
 
@@ -148,13 +157,6 @@ def decode_response(body: bytes | bytearray | memoryview, header_length: int | N
 def checksum(body: bytes | bytearray | memoryview) -> str:
     """What the headers say of a body: ``crc32=`` and eight hexadecimal digits (the CRC of ISO 3309, as in zlib)."""
     return f"crc32={zlib.crc32(body):08x}"
-
-
-class Headers(Protocol):
-    """HTTP headers of whatever library, as long as it ignores the names' case."""
-
-    def get(self, name: str, /) -> str | None:
-        """The header's value; None: there is none."""
 
 
 def header_length(headers: Headers) -> int | None:
