@@ -8,7 +8,7 @@ import click
 
 from collab_sdk.vocabulary import Fallback, OnInfeasible
 from collabd.ctl.answer import answer_report, render_answer
-from collabd.ctl.command import Command, Failure, chosen_socket
+from collabd.ctl.command import Command, Failure, chosen_socket, given_transport
 from collabd.ctl.output import emit
 from collabd.ctl.verdicts import REASONS, glossary
 
@@ -49,7 +49,7 @@ def infer(images: tuple[str, ...], budget: str, top: int, as_json: bool, **optio
 
     wanted = Budget.parse(budget)
     answered = 0
-    with Client(chosen_socket()) as daemon:
+    with Client(chosen_socket(), transport=given_transport()) as daemon:
         for image in images:
             try:
                 result = daemon.infer(image, wanted, **options)
