@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from collabd.catalog.effort import effort, rows_together
-from collabd.catalog.manifest import CodecFigures, Cut, ScoreKind
-from collabd.catalog.scores import as_classes
+from collabd.catalog.graph.effort import effort, rows_together
+from collabd.catalog.package.manifest import CodecFigures, Cut, ScoreKind
+from collabd.catalog.package.scores import as_classes
 from collabd.codec import FEATURE_CODECS, IMAGE_CODECS, LOSSLESS, PER_CHANNEL, CodecError, decode, encode
 from collabd.engine import Engine
 from collabd.partition import CutSpec, Network

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.codec import IMAGE_CODECS, decode, encode
 from collabd.imaging import prepare
 from tests.chaos.clients import Answer, pixels_of

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from tests.chaos.clients import Answer, Outcome
 from tests.chaos.faults import Window
 from tests.chaos.judge import judge, too_late

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from collab_sdk.result import EnergySource, Plan, Predicted, Result, Timings
 from collab_sdk.text import plain
-from collabd.catalog.scores import as_probabilities
+from collabd.catalog.package.scores import as_probabilities
 from collabd.codec import LOSSLESS
 from collabd.device.decide.planner import CallPlan
 from collabd.device.job.job import CallRecord

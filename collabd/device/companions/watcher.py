@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.config import LinkSettings
 from collabd.device.companions.breaker import BreakerState
 from collabd.device.companions.companion import Companion

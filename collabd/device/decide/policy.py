@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from collab_sdk.errors import InvalidPlacement
-from collabd.catalog.manifest import Manifest
+from collabd.catalog.package.manifest import Manifest
 from collabd.config import DeviceConfig, PolicySettings
 from collabd.device.job.job import Fallback
 from collabd.device.job.options import CallOptions

@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.config import FailoverSettings, LinkSettings
 from collabd.device.companions.breaker import BreakerState
 from collabd.device.companions.companion import Companion

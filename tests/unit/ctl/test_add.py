@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from collab_sdk.errors import DaemonUnavailable, InvalidRequest
-from collabd.catalog.package import Package, load
+from collabd.catalog.package.package import Package, load
 from collabd.ctl.models.building import MOST_IMAGES, image_files, read_labels
 
 if TYPE_CHECKING:

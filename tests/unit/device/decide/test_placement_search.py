@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from collab_sdk.errors import InvalidPlacement
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.config import PlanningSettings as Settings
 from collabd.config import PolicySettings as Configured
 from collabd.device.call.result import predicted
