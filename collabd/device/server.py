@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, closing
 
 from aiohttp import web
 
-from collabd.catalog.store import Store
+from collabd.catalog.store.store import Store
 from collabd.clock import MONOTONIC
 from collabd.config import DeviceConfig, DeviceServerSettings, Loaded, model_roots, state_dir
 from collabd.device.api.admission import AdmissionLimits

@@ -17,7 +17,7 @@ from PIL import Image
 
 from collab_sdk.channels import Channels
 from collab_sdk.pillow import UPRIGHT
-from collabd.catalog.manifest import Preprocessing
+from collabd.catalog.package.manifest import Preprocessing
 from collabd.imaging.bounds import MAX_PIXELS, MAX_SIDE
 from collabd.imaging.frames import fitted_frame, frame_size, one_frame
 from collabd.imaging.opening import decode, open_image

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from collab_sdk.vocabulary import ScoreKind
-from collabd.catalog.effort import effort, rows_together
-from collabd.catalog.manifest import CodecFigures, Cut
-from collabd.catalog.scores import as_classes
+from collabd.catalog.graph.effort import effort, rows_together
+from collabd.catalog.package.manifest import CodecFigures, Cut
+from collabd.catalog.package.scores import as_classes
 from collabd.codec import FEATURE_CODECS, IMAGE_CODECS, LOSSLESS, PER_CHANNEL, CodecError, decode, encode
 from collabd.engine import Engine
 from collabd.partition import CutSpec, Network

@@ -8,7 +8,7 @@ from random import Random
 from typing import Literal
 
 from collab_sdk.vocabulary import Fallback
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 
 Form = Literal["file", "pixels"]
 

@@ -17,7 +17,7 @@ import onnx
 import onnxruntime as ort
 
 from collab_sdk.vocabulary import ScoreKind
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.codec import IMAGE_CODECS, decode, encode
 from collabd.imaging import prepare
 from tests.chaos.clients import Answer, pixels_of

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from collab_sdk.vocabulary import Fallback
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from tests.chaos.clients import Answer, Outcome
 from tests.chaos.faults import Window
 from tests.chaos.judge import judge, too_late

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from collab_sdk import wire
 from collab_sdk.channels import Channels, channels_of
 from collab_sdk.errors import InvalidTensor, RequestTooLarge
-from collabd.catalog.manifest import Preprocessing
+from collabd.catalog.package.manifest import Preprocessing
 from collabd.cloud.call.batcher import Tensors, Work
 from collabd.cloud.models.model import CloudModel
 from collabd.imaging import open_image, prepare

@@ -14,7 +14,7 @@ from collabd.ctl.command import Command, client
 from collabd.ctl.figures import share, short_digest
 
 if TYPE_CHECKING:
-    from collabd.catalog.manifest import Manifest
+    from collabd.catalog.package.manifest import Manifest
 
 # A Pi writes to a slow card before it warms the model up.
 _LOAD_TIMEOUT_S = 600

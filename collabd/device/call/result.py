@@ -8,7 +8,7 @@ import numpy.typing as npt
 from collab_sdk.result import Plan, Predicted, Result, Timings
 from collab_sdk.text import plain
 from collab_sdk.vocabulary import Cap, EnergySource
-from collabd.catalog.scores import as_probabilities
+from collabd.catalog.package.scores import as_probabilities
 from collabd.codec import LOSSLESS
 from collabd.device.decide.planner import CallPlan
 from collabd.device.job.job import CallRecord

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from collabd.catalog import bundle
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
+from collabd.catalog.store import bundle
 from collabd.device.companions.companion import Companion, Lack
 from collabd.device.companions.exchange import CompanionFailure, CompanionReply, FailureReason, refusal, said
 from collabd.profiling.profile import Profile

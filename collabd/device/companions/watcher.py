@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from collab_sdk.vocabulary import BreakerState
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.config import LinkSettings
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.exchange import CompanionFailure

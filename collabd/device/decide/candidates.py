@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from collabd.catalog.manifest import CodecFigures, Cut, Manifest
+from collabd.catalog.package.manifest import CodecFigures, Cut, Manifest
 from collabd.device.companions.overhead import ENVELOPE_DOWN_BYTES, ENVELOPE_UP_BYTES, HEADER_BYTES
 from collabd.device.job.placement import LOCAL_CUT, NO_CODEC
 from collabd.device.models.model import DeviceModel

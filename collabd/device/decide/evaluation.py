@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collab_sdk.vocabulary import Fallback, Objective
-from collabd.catalog.manifest import Manifest
+from collabd.catalog.package.manifest import Manifest
 from collabd.device.companions.companion import Companion
 from collabd.device.decide.placement_search import FoundPlacement
 from collabd.device.decide.policy import CallPolicy

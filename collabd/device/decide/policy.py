@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from collab_sdk.errors import InvalidPlacement
 from collab_sdk.vocabulary import Fallback
-from collabd.catalog.manifest import Manifest
+from collabd.catalog.package.manifest import Manifest
 from collabd.config import DeviceConfig, PolicySettings
 from collabd.device.job.options import CallOptions
 from collabd.planning.placements.trellis import Pins

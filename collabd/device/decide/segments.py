@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from collabd.catalog.manifest import Cut
+from collabd.catalog.package.manifest import Cut
 from collabd.device.companions.overhead import ENVELOPE_DOWN_BYTES, ENVELOPE_UP_BYTES, HEADER_BYTES
 from collabd.device.decide.spans import Spans
 from collabd.device.models.model import DeviceModel

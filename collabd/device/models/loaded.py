@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from collab_sdk.errors import InvalidPackage, InvalidRequest, StorageUnavailable, UnknownModel
-from collabd.catalog import package as packages
-from collabd.catalog.package import Package
-from collabd.catalog.store import Store
+from collabd.catalog.package import package as packages
+from collabd.catalog.package.package import Package
+from collabd.catalog.store.store import Store
 from collabd.device.lane.lane import Lane
 from collabd.device.models.model import DeviceModel
 from collabd.did_you_mean import unknown_model

@@ -7,8 +7,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from collabd.catalog.manifest import Manifest
-from collabd.catalog.package import Package
+from collabd.catalog.package.manifest import Manifest
+from collabd.catalog.package.package import Package
 from collabd.partition import Network
 from collabd.profiling.profile import Profile
 from collabd.sensing.estimates.preparation import Preparation

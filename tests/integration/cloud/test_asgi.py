@@ -16,7 +16,7 @@ import pytest
 
 from collab_sdk import wire
 from collab_sdk.errors import CollabError, InvalidRequest, RequestTooLarge, UnknownModel, UnknownPackage
-from collabd.catalog import bundle
+from collabd.catalog.store import bundle
 from collabd.cloud.asgi import Bridge, Message
 from collabd.codec import encode
 from collabd.config import CloudConfig

@@ -13,7 +13,7 @@ import requests
 
 from collab_sdk import wire
 from collab_sdk.errors import UnknownModel, UnknownPackage
-from collabd.catalog import package as packages
+from collabd.catalog.package import package as packages
 from collabd.codec import encode
 from collabd.config import ConfigError
 

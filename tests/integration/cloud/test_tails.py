@@ -9,7 +9,7 @@ import pytest
 
 from collab_sdk import wire
 from collab_sdk.errors import InvalidRequest, InvalidTensor, RequestTooLarge, UnknownModel, UnknownPackage
-from collabd.catalog import package as packages
+from collabd.catalog.package import package as packages
 from collabd.codec import encode
 
 SHIPPED = sorted((Path(__file__).parents[3] / "models").glob("*/package"))

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.config import FailoverSettings, LinkSettings
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections

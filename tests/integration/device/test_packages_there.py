@@ -22,7 +22,7 @@ from collab_sdk.errors import (
     Unauthorised,
     UnknownPackage,
 )
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.config import FailoverSettings, LinkSettings
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections

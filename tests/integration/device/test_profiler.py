@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from collabd.catalog.package import Package
-from collabd.catalog.store import Store
+from collabd.catalog.package.package import Package
+from collabd.catalog.store.store import Store
 from collabd.device.lane.lane import Lane
 from collabd.device.models.loaded import LoadedModels
 from collabd.device.models.profiler import Profiler

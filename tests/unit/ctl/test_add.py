@@ -15,7 +15,7 @@ from PIL import Image
 
 from collab_sdk.errors import DaemonUnavailable, InvalidRequest
 from collab_sdk.reports import ModelReport
-from collabd.catalog.package import Package, load
+from collabd.catalog.package.package import Package, load
 from collabd.ctl.models.building import MOST_IMAGES, image_files, read_labels
 from tests.unit.ctl.conftest import MODEL
 

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.config import (
     CloudSettings,
     DeviceConfig,

@@ -9,7 +9,7 @@ from PIL import Image
 
 from collab_sdk.channels import Channels
 from collab_sdk.errors import InvalidTensor
-from collabd.catalog.manifest import Preprocessing
+from collabd.catalog.package.manifest import Preprocessing
 from collabd.imaging import MAX_SIDE, frame_size, prepare
 from tests.unit.imaging.conftest import photograph
 

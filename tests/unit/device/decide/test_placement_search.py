@@ -11,7 +11,7 @@ import pytest
 
 from collab_sdk.errors import InvalidPlacement
 from collab_sdk.vocabulary import Fallback
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.config import PlanningSettings as Settings
 from collabd.config import PolicySettings as Configured
 from collabd.device.call.result import predicted

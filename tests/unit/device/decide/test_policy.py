@@ -6,7 +6,7 @@ import pytest
 
 from collab_sdk.errors import InvalidPlacement
 from collab_sdk.vocabulary import Fallback
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.config import DeviceConfig, PlanningSettings, PolicySettings
 from collabd.device.decide.policy import CallPolicy, Policies
 from collabd.device.job.options import CallOptions

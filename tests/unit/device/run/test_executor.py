@@ -15,7 +15,7 @@ from PIL import Image
 
 from collab_sdk import wire
 from collab_sdk.errors import CompanionUnavailable
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.exchange import Response
