@@ -8,11 +8,12 @@ from collabd.planning.choose import Decision, Reason, choose
 from collabd.planning.hedging import hedged
 from collabd.planning.limits import Caps
 from collabd.planning.patience import local_start_s, lost_after_s
-from collabd.planning.predict import Prediction, Request, predict
-from collabd.planning.state import CloudState, DeviceState
+from collabd.planning.predict import Prediction, predict
+from collabd.planning.state import CallFacts, CloudState, DeviceState
 from collabd.planning.wait import Wait, expected_wait
 
 __all__ = [
+    "CallFacts",
     "Candidate",
     "Candidates",
     "Caps",
@@ -21,7 +22,6 @@ __all__ = [
     "DeviceState",
     "Prediction",
     "Reason",
-    "Request",
     "Wait",
     "choose",
     "expected_wait",

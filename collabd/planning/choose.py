@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from collabd.planning.candidates import Candidates, Column
 from collabd.planning.limits import Caps
-from collabd.planning.nearest import EQUALLY_LIKELY, Nearness, nearness
+from collabd.planning.nearest import EQUALLY_LIKELY, NearnessToCaps, nearness_to_caps
 from collabd.planning.predict import Prediction
 
 Mask = npt.NDArray[np.bool_]
@@ -45,7 +45,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Stickiness:
+class SwitchGain:
     """The gain that a switch must bring, absolutely (seconds of latency) and relatively (any objective)."""
 
     gain_s: float = 0.0
@@ -59,7 +59,7 @@ def choose(
     *,
     allowed: Mask | None = None,
     previous: int | None = None,
-    stickiness: Stickiness = Stickiness(),
+    stickiness: SwitchGain = SwitchGain(),
 ) -> Decision:
     """Take a plan. At least one allowed plan must be possible: all on the device always is."""
     usable = prediction.possible if allowed is None else prediction.possible & allowed
@@ -86,7 +86,7 @@ def verdicts(
     """The reason of each plan beside the decision taken; the first cap broken names it."""
     broken = _broken(plans, prediction, caps)
     goal = goal_of(prediction, caps)
-    busy = prediction.phases.companion_busy
+    busy = prediction.basis.companion_busy
 
     def reason(row: int) -> Reason:
         if row == decision.row:
@@ -177,7 +177,7 @@ def _best(goal: Column, latency: Column, among: Mask) -> int:
     return int(np.where(equals, latency, np.inf).argmin())
 
 
-def _worth(goal: Column, previous: int, best: int, caps: Caps, stickiness: Stickiness) -> bool:
+def _worth(goal: Column, previous: int, best: int, caps: Caps, stickiness: SwitchGain) -> bool:
     gain = goal[previous] - goal[best]
     absolute = stickiness.gain_s if caps.objective in {"latency", "throughput"} else 0.0
     return bool(gain > absolute and gain > stickiness.gain_ratio * goal[previous])
@@ -189,14 +189,14 @@ def _nearest(
     caps: Caps,
     usable: Mask,
     previous: int | None,
-    stickiness: Stickiness,
+    stickiness: SwitchGain,
 ) -> Decision:
     """The plan that keeps all caps most likely, of equals the one that is expected to exceed them least; or the
     previous one, unless the gain is worth a switch.
 
     Fidelity is never traded, since lossless plans exist.
     """
-    near = nearness(prediction, caps)
+    near = nearness_to_caps(prediction, caps)
     faithful = usable & (plans.fidelity >= caps.fidelity)
     among = faithful if faithful.any() else usable
     likely = among & (near.chance >= np.where(among, near.chance, 0.0).max() - EQUALLY_LIKELY)
@@ -206,6 +206,6 @@ def _nearest(
     return Decision(row, Reason.NEAREST, _unmet(plans, prediction, caps, row))
 
 
-def loss(near: Nearness, row: int, other: int) -> float:
+def loss(near: NearnessToCaps, row: int, other: int) -> float:
     """What is lost by one plan instead of another: the chance to keep the caps, or if that is more, their excess."""
     return float(max(near.chance[other] - near.chance[row], near.excess[row] - near.excess[other]))

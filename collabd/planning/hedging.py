@@ -23,7 +23,7 @@ _DEVIATIONS = np.log(_QUANTILES / (1 - _QUANTILES)) * sqrt(3) / pi
 _MEAN = np.full(_COUNT, 1 / _COUNT)
 
 
-def hedged(plans: Candidates, prediction: Prediction, clouds: Sequence[CloudState], price: float) -> Prediction:
+def hedged(plans: Candidates, prediction: Prediction, *, clouds: Sequence[CloudState], price: float) -> Prediction:
     """The prediction of a race, with `hedged_s` and `raced_s`: for plans with a companion the lesser of two means.
 
     That of waiting for the answer, whatever it takes; and that of running the whole network here beside it, for which

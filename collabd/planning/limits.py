@@ -12,7 +12,7 @@ from collab_sdk.budget import Budget
 Objective = Literal["latency", "energy", "cost", "throughput"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Caps:
     """Upper limits (None: no limit), the least fidelity, and what to do best within them."""
 

@@ -25,14 +25,14 @@ _ERF = np.frompyfunc(erf, 1, 1)
 
 
 @dataclass(frozen=True)
-class Nearness:
+class NearnessToCaps:
     """Of each plan the chance that it keeps all caps, 0..1, and the excess to expect, as a share of the caps."""
 
     chance: Column
     excess: Column
 
 
-def nearness(prediction: Prediction, caps: Caps) -> Nearness:
+def nearness_to_caps(prediction: Prediction, caps: Caps) -> NearnessToCaps:
     """Of every plan; the fidelity is no matter of chance, and left out."""
     found = []
     if caps.latency_s is not None:
@@ -41,28 +41,30 @@ def nearness(prediction: Prediction, caps: Caps) -> Nearness:
         found.append(_near(prediction.energy_j, prediction.energy_deviation_j, caps.energy_j))
     if caps.cost is not None:
         found.append(_near(prediction.cost, prediction.cost_deviation, caps.cost))
-    nothing = Nearness(np.ones(len(prediction.latency_s)), np.zeros(len(prediction.latency_s)))
+    nothing = NearnessToCaps(np.ones(len(prediction.latency_s)), np.zeros(len(prediction.latency_s)))
     return reduce(
-        lambda one, other: Nearness(np.minimum(one.chance, other.chance), one.excess + other.excess), found, nothing
+        lambda one, other: NearnessToCaps(np.minimum(one.chance, other.chance), one.excess + other.excess),
+        found,
+        nothing,
     )
 
 
-def _near(median: Column, deviation: Column, cap: float) -> Nearness:
-    return Nearness(keeps(median, deviation, cap), expected_excess(median, deviation, cap))
+def _near(median: Column, deviation: Column, cap: float) -> NearnessToCaps:
+    return NearnessToCaps(keeps(median, deviation, cap), expected_excess(median, deviation, cap))
 
 
-def _in_time(prediction: Prediction, cap_s: float) -> Nearness:
+def _in_time(prediction: Prediction, cap_s: float) -> NearnessToCaps:
     alone = _near(prediction.latency_s, prediction.deviation_s, cap_s)
     if not prediction.races:
         return alone
-    phases, excess = prediction.phases, alone.excess
+    basis, excess = prediction.basis, alone.excess
     if prediction.raced_s is not None:
         raced = prediction.raced_s != prediction.latency_s
         excess = np.where(raced, np.maximum(prediction.raced_s - cap_s, 0.0) / cap_s, excess)
     # Where the device may be in time it starts at once, and whoever is first keeps the cap for both.
-    home = _near(phases.home_s, phases.home_deviation_s, cap_s)
-    both = phases.home_deadline_s * HOPE <= cap_s
-    return Nearness(
+    home = _near(basis.home_s, basis.home_deviation_s, cap_s)
+    both = basis.home_deadline_s * HOPE <= cap_s
+    return NearnessToCaps(
         chance=np.where(both, 1 - (1 - alone.chance) * (1 - home.chance), alone.chance),
         excess=np.where(both, np.minimum(excess, home.excess), excess),
     )

@@ -1,11 +1,11 @@
-"""How the device, the link and a companion are right now, as far as planning cares."""
+"""What planning knows before a call runs: of the device, of the links and companions, and of the call itself."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DeviceState:
     """`speed`: how many times longer a run takes now than when it was profiled; `spread`: its relative deviation."""
 
@@ -22,7 +22,7 @@ class DeviceState:
     queue_s: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CloudState:
     """A companion and the link to it.
 
@@ -48,5 +48,25 @@ class CloudState:
     unasked_s: float = 0.0
 
 
+@dataclass(frozen=True)
+class CallFacts:
+    """What is known of one call before it runs: seconds to decode and resize its image here and on each companion, and
+    the size of its file (None: the caller gave pixels, so no file can be sent as it came)."""
+
+    prep_s: float
+    cloud_prep_s: tuple[float, ...]
+    source_bytes: int | None
+
+
 # What a local row is evaluated with: nothing travels, nothing is charged.
-NOWHERE = CloudState("", True, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+NOWHERE = CloudState(
+    name="",
+    up=True,
+    rtt_s=0.0,
+    up_s_per_byte=0.0,
+    down_s_per_byte=0.0,
+    link_spread=0.0,
+    speed=1.0,
+    speed_spread=0.0,
+    queue_s=0.0,
+)

@@ -7,9 +7,9 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from collabd.planning.candidates import Candidates
-from collabd.planning.choose import Decision, Mask, Reason, Stickiness, choose, goal_of, loss, risk_of
+from collabd.planning.choose import Decision, Mask, Reason, SwitchGain, choose, goal_of, loss, risk_of
 from collabd.planning.limits import Caps
-from collabd.planning.nearest import nearness
+from collabd.planning.nearest import nearness_to_caps
 from collabd.planning.predict import Prediction
 
 # So many kinds of calls are remembered.
@@ -39,7 +39,7 @@ class Chooser:
     for a while. A try never breaks a cap that the call would keep.
     """
 
-    def __init__(self, stickiness: Stickiness, explore_share: float) -> None:
+    def __init__(self, stickiness: SwitchGain, explore_share: float) -> None:
         self._stickiness = stickiness
         self._explore_share = explore_share
         self._past: OrderedDict[Hashable, _Past] = OrderedDict()
@@ -83,11 +83,11 @@ def _others(
 ) -> Mask | None:
     """The plans of other companions that may be tried, if there are any."""
     raced = prediction.hedged_s is not None and caps.objective == "latency" and not decision.unmet
-    if not raced and prediction.phases.unasked_s < _UNASKED_S:
+    if not raced and prediction.basis.unasked_s < _UNASKED_S:
         return None
     others: Mask = ~plans.local & (plans.cloud != plans.cloud[decision.row]) & prediction.possible
     if not raced:
-        others &= prediction.phases.unasked_since(_UNASKED_S)
+        others &= prediction.basis.unasked_since(_UNASKED_S)
     if allowed is not None:
         others &= allowed
     return others if others.any() else None
@@ -96,7 +96,7 @@ def _others(
 def _lost(prediction: Prediction, caps: Caps, decision: Decision, other: Decision) -> float:
     """What may be lost by the other plan, as a share of what the call is about; all of it where it breaks a cap."""
     if decision.unmet:
-        return loss(nearness(prediction, caps), other.row, decision.row)
+        return loss(nearness_to_caps(prediction, caps), other.row, decision.row)
     if other.unmet:
         return 1.0
     goal = goal_of(prediction, caps)

@@ -12,20 +12,20 @@ from collabd.planning.candidates import Candidate, Candidates
 NEW_REQUEST, SAME_REQUEST = 0, 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CrossingOption:
     """One codec for one frontier in one direction: encoded on one machine, decoded on the other, both profiled idle."""
 
     # For "source", up from the first segment: the bytes are those besides the file, and no codec takes any time.
     codec: str
     sent_bytes: float
-    device_s: float
-    cloud_s: float
+    device_s: float = 0.0
+    cloud_s: float = 0.0
     # How often the top-1 equals the unsplit network's, 0..1.
-    fidelity: float
+    fidelity: float = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Chain:
     """n segments on the device and on one companion; seconds as profiled, none of the figures negative.
 
@@ -69,7 +69,7 @@ class Chain:
             yield _step(SAME_REQUEST, way, down_bytes=way.sent_bytes)
 
 
-_FREE = CrossingOption("none", 0.0, 0.0, 0.0, 1.0)
+_FREE = CrossingOption(codec="none", sent_bytes=0.0)
 
 
 def _step(

@@ -73,7 +73,7 @@ class PathValue:
         return np.where(fits, sums[..., self.objective], inf)
 
     def chance(self, sums: Column) -> Column:
-        """How likely all caps are kept, 0..1, as in `nearness`; nothing is where fidelity is not."""
+        """How likely all caps are kept, 0..1, as in `nearness_to_caps`; nothing is where fidelity is not."""
         chance = np.where(self._unfaithful(sums), 0.0, 1.0)
         for median, deviation, limit in self._against(sums).values():
             chance = np.minimum(chance, keeps(median, deviation, limit))
@@ -85,7 +85,7 @@ class PathValue:
         return np.where(chance >= _EVEN, 1.0 - chance, inf)
 
     def excess(self, sums: Column, least: float = 0.0) -> Column:
-        """What the caps are expected to be exceeded by, as a share of them, as in `nearness`.
+        """What the caps are expected to be exceeded by, as a share of them, as in `nearness_to_caps`.
 
         Infinite where fidelity is, which is never traded, and where it is less likely than `least` that all are kept.
         """

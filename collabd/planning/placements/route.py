@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from itertools import compress, pairwise
 from math import prod
 
-from collabd.planning.candidates import SOURCE, Candidate, Candidates
+from collabd.planning.candidates import Candidate, Candidates
 from collabd.planning.placements.chain import Chain, CrossingOption
 from collabd.planning.placements.cheapest import Way
 from collabd.planning.placements.trellis import CLOUD, DEVICE, TrellisLayer, with_requests
-from collabd.planning.predict import Prediction, Request, predict
-from collabd.planning.state import CloudState, DeviceState
+from collabd.planning.predict import Prediction, predict
+from collabd.planning.state import CallFacts, CloudState, DeviceState
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CloudRun:
     """One request: segments `first` up to but not including `last`, and the ways there and back."""
 
@@ -25,7 +25,7 @@ class CloudRun:
     down: CrossingOption
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Placement:
     """Where each segment runs, and what all of it is predicted to take."""
 
@@ -50,7 +50,7 @@ def runs_of(layers: Sequence[TrellisLayer], path: Sequence[Way]) -> tuple[CloudR
     """The requests of a path, in order."""
     crossings = list(_crossings(layers, path))
     pairs = zip(crossings[::2], crossings[1::2], strict=True)
-    return tuple(CloudRun(first, last, up, down) for (first, up), (last, down) in pairs)
+    return tuple(CloudRun(first=first, last=last, up=up, down=down) for (first, up), (last, down) in pairs)
 
 
 def _crossings(layers: Sequence[TrellisLayer], path: Sequence[Way]) -> Iterator[tuple[int, CrossingOption]]:
@@ -62,33 +62,58 @@ def _crossings(layers: Sequence[TrellisLayer], path: Sequence[Way]) -> Iterator[
 
 def evaluate(
     chain: Chain,
+    *,
     letters: str,
     runs: Sequence[CloudRun],
     device: DeviceState,
     cloud: CloudState,
-    request: Request,
+    call: CallFacts,
     quantile: float,
 ) -> Prediction:
-    """The prediction of a placement as a plan with one crossing that has the sums of all."""
-    sends_file = bool(runs) and runs[0].up.codec == SOURCE
-    ways = [way for run in runs for way in (run.up, run.down)]
-    plan = Candidate(
+    """The prediction of a placement."""
+    plan = plan_of(
+        runs,
         cut="",
-        codec="",
+        codec=runs[0].up.codec if runs else "",
         cloud=0 if runs else None,
         head_s=sum(compress(chain.device_s, (letter == "D" for letter in letters))),
-        encode_s=sum(way.device_s for way in ways),
-        up_bytes=sum(run.up.sent_bytes for run in runs) + sends_file * (request.source_bytes or 0),
-        down_bytes=sum(run.down.sent_bytes for run in runs),
-        decode_s=sum(way.cloud_s for way in ways) + sends_file * request.cloud_prep_s[chain.cloud],
         tail_s=sum(compress(chain.cloud_s, (letter == "C" for letter in letters))),
         local_tail_s=0.0,
+    )
+    call = replace(call, cloud_prep_s=(call.cloud_prep_s[chain.cloud],))
+    clouds = [with_requests(cloud, len(runs))]
+    return predict(Candidates([plan]), device=device, clouds=clouds, call=call, quantile=quantile)
+
+
+def plan_of(
+    runs: Sequence[CloudRun],
+    *,
+    cut: str,
+    codec: str,
+    cloud: int | None,
+    head_s: float,
+    tail_s: float,
+    local_tail_s: float,
+) -> Candidate:
+    """A placement as a plan with one crossing that has the sums of all.
+
+    `cloud` is the index of a companion `with_requests` for as many runs. `head_s` is of all layers that run on the
+    device, `tail_s` of all that run on the companion; `codec` names the codecs of the ways up.
+    """
+    crossings = [option for run in runs for option in (run.up, run.down)]
+    return Candidate(
+        cut=cut,
+        codec=codec,
+        cloud=cloud,
+        head_s=head_s,
+        encode_s=sum(option.device_s for option in crossings),
+        up_bytes=sum(run.up.sent_bytes for run in runs),
+        down_bytes=sum(run.down.sent_bytes for run in runs),
+        decode_s=sum(option.cloud_s for option in crossings),
+        tail_s=tail_s,
+        local_tail_s=local_tail_s,
         fidelity=fidelity_of(runs),
     )
-    # What sends the file needs no lane.
-    prepared = Request(0.0 if sends_file else request.prep_s, (0.0,), None)
-    device = replace(device, queue_s=0.0) if sends_file else device
-    return predict(Candidates([plan]), device, [with_requests(cloud, len(runs))], prepared, quantile)
 
 
 def fidelity_of(runs: Sequence[CloudRun]) -> float:

@@ -15,8 +15,7 @@ from collabd.planning.placements.labels import Search
 from collabd.planning.placements.path_value import PathValue
 from collabd.planning.placements.route import Placement, evaluate, fidelity_of, letters_of, runs_of
 from collabd.planning.placements.trellis import CLOUD, DEVICE, LATENCY, NO_PINS, Pins, TrellisLayer, trellis
-from collabd.planning.predict import Request
-from collabd.planning.state import CloudState, DeviceState
+from collabd.planning.state import CallFacts, CloudState, DeviceState
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def place(
     chains: Sequence[Chain],
     device: DeviceState,
     clouds: Sequence[CloudState],
-    request: Request,
+    call: CallFacts,
     caps: Caps,
     *,
     quantile: float,
@@ -70,7 +69,10 @@ def place(
     found: list[_ScoredPath] = []
     for chain in chains:
         cloud = clouds[chain.cloud]
-        layers, worth = trellis(chain, device, cloud, request, pins, quantile), PathValue(caps, device, cloud, quantile)
+        layers, worth = (
+            trellis(chain, device=device, cloud=cloud, call=call, pins=pins, quantile=quantile),
+            PathValue(caps, device=device, cloud=cloud, quantile=quantile),
+        )
         found.extend(_ScoredPath(chain, layers, path, worth) for path in _paths(layers, worth))
     best = _best(found)
     letters, runs = letters_of(best.path), runs_of(best.layers, best.path)
@@ -79,7 +81,15 @@ def place(
         cloud=best.chain.cloud if runs else None,
         runs=runs,
         fidelity=fidelity_of(runs),
-        prediction=evaluate(best.chain, letters, runs, device, clouds[best.chain.cloud], request, quantile),
+        prediction=evaluate(
+            best.chain,
+            letters=letters,
+            runs=runs,
+            device=device,
+            cloud=clouds[best.chain.cloud],
+            call=call,
+            quantile=quantile,
+        ),
         unmet=best.unmet,
     )
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from collabd.planning.candidates import Column
 from collabd.planning.placements.chain import Chain, CrossingOption
-from collabd.planning.predict import Request, predict
-from collabd.planning.state import CloudState, DeviceState
+from collabd.planning.predict import predict
+from collabd.planning.state import CallFacts, CloudState, DeviceState
 
 DEVICE, CLOUD = SIDES = (0, 1)
 # What a step takes; all of it adds up along a path. LOSS is -log(fidelity); BUSY, LINK (its bytes) and REMOTE are
@@ -69,10 +69,10 @@ _HOME = _Segment(_NOTHING, _NO_WAY, _NO_WAY, _NO_WAY)
 
 
 def trellis(
-    chain: Chain, device: DeviceState, cloud: CloudState, request: Request, pins: Pins, quantile: float
+    chain: Chain, device: DeviceState, cloud: CloudState, call: CallFacts, pins: Pins, quantile: float
 ) -> tuple[TrellisLayer, ...]:
     """A layer a segment, and one that brings the answer home. Paths start and end on the device."""
-    segments = _segments(chain, device, cloud, request, quantile)
+    segments = _segments(chain, device, cloud, call, quantile)
     leave = [pins.may_leave(k, len(chain)) for k in range(len(chain))]
     steps = pairwise((_START, *segments, _HOME))
     return tuple(_layer(before, segment, may) for (before, segment), may in zip(steps, (*leave, False), strict=True))
@@ -94,10 +94,8 @@ def _layer(before: _Segment, segment: _Segment, may_leave: bool) -> TrellisLayer
     return TrellisLayer(((segment.here, out), (back, on)), segment.ups, before.downs)
 
 
-def _segments(
-    chain: Chain, device: DeviceState, cloud: CloudState, request: Request, quantile: float
-) -> list[_Segment]:
-    figures, possible = _figures(chain, device, cloud, request, quantile)
+def _segments(chain: Chain, device: DeviceState, cloud: CloudState, call: CallFacts, quantile: float) -> list[_Segment]:
+    figures, possible = _figures(chain, device, cloud, call, quantile)
     ends = list(accumulate(chain.sizes))
     found = []
     for k, (up, down) in enumerate(zip(chain.up, chain.down, strict=True)):
@@ -109,12 +107,12 @@ def _segments(
 
 
 def _figures(
-    chain: Chain, device: DeviceState, cloud: CloudState, request: Request, quantile: float
+    chain: Chain, device: DeviceState, cloud: CloudState, call: CallFacts, quantile: float
 ) -> tuple[Column, np.typing.NDArray[np.bool_]]:
     """For each of the chain's steps its figures, and whether it is possible."""
     steps = chain.steps
-    twice = replace(request, cloud_prep_s=(request.cloud_prep_s[chain.cloud],) * 2)
-    got = predict(steps, device, (cloud, with_requests(cloud, 0)), twice, quantile)
+    twice = replace(call, cloud_prep_s=(call.cloud_prep_s[chain.cloud],) * 2)
+    got = predict(steps, device=device, clouds=(cloud, with_requests(cloud, 0)), call=twice, quantile=quantile)
     phases = got.phases
     remote = phases.queue_s + phases.remote_s
     with np.errstate(divide="ignore"):
