@@ -1,12 +1,13 @@
-"""Choosing a plan: pure functions of plain data; no I/O, no clock, nothing that remembers.
+"""Choosing a plan, by pure functions of plain data: no I/O, no clock, and no memory of earlier calls.
 
-`candidates` (what could be done) and `state` (how things are now) → `predict` (what each would take) → `choose`.
+`candidates` (what could be done) and `state` (what is known now) → `phases` (how long each part takes) → `predict`
+(what each candidate takes) → `choose`.
 """
 
 from collabd.planning.candidates import Candidate, Candidates
+from collabd.planning.caps import Caps
 from collabd.planning.choose import Decision, Reason, choose
 from collabd.planning.hedging import hedged
-from collabd.planning.limits import Caps
 from collabd.planning.patience import local_start_s, lost_after_s
 from collabd.planning.predict import Prediction, predict
 from collabd.planning.state import CallFacts, CloudState, DeviceState

@@ -1,4 +1,4 @@
-"""The plans that could answer a request, as rows and as columns."""
+"""The plans that could answer a call, as rows and as columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Column = npt.NDArray[np.float64]
 HEAD_S, ENCODE_S, UP_BYTES, DOWN_BYTES, DECODE_S, TAIL_S, SENDS_FILE, PREPARES_IMAGE, ASKS_COMPANION = range(9)
 FEATURES = 9
 
-# A codec of the image cut that encodes nothing: the file that the caller gave travels as it came.
+# The codec of the image cut that encodes nothing: it sends the file that the caller gave as it came.
 SOURCE = "source"
 
 
@@ -42,7 +42,7 @@ class Candidate:
 
 
 class Candidates:
-    """Rows of `Candidate` and the same as columns; made once a profile, evaluated at each request."""
+    """Rows of `Candidate`, and the same as columns; made once for a profile, evaluated at each call."""
 
     def __init__(self, rows: Sequence[Candidate]) -> None:
         self.rows = tuple(rows)
@@ -53,9 +53,9 @@ class Candidates:
         self.decode_s = self._column("decode_s")
         self.tail_s = self._column("tail_s")
         self.fidelity = self._column("fidelity")
-        # A plan's head, and its tail here.
+        # What the device works if it also runs the tail.
         self.home_s = self.head_s + self.encode_s + self._column("local_tail_s")
-        # Local rows point behind the companions, at a neutral one that `predict` appends.
+        # Local rows have -1, which is the neutral companion that `PredictionBasis` puts behind the others.
         self.cloud = np.array([-1 if row.cloud is None else row.cloud for row in self.rows], dtype=np.intp)
         self.local: npt.NDArray[np.bool_] = self.cloud == -1
         # Of several crossings ("source+q8") only the first can send the file.

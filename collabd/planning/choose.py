@@ -1,4 +1,4 @@
-"""Drop the plans that break a cap, take the best of the rest, and say of each why it was or was not taken."""
+"""Drop the plans that break a cap, take the best of the rest, and give the reason for each plan."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collabd.planning.candidates import Candidates, Column
-from collabd.planning.limits import Caps
+from collabd.planning.caps import Caps
 from collabd.planning.nearest import EQUALLY_LIKELY, NearnessToCaps, nearness_to_caps
 from collabd.planning.predict import Prediction
 
@@ -21,9 +21,9 @@ class Reason(StrEnum):
 
     CHOSEN = "chosen"
     FIXED = "fixed"  # the call itself says where the layers run
-    EXPLORED = "explored"  # its estimate is old or unsure; trying it now and then costs a bounded share
+    EXPLORED = "explored"  # its estimate is old or unsure; trying it now and then may cost a bounded share
     KEPT = "kept"  # the previous plan; the best one's gain is not worth a switch
-    NEAREST = "nearest"  # no plan fits the budget; this one is the likeliest to keep it, of equals exceeds it least
+    NEAREST = "nearest"  # no plan fits the budget; this is the likeliest to keep it, of equals it exceeds it least
     WORSE = "worse"  # fits, but another does better on the objective
     NOT_WORTH_A_SWITCH = "not-worth-a-switch"
     OVER_LATENCY = "over-latency"
@@ -46,10 +46,13 @@ class Decision:
 
 @dataclass(frozen=True)
 class SwitchGain:
-    """The gain that a switch must bring, absolutely (seconds of latency) and relatively (any objective)."""
+    """The least gain for which calls switch to another plan: seconds of latency, and a share of any objective."""
 
     gain_s: float = 0.0
     gain_ratio: float = 0.0
+
+
+_ANY_GAIN = SwitchGain()
 
 
 def choose(
@@ -59,9 +62,9 @@ def choose(
     *,
     allowed: Mask | None = None,
     previous: int | None = None,
-    stickiness: SwitchGain = SwitchGain(),
+    switch_gain: SwitchGain = _ANY_GAIN,
 ) -> Decision:
-    """Take a plan. At least one allowed plan must be possible: all on the device always is."""
+    """Take a plan. At least one allowed plan must be possible; the plan that stays on the device always is."""
     usable = prediction.possible if allowed is None else prediction.possible & allowed
     goal = goal_of(prediction, caps)
     fits = usable & _kept(plans, prediction, caps)
@@ -69,21 +72,21 @@ def choose(
     if not fits[best]:
         if not usable.any():
             raise ValueError("no plan is both possible and allowed")
-        return _nearest(plans, prediction, caps, usable, previous, stickiness)
+        return _nearest(plans, prediction, caps, usable=usable, previous=previous, switch_gain=switch_gain)
     if (
         previous is not None
         and previous != best
         and fits[previous]
-        and not _worth(goal, previous, best, caps, stickiness)
+        and not _is_worth_a_switch(goal, caps, previous=previous, best=best, least=switch_gain)
     ):
         return Decision(previous, Reason.KEPT, ())
     return Decision(best, Reason.CHOSEN, ())
 
 
 def verdicts(
-    plans: Candidates, prediction: Prediction, caps: Caps, decision: Decision, allowed: Mask | None = None
+    plans: Candidates, prediction: Prediction, caps: Caps, *, decision: Decision, allowed: Mask | None = None
 ) -> list[Reason]:
-    """The reason of each plan beside the decision taken; the first cap broken names it."""
+    """Why each plan was taken or not, given the decision. Where a plan breaks several caps, the first is the reason."""
     broken = _broken(plans, prediction, caps)
     goal = goal_of(prediction, caps)
     busy = prediction.basis.companion_busy
@@ -112,13 +115,13 @@ _REASON_OF = {
 
 
 def _broken(plans: Candidates, prediction: Prediction, caps: Caps) -> dict[str, Mask]:
-    """Of each cap, which plans break it."""
+    """For each cap, which plans break it."""
     broken = {"fidelity": plans.fidelity < caps.fidelity}
     return broken | {name: figure > cap for name, figure, cap in against(prediction, caps)}
 
 
 def _kept(plans: Candidates, prediction: Prediction, caps: Caps) -> Mask:
-    """Which plans break none."""
+    """Which plans break no cap."""
     kept = plans.fidelity >= caps.fidelity
     for _, figure, cap in against(prediction, caps):
         kept &= figure <= cap
@@ -126,7 +129,10 @@ def _kept(plans: Candidates, prediction: Prediction, caps: Caps) -> Mask:
 
 
 def against(prediction: Prediction, caps: Caps) -> list[tuple[str, Column, float]]:
-    """The upper limits that the call sets, each with the figure that it limits; the others are not even computed."""
+    """The upper limits that the call sets, each with the figure that it limits.
+
+    Figures that no cap limits are not computed.
+    """
     limits = []
     if caps.latency_s is not None:
         limits.append(("latency", prediction.deadline_s, caps.latency_s))
@@ -137,12 +143,12 @@ def against(prediction: Prediction, caps: Caps) -> list[tuple[str, Column, float
     return limits
 
 
-def _unmet(plans: Candidates, prediction: Prediction, caps: Caps, row: int) -> tuple[str, ...]:
+def _unmet(plans: Candidates, prediction: Prediction, caps: Caps, *, row: int) -> tuple[str, ...]:
     return tuple(name for name, mask in _broken(plans, prediction, caps).items() if mask[row])
 
 
 def goal_of(prediction: Prediction, caps: Caps) -> Column:
-    """What is minimised. A stream's pace is that of its slowest stage, since the others overlap with it."""
+    """What is minimised. For a stream it is the time of its slowest stage, since the other stages overlap with it."""
     match caps.objective:
         case "energy":
             return prediction.energy_j
@@ -156,7 +162,7 @@ def goal_of(prediction: Prediction, caps: Caps) -> Column:
 
 
 def risk_of(prediction: Prediction, caps: Caps) -> Column:
-    """By how much the figure that is minimised deviates; 0 where it is an expectation already."""
+    """By how much the figure that is minimised deviates; 0 where the figure is an expectation already."""
     match caps.objective:
         case "energy":
             return prediction.energy_deviation_j
@@ -169,7 +175,7 @@ def risk_of(prediction: Prediction, caps: Caps) -> Column:
 
 
 def _best(goal: Column, latency: Column, among: Mask) -> int:
-    """The least goal; of equals (many plans cost nothing) the fastest. Any row where there are none."""
+    """The row of the least goal; of equals (many plans cost nothing) of the fastest. Any row if `among` is empty."""
     best = int(np.where(among, goal, np.inf).argmin())
     if goal is latency:
         return best
@@ -177,35 +183,35 @@ def _best(goal: Column, latency: Column, among: Mask) -> int:
     return int(np.where(equals, latency, np.inf).argmin())
 
 
-def _worth(goal: Column, previous: int, best: int, caps: Caps, stickiness: SwitchGain) -> bool:
+def _is_worth_a_switch(goal: Column, caps: Caps, *, previous: int, best: int, least: SwitchGain) -> bool:
     gain = goal[previous] - goal[best]
-    absolute = stickiness.gain_s if caps.objective in {"latency", "throughput"} else 0.0
-    return bool(gain > absolute and gain > stickiness.gain_ratio * goal[previous])
+    absolute = least.gain_s if caps.objective in {"latency", "throughput"} else 0.0
+    return bool(gain > absolute and gain > least.gain_ratio * goal[previous])
 
 
 def _nearest(
     plans: Candidates,
     prediction: Prediction,
     caps: Caps,
+    *,
     usable: Mask,
     previous: int | None,
-    stickiness: SwitchGain,
+    switch_gain: SwitchGain,
 ) -> Decision:
-    """The plan that keeps all caps most likely, of equals the one that is expected to exceed them least; or the
-    previous one, unless the gain is worth a switch.
+    """The plan that most likely keeps all caps; of equals the plan that is expected to exceed them least.
 
-    Fidelity is never traded, since lossless plans exist.
+    The previous plan stays, unless the gain is worth a switch. Fidelity is never traded, since lossless plans exist.
     """
     near = nearness_to_caps(prediction, caps)
     faithful = usable & (plans.fidelity >= caps.fidelity)
     among = faithful if faithful.any() else usable
     likely = among & (near.chance >= np.where(among, near.chance, 0.0).max() - EQUALLY_LIKELY)
     row = _best(near.excess, prediction.latency_s, likely)
-    if previous is not None and among[previous] and loss(near, previous, row) <= stickiness.gain_ratio:
+    if previous is not None and among[previous] and loss(near, previous, row) <= switch_gain.gain_ratio:
         row = previous
-    return Decision(row, Reason.NEAREST, _unmet(plans, prediction, caps, row))
+    return Decision(row, Reason.NEAREST, _unmet(plans, prediction, caps, row=row))
 
 
 def loss(near: NearnessToCaps, row: int, other: int) -> float:
-    """What is lost by one plan instead of another: the chance to keep the caps, or if that is more, their excess."""
+    """What `row` loses against `other`: chance to keep the caps, or excess over them, whichever is more."""
     return float(max(near.chance[other] - near.chance[row], near.excess[row] - near.excess[other]))

@@ -1,7 +1,7 @@
-"""How long each phase of a call takes, and by how much that varies: every formula once, in the features of a plan.
+"""How long each phase of a call takes, and how that varies: every formula once, as a table of factors.
 
-A phase is a sum of products: the seconds of `UP` are bytes * seconds a byte. So a table of factors, phase by feature,
-says what any plan takes, and one matrix product evaluates them all.
+A phase is a sum of products: the seconds of `UP` are the feature `UP_BYTES` * seconds a byte. So a table of factors,
+phase by feature, says what any plan takes, and one matrix product evaluates all plans.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ _ROWS = 13
 
 
 def _sums_of(*groups: tuple[int, ...]) -> Column:
-    """Float64 [groups, rows]: what a table is multiplied with to add up the rows of each group."""
+    """The matrix that adds up the rows of a table by group, float64 [groups, rows]."""
     return np.array([[float(row in group) for row in range(_ROWS)] for group in groups])
 
 
 # Of the device: when it works, when it waits, and when its radio is on the air.
 _WORKS, _WAITS, _ON_AIR = (OVERHEAD, PREP, HEAD, ENCODE), (LANE, ROUND_TRIP, UP, QUEUE, DECODE, TAIL, DOWN), (UP, DOWN)
 _ENERGY = _sums_of(_WORKS, _WAITS, _ON_AIR, (MOVED_BYTES,))
-# What varies together: the device's phases with its load, the bytes with the link, the companion's with its load.
+# Phases that vary together: with the load of the device, with the link, and with the load of the companion.
 _VARY = (LANE, PREP, HEAD, ENCODE), _ON_AIR, (QUEUE, DECODE, TAIL)
 _VARYING = _sums_of(*_VARY)
-# The latency, of it the bytes on the link, and what varies.
+# The latency, the part of it that moves bytes, and the three parts that vary.
 _TIMES = _sums_of(tuple(range(PHASES)), _ON_AIR, *_VARY)
 LATENCY, TRANSFER, DEVICE_VARIES = 0, 1, 2
 
@@ -95,7 +95,7 @@ class PlanPhases(NamedTuple):
 class PhaseTable:
     """What each phase takes with each companion for one of each feature: float64 [rows, companions, features].
 
-    `spreads`: the relative deviation of what varies here, on the link and there, float64 [3, companions].
+    `spreads`: the relative deviations of the device, the link and the companion, float64 [3, companions].
     """
 
     usual: Column
@@ -103,8 +103,8 @@ class PhaseTable:
 
     @cached_property
     def times(self) -> Column:
-        """Factors of the latency, of the bytes on the link (a part of it), and of by how much the device, the link and
-        the companion deviate: float64 [5, companions * features]."""
+        """Factors of the latency, of the transfer, and of the deviations of device, link and companion: float64
+        [5, companions * features]."""
         sums = _TIMES @ self.usual.reshape(_ROWS, -1)
         sums.reshape(len(_TIMES), -1, FEATURES)[DEVICE_VARIES:] *= self.spreads[:, :, None]
         return sums
@@ -115,8 +115,8 @@ class PhaseTable:
         return self.usual[:PHASES].reshape(PHASES, -1)
 
     def bills(self, device: DeviceState, clouds: Sequence[CloudState]) -> Column:
-        """Factors of the device's energy, of by how much that deviates where all that varies deviates at once, and of
-        the cost and its deviation: float64 [4, companions * features]."""
+        """Factors of the device's energy and its deviation, and of the cost and its deviation: float64
+        [4, companions * features]. The deviations are those where all that varies deviates at once."""
         deviation = self.usual * (_VARYING.T @ self.spreads)[:, :, None]
         takes = np.stack((self.usual, deviation), axis=1)
         busy_s, idle_s, air_s, moved_bytes = _ENERGY @ takes.reshape(_ROWS, -1)
@@ -130,7 +130,7 @@ class PhaseTable:
 
 
 def phase_table(device: DeviceState, clouds: Sequence[CloudState], call: CallFacts) -> PhaseTable:
-    """The formulas with what is known now. Where the file is sent, the image is prepared by the companion."""
+    """The table with what is known now. Where the file is sent, the companion prepares the image."""
     file_bytes = float(call.source_bytes or 0)
     usual = np.zeros((_ROWS, len(clouds), FEATURES))
     spreads = np.empty((3, len(clouds)))

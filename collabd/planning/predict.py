@@ -24,30 +24,30 @@ class Prediction:
     """One figure a candidate: seconds, joules, and the currency of the prices."""
 
     latency_s: Column
-    # The bytes on the link, both ways; one of the three stages that overlap in a stream.
+    # Moving the bytes, up and down: one of the three stages that overlap in a stream.
     transfer_s: Column
-    # By how much the device's work, the bytes and the companion's work deviate, float64 [3, rows].
+    # The deviations of the device's work, of moving the bytes, and of the companion's work, float64 [3, rows].
     deviations_s: Column
     # False where the companion is down, or a file would have to be sent and there is none.
     possible: npt.NDArray[np.bool_]
     basis: PredictionBasis
-    # Where the device starts the tail while it waits (`hedging`), else None: the latency on average and the price of
-    # the work, by which plans are chosen; and the latency to expect, on average where both race and else the median.
+    # None unless the device starts the tail while it waits (`hedging`): the mean latency with the price of the extra
+    # work, by which plans are chosen; and the latency to expect, which is the mean where both race, else the median.
     hedged_s: Column | None = None
     raced_s: Column | None = None
-    # Whether the device finishes the call itself, early enough for its deadline, should the companion be late.
+    # Whether the device finishes the call itself, in time for its deadline, if the companion is late.
     races: bool = False
 
     @property
     def deviation_s(self) -> Column:
-        """By how much the latency deviates, without a race."""
+        """The deviation of the latency, without a race."""
         here, link, there = np.square(self.deviations_s)
         deviation_s: Column = np.sqrt(here + link + there)
         return deviation_s
 
     @cached_property
     def deadline_s(self) -> Column:
-        """The latency that the quantile of calls stays under; where both race, that of the surer one."""
+        """The quantile of latency; where both race, the lesser of the two."""
         deadline_s: Column = self.basis.margin * self.deviation_s
         deadline_s += self.latency_s
         return np.minimum(deadline_s, self.basis.home_deadline_s) if self.races else deadline_s
@@ -74,29 +74,29 @@ class Prediction:
 
     @property
     def energy_deviation_j(self) -> Column:
-        """By how much the energy deviates."""
+        """The deviation of the energy."""
         return self.basis.bills.energy_deviation_j
 
     @property
     def cost_deviation(self) -> Column:
-        """By how much the cost deviates."""
+        """The deviation of the cost."""
         return self.basis.bills.cost_deviation
 
     @property
     def energy_most_j(self) -> Column:
-        """As much energy as a call may well take: what caps are held against."""
+        """The quantile of energy, which caps limit."""
         return self.energy_j + self.basis.margin * self.energy_deviation_j
 
     @property
     def cost_most(self) -> Column:
-        """As much as a call may well cost: what caps are held against."""
+        """The quantile of cost, which caps limit."""
         return self.cost + self.basis.margin * self.cost_deviation
 
 
 def predict(
     plans: Candidates, *, device: DeviceState, clouds: Sequence[CloudState], call: CallFacts, quantile: float
 ) -> Prediction:
-    """Evaluate every plan; `quantile` (0.5..1) says how safe the figures for caps shall be."""
+    """Evaluate every plan. `quantile` (0.5..1) is that of the figures which caps limit."""
     if not clouds:
         clouds, call = (NOWHERE,), CallFacts(call.prep_s, (0.0,), call.source_bytes)
     basis = PredictionBasis(
@@ -119,9 +119,9 @@ def predict(
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionBasis:
-    """What a prediction is made from, and the figures that are computed only when somebody looks at them.
+    """What a prediction is made from, and the figures that are computed only when they are needed.
 
-    `margin`: how many deviations beyond the median caps are held against.
+    `margin`: how many deviations the quantile, which caps limit, lies above the median.
     """
 
     plans: Candidates
@@ -148,12 +148,12 @@ class PredictionBasis:
 
     @property
     def home_deviation_s(self) -> Column:
-        """By how much that deviates."""
+        """The deviation of `home_s`."""
         return self._at_home(self.table.times[DEVICE_VARIES])
 
     @property
     def home_deadline_s(self) -> Column:
-        """What the quantile of calls stays under in that case."""
+        """The quantile of `home_s`."""
         return self._at_home(self.table.times[LATENCY] + self.margin * self.table.times[DEVICE_VARIES])
 
     def _at_home(self, factors: Column) -> Column:
@@ -163,11 +163,11 @@ class PredictionBasis:
 
     @property
     def unasked_s(self) -> float:
-        """For how long no call was sent to the companion that was left alone longest."""
+        """Seconds for which no call was sent to the companion that was left alone longest."""
         return max(cloud.unasked_s for cloud in self.clouds)
 
     def unasked_since(self, seconds: float) -> npt.NDArray[np.bool_]:
-        """Whether no call was sent to the plan's companion for so long."""
+        """Whether no call was sent to the plan's companion for so many seconds."""
         return self._of_companion("unasked_s") >= seconds
 
     @property
@@ -194,7 +194,7 @@ class PredictionBasis:
 
 
 class Bills(NamedTuple):
-    """What each plan takes of the battery and of the purse, and by how much that deviates."""
+    """What each plan takes of the battery and of the purse, and the deviations of both."""
 
     energy_j: Column
     energy_deviation_j: Column

@@ -34,8 +34,8 @@ class Ours:
         self._caps = caps
         self._power = power
         planning = config.planning
-        stickiness = SwitchGain(planning.switch_gain_ms / 1e3, planning.switch_gain_ratio)
-        self._chooser = Chooser(stickiness, planning.explore_share)
+        switch_gain = SwitchGain(planning.switch_gain_ms / 1e3, planning.switch_gain_ratio)
+        self._chooser = Chooser(switch_gain, planning.explore_share)
         self._link = LinkEstimate(config.link.memory)
         self._device = SpeedFactor(workload.slowdown)
         self._cloud = SpeedFactor()

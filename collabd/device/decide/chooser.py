@@ -7,8 +7,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from collabd.planning.candidates import Candidates
+from collabd.planning.caps import Caps
 from collabd.planning.choose import Decision, Mask, Reason, SwitchGain, choose, goal_of, loss, risk_of
-from collabd.planning.limits import Caps
 from collabd.planning.nearest import nearness_to_caps
 from collabd.planning.predict import Prediction
 
@@ -39,8 +39,8 @@ class Chooser:
     for a while. A try never breaks a cap that the call would keep.
     """
 
-    def __init__(self, stickiness: SwitchGain, explore_share: float) -> None:
-        self._stickiness = stickiness
+    def __init__(self, switch_gain: SwitchGain, explore_share: float) -> None:
+        self._switch_gain = switch_gain
         self._explore_share = explore_share
         self._past: OrderedDict[Hashable, _Past] = OrderedDict()
 
@@ -52,7 +52,7 @@ class Chooser:
             return choose(plans, prediction, caps, allowed=allowed)
         past = self._recall(kind)
         previous = None if past.plan is None else plans.index.get(past.plan)
-        decision = choose(plans, prediction, caps, allowed=allowed, previous=previous, stickiness=self._stickiness)
+        decision = choose(plans, prediction, caps, allowed=allowed, previous=previous, switch_gain=self._switch_gain)
         taken = plans.rows[decision.row]
         past.plan = (taken.cut, taken.codec, taken.cloud)
         others = _others(plans, prediction, caps, decision, allowed)

@@ -20,7 +20,7 @@ from collabd.device.job.job import JobStep, codec_name
 from collabd.planning import CallFacts, Candidates, Caps, CloudState, DeviceState
 from collabd.planning.candidates import Column
 from collabd.planning.placements.chain import Chain
-from collabd.planning.placements.route import plan_of
+from collabd.planning.placements.placement import plan_of
 from collabd.planning.placements.search import place
 
 # So many kinds of calls are remembered.

@@ -79,8 +79,8 @@ class Planner:
         self.overhead = Overhead()
         self._settings = config.planning
         self._policies = Policies(config)
-        stickiness = SwitchGain(config.planning.switch_gain_ms / 1e3, config.planning.switch_gain_ratio)
-        self._chooser = Chooser(stickiness, config.planning.explore_share)
+        switch_gain = SwitchGain(config.planning.switch_gain_ms / 1e3, config.planning.switch_gain_ratio)
+        self._chooser = Chooser(switch_gain, config.planning.explore_share)
         self._hedge_price = config.failover.hedge_price
         self._placer = PlacementSearch()
         self._companions = tuple(companions)

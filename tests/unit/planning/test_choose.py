@@ -169,7 +169,7 @@ def test_nothing_allowed_is_a_caller_error() -> None:
 )
 def test_a_switch_must_be_worth_it_absolutely_and_relatively(gain_s: float, gain_ratio: float, kept: bool) -> None:
     prediction = evaluate()
-    decision = choose(PLANS, prediction, Caps(), previous=1, stickiness=SwitchGain(gain_s, gain_ratio))
+    decision = choose(PLANS, prediction, Caps(), previous=1, switch_gain=SwitchGain(gain_s, gain_ratio))
     assert decision.reason is (Reason.KEPT if kept else Reason.CHOSEN)
     assert decision.row == (1 if kept else 2)
     if kept:
@@ -177,7 +177,7 @@ def test_a_switch_must_be_worth_it_absolutely_and_relatively(gain_s: float, gain
 
 
 def test_a_previous_plan_that_no_longer_fits_is_left() -> None:
-    decision = choose(PLANS, evaluate(), Caps(latency_s=0.075), previous=1, stickiness=SwitchGain(1.0, 1.0))
+    decision = choose(PLANS, evaluate(), Caps(latency_s=0.075), previous=1, switch_gain=SwitchGain(1.0, 1.0))
     assert PLANS.rows[decision.row].cut == "late"
 
 

@@ -104,17 +104,17 @@ def test_scenarios(scenario: Scenario) -> None:
 
 
 def test_it_stays_with_a_plan_that_is_nearly_as_likely() -> None:
-    caps, stickiness = Caps(latency_s=0.055), SwitchGain(0.0, 0.03)
+    caps, switch_gain = Caps(latency_s=0.055), SwitchGain(0.0, 0.03)
     for up_s_per_byte, row in ((1.6e-5, REMOTE), (1.1e-4, LOCAL)):
         prediction = evaluate(replace(CLOUD, up_s_per_byte=up_s_per_byte))
-        kept = choose(PLANS, prediction, caps, previous=row, stickiness=stickiness)
+        kept = choose(PLANS, prediction, caps, previous=row, switch_gain=switch_gain)
         assert kept.row == row
     # Their chances differ by far, or the excess does.
-    assert choose(PLANS, evaluate(), caps, previous=LOCAL, stickiness=stickiness).row == REMOTE
+    assert choose(PLANS, evaluate(), caps, previous=LOCAL, switch_gain=switch_gain).row == REMOTE
     hopeless = Caps(latency_s=0.01)
     near = evaluate(replace(CLOUD, up_s_per_byte=2.2e-5, link_spread=0.05))
     assert choose(PLANS, near, hopeless).row == REMOTE
-    kept = choose(PLANS, near, hopeless, previous=LOCAL, stickiness=SwitchGain(0.0, 2.0))
+    kept = choose(PLANS, near, hopeless, previous=LOCAL, switch_gain=SwitchGain(0.0, 2.0))
     assert (kept.row, kept.reason, kept.unmet) == (LOCAL, Reason.NEAREST, ("latency",))
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from collabd.planning import CallFacts, Candidate, Candidates, Caps, CloudState, DeviceState, choose, predict
 from collabd.planning.candidates import SOURCE
-from collabd.planning.limits import Objective
+from collabd.planning.caps import Objective
 from collabd.planning.nearest import EQUALLY_LIKELY
 from collabd.planning.placements.chain import Chain, CrossingOption
-from collabd.planning.placements.route import Placement
+from collabd.planning.placements.placement import Placement
 from collabd.planning.placements.search import place
 from collabd.planning.placements.trellis import NO_PINS, Pins
 from tests.unit.planning.brute_force import Floats, Outcomes, Situation, outcomes

@@ -1,4 +1,4 @@
-"""A path through the trellis as what is to be done, and what that is predicted to take."""
+"""A placement: where each segment runs, how its tensors cross, and what all of it is predicted to take."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import prod
 
 from collabd.planning.candidates import Candidate, Candidates
 from collabd.planning.placements.chain import Chain, CrossingOption
-from collabd.planning.placements.cheapest import Way
+from collabd.planning.placements.cheapest_path import PathStep
 from collabd.planning.placements.trellis import CLOUD, DEVICE, TrellisLayer, with_requests
 from collabd.planning.predict import Prediction, predict
 from collabd.planning.state import CallFacts, CloudState, DeviceState
@@ -17,7 +17,7 @@ from collabd.planning.state import CallFacts, CloudState, DeviceState
 
 @dataclass(frozen=True, kw_only=True)
 class CloudRun:
-    """One request: segments `first` up to but not including `last`, and the ways there and back."""
+    """One request: segments `first` up to but not including `last`, and how tensors cross to them and back."""
 
     first: int
     last: int
@@ -35,29 +35,29 @@ class Placement:
     cloud: int | None
     runs: tuple[CloudRun, ...]
     fidelity: float
-    # One row; phases that occur several times are added up.
+    # For one plan, each of whose phases is the sum of all such phases of the placement.
     prediction: Prediction
-    # The caps that it is predicted to break; none: it fits.
+    # The caps that it is predicted to break; empty: it fits.
     unmet: tuple[str, ...]
 
 
-def letters_of(path: Sequence[Way]) -> str:
+def letters_of(path: Sequence[PathStep]) -> str:
     """The sides of the segments; the last step only brings the answer home."""
-    return "".join("DC"[way.side] for way in path[:-1])
+    return "".join("DC"[step.side] for step in path[:-1])
 
 
-def runs_of(layers: Sequence[TrellisLayer], path: Sequence[Way]) -> tuple[CloudRun, ...]:
+def runs_of(layers: Sequence[TrellisLayer], path: Sequence[PathStep]) -> tuple[CloudRun, ...]:
     """The requests of a path, in order."""
     crossings = list(_crossings(layers, path))
     pairs = zip(crossings[::2], crossings[1::2], strict=True)
     return tuple(CloudRun(first=first, last=last, up=up, down=down) for (first, up), (last, down) in pairs)
 
 
-def _crossings(layers: Sequence[TrellisLayer], path: Sequence[Way]) -> Iterator[tuple[int, CrossingOption]]:
-    sides = (DEVICE, *(way.side for way in path))
-    for k, (layer, (before, side), way) in enumerate(zip(layers, pairwise(sides), path, strict=True)):
+def _crossings(layers: Sequence[TrellisLayer], path: Sequence[PathStep]) -> Iterator[tuple[int, CrossingOption]]:
+    sides = (DEVICE, *(step.side for step in path))
+    for k, (layer, (before, side), step) in enumerate(zip(layers, pairwise(sides), path, strict=True)):
         if before != side:
-            yield k, (layer.up if side == CLOUD else layer.down)[way.row]
+            yield k, (layer.up if side == CLOUD else layer.down)[step.row]
 
 
 def evaluate(
@@ -98,7 +98,7 @@ def plan_of(
     """A placement as a plan with one crossing that has the sums of all.
 
     `cloud` is the index of a companion `with_requests` for as many runs. `head_s` is of all layers that run on the
-    device, `tail_s` of all that run on the companion; `codec` names the codecs of the ways up.
+    device, `tail_s` of all that run on the companion; `codec` names the codecs in which tensors go up.
     """
     crossings = [option for run in runs for option in (run.up, run.down)]
     return Candidate(
@@ -117,5 +117,5 @@ def plan_of(
 
 
 def fidelity_of(runs: Sequence[CloudRun]) -> float:
-    """Lossy crossings multiply."""
-    return prod(way.fidelity for run in runs for way in (run.up, run.down))
+    """The fidelities of all crossings multiply."""
+    return prod(option.fidelity for run in runs for option in (run.up, run.down))
