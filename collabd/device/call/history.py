@@ -82,7 +82,7 @@ def _candidates(evaluation: Evaluation, decision: Decision | None) -> list[Candi
     if decision is None:
         return []
     prediction = evaluation.prediction
-    reasons = verdicts(evaluation.plans, prediction, evaluation.caps, decision, evaluation.allowed)
+    reasons = verdicts(evaluation.plans, prediction, evaluation.caps, decision=decision, allowed=evaluation.allowed)
     return [
         CandidateReport(
             cut=plan.cut,

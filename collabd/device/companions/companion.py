@@ -24,6 +24,7 @@ from collabd.device.companions.exchange import (
 from collabd.device.companions.in_flight import InFlight
 from collabd.device.companions.overhead import HEADER_BYTES
 from collabd.planning import CloudState
+from collabd.planning.cost import exchange_cost
 from collabd.profiling.profile import Profile
 from collabd.sensing.estimates.speed import Speed, SpeedFactor
 from collabd.sensing.link.estimate import LinkEstimate, LinkReading
@@ -156,11 +157,11 @@ class Companion:
 
     def cost(self, moved_bytes: int, compute_s: float) -> float:
         """What an exchange is charged."""
-        return (
-            moved_bytes * self.cloud.price_per_gb / 1e9
-            + compute_s * self.cloud.price_per_second
-            + self.cloud.price_per_request
-        )
+        return exchange_cost(self.cloud, moved_bytes=float(moved_bytes), run_s=compute_s, requests=1.0)
+
+    def air_s(self, link_s: float) -> float:
+        """For how long bytes moved in an exchange that took so long on the link: all but the round trip."""
+        return max(link_s - self.link_now.rtt_s, 0.0)
 
     async def infer(self, question: Question) -> RemoteAnswer:
         """Ask it. Raises `CompanionFailure` whatever goes wrong, also here, and feeds the breaker."""

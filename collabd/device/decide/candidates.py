@@ -15,7 +15,7 @@ from collabd.profiling.profile import CutTimes, Profile
 
 def local_plan(whole_s: float) -> Candidate:
     """All on the device, which takes `whole_s` when idle."""
-    return Candidate(LOCAL_CUT, NO_CODEC, None, whole_s, 0.0, 0.0, 0.0, 0.0, 0.0, whole_s, 1.0)
+    return Candidate(cut=LOCAL_CUT, codec=NO_CODEC, cloud=None, head_s=whole_s, local_tail_s=whole_s)
 
 
 def candidates(model: DeviceModel, remote: Sequence[Profile | None]) -> Candidates:
@@ -34,7 +34,15 @@ def remote_plans(manifest: Manifest, here: Profile, there: Profile, cloud: int) 
     times_here, times_there = _by_cut(here), _by_cut(there)
     image = manifest.cuts[0]
     whole_here, whole_there = here.whole_ms / 1e3, there.whole_ms / 1e3
-    yield Candidate(image.name, SOURCE, cloud, 0.0, 0.0, ENVELOPE_UP_BYTES, down, 0.0, whole_there, whole_here, 1.0)
+    yield Candidate(
+        cut=image.name,
+        codec=SOURCE,
+        cloud=cloud,
+        up_bytes=ENVELOPE_UP_BYTES,
+        down_bytes=down,
+        tail_s=whole_there,
+        local_tail_s=whole_here,
+    )
     for cut in manifest.cuts:
         if cut.name in times_here and cut.name in times_there:
             for figures in cut.codecs:

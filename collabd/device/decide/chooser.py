@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from collab_sdk.vocabulary import Objective, Reason
 from collabd.planning.candidates import Candidates
-from collabd.planning.choose import Decision, Mask, Stickiness, choose, goal_of, loss, risk_of
-from collabd.planning.limits import Caps
-from collabd.planning.nearest import nearness
+from collabd.planning.caps import Caps
+from collabd.planning.choose import Decision, Mask, SwitchGain, choose, goal_of, loss, risk_of
+from collabd.planning.nearest import nearness_to_caps
 from collabd.planning.predict import Prediction
 
 # So many kinds of calls are remembered.
@@ -55,8 +55,8 @@ class Chooser:
     for a while. A try never breaks a cap that the call would keep.
     """
 
-    def __init__(self, stickiness: Stickiness, explore_share: float, past: PastPlans) -> None:
-        self._stickiness = stickiness
+    def __init__(self, switch_gain: SwitchGain, explore_share: float, past: PastPlans) -> None:
+        self._switch_gain = switch_gain
         self._explore_share = explore_share
         self._past = past
 
@@ -68,7 +68,7 @@ class Chooser:
             return choose(plans, prediction, caps, allowed=allowed)
         past = self._past.of(kind)
         previous = None if past.plan is None else plans.index.get(past.plan)
-        decision = choose(plans, prediction, caps, allowed=allowed, previous=previous, stickiness=self._stickiness)
+        decision = choose(plans, prediction, caps, allowed=allowed, previous=previous, switch_gain=self._switch_gain)
         taken = plans.rows[decision.row]
         past.plan = (taken.cut, taken.codec, taken.cloud)
         others = _others(plans, prediction, caps, decision, allowed)
@@ -92,11 +92,11 @@ def _others(
 ) -> Mask | None:
     """The plans of other companions that may be tried, if there are any."""
     raced = prediction.hedged_s is not None and caps.objective == Objective.LATENCY and not decision.unmet
-    if not raced and prediction.phases.unasked_s < _UNASKED_S:
+    if not raced and prediction.basis.unasked_s < _UNASKED_S:
         return None
     others: Mask = ~plans.local & (plans.cloud != plans.cloud[decision.row]) & prediction.possible
     if not raced:
-        others &= prediction.phases.unasked_since(_UNASKED_S)
+        others &= prediction.basis.unasked_since(_UNASKED_S)
     if allowed is not None:
         others &= allowed
     return others if others.any() else None
@@ -105,7 +105,7 @@ def _others(
 def _lost(prediction: Prediction, caps: Caps, decision: Decision, other: Decision) -> float:
     """What may be lost by the other plan, as a share of what the call is about; all of it where it breaks a cap."""
     if decision.unmet:
-        return loss(nearness(prediction, caps), other.row, decision.row)
+        return loss(nearness_to_caps(prediction, caps), other.row, decision.row)
     if other.unmet:
         return 1.0
     goal = goal_of(prediction, caps)

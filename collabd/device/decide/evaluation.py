@@ -13,7 +13,7 @@ from collabd.device.companions.companion import Companion
 from collabd.device.decide.placement_search import FoundPlacement
 from collabd.device.decide.policy import CallPolicy
 from collabd.device.job.options import CallOptions
-from collabd.planning import Candidates, Caps, CloudState, DeviceState, Prediction, Request, choose, hedged, predict
+from collabd.planning import CallFacts, Candidates, Caps, CloudState, DeviceState, Prediction, choose, hedged, predict
 from collabd.planning.choose import against
 from collabd.planning.placements.trellis import with_requests
 
@@ -35,7 +35,7 @@ class Evaluation:
     policy: CallPolicy
     device: DeviceState
     clouds: tuple[CloudState, ...]
-    request: Request
+    call: CallFacts
     quantile: float
     hedge_price: float | None
     companions: tuple[Companion, ...]
@@ -67,16 +67,16 @@ class Evaluation:
 
     def beside(self, placed: FoundPlacement) -> Evaluation:
         """The same with the placement as one more plan, whose companion has the fixed costs of all its requests."""
-        there, prep_s = placed.cloud, self.request.cloud_prep_s
+        there, prep_s = placed.cloud, self.call.cloud_prep_s
         clouds = (*self.clouds, with_requests(self.clouds[there], placed.requests))
-        request = replace(self.request, cloud_prep_s=(*prep_s, prep_s[there]))
+        call = replace(self.call, cloud_prep_s=(*prep_s, prep_s[there]))
         return replace(
             self,
             plans=placed.plans,
-            prediction=predicted(placed.plans, self.device, clouds, request, self.quantile, self.hedge_price),
+            prediction=predicted(placed.plans, self.device, clouds, call, self.quantile, self.hedge_price),
             allowed=None if self.allowed is None else np.append(self.allowed, True),
             clouds=clouds,
-            request=request,
+            call=call,
             companions=(*self.companions, self.companions[there]),
         )
 
@@ -85,13 +85,13 @@ def predicted(
     plans: Candidates,
     device: DeviceState,
     clouds: tuple[CloudState, ...],
-    request: Request,
+    call: CallFacts,
     quantile: float,
     hedge_price: float | None,
 ) -> Prediction:
     """What each plan would take, and on average where tails are run here as well."""
-    prediction = predict(plans, device, clouds, request, quantile)
-    return prediction if hedge_price is None else hedged(plans, prediction, clouds, hedge_price)
+    prediction = predict(plans, device=device, clouds=clouds, call=call, quantile=quantile)
+    return prediction if hedge_price is None else hedged(plans, prediction, clouds=clouds, price=hedge_price)
 
 
 def allowed_plans(

@@ -26,9 +26,9 @@ from collabd.device.job.options import CallOptions
 from collabd.device.job.placement import head_layers_of, single_cut
 from collabd.device.models.model import DeviceModel
 from collabd.device.senses import Senses
-from collabd.planning import Candidate, Candidates, Caps, DeviceState, Request
+from collabd.planning import CallFacts, Candidate, Candidates, Caps, DeviceState
 from collabd.planning.candidates import SOURCE
-from collabd.planning.choose import Decision, Stickiness, choose
+from collabd.planning.choose import Decision, SwitchGain, choose
 from collabd.profiling.profile import Profile
 from collabd.sensing.estimates.overhead import Overhead
 from collabd.sensing.estimates.speed import SpeedFactor
@@ -85,8 +85,8 @@ class Planner:
         self._clock = clock
         self._settings = config.planning
         self._policies = Policies(config)
-        stickiness = Stickiness(config.planning.switch_gain_ms / 1e3, config.planning.switch_gain_ratio)
-        self._chooser = Chooser(stickiness, config.planning.explore_share, past_plans)
+        switch_gain = SwitchGain(config.planning.switch_gain_ms / 1e3, config.planning.switch_gain_ratio)
+        self._chooser = Chooser(switch_gain, config.planning.explore_share, past_plans)
         self._hedge_price = config.failover.hedge_price
         self._placer = PlacementSearch(clock)
         self._companions = tuple(companions)
@@ -106,14 +106,14 @@ class Planner:
         plans = self.candidates(model)
         clouds = tuple(companion.state_for(model.digest) for companion in self._companions)
         device, quantile = replace(self.device_state(), queue_s=lane_wait_s), self._settings.cap_quantile
-        request = self._request(model, photo)
+        call = self._call_facts(model, photo)
         policy = self._policies.of(model.manifest, options)
         caps = options.caps(self._settings.min_fidelity)
         price = None if options.is_sparing or policy.fallback != Fallback.LOCAL else self._hedge_price
-        prediction = predicted(plans, device, clouds, request, quantile, price)
+        prediction = predicted(plans, device, clouds, call, quantile, price)
         allowed = allowed_plans(plans, prediction, options, policy, model.manifest)
         return Evaluation(
-            plans, prediction, allowed, caps, policy, device, clouds, request, quantile, price, self._companions
+            plans, prediction, allowed, caps, policy, device, clouds, call, quantile, price, self._companions
         )
 
     def decide(self, evaluation: Evaluation, kind: Hashable | None = None) -> Decision:
@@ -156,13 +156,13 @@ class Planner:
         now, power = self._clock(), self._senses.snapshot.power.board
         speed = self._speed.read(now, self.slowdown())
         return DeviceState(
-            speed.value,
-            speed.spread,
-            power.busy_w,
-            power.idle_w,
-            power.tx_w_per_mbps,
-            power.tx_base_w,
-            self._overhead.at(now),
+            speed=speed.value,
+            spread=speed.spread,
+            busy_w=power.busy_w,
+            idle_w=power.idle_w,
+            tx_w_per_mbps=power.tx_w_per_mbps,
+            tx_base_w=power.tx_base_w,
+            overhead_s=self._overhead.at(now),
         )
 
     def slowdown(self) -> float:
@@ -198,7 +198,7 @@ class Planner:
             segments=chained,
             device=evaluation.device,
             clouds=evaluation.clouds,
-            request=evaluation.request,
+            call=evaluation.call,
             caps=evaluation.open_caps,
             policy=evaluation.policy,
             codec=options.codec,
@@ -220,7 +220,14 @@ class Planner:
         if row is not None:
             plan = evaluation.plans.rows[row]
         else:
-            plan = Candidate(cut, codec, cloud, 0, 0, 0, 0, 0, self._whole_there_s(model, cloud), model.whole_s, 0.0)
+            plan = Candidate(
+                cut=cut,
+                codec=codec,
+                cloud=cloud,
+                tail_s=self._whole_there_s(model, cloud),
+                local_tail_s=model.whole_s,
+                fidelity=0.0,
+            )
         made = steps.of_plan(plan, placement, model.manifest)
         companion = None if cloud is None else self._companions[cloud]
         job = self._job(model, photo, options, evaluation, made, companion, profiled=row is not None)
@@ -240,7 +247,7 @@ class Planner:
     ) -> Job:
         latency_ms, device = options.budget.latency_ms, evaluation.device
         first = made[0].crossing
-        prep_s = 0.0 if first is not None and first.codec == SOURCE else evaluation.request.prep_s
+        prep_s = 0.0 if first is not None and first.codec == SOURCE else evaluation.call.prep_s
         return Job(
             model=model,
             photo=photo,
@@ -254,11 +261,11 @@ class Planner:
             deadline_s=None if latency_ms is None else latency_ms / 1e3 - device.overhead_s,
             slow=device.speed * (1 + NormalDist().inv_cdf(evaluation.quantile) * device.spread),
             here_s=prep_s + device.speed * sum(step.run_s for step in made if step.crossing is None),
-            prep_s=evaluation.request.prep_s,
+            prep_s=evaluation.call.prep_s,
             profiled=profiled,
         )
 
-    def _request(self, model: DeviceModel, photo: CallImage | None) -> Request:
+    def _call_facts(self, model: DeviceModel, photo: CallImage | None) -> CallFacts:
         spec, now = model.manifest.preprocessing, self._clock()
         usual = spec.height * spec.width
         prep_s = model.prep.at((usual if photo is None else photo.pixels) / 1e6, now)
@@ -266,7 +273,7 @@ class Planner:
         larger = prep_s / model.prep.at(usual / 1e6, now)
         there = (companion.profiles.get(model.digest) for companion in self._companions)
         cloud_prep_s = tuple(0.0 if profile is None else larger * profile.prep_ms / 1e3 for profile in there)
-        return Request(prep_s, cloud_prep_s, None if photo is None else photo.file_bytes)
+        return CallFacts(prep_s, cloud_prep_s, None if photo is None else photo.file_bytes)
 
     def _whole_there_s(self, model: DeviceModel, cloud: int | None) -> float:
         profile = None if cloud is None else self._companions[cloud].profiles.get(model.digest)

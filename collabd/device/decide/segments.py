@@ -56,7 +56,7 @@ def segments(model: DeviceModel, here: Profile, there: Profile, cloud: int) -> M
 
 def _ways_up(cut: Cut, here: Profile, there: Profile) -> Iterator[CrossingOption]:
     if cut.head_layers == 0:
-        yield CrossingOption(SOURCE, ENVELOPE_UP_BYTES, 0.0, 0.0, 1.0)
+        yield CrossingOption(codec=SOURCE, sent_bytes=ENVELOPE_UP_BYTES)
     encode_ms = {times.codec: times.encode_ms for each in here.cuts if each.cut == cut.name for times in each.codecs}
     decode_ms = {times.codec: times.decode_ms for each in there.cuts if each.cut == cut.name for times in each.codecs}
     for figures in cut.codecs:
@@ -75,4 +75,4 @@ def _way_down(model: DeviceModel, tensors: tuple[str, ...] | None) -> tuple[Cros
         sent = 4 * len(model.manifest.labels)
     else:
         sent = sum(model.network.tensor(name).nbytes for name in tensors)
-    return (CrossingOption(RETURNED_AS, float(sent + ENVELOPE_DOWN_BYTES + HEADER_BYTES), 0.0, 0.0, 1.0),)
+    return (CrossingOption(codec=RETURNED_AS, sent_bytes=float(sent + ENVELOPE_DOWN_BYTES + HEADER_BYTES)),)

@@ -106,8 +106,8 @@ class CallRecord:
     alone: bool = True
     # Spent on tails that the companion overtook.
     overtaken_s: float = 0.0
-    # Spent on the link for answers that did not come in time.
-    unanswered_s: float = 0.0
+    # For how long bytes moved over the link, of exchanges without an answer as well.
+    air_s: float = 0.0
     bytes_up: int = 0
     bytes_down: int = 0
     cost: float = 0.0
@@ -132,14 +132,15 @@ class CallRecord:
         phases_s = sum(getattr(self, f"{phase}_s") or 0.0 for phase in PHASES)
         return self.elapsed_s() - self.waited_s - self.lane_s - phases_s
 
-    def note_unanswered(self, bytes_up: int, seconds: float, cost: float) -> None:
+    def note_unanswered(self, bytes_up: int, *, air_s: float, cost: float) -> None:
         """Add what an exchange took whose answer was not waited for."""
-        self.unanswered_s += seconds
+        self.air_s += air_s
         self.bytes_up += bytes_up
         self.cost += cost
 
-    def note_answer(self, answer: RemoteAnswer, cost: float) -> None:
+    def note_answer(self, answer: RemoteAnswer, *, air_s: float, cost: float) -> None:
         """Add what an exchange with a companion took."""
+        self.air_s += air_s
         for phase, seconds in (
             ("link_s", answer.link_s),
             ("queue_s", answer.queue_s),

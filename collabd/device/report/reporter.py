@@ -129,7 +129,11 @@ class Reporter:
     def _rows(self, model: DeviceModel, evaluation: Evaluation) -> list[CutReport]:
         plans = evaluation.plans
         reasons = verdicts(
-            plans, evaluation.prediction, evaluation.caps, self._planner.decide(evaluation), evaluation.allowed
+            plans,
+            evaluation.prediction,
+            evaluation.caps,
+            decision=self._planner.decide(evaluation),
+            allowed=evaluation.allowed,
         )
         heads = {cut.name: cut.head_layers for cut in model.manifest.cuts} | {LOCAL_CUT: len(model.manifest.layers)}
         rows: dict[tuple[str, int | None], CutReport] = {}

@@ -165,9 +165,11 @@ class _Run:
             late = remote.done() or wait.longer_than(waited_s) < _LATE
             if not remote.done():
                 lost = waited_s >= lost_after_s(wait)
-                companion.note_late(why, sent_bytes, waited_s - step.work_s, late=late, lost=lost)
-                # It may have all of it by now, and do the work.
-                self.record.note_unanswered(sent_bytes, waited_s, companion.cost(sent_bytes, step.work_s))
+                link_s = waited_s - step.work_s
+                companion.note_late(why, sent_bytes, link_s, late=late, lost=lost)
+                # The companion may have all of it by now, and do the work.
+                cost = companion.cost(sent_bytes, step.work_s)
+                self.record.note_unanswered(sent_bytes, air_s=companion.air_s(link_s), cost=cost)
             if local is None:
                 return await self._give_up(step, crossing, why)
             self._finished(step, await local, why, degraded=late)
@@ -176,7 +178,8 @@ class _Run:
                 local.cancel()
 
     def _take(self, step: JobStep, companion: Companion, answer: RemoteAnswer) -> None:
-        self.record.note_answer(answer, companion.cost(answer.bytes_up + answer.bytes_down, answer.compute_s))
+        cost = companion.cost(answer.bytes_up + answer.bytes_down, answer.compute_s)
+        self.record.note_answer(answer, air_s=companion.air_s(answer.link_s), cost=cost)
         self.record.ran += "C" * step.stage.layers
         # In a batch a tail takes longer, and by no fault of the companion.
         if self.job.profiled and answer.batch == 1:

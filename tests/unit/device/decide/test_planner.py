@@ -1,4 +1,4 @@
-"""From a call to a job: fixed placements, codecs, stickiness, and what is predicted of the image itself."""
+"""From a call to a job: fixed placements, codecs, the gain of a switch, and what is predicted of the image itself."""
 
 from __future__ import annotations
 

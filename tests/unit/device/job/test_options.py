@@ -23,7 +23,9 @@ def test_defaults() -> None:
 
 def test_the_budget_in_si_units() -> None:
     options = CallOptions.from_parameters({"budget": "80ms,150mJ,99.9%,cost 0.002,min-energy"})
-    assert options.caps(0.5) == Caps(0.08, 0.15, 0.002, 0.999, Objective.ENERGY)
+    assert options.caps(0.5) == Caps(
+        latency_s=0.08, energy_j=0.15, cost=0.002, fidelity=0.999, objective=Objective.ENERGY
+    )
 
 
 def test_a_budget_that_is_a_number_is_a_cost() -> None:

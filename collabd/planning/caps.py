@@ -1,4 +1,4 @@
-"""What a call allows and wants, in SI units: the budget after the defaults have been filled in."""
+"""What a call allows and wants: its budget in SI units, with defaults filled in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collab_sdk.budget import Budget
 from collab_sdk.vocabulary import Objective
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Caps:
     """Upper limits (None: no limit), the least fidelity, and what to do best within them."""
 
@@ -33,9 +33,9 @@ class Caps:
 
     @property
     def kind(self) -> Hashable:
-        """What is alike in calls of one kind: the objective, which caps are set, and each to within a factor of two.
+        """Equal for calls of one kind: those with the same objective, and the same caps to within a factor of two.
 
-        A budget that is what is left of a frame's time is another at each call, and yet of one kind.
+        The rest of a frame's time as a budget differs from call to call, and these calls are yet of one kind.
         """
         figures = (self.latency_s, self.energy_j, self.cost, 1.0 - self.fidelity)
         return self.objective, *(frexp(figure)[1] if figure else figure for figure in figures)
