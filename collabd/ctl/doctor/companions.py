@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from collabd.ctl.doctor.context import COMPANION, DEVICE, Context
 from collabd.ctl.doctor.finding import Finding, Severity
 from collabd.ctl.doctor.machine import AS_ROOT
-from collabd.ctl.doctor.reach import Reached, Unreached, reach
 
 if TYPE_CHECKING:
     from collab_sdk.reports import CloudReport, ModelReport
     from collabd.config import CloudSettings
+    from collabd.ctl.doctor.reach import Reached
 
 # Without a daemon there is no use for one.
 _UNLESS = ("socket", "access", "daemon", "service", "configuration")
@@ -71,6 +71,7 @@ def check_listening(context: Context) -> Iterator[Finding]:
 
 
 def _one(cloud: CloudSettings, known: CloudReport | None, models: list[ModelReport]) -> Iterator[Finding]:
+    from collabd.ctl.doctor.reach import Unreached, reach
     from collabd.keys.files import KeyProblem
 
     if known is not None:
