@@ -27,6 +27,7 @@ from collabd.cloud.models.profiles import Profiles
 from collabd.config import CloudConfig, Loaded, model_roots, state_dir
 from collabd.engine import Engine
 from collabd.http import protocol
+from collabd.http.error_replies import error_middleware
 from collabd.http.server import http_runner
 from collabd.keys.files import KeyProblem
 from collabd.lifecycle import background, do_without, serve_until_stopped
@@ -102,8 +103,8 @@ class CloudDaemon:
             metrics=self.metrics,
             packages=lambda: self.config.packages,
         )
-        app = web.Application(middlewares=[checksum_middleware, protocol.error_middleware])
-        app.add_routes([*protocol.routes(self.plane, self.max_request_bytes, self.door), *control.routes()])
+        app = web.Application(middlewares=[checksum_middleware, error_middleware])
+        app.add_routes([*protocol.routes(self.plane, self.max_request_bytes, door=self.door), *control.routes()])
         return app
 
 
@@ -156,8 +157,7 @@ async def running(config: CloudConfig) -> AsyncIterator[CloudDaemon]:
 @asynccontextmanager
 async def answering(cloud: CloudDaemon) -> AsyncIterator[web.AppRunner]:
     """The paths of `cloud`, for any listener; leaving the context finishes the requests in progress."""
-    async with http_runner(cloud.app(), _HANG_UP_S) as runner:
-        cloud.guard.stand_before(runner)
+    async with http_runner(cloud.app(), _HANG_UP_S, guard=cloud.guard.before) as runner:
         yield runner
         await _drain(cloud)
 

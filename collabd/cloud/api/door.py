@@ -15,7 +15,8 @@ from aiohttp import web
 
 from collabd.cloud.api.guard import device_of
 from collabd.cloud.call.dataplane import CloudDataPlane
-from collabd.http.protocol import Infer, largest_body
+from collabd.http.bodies import largest_body
+from collabd.http.protocol import Infer
 
 
 class CloudDoor:

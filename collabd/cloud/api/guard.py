@@ -5,18 +5,17 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 from aiohttp import hdrs, web
 
 from collab_sdk import wire
 from collab_sdk.errors import Unauthorised
 from collabd.config import CloudConfig, CloudServerSettings
+from collabd.http.aiohttp_privates import Answer
 from collabd.keys import tls
 from collabd.keys.files import KeyProblem
 from collabd.keys.tokens import Tokens, read_tokens
-
-_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 # What watches over daemons asks these, and they tell no more than that there is one.
 _OPEN = frozenset({"/v2/health/live", "/v2/health/ready"})
@@ -39,21 +38,18 @@ class Guard:
             tls.present(self.tls, self._server.tls_cert, self._server.tls_key)
         self._tokens = tokens
 
-    def stand_before(self, runner: web.AppRunner) -> None:
-        """From now on the server of `runner` hands on only what has a key.
+    def before(self, inner: Answer) -> Answer:
+        """What hands on to `inner` only requests that have a key.
 
-        In front of the application, since that would already say what paths there are, or "100 Continue".
+        It stands before the application, which would already say what paths there are, or "100 Continue".
         """
-        server = runner.server
-        assert server is not None  # noqa: S101  it is set up
-        inner: _Handler = server.request_handler
 
         async def guarded(request: web.BaseRequest) -> web.StreamResponse:
             if self.admits(request):
                 return await inner(request)
             return _refusal(request)
 
-        server.request_handler = guarded
+        return guarded
 
     def admits(self, request: web.BaseRequest) -> bool:
         """Whether a request may be looked at."""

@@ -23,7 +23,7 @@ from collabd.cloud.models.model import CloudModel
 from collabd.cloud.models.profiles import Profiles
 from collabd.config import PackageSettings
 from collabd.engine import Engine
-from collabd.http.protocol import read_body, timed_body, when_read
+from collabd.http.bodies import read_body, timed_body, when_read
 
 _PING_BYTES = 2**20
 _PUSH_S = 600.0
@@ -62,7 +62,7 @@ class CloudRoutes:
             web.put("/collab/v1/packages/{digest}", self.receive_package, expect_handler=when_read),
             web.get("/collab/v1/profile/{digest}", self.profile),
             web.get("/collab/v1/status", self.status),
-            web.post("/collab/v1/ping", self.ping),
+            web.post("/collab/v1/ping", self.ping, expect_handler=when_read),
             web.get("/metrics", self.metrics),
         ]
 

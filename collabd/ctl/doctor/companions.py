@@ -11,11 +11,11 @@ from collab_sdk.vocabulary import BreakerState, CompanionState
 from collabd.ctl.doctor.context import COMPANION, DEVICE, Context
 from collabd.ctl.doctor.finding import Finding, Severity
 from collabd.ctl.doctor.machine import AS_ROOT
-from collabd.ctl.doctor.reach import Reached, Unreached, reach
 
 if TYPE_CHECKING:
     from collab_sdk.reports import CloudReport, ModelReport
     from collabd.config import CloudSettings
+    from collabd.ctl.doctor.reach import Reached
 
 # Without a daemon there is no use for one.
 _UNLESS = ("socket", "access", "daemon", "service", "configuration")
@@ -72,6 +72,7 @@ def check_listening(context: Context) -> Iterator[Finding]:
 
 
 def _one(cloud: CloudSettings, known: CloudReport | None, models: list[ModelReport]) -> Iterator[Finding]:
+    from collabd.ctl.doctor.reach import Unreached, reach
     from collabd.keys.files import KeyProblem
 
     if known is not None:

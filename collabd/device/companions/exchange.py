@@ -27,6 +27,7 @@ from collab_sdk.errors import (
 from collab_sdk.text import plain
 from collabd.clock import MONOTONIC, Clock
 from collabd.device.companions.connections import Connections
+from collabd.http.aiohttp_privates import ConnectedResponse
 from collabd.http.checksums import checksum
 from collabd.sensing.link.round_trip import Socket, round_trip_s
 from collabd.sensing.reading import NotMeasured
@@ -67,29 +68,22 @@ class CompanionFailure(Exception):
         self.retry_after_s = retry_after_s
 
 
-class Response(aiohttp.ClientResponse):
-    """One that keeps hold of its connection, which a response gives back as soon as it has come."""
-
-    _transport: asyncio.Transport | None = None
-
-    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        """Begin to read it from `connection`."""
-        self._transport = connection.transport
-        return await super().start(connection)
+class Response(ConnectedResponse):
+    """One whose connection can be asked for its socket, and be closed, after it has come."""
 
     @property
     def socket(self) -> Socket | None:
         """The connection's; None: it is gone."""
         # A TLS transport that was closed can be asked for nothing more.
-        if self._transport is None or self._transport.is_closing():
+        if self.held_transport is None or self.held_transport.is_closing():
             return None
-        found: Socket | None = self._transport.get_extra_info("socket")
+        found: Socket | None = self.held_transport.get_extra_info("socket")
         return found
 
     def hang_up(self) -> None:
         """Let nobody use the connection any more. Should somebody do so already, that exchange is made once more."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.abort()
+        if self.held_transport is not None and not self.held_transport.is_closing():
+            self.held_transport.abort()
 
 
 @dataclass(frozen=True)
@@ -167,7 +161,7 @@ class HttpExchange:
             self._connections.leave()
             raise CompanionFailure(FailureReason.LATE, f"{self._name} did not answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
-            dead = isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno in _DEAD
+            dead = isinstance(error, aiohttp.ClientConnectorError) and error.errno in _DEAD
             reason = FailureReason.DEAD if dead else FailureReason.UNREACHABLE
             raise CompanionFailure(reason, f"{self._name} at {self._base}: {_said(error)}") from error
 

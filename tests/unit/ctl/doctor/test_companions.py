@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from collab_sdk.errors import DaemonUnavailable
 from collab_sdk.reports import CloudReport
@@ -40,7 +41,7 @@ class Server(HTTPServer):
 
 @contextmanager
 def companion(
-    *, live: int = 200, token: str = "", packages: Any = (), tls: ssl.SSLContext | None = None
+    *, live: int = 200, token: str = "", packages: Any = (), location: str = "", tls: ssl.SSLContext | None = None
 ) -> Iterator[str]:
     """The few paths of a companion that are asked for; its url."""
 
@@ -57,6 +58,8 @@ def companion(
                 status, body = (200, json.dumps(packages).encode()) if admitted else (401, b"{}")
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
+            if location:
+                self.send_header("Location", location)
             self.end_headers()
             self.wfile.write(body)
 
@@ -100,6 +103,27 @@ def test_a_port_where_nobody_listens() -> None:
 def test_another_program_on_the_port() -> None:
     with companion(live=404) as url, pytest.raises(Unreached, match="not as a companion"):
         reach(CloudSettings(name="pc", url=url))
+
+
+def test_a_redirection_is_no_companion() -> None:
+    with (
+        companion() as other,
+        companion(live=302, location=f"{other}/v2/health/live") as url,
+        pytest.raises(Unreached, match="not as a companion"),
+    ):
+        reach(CloudSettings(name="pc", url=url))
+
+
+def test_the_way_is_the_daemons_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    with companion() as url:
+        assert reach(CloudSettings(name="pc", url=url)).packages == {}
+
+
+def test_an_answer_without_end_is_not_read_to_its_end() -> None:
+    packages = [{"name": "net", "digest": DIGEST * 10**5}]
+    with companion(packages=packages) as url:
+        assert reach(CloudSettings(name="pc", url=url)).packages == {}
 
 
 def test_one_that_speaks_no_tls() -> None:
@@ -163,9 +187,29 @@ def test_a_certificate_that_is_pinned_and_one_that_is_not(tmp_path: Path) -> Non
     context = server_context(str(tmp_path / "certificate"), str(tmp_path / "key"), "")
     with companion(tls=context) as url:
         assert reach(CloudSettings(name="pc", url=url, ca_file=str(tmp_path / "ca"))).packages == {}
-        with pytest.raises(Unreached, match="its certificate is refused") as failure:
-            reach(CloudSettings(name="pc", url=url, ca_file=str(tmp_path / "other")))
-    assert "collabctl pair" in failure.value.advice
+        for ca_file in (str(tmp_path / "other"), ""):
+            with pytest.raises(Unreached, match="its certificate is refused") as failure:
+                reach(CloudSettings(name="pc", url=url, ca_file=ca_file))
+            assert "collabctl pair" in failure.value.advice
+
+
+def test_a_companion_that_wants_a_certificate(tmp_path: Path) -> None:
+    """It answers a device that shows one, and no other."""
+    issuer = certificates.authority("pc")
+    own, device = certificates.server(issuer, "pc", ["127.0.0.1"]), certificates.client(issuer, "pi")
+    files = {"ca": issuer.certificate, "certificate": own.certificate, "key": own.key}
+    for name, content in (files | {"device": device.certificate, "device-key": device.key}).items():
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(0o400)
+    paths = {name: str(tmp_path / name) for name in ("ca", "certificate", "key", "device", "device-key")}
+    context = server_context(paths["certificate"], paths["key"], paths["ca"])
+    with companion(tls=context) as url:
+        bare = CloudSettings(name="pc", url=url, ca_file=paths["ca"])
+        shown = replace(bare, client_cert=paths["device"], client_key=paths["device-key"])
+        assert reach(shown).packages == {}
+        with pytest.raises(Unreached, match="TLS fails") as failure:
+            reach(bare)
+    assert "does it know this device's certificate" in failure.value.advice
 
 
 def test_what_the_daemon_makes_of_it() -> None:
