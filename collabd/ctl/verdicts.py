@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 VERDICTS = {
-    "chosen": "taken: the best on the objective of all that fit",
-    "explored": "taken for once: looked too slow, may be well again",
-    "kept": "taken again: the best one's gain is not worth a switch",
-    "nearest": "taken: none fits the budget, this most likely will",
-    "worse": "fits, but another does better on the objective",
-    "not-worth-a-switch": "better than the one kept, but not by enough",
+    "chosen": "chosen: it fits, and is the best on the objective",
+    "explored": "chosen as a trial, because it looked too slow",
+    "kept": "chosen again: the best plan gains too little",
+    "nearest": "chosen: none fits, this one most likely keeps the caps",
+    "worse": "fits, but another plan is better on the objective",
+    "not-worth-a-switch": "better than the plan that was kept, but not by enough",
     "over-latency": "would take longer than the budget allows",
     "over-energy": "would take more energy than the budget allows",
     "over-cost": "would cost more than the budget allows",
-    "below-fidelity": "would agree with the unsplit network too rarely",
+    "below-fidelity": "would give the unsplit network's answer too rarely",
     "busy": "the companion has asked to be left alone for a moment",
-    "impossible": "the companion is down or does not have the model",
+    "impossible": "the companion is down or lacks the model",
     "not-allowed": "pins, never-leave or the call's codec exclude it",
 }
 TAKEN = ("chosen", "explored", "kept", "nearest")

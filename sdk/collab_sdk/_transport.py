@@ -140,7 +140,8 @@ class Transport:
             except _Interrupted as error:
                 interruptions += 1
                 if not resend or interruptions == MOST_INTERRUPTIONS:
-                    raise DaemonUnavailable(f"collabd at {self.path} broke off during the call: {error}") from error
+                    why = f"collabd at {self.path} closed the connection during the call: {error}"
+                    raise DaemonUnavailable(why) from error
             except DaemonUnavailable:
                 if not (interruptions or known) or time.monotonic() + pause_s > deadline:
                     raise
@@ -170,7 +171,8 @@ class Transport:
             raise
         except PermissionError as error:
             raise PermissionRefused(
-                f"may not open {path}: join the group collab (sudo usermod -aG collab $USER, then log in again)"
+                f"this user may not open {path}: join the group collab "
+                "(sudo usermod -aG collab $USER, then log in again)"
             ) from error
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise DaemonUnavailable(
@@ -216,11 +218,11 @@ def _exchange(
         response = connection.getresponse()
         return Reply(response.status, response.headers, response.read(), waited_s)
     except TimeoutError as error:
-        raise DeadlineExceeded("collabd did not answer in the time that the client allows (timeout_s)") from error
+        raise DeadlineExceeded("collabd did not answer within the client's timeout_s") from error
     except (ConnectionError, http.client.IncompleteRead) as error:
         raise _Interrupted(str(error)) from error
     except http.client.HTTPException as error:
-        raise ProtocolError(f"what answers is not collabd: {error!r}") from error
+        raise ProtocolError(f"the program that answers is not collabd: {error!r}") from error
 
 
 def _back_off() -> Iterator[float]:
@@ -231,7 +233,7 @@ def _back_off() -> Iterator[float]:
 def _left(deadline: float) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
-        raise DeadlineExceeded("collabd did not answer in the time that the client allows (timeout_s)")
+        raise DeadlineExceeded("collabd did not answer within the client's timeout_s")
     return left
 
 

@@ -220,7 +220,7 @@ def _scalar(name: str, hint: Any, value: Any) -> Any:
     if type(value) not in _JSON_TYPES[hint]:
         raise WireError(f"parameter {name!r} is {value!r}")
     if hint is EnergySource and value not in get_args(EnergySource):
-        raise WireError(f"parameter {name!r} is {value!r}, none of {', '.join(get_args(EnergySource))}")
+        raise WireError(f"parameter {name!r} is {value!r}, not one of {', '.join(get_args(EnergySource))}")
     if isinstance(value, str):
         return plain(value)
     return float(value) if type(value) is int and float in _JSON_TYPES[hint] else value

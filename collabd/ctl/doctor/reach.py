@@ -45,12 +45,18 @@ def reach(cloud: Cloud) -> Reached:
     with closing(_connection(cloud)) as connection:
         live, headers, _ = _get(connection, "/v2/health/live", {})
         if live != HTTPStatus.OK:
-            title = f"{cloud.url} answers, but not as a companion (status {live})"
+            title = f"{cloud.url} answers, but it is not a companion (status {live})"
             raise Unreached(title, "Correct the url of this companion")
         status, _, body = _get(connection, "/collab/v1/packages", authorization)
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        title = "it does not know the key of this device" if authorization else "it wants a key, and none is configured"
-        raise Unreached(title, "Make a key there and bring it here: collabctl pair")
+        title = (
+            "it does not know the key of this device"
+            if authorization
+            else "it asks for a key, but this device has none for it"
+        )
+        raise Unreached(
+            title, "Make a key on the companion and add it on this device: collabctl pair new, collabctl pair add"
+        )
     return Reached(headers["Date"], _packages(body))
 
 
@@ -72,14 +78,16 @@ def _connected(host: str, port: int) -> socket.socket:
     try:
         return socket.create_connection((host, port), _TIMEOUT_S)
     except (socket.gaierror, UnicodeError) as error:
-        title = f"its name {host} has no address: {error}"
+        title = f"the name {host} has no address: {error}"
         raise Unreached(title, "Correct the url, or the network's name service") from error
     except ConnectionRefusedError as error:
-        start = "Start it there: sudo systemctl start collab-cloudd. Does it listen for others ([server] host)?"
-        raise Unreached(f"nobody listens on port {port} of {host}", start) from error
+        start = "Start it there: sudo systemctl start collab-cloudd. Does it listen to other machines ([server] host)?"
+        raise Unreached(f"no program listens on port {port} of {host}", start) from error
     except OSError as error:
         title = f"no connection to {host}, port {port}: {(error.strerror or str(error)).lower()}"
-        raise Unreached(title, f"Is it on, in this network, and does its firewall let port {port} through?") from error
+        raise Unreached(
+            title, f"Is the machine on and in this network, and does its firewall let port {port} through?"
+        ) from error
 
 
 def _encrypted(bare: socket.socket, tls: ssl.SSLContext, host: str) -> socket.socket:
@@ -87,7 +95,10 @@ def _encrypted(bare: socket.socket, tls: ssl.SSLContext, host: str) -> socket.so
         return tls.wrap_socket(bare, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
         title = f"its certificate is refused: {error.verify_message}"
-        raise Unreached(title, "Do the clocks agree? Else bring its certificate here: collabctl pair") from error
+        raise Unreached(
+            title,
+            "Do the clocks agree? If so, add its certificate on this device: collabctl pair new, collabctl pair add",
+        ) from error
     except OSError as error:
         advice = "Does it speak TLS ([server] tls_cert there), and does it know this device's certificate?"
         raise Unreached(f"TLS fails: {error}", advice) from error
@@ -99,8 +110,10 @@ def _get(connection: HTTPConnection, path: str, headers: dict[str, str]) -> tupl
         reply = connection.getresponse()
         return reply.status, reply.headers, reply.read(_MOST_BYTES)
     except (HTTPException, OSError) as error:
-        title = f"it takes connections and does not answer: {error}"
-        raise Unreached(title, "Is that port collab-cloudd's, and is https in the url where it speaks TLS?") from error
+        title = f"it accepts connections but does not answer: {error}"
+        raise Unreached(
+            title, "Does collab-cloudd listen on that port? If it speaks TLS, the url must begin with https"
+        ) from error
 
 
 def _authorization(cloud: Cloud) -> dict[str, str]:

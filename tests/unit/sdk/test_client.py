@@ -107,7 +107,7 @@ async def test_a_camera_is_named_once_or_for_a_call(daemon: LittleDaemon) -> Non
     sent = [asked.infer().inputs[0].parameters.get("channels") for asked in daemon.asked if asked.body]
     assert sent == ["bgrx", "rgbx", None, "bgrx", "rgbx", "bgrx", "rgbx"]
     for kind in (Client, AsyncClient):
-        with pytest.raises(InvalidTensor, match="none of rgb"):
+        with pytest.raises(InvalidTensor, match="one of rgb"):
             kind(daemon.path, channels="rgba")  # type: ignore[arg-type]
 
 
@@ -159,7 +159,7 @@ def test_a_model_replaced_during_the_call_is_asked_again(
     assert client.infer(IMAGE).label == "b"
 
     daemon.script = lambda asked: (daemon.answer_with(changed(digest="sha256:3")) if asked.body else new)(asked)
-    with pytest.raises(ProtocolError, match="keeps changing"):
+    with pytest.raises(ProtocolError, match="was replaced during every try"):
         client.infer(IMAGE)
 
 

@@ -81,8 +81,8 @@ def test_waiting_for_the_daemon_counts_against_the_cap(hesitant: LittleDaemon, i
     assert result.measured.latency_ms is not None
     assert result.measured.client_ms is not None
     assert PAUSES_MS <= result.measured.client_ms < result.measured.latency_ms
-    assert result.why.startswith("waited ")
-    assert "for collabd to take the call" in result.why
+    assert result.why.startswith("the call waited ")
+    assert "until collabd accepted it" in result.why
 
 
 @each_way
@@ -90,7 +90,7 @@ def test_a_cap_that_is_kept_in_spite_of_it_is_kept(hesitant: LittleDaemon, infer
     result = infer(hesitant, "60s")
     assert (result.budget_met, result.unmet) == (True, ())
     assert (result.measured.latency_ms or 0) >= PAUSES_MS
-    assert "for collabd to take the call" in result.why
+    assert "until collabd accepted it" in result.why
 
 
 def test_the_daemon_is_told_what_is_left(hesitant: LittleDaemon) -> None:
@@ -170,7 +170,11 @@ def a_call(changed: Callable[..., Result], cap_ms: float | None) -> Result:
 def test_what_the_client_took_itself_is_named(changed: Callable[..., Result]) -> None:
     result = waited(a_call(changed, 12.0), 0.015)
     assert (result.measured.latency_ms, result.measured.client_ms, result.measured.other_ms) == (15.0, 5.0, 1.0)
-    assert (result.budget_met, result.unmet, result.why) == (False, ("latency",), "5 ms of it passed outside collabd")
+    assert (result.budget_met, result.unmet, result.why) == (
+        False,
+        ("latency",),
+        "5 ms of the latency passed outside collabd",
+    )
 
 
 def test_the_longest_wait_holds_however_often_it_is_told(changed: Callable[..., Result]) -> None:
@@ -188,7 +192,7 @@ def test_other_caps_that_were_missed_stay(changed: Callable[..., Result]) -> Non
     missed = changed(budget=Budget(1.0), measured=Timings(0.5), budget_met=False, unmet=("cost",), why="late")
     result = waited(missed, 0.002)
     assert result.unmet == ("latency", "cost")
-    assert result.why == "late; 2 ms of it passed outside collabd"
+    assert result.why == "late; 2 ms of the latency passed outside collabd"
 
 
 def test_phases_add_up_to_the_latency(changed: Callable[..., Result]) -> None:
