@@ -83,7 +83,7 @@ class Options:
         if self.cut is not None and self.placement is not None:
             raise InvalidRequest("give a cut or a placement, not both")
         if self.codec is not None and self.codec not in _CODECS:
-            raise InvalidRequest(f"unknown codec {self.codec!r}; known are {', '.join(_CODECS)}")
+            raise InvalidRequest(f"unknown codec {self.codec!r}: it is one of {', '.join(_CODECS)}")
         if self.is_fixed and self.fallback == "never-leave":
             raise InvalidRequest("a fixed cut or placement cannot be combined with fallback=never-leave")
 
@@ -117,7 +117,7 @@ def _text(parameters: Mapping[str, Any], key: str) -> str | None:
 def _layers(parameters: Mapping[str, Any], key: str) -> int:
     value = parameters.get(key, 0)
     if type(value) is not int or value < 0:  # bool is an int too
-        raise InvalidRequest(f"{key} is a number of layers, not {value!r}")
+        raise InvalidRequest(f"{key} must be a number of layers, not {value!r}")
     return value
 
 
@@ -126,5 +126,5 @@ def _one_of(parameters: Mapping[str, Any], key: str, allowed: tuple[T, ...], def
         return default
     value = parameters[key]
     if value not in allowed:
-        raise InvalidRequest(f"{key} is one of {', '.join(map(str, allowed))}, not {value!r}")
+        raise InvalidRequest(f"{key} must be one of {', '.join(map(str, allowed))}, not {value!r}")
     return allowed[allowed.index(value)]
