@@ -70,9 +70,11 @@ class Journal:
         flags = () if isinstance(throttling, NotMeasured) else _raised(throttling.value.now)
         if flags and flags != self._throttled:
             said = ", ".join(flags)
-            _report(logging.WARNING, THROTTLED, f"this machine is held back: {said}", {"COLLABD_FLAGS": said})
+            _report(
+                logging.WARNING, THROTTLED, f"the firmware slows this machine down: {said}", {"COLLABD_FLAGS": said}
+            )
         elif self._throttled and not flags:
-            _report(logging.INFO, THROTTLING_ENDED, "this machine is no longer held back", {})
+            _report(logging.INFO, THROTTLING_ENDED, "the firmware no longer slows this machine down", {})
         self._throttled = flags
 
     def _kind(self, model: str, budget: Budget) -> _Kind:
@@ -93,7 +95,7 @@ class Journal:
         _report(
             logging.INFO,
             PLAN_SWITCHED,
-            f"{call}: {_described(before)} gives way to {_described(plan)}",
+            f"{call}: the plan changes from {_described(before)} to {_described(plan)}",
             about
             | {"COLLABD_PLAN_BEFORE": _described(before), "COLLABD_CUT": plan.cut, "COLLABD_CODEC": plan.codec}
             | {"COLLABD_COMPANION": plan.cloud or "", "COLLABD_REASON": plan.reason},
@@ -120,9 +122,9 @@ def companion_changed(name: str, *, up: bool) -> None:
     """A companion can be reached again, or cannot any more."""
     about = {"COLLABD_COMPANION": name}
     if up:
-        _report(logging.INFO, COMPANION_REGAINED, f"companion {name} is there", about)
+        _report(logging.INFO, COMPANION_REGAINED, f"companion {name} is available", about)
     else:
-        _report(logging.WARNING, COMPANION_LOST, f"companion {name} is lost: the device works alone", about)
+        _report(logging.WARNING, COMPANION_LOST, f"companion {name} is lost, and the device works alone", about)
 
 
 def _described(plan: Plan) -> str:

@@ -147,7 +147,7 @@ class CloudDataPlane:
         if digest is None:
             return await self._models.by_name(name, peer)
         if not isinstance(digest, str):
-            raise InvalidRequest(f"digest is text, not {digest!r}")
+            raise InvalidRequest(f"digest must be text, not {digest!r}")
         model = await self._models.by_digest(digest, peer)
         if model.manifest.name != name:
             raise InvalidRequest(f"{digest} is the digest of {model.manifest.name}, not of {name[:80]!r}")

@@ -35,13 +35,15 @@ def to_delete(kept: Sequence[PushedPackage], new: PushedPackage, limits: Package
     """
     disk = _Bounds(limits.max_packages, limits.quota_mb * _MIB)
     if new.nbytes > disk.nbytes:
-        raise RequestTooLarge(f"a package of {new.nbytes} bytes is above this companion's quota of {disk.nbytes} bytes")
+        raise RequestTooLarge(
+            f"the package has {new.nbytes} bytes, more than this companion's quota of {disk.nbytes} bytes"
+        )
     chosen = []
     staying = [*kept, new]
     while crowd := _crowd(staying, new, disk):
         giver = _giver(crowd, staying, new.devices, disk)
         if giver is None or giver.package is None:
-            raise StorageUnavailable("the packages that are in use leave no room for another; try again later")
+            raise StorageUnavailable("the packages in use leave no room for another one; try again later")
         staying.remove(giver)
         chosen.append(giver.package)
     return chosen

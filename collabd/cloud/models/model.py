@@ -103,7 +103,9 @@ def _batch(tensor: wire.Tensor, info: TensorInfo) -> int | None:
         return None
     batch, odd = divmod(math.prod(tensor.shape) * info.dtype.itemsize, info.nbytes)
     if odd or not batch:
-        raise InvalidTensor(f"tensor {tensor.name!r} has the shape {list(tensor.shape)}, which no whole batch has")
+        raise InvalidTensor(
+            f"tensor {tensor.name!r} has the shape {list(tensor.shape)}, which is not a whole number of images"
+        )
     return batch
 
 

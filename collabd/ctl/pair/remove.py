@@ -27,4 +27,5 @@ def remove(device: str, config: Path, keys: Path | None) -> None:
     owner = path.stat().st_uid if os.geteuid() == 0 else None
     # An empty file would be taken for a damaged one.
     replace_file(path, (devices.without(path.read_text(), device) or "# No device.\n").encode(), PRIVATE, owner)
-    click.echo(f"{device} is refused from now on, after: {command_for('reload', COMPANION, place)}")
+    command = command_for("reload", COMPANION, place)
+    click.echo(f"removed the token of {device}. To refuse this device from now on, run: {command}")

@@ -55,7 +55,7 @@ class DeviceRoutes:
     async def _explain(self, request: web.Request) -> web.Response:
         text = request.query.get("last", "1")
         if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= KEPT_DECISIONS):
-            raise InvalidRequest(f"last is a number from 1 to {KEPT_DECISIONS}, not {text[:20]!r}")
+            raise InvalidRequest(f"last must be a number from 1 to {KEPT_DECISIONS}, not {text[:20]!r}")
         return web.json_response(self._plane.core.reporter.explain(int(text)))
 
     async def _list(self, _: web.Request) -> web.Response:

@@ -121,7 +121,7 @@ class Dispatcher:
         if planned.unmet and options.on_infeasible == OnInfeasible.FAIL:
             figures = {key: value for key, value in asdict(predicted(planned)).items() if value is not None}
             raise BudgetInfeasible(
-                f"no plan keeps the budget {str(options.budget) or '(default fidelity)'}: the nearest, cut "
+                f"no plan keeps the budget {str(options.budget) or '(default fidelity)'}: the nearest plan, cut "
                 f"{planned.cut} with codec {planned.job.codec}, misses {', '.join(planned.unmet)} (predicted: "
                 f"{figures['latency_ms']:.1f} ms, {figures['energy_mj']:.0f} mJ, cost {figures['cost']:g})",
                 {"cut": planned.cut, "codec": planned.job.codec, "unmet": ",".join(planned.unmet), **figures},

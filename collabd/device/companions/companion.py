@@ -52,7 +52,7 @@ class Lack:
     until: float = 0.0
 
 
-_NOT_YET = Lack("is not known to hold the package yet")
+_NOT_YET = Lack("has not said yet whether it holds the package")
 
 
 class Companion:
@@ -261,13 +261,13 @@ class Companion:
 
     def give_up(self, error: Exception) -> None:
         """It cannot be watched any more: nobody would know when it is well, so it counts as down from now on."""
-        why = f"watching it failed, and it is not used until its settings change or collabd is restarted: {error!r}"
+        why = f"watching it failed, so collabd does not use it until its settings change or collabd restarts: {error!r}"
         self.breaker.trip(self.clock())
         self.note_failure(CompanionFailure(FailureReason.FAULT, why))
 
     def _fault(self, error: BaseException) -> CompanionFailure:
         """What nobody thought of fails no call either; but the journal has its trace."""
-        log.error("asking %s failed, and the device goes on without it", self.name, exc_info=error)
+        log.error("asking %s failed for an unexpected reason; collabd goes on without it", self.name, exc_info=error)
         failure = CompanionFailure(FailureReason.FAULT, f"asking {self.name} failed: {error!r}")
         self.exchange.leave()
         self.note_failure(failure)

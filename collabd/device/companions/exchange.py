@@ -40,7 +40,9 @@ _STALE = (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError, a
 # An address that answers so has nobody behind it.
 _DEAD = frozenset({errno.ECONNREFUSED})
 _OK = range(200, 300)
-_PAIR_AGAIN = "there: sudo collabctl pair new DEVICE --replace; here: sudo collabctl pair add FILE --replace"
+_PAIR_AGAIN = (
+    "on the companion: sudo collabctl pair new DEVICE --replace; on this device: sudo collabctl pair add FILE --replace"
+)
 
 
 class FailureReason(StrEnum):
@@ -203,7 +205,7 @@ class HttpExchange:
 
     async def _read(self, reply: Response, most_bytes: int) -> bytes:
         answer = bytearray()
-        too_large = CompanionFailure(FailureReason.NONSENSE, f"{self._name} sends more than {most_bytes} bytes")
+        too_large = CompanionFailure(FailureReason.NONSENSE, f"{self._name} sent more than {most_bytes} bytes")
         if (reply.content_length or 0) > most_bytes:
             raise too_large
         while chunk := await reply.content.readany():
@@ -214,11 +216,11 @@ class HttpExchange:
 
     async def _check(self, reply: Response, answer: bytes, sent: str) -> None:
         if reply.headers.get(wire.CHECKSUM) != await checksum(answer):
-            raise CompanionFailure(FailureReason.CORRUPT, f"{self._name}'s reply was damaged on its way")
+            raise CompanionFailure(FailureReason.CORRUPT, f"the reply of {self._name} was damaged on the link")
         received = reply.headers.get(wire.REQUEST_CHECKSUM)
         refused_unread = received is None and reply.status not in _OK
         if received != sent and not refused_unread:
-            raise CompanionFailure(FailureReason.CORRUPT, f"{self._name} got something else than what was sent")
+            raise CompanionFailure(FailureReason.CORRUPT, f"{self._name} received other bytes than the device sent")
 
 
 def _said(error: Exception) -> str:
@@ -237,7 +239,9 @@ def refusal(status: int, body: bytes, headers: Mapping[str, str]) -> CompanionFa
     error: CollabError = wire.decode_error(status, body)
     match error:
         case Unauthorised():
-            return CompanionFailure(FailureReason.REFUSED, f"the companion refused our key: {error} ({_PAIR_AGAIN})")
+            return CompanionFailure(
+                FailureReason.REFUSED, f"the companion refused the key of this device: {error} ({_PAIR_AGAIN})"
+            )
         case UnknownPackage() | UnknownModel():
             reason = FailureReason.UNKNOWN_PACKAGE
         case Overloaded() | NotReady():

@@ -82,7 +82,7 @@ class CallOptions:
         if self.cut is not None and self.placement is not None:
             raise InvalidRequest("give a cut or a placement, not both")
         if self.codec is not None and self.codec not in _CODECS:
-            raise InvalidRequest(f"unknown codec {self.codec!r}; known are {', '.join(_CODECS)}")
+            raise InvalidRequest(f"unknown codec {self.codec!r}: it is one of {', '.join(_CODECS)}")
         if self.is_fixed and self.fallback == Fallback.NEVER_LEAVE:
             raise InvalidRequest("a fixed cut or placement cannot be combined with fallback=never-leave")
 
@@ -105,7 +105,7 @@ def _text(parameters: Mapping[str, Any], key: str) -> str | None:
 def _layers(parameters: Mapping[str, Any], key: str) -> int:
     value = parameters.get(key, 0)
     if type(value) is not int or value < 0:  # bool is an int too
-        raise InvalidRequest(f"{key} is a number of layers, not {value!r}")
+        raise InvalidRequest(f"{key} must be a number of layers, not {value!r}")
     return value
 
 
@@ -115,4 +115,4 @@ def _one_of(parameters: Mapping[str, Any], key: str, kind: type[T], default: U) 
     try:
         return kind(parameters[key])
     except ValueError as error:
-        raise InvalidRequest(f"{key} is one of {', '.join(kind)}, not {parameters[key]!r}") from error
+        raise InvalidRequest(f"{key} must be one of {', '.join(kind)}, not {parameters[key]!r}") from error

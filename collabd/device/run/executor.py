@@ -125,7 +125,7 @@ class _Run:
         except CodecError as error:
             return await self._give_up(step, crossing, f"the features cannot be sent: {error}")
         except Exception as error:
-            log.exception("encoding the features failed for a reason that is none of the expected")
+            log.exception("encoding the features failed for an unexpected reason")
             return await self._give_up(step, crossing, f"the features cannot be sent: {error!r}")
         wait = self._expected_wait(companion, step, size(inputs), outputs)
         remote = asyncio.create_task(companion.infer(self._question(inputs, outputs)))

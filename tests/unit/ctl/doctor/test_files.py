@@ -152,7 +152,7 @@ def test_whole_packages(machine: Make, package: Path) -> None:
 
 def test_a_package_that_changed_on_the_disk(machine: Make, package: Path) -> None:
     (found,) = check_packages(serving(machine, package, "sha256:other"))
-    assert (found.severity, "after collabd loaded it" in found.title) == ("warning", True)
+    assert (found.severity, "since collabd loaded it" in found.title) == ("warning", True)
 
 
 def test_a_broken_package(machine: Make, package: Path) -> None:
@@ -167,7 +167,7 @@ def test_packages_of_a_companion_without_a_daemon(machine: Make, package: Path) 
     shutil.copytree(package, package.parent / "state/models/alexnet")
     context = Context(machine(), SOCKET, (COMPANION,), settings=(settings,))
     assert [finding.title for finding in check_packages(context)] == [
-        "1 of 1 model packages are whole, by their digests"
+        "the digests of 1 of 1 model packages match their files"
     ]
 
 
