@@ -12,6 +12,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_orig
 
 import msgspec
 
+from collab_sdk.vocabulary import Fallback
 from collabd import shipped_packages
 from collabd.did_you_mean import did_you_mean
 from collabd.keys.files import locate
@@ -148,7 +149,7 @@ class PolicySettings(msgspec.Struct, frozen=True):
     pin_first: Layers = 0
     pin_last: Layers = 0
     # That of calls which state none; never-leave holds for all.
-    fallback: Literal["local", "fail", "never-leave"] = "local"
+    fallback: Fallback = Fallback.LOCAL
 
 
 class DeviceConfig(msgspec.Struct, frozen=True):

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
+from collab_sdk.vocabulary import Fallback, OnInfeasible
 from collabd.ctl.answer import answer_report, render_answer
-from collabd.ctl.command import Command, Failure, chosen_socket
+from collabd.ctl.command import Command, Failure, chosen_socket, given_transport
 from collabd.ctl.output import emit
 from collabd.ctl.verdicts import REASONS, glossary
 
 if TYPE_CHECKING:
     from collab_sdk.client import InferOptions
-
-FALLBACKS = ("local", "fail", "never-leave")
-ON_INFEASIBLE = ("nearest", "fail")
 
 
 @click.command(cls=Command, epilog=glossary("Why a plan was taken:", REASONS))
@@ -31,12 +29,12 @@ ON_INFEASIBLE = ("nearest", "fail")
 @click.option("--pin-last", type=click.IntRange(min=0), metavar="N", help="Run the last N layers on the device.")
 @click.option(
     "--fallback",
-    type=click.Choice(FALLBACKS),
+    type=click.Choice([each.value for each in Fallback]),
     help="Should the companion fail: finish on the device, or fail; or send nothing in the first place.",
 )
 @click.option(
     "--on-infeasible",
-    type=click.Choice(ON_INFEASIBLE),
+    type=click.Choice([each.value for each in OnInfeasible]),
     help="Should no plan fit the budget: run the nearest, or fail before anything runs.",
 )
 @click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, metavar="K", help="Labels to show.")
@@ -51,7 +49,7 @@ def infer(images: tuple[str, ...], budget: str, top: int, as_json: bool, **optio
 
     wanted = Budget.parse(budget)
     answered = 0
-    with Client(chosen_socket()) as daemon:
+    with Client(chosen_socket(), transport=given_transport()) as daemon:
         for image in images:
             try:
                 result = daemon.infer(image, wanted, **options)

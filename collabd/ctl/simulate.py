@@ -96,7 +96,7 @@ def simulate(
     The very code of the daemon's estimates and choices runs under a virtual clock. Requests are frames of a camera; the
     trace is the link in both directions. Needs no daemon.
     """
-    from collabd.catalog.package import load
+    from collabd.catalog.package.package import load
     from collabd.simulation.compare import Scenario, compare, possible
     from collabd.simulation.profiles import profile_here, read_profile
     from collabd.simulation.report import SimulationReport, policy_reports

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from collab_sdk.vocabulary import Reason
+
 VERDICTS = {
-    "chosen": "taken: the best on the objective of all that fit",
-    "explored": "taken for once: looked too slow, may be well again",
-    "kept": "taken again: the best one's gain is not worth a switch",
-    "nearest": "taken: none fits the budget, this most likely will",
-    "worse": "fits, but another does better on the objective",
-    "not-worth-a-switch": "better than the one kept, but not by enough",
-    "over-latency": "would take longer than the budget allows",
-    "over-energy": "would take more energy than the budget allows",
-    "over-cost": "would cost more than the budget allows",
-    "below-fidelity": "would agree with the unsplit network too rarely",
-    "busy": "the companion has asked to be left alone for a moment",
-    "impossible": "the companion is down or does not have the model",
-    "not-allowed": "pins, never-leave or the call's codec exclude it",
+    Reason.CHOSEN: "taken: the best on the objective of all that fit",
+    Reason.EXPLORED: "taken for once: looked too slow, may be well again",
+    Reason.KEPT: "taken again: the best one's gain is not worth a switch",
+    Reason.NEAREST: "taken: none fits the budget, this most likely will",
+    Reason.WORSE: "fits, but another does better on the objective",
+    Reason.NOT_WORTH_A_SWITCH: "better than the one kept, but not by enough",
+    Reason.OVER_LATENCY: "would take longer than the budget allows",
+    Reason.OVER_ENERGY: "would take more energy than the budget allows",
+    Reason.OVER_COST: "would cost more than the budget allows",
+    Reason.BELOW_FIDELITY: "would agree with the unsplit network too rarely",
+    Reason.BUSY: "the companion has asked to be left alone for a moment",
+    Reason.IMPOSSIBLE: "the companion is down or does not have the model",
+    Reason.NOT_ALLOWED: "pins, never-leave or the call's codec exclude it",
 }
-TAKEN = ("chosen", "explored", "kept", "nearest")
-REASONS = {name: VERDICTS[name] for name in TAKEN} | {"fixed": "the call itself stated the cut or the placement"}
+TAKEN = (Reason.CHOSEN, Reason.EXPLORED, Reason.KEPT, Reason.NEAREST)
+REASONS = {name: VERDICTS[name] for name in TAKEN} | {Reason.FIXED: "the call itself stated the cut or the placement"}
 
 
-def glossary(title: str, meanings: Mapping[str, str]) -> str:
+def glossary(title: str, meanings: Mapping[Reason, str]) -> str:
     """A block of help that click prints as it stands."""
     return "\n".join(["\b", title, *(f"  {name:<18}  {meaning}" for name, meaning in meanings.items())])

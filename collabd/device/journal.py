@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass, fields
 
 from collab_sdk.budget import Budget
 from collab_sdk.result import Plan, Result
+from collab_sdk.vocabulary import Cap, Reason
+from collabd.clock import MONOTONIC, Clock
 from collabd.planning import Caps
-from collabd.planning.choose import Reason
 from collabd.sensing.machine.throttling import Flags, Throttling
 from collabd.sensing.reading import Measured, NotMeasured
 from collabd.systemd.journal import with_fields
@@ -48,8 +48,7 @@ class _Kind:
 class Journal:
     """Compares what it is shown with what it saw last."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` in seconds."""
+    def __init__(self, clock: Clock = MONOTONIC) -> None:
         self._clock = clock
         self._kinds: OrderedDict[Hashable, _Kind] = OrderedDict()
         self._throttled: tuple[str, ...] = ()
@@ -102,7 +101,7 @@ class Journal:
 
     @staticmethod
     def _deadline(call: str, about: dict[str, str], kind: _Kind, result: Result) -> None:
-        if "latency" not in result.unmet:
+        if Cap.LATENCY not in result.unmet:
             kind.kept_in_a_row += 1
             return
         if kind.kept_in_a_row >= _KEPT_IN_A_ROW:

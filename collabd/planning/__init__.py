@@ -6,7 +6,7 @@
 
 from collabd.planning.candidates import Candidate, Candidates
 from collabd.planning.caps import Caps
-from collabd.planning.choose import Decision, Reason, choose
+from collabd.planning.choose import Decision, choose
 from collabd.planning.hedging import hedged
 from collabd.planning.patience import local_start_s, lost_after_s
 from collabd.planning.predict import Prediction, predict
@@ -22,7 +22,6 @@ __all__ = [
     "Decision",
     "DeviceState",
     "Prediction",
-    "Reason",
     "Wait",
     "choose",
     "expected_wait",

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 from math import frexp
-from typing import Literal
 
 from collab_sdk.budget import Budget
-
-Objective = Literal["latency", "energy", "cost", "throughput"]
+from collab_sdk.vocabulary import Objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +18,7 @@ class Caps:
     energy_j: float | None = None
     cost: float | None = None
     fidelity: float = 0.0
-    objective: Objective = "latency"
+    objective: Objective = Objective.LATENCY
 
     @classmethod
     def of(cls, budget: Budget, min_fidelity: float) -> Caps:
@@ -30,7 +28,7 @@ class Caps:
             energy_j=None if budget.energy_mj is None else budget.energy_mj / 1e3,
             cost=budget.cost,
             fidelity=min_fidelity if budget.fidelity is None else budget.fidelity,
-            objective=budget.objective or "latency",
+            objective=budget.objective or Objective.LATENCY,
         )
 
     @property

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
+from collab_sdk.vocabulary import Cap, Objective, Reason
 from collabd.planning.candidates import Candidates, Column
 from collabd.planning.caps import Caps
 from collabd.planning.nearest import EQUALLY_LIKELY, NearnessToCaps, nearness_to_caps
@@ -16,32 +16,13 @@ from collabd.planning.predict import Prediction
 Mask = npt.NDArray[np.bool_]
 
 
-class Reason(StrEnum):
-    """Why a plan was taken, or not."""
-
-    CHOSEN = "chosen"
-    FIXED = "fixed"  # the call itself says where the layers run
-    EXPLORED = "explored"  # its estimate is old or unsure; trying it now and then may cost a bounded share
-    KEPT = "kept"  # the previous plan; the best one's gain is not worth a switch
-    NEAREST = "nearest"  # no plan fits the budget; this is the likeliest to keep it, of equals it exceeds it least
-    WORSE = "worse"  # fits, but another does better on the objective
-    NOT_WORTH_A_SWITCH = "not-worth-a-switch"
-    OVER_LATENCY = "over-latency"
-    OVER_ENERGY = "over-energy"
-    OVER_COST = "over-cost"
-    BELOW_FIDELITY = "below-fidelity"
-    BUSY = "busy"  # the companion asked to be left alone for a while
-    IMPOSSIBLE = "impossible"  # the companion is down, or there is no file to send as it came
-    NOT_ALLOWED = "not-allowed"  # the call's own policy or cut excludes it
-
-
 @dataclass(frozen=True)
 class Decision:
     """The plan taken (its row), why, and which caps it is predicted to break (none: it fits)."""
 
     row: int
     reason: Reason
-    unmet: tuple[str, ...]
+    unmet: tuple[Cap, ...]
 
 
 @dataclass(frozen=True)
@@ -107,16 +88,16 @@ def verdicts(
 
 
 _REASON_OF = {
-    "fidelity": Reason.BELOW_FIDELITY,
-    "latency": Reason.OVER_LATENCY,
-    "energy": Reason.OVER_ENERGY,
-    "cost": Reason.OVER_COST,
+    Cap.FIDELITY: Reason.BELOW_FIDELITY,
+    Cap.LATENCY: Reason.OVER_LATENCY,
+    Cap.ENERGY: Reason.OVER_ENERGY,
+    Cap.COST: Reason.OVER_COST,
 }
 
 
-def _broken(plans: Candidates, prediction: Prediction, caps: Caps) -> dict[str, Mask]:
+def _broken(plans: Candidates, prediction: Prediction, caps: Caps) -> dict[Cap, Mask]:
     """For each cap, which plans break it."""
-    broken = {"fidelity": plans.fidelity < caps.fidelity}
+    broken = {Cap.FIDELITY: plans.fidelity < caps.fidelity}
     return broken | {name: figure > cap for name, figure, cap in against(prediction, caps)}
 
 
@@ -128,33 +109,33 @@ def _kept(plans: Candidates, prediction: Prediction, caps: Caps) -> Mask:
     return kept
 
 
-def against(prediction: Prediction, caps: Caps) -> list[tuple[str, Column, float]]:
+def against(prediction: Prediction, caps: Caps) -> list[tuple[Cap, Column, float]]:
     """The upper limits that the call sets, each with the figure that it limits.
 
     Figures that no cap limits are not computed.
     """
     limits = []
     if caps.latency_s is not None:
-        limits.append(("latency", prediction.deadline_s, caps.latency_s))
+        limits.append((Cap.LATENCY, prediction.deadline_s, caps.latency_s))
     if caps.energy_j is not None:
-        limits.append(("energy", prediction.energy_most_j, caps.energy_j))
+        limits.append((Cap.ENERGY, prediction.energy_most_j, caps.energy_j))
     if caps.cost is not None:
-        limits.append(("cost", prediction.cost_most, caps.cost))
+        limits.append((Cap.COST, prediction.cost_most, caps.cost))
     return limits
 
 
-def _unmet(plans: Candidates, prediction: Prediction, caps: Caps, *, row: int) -> tuple[str, ...]:
+def _unmet(plans: Candidates, prediction: Prediction, caps: Caps, *, row: int) -> tuple[Cap, ...]:
     return tuple(name for name, mask in _broken(plans, prediction, caps).items() if mask[row])
 
 
 def goal_of(prediction: Prediction, caps: Caps) -> Column:
     """What is minimised. For a stream it is the time of its slowest stage, since the other stages overlap with it."""
     match caps.objective:
-        case "energy":
+        case Objective.ENERGY:
             return prediction.energy_j
-        case "cost":
+        case Objective.COST:
             return prediction.cost
-        case "throughput":
+        case Objective.THROUGHPUT:
             phases = prediction.phases
             return np.maximum(np.maximum(phases.busy_s, prediction.transfer_s), phases.remote_s)
         case _:
@@ -164,11 +145,11 @@ def goal_of(prediction: Prediction, caps: Caps) -> Column:
 def risk_of(prediction: Prediction, caps: Caps) -> Column:
     """By how much the figure that is minimised deviates; 0 where the figure is an expectation already."""
     match caps.objective:
-        case "energy":
+        case Objective.ENERGY:
             return prediction.energy_deviation_j
-        case "cost":
+        case Objective.COST:
             return prediction.cost_deviation
-        case "latency" if prediction.hedged_s is not None:
+        case Objective.LATENCY if prediction.hedged_s is not None:
             return np.zeros(len(prediction.hedged_s))
         case _:
             return prediction.deviation_s
@@ -185,7 +166,7 @@ def _best(goal: Column, latency: Column, among: Mask) -> int:
 
 def _is_worth_a_switch(goal: Column, caps: Caps, *, previous: int, best: int, least: SwitchGain) -> bool:
     gain = goal[previous] - goal[best]
-    absolute = least.gain_s if caps.objective in {"latency", "throughput"} else 0.0
+    absolute = least.gain_s if caps.objective in {Objective.LATENCY, Objective.THROUGHPUT} else 0.0
     return bool(gain > absolute and gain > least.gain_ratio * goal[previous])
 
 

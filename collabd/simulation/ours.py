@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from collabd.config import DeviceConfig
-from collabd.device.decide.chooser import Chooser
+from collabd.device.decide.chooser import Chooser, PastPlans
 from collabd.planning import (
     CallFacts,
     Caps,
@@ -35,7 +35,7 @@ class Ours:
         self._power = power
         planning = config.planning
         switch_gain = SwitchGain(planning.switch_gain_ms / 1e3, planning.switch_gain_ratio)
-        self._chooser = Chooser(switch_gain, planning.explore_share)
+        self._chooser = Chooser(switch_gain, planning.explore_share, PastPlans())
         self._link = LinkEstimate(config.link.memory)
         self._device = SpeedFactor(workload.slowdown)
         self._cloud = SpeedFactor()

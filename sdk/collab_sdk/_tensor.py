@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -46,6 +46,7 @@ class Tensor:
     name: str
     datatype: str
     shape: tuple[int, ...]
+    _: KW_ONLY
     data: bytes | memoryview
     parameters: dict[str, Any] = field(default_factory=dict)
 
@@ -61,7 +62,7 @@ class Tensor:
         """A tensor over the array's own memory (copied only if it is not contiguous). WireError: no such datatype."""
         datatype = datatype_of(array.dtype)
         flat = np.asarray(array, dtype=_DTYPES[datatype], order="C").reshape(-1)
-        return cls(name, datatype, array.shape, flat.view(np.uint8).data, dict(parameters or {}))
+        return cls(name, datatype, array.shape, data=flat.view(np.uint8).data, parameters=dict(parameters or {}))
 
     def to_array(self) -> NDArray[Any]:
         """The elements as an array of ``shape``; it may share the message's memory and be read-only.
@@ -81,7 +82,7 @@ class Tensor:
     ) -> Self:
         """A BYTES tensor of shape [len(elements)]."""
         parts = (part for element in elements for part in (_ELEMENT_LENGTH.pack(len(element)), element))
-        return cls(name, "BYTES", (len(elements),), b"".join(parts), dict(parameters or {}))
+        return cls(name, "BYTES", (len(elements),), data=b"".join(parts), parameters=dict(parameters or {}))
 
     def to_bytes_list(self) -> list[bytes]:
         """The elements of a BYTES tensor, row-major. WireError: another datatype, or lengths that do not fit."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from collab_sdk.result import Result
+from collab_sdk.vocabulary import Cap
 
 
 def resent(result: Result, seconds: float) -> Result:
@@ -25,10 +26,10 @@ def waited(result: Result, seconds: float) -> Result:
     latency_ms, client_ms = (measured.latency_ms or 0.0) + more_ms, (measured.client_ms or 0.0) + more_ms
     result = replace(result, measured=replace(measured, latency_ms=latency_ms, client_ms=client_ms))
     cap_ms = result.budget.latency_ms
-    if cap_ms is None or latency_ms <= cap_ms or "latency" in result.unmet:
+    if cap_ms is None or latency_ms <= cap_ms or Cap.LATENCY in result.unmet:
         return result
     why = _joined(result.why, f"{_said(client_ms / 1e3)} of it passed outside collabd")
-    return replace(result, budget_met=False, unmet=("latency", *result.unmet), why=why)
+    return replace(result, budget_met=False, unmet=(Cap.LATENCY, *result.unmet), why=why)
 
 
 def _joined(why: str, more: str) -> str:

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
 from collab_sdk.errors import InvalidTensor
 
-__all__ = ["CHANNELS", "Channels", "channels_of", "check_pixels", "fits"]
+__all__ = ["Channels", "channels_of", "check_pixels", "fits"]
 
-Channels = Literal["rgb", "bgr", "rgbx", "bgrx", "grey", "yuv420"]
-CHANNELS: tuple[Channels, ...] = get_args(Channels)
+
+class Channels(StrEnum):
+    """What an image array holds; `Client.infer` says of what shape, and which cameras give it."""
+
+    RGB = "rgb"
+    BGR = "bgr"
+    RGBX = "rgbx"
+    BGRX = "bgrx"
+    GREY = "grey"
+    YUV420 = "yuv420"
+
 
 _NEEDED = {
-    "rgb": "[height, width, 3]",
-    "bgr": "[height, width, 3]",
-    "rgbx": "[height, width, 4]",
-    "bgrx": "[height, width, 4]",
-    "grey": "[height, width] or [height, width, 1]",
-    "yuv420": "[height * 3 / 2, width], both even: the planes Y, U and V, one after another, without padding",
+    Channels.RGB: "[height, width, 3]",
+    Channels.BGR: "[height, width, 3]",
+    Channels.RGBX: "[height, width, 4]",
+    Channels.BGRX: "[height, width, 4]",
+    Channels.GREY: "[height, width] or [height, width, 1]",
+    Channels.YUV420: "[height * 3 / 2, width], both even: the planes Y, U and V, one after another, without padding",
 }
 _SCALING = {
     "b": "use image.astype(np.uint8) * 255",
@@ -29,12 +39,12 @@ _SCALING = {
 }
 
 
-def channels_of(name: object) -> Channels:
+def channels_of(name: str) -> Channels:
     """The channels of this name. `InvalidTensor`: there are none."""
-    channels = next((each for each in CHANNELS if each == name), None)
-    if channels is None:
-        raise InvalidTensor(f"channels: {name!r} is none of {', '.join(CHANNELS)}")
-    return channels
+    try:
+        return Channels(name)
+    except ValueError as error:
+        raise InvalidTensor(f"channels: {name!r} is none of {', '.join(Channels)}") from error
 
 
 def check_pixels(dtype: np.dtype[Any], shape: tuple[int, ...], channels: Channels) -> None:
@@ -55,9 +65,11 @@ def check_pixels(dtype: np.dtype[Any], shape: tuple[int, ...], channels: Channel
 def fits(shape: tuple[int, ...], channels: Channels) -> bool:
     """Whether an array of this shape can be an image with these channels."""
     match channels, shape:
-        case ("rgb" | "bgr", (_, _, 3)) | ("rgbx" | "bgrx", (_, _, 4)) | ("grey", (_, _) | (_, _, 1)):
+        case (Channels.RGB | Channels.BGR, (_, _, 3)) | (Channels.RGBX | Channels.BGRX, (_, _, 4)):
             return True
-        case "yuv420", (rows, width):
+        case Channels.GREY, (_, _) | (_, _, 1):
+            return True
+        case Channels.YUV420, (rows, width):
             return rows % 3 == 0 and width % 2 == 0
     return False
 

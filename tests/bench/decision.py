@@ -7,24 +7,21 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import aiohttp
 import numpy as np
 
-from collabd.config import CloudSettings, DeviceConfig, EnergySettings
+from collabd.config import CloudSettings, DeviceConfig
 from collabd.device.companions.companion import Companion
-from collabd.device.companions.connections import Connections
-from collabd.device.decide.chooser import Chooser
-from collabd.device.decide.planner import Planner
+from collabd.device.decide.chooser import Chooser, PastPlans
 from collabd.device.job.image import CallImage
 from collabd.device.job.options import CallOptions
 from collabd.device.models.model import DeviceModel
-from collabd.device.senses import Senses
 from collabd.planning import CallFacts, Candidate, Candidates, Caps, CloudState, DeviceState, hedged, predict
 from collabd.planning.choose import SwitchGain
 from collabd.profiling import machine, stored
 from tests.bench.shipped import Shipped
 from tests.bench.stopwatch import Seconds, median_and_p99_us, repeated
 from tests.bench.table import table
+from tests.device_parts import NoExchange, planner_of
 
 _REPEATS = 2000
 _SYNTHETIC = 500
@@ -54,11 +51,10 @@ async def _real(profiles: Path, network: Shipped) -> tuple[int, Seconds]:
         raise RuntimeError(f"collabd has stored no profile of {network.name} under {profiles}")
     width, height = (network.package.manifest.preprocessing.width, network.package.manifest.preprocessing.height)
     photo = CallImage(image, width * height)
-    async with Connections(aiohttp.ClientSession) as connections:
-        companion = Companion(CloudSettings("companion", "http://127.0.0.1"), config.link, config.failover, connections)
-        companion.reached, companion.profiles[digest] = True, model.profile
-        planner = Planner(config, [companion], Senses(EnergySettings(board="pi4")))
-        seconds = repeated(lambda: planner.decide(planner.evaluate(model, photo, _OPTIONS), 0), _REPEATS)
+    companion = Companion(CloudSettings("companion", "http://127.0.0.1"), config.link, config.failover, NoExchange())
+    companion.reached, companion.profiles[digest] = True, model.profile
+    planner = planner_of(config, [companion])
+    seconds = repeated(lambda: planner.decide(planner.evaluate(model, photo, _OPTIONS), 0), _REPEATS)
     return len(planner.candidates(model)), seconds
 
 
@@ -82,7 +78,7 @@ def _synthetic(link_spread: float) -> Seconds:
         for name, rtt_s in (("a", 0.005), ("b", 0.05))
     ]
     call, caps = CallFacts(0.002, (0.001, 0.001), 15_000), Caps(latency_s=0.08, fidelity=0.99)
-    chooser = Chooser(SwitchGain(5e-4, 0.03), explore_share=0.02)
+    chooser = Chooser(SwitchGain(5e-4, 0.03), explore_share=0.02, past=PastPlans())
 
     def decide() -> None:
         prediction = hedged(

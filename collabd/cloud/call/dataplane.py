@@ -138,7 +138,9 @@ class CloudDataPlane:
         self._metrics.answered(queue_s=done.queue_s, compute_s=done.compute_s)
         outputs = [wire.Tensor.from_array(output, done.outputs[output]) for output in work.outputs]
         outputs = as_asked(outputs, request.outputs, model.manifest.labels)
-        return wire.InferResponse(name, MODEL_VERSION, outputs, request.id, self._report(model, done, decode_s))
+        return wire.InferResponse(
+            name, MODEL_VERSION, outputs, id=request.id, parameters=self._report(model, done, decode_s)
+        )
 
     async def _find(self, name: str, parameters: Mapping[str, Any], peer: str | None) -> CloudModel:
         digest = parameters.get("digest")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from collab_sdk import wire
 from collab_sdk.channels import Channels, channels_of
 from collab_sdk.errors import InvalidTensor, RequestTooLarge
-from collabd.catalog.manifest import Preprocessing
+from collabd.catalog.package.manifest import Preprocessing
 from collabd.cloud.call.batcher import Tensors, Work
 from collabd.cloud.models.model import CloudModel
 from collabd.imaging import open_image, prepare
@@ -76,7 +76,7 @@ def _image(request: wire.InferRequest, model: CloudModel) -> npt.NDArray[np.uint
         return prepare(files[0], spec)
     channels = channels_of((request.parameters | tensor.parameters).get("channels", "rgb"))
     is_input = "codec" in tensor.parameters or tensor.shape[1:] == (spec.height, spec.width, 3)
-    if tensor.datatype != "UINT8" or (channels == "rgb" and is_input):
+    if tensor.datatype != "UINT8" or (channels == Channels.RGB and is_input):
         return None
     return _fitted(tensor, channels, spec)
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from collab_sdk.errors import RequestTooLarge, StorageUnavailable
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.config import PackageSettings
 from collabd.fair_shares import most_for
 

@@ -10,8 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from weakref import WeakValueDictionary
 
 from collab_sdk.errors import InvalidPackage, UnknownPackage
-from collabd.catalog.package import Package
-from collabd.catalog.store import Store
+from collabd.catalog.package.package import Package
+from collabd.catalog.store.store import Store
 from collabd.cloud.models.eviction import PushedPackage, to_delete, to_load, to_unload
 from collabd.cloud.models.model import CloudModel
 from collabd.config import PackageSettings

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from collab_sdk import wire
 from collab_sdk.errors import InvalidTensor
-from collabd.catalog.effort import effort, rows_together
-from collabd.catalog.manifest import Manifest
-from collabd.catalog.package import Package
+from collabd.catalog.graph.effort import effort, rows_together
+from collabd.catalog.package.manifest import Manifest
+from collabd.catalog.package.package import Package
 from collabd.codec import CodecError, decode
 from collabd.partition import Network, PartitionError, TensorInfo
 from collabd.use_count import UseCount

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from collab_sdk.errors import InvalidPackage, UnknownPackage
-from collabd.catalog.manifest import Manifest
+from collabd.catalog.package.manifest import Manifest
 from collabd.cloud.models.model import CloudModel
 from collabd.engine import Engine
 from collabd.fair_shares import FairShares

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from collab_sdk.vocabulary import BreakerState, CompanionState
 from collabd.ctl.doctor.context import COMPANION, DEVICE, Context
 from collabd.ctl.doctor.finding import Finding, Severity
 from collabd.ctl.doctor.machine import AS_ROOT
@@ -101,9 +102,12 @@ def _one(cloud: CloudSettings, known: CloudReport | None, models: list[ModelRepo
 def of_status(known: CloudReport) -> Finding:
     """What the daemon makes of it."""
     name = known["name"]
-    if known["state"] == "up":
+    if known["state"] == CompanionState.UP:
         return Finding("companion", "ok", f"{name} is up, says collabd")
-    breaker = {"open": "it failed and is left alone for a while", "half-open": "it failed and is on trial"}
+    breaker: dict[str, str] = {
+        BreakerState.OPEN: "it failed and is left alone for a while",
+        BreakerState.HALF_OPEN: "it failed and is on trial",
+    }
     reason = breaker.get(known["breaker"], "it has not answered yet")
     return Finding(
         "companion",

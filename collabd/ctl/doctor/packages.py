@@ -36,7 +36,7 @@ def check_packages(context: Context) -> Iterator[Finding]:
 def of_package(path: Path, loaded: str | None) -> Finding | None:
     """What is wrong with one; `loaded` is the digest that the daemon runs of it."""
     from collab_sdk.errors import InvalidPackage
-    from collabd.catalog.package import load
+    from collabd.catalog.package.package import load
 
     if not os.access(path, os.R_OK | os.X_OK):
         return Finding("packages", "not-measured", f"{path} may not be read by this user", AS_ROOT)

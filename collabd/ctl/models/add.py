@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from collab_sdk.vocabulary import ScoreKind
 from collabd.ctl.command import Command, client
 from collabd.ctl.figures import share, short_digest
 
 if TYPE_CHECKING:
-    from collabd.catalog.manifest import Manifest
+    from collabd.catalog.package.manifest import Manifest
 
 # A Pi writes to a slow card before it warms the model up.
 _LOAD_TIMEOUT_S = 600
@@ -49,7 +50,7 @@ def _size(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int,
 @click.option("--std", type=float, nargs=3, metavar="R G B", help="Of the pixels in 0..1 (default: ImageNet's).")
 @click.option(
     "--scores",
-    type=click.Choice(["logits", "probabilities", "independent"]),
+    type=click.Choice([kind.value for kind in ScoreKind]),
     help="What the network gives (default: judged by the values): unbounded scores, probabilities of labels of which "
     "one is right, or a probability for each label by itself, as sigmoids do.",
 )

@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from collab_sdk.errors import CollabError, InvalidImage, InvalidRequest
-from collabd.catalog.build import build
-from collabd.catalog.importers import Imported, ImportOptions, resolve
-from collabd.catalog.manifest import Preprocessing, ScoreKind
-from collabd.catalog.package import Package
+from collab_sdk.vocabulary import ScoreKind
+from collabd.catalog.authoring.build import build
+from collabd.catalog.authoring.importers import Imported, ImportOptions, resolve
+from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.package import Package
 from collabd.imaging import prepare
 
 # All of 500 agreeing promises a fidelity of 99.9 %; more mostly make building slower.

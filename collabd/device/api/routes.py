@@ -11,6 +11,7 @@ from collab_sdk.errors import InvalidRequest
 from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.permissions import gatekeeper
 from collabd.device.call.history import KEPT_DECISIONS
+from collabd.device.counters import Counters
 from collabd.device.models.loaded import LoadedModels
 from collabd.http import protocol
 
@@ -81,12 +82,18 @@ class DeviceRoutes:
 
 
 def application(
-    plane: DeviceDataPlane, control: DeviceRoutes, door: protocol.Door, max_request_bytes: int, administrators: str
+    plane: DeviceDataPlane,
+    control: DeviceRoutes,
+    door: protocol.Door,
+    *,
+    counters: Counters,
+    max_request_bytes: int,
+    administrators: str,
 ) -> web.Application:
     """The daemon's web application; `administrators`: the group whose members are, or empty."""
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=plane.core.dispatcher.counters.metrics(), content_type="text/plain")
+        return web.Response(body=counters.metrics(), content_type="text/plain")
 
     app = web.Application(middlewares=[protocol.error_middleware, gatekeeper(administrators)])
     inference = protocol.routes(plane, max_request_bytes, door, protocol.LOCAL)

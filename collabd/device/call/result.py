@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from collab_sdk.result import EnergySource, Plan, Predicted, Result, Timings
+from collab_sdk.result import Plan, Predicted, Result, Timings
 from collab_sdk.text import plain
-from collabd.catalog.scores import as_probabilities
+from collab_sdk.vocabulary import Cap, EnergySource
+from collabd.catalog.package.scores import as_probabilities
+from collabd.codec import LOSSLESS
 from collabd.device.decide.planner import CallPlan
 from collabd.device.job.job import CallRecord
 from collabd.planning import Caps, DeviceState
 from collabd.planning.candidates import SOURCE
 from collabd.planning.energy import energy_j
 
-_LOSSLESS = ("f32", "u8", SOURCE)
+_LOSSLESS = LOSSLESS | {SOURCE}
 _PHASES = ("prep", "head", "encode", "queue", "decode", "tail", "local_tail")
 
 
@@ -110,11 +112,11 @@ def _fidelity(planned: CallPlan, record: CallRecord) -> float | None:
     return None if planned.row is None else planned.evaluation.plans.rows[planned.row].fidelity
 
 
-def _unmet(caps: Caps, latency_s: float, energy_j: float, cost: float, fidelity: float | None) -> tuple[str, ...]:
+def _unmet(caps: Caps, latency_s: float, energy_j: float, cost: float, fidelity: float | None) -> tuple[Cap, ...]:
     broken = {
-        "latency": caps.latency_s is not None and latency_s > caps.latency_s,
-        "energy": caps.energy_j is not None and energy_j > caps.energy_j,
-        "cost": caps.cost is not None and cost > caps.cost,
-        "fidelity": fidelity is None or fidelity < caps.fidelity,
+        Cap.LATENCY: caps.latency_s is not None and latency_s > caps.latency_s,
+        Cap.ENERGY: caps.energy_j is not None and energy_j > caps.energy_j,
+        Cap.COST: caps.cost is not None and cost > caps.cost,
+        Cap.FIDELITY: fidelity is None or fidelity < caps.fidelity,
     }
     return tuple(name for name, is_broken in broken.items() if is_broken)

@@ -39,7 +39,7 @@ class Question:
         """As it travels."""
         request = wire.InferRequest(
             list(self.inputs),
-            [wire.RequestedOutput(name) for name in self.outputs],
+            outputs=[wire.RequestedOutput(name) for name in self.outputs],
             parameters={"digest": self.digest, "binary_data_output": True},
         )
         return wire.encode_request(request)

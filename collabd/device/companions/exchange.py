@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from typing import Protocol
 
 import aiohttp
 from aiohttp import hdrs
@@ -25,6 +25,7 @@ from collab_sdk.errors import (
     UnknownPackage,
 )
 from collab_sdk.text import plain
+from collabd.clock import MONOTONIC, Clock
 from collabd.device.companions.connections import Connections
 from collabd.http.checksums import checksum
 from collabd.sensing.link.round_trip import Socket, round_trip_s
@@ -103,13 +104,37 @@ class CompanionReply:
     round_trip_s: float | NotMeasured
 
 
-class Http:
-    """The companion `name` at `url`."""
+class CompanionExchange(Protocol):
+    """How a companion is asked, and how its connections are left behind."""
 
-    def __init__(self, name: str, url: str, connections: Connections) -> None:
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        data: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        most_bytes: int = SLACK_BYTES,
+    ) -> CompanionReply:
+        """Ask once; the reply may have `most_bytes`. Raises `CompanionFailure`."""
+
+    def leave(self) -> None:
+        """Make the exchanges to come on fresh connections."""
+
+
+class HttpExchange:
+    """HTTP with the companion `name` at `url`."""
+
+    def __init__(self, name: str, url: str, connections: Connections, clock: Clock = MONOTONIC) -> None:
         self._name = name
         self._base = url.rstrip("/")
-        self.connections = connections
+        self._connections = connections
+        self._clock = clock
+
+    def leave(self) -> None:
+        """Make the exchanges to come on fresh connections; those under way end on the ones that they have."""
+        self._connections.leave()
 
     async def call(
         self,
@@ -136,10 +161,10 @@ class Http:
                     if isinstance(error, aiohttp.ClientConnectorError):
                         raise
                     # Whatever was asked can be asked twice.
-                    self.connections.leave()
+                    self._connections.leave()
                     return await ask()
         except TimeoutError as error:
-            self.connections.leave()
+            self._connections.leave()
             raise CompanionFailure(FailureReason.LATE, f"{self._name} did not answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
             dead = isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno in _DEAD
@@ -153,9 +178,9 @@ class Http:
         body = io.BytesIO(data) if len(data) > _ONE_GO else data
         # What comes is what counts against the limit, and what the checksum is of.
         headers = {hdrs.ACCEPT_ENCODING: "identity"} | dict(headers or {})
-        start = time.perf_counter()
+        start = self._clock()
         async with (
-            self.connections.session() as session,
+            self._connections.session() as session,
             session.request(
                 method,
                 self._base + path,
@@ -169,7 +194,7 @@ class Http:
             assert isinstance(reply, Response), "the session is made so"  # noqa: S101
             try:
                 answer = await self._read(reply, most_bytes)
-                seconds = time.perf_counter() - start
+                seconds = self._clock() - start
                 await self._check(reply, answer, sent)
             except CompanionFailure:
                 # What comes next on this connection need not be the reply to what is sent next.

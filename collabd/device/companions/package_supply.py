@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,8 +12,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from collabd.catalog import bundle
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
+from collabd.catalog.store import bundle
 from collabd.device.companions.companion import Companion, Lack
 from collabd.device.companions.exchange import CompanionFailure, CompanionReply, FailureReason, refusal, said
 from collabd.profiling.profile import Profile
@@ -50,7 +49,7 @@ class PackageSupply:
         for package in packages:
             lack = companion.lacks.get(package.digest)
             known = package.digest in companion.profiles or package.digest in self._to_send
-            if known or (lack is not None and time.monotonic() < lack.until):
+            if known or (lack is not None and self._companion.clock() < lack.until):
                 continue
             with self._concerning(package):
                 if await self._learn(package) == web.HTTPNotFound.status_code:
@@ -97,7 +96,7 @@ class PackageSupply:
         """Ask for a package's profile; the reply's status. What it does not hold, or measures anew, is forgotten."""
         companion, digest = self._companion, package.digest
         path = f"/collab/v1/profile/{digest}"
-        reply = await companion.http.call("GET", path, timeout_s=_ANSWER_S, most_bytes=_PROFILE_BYTES)
+        reply = await companion.exchange.call("GET", path, timeout_s=_ANSWER_S, most_bytes=_PROFILE_BYTES)
         before = companion.profiles.pop(digest, None)
         match reply.status:
             case web.HTTPOk.status_code:
@@ -122,7 +121,7 @@ class PackageSupply:
 
     async def _push(self, package: Package) -> None:
         data = await asyncio.to_thread(bundle.pack, package)
-        reply = await self._companion.http.call(
+        reply = await self._companion.exchange.call(
             "PUT", f"/collab/v1/packages/{package.digest}", data=data, timeout_s=_UPLOAD_S
         )
         if reply.status >= 300:
@@ -149,7 +148,7 @@ class PackageSupply:
         before = lacks.get(package.digest)
         if before is None or before.why != why:
             log.warning("%s: %s %s", package.manifest.name, self._companion.name, why)
-        lacks[package.digest] = Lack(why, time.monotonic() + for_s)
+        lacks[package.digest] = Lack(why, self._companion.clock() + for_s)
 
 
 def _profile(body: bytes, package: Package, name: str) -> Profile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from collabd.catalog.manifest import Manifest
+from collabd.catalog.package.manifest import Manifest
 from collabd.device.decide.crossings import FILE_UP, answer_down, options_up
 from collabd.device.job.placement import LOCAL_CUT, NO_CODEC
 from collabd.device.models.model import DeviceModel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from collabd.catalog.manifest import Cut, Manifest
+from collabd.catalog.package.manifest import Cut, Manifest
 from collabd.device.companions.overhead import ENVELOPE_DOWN_BYTES, ENVELOPE_UP_BYTES, HEADER_BYTES
 from collabd.planning.candidates import SOURCE
 from collabd.planning.placements.chain import CrossingOption

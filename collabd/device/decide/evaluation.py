@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from collabd.catalog.manifest import Manifest
+from collab_sdk.vocabulary import Fallback, Objective
+from collabd.catalog.package.manifest import Manifest
 from collabd.device.companions.companion import Companion
 from collabd.device.decide.placement_search import FoundPlacement
 from collabd.device.decide.policy import CallPolicy
@@ -42,13 +43,13 @@ class Evaluation:
     @property
     def wants_more(self) -> bool:
         """Whether more than one crossing may help: the last layers are pinned, or the best single cut breaks a cap."""
-        if self.policy.fallback == "never-leave":
+        if self.policy.fallback == Fallback.NEVER_LEAVE:
             return False
         if self.policy.pin_last:
             return True
         # The pace of a stream is that of its slowest stage, which no sum along a chain tells.
         limits = against(self.prediction, self.caps)
-        if self.caps.objective == "throughput" or not limits:
+        if self.caps.objective == Objective.THROUGHPUT or not limits:
             return False
         uncapped = Caps(fidelity=self.caps.fidelity, objective=self.caps.objective)
         best = choose(self.plans, self.prediction, uncapped, allowed=self.allowed).row
@@ -97,7 +98,7 @@ def allowed_plans(
     plans: Candidates, prediction: Prediction, options: CallOptions, policy: CallPolicy, manifest: Manifest
 ) -> Mask | None:
     """The plans with one crossing or none that the policy and the call's own codec leave; None: all."""
-    if policy.fallback == "never-leave":
+    if policy.fallback == Fallback.NEVER_LEAVE:
         return plans.local
     allowed = None
     if policy.pin_first or policy.pin_last:

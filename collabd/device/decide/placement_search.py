@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
@@ -13,6 +12,8 @@ from math import inf
 
 import numpy as np
 
+from collab_sdk.vocabulary import Objective
+from collabd.clock import Clock
 from collabd.device.decide import steps
 from collabd.device.decide.policy import CallPolicy
 from collabd.device.decide.segments import ModelSegments
@@ -93,7 +94,8 @@ class _Search:
 class PlacementSearch:
     """Finds placements beside the calls, and remembers them: a search may take longer than a call has time for."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._known: OrderedDict[Hashable, _Search] = OrderedDict()
         self._under_way: dict[Hashable, asyncio.Task[_Search]] = {}
         self._pause_until = -inf
@@ -106,7 +108,7 @@ class PlacementSearch:
         """
         known = self._known.get(kind)
         if known is not None and known.situation.plans is situation.plans:
-            if not known.situation.is_like(situation) and time.monotonic() >= self._pause_until:
+            if not known.situation.is_like(situation) and self._clock() >= self._pause_until:
                 self._task(kind, situation)
             return known.placed
         task = self._task(kind, situation)
@@ -122,12 +124,12 @@ class PlacementSearch:
         return self._under_way[kind]
 
     async def _search(self, kind: Hashable, situation: Situation) -> _Search:
-        began = time.monotonic()
+        began = self._clock()
         try:
             found = _Search(situation, await asyncio.to_thread(placed, situation))
         finally:
             del self._under_way[kind]
-            ended = time.monotonic()
+            ended = self._clock()
             self._pause_until = ended + (ended - began) / _SHARE
         self._known[kind] = found
         self._known.move_to_end(kind)
@@ -140,7 +142,7 @@ def placed(situation: Situation) -> FoundPlacement | None:
     """The best placement there is; None: it has one crossing or none, so it is among the situation's plans."""
     segments = situation.segments[0]
     # A stream's pace is that of its slowest stage, which does not add up along a chain: take the shortest latency.
-    objective = "latency" if situation.caps.objective == "throughput" else situation.caps.objective
+    objective = Objective.LATENCY if situation.caps.objective == Objective.THROUGHPUT else situation.caps.objective
     best = place(
         [_restricted(each.chain, situation.codec) for each in situation.segments],
         device=situation.device,

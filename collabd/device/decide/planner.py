@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
-from collab_sdk.result import EnergySource
+from collab_sdk.vocabulary import Cap, EnergySource, Fallback, Reason
+from collabd.clock import Clock
 from collabd.config import DeviceConfig
 from collabd.device.companions.companion import Companion
 from collabd.device.decide import steps
 from collabd.device.decide.candidates import candidates
-from collabd.device.decide.chooser import Chooser
+from collabd.device.decide.chooser import Chooser, PastPlans
 from collabd.device.decide.evaluation import Evaluation, allowed_plans, predicted
 from collabd.device.decide.fixed_placement import cut_name, fixed_codec, fixed_placement
 from collabd.device.decide.placement_search import FoundPlacement, PlacementSearch, Situation
@@ -27,7 +27,7 @@ from collabd.device.models.model import DeviceModel
 from collabd.device.senses import Senses
 from collabd.planning import CallFacts, Candidate, Candidates, Caps, DeviceState
 from collabd.planning.candidates import SOURCE
-from collabd.planning.choose import Decision, Reason, SwitchGain, choose
+from collabd.planning.choose import Decision, SwitchGain, choose
 from collabd.profiling.profile import Profile
 from collabd.sensing.estimates.overhead import Overhead
 from collabd.sensing.estimates.speed import SpeedFactor
@@ -47,11 +47,11 @@ class CallPlan:
     job: Job
     cut: str
     placement: str
-    reason: str
+    reason: Reason
     evaluation: Evaluation
     caps: Caps
     row: int | None
-    unmet: tuple[str, ...] = ()
+    unmet: tuple[Cap, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,17 +71,23 @@ class Planner:
         config: DeviceConfig,
         companions: Sequence[Companion],
         senses: Senses,
-        lane_wait_s: Callable[[float | None], float] = lambda _: 0.0,
+        *,
+        speed: SpeedFactor,
+        overhead: Overhead,
+        past_plans: PastPlans,
+        lane_wait_s: Callable[[float | None], float],
+        clock: Clock,
     ) -> None:
         """`lane_wait_s`: how long a call waits for the lane that is due within so many seconds, or at no time."""
-        self.speed = SpeedFactor(config.emulation.device_slowdown)
-        self.overhead = Overhead()
+        self._speed = speed
+        self._overhead = overhead
+        self._clock = clock
         self._settings = config.planning
         self._policies = Policies(config)
         switch_gain = SwitchGain(config.planning.switch_gain_ms / 1e3, config.planning.switch_gain_ratio)
-        self._chooser = Chooser(switch_gain, config.planning.explore_share)
+        self._chooser = Chooser(switch_gain, config.planning.explore_share, past_plans)
         self._hedge_price = config.failover.hedge_price
-        self._placer = PlacementSearch()
+        self._placer = PlacementSearch(clock)
         self._companions = tuple(companions)
         self._senses = senses
         self._lane_wait_s = lane_wait_s
@@ -102,7 +108,7 @@ class Planner:
         call = self._call_facts(model, photo)
         policy = self._policies.of(model.manifest, options)
         caps = options.caps(self._settings.min_fidelity)
-        price = None if options.is_sparing or policy.fallback != "local" else self._hedge_price
+        price = None if options.is_sparing or policy.fallback != Fallback.LOCAL else self._hedge_price
         prediction = predicted(plans, device, clouds, call, quantile, price)
         allowed = allowed_plans(plans, prediction, options, policy, model.manifest)
         return Evaluation(
@@ -122,10 +128,14 @@ class Planner:
         """The plan of a call that has waited so long to be planned. Raises `InvalidPlacement`."""
         caps, left = options.caps(self._settings.min_fidelity), options.after(waited_s)
         lane_wait_s = self._lane_wait_s(left.caps(caps.fidelity).latency_s)
+        for each in self._companions:
+            each.note_wanted()
         evaluation = self.evaluate(model, photo, left, lane_wait_s=lane_wait_s)
         if options.is_fixed:
             return self._fixed(model, photo, options, evaluation)
-        kind = (model.digest, caps.kind, options.codec, evaluation.policy, photo.file_bytes is None)
+        # Plans count companions by their place among these.
+        names = tuple(companion.name for companion in self._companions)
+        kind = (names, model.digest, caps.kind, options.codec, evaluation.policy, photo.file_bytes is None)
         placed = await self._placed(model, photo, options, evaluation, kind) if evaluation.wants_more else None
         if placed is not None:
             evaluation = evaluation.beside(placed)
@@ -142,8 +152,8 @@ class Planner:
 
     def device_state(self) -> DeviceState:
         """The device as planning sees it."""
-        now, power = time.monotonic(), self._senses.snapshot.power.board
-        speed = self.speed.read(now, self.slowdown())
+        now, power = self._clock(), self._senses.snapshot.power.board
+        speed = self._speed.read(now, self.slowdown())
         return DeviceState(
             speed=speed.value,
             spread=speed.spread,
@@ -151,7 +161,7 @@ class Planner:
             idle_w=power.idle_w,
             tx_w_per_mbps=power.tx_w_per_mbps,
             tx_base_w=power.tx_base_w,
-            overhead_s=self.overhead.at(now),
+            overhead_s=self._overhead.at(now),
         )
 
     def slowdown(self) -> float:
@@ -161,7 +171,7 @@ class Planner:
     @property
     def energy_source(self) -> EnergySource:
         """Whether an instrument says what busy and idle draw. Sending is modelled in any case."""
-        return "measured" if self._senses.snapshot.power.measured else "modelled"
+        return EnergySource.MEASURED if self._senses.snapshot.power.measured else EnergySource.MODELLED
 
     def _of(self, model: DeviceModel) -> _Known:
         profiles = (model.profile, *(companion.profiles.get(model.digest) for companion in self._companions))
@@ -255,7 +265,7 @@ class Planner:
         )
 
     def _call_facts(self, model: DeviceModel, photo: CallImage | None) -> CallFacts:
-        spec, now = model.manifest.preprocessing, time.monotonic()
+        spec, now = model.manifest.preprocessing, self._clock()
         usual = spec.height * spec.width
         prep_s = model.prep.at((usual if photo is None else photo.pixels) / 1e6, now)
         # As many times the profiled time there as it is here.

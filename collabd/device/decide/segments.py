@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from collabd.catalog.manifest import Cut
+from collabd.catalog.package.manifest import Cut
 from collabd.device.decide.crossings import FILE_UP, answer_down, options_up, tensors_down
 from collabd.device.decide.spans import Spans
 from collabd.device.models.model import DeviceModel

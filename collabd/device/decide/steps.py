@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from collabd.catalog.manifest import Cut, Manifest
+from collabd.catalog.package.manifest import Cut, Manifest
 from collabd.device.decide.segments import ModelSegments
 from collabd.device.job.job import Crossing, JobStep
 from collabd.device.job.placement import Stage, stages

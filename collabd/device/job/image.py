@@ -10,7 +10,7 @@ import numpy.typing as npt
 from collab_sdk import wire
 from collab_sdk.channels import Channels, channels_of
 from collab_sdk.errors import InvalidTensor
-from collabd.catalog.manifest import Preprocessing
+from collabd.catalog.package.manifest import Preprocessing
 from collabd.imaging import frame_size, one_frame, open_image, prepare
 
 
@@ -23,7 +23,7 @@ class CallImage:
 
     content: bytes | npt.NDArray[np.uint8]
     pixels: int
-    channels: Channels = "rgb"
+    channels: Channels = Channels.RGB
 
     @classmethod
     def from_request(cls, request: wire.InferRequest) -> CallImage:

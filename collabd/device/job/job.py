@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
 
+from collab_sdk.vocabulary import Fallback
+from collabd.clock import Clock
 from collabd.device.companions.answers import RemoteAnswer
 from collabd.device.companions.companion import Companion
 from collabd.device.job.image import CallImage
 from collabd.device.job.placement import NO_CODEC, Stage
 from collabd.device.models.model import DeviceModel
 from collabd.planning.candidates import SOURCE
-
-Fallback = Literal["local", "fail", "never-leave"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,8 @@ PHASES = ("prep", "head", "encode", "link", "queue", "decode", "tail", "local_ta
 class CallRecord:
     """What happened to a job: seconds a phase (None: that phase was not part of it), bytes, letters that really ran."""
 
-    started: float = field(default_factory=time.perf_counter)
+    clock: Clock
+    started: float
     prep_s: float | None = None
     head_s: float | None = None
     encode_s: float | None = None
@@ -126,7 +125,7 @@ class CallRecord:
 
     def elapsed_s(self) -> float:
         """Seconds since the job started."""
-        return time.perf_counter() - self.started
+        return self.clock() - self.started
 
     def unaccounted_s(self) -> float:
         """Seconds since the job was taken up that are no phase's, nor spent waiting for the lane."""

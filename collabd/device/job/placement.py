@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Literal
 
 from collab_sdk.errors import InvalidPlacement
-from collabd.catalog.manifest import Manifest
+from collabd.catalog.package.manifest import Manifest
 from collabd.did_you_mean import did_you_mean
 
 Side = Literal["D", "C"]

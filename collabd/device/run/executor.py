@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 
 from collab_sdk import wire
 from collab_sdk.errors import CompanionUnavailable
+from collab_sdk.vocabulary import Fallback
 from collabd.codec import CodecError
 from collabd.device.companions.answers import Question, RemoteAnswer, Tensors
 from collabd.device.companions.companion import Companion
@@ -62,7 +62,7 @@ class _Run:
     claim: Claim = field(init=False)
 
     async def output(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        due_s = due_at(asyncio.get_running_loop().time(), self._due_s())
+        due_s = due_at(self.record.clock(), self._due_s())
         with self.executor.lane.claims.made(due_s, self.job.here_s) as self.claim:
             return await self._output()
 
@@ -144,23 +144,23 @@ class _Run:
         sent_bytes: int,
     ) -> None:
         """The companion has its time; from then on whoever finishes first wins."""
-        sent, prepared_s = time.perf_counter(), self.record.prep_s
+        sent, prepared_s = self.record.clock(), self.record.prep_s
         with self._promised(crossing) as must_start:
             patience_s = self._patience_s(crossing, wait)
             either: tuple[asyncio.Future[Any], ...] = (remote, must_start)
             await asyncio.wait(either, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
-        races = not remote.done() and self.job.fallback == "local"
+        races = not remote.done() and self.job.fallback == Fallback.LOCAL
         local = asyncio.create_task(self._finish(crossing)) if races else None
-        started = time.perf_counter()
+        started = self.record.clock()
         try:
             if local is not None:
                 await asyncio.wait({remote, local}, return_when=asyncio.FIRST_COMPLETED)
             if remote.done() and remote.exception() is None:
-                self.record.overtaken_s += 0.0 if local is None else time.perf_counter() - started
+                self.record.overtaken_s += 0.0 if local is None else self.record.clock() - started
                 # Phases follow one another: what ran here beside the exchange is none.
                 self.record.prep_s, self.record.local_tail_s = prepared_s, None
                 return self._take(step, companion, remote.result())
-            waited_s = time.perf_counter() - sent
+            waited_s = self.record.clock() - sent
             why = _why(remote, waited_s)
             late = remote.done() or wait.longer_than(waited_s) < _LATE
             if not remote.done():
@@ -217,21 +217,21 @@ class _Run:
     def _promised(self, crossing: Crossing) -> AbstractContextManager[asyncio.Future[None]]:
         """Around the wait: done when the tail must start here, lest the calls that wait now miss their deadlines."""
         due_s = self._due_s()
-        if due_s is None or self.job.fallback != "local":
+        if due_s is None or self.job.fallback != Fallback.LOCAL:
             return nullcontext(asyncio.get_running_loop().create_future())
         return self.executor.lane.promises.made(due_s, self.job.rest_s(crossing))
 
     def _due_s(self) -> float | None:
-        """When the answer must be there, on the event loop's clock."""
+        """When the answer must be there, on the record's clock."""
         deadline_s = self.job.deadline_s
         if deadline_s is None:
             return None
-        return asyncio.get_running_loop().time() + deadline_s - self.record.elapsed_s()
+        return self.record.clock() + deadline_s - self.record.elapsed_s()
 
     def _patience_s(self, crossing: Crossing, wait: Wait) -> float:
         job = self.job
         left_s = None if job.deadline_s is None else job.deadline_s - self.record.elapsed_s()
-        if job.fallback == "fail":
+        if job.fallback == Fallback.FAIL:
             # There is nothing to start here, so nothing is won by giving up early.
             latest_s = max(_PATIENT_S, lost_after_s(wait)) if left_s is None else left_s
             return latest_s if latest_s > 0 else wait.median_s
@@ -241,7 +241,7 @@ class _Run:
         return local_start_s(deadline_s=left_s, local_tail_s=job.rest_s(crossing), wait=wait, price=price)
 
     async def _give_up(self, step: JobStep, crossing: Crossing, why: str) -> None:
-        if self.job.fallback == "fail":
+        if self.job.fallback == Fallback.FAIL:
             raise CompanionUnavailable(f"{why}, and the call said fallback=fail")
         self._finished(step, await self._finish(crossing), why, degraded=True)
 

@@ -12,6 +12,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from collab_sdk.vocabulary import Cap, Objective
 from collabd.planning.candidates import Column
 from collabd.planning.caps import Caps
 from collabd.planning.nearest import expected_excess, keeps
@@ -32,8 +33,8 @@ Mask = npt.NDArray[np.bool_]
 
 # Figures summed in another order differ by less than this share, which must not break a cap.
 _ROUNDING = 1e-9
-_COLUMNS = {"latency": LATENCY, "energy": ENERGY, "cost": COST}
-_CAPPED = {"energy": (ENERGY, ENERGY_VARIES), "cost": (COST, COST_VARIES)}
+_COLUMNS = {Objective.LATENCY: LATENCY, Objective.ENERGY: ENERGY, Objective.COST: COST}
+_CAPPED = {Cap.ENERGY: (ENERGY, ENERGY_VARIES), Cap.COST: (COST, COST_VARIES)}
 # Below an even chance a path gains by figures that vary more, so that least sums bound it no longer.
 _EVEN = 0.5
 
@@ -43,7 +44,7 @@ class PathValue:
 
     def __init__(self, caps: Caps, *, device: DeviceState, cloud: CloudState, quantile: float) -> None:
         self.objective = _COLUMNS[caps.objective]
-        self._limits = {"latency": caps.latency_s, "energy": caps.energy_j, "cost": caps.cost}
+        self._limits = {Cap.LATENCY: caps.latency_s, Cap.ENERGY: caps.energy_j, Cap.COST: caps.cost}
         self._loss = -log(caps.fidelity) if caps.fidelity > 0 else inf
         # How many deviations beyond the median caps are held against.
         self._deviations = NormalDist().inv_cdf(quantile)
@@ -66,7 +67,7 @@ class PathValue:
         """Seconds by which the quantile of latency lies above its median; `figure` gives the seconds of a column."""
         return self._deviations * self._deviation(figure)
 
-    def unmet(self, sums: Column) -> tuple[str, ...]:
+    def unmet(self, sums: Column) -> tuple[Cap, ...]:
         """The caps that the sums of one path break."""
         return tuple(name for name, over in self._broken(sums).items() if over)
 
@@ -100,13 +101,13 @@ class PathValue:
         out = self._unfaithful(sums) | (self.chance(sums) < max(least, _EVEN)) if least else self._unfaithful(sums)
         return np.where(out, inf, over)
 
-    def _broken(self, sums: Column) -> dict[str, Mask]:
+    def _broken(self, sums: Column) -> dict[Cap, Mask]:
         """For each cap, which sums break it."""
         over = {
             name: median + self._deviations * deviation > limit * (1 + _ROUNDING)
             for name, (median, deviation, limit) in self._against(sums).items()
         }
-        return {"fidelity": self._unfaithful(sums)} | over
+        return {Cap.FIDELITY: self._unfaithful(sums)} | over
 
     def _unfaithful(self, sums: Column) -> Mask:
         unfaithful: Mask = sums[..., LOSS] > self._loss + _ROUNDING
@@ -116,9 +117,9 @@ class PathValue:
         squares = (np.square(spread * figure(column)) for column, spread in self._varying.items())
         return np.sqrt(sum(squares, np.zeros(())))
 
-    def _against(self, sums: Column) -> dict[str, tuple[Column, Column, float]]:
+    def _against(self, sums: Column) -> dict[Cap, tuple[Column, Column, float]]:
         """For each cap the median and the deviation of the figure that it limits, and the limit."""
-        values = {"latency": (sums[..., LATENCY], self._deviation(lambda column: sums[..., column]))}
+        values = {Cap.LATENCY: (sums[..., LATENCY], self._deviation(lambda column: sums[..., column]))}
         values |= {name: (sums[..., median], sums[..., varies]) for name, (median, varies) in _CAPPED.items()}
         limits = ((name, limit) for name, limit in self._limits.items() if limit is not None)
         return {name: (*values[name], limit) for name, limit in limits}

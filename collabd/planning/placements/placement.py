@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import compress, pairwise
 from math import prod
 
+from collab_sdk.vocabulary import Cap
 from collabd.planning.candidates import Candidate, Candidates
 from collabd.planning.placements.chain import Chain, CrossingOption
 from collabd.planning.placements.cheapest_path import PathStep
@@ -38,7 +39,7 @@ class Placement:
     # For one plan, each of whose phases is the sum of all such phases of the placement.
     prediction: Prediction
     # The caps that it is predicted to break; empty: it fits.
-    unmet: tuple[str, ...]
+    unmet: tuple[Cap, ...]
 
 
 def letters_of(path: Sequence[PathStep]) -> str:

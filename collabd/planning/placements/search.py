@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from collab_sdk.vocabulary import Cap
 from collabd.planning.candidates import Column
 from collabd.planning.caps import Caps
 from collabd.planning.nearest import EQUALLY_LIKELY
@@ -32,7 +33,7 @@ class _ValuedPath:
         return sums_of_path(self.layers, self.path)
 
     @cached_property
-    def unmet(self) -> tuple[str, ...]:
+    def unmet(self) -> tuple[Cap, ...]:
         return self.value.unmet(self.sums)
 
     @cached_property

@@ -22,9 +22,9 @@ from collab_sdk.errors import (
     UnknownModel,
     UnknownPackage,
 )
-from collabd.catalog import bundle
-from collabd.catalog import package as packages
-from collabd.catalog.package import Package
+from collabd.catalog.package import package as packages
+from collabd.catalog.package.package import Package
+from collabd.catalog.store import bundle
 from collabd.cloud.api import routes
 from collabd.engine import EngineError
 

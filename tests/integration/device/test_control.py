@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from collab_sdk import InvalidPackage, InvalidRequest, UnknownModel
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from tests.integration.device.conftest import Factory, stored_profile
 
 

@@ -329,7 +329,7 @@ async def test_a_calls_time_counts_from_its_arrival(bench: Factory, monkeypatch:
         assert (result.measured.latency_ms or 0) > 300
         assert result.unmet == ("latency",)
         # The wait at the door is not taken for what the daemon itself takes.
-        assert it.daemon._plane.core.planner.overhead.at(time.monotonic()) < 0.1
+        assert it.daemon.machinery.learned.overhead.at(time.monotonic()) < 0.1
 
 
 async def test_stopping_answers_who_is_inside_and_tells_who_waits(

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from collab_sdk.errors import InvalidPackage, StorageUnavailable
-from collabd.catalog import package as packages
-from collabd.catalog.package import Package
+from collabd.catalog.package import package as packages
+from collabd.catalog.package.package import Package
 from tests.full_disk import fill, mounted
 from tests.integration.device.conftest import Factory
 

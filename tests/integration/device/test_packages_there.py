@@ -22,13 +22,14 @@ from collab_sdk.errors import (
     Unauthorised,
     UnknownPackage,
 )
-from collabd.catalog.package import Package
-from collabd.config import CloudSettings, FailoverSettings, LinkSettings
+from collabd.catalog.package.package import Package
+from collabd.config import FailoverSettings, LinkSettings
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.exchange import CompanionFailure, FailureReason, Response
 from collabd.device.companions.watcher import Watcher
 from collabd.lifecycle import background
+from tests.device_parts import companion_at
 from tests.integration.device.conftest import Bench, Factory
 from tests.integration.device.test_watching import OPEN_S, Fickle, until, usable
 
@@ -81,9 +82,7 @@ async def serving(picky: Fickle) -> AsyncIterator[str]:
 @asynccontextmanager
 async def watched(url: str, packages: Callable[[], list[Package]]) -> AsyncIterator[Companion]:
     async with Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections:
-        companion = Companion(
-            CloudSettings("pc", url), LinkSettings(), FailoverSettings(breaker_open_s=OPEN_S), connections
-        )
+        companion = companion_at(url, connections, FailoverSettings(breaker_open_s=OPEN_S))
         async with background("watching", Watcher(companion, LinkSettings(), packages).run):
             yield companion
 

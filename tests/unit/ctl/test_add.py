@@ -14,8 +14,10 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from collab_sdk.errors import DaemonUnavailable, InvalidRequest
-from collabd.catalog.package import Package, load
+from collab_sdk.reports import ModelReport
+from collabd.catalog.package.package import Package, load
 from collabd.ctl.models.building import MOST_IMAGES, image_files, read_labels
+from tests.unit.ctl.conftest import MODEL
 
 if TYPE_CHECKING:
     from tests.unit.ctl.conftest import LittleDaemon, Run
@@ -65,18 +67,14 @@ def test_an_onnx_file_is_built_then_loaded(daemon: LittleDaemon, run: Run, netwo
     assert not directory.exists()  # the daemon has its copy
 
 
-def test_what_the_daemon_loads_is_a_package_that_all_may_read(
-    daemon: LittleDaemon, run: Run, network: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_daemon_loads_is_a_package_that_all_may_read(daemon: LittleDaemon, run: Run, network: Path) -> None:
     found: list[tuple[str, int]] = []
-    reply = daemon.reply
 
-    def look(asked: object) -> tuple[int, dict[str, str], bytes]:
-        answer = reply(asked)  # type: ignore[arg-type]
+    def look(_: object) -> ModelReport:
         found.extend((load(path).manifest.name, path.parent.stat().st_mode & 0o777) for path in loads(daemon))
-        return answer
+        return MODEL
 
-    monkeypatch.setattr(daemon, "reply", look)
+    daemon.answers["POST /collab/v1/models"] = look
     assert run("models", "add", network).exit_code == 0
     assert found == [("shapes", 0o755)]
 

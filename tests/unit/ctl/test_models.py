@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from collab_sdk.errors import UnknownModel
-from collabd.catalog.package import MODEL, Package
+from collabd.catalog.package.package import MODEL, Package
 
 if TYPE_CHECKING:
     from tests.unit.ctl.conftest import LittleDaemon, Run

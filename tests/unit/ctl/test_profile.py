@@ -8,8 +8,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from collab_sdk.vocabulary import Reason
 from collabd.ctl.verdicts import REASONS, TAKEN, VERDICTS
-from collabd.planning.choose import Reason
 
 if TYPE_CHECKING:
     from tests.unit.ctl.conftest import LittleDaemon, Run
@@ -149,7 +149,7 @@ def test_a_link_that_was_never_used(report: Any, run: Run, link: Any) -> None:
 
 
 def test_every_verdict_of_the_planner_is_explained() -> None:
-    assert {*VERDICTS} == {reason.value for reason in Reason} - {Reason.FIXED}
+    assert {*VERDICTS} == {*Reason} - {Reason.FIXED}
     assert {*REASONS} == {*TAKEN, Reason.FIXED}
     assert {*TAKEN} <= {*VERDICTS}
 

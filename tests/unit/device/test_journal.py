@@ -16,8 +16,8 @@ from collabd.device.journal import Journal, companion_changed
 from collabd.sensing.machine.throttling import Flags, Throttling
 from collabd.sensing.reading import NotMeasured, Reading
 
-LOCAL = Plan("output", "none", "DDD", None, "chosen")
-REMOTE = Plan("pool1", "q8", "DCC", "pc", "chosen")
+LOCAL = Plan(cut="output", codec="none", placement="DDD", cloud=None, reason="chosen")
+REMOTE = Plan(cut="pool1", codec="q8", placement="DCC", cloud="pc", reason="chosen")
 
 
 def answer(plan: Plan = LOCAL, *, budget: str = "", model: str = "net", unmet: tuple[str, ...] = ()) -> Result:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collabd.catalog.optimise import optimise
+from collabd.catalog.authoring.optimise import optimise
 from collabd.partition import Network, candidate_cuts, layers, order
 from collabd.planning import CallFacts, Candidate, Candidates, Caps, CloudState, DeviceState, choose, predict
 from tests.unit.partition.conftest import exported

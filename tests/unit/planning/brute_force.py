@@ -12,6 +12,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from collab_sdk.vocabulary import Objective
 from collabd.planning import CallFacts, Caps, CloudState, DeviceState
 from collabd.planning.candidates import SOURCE
 from collabd.planning.placements.chain import Chain
@@ -52,7 +53,11 @@ class Outcomes:
         fits = self.fidelity >= caps.fidelity - 1e-12
         for _, value, cap in self._against(caps):
             fits &= value <= cap
-        goal: Floats = {"latency": self.latency, "energy": self.energy, "cost": self.cost}[caps.objective]
+        goal: Floats = {
+            Objective.LATENCY: self.latency,
+            Objective.ENERGY: self.energy,
+            Objective.COST: self.cost,
+        }[caps.objective]
         return float(goal[fits].min(initial=inf))
 
     def chance(self, caps: Caps) -> Floats:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collab_sdk.vocabulary import Objective, Reason
 from collabd.planning import (
     CallFacts,
     Candidate,
@@ -17,7 +18,6 @@ from collabd.planning import (
     CloudState,
     DeviceState,
     Prediction,
-    Reason,
     choose,
     predict,
 )
@@ -77,12 +77,18 @@ SCENARIOS = [
     Scenario("late is fastest", Caps(), "late", [Reason.WORSE, Reason.WORSE, Reason.CHOSEN]),
     Scenario("late errs too often", Caps(fidelity=0.99), "early", [Reason.WORSE, Reason.CHOSEN, Reason.BELOW_FIDELITY]),
     Scenario(
-        "early takes least energy", Caps(objective="energy"), "early", [Reason.WORSE, Reason.CHOSEN, Reason.WORSE]
+        "early takes least energy",
+        Caps(objective=Objective.ENERGY),
+        "early",
+        [Reason.WORSE, Reason.CHOSEN, Reason.WORSE],
     ),
-    Scenario("local is free", Caps(objective="cost"), "output", [Reason.CHOSEN, Reason.WORSE, Reason.WORSE]),
+    Scenario("local is free", Caps(objective=Objective.COST), "output", [Reason.CHOSEN, Reason.WORSE, Reason.WORSE]),
     # Slowest stages: 100 ms here; 50 ms on the link; 60 ms here.
     Scenario(
-        "early paces a stream best", Caps(objective="throughput"), "early", [Reason.WORSE, Reason.CHOSEN, Reason.WORSE]
+        "early paces a stream best",
+        Caps(objective=Objective.THROUGHPUT),
+        "early",
+        [Reason.WORSE, Reason.CHOSEN, Reason.WORSE],
     ),
     Scenario("nothing may be paid", Caps(cost=0.0), "output", [Reason.CHOSEN, Reason.OVER_COST, Reason.OVER_COST]),
     Scenario(

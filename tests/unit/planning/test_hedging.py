@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from collab_sdk.vocabulary import Objective
 from collabd.planning import CallFacts, Candidate, Candidates, Caps, CloudState, DeviceState, Prediction, choose, hedged
 from collabd.planning import predict as predict_plans
 
@@ -96,4 +97,4 @@ def test_what_to_expect_is_the_race_without_its_price_or_the_median() -> None:
 
 def test_other_objectives_do_not_see_it() -> None:
     prediction = predict(0.100, 1.0)
-    assert choose(PLANS, prediction, Caps(objective="energy")).row == int(np.argmin(prediction.energy_j))
+    assert choose(PLANS, prediction, Caps(objective=Objective.ENERGY)).row == int(np.argmin(prediction.energy_j))

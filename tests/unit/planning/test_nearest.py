@@ -8,6 +8,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from collab_sdk.vocabulary import Reason
 from collabd.planning import (
     CallFacts,
     Candidate,
@@ -16,7 +17,6 @@ from collabd.planning import (
     CloudState,
     DeviceState,
     Prediction,
-    Reason,
     choose,
     hedged,
     predict,

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collab_sdk import Budget, InvalidBudget
+from collab_sdk.vocabulary import Objective
 
 caps = st.none() | st.floats(0, allow_infinity=False, allow_nan=False)
 budgets = st.builds(
@@ -18,7 +19,7 @@ budgets = st.builds(
     energy_mj=caps,
     cost=caps,
     fidelity=st.none() | st.floats(0, 1),
-    objective=st.sampled_from([None, "latency", "energy", "cost", "throughput"]),
+    objective=st.none() | st.sampled_from(Objective),
 )
 
 
@@ -34,7 +35,7 @@ budgets = st.builds(
         ("500us", Budget(latency_ms=0.5)),
         ("500µs", Budget(latency_ms=0.5)),
         ("1e2ms", Budget(latency_ms=100)),
-        (Budget(np.float32(0.5), np.int64(3)), Budget(0.5, 3)),  # type: ignore[arg-type]
+        (Budget(latency_ms=np.float32(0.5), energy_mj=np.int64(3)), Budget(latency_ms=0.5, energy_mj=3)),  # type: ignore[arg-type]
         ("+.5s", Budget(latency_ms=500)),
         ("150mJ", Budget(energy_mj=150)),
         ("2J", Budget(energy_mj=2000)),
@@ -50,9 +51,12 @@ budgets = st.builds(
         (0, Budget(cost=0)),
         (np.float32(0.5), Budget(cost=0.5)),
         (np.int64(2), Budget(cost=2)),
-        ("min-energy", Budget(objective="energy")),
-        ("max-throughput", Budget(objective="throughput")),
-        ("min-cost , 80ms,150mJ,99%, cost 1", Budget(80, 150, 1, 0.99, "cost")),
+        ("min-energy", Budget(objective=Objective.ENERGY)),
+        ("max-throughput", Budget(objective=Objective.THROUGHPUT)),
+        (
+            "min-cost , 80ms,150mJ,99%, cost 1",
+            Budget(latency_ms=80, energy_mj=150, cost=1, fidelity=0.99, objective=Objective.COST),
+        ),
         (Budget(latency_ms=3), Budget(latency_ms=3)),
     ],
 )
@@ -136,7 +140,10 @@ def test_the_constructor_refuses_the_same(caps: dict[str, Any]) -> None:
     ("budget", "text"),
     [
         (Budget(), ""),
-        (Budget(80, 150.5, 0.002, 0.99, "energy"), "80ms,150.5mJ,99%,cost 0.002,min-energy"),
+        (
+            Budget(latency_ms=80, energy_mj=150.5, cost=0.002, fidelity=0.99, objective=Objective.ENERGY),
+            "80ms,150.5mJ,99%,cost 0.002,min-energy",
+        ),
         (Budget(latency_ms=np.float64(80), fidelity=np.float64(0.1)), "80ms,10%"),
         (Budget(fidelity=1.0), "100%"),
         (Budget(fidelity=1), "100%"),
@@ -150,6 +157,10 @@ def test_the_text_form_is_what_a_person_would_write(budget: Budget, text: str) -
 @given(budgets)
 def test_the_text_form_reads_back(budget: Budget) -> None:
     assert Budget.parse(str(budget)) == budget
+
+
+def test_an_objective_may_be_its_text() -> None:
+    assert Budget(objective="energy").objective is Objective.ENERGY  # type: ignore[arg-type]
 
 
 pieces = st.sampled_from([*"0123456789.,+-eE msuJ%µinatylco=", "cost", "min-cost"])

@@ -45,7 +45,9 @@ def item(**members: Any) -> dict[str, Any]:
 @given(st.lists(arrays, min_size=1, max_size=4), st.dictionaries(st.text(), scalars, max_size=4))
 def test_a_request_arrives_as_it_left(values: list[np.ndarray], parameters: dict[str, Any]) -> None:
     tensors = [Tensor.from_array(f"t{i}", value) for i, value in enumerate(values)]
-    request = InferRequest(tensors, [RequestedOutput("y", {"binary_data": True})], "7", parameters)
+    request = InferRequest(
+        tensors, outputs=[RequestedOutput("y", {"binary_data": True})], id="7", parameters=parameters
+    )
 
     got = sent(request)
 
@@ -57,7 +59,7 @@ def test_a_request_arrives_as_it_left(values: list[np.ndarray], parameters: dict
 
 @given(arrays.filter(lambda array: bool(np.isfinite(array).all())), st.booleans())
 def test_a_response_arrives_as_it_left_in_binary_and_in_json(value: np.ndarray, binary: bool) -> None:
-    response = InferResponse("net", "1", [Tensor.from_array("y", value)], "id", {"queue_ms": 0.25})
+    response = InferResponse("net", "1", [Tensor.from_array("y", value)], id="id", parameters={"queue_ms": 0.25})
     message = wire.encode_response(response, binary)
 
     got = wire.decode_response(*through(message))
@@ -82,14 +84,14 @@ def test_big_endian_and_strided_arrays_are_sent_in_the_wires_order() -> None:
 
 
 def test_elements_at_an_odd_address_are_aligned() -> None:
-    tensor = Tensor("x", "FP64", (2,), memoryview(b"?" + np.array([1.0, 2.0]).tobytes())[1:])
+    tensor = Tensor("x", "FP64", (2,), data=memoryview(b"?" + np.array([1.0, 2.0]).tobytes())[1:])
 
     assert tensor.to_array().flags.aligned
     np.testing.assert_array_equal(tensor.to_array(), [1.0, 2.0])
 
 
 def test_an_encoded_tensor_keeps_its_payload_and_is_not_read_as_an_array() -> None:
-    tensor = Tensor("x", "FP32", (1, 8), b"abc", {"codec": "q8", "zstd": True})
+    tensor = Tensor("x", "FP32", (1, 8), data=b"abc", parameters={"codec": "q8", "zstd": True})
 
     got = sent(InferRequest([tensor])).inputs[0]
 
@@ -142,7 +144,9 @@ def test_tritonclients_request_is_read_and_our_response_by_it() -> None:
 
 
 def test_each_output_comes_in_the_form_that_was_asked_for() -> None:
-    request = InferRequest([], [RequestedOutput("a", {"binary_data": False})], parameters={"binary_data_output": True})
+    request = InferRequest(
+        [], outputs=[RequestedOutput("a", {"binary_data": False})], parameters={"binary_data_output": True}
+    )
     tensors = [Tensor.from_array(name, np.ones(1, np.float32)) for name in ("a", "b")]
 
     answer = wire.encode_response(InferResponse("net", "", tensors), request.wants_binary)
@@ -236,7 +240,7 @@ def test_binary_data_must_be_exactly_what_the_tensors_need() -> None:
 )
 def test_a_byte_tensors_elements_must_fill_it(data: bytes, says: str) -> None:
     with pytest.raises(WireError, match=says):
-        sent(InferRequest([Tensor("x", "BYTES", (1,), data)]))
+        sent(InferRequest([Tensor("x", "BYTES", (1,), data=data)]))
 
 
 def test_json_is_bounded() -> None:

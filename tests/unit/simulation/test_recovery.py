@@ -11,7 +11,8 @@ from math import exp, inf
 import numpy as np
 import pytest
 
-from collabd.device.decide.chooser import Chooser
+from collab_sdk.vocabulary import Objective
+from collabd.device.decide.chooser import Chooser, PastPlans
 from collabd.planning import CallFacts, Candidate, Candidates, Caps, CloudState, DeviceState, choose, hedged, predict
 from collabd.planning.choose import SwitchGain
 from collabd.sensing.estimates.speed import SpeedFactor
@@ -53,15 +54,15 @@ SCENARIOS = [
     Scenario("a deadline that both keep", Caps(latency_s=0.1), tail=3.0, races=True, within_s=5),
     Scenario("a deadline without a race", Caps(latency_s=0.1), tail=3.0),
     Scenario("a deadline that the device just keeps", Caps(latency_s=0.087), tail=20.0),
-    Scenario("energy", Caps(objective="energy"), tail=10.0),
+    Scenario("energy", Caps(objective=Objective.ENERGY), tail=10.0),
     Scenario("a cap on energy", Caps(energy_j=0.3), tail=10.0),
     Scenario("a cap on cost", Caps(cost=1e-3), tail=10.0, races=True, within_s=5),
     Scenario("cost and energy", Caps(cost=1e-3, energy_j=0.6), tail=100.0, within_s=600),
-    Scenario("pace", Caps(objective="throughput"), tail=100.0),
-    Scenario("half an hour", Caps(objective="throughput"), tail=10.0, slow_s=1800, within_s=600),
+    Scenario("pace", Caps(objective=Objective.THROUGHPUT), tail=100.0),
+    Scenario("half an hour", Caps(objective=Objective.THROUGHPUT), tail=10.0, slow_s=1800, within_s=600),
     Scenario("no deadline that could be kept", Caps(latency_s=0.01), tail=10.0),
-    Scenario("the link, for energy", Caps(objective="energy"), link=1000.0, within_s=600),
-    Scenario("the link, for its pace", Caps(objective="throughput"), link=1000.0, within_s=600),
+    Scenario("the link, for energy", Caps(objective=Objective.ENERGY), link=1000.0, within_s=600),
+    Scenario("the link, for its pace", Caps(objective=Objective.THROUGHPUT), link=1000.0, within_s=600),
     Scenario("the link, under a deadline", Caps(latency_s=0.1), link=1000.0, within_s=600),
 ]
 
@@ -78,7 +79,7 @@ def test_what_is_well_again_is_asked_again(scenario: Scenario) -> None:
 def calls(scenario: Scenario, after_s: int) -> list[bool]:
     """Whether the companion was asked, each second, the last `after_s` of which it is well again."""
     rng = np.random.default_rng(0)
-    speed, link, chooser = SpeedFactor(), LinkEstimate(0.7), Chooser(SwitchGain(5e-4, 0.03), 0.02)
+    speed, link, chooser = SpeedFactor(), LinkEstimate(0.7), Chooser(SwitchGain(5e-4, 0.03), 0.02, PastPlans())
     link.learn_rtt(0.002)
     asked, asked_at = [], -inf
     for second in range(60 + scenario.slow_s + after_s):
@@ -119,7 +120,7 @@ def seen(speed: SpeedFactor, link: LinkEstimate, now: float) -> CloudState:
 @pytest.mark.parametrize("factor", [2.0, 10.0])
 def test_a_companion_that_stays_slow_is_asked_rarely(factor: float) -> None:
     """The profile says that it is faster than the device; it has long been so many times slower than that."""
-    scenario = Scenario("pace", Caps(objective="throughput"), tail=factor * LOCAL_S / TAIL_S, slow_s=7200)
+    scenario = Scenario("pace", Caps(objective=Objective.THROUGHPUT), tail=factor * LOCAL_S / TAIL_S, slow_s=7200)
     asked = calls(scenario, after_s=0)[-3600:]
     assert 0 < np.mean(asked) * (factor - 1.0) < 0.06
 

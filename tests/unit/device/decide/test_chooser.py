@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from collabd.device.decide.chooser import Chooser
+from collab_sdk.vocabulary import Objective, Reason
+from collabd.device.decide.chooser import Chooser, PastPlans
 from collabd.planning import (
     CallFacts,
     Candidate,
@@ -19,7 +20,7 @@ from collabd.planning import (
     choose,
     predict,
 )
-from collabd.planning.choose import Reason, SwitchGain
+from collabd.planning.choose import SwitchGain
 
 DEVICE = DeviceState(speed=1.0, spread=0.1, busy_w=5.0, idle_w=2.0, tx_w_per_mbps=0.3, tx_base_w=0.1)
 PLANS = Candidates(
@@ -49,7 +50,7 @@ def link(seconds: float) -> Prediction:
 
 
 def chooser() -> Chooser:
-    return Chooser(SwitchGain(gain_s=0.005, gain_ratio=0.05), explore_share=0.02)
+    return Chooser(SwitchGain(gain_s=0.005, gain_ratio=0.05), explore_share=0.02, past=PastPlans())
 
 
 def test_it_stays_until_a_switch_is_worth_it() -> None:
@@ -170,14 +171,14 @@ SLOWER = unasked(0.081)
 SPARING = [
     ("latency", Caps()),
     ("latency with a cap that both keep", Caps(latency_s=0.2)),
-    ("energy", Caps(objective="energy")),
-    ("pace", Caps(objective="throughput")),
+    ("energy", Caps(objective=Objective.ENERGY)),
+    ("pace", Caps(objective=Objective.THROUGHPUT)),
 ]
 
 
 @pytest.mark.parametrize(("what", "caps"), SPARING, ids=[what for what, _ in SPARING])
 def test_where_the_loss_is_real_a_companion_is_tried_that_nobody_asked(what: str, caps: Caps) -> None:
-    link_s = {"energy": 0.099, "throughput": 0.1015}.get(caps.objective, 0.081)
+    link_s = {Objective.ENERGY: 0.099, Objective.THROUGHPUT: 0.1015}.get(caps.objective, 0.081)
     assert choose(PLANS, unasked(link_s), caps).row == LOCAL, what
     reasons = choices(unasked(link_s), 300, caps)
     tries = reasons.count(Reason.EXPLORED)
@@ -191,7 +192,7 @@ def test_where_the_loss_is_real_a_companion_is_tried_that_nobody_asked(what: str
         (unasked(0.095), Caps()),  # loses too much
         (unasked(0.081, spread=1.0), Caps()),  # may lose too much
         (unasked(0.081, spread=0.06), Caps(latency_s=0.1085)),  # would break the cap
-        (SLOWER, Caps(objective="cost")),  # the device is free
+        (SLOWER, Caps(objective=Objective.COST)),  # the device is free
         (SLOWER, Caps(cost=0.5)),  # may not be paid
     ],
 )
@@ -217,7 +218,7 @@ def test_calls_whose_caps_differ_are_of_one_kind() -> None:
         Caps(latency_s=0.08, fidelity=0.99),
         Caps(energy_j=0.02, fidelity=0.99),
         Caps(latency_s=0.02, energy_j=0.02, fidelity=0.99),
-        Caps(latency_s=0.02, fidelity=0.99, objective="energy"),
+        Caps(latency_s=0.02, fidelity=0.99, objective=Objective.ENERGY),
         Caps(latency_s=0.02, fidelity=1.0),
         Caps(cost=0.0),
         Caps(),

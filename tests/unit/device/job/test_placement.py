@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collab_sdk.errors import InvalidPlacement
-from collabd.catalog.manifest import Cut, Layer, Manifest, Preprocessing
+from collabd.catalog.package.manifest import Cut, Layer, Manifest, Preprocessing
 from collabd.device.job.placement import Stage, head_layers_of, outputs_of, parse_placement, single_cut, stages
 
 MANIFEST = Manifest(

@@ -17,8 +17,8 @@ import onnx
 import pytest
 
 from collab_sdk.errors import InvalidRequest, StorageUnavailable, UnknownModel
-from collabd.catalog.package import MODEL, Package, write
-from collabd.catalog.store import Store
+from collabd.catalog.package.package import MODEL, Package, write
+from collabd.catalog.store.store import Store
 from collabd.device.lane.lane import Lane
 from collabd.device.models.loaded import DEFAULT, LoadedModels
 from collabd.device.models.model import DeviceModel

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collab_sdk.vocabulary import Objective
 from collabd.planning import CallFacts, Candidate, Candidates, Caps, CloudState, DeviceState, choose, predict
 from collabd.planning.candidates import SOURCE
-from collabd.planning.caps import Objective
 from collabd.planning.nearest import EQUALLY_LIKELY
 from collabd.planning.placements.chain import Chain, CrossingOption
 from collabd.planning.placements.placement import Placement
@@ -152,7 +152,7 @@ TIGHTNESS = st.sampled_from([None, None, -0.2, 0.05, 0.15, 0.4])
     situations(),
     st.tuples(TIGHTNESS, TIGHTNESS, TIGHTNESS),
     st.sampled_from([0.0, 0.9, 0.97, 1.0]),
-    st.sampled_from(["latency", "energy", "cost"]),
+    st.sampled_from([Objective.LATENCY, Objective.ENERGY, Objective.COST]),
 )
 def test_no_other_placement_is_better(
     situation: Situation,
@@ -223,7 +223,7 @@ def single_cuts(chain: Chain) -> Candidates:
     situations(),
     st.sampled_from([None, 0.5, 0.9, 1.2]),
     st.sampled_from([0.0, 0.97]),
-    st.sampled_from(["latency", "energy", "cost"]),
+    st.sampled_from([Objective.LATENCY, Objective.ENERGY, Objective.COST]),
     st.booleans(),
 )
 def test_where_one_crossing_is_best_the_choice_is_that_among_single_cuts(
@@ -353,7 +353,7 @@ def test_of_placements_that_cost_the_same_the_fastest(energy: float) -> None:
     scene = replace(SCENE, chain=chain_of(np.random.default_rng(5), 6, 3, 0.1), device=device, cloud=free)
     every = outcomes(scene)
     energy_j = float(np.quantile(every.energy_most, energy))
-    got = placed(scene, Caps(energy_j=energy_j, fidelity=0.9, objective="cost"))
+    got = placed(scene, Caps(energy_j=energy_j, fidelity=0.9, objective=Objective.COST))
     fits = (every.energy_most <= energy_j) & (every.fidelity >= 0.9)
     assert figure(got, "latency_s") == pytest.approx(every.latency[fits].min())
 
@@ -408,7 +408,7 @@ def test_the_nearer_companion_is_asked(near: int) -> None:
     chains = [HEAVY_MIDDLE, replace(HEAVY_MIDDLE, cloud=1)]
     far_s = figure(placed(replace(SCENE, cloud=clouds[1 - near]), NO_CAPS), "deadline_s")
     for caps in (
-        Caps(objective="cost"),  # both cost nothing
+        Caps(objective=Objective.COST),  # both cost nothing
         Caps(latency_s=0.99 * far_s),  # only the near one is fast enough
         Caps(latency_s=0.01),  # neither is
     ):
