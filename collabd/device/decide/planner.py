@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 from weakref import WeakKeyDictionary
 
 from collab_sdk.vocabulary import Cap, EnergySource, Fallback, Reason
@@ -259,7 +258,7 @@ class Planner:
             sparing=options.is_sparing or options.is_fixed,
             # The answer is still to be wrapped up and sent.
             deadline_s=None if latency_ms is None else latency_ms / 1e3 - device.overhead_s,
-            slow=device.speed * (1 + NormalDist().inv_cdf(evaluation.quantile) * device.spread),
+            slow=evaluation.prediction.basis.slow,
             here_s=prep_s + device.speed * sum(step.run_s for step in made if step.crossing is None),
             prep_s=evaluation.call.prep_s,
             profiled=profiled,

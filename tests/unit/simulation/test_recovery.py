@@ -13,17 +13,7 @@ import pytest
 
 from collab_sdk.vocabulary import Objective
 from collabd.device.decide.chooser import Chooser, PastPlans
-from collabd.planning import (
-    CallFacts,
-    Candidate,
-    Candidates,
-    Caps,
-    CloudState,
-    DeviceState,
-    choose,
-    hedged,
-    predict,
-)
+from collabd.planning import CallFacts, Candidate, Candidates, Caps, CloudState, DeviceState, choose, hedged, predict
 from collabd.planning.choose import SwitchGain
 from collabd.sensing.estimates.speed import SpeedFactor
 from collabd.sensing.link.estimate import LinkEstimate, Transfer
