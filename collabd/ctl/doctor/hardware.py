@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collabd.ctl.doctor.context import DEVICE, Context
 from collabd.ctl.doctor.finding import Finding
-from collabd.ctl.doctor.machine import ExaminedMachine
+from collabd.ctl.doctor.machine import ExaminedMachine, Memory
 
 if TYPE_CHECKING:
     from collab_sdk.reports import DeviceReport
@@ -65,7 +65,7 @@ def of_temperature(device: DeviceReport) -> Finding:
 def check_memory(context: Context) -> Iterator[Finding]:
     """Whether the kernel keeps the limits of the units, and whether memory is left."""
     yield of_controller(context.machine)
-    yield of_meminfo(_meminfo(context.machine))
+    yield of_memory(context.machine.memory())
 
 
 def of_controller(machine: ExaminedMachine) -> Finding:
@@ -81,15 +81,13 @@ def of_controller(machine: ExaminedMachine) -> Finding:
     return Finding("memory-limit", "note", title, advice)
 
 
-def of_meminfo(info: Mapping[str, int]) -> Finding:
-    """What to make of /proc/meminfo, in kB."""
-    if "MemTotal" not in info or "MemAvailable" not in info:
+def of_memory(memory: Memory | None) -> Finding:
+    """What to make of how much is left."""
+    if memory is None:
         return Finding("memory", "not-measured", "/proc/meminfo does not tell how much memory is left")
-    total, left = info["MemTotal"], info["MemAvailable"]
-    swap, swap_left = info.get("SwapTotal", 0), info.get("SwapFree", 0)
-    title = f"{left // 1000} of {total // 1000} MB of memory are left"
-    title += f", {swap_left // 1000} of {swap // 1000} MB of swap" if swap else ", no swap"
-    if left < _LEAST_MEMORY_SHARE * total:
+    title = f"{memory.left / 1e6:.0f} of {memory.total / 1e6:.0f} MB of memory are left"
+    title += f", {memory.swap_left / 1e6:.0f} of {memory.swap / 1e6:.0f} MB of swap" if memory.swap else ", no swap"
+    if memory.left < _LEAST_MEMORY_SHARE * memory.total:
         return Finding("memory", "warning", title, "End other programs, serve fewer models, or lower [engine] cache_mb")
     return Finding("memory", "ok", title)
 
@@ -120,8 +118,3 @@ def _existing(path: Path) -> Path:
         except OSError:
             continue
     return Path("/")
-
-
-def _meminfo(machine: ExaminedMachine) -> dict[str, int]:
-    lines = [line.split() for line in (machine.read("/proc/meminfo") or "").splitlines()]
-    return {parts[0].rstrip(":"): int(parts[1]) for parts in lines if len(parts) > 1 and parts[1].isdecimal()}
