@@ -10,7 +10,7 @@ from pathlib import Path
 UNFINISHED = ".new-"
 
 
-def replace_file(target: Path, content: bytes, mode: int = 0o600, owner: int | None = None) -> None:
+def replace_file(target: Path, content: bytes, *, mode: int = 0o600, owner: int | None = None) -> None:
     """Put `content` at `target` in one go; who looks finds the old or the new, and at no time a more open mode.
 
     `owner`: a uid; None: whoever does it. Raises `OSError`.

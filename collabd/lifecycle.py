@@ -76,6 +76,7 @@ def run(program: str, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
 async def serve_until_stopped(
     worker: Worker,
     status: Callable[[], str],
+    *,
     read: Callable[[], config.Loaded[config.Config]],
     apply: Callable[[config.Loaded[config.Config]], Awaitable[None]],
 ) -> None:
@@ -120,7 +121,7 @@ async def background(
 
     The journal hears of each. `give_up` is called with the failure that is one too many. `name`: what the work is.
     """
-    task = asyncio.create_task(_supervised(name, work, give_up, clock, sleep))
+    task = asyncio.create_task(_supervised(name, work, give_up=give_up, clock=clock, sleep=sleep))
     try:
         yield
     finally:
@@ -131,6 +132,7 @@ async def background(
 async def _supervised(
     name: str,
     work: Callable[[], Coroutine[Any, Any, None]],
+    *,
     give_up: Callable[[Exception], None],
     clock: Callable[[], float],
     sleep: Callable[[float], Awaitable[None]],

@@ -6,9 +6,10 @@ import os
 import pwd
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from collabd.ctl.doctor.context import COMPANION, DEVICE, Context, Role
 from collabd.ctl.doctor.finding import Finding
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 _SOON = timedelta(days=30)
 
 
-class KeyFile(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class KeyFile:
     """A file that a daemon is told to use; `private`: nobody else may read it."""
 
     role: Role
@@ -111,7 +113,8 @@ def _named(role: Role, prefix: str, table: CloudSettings | CloudServerSettings) 
     private = {"token_file": True, "client_key": True, "tls_key": True}
     for setting in ("token_file", "ca_file", "client_cert", "client_key", "tls_cert", "tls_key", "client_ca"):
         if path := getattr(table, setting, ""):
-            yield KeyFile(role, f"{prefix}: {setting}", Path(path), private.get(setting, False))
+            is_private = private.get(setting, False)
+            yield KeyFile(role=role, setting=f"{prefix}: {setting}", path=Path(path), private=is_private)
 
 
 def _owner(uid: int) -> str:

@@ -31,7 +31,8 @@ class User(NamedTuple):
     groups: frozenset[int]
 
 
-class Memory(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Memory:
     """Bytes."""
 
     total: int
@@ -87,7 +88,7 @@ def read_memory() -> Memory | None:
             memory, swap = psutil.virtual_memory(), psutil.swap_memory()
     except (OSError, KeyError, ValueError):
         return None
-    return Memory(memory.total, memory.available, swap.total, swap.free)
+    return Memory(total=memory.total, left=memory.available, swap=swap.total, swap_left=swap.free)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from collabd import __version__
 from collabd.ctl.doctor.context import DEVICE, Context
 from collabd.ctl.doctor.finding import Finding
-from collabd.ctl.doctor.machine import ExaminedMachine, User
+from collabd.ctl.doctor.machine import ExaminedMachine
 
 GROUP = "collab"
 _START = "Start the service: sudo systemctl start collabd"
@@ -40,7 +40,7 @@ def check_socket(context: Context) -> Iterator[Finding]:
     group, mode = _group(status.st_gid), stat.S_IMODE(status.st_mode)
     yield of_mode(path, mode, group)
     if not os.access(path, os.R_OK | os.W_OK):
-        yield of_access(context.machine, context.machine.user, path, group, status.st_gid)
+        yield of_access(context.machine, path, group=group, gid=status.st_gid)
 
 
 def of_mode(path: Path, mode: int, group: str) -> Finding:
@@ -56,8 +56,9 @@ def of_mode(path: Path, mode: int, group: str) -> Finding:
     return Finding("socket", "ok", title)
 
 
-def of_access(machine: ExaminedMachine, user: User, path: Path, group: str, gid: int) -> Finding:
-    """Why this user may not connect."""
+def of_access(machine: ExaminedMachine, path: Path, *, group: str, gid: int) -> Finding:
+    """Why the user of the machine may not connect."""
+    user = machine.user
     title = f"{user.name} may not talk to {path}"
     if user.name not in _members(machine).get(group, ()):
         return Finding(
