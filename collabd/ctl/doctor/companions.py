@@ -35,7 +35,7 @@ def check_companions(context: Context) -> Iterator[Finding]:
             "companion",
             "note",
             "no companion is configured: everything runs on this device",
-            "Add one: collabctl pair, or [[clouds]] in the configuration",
+            advice="Add one: collabctl pair, or [[clouds]] in the configuration",
         )
     for cloud in context.device.clouds:
         yield from _one(cloud, known.get(cloud.name), status["models"] if status else [])
@@ -55,7 +55,11 @@ def check_listening(context: Context) -> Iterator[Finding]:
         said = (error.strerror or str(error)).lower()
         title = f"collab-cloudd does not listen on {server.host}, port {server.port}: {said}"
         yield Finding(
-            "listening", "error", title, "Start it: sudo systemctl start collab-cloudd", ("service", "configuration")
+            "listening",
+            "error",
+            title,
+            advice="Start it: sudo systemctl start collab-cloudd",
+            unless=("service", "configuration"),
         )
         return
     title = f"collab-cloudd listens on {server.host}, port {server.port}"
@@ -64,7 +68,7 @@ def check_listening(context: Context) -> Iterator[Finding]:
             "listening",
             "note",
             f"{title}: no other machine can reach it",
-            "Set [server] host, with keys: collabctl pair new",
+            advice="Set [server] host, with keys: collabctl pair new",
         )
     else:
         yield Finding("listening", "ok", title)
@@ -79,14 +83,20 @@ def _one(cloud: CloudSettings, known: CloudReport | None, models: list[ModelRepo
     try:
         reached = reach(cloud)
     except Unreached as error:
-        yield Finding("companion", "error", f"{cloud.name}: {error}", error.advice, _UNLESS)
+        yield Finding("companion", "error", f"{cloud.name}: {error}", advice=error.advice, unless=_UNLESS)
     except PermissionError:
-        yield Finding("companion", "not-measured", f"{cloud.name}: its keys may not be read by this user", AS_ROOT)
+        yield Finding(
+            "companion", "not-measured", f"{cloud.name}: its keys may not be read by this user", advice=AS_ROOT
+        )
     except KeyProblem as error:
         if isinstance(error.__cause__, PermissionError):
-            yield Finding("companion", "not-measured", f"{cloud.name}: its keys may not be read by this user", AS_ROOT)
+            yield Finding(
+                "companion", "not-measured", f"{cloud.name}: its keys may not be read by this user", advice=AS_ROOT
+            )
         else:
-            yield Finding("companion", "error", f"{cloud.name}: {error}", "Make keys with collabctl pair", ("keys",))
+            yield Finding(
+                "companion", "error", f"{cloud.name}: {error}", advice="Make keys with collabctl pair", unless=("keys",)
+            )
     else:
         yield Finding(
             "companion",
@@ -110,8 +120,8 @@ def of_status(known: CloudReport) -> Finding:
         "companion",
         "warning",
         f"{name} is {known['state']}, says collabd: {reason}",
-        "Read what happened: journalctl -e -u collabd",
-        _UNLESS,
+        advice="Read what happened: journalctl -e -u collabd",
+        unless=_UNLESS,
     )
 
 
@@ -126,7 +136,10 @@ def of_clock(name: str, reached: Reached, now: datetime) -> Finding:
         return Finding("companion-clock", "ok", f"the clocks here and on {name} agree")
     title = f"the clocks here and on {name} differ by {off_s:.0f} s"
     return Finding(
-        "companion-clock", "note", title, "Certificates hold by the clock. Set the wrong one: timedatectl set-ntp true"
+        "companion-clock",
+        "note",
+        title,
+        advice="Certificates hold by the clock. Set the wrong one: timedatectl set-ntp true",
     )
 
 
@@ -143,4 +156,4 @@ def of_packages(cloud: CloudSettings, reached: Reached, models: list[ModelReport
             advice = "collabd sends it when it can. If this stays so, read why: journalctl -e -u collabd"
         severity: Severity = "note" if cloud.push_packages else "warning"
         title = f"{cloud.name} holds {other}: it runs here alone"
-        yield Finding("companion-packages", severity, title, advice, _UNLESS)
+        yield Finding("companion-packages", severity, title, advice=advice, unless=_UNLESS)

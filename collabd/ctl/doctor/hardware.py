@@ -48,7 +48,7 @@ def of_power(device: DeviceReport) -> Finding:
     flags = now or before
     title = f"held back {'now' if now else 'earlier'}: {', '.join(flags)}"
     advice = _ADVICE["under-voltage" if "under-voltage" in flags else "throttled"]
-    return Finding("power", "warning", title, advice)
+    return Finding("power", "warning", title, advice=advice)
 
 
 def of_temperature(device: DeviceReport) -> Finding:
@@ -58,7 +58,7 @@ def of_temperature(device: DeviceReport) -> Finding:
         return Finding("temperature", "not-measured", "this machine has no thermometer that collabd can read")
     title = f"the processor is at {celsius:.0f} °C"
     if celsius >= _HOT_C:
-        return Finding("temperature", "warning", title, _ADVICE["throttled"])
+        return Finding("temperature", "warning", title, advice=_ADVICE["throttled"])
     return Finding("temperature", "ok", title)
 
 
@@ -78,7 +78,7 @@ def of_controller(machine: ExaminedMachine) -> Finding:
         return Finding("memory-limit", "ok", "the kernel keeps the memory limits of the units")
     title = "the kernel was started without its memory controller: MemoryMax= of the units does nothing"
     advice = "Add cgroup_enable=memory to the one line of /boot/firmware/cmdline.txt, and reboot"
-    return Finding("memory-limit", "note", title, advice)
+    return Finding("memory-limit", "note", title, advice=advice)
 
 
 def of_memory(memory: Memory | None) -> Finding:
@@ -88,7 +88,9 @@ def of_memory(memory: Memory | None) -> Finding:
     title = f"{memory.left / 1e6:.0f} of {memory.total / 1e6:.0f} MB of memory are left"
     title += f", {memory.swap_left / 1e6:.0f} of {memory.swap / 1e6:.0f} MB of swap" if memory.swap else ", no swap"
     if memory.left < _LEAST_MEMORY_SHARE * memory.total:
-        return Finding("memory", "warning", title, "End other programs, serve fewer models, or lower [engine] cache_mb")
+        return Finding(
+            "memory", "warning", title, advice="End other programs, serve fewer models, or lower [engine] cache_mb"
+        )
     return Finding("memory", "ok", title)
 
 
@@ -105,8 +107,10 @@ def of_room(path: Path, free: int) -> Finding:
     title = f"{free / 1e6:.0f} MB are free for {path}"
     advice = "Make room: neither profiles nor packages can be kept otherwise"
     if free < _NO_DISK_BYTES:
-        return Finding("disk", "error", title, advice)
-    return Finding("disk", "warning", title, advice) if free < _LEAST_DISK_BYTES else Finding("disk", "ok", title)
+        return Finding("disk", "error", title, advice=advice)
+    return (
+        Finding("disk", "warning", title, advice=advice) if free < _LEAST_DISK_BYTES else Finding("disk", "ok", title)
+    )
 
 
 def _existing(path: Path) -> Path:
