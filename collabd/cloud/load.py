@@ -6,7 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
-from collabd.sensing.machine.cpu import CpuLoad
+from collabd.sensing.machine.cpu import CpuLoad, ReadCounters, read_counters
 from collabd.sensing.machine.frequency import CpuFrequency
 from collabd.sensing.machine.pressure import CpuPressure
 from collabd.sensing.machine.slowdown import clocking, crowding
@@ -21,11 +21,11 @@ class LoadMeter:
     `slowdown`: how many times longer than alone a run of `threads` should take now. `root` is where /proc and /sys are.
     """
 
-    def __init__(self, threads: int, root: Path = Path("/")) -> None:
+    def __init__(self, threads: int, *, root: Path = Path("/"), counters: ReadCounters = read_counters) -> None:
         self.value: float | None = None
         self.slowdown = 1.0
         self._threads = threads
-        self._load = CpuLoad(root)
+        self._load = CpuLoad(counters)
         self._pressure = CpuPressure(root)
         self._frequency = CpuFrequency(root)
 

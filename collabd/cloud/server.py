@@ -181,7 +181,7 @@ async def serve(loaded: Loaded[CloudConfig], read: Callable[[], Loaded[CloudConf
             cloud.config = in_force.config
 
         log.info("listening on %s with %s", cloud.address, ", ".join(cloud.models.names) or "no models")
-        await serve_until_stopped(cloud.lane, cloud.status, read, apply)
+        await serve_until_stopped(cloud.lane, cloud.status, read=read, apply=apply)
         log.info("stopping")
 
 
