@@ -15,8 +15,8 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from collabd.cloud.server import answering, running
-from collabd.config import CloudConfig
+from collabd.cloud.server import answering
+from collabd.config import CloudConfig, Loaded
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -71,7 +71,7 @@ async def _started(config: CloudConfig) -> AsyncIterator[aiohttp.ClientSession]:
     """A running companion, seen through the one socket it listens on."""
     with TemporaryDirectory(prefix=f"{_HOST}-") as directory:
         path = f"{directory}/http"
-        async with running(config) as cloud, answering(cloud) as runner:
+        async with answering(Loaded(config, None)) as runner:
             await web.UnixSite(runner, path).start()
             # How many and how long is the server's business, not ours.
             connector, patience = aiohttp.UnixConnector(path, limit=0), aiohttp.ClientTimeout(total=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from collab_sdk.errors import InvalidPackage, InvalidRequest, StorageUnavailable
 from collabd.catalog.package.atomic_directory import remove_directory, tidy, whole_directory
 from collabd.catalog.package.package import CONTENT, DIGEST, Package, load
 from collabd.catalog.store import bundle
+from collabd.catalog.trial.apart import try_apart
 from collabd.did_you_mean import unknown_model
 
 log = logging.getLogger(__name__)
@@ -39,11 +40,12 @@ class Store:
 
     Every call looks at the disk, so a package that another process installed is seen; a file is read again only
     after it changed. Where two packages have one name, the earlier root hides the later one, and what was installed
-    hides what was received.
+    hides what was received. `try_out` raises `InvalidPackage` where a received package must not be kept.
     """
 
-    def __init__(self, roots: Sequence[Path]) -> None:
+    def __init__(self, roots: Sequence[Path], *, try_out: Callable[[Path], None] = try_apart) -> None:
         self._roots = tuple(roots)
+        self._try_out = try_out
         self._loaded: dict[Path, tuple[_Stamp, Package]] = {}
 
     @property
@@ -96,7 +98,7 @@ class Store:
         Raises `StorageUnavailable`, and what `bundle.unpack` raises.
         """
         with _writing(self.writable):
-            package = bundle.unpack(data, self.writable, digest=digest, max_bytes=max_bytes)
+            package = bundle.unpack(data, self.writable, digest=digest, max_bytes=max_bytes, try_out=self._try_out)
         # It was just read and checked.
         self._loaded[package.path] = _stamp(package.path), package
         return package

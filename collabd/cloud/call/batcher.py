@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from collab_sdk.errors import Overloaded
+from collabd.cloud.call.work import Done, Tensors, Work
 from collabd.fair_shares import most_for
-
-Tensors = dict[str, npt.NDArray[Any]]
 
 
 class Runner(Protocol):
@@ -29,32 +27,6 @@ class Runner(Protocol):
 
     def run(self, key: str, feeds: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> Tensors:
         """Run; blocks."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """One run asked for. Work of equal `group` may run together, joined along axis 0; None: it runs alone.
-
-    `rows` is the length of axis 0 in every input, or 1 where the work runs alone; a joint run holds at most
-    `most_rows`.
-    """
-
-    key: str
-    feeds: Tensors
-    outputs: tuple[str, ...]
-    group: Hashable | None
-    rows: int
-    most_rows: int = sys.maxsize
-
-
-@dataclass(frozen=True)
-class Done:
-    """The outputs, and what the run took: `queue_s` from submission to its start; `batch` rows ran together."""
-
-    outputs: Tensors
-    queue_s: float
-    compute_s: float
-    batch: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +155,10 @@ class Batcher:
         rows = sum(work.rows for work in works)
         self._on_run(rows)
         parts = [results] if len(works) == 1 else _split(results, [work.rows for work in works])
-        return [Done(part, start - waiting.since, seconds, rows) for waiting, part in zip(batch, parts, strict=True)]
+        return [
+            Done(outputs=part, queue_s=start - waiting.since, compute_s=seconds, batch=rows)
+            for waiting, part in zip(batch, parts, strict=True)
+        ]
 
 
 def _may_join(one: _QueuedWork, first: _QueuedWork) -> bool:

@@ -38,7 +38,7 @@ class Profiles:
     """
 
     def __init__(
-        self, engine: Engine, lane: Executor, directory: Path, find: Callable[[str], Awaitable[CloudModel]]
+        self, engine: Engine, lane: Executor, *, directory: Path, find: Callable[[str], Awaitable[CloudModel]]
     ) -> None:
         self._engine = engine
         self._lane = lane

@@ -16,7 +16,7 @@ import pytest
 
 from collab_sdk import AsyncClient
 from collabd.catalog.package.package import Package, write
-from collabd.cloud.server import started
+from collabd.cloud.server import running as running_cloud
 from collabd.config import CloudConfig, CloudServerSettings, DeviceConfig, Loaded, ModelSettings, load
 from collabd.device.server import DeviceDaemon, running
 from collabd.engine import Engine
@@ -62,7 +62,7 @@ def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) 
             if cloud is True:
                 models = ModelSettings(roots=(str(tmp_path / "cloud/models"), *(() if pushed else (str(root),))))
                 config = CloudConfig(CloudServerSettings(port=0), models, state_dir=str(tmp_path / "cloud"))
-                url = (await cloud_stack.enter_async_context(started(config))).address
+                url = (await cloud_stack.enter_async_context(running_cloud(Loaded(config, None)))).address
             own_stack = await stack.enter_async_context(AsyncExitStack())
             daemon = await own_stack.enter_async_context(running(_loaded(tmp_path, root, settings, url, prices)))
             client = await stack.enter_async_context(AsyncClient(tmp_path / "collabd.sock", timeout_s=20))

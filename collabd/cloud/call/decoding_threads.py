@@ -10,8 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from collab_sdk import wire
-from collabd.cloud.call.batcher import Work
-from collabd.cloud.call.intake import RequestLimits, decoded_bytes, quick_work_of, work_of
+from collabd.cloud.call.work import RequestLimits, Work, decoded_bytes, quick_work_of, work_of
 from collabd.cloud.models.model import CloudModel
 from collabd.fair_shares import FairShares
 
@@ -33,7 +32,7 @@ class DecodingThreads:
     async def work_of(
         self, device: str | None, request: wire.InferRequest, model: CloudModel, limits: RequestLimits
     ) -> tuple[Work, float]:
-        """What `request` asks of `model`, and the seconds that it took to decode. Raises what `intake.work_of` does."""
+        """What `request` asks of `model`, and the seconds that it took to decode. Raises what `work.work_of` does."""
         decode = partial(work_of, request, model, limits)
         if decoded_bytes(request) > _LITTLE_BYTES:
             return await self._threads.timed(device, decode)

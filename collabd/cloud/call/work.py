@@ -1,9 +1,12 @@
-"""From a request to work for the engine: every tensor checked against the graph, decoded, images prepared."""
+"""Work for the engine, made of a request: every tensor checked against the graph and decoded, images prepared."""
 
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +15,40 @@ from collab_sdk import wire
 from collab_sdk.channels import Channels, channels_of
 from collab_sdk.errors import InvalidTensor, RequestTooLarge
 from collabd.catalog.package.manifest import Preprocessing
-from collabd.cloud.call.batcher import Tensors, Work
 from collabd.cloud.models.model import CloudModel
 from collabd.imaging import open_image, prepare
+
+Tensors = dict[str, npt.NDArray[Any]]
 
 _SCAN = b"\xff\xda"
 # Decoded in some 20 ms; four of them where the format is slow.
 _QUICK_PIXELS = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One run asked for. Work of equal `group` may run together, joined along axis 0; None: it runs alone.
+
+    `rows` is the length of axis 0 in every input, or 1 where the work runs alone; a joint run holds at most
+    `most_rows`.
+    """
+
+    key: str
+    feeds: Tensors
+    outputs: tuple[str, ...]
+    group: Hashable | None
+    rows: int
+    most_rows: int = sys.maxsize
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """The outputs, and what the run took: `queue_s` from submission to its start; `batch` rows ran together."""
+
+    outputs: Tensors
+    queue_s: float
+    compute_s: float
+    batch: int
 
 
 @dataclass(frozen=True)
@@ -116,4 +146,4 @@ def _one_batch(batches: set[int], most: int) -> int:
 
 def _work(model: CloudModel, feeds: Tensors, outputs: tuple[str, ...], rows: int) -> Work:
     group = (model.key, tuple(feeds), outputs) if model.joinable.issuperset((*feeds, *outputs)) else None
-    return Work(model.key, feeds, outputs, group, rows, model.most_rows)
+    return Work(key=model.key, feeds=feeds, outputs=outputs, group=group, rows=rows, most_rows=model.most_rows)

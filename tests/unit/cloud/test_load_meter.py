@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from collabd.cloud.load import LoadMeter
+from collabd.cloud.load_meter import LoadMeter
 
 
 def sample(root: Path, *, busy: int, idle: int, own: int) -> None:

@@ -14,8 +14,8 @@ from PIL import Image
 from collab_sdk import wire
 from collab_sdk.errors import InvalidImage
 from collabd.catalog.package.package import Package
-from collabd.cloud.call.decoding import DecodingThreads
-from collabd.cloud.call.intake import RequestLimits
+from collabd.cloud.call.decoding_threads import DecodingThreads
+from collabd.cloud.call.work import RequestLimits
 from collabd.cloud.models.model import CloudModel
 from collabd.partition import TensorInfo
 

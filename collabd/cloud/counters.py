@@ -1,4 +1,4 @@
-"""What the daemon counts, in the form that Prometheus reads."""
+"""What the daemon has done since it started: counts for its status and for Prometheus."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ _OTHERS = "(others)"
 _ROWS = (1, 2, 4, 8, 16, 32, 64)
 
 
-class Metrics:
+class CloudCounters:
     """One daemon's counters, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.answers, self.last_s = 0, 0.0
+        self.answers = 0
+        # What the latest answer took the engine; None: there was none yet.
+        self.last_ms: float | None = None
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self.packages = Gauge("collab_cloud_packages", "Loaded model packages", registry=registry)
@@ -72,7 +74,8 @@ class Metrics:
 
     def answered(self, *, queue_s: float, compute_s: float) -> None:
         """Count what a request waited and ran."""
-        self.answers, self.last_s = self.answers + 1, compute_s
+        self.answers += 1
+        self.last_ms = compute_s * 1e3
         self._queue.observe(queue_s)
         self._compute.observe(compute_s)
 
@@ -80,6 +83,6 @@ class Metrics:
         """Count a run of the engine."""
         self._batch.observe(rows)
 
-    def text(self) -> bytes:
-        """All of it, in the text format."""
+    def metrics(self) -> bytes:
+        """Prometheus text."""
         return generate_latest(self._registry)
