@@ -95,6 +95,7 @@ async def started(steps: Sequence[Step]) -> AsyncIterator[None]:
 async def serve_until_stopped(
     worker: Worker,
     status: Callable[[], str],
+    *,
     read: Callable[[], config.Loaded[config.Config]],
     apply: Callable[[config.Loaded[config.Config]], Awaitable[None]],
 ) -> None:
@@ -102,11 +103,13 @@ async def serve_until_stopped(
 
     It is told what `status` says and that `worker` gets on. At SIGHUP the configuration is `read` and given to `apply`.
     """
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(ready())
-        await stack.enter_async_context(background("the status line", partial(keep_status, status), do_without))
-        await stack.enter_async_context(background("the watchdog", partial(watchdog, worker)))
-        await stack.enter_async_context(background("reloading", partial(reload_at_hangup, read, apply)))
+    steps: tuple[Step, ...] = (
+        ("say that it is ready", ready),
+        ("keep the status line", lambda: background("the status line", partial(keep_status, status), do_without)),
+        ("ping the watchdog", lambda: background("the watchdog", partial(watchdog, worker))),
+        ("reload at a hangup", lambda: background("reloading", partial(reload_at_hangup, read, apply))),
+    )
+    async with started(steps):
         await _stop_signal()
 
 
@@ -139,7 +142,7 @@ async def background(
 
     The journal hears of each. `give_up` is called with the failure that is one too many. `name`: what the work is.
     """
-    task = asyncio.create_task(_supervised(name, work, give_up, clock, sleep))
+    task = asyncio.create_task(_supervised(name, work, give_up, clock=clock, sleep=sleep))
     try:
         yield
     finally:
@@ -151,6 +154,7 @@ async def _supervised(
     name: str,
     work: Callable[[], Coroutine[Any, Any, None]],
     give_up: Callable[[Exception], None],
+    *,
     clock: Callable[[], float],
     sleep: Callable[[float], Awaitable[None]],
 ) -> None:

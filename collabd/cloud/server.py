@@ -60,7 +60,7 @@ async def serve(loaded: Loaded[CloudConfig], read: Callable[[], Loaded[CloudConf
     Raises `OSError` if the address cannot be listened on, `KeyProblem` as `running` does.
     """
     async with running(loaded) as daemon:
-        await serve_until_stopped(daemon.lane, daemon.status, read, daemon.reconfigure)
+        await serve_until_stopped(daemon.lane, daemon.status, read=read, apply=daemon.reconfigure)
         log.info("stopping")
 
 

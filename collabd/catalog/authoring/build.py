@@ -69,7 +69,7 @@ def build(
         input=network.inputs[0].name,
         output=network.outputs[0].name,
         dynamic_batch=network.inputs[0].shape[0] is None,
-        layers=tuple(Layer(spec.name, spec.op, spec.tensors, spec.macs) for spec in specs),
+        layers=tuple(Layer(name=spec.name, op=spec.op, tensors=spec.tensors, macs=spec.macs) for spec in specs),
         cuts=tuple(uncalibrated(network, spec) for spec in candidates),
         licence=licence,
         provenance=provenance,
@@ -80,7 +80,7 @@ def build(
     try:
         calibration = Calibration(network, _pixels(images, preprocessing))
         probes = probe_images(preprocessing.height, preprocessing.width) if images else calibration.images[:0]
-        kind = _kind(model, calibration, probes, scores, tell)
+        kind = _kind(model, calibration, probes, stated=scores, tell=tell)
         manifest = msgspec.structs.replace(manifest, output_kind=kind)
         if images:
             for doubt in doubts(len(images), calibration.decided(kind), len(labels)):
@@ -89,7 +89,7 @@ def build(
     except EngineError as error:
         raise InvalidPackage(f"{name} cannot be run cut: {error}") from error
     text = licence_text or f"Licence: {licence}\n\n{provenance}\n"
-    return write(out, manifest, stored.SerializeToString(deterministic=True), text)
+    return write(out, manifest, model=stored.SerializeToString(deterministic=True), licence=text)
 
 
 def _stored(model: onnx.ModelProto, tell: Tell = _log.info) -> tuple[onnx.ModelProto, Network]:
@@ -109,7 +109,7 @@ def _stored(model: onnx.ModelProto, tell: Tell = _log.info) -> tuple[onnx.ModelP
 
 
 def _kind(
-    model: onnx.ModelProto, calibration: Calibration, probes: np.ndarray, stated: ScoreKind | None, tell: Tell
+    model: onnx.ModelProto, calibration: Calibration, probes: np.ndarray, *, stated: ScoreKind | None, tell: Tell
 ) -> ScoreKind:
     """What the scores are, by the images of `calibration` and the `probes`.
 

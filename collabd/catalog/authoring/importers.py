@@ -30,7 +30,7 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 _UNSTATED = "not stated"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImportOptions:
     """What the user states of a network; None: as the source says, else ImageNet's normalisation and numbered labels.
 
@@ -55,7 +55,7 @@ class ImportOptions:
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Imported:
     """A network as `authoring.build.build` takes it. `notes` say what was decided for the user, a line each."""
 
@@ -109,7 +109,10 @@ def _from_torchvision(name: str, options: ImportOptions) -> Imported:
         name=options.name or name,
         labels=options.labels or tuple(weights.meta["categories"]),
         preprocessing=Preprocessing(
-            height, width, options.resize_shorter or preset.resize_size[0], preset.interpolation.value
+            height=height,
+            width=width,
+            resize_shorter=options.resize_shorter or preset.resize_size[0],
+            interpolation=preset.interpolation.value,
         ),
         licence=options.licence or "BSD-3-Clause",
         provenance=f"torchvision {torchvision.__version__} {name}, {origin}",
@@ -162,25 +165,28 @@ def _from_factory(source: str, options: ImportOptions) -> Imported:
         raise InvalidRequest(f"{source} returns a {type(module).__name__}, not a torch.nn.Module")
     height, width = options.size
     model = export(module, height=height, width=width, mean=options.mean, std=options.std)
-    return _stated(as_classifier(model, _wanted(options)), options, attribute, f"PyTorch factory {source}")
+    return _stated(
+        as_classifier(model, _wanted(options)), options, name=attribute, provenance=f"PyTorch factory {source}"
+    )
 
 
 def _from_onnx(path: Path, options: ImportOptions) -> Imported:
     taken = as_classifier(read(path), _wanted(options))
-    return _stated(taken, options, path.stem, f"ONNX file {path.name}")
+    return _stated(taken, options, name=path.stem, provenance=f"ONNX file {path.name}")
 
 
 def _wanted(options: ImportOptions) -> Wanted:
     labels = None if options.labels is None else len(options.labels)
-    return Wanted(options.mean, options.std, options.size, options.output, labels)
+    return Wanted(mean=options.mean, std=options.std, size=options.size, output=options.output, labels=labels)
 
 
-def _stated(taken: Classifier, options: ImportOptions, name: str, provenance: str) -> Imported:
+def _stated(taken: Classifier, options: ImportOptions, *, name: str, provenance: str) -> Imported:
+    height, width = taken.size
     return Imported(
         model=taken.model,
         name=options.name or re.sub(r"[^A-Za-z0-9._-]+", "-", name),
         labels=options.labels or tuple(map(str, range(taken.classes))),
-        preprocessing=Preprocessing(*taken.size, options.resize_shorter),
+        preprocessing=Preprocessing(height=height, width=width, resize_shorter=options.resize_shorter),
         licence=options.licence or _UNSTATED,
         provenance=provenance,
         notes=taken.notes,

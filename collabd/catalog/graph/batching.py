@@ -52,7 +52,7 @@ def hindrance(
     engine.add(_KEY, network)
     try:
         wanted = [name for name in crossing if name not in network.graph.inputs]
-        return _influence(engine, network, wanted, _sizes(network, most_macs))
+        return _influence(engine, network, wanted=wanted, sizes=_sizes(network, most_macs))
     except EngineError as error:
         return f"cannot run several images at once ({error})"
 
@@ -62,7 +62,7 @@ def _sizes(network: Network, most_macs: float) -> list[int]:
     return [size for size in _SIZES if size <= rows_together(one) and (size == 2 or size * one.macs <= most_macs)]
 
 
-def _influence(engine: Engine, network: Network, wanted: Sequence[str], sizes: Sequence[int]) -> str | None:
+def _influence(engine: Engine, network: Network, *, wanted: Sequence[str], sizes: Sequence[int]) -> str | None:
     source = network.inputs[0]
     images = probe_images(*(size or 1 for size in source.shape[1:3]))
     orders = [_order(size) for size in sizes]

@@ -12,7 +12,7 @@ from collab_sdk.vocabulary import ScoreKind
 # `independent`: a probability for each label by itself, as sigmoids give.
 
 
-class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How any RGB image becomes the network's uint8 input of shape [1, height, width, 3]."""
 
     height: int
@@ -22,7 +22,7 @@ class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
 
-class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A run of neighbouring graph nodes that is placed as one; the smallest unit of a placement."""
 
     name: str
@@ -32,7 +32,7 @@ class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     macs: int
 
 
-class CodecFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CodecFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What one codec makes of the features at one cut, over the calibration images."""
 
     codec: str
@@ -54,7 +54,7 @@ class CodecFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return 1.0 if self.images == 0 else (self.agreed + 0.5) / (self.images + 1)
 
 
-class Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A candidate cut: `layers[:head_layers]` run on the device, the rest on the cloud."""
 
     name: str

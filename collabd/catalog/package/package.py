@@ -78,7 +78,7 @@ def digest_of(path: Path) -> str:
     return f"sha256:{whole.hexdigest()}"
 
 
-def write(path: Path, manifest: Manifest, model: bytes, licence: str) -> Package:
+def write(path: Path, manifest: Manifest, *, model: bytes, licence: str) -> Package:
     """Write a package (`model`: serialised ONNX) as directory `path`, whole or not at all, replacing what is there."""
     content = {
         LICENCE: licence.encode(),

@@ -29,7 +29,7 @@ class Runner(Protocol):
         """Run; blocks."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _QueuedWork:
     work: Work
     peer: str | None
@@ -87,7 +87,7 @@ class Batcher:
 
     async def submit(self, work: Work, peer: str | None = None) -> Done:
         """Run `work` in its turn; a caller that is cancelled before that leaves the queue. Raises what the run does."""
-        waiting = _QueuedWork(work, peer, asyncio.get_running_loop().create_future())
+        waiting = _QueuedWork(work=work, peer=peer, done=asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._arrived.set()
         return await waiting.done

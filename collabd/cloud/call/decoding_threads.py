@@ -30,7 +30,7 @@ class DecodingThreads:
         self._quick = _Threads(1)
 
     async def work_of(
-        self, device: str | None, request: wire.InferRequest, model: CloudModel, limits: RequestLimits
+        self, device: str | None, request: wire.InferRequest, model: CloudModel, *, limits: RequestLimits
     ) -> tuple[Work, float]:
         """What `request` asks of `model`, and the seconds that it took to decode. Raises what `work.work_of` does."""
         decode = partial(work_of, request, model, limits)

@@ -95,7 +95,7 @@ class CloudDispatcher:
         check_outputs(request.outputs, model.manifest.output)
         with model.lent.in_use(), self._counters.counted(name, request), self._batcher.admitted(peer):
             start = time.perf_counter()
-            work, decode_s = await self._decoding.work_of(peer, request, model, self._limits)
+            work, decode_s = await self._decoding.work_of(peer, request, model, limits=self._limits)
             waited_s = time.perf_counter() - start - decode_s
             done = await self._batcher.submit(work, peer)
         done = replace(done, queue_s=waited_s + done.queue_s)

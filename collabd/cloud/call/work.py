@@ -65,7 +65,7 @@ def work_of(request: wire.InferRequest, model: CloudModel, limits: RequestLimits
     for name in (*(tensor.name for tensor in request.inputs), *outputs):
         model.tensor(name)
     if (pixels := _image(request, model)) is not None:
-        return _work(model, {model.manifest.input: pixels}, outputs, 1)
+        return _work(model, {model.manifest.input: pixels}, outputs, rows=1)
     _check_size(request, limits)
     tensors = sorted(request.inputs, key=lambda tensor: tensor.name)
     used = model.needed(tuple(tensor.name for tensor in tensors), outputs)
@@ -77,7 +77,7 @@ def work_of(request: wire.InferRequest, model: CloudModel, limits: RequestLimits
             feeds[tensor.name] = array
         if batch is not None:
             batches.add(batch)
-    return _work(model, feeds, outputs, _one_batch(batches, min(limits.batch, model.most_rows)))
+    return _work(model, feeds, outputs, rows=_one_batch(batches, min(limits.batch, model.most_rows)))
 
 
 def quick_work_of(request: wire.InferRequest, model: CloudModel, limits: RequestLimits) -> Work | None:
@@ -144,6 +144,6 @@ def _one_batch(batches: set[int], most: int) -> int:
     return batch
 
 
-def _work(model: CloudModel, feeds: Tensors, outputs: tuple[str, ...], rows: int) -> Work:
+def _work(model: CloudModel, feeds: Tensors, outputs: tuple[str, ...], *, rows: int) -> Work:
     group = (model.key, tuple(feeds), outputs) if model.joinable.issuperset((*feeds, *outputs)) else None
     return Work(key=model.key, feeds=feeds, outputs=outputs, group=group, rows=rows, most_rows=model.most_rows)

@@ -18,7 +18,7 @@ from collabd.fair_shares import most_for
 _MIB = 2**20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PushedPackage:
     """A pushed package, what it takes, and whose it is. One that is busy stays: it is in use, or still coming."""
 
@@ -41,7 +41,7 @@ def to_delete(kept: Sequence[PushedPackage], new: PushedPackage, limits: Package
     chosen = []
     staying = [*kept, new]
     while crowd := _crowd(staying, new, disk):
-        giver = _giver(crowd, staying, new.devices, disk)
+        giver = _giver(crowd, staying, wants=new.devices, bounds=disk)
         if giver is None or giver.package is None:
             raise StorageUnavailable("the packages in use leave no room for another one; try again later")
         staying.remove(giver)
@@ -55,7 +55,7 @@ def to_unload(loaded: Sequence[PushedPackage], wants: frozenset[str], limits: Pa
     chosen = []
     staying = list(loaded)
     while memory.share(staying) > 1:
-        giver = _giver(staying, staying, wants, memory)
+        giver = _giver(staying, staying, wants=wants, bounds=memory)
         if giver is None or giver.package is None:
             break
         staying.remove(giver)
@@ -96,7 +96,7 @@ def _crowd(staying: Sequence[PushedPackage], new: PushedPackage, bounds: _Bounds
 
 
 def _giver(
-    crowd: Sequence[PushedPackage], staying: Sequence[PushedPackage], wants: frozenset[str], bounds: _Bounds
+    crowd: Sequence[PushedPackage], staying: Sequence[PushedPackage], *, wants: frozenset[str], bounds: _Bounds
 ) -> PushedPackage | None:
     """Of a crowd the least recently used of who has most; of equals who wants room gives it. Nobody's goes first."""
     shares = {

@@ -107,20 +107,22 @@ class CloudModels:
 
         Raises `InvalidPackage`, `RequestTooLarge`, `StorageUnavailable`.
         """
-        return await asyncio.shield(self._receive(data, digest, max_bytes, device, turn))
+        return await asyncio.shield(self._receive(data, digest=digest, max_bytes=max_bytes, device=device, turn=turn))
 
     async def _receive(
-        self, data: bytes | bytearray, digest: str, max_bytes: int, device: str | None, turn: AsyncExitStack
+        self, data: bytes | bytearray, *, digest: str, max_bytes: int, device: str | None, turn: AsyncExitStack
     ) -> CloudModel:
         async with turn, self._alone(f"the push of {digest}"):
             if digest not in self._by_digest:
-                async with self._room_for(digest, PushedPackage(None, len(data), _named(device), busy=True)):
-                    await self._keep(data, digest, max_bytes, device)
+                async with self._room_for(
+                    digest, PushedPackage(package=None, nbytes=len(data), devices=_named(device), busy=True)
+                ):
+                    await self._keep(data, digest=digest, max_bytes=max_bytes, device=device)
             model = await self.by_digest(digest, device)
             self._by_name.setdefault(model.manifest.name, model)
             return model
 
-    async def _keep(self, data: bytes | bytearray, digest: str, max_bytes: int, device: str | None) -> None:
+    async def _keep(self, data: bytes | bytearray, *, digest: str, max_bytes: int, device: str | None) -> None:
         package = await asyncio.to_thread(self._store.receive, memoryview(data), digest=digest, max_bytes=max_bytes)
         try:
             await self._held(digest, device)
@@ -156,7 +158,7 @@ class CloudModels:
         order = {digest: place for place, digest in enumerate(self._by_digest)}
         pushed.sort(key=lambda each: order.get(each[0].digest, -1))
         return [
-            PushedPackage(package, nbytes, devices, self._is_busy(package))
+            PushedPackage(package=package, nbytes=nbytes, devices=devices, busy=self._is_busy(package))
             for package, nbytes, devices in pushed
             if package.digest not in self._coming
         ]
@@ -207,9 +209,9 @@ class CloudModels:
         pushed = [model for model in self.loaded if self._store.is_pushed(model.package)]
         loaded = [
             PushedPackage(
-                model.package,
-                model.network.weight_bytes,
-                _named(*model.devices),
+                package=model.package,
+                nbytes=model.network.weight_bytes,
+                devices=_named(*model.devices),
                 busy=model is newest or self._is_busy(model.package),
             )
             for model in pushed

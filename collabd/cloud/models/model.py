@@ -34,7 +34,7 @@ class CloudModel:
         self.key = f"{package.digest} {id(self):x}"
         self.lent = UseCount()
         # Which of the inputs (first) the outputs are computed from. Raises `InvalidTensor`, naming what is missing.
-        self.needed = lru_cache(_REMEMBERED)(partial(_needed, network, package.manifest.name))
+        self.needed = lru_cache(_REMEMBERED)(partial(_needed, network, name=package.manifest.name))
         # How many images may run together.
         self.most_rows = rows_together(effort(network))
         # Who used it since it was loaded.
@@ -81,7 +81,7 @@ class CloudModel:
             raise InvalidTensor(f"tensor {tensor.name!r}: {error}") from error
 
 
-def _needed(network: Network, name: str, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> tuple[str, ...]:
+def _needed(network: Network, inputs: tuple[str, ...], outputs: tuple[str, ...], *, name: str) -> tuple[str, ...]:
     if len({*inputs, *outputs}) < len(inputs) + len(outputs):
         raise InvalidTensor(f"a tensor is named twice among the inputs {inputs} and the outputs {outputs}")
     try:

@@ -148,7 +148,7 @@ def package(images: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathFact
         _branchy(),
         name="branchy",
         labels=LABELS,
-        preprocessing=Preprocessing(SIDE, SIDE),
+        preprocessing=Preprocessing(height=SIDE, width=SIDE),
         licence="CC0-1.0",
         provenance="made for the tests",
         images=list(images),

@@ -77,7 +77,7 @@ def made(package: Package, tmp_path: Path) -> Callable[[str], Package]:
     def make(name: str) -> Package:
         manifest = msgspec.structs.replace(package.manifest, name=name)
         model = (package.path / packages.MODEL).read_bytes()
-        return packages.write(tmp_path / "made" / name, manifest, model, "CC0-1.0")
+        return packages.write(tmp_path / "made" / name, manifest, model=model, licence="CC0-1.0")
 
     return make
 

@@ -40,7 +40,9 @@ QUESTION = Question("net", "sha256:0", [], ["scores"], 12, lambda arrays: arrays
 
 async def test_a_ping_measures_the_link_and_the_load(http: Connections, tmp_path: Path) -> None:
     config = CloudConfig(
-        CloudServerSettings(port=0), ModelSettings(roots=(str(tmp_path / "models"),)), state_dir=str(tmp_path)
+        server=CloudServerSettings(port=0),
+        models=ModelSettings(roots=(str(tmp_path / "models"),)),
+        state_dir=str(tmp_path),
     )
     async with running(Loaded(config, None)) as cloud:
         companion = companion_at(cloud.address, http)

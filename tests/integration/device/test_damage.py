@@ -76,7 +76,9 @@ async def proxied(url: str, damage: Damage) -> AsyncIterator[str]:
 async def damaged(bench: Factory, package: Package, directory: Path) -> AsyncIterator[tuple[Bench, Damage]]:
     """A device and a companion with a proxy in between."""
     roots = (str(directory / "cloud/models"), str(directory / "packages"))
-    config = CloudConfig(CloudServerSettings(port=0), ModelSettings(roots=roots), state_dir=str(directory / "cloud"))
+    config = CloudConfig(
+        server=CloudServerSettings(port=0), models=ModelSettings(roots=roots), state_dir=str(directory / "cloud")
+    )
     damage = Damage()
     async with (
         running(Loaded(config, None)) as cloud,

@@ -151,7 +151,7 @@ async def test_a_companion_that_dies_between_the_crossings(bench: Factory, tmp_p
     async with AsyncExitStack() as stack:
         companion = await stack.enter_async_context(AsyncExitStack())
         models = ModelSettings(roots=(str(tmp_path / "cloud/models"),))
-        config = CloudConfig(CloudServerSettings(port=0), models, state_dir=str(tmp_path / "cloud"))
+        config = CloudConfig(server=CloudServerSettings(port=0), models=models, state_dir=str(tmp_path / "cloud"))
         port = int((await companion.enter_async_context(running(Loaded(config, None)))).address.rpartition(":")[2])
         address = await stack.enter_async_context(dying(port, companion.aclose))
         it = await stack.enter_async_context(bench(cloud=address))

@@ -50,13 +50,13 @@ class Machines:
     def cloud_settings(self) -> Loaded[CloudConfig]:
         """Read and checked as the daemon does."""
         path = self.companion / "collab-cloudd.toml"
-        return Source(CloudConfig, path, path, guard.problems).load()
+        return Source(CloudConfig, path, path, problems=guard.problems).load()
 
     def device_settings(self, address: str) -> Loaded[DeviceConfig]:
         """Read and checked as the daemon does, with the companion at the address that it got."""
         path = self.device / "collabd.toml"
         path.write_text(re.sub(r'url = "https?://[^"]*"', f'url = "{address}"', path.read_text()))
-        return Source(DeviceConfig, path, path, credentials.problems).load()
+        return Source(DeviceConfig, path, path, problems=credentials.problems).load()
 
     def cloud(self) -> AbstractAsyncContextManager[CloudDaemon]:
         """The companion, running."""

@@ -58,7 +58,7 @@ class _Step:
     name: str
     operator: str
     constant: np.ndarray | None = None
-    attributes: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
 
 def image_input(
@@ -83,7 +83,7 @@ def image_input(
     if layout.is_ours:
         whole.graph.input.append(value)
     else:
-        _prepend(whole.graph, value, sides, list(_steps(layout, mean, std, opset_of(model))))
+        _prepend(whole.graph, value, size=sides, steps=list(_steps(layout, mean=mean, std=std, opset=opset_of(model))))
     return whole, sides
 
 
@@ -151,7 +151,7 @@ def _settle(
     return height.dim_value, width.dim_value
 
 
-def _steps(layout: Layout, mean: Sequence[float], std: Sequence[float], opset: int) -> Iterator[_Step]:
+def _steps(layout: Layout, *, mean: Sequence[float], std: Sequence[float], opset: int) -> Iterator[_Step]:
     """From uint8 [batch, height, width, 3] to what `layout` says."""
     shift, scale = layout.of_channels(mean), layout.of_channels(std)
     to_float = _Step("float", "Cast", attributes={"to": TensorProto.FLOAT})
@@ -183,7 +183,7 @@ def _grey(opset: int) -> Iterator[_Step]:
     yield _Step("grey", "Floor")
 
 
-def _prepend(graph: onnx.GraphProto, value: onnx.ValueInfoProto, size: tuple[int, int], steps: list[_Step]) -> None:
+def _prepend(graph: onnx.GraphProto, value: onnx.ValueInfoProto, *, size: tuple[int, int], steps: list[_Step]) -> None:
     image = free_name(graph, INPUT)
     made = [free_name(graph, f"{_PREFIX}{step.name}") for step in steps[:-1]] + [value.name]
     nodes = []

@@ -22,7 +22,7 @@ from collabd.catalog.graph.tensors import require_writable
 _LARGEST_ERROR = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What the user states of a file; None: what the file says. `labels` is how many there are."""
 
@@ -33,7 +33,7 @@ class Wanted:
     labels: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Classifier:
     """uint8 [batch, height, width, 3] to float32 [batch, `classes`]. `notes`: what was decided, a line each."""
 
@@ -56,13 +56,13 @@ def as_classifier(model: onnx.ModelProto, wanted: Wanted) -> Classifier:
     if not layout.is_ours:
         notes.append(f"its input is {layout}{_normalised(layout, wanted)}")
     model, found = _for_one_image(model, _noise(model), notes)
-    model, scores = _scores(model, found, wanted, notes)
+    model, scores = _scores(model, found, wanted=wanted, notes=notes)
     model = _lowered(model, notes)
     model, control = folded(model, _noise(model)[:1])
     if control:
         notes.append(control)
     _require_same(model, scores)
-    return Classifier(model, size, scores.size, tuple(notes))
+    return Classifier(model=model, size=size, classes=scores.size, notes=tuple(notes))
 
 
 def _normalised(layout: Layout, wanted: Wanted) -> str:
@@ -114,7 +114,7 @@ def _same_row(alone: object, together: object) -> bool:
 
 
 def _scores(
-    model: onnx.ModelProto, found: dict[str, object], wanted: Wanted, notes: list[str]
+    model: onnx.ModelProto, found: dict[str, object], *, wanted: Wanted, notes: list[str]
 ) -> tuple[onnx.ModelProto, np.ndarray]:
     """`model` with its scores as the only output, and those of the image that it was run on."""
     name = choose(found, wanted.output, wanted.labels)
