@@ -12,7 +12,7 @@ from collab_sdk import wire
 from collab_sdk.errors import CollabError, DaemonFault
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
-# Devices name the packages that they push: past so many names, the rest are counted as one.
+# Devices choose the names of packages that they push. After so many names, all others are counted as one.
 _NAMES = 100
 _OTHERS = "(others)"
 _ROWS = (1, 2, 4, 8, 16, 32, 64)
@@ -23,7 +23,7 @@ class CloudCounters:
 
     def __init__(self) -> None:
         self.answers = 0
-        # What the latest answer took the engine; None: there was none yet.
+        # The time of the latest run; None: there was none yet.
         self.last_ms: float | None = None
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -73,7 +73,7 @@ class CloudCounters:
         return model if model in self._names else _OTHERS
 
     def answered(self, *, queue_s: float, compute_s: float) -> None:
-        """Count what a request waited and ran."""
+        """Count a request that was answered, the time that it waited, and the time of its run."""
         self.answers += 1
         self.last_ms = compute_s * 1e3
         self._queue.observe(queue_s)

@@ -42,15 +42,16 @@ log = logging.getLogger(__name__)
 
 PROGRAM = "collab-cloudd"
 
-# In effect only after a restart.
+# Takes effect only after a restart: the listener is open, the models are loaded, the engine is built.
 _FIXED = ("server", "models", "engine", "batching", "state_dir")
-# systemd kills after 30 s; a request takes a fraction of a second.
+# Requests in progress have so long to end. systemd kills after 30 s; a request takes a fraction of a second.
 _DRAIN_S = 20.0
-# After that, for answers on their way. Who has not sent all of a request by then may be gone for good.
+# Then answers have so long to be sent. A device that has not sent all of its request by then may be gone for good.
 _HANG_UP_S = 2.0
-# All requests together may hold so many times the largest. That one may hold itself twice: as it comes, and decoded.
+# All requests together may hold so many times the bytes of the largest one, which takes them twice: as it comes, and
+# decoded.
 _REQUESTS = 4
-# Far longer than the slowest link takes; who stalls in the middle of it holds no more than a connection.
+# Far longer than a TLS handshake takes on the slowest link. Whoever stalls in it holds no more than a connection.
 _HANDSHAKE_S = 10.0
 
 

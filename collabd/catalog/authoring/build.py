@@ -54,7 +54,7 @@ def build(
     [height, width, 3]) calibrate the codecs; without them only the lossless ones are offered. `licence` names the
     licence, `licence_text` is all of it. `scores` says what they are; None: judged by their values. `tell` is called
     with what was found out. Raises `InvalidPackage` if the graph cannot be cut, does not fit its labels, or answers
-    otherwise once stored; `InvalidImage` if an image cannot be read.
+    differently once stored; `InvalidImage` if an image cannot be read.
     """
     try:
         stored, network = _stored(model, tell)
@@ -93,7 +93,7 @@ def build(
 
 
 def _stored(model: onnx.ModelProto, tell: Tell = _log.info) -> tuple[onnx.ModelProto, Network]:
-    """The graph as the package keeps it: for one image at a time where several must not run together."""
+    """The graph as the package keeps it. It takes one image at a time if several must not run together."""
     try:
         stored = halve_weights(order(localise(optimise(model))))
         network = Network.from_proto(stored)
@@ -111,9 +111,9 @@ def _stored(model: onnx.ModelProto, tell: Tell = _log.info) -> tuple[onnx.ModelP
 def _kind(
     model: onnx.ModelProto, calibration: Calibration, probes: np.ndarray, *, stated: ScoreKind | None, tell: Tell
 ) -> ScoreKind:
-    """What the scores are, by the images of `calibration` and the `probes`.
+    """The kind of the scores, judged by the images of `calibration` and the `probes`.
 
-    Raises `InvalidPackage` where the stored network answers otherwise than `model` does.
+    Raises `InvalidPackage` if the stored network answers differently from `model`.
     """
     pictures = calibration.images
     expected = reference_scores(model, np.concatenate([pictures, probes]))
@@ -128,7 +128,7 @@ def _kind(
 
 
 def _pixels(images: Sequence[bytes | np.ndarray], wanted: Preprocessing) -> np.ndarray:
-    """The images as the network takes them, no copies among them; images made by rule if there are none."""
+    """The images as the network takes them, each once. If there are none, images made by rule."""
     if not images:
         return probe_images(wanted.height, wanted.width)
     return distinct(np.concatenate([prepare(image, wanted) for image in images]))

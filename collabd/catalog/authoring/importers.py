@@ -1,6 +1,6 @@
-"""Bring a network in from where it is: torchvision, a PyTorch factory of the user's, or an ONNX file.
+"""Import a network from torchvision, from a PyTorch factory of the user, or from an ONNX file.
 
-PyTorch is imported only for those that need it; it comes with the extra `author`.
+PyTorch, which comes with the extra `author`, is imported only where it is needed.
 """
 
 from __future__ import annotations
@@ -133,16 +133,16 @@ def _trained(name: str, weights: object) -> torch.nn.Module:
 
 
 def _untrained(name: str, side: int) -> torch.nn.Module:
-    """The same weights every time, so that equal commands build equal packages; for images of `side` if it must know.
+    """The network with random weights. They are the same every time, so that equal commands build equal packages.
 
-    Trained weights state the size of a vision transformer; without them it is made for 224 pixels unless told.
+    A vision transformer is made for images of one size. With trained weights that is theirs; here it is `side`.
     """
     import torch
     import torchvision
 
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # some announce that their initialisation will change
-        with torch.device("meta"):  # takes no memory, and tells what it knows of its size
+        with torch.device("meta"):  # takes no memory, and shows whether it is made for one size
             knows_its_size = hasattr(torchvision.models.get_model(name, weights=None), "image_size")
         torch.manual_seed(0)
         sizes = {"image_size": side} if knows_its_size else {}

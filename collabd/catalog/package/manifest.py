@@ -17,7 +17,7 @@ class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     height: int
     width: int
-    # The shorter side is resized to this and the centre cropped; None: resized straight to height x width.
+    # The shorter side is resized to this, and the centre is cropped; None: the image is resized to height x width.
     resize_shorter: int | None = None
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
@@ -36,12 +36,12 @@ class CodecFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """What one codec makes of the features at one cut, over the calibration images."""
 
     codec: str
-    # None: one scale per tensor; else the axis that has a scale per index.
+    # None: one scale for the tensor; else one for each index along this axis.
     channel_axis: int | None
     bytes_median: int
     bytes_p95: int
-    # Of `images` calibration images, how many had the top-1 of the unsplit network: only pictures that differ count,
-    # and fewer where nearly all are of one class. `images` 0: lossless by nature.
+    # How many of `images` calibration images had the top-1 of the unsplit network. Equal pictures count once, and fewer
+    # count where nearly all are of one class. `images` 0: the codec is lossless.
     agreed: int
     images: int
 
@@ -49,7 +49,7 @@ class CodecFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     def fidelity(self) -> float:
         """Expected top-1 agreement with the unsplit network, 0..1: the posterior mean under Jeffreys' prior.
 
-        100 of 100 says 0.995 and 1000 of 1000 says 0.9995, so few images cannot promise much.
+        100 of 100 give 0.995, and 1000 of 1000 give 0.9995: few images cannot promise much.
         """
         return 1.0 if self.images == 0 else (self.agreed + 0.5) / (self.images + 1)
 
@@ -84,5 +84,5 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def crossing(self) -> tuple[str, ...]:
-        """What a device sends or asks for by itself: the input, the output, and the tensors at the cuts."""
+        """The tensors that a device may send or ask for: the input, the output, and those at the cuts."""
         return tuple(dict.fromkeys([self.input, self.output, *(name for cut in self.cuts for name in cut.tensors)]))

@@ -68,7 +68,7 @@ def _read(directory: Path) -> Package:
     try:
         return load(directory)
     except InvalidPackage as error:
-        # To the sender the paths of this machine say nothing.
+        # Paths of this machine tell the sender nothing.
         raise InvalidPackage(str(error).replace(f"{directory}/", "")) from error
 
 
@@ -88,7 +88,7 @@ def _content(archive: memoryview) -> dict[str, memoryview]:
 
 
 def _members(archive: memoryview) -> Iterator[tuple[str, memoryview]]:
-    """Name and data of each file. An archive ends with a block of zeros; what follows it is ignored, as tar does."""
+    """The name and data of each file. An archive ends with a block of zeros; what follows is ignored, as tar does."""
     at = 0
     while archive[at : at + _BLOCK] != bytes(_BLOCK):
         header = _header(archive[at : at + _BLOCK])

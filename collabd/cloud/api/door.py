@@ -1,4 +1,4 @@
-"""Who is let in, before anything of a request but its headers is read: a busy companion says so before the upload.
+"""Requests are let in by their headers alone: a busy companion says so before the upload.
 
 A refusal costs the device the headers and a round trip. It does not ask first (`Expect: 100-continue`), which would
 cost that round trip each time: what is refused here is rare, since every reply tells of the queue, and one refusal

@@ -1,4 +1,4 @@
-"""The companion's own calls, beside the protocol: packages, profiles, link probes, status and metrics."""
+"""The companion's own paths, besides the protocol's: packages, profiles, link probes, status and metrics."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class CloudRoutes:
-    """One method a path."""
+    """One method for each path."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class CloudRoutes:
         return web.json_response(self._reporter.status())
 
     async def ping(self, request: web.Request) -> web.Response:
-        """A probe of the link: the body is for its weight only."""
+        """Answer a probe of the link. Only the size of its body matters."""
         self._dispatcher.check_open()
         body, received = await timed_body(request, _PING_BYTES)
         answer = {"bytes": len(body), "load": self._load.value, "slowdown": self._load.slowdown}

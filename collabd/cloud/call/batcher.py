@@ -1,4 +1,4 @@
-"""Natural batching: what arrives while the engine is busy runs together next. Nobody waits while it is idle."""
+"""Natural batching: requests that come while the engine is busy run together next. None waits for an idle engine."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class Batcher:
         self._arrived = asyncio.Event()
         self._admitted: Counter[str | None] = Counter()
         self._batch: list[_QueuedWork] = []
-        # Of those who wait, when each was last served.
+        # The turn in which each waiting device was last served.
         self._turns: dict[str | None, int] = {}
         self._turn = 0
 
     @property
     def queued(self) -> int:
-        """Requests admitted that do not run yet."""
+        """Requests that are admitted and do not run yet."""
         return self._admitted.total() - self._running.total()
 
     @property
@@ -106,8 +106,8 @@ class Batcher:
     def _take(self) -> list[_QueuedWork]:
         """The next work and what can join it. Work whose caller has gone is dropped.
 
-        Next is the oldest of the device that has not been served for longest: one that asks for much at once does not
-        make the others wait for all of it.
+        Next is the oldest work of the device that was not served for the longest time. So a device that asks for much
+        at once does not make the others wait for all of it.
         """
         waiting = [each for each in self._waiting if not each.done.cancelled()]
         batch = [min(waiting, key=lambda each: self._turns.get(each.peer, 0))] if waiting else []
@@ -147,7 +147,7 @@ class Batcher:
         works = [waiting.work for waiting in batch]
         feeds = works[0].feeds if len(works) == 1 else _join(works)
         key, outputs = works[0].key, works[0].outputs
-        # Building a session is waiting, not computing: it happens once.
+        # Building a session counts as waiting, not as computing: it happens once.
         self._runner.prepare(key, tuple(feeds), outputs)
         start = time.perf_counter()
         results = self._runner.run(key, feeds, outputs)
@@ -170,7 +170,7 @@ def _join(works: Sequence[Work]) -> Tensors:
 
 
 def _split(results: Tensors, rows: Sequence[int]) -> list[Tensors]:
-    """Each caller's rows of the results; ValueError if the graph did something else to axis 0 than keep it."""
+    """Each caller's rows of the results. ValueError unless the graph kept the length of axis 0."""
     for name, array in results.items():
         if array.shape[:1] != (sum(rows),):
             raise ValueError(f"{name} has shape {array.shape} for {sum(rows)} rows")

@@ -49,12 +49,12 @@ class CloudDispatcher:
         self._at_work = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        # False once the daemon goes down: what runs is finished, and load balancers look elsewhere.
+        # False once the daemon stops: requests that run are finished, and load balancers send no more.
         self.open = True
 
     @contextmanager
     def arriving(self, peer: str | None, size: int) -> Iterator[None]:
-        """Around a request whose body of `size` bytes is still to come. Raises `Overloaded` and `NotReady`."""
+        """Around a request, before its body of `size` bytes is read. Raises `Overloaded`, `NotReady`."""
         with ExitStack() as held:
             try:
                 self.check_open()
@@ -66,12 +66,12 @@ class CloudDispatcher:
             yield
 
     def check_open(self) -> None:
-        """Raises `NotReady` once the daemon goes down."""
+        """Raises `NotReady` once the daemon stops."""
         if not self.open:
             raise NotReady("the companion is shutting down")
 
     async def drain(self) -> None:
-        """Take no more requests; return when those that had come in whole are answered."""
+        """Take no more requests; return when all that were complete are answered."""
         self.open = False
         await self._idle.wait()
 
@@ -81,7 +81,7 @@ class CloudDispatcher:
         self._at_work += 1
         self._idle.clear()
         try:
-            # More than that is refused in so many words.
+            # A larger request is refused later, with a message that says why.
             with self._memory.held(peer, min(decoded_bytes(request), self._limits.decoded_bytes)):
                 return await self._answer(name, request, peer)
         finally:

@@ -21,7 +21,7 @@ from collabd.imaging import open_image, prepare
 Tensors = dict[str, npt.NDArray[Any]]
 
 _SCAN = b"\xff\xda"
-# Decoded in some 20 ms; four of them where the format is slow.
+# A picture of so many pixels is decoded in some 20 ms, in four times that if its format is slow.
 _QUICK_PIXELS = 2**20
 
 
@@ -43,7 +43,7 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """The outputs, and what the run took: `queue_s` from submission to its start; `batch` rows ran together."""
+    """The outputs, and what the run took: `queue_s` is from submission to its start; `batch` rows ran together."""
 
     outputs: Tensors
     queue_s: float
@@ -53,7 +53,7 @@ class Done:
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """`batch`: images in one request. `decoded_bytes`: all its tensors together, once decoded."""
+    """The most that one request may bring: `batch` images, and `decoded_bytes` in all its tensors once decoded."""
 
     batch: int
     decoded_bytes: int
@@ -81,7 +81,7 @@ def work_of(request: wire.InferRequest, model: CloudModel, limits: RequestLimits
 
 
 def quick_work_of(request: wire.InferRequest, model: CloudModel, limits: RequestLimits) -> Work | None:
-    """As `work_of`, for a request of few bytes; None: they stand for a picture that takes long to decode."""
+    """As `work_of`, for a request of few bytes; None if these are a file of a picture that takes long to decode."""
     return None if _is_large_picture(request) else work_of(request, model, limits)
 
 
@@ -90,7 +90,7 @@ def _is_large_picture(request: wire.InferRequest) -> bool:
     if tensor.datatype != "BYTES" or len(files := tensor.to_bytes_list()) != 1:
         return False
     picture = open_image(files[0])
-    # Each scan of a JPEG goes over all pixels.
+    # Decoding goes over all pixels once for each scan of a JPEG.
     return picture.width * picture.height * max(files[0].count(_SCAN), 1) > _QUICK_PIXELS
 
 
@@ -121,7 +121,7 @@ def _fitted(tensor: wire.Tensor, channels: Channels, spec: Preprocessing) -> npt
 
 
 def decoded_bytes(request: wire.InferRequest) -> int:
-    """What the tensors take once decoded; files, of which only a small picture is kept, what they take now."""
+    """The bytes of the tensors once decoded. Files count as they are, since only a small picture is kept of them."""
     return sum(
         len(tensor.data) if tensor.datatype == "BYTES" else math.prod(tensor.shape) * tensor.dtype.itemsize
         for tensor in request.inputs
@@ -129,7 +129,7 @@ def decoded_bytes(request: wire.InferRequest) -> int:
 
 
 def _check_size(request: wire.InferRequest, limits: RequestLimits) -> None:
-    """Before decoding: a few bytes can stand for gigabytes of zeros."""
+    """Raise `RequestTooLarge` before anything is decoded: a few bytes can stand for gigabytes of zeros."""
     size = decoded_bytes(request)
     if size > limits.decoded_bytes:
         raise RequestTooLarge(f"the decoded tensors would take {size} bytes, more than {limits.decoded_bytes}")

@@ -1,4 +1,4 @@
-"""Take a graph as it comes, and say what was decided for its user on the way."""
+"""Bring a graph into the form that packages are built from, and say what was decided for its user."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from collabd.catalog.authoring.sessions import outputs_of
 from collabd.catalog.graph.operator_sets import lowered, opset_of
 from collabd.catalog.graph.tensors import require_writable
 
-# Of the range of the scores; what is only written otherwise differs by rounding, 1e-6.
+# How far scores may be off, as a part of their range. A graph that is only written differently is off by 1e-6.
 _LARGEST_ERROR = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What the user states of a file; None: what the file says. `labels` is how many there are."""
+    """What the user states of a file; None: as the file says. `labels`: how many there are."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -90,7 +90,7 @@ def _noise(model: onnx.ModelProto) -> np.ndarray:
 def _for_one_image(
     model: onnx.ModelProto, images: np.ndarray, notes: list[str]
 ) -> tuple[onnx.ModelProto, dict[str, object]]:
-    """`model`, and what it makes of the first image; one that was exported for several at once is taken for one."""
+    """`model` and its outputs for the first image. A graph that was exported for several is changed to take one."""
     found = outputs_of(model, images)
     if len(images) == 1:
         return model, found
