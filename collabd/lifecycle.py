@@ -104,11 +104,13 @@ async def serve_until_stopped(
     It is also told what `status` says, and that `worker` makes progress. At SIGHUP the configuration is `read` and
     given to `apply`.
     """
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(ready())
-        await stack.enter_async_context(background("the status line", partial(keep_status, status), do_without))
-        await stack.enter_async_context(background("the watchdog", partial(watchdog, worker)))
-        await stack.enter_async_context(background("reloading", partial(reload_at_hangup, read, apply)))
+    steps: tuple[Step, ...] = (
+        ("say that it is ready", ready),
+        ("keep the status line", lambda: background("the status line", partial(keep_status, status), do_without)),
+        ("ping the watchdog", lambda: background("the watchdog", partial(watchdog, worker))),
+        ("reload at a hangup", lambda: background("reloading", partial(reload_at_hangup, read, apply))),
+    )
+    async with started(steps):
         await _stop_signal()
 
 

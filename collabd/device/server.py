@@ -48,8 +48,7 @@ _CONTROL_S = 4.0
 async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceConfig]]) -> None:
     """Run until SIGTERM or SIGINT; then answer what is in flight, and stop. `read` is for SIGHUP."""
     async with running(loaded) as daemon:
-        worker = daemon.machinery.lane.worker
-        await serve_until_stopped(worker, daemon.status, read=read, apply=daemon.reconfigure)
+        await serve_until_stopped(daemon.machinery.lane.worker, daemon.status, read=read, apply=daemon.reconfigure)
 
 
 @asynccontextmanager

@@ -51,7 +51,9 @@ async def _real(profiles: Path, network: Shipped) -> tuple[int, Seconds]:
         raise RuntimeError(f"collabd has stored no profile of {network.name} under {profiles}")
     width, height = (network.package.manifest.preprocessing.width, network.package.manifest.preprocessing.height)
     photo = CallImage(image, width * height)
-    companion = Companion(CloudSettings("companion", "http://127.0.0.1"), config.link, config.failover, NoExchange())
+    companion = Companion(
+        CloudSettings(name="companion", url="http://127.0.0.1"), config.link, config.failover, NoExchange()
+    )
     companion.reached, companion.profiles[digest] = True, model.profile
     planner = planner_of(config, [companion])
     seconds = repeated(lambda: planner.decide(planner.evaluate(model, photo, _OPTIONS), 0), _REPEATS)

@@ -15,16 +15,19 @@ from collabd.device.job.placement import Stage, head_layers_of, outputs_of, pars
 MANIFEST = Manifest(
     name="tiny",
     labels=("a", "b"),
-    preprocessing=Preprocessing(4, 4),
+    preprocessing=Preprocessing(height=4, width=4),
     input="image",
     output="logits",
     dynamic_batch=True,
     layers=(
-        Layer("conv", "Conv", ("conv",), 10),
-        Layer("left", "Conv", ("conv", "left"), 10),
-        Layer("logits", "Gemm", ("logits",), 10),
+        Layer(name="conv", op="Conv", tensors=("conv",), macs=10),
+        Layer(name="left", op="Conv", tensors=("conv", "left"), macs=10),
+        Layer(name="logits", op="Gemm", tensors=("logits",), macs=10),
     ),
-    cuts=(Cut("image", 0, ("image",), ()), Cut("conv", 1, ("conv",), ())),
+    cuts=(
+        Cut(name="image", head_layers=0, tensors=("image",), codecs=()),
+        Cut(name="conv", head_layers=1, tensors=("conv",), codecs=()),
+    ),
     licence="none",
     provenance="a test",
 )

@@ -18,7 +18,8 @@ _INTERVAL_S = 0.5
 class LoadMeter:
     """`value`: the share of all processors' time, 0..1, that was used in the last half second; None: not measured.
 
-    `slowdown`: how many times longer than alone a run of `threads` should take now. `root` is where /proc and /sys are.
+    `slowdown`: how many times longer a run on `threads` threads takes now than it would alone, by estimate. `root`: the
+    directory of /proc and /sys.
     """
 
     def __init__(self, threads: int, *, root: Path = Path("/"), counters: ReadCounters = read_counters) -> None:
@@ -36,7 +37,7 @@ class LoadMeter:
         self._sample()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Sample until cancelled."""
         while True:
             await asyncio.sleep(_INTERVAL_S)
             self._sample()

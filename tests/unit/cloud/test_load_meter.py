@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from collabd.cloud.load import LoadMeter
+from collabd.cloud.load_meter import LoadMeter
 from tests.unit.sensing.conftest import HIDDEN, Kernel, counters
 
 
