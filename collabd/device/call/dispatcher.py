@@ -92,7 +92,7 @@ class Dispatcher:
         with self._counters.call(), self._models.lent(name) as model, self._under_way(record):
             planned = await self._plan(model, request, options, record.waited_s)
             output = await self._executor.run(planned.job, record)
-            answer = result(planned, record, output, self._planner.device_state(), self._planner.energy_source)
+            answer = result(planned, record, output)
             answer = replace(answer, budget=options.budget)
             self._learned.take_in(planned, record, slowdown=self._planner.slowdown())
             self._counters.answered(answer)
@@ -111,7 +111,7 @@ class Dispatcher:
         try:
             yield
         finally:
-            self._records = [other for other in self._records if other is not record]
+            self._records.remove(record)
 
     async def _plan(
         self, model: DeviceModel, request: wire.InferRequest, options: CallOptions, waited_s: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,7 @@ class CallImage:
         width, height = frame_size(frame, channels)
         return cls(frame, width * height, channels)
 
-    @property
+    @cached_property
     def file_bytes(self) -> int | None:
         """Size of the file; None if the caller gave pixels."""
         return len(self.content) if isinstance(self.content, bytes) else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from collab_sdk import wire
@@ -44,12 +42,7 @@ def _codec_of(crossing: Crossing, *, is_image: bool) -> tuple[str, int | None]:
     return ("f32", None) if crossing.codec in IMAGE_CODECS else (crossing.codec, crossing.channel_axis)
 
 
-def size(inputs: Iterable[wire.Tensor]) -> int:
-    """Bytes of the tensors as they travel."""
-    return sum(len(tensor.data) for tensor in inputs)
-
-
-def checked(model: DeviceModel, outputs: Tensors, wanted: tuple[str, ...]) -> Tensors:
+def checked(model: DeviceModel, wanted: tuple[str, ...], outputs: Tensors) -> Tensors:
     """The tensors asked for, each of the right type and shape and free of NaN; else it is no answer."""
     for name in wanted:
         expected = model.network.tensor(name)
