@@ -139,7 +139,7 @@ class DeviceDaemon:
     @asynccontextmanager
     async def _core(self) -> AsyncIterator[None]:
         try:
-            self._plane = DeviceDataPlane(await self._assembly.core(self._loaded))
+            self._plane = DeviceDataPlane(await self._assembly.core(self._loaded), self.machinery.models)
             yield
         finally:
             await self._assembly.close()

@@ -6,13 +6,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from typing import Any
 
 from collab_sdk import wire
 from collab_sdk.errors import BudgetInfeasible
 from collab_sdk.result import SCORES, encode_result
-from collab_sdk.vocabulary import OnInfeasible, ScoreKind
-from collabd import __version__
+from collab_sdk.vocabulary import OnInfeasible
 from collabd.clock import Clock
 from collabd.device.call.learned import Learned
 from collabd.device.call.result import predicted, result
@@ -25,13 +23,13 @@ from collabd.device.journal import Journal
 from collabd.device.models.loaded import LoadedModels
 from collabd.device.models.model import DeviceModel
 from collabd.device.run.executor import Executor
-from collabd.http.parameters import EXTENSIONS, as_asked, check_outputs
+from collabd.http.parameters import as_asked, check_outputs
 
 log = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """The device's data plane (`collabd.http.protocol.DataPlane`)."""
+    """Answers calls by one configuration."""
 
     def __init__(
         self,
@@ -52,35 +50,6 @@ class Dispatcher:
         self._journal = journal
         self._clock = clock
         self._records: list[CallRecord] = []
-
-    def ready(self) -> bool:
-        """The models were warm before there was a dispatcher."""
-        return True
-
-    def server_metadata(self) -> dict[str, Any]:
-        """Name, version and extensions of the protocol."""
-        return {"name": "collabd", "version": __version__, "extensions": list(EXTENSIONS)}
-
-    def models(self) -> list[str]:
-        """Names of the loaded models."""
-        return [model.manifest.name for model in self._models]
-
-    def model_ready(self, name: str) -> bool:
-        """Loaded models are warm."""
-        return bool(self._models.get(name))
-
-    def model_metadata(self, name: str) -> dict[str, Any]:
-        """The protocol's metadata; its parameters say labels, digest, and whether the scores are `independent`."""
-        model = self._models.get(name)
-        manifest = model.manifest
-        kind = ScoreKind.INDEPENDENT if manifest.output_kind == ScoreKind.INDEPENDENT else ScoreKind.PROBABILITIES
-        return {
-            "name": manifest.name,
-            "platform": "onnxruntime",
-            "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, -1, 3]}],
-            "outputs": [{"name": SCORES, "datatype": "FP32", "shape": [1, len(manifest.labels)]}],
-            "parameters": {"digest": model.digest, "labels": list(manifest.labels), "scores": kind},
-        }
 
     async def infer(self, name: str, request: wire.InferRequest, arrived: float | None = None) -> wire.InferResponse:
         """Answer one call, whose time counts from when it `arrived` (None: from now)."""

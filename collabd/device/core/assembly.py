@@ -38,7 +38,7 @@ class Assembly:
         self._senses: Reused[EnergySettings, Senses] = Reused(_sensing)
         # What each core holds of them.
         self._held: dict[Generation, AsyncExitStack] = {}
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def core(self, loaded: Loaded[DeviceConfig], before: Generation | None = None) -> Generation:
         """The core of a configuration, in succession to `before`, whose companions it keeps where it can.
@@ -59,21 +59,20 @@ class Assembly:
 
     def retire(self, core: Generation) -> None:
         """It gets no more calls: when its last one has ended, close what only it needed."""
-        retiring = asyncio.create_task(self._retired(core))
-        self._retiring.add(retiring)
-        retiring.add_done_callback(self._retiring.discard)
+        core.calls.retire(partial(self._let_go, core))
 
     async def close(self) -> None:
         """Close everything, whoever uses it."""
-        for retiring in self._retiring:
-            retiring.cancel()
-        await asyncio.gather(*self._retiring, return_exceptions=True)
-        for held in self._held.values():
-            await held.aclose()
+        for core in list(self._held):
+            self._let_go(core)
+        await asyncio.gather(*self._closing)
 
-    async def _retired(self, core: Generation) -> None:
-        await core.end_of_calls()
-        await self._held.pop(core).aclose()
+    def _let_go(self, core: Generation) -> None:
+        # None: the daemon stops, and has let it go already.
+        if (held := self._held.pop(core, None)) is not None:
+            closing = asyncio.create_task(held.aclose())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     async def _make_acquaintance(self, companions: Collection[Companion]) -> None:
         """Wait until calls can use them, so that none has to do without; but not for one that does not answer."""

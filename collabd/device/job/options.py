@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, TypeVar
 
 from collab_sdk.budget import Budget
@@ -56,12 +57,12 @@ class CallOptions:
         options._check()
         return options
 
-    @property
+    @cached_property
     def is_fixed(self) -> bool:
         """Whether the caller, and not the planner, says where the layers run."""
         return self.cut is not None or self.placement is not None
 
-    @property
+    @cached_property
     def is_sparing(self) -> bool:
         """Whether no tail is to be run here for the chance to be first: energy counts, or the lane has other work."""
         return self.budget.energy_mj is not None or self.budget.objective not in {None, Objective.LATENCY}
