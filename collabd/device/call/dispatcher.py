@@ -59,7 +59,7 @@ class Dispatcher:
         arrived = now if arrived is None else arrived
         record = CallRecord(self._clock, arrived, waited_s=now - arrived)
         with self._counters.call(), self._models.lent(name) as model, self._under_way(record):
-            planned = await self._plan(model, request, options, record.waited_s)
+            planned = await self._plan(model, request, options, waited_s=record.waited_s)
             output = await self._executor.run(planned.job, record)
             answer = result(planned, record, output)
             answer = replace(answer, budget=options.budget)
@@ -83,10 +83,10 @@ class Dispatcher:
             self._records.remove(record)
 
     async def _plan(
-        self, model: DeviceModel, request: wire.InferRequest, options: CallOptions, waited_s: float
+        self, model: DeviceModel, request: wire.InferRequest, options: CallOptions, *, waited_s: float
     ) -> CallPlan:
         photo = CallImage.from_request(request)
-        planned = await self._planner.plan(model, photo, options, waited_s)
+        planned = await self._planner.plan(model, photo, options, waited_s=waited_s)
         if planned.unmet and options.on_infeasible == OnInfeasible.FAIL:
             figures = {key: value for key, value in asdict(predicted(planned)).items() if value is not None}
             raise BudgetInfeasible(

@@ -28,7 +28,7 @@ def result(planned: CallPlan, record: CallRecord, output: npt.NDArray[np.float32
     latency_s = record.elapsed_s()
     joules = outcome_energy_j(record, latency_s, planned.evaluation.device)
     fidelity = _fidelity(planned, record)
-    unmet = _unmet(planned.caps, latency_s, joules, record.cost, fidelity)
+    unmet = _unmet(planned.caps, latency_s=latency_s, energy_j=joules, cost=record.cost, fidelity=fidelity)
     return Result(
         model=model.manifest.name,
         digest=model.digest,
@@ -107,7 +107,7 @@ def _fidelity(planned: CallPlan, record: CallRecord) -> float | None:
     return None if planned.row is None else planned.evaluation.plans.rows[planned.row].fidelity
 
 
-def _unmet(caps: Caps, latency_s: float, energy_j: float, cost: float, fidelity: float | None) -> tuple[Cap, ...]:
+def _unmet(caps: Caps, *, latency_s: float, energy_j: float, cost: float, fidelity: float | None) -> tuple[Cap, ...]:
     broken = {
         Cap.LATENCY: caps.latency_s is not None and latency_s > caps.latency_s,
         Cap.ENERGY: caps.energy_j is not None and energy_j > caps.energy_j,

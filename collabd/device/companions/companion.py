@@ -63,8 +63,8 @@ class Companion:
         cloud: CloudSettings,
         link: LinkSettings,
         failover: FailoverSettings,
-        exchange: CompanionExchange,
         *,
+        exchange: CompanionExchange,
         clock: Clock = MONOTONIC,
     ) -> None:
         self.cloud = cloud

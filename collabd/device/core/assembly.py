@@ -51,7 +51,7 @@ class Assembly:
                 await held.enter_async_context(self._companions.held(settings)) for settings in _settings(config)
             ]
             senses = await held.enter_async_context(self._senses.held(config.energy))
-            core = Generation(loaded, self._machinery, companions, senses)
+            core = Generation(loaded, self._machinery, companions=companions, senses=senses)
             if before is not None:
                 await self._make_acquaintance(set(companions) - set(before.companions))
             self._held[core] = held.pop_all()
@@ -87,8 +87,8 @@ class Assembly:
         cloud, link, failover, keys = settings
         async with Connections(partial(_session, failover, keys)) as connections:
             clock = self._machinery.clock
-            exchange = HttpExchange(cloud.name, cloud.url, connections, clock)
-            companion = Companion(cloud, link, failover, exchange, clock=clock)
+            exchange = HttpExchange(cloud.name, cloud.url, connections, clock=clock)
+            companion = Companion(cloud, link, failover, exchange=exchange, clock=clock)
             watcher = Watcher(companion, link, self._machinery.models.packages)
             async with background(f"watching {companion.name}", watcher.run, companion.give_up):
                 yield companion

@@ -43,6 +43,7 @@ class Generation:
         self,
         loaded: Loaded[DeviceConfig],
         machinery: Machinery,
+        *,
         companions: Sequence[Companion],
         senses: Senses,
     ) -> None:

@@ -55,7 +55,7 @@ class CallPlan:
     unmet: tuple[Cap, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Known:
     """What is made of a model's profiles, until one comes or goes: the device's, then each companion's."""
 
@@ -111,10 +111,19 @@ class Planner:
         policy = self._policies.of(model.manifest, options)
         caps = options.caps(self._settings.min_fidelity)
         price = None if options.is_sparing or policy.fallback != Fallback.LOCAL else self._hedge_price
-        prediction = predicted(plans, device, clouds, call, quantile, price)
-        allowed = allowed_plans(plans, prediction, options, policy, model.manifest)
+        prediction = predicted(plans, device, clouds, call=call, quantile=quantile, hedge_price=price)
         return Evaluation(
-            plans, prediction, allowed, caps, policy, device, clouds, call, quantile, price, self._companions
+            plans=plans,
+            prediction=prediction,
+            allowed=allowed_plans(plans, prediction, options=options, policy=policy, manifest=model.manifest),
+            caps=caps,
+            policy=policy,
+            device=device,
+            clouds=clouds,
+            call=call,
+            quantile=quantile,
+            hedge_price=price,
+            companions=self._companions,
         )
 
     def decide(self, evaluation: Evaluation, kind: Hashable | None = None) -> Decision:
@@ -124,21 +133,29 @@ class Planner:
         """
         if kind is None:
             return choose(evaluation.plans, evaluation.prediction, evaluation.caps, allowed=evaluation.allowed)
-        return self._chooser.choose(kind, evaluation.plans, evaluation.prediction, evaluation.caps, evaluation.allowed)
+        return self._chooser.choose(
+            evaluation.plans, evaluation.prediction, evaluation.caps, kind=kind, allowed=evaluation.allowed
+        )
 
-    async def plan(self, model: DeviceModel, photo: CallImage, options: CallOptions, waited_s: float = 0.0) -> CallPlan:
+    async def plan(
+        self, model: DeviceModel, photo: CallImage, options: CallOptions, *, waited_s: float = 0.0
+    ) -> CallPlan:
         """The plan of a call that has waited so long to be planned. Raises `InvalidPlacement`."""
         caps, left = options.caps(self._settings.min_fidelity), options.after(waited_s)
         lane_wait_s = self._lane_wait_s(left.caps(caps.fidelity).latency_s)
         for each in self._companions:
             each.note_wanted()
         if options.is_fixed:
-            return self._fixed(model, photo, options, caps, lane_wait_s)
+            return self._fixed(model, photo, options, caps=caps, lane_wait_s=lane_wait_s)
         evaluation = self.evaluate(model, photo, left, lane_wait_s=lane_wait_s)
         # Plans count companions by their place among these.
         names = tuple(companion.name for companion in self._companions)
         kind = (names, model.digest, caps.kind, options.codec, evaluation.policy, photo.file_bytes is None)
-        placed = await self._placed(model, photo, options, evaluation, kind) if evaluation.wants_more else None
+        placed = (
+            await self._placed(model, photo, evaluation, codec=options.codec, kind=kind)
+            if evaluation.wants_more
+            else None
+        )
         if placed is not None:
             evaluation = evaluation.beside(placed)
         decision = self.decide(evaluation, kind)
@@ -151,7 +168,16 @@ class Planner:
             )
             letters, made = prepared.letters, prepared.steps
         return CallPlan(
-            job=self._job(model, photo, options, evaluation, chosen, made, sparing=options.is_sparing, profiled=True),
+            job=self._job(
+                model,
+                photo,
+                options,
+                evaluation=evaluation,
+                plan=chosen,
+                made=made,
+                sparing=options.is_sparing,
+                profiled=True,
+            ),
             cut=chosen.cut,
             placement=letters,
             reason=decision.reason,
@@ -188,18 +214,18 @@ class Planner:
         known = self._known.get(model)
         if known is None or any(a is not b for a, b in zip(known.profiles, profiles, strict=True)):
             chained = tuple(
-                segments(model, model.profile, there, cloud)
+                segments(model, model.profile, there, cloud=cloud)
                 for cloud, there in enumerate(profiles[1:])
                 if model.profile is not None and there is not None
             )
             plans = candidates(model, profiles[1:])
             there_s = [0.0 if there is None else there.whole_ms / 1e3 for there in profiles[1:]]
             prepared = PreparedPlacements(model.manifest, plans, whole_s=model.whole_s, whole_there_s=there_s)
-            known = self._known[model] = _Known(profiles, plans, chained, prepared)
+            known = self._known[model] = _Known(profiles=profiles, plans=plans, segments=chained, prepared=prepared)
         return known
 
     async def _placed(
-        self, model: DeviceModel, photo: CallImage, options: CallOptions, evaluation: Evaluation, kind: Hashable
+        self, model: DeviceModel, photo: CallImage, evaluation: Evaluation, *, codec: str | None, kind: Hashable
     ) -> FoundPlacement | None:
         """The best placement with several crossings, if there is one."""
         chained = self._of(model).segments
@@ -213,7 +239,7 @@ class Planner:
             call=evaluation.call,
             caps=evaluation.open_caps,
             policy=evaluation.policy,
-            codec=options.codec,
+            codec=codec,
             quantile=evaluation.quantile,
         )
         sizes = photo.pixels.bit_length(), (photo.file_bytes or 0).bit_length()
@@ -222,7 +248,7 @@ class Planner:
         return await self._placer.place((kind, sizes), situation, patience_s)
 
     def _fixed(
-        self, model: DeviceModel, photo: CallImage, options: CallOptions, caps: Caps, lane_wait_s: float
+        self, model: DeviceModel, photo: CallImage, options: CallOptions, *, caps: Caps, lane_wait_s: float
     ) -> CallPlan:
         """The plan of a call that says itself where its layers run: nothing is compared."""
         clouds = tuple(companion.state_for(model.digest) for companion in self._companions)
@@ -239,13 +265,31 @@ class Planner:
         quantile = self._settings.cap_quantile
         prediction = predict(prepared.plans, device=device, clouds=clouds, call=call, quantile=quantile)
         evaluation = Evaluation(
-            prepared.plans, prediction, None, caps, policy, device, clouds, call, quantile, None, self._companions
+            plans=prepared.plans,
+            prediction=prediction,
+            allowed=None,
+            caps=caps,
+            policy=policy,
+            device=device,
+            clouds=clouds,
+            call=call,
+            quantile=quantile,
+            hedge_price=None,
+            companions=self._companions,
         )
-        plan, made = prepared.plan, prepared.steps
         return CallPlan(
             # Who says where layers run wants them to run there.
-            job=self._job(model, photo, options, evaluation, plan, made, sparing=True, profiled=prepared.is_candidate),
-            cut=plan.cut,
+            job=self._job(
+                model,
+                photo,
+                options,
+                evaluation=evaluation,
+                plan=prepared.plan,
+                made=prepared.steps,
+                sparing=True,
+                profiled=prepared.is_candidate,
+            ),
+            cut=prepared.plan.cut,
             placement=prepared.letters,
             reason=Reason.FIXED,
             evaluation=evaluation,
@@ -259,10 +303,10 @@ class Planner:
         model: DeviceModel,
         photo: CallImage,
         options: CallOptions,
+        *,
         evaluation: Evaluation,
         plan: Candidate,
         made: tuple[JobStep, ...],
-        *,
         sparing: bool,
         profiled: bool,
     ) -> Job:

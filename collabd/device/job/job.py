@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -26,6 +26,7 @@ class Crossing:
 
     codec: str
     channel_axis: int | None
+    _: KW_ONLY
     decode_s: float
     rest_s: float
 
@@ -44,7 +45,7 @@ def codec_name(codecs: Iterable[str]) -> str:
     return "+".join(dict.fromkeys(codecs)) or NO_CODEC
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """What to run. `deadline_s` counts from `CallRecord.started`."""
 
@@ -79,6 +80,7 @@ class CallRecord:
 
     clock: Clock
     started: float
+    _: KW_ONLY
     phases: defaultdict[Phase, float] = field(default_factory=partial(defaultdict, float))
     # Until the call was let in and had come in.
     waited_s: float = 0.0

@@ -24,7 +24,7 @@ T = TypeVar("T", bound=StrEnum)
 U = TypeVar("U")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CallOptions:
     """A call's wishes. `cut` or `placement` fix where layers run; then `codec` says how features travel.
 
@@ -49,8 +49,8 @@ class CallOptions:
             cut=_text(parameters, "cut"),
             placement=_text(parameters, "placement"),
             codec=_text(parameters, "codec"),
-            fallback=_one_of(parameters, "fallback", Fallback, None),
-            on_infeasible=_one_of(parameters, "on_infeasible", OnInfeasible, OnInfeasible.NEAREST),
+            fallback=_one_of(parameters, "fallback", Fallback, default=None),
+            on_infeasible=_one_of(parameters, "on_infeasible", OnInfeasible, default=OnInfeasible.NEAREST),
             pin_first=_layers(parameters, "pin_first"),
             pin_last=_layers(parameters, "pin_last"),
         )
@@ -110,7 +110,7 @@ def _layers(parameters: Mapping[str, Any], key: str) -> int:
     return value
 
 
-def _one_of(parameters: Mapping[str, Any], key: str, kind: type[T], default: U) -> T | U:
+def _one_of(parameters: Mapping[str, Any], key: str, kind: type[T], *, default: U) -> T | U:
     if key not in parameters:
         return default
     try:

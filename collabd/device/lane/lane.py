@@ -127,8 +127,9 @@ class Lane:
         if self.promises.open:
             self.promises.look()
         try:
-            due = due_at(self.clock(), due_s)
-            piece = partial(self._timed, work, setup, stop, self.clock(), expect_s, due)
+            now = self.clock()
+            due = due_at(now, due_s)
+            piece = partial(self._timed, work, stop, setup=setup, asked=now, expect_s=expect_s, due_s=due)
             async with self._turns.turn(due_s, expect_s):
                 timed = await asyncio.get_running_loop().run_in_executor(self.worker, piece)
         except asyncio.CancelledError:
@@ -148,8 +149,9 @@ class Lane:
     def _timed(
         self,
         work: Callable[[Stop], T],
-        setup: Callable[[], None] | None,
         stop: Stop,
+        *,
+        setup: Callable[[], None] | None,
         asked: float,
         expect_s: float,
         due_s: float,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -52,21 +52,19 @@ class Executor:
         return await _Run(self, job, record).output()
 
 
-@dataclass
 class _Run:
-    """One job under way. `tensors`: all that is known so far, which no failure takes away."""
+    """One job under way."""
 
-    executor: Executor
-    job: Job
-    record: CallRecord
-    tensors: Tensors = field(default_factory=dict)
-    claim: Claim = field(init=False)
-    # When the answer must be there, on the record's clock; None: at no time.
-    due_s: float | None = field(init=False)
+    claim: Claim
 
-    def __post_init__(self) -> None:
-        deadline_s = self.job.deadline_s
-        self.due_s = None if deadline_s is None else self.record.started + deadline_s
+    def __init__(self, executor: Executor, job: Job, record: CallRecord) -> None:
+        self.executor = executor
+        self.job = job
+        self.record = record
+        # All that are known so far, which no failure takes away.
+        self.tensors: Tensors = {}
+        # When the answer must be there, on the record's clock; None: at no time.
+        self.due_s = None if job.deadline_s is None else record.started + job.deadline_s
 
     async def output(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         with self.executor.lane.claimed(self.due_s, self.job.here_s) as self.claim:

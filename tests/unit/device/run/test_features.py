@@ -22,7 +22,7 @@ def model(tiny_package: Package) -> DeviceModel:
 
 @pytest.mark.parametrize("codec", ["f32", "f16", "q8", "q4"])
 def test_nan_is_not_sent_and_so_no_fault_of_the_companions(model: DeviceModel, codec: str) -> None:
-    crossing = Crossing(codec, None, 0.0, 0.0)
+    crossing = Crossing(codec, None, decode_s=0.0, rest_s=0.0)
     features = np.ones((1, 8, 8, 8), np.float32)
     assert encode_features({"pool1": features}, crossing, model)
     features[0, 3, 2, 1] = np.nan
