@@ -35,7 +35,9 @@ async def http() -> AsyncIterator[Connections]:
 
 
 NOTHING_SENT = {wire.REQUEST_CHECKSUM: wire.checksum(b"")}
-QUESTION = Question("net", "sha256:0", [], ["scores"], 12, lambda arrays: arrays)
+QUESTION = Question(
+    model="net", digest="sha256:0", inputs=[], outputs=["scores"], bytes_down=12, check=lambda arrays: arrays
+)
 
 
 async def test_a_ping_measures_the_link_and_the_load(http: Connections, tmp_path: Path) -> None:

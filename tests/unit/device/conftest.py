@@ -59,7 +59,7 @@ def companion_of(package: Package, profile: Profile, price_per_second: float = 0
         CloudSettings(name="pc", url="http://127.0.0.1:1", price_per_second=price_per_second),
         LinkSettings(),
         FailoverSettings(),
-        NoExchange(),
+        exchange=NoExchange(),
     )
     companion.reached = True
     companion.profiles[package.digest] = profile
