@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 
 from aiohttp import web
 
@@ -51,9 +52,9 @@ _HANDSHAKE_S = 10.0
 
 
 class Cloud:
-    """The parts of the daemon, put together but not started."""
+    """The parts of the daemon, put together but not started. `root` is where its sensors find /proc and /sys."""
 
-    def __init__(self, config: CloudConfig) -> None:
+    def __init__(self, config: CloudConfig, root: Path = Path("/")) -> None:
         self.config = config
         self.address = ""
         self.guard = Guard(config.server)
@@ -61,7 +62,7 @@ class Cloud:
         self.decoding = Decoding()
         self.metrics = Metrics()
         threads = config.engine.threads or os.cpu_count() or 1
-        self.load = LoadMeter(threads)
+        self.load = LoadMeter(threads, root)
         self.engine = Engine(threads=threads, cache_bytes=config.engine.cache_mb * 2**20)
         self.models = Models(Store(model_roots(config, PROGRAM)), self.engine, lambda: self.config.packages)
         self.metrics.packages.set_function(lambda: len(self.models.loaded))
@@ -108,14 +109,14 @@ class Cloud:
 
 
 @asynccontextmanager
-async def started(config: CloudConfig) -> AsyncIterator[Cloud]:
+async def started(config: CloudConfig, root: Path = Path("/")) -> AsyncIterator[Cloud]:
     """The running daemon; leaving the context takes it down, requests in progress being finished.
 
     Raises `KeyProblem`, also where it would be open to other machines without keys.
     """
     if found := problems(config):
         raise KeyProblem("\n".join(found))
-    async with running(config) as cloud, answering(cloud) as runner, _listening(runner, cloud):
+    async with running(config, root) as cloud, answering(cloud) as runner, _listening(runner, cloud):
         yield cloud
         # Still listening, so that devices hear of it and do not take the companion for dead.
         await _drain(cloud)
@@ -143,9 +144,9 @@ async def _listening(runner: web.AppRunner, cloud: Cloud) -> AsyncIterator[None]
 
 
 @asynccontextmanager
-async def running(config: CloudConfig) -> AsyncIterator[Cloud]:
+async def running(config: CloudConfig, root: Path = Path("/")) -> AsyncIterator[Cloud]:
     """The parts of the daemon at work, listening nowhere; leaving the context takes them down."""
-    cloud = Cloud(config)
+    cloud = Cloud(config, root)
     async with AsyncExitStack() as undo:
         for name, step in _STEPS:
             log.debug("start: %s", name)

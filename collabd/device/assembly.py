@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import TypeAlias
 
 import aiohttp
@@ -30,12 +31,12 @@ _ROUND_S = 0.05
 
 
 class Assembly:
-    """The companions and senses of the cores that it made."""
+    """The companions and senses of the cores that it made. `root` is where /proc and /sys are."""
 
-    def __init__(self, machinery: Machinery) -> None:
+    def __init__(self, machinery: Machinery, root: Path) -> None:
         self._machinery = machinery
         self._companions: Kept[_Settings, Companion] = Kept(self._companion)
-        self._senses: Kept[Energy, Senses] = Kept(_sensing)
+        self._senses: Kept[Energy, Senses] = Kept(partial(_sensing, root=root))
         # What each core holds of them.
         self._held: dict[Core, AsyncExitStack] = {}
         self._retiring: set[asyncio.Task[None]] = set()
@@ -109,8 +110,8 @@ def _is_known(companion: Companion, models: Models) -> bool:
 
 
 @asynccontextmanager
-async def _sensing(energy: Energy) -> AsyncIterator[Senses]:
+async def _sensing(energy: Energy, root: Path) -> AsyncIterator[Senses]:
     # In a thread, since the firmware of a Pi may take its time to answer.
-    senses = await asyncio.to_thread(Senses, energy)
+    senses = await asyncio.to_thread(Senses, energy, root)
     async with background("sensing", senses.run, senses.give_up):
         yield senses

@@ -24,11 +24,11 @@ _UNKNOWN_BOARD = "pi4"
 
 
 class Senses:
-    """The latest snapshot; `run` keeps it fresh."""
+    """The latest snapshot; `run` keeps it fresh. `root` is where /proc, /sys and the firmware's program are."""
 
-    def __init__(self, energy: Energy) -> None:
-        self._board = _board(energy)
-        self._sampler = Sampler(self._board, vcgencmd())
+    def __init__(self, energy: Energy, root: Path = Path("/")) -> None:
+        self._board = _board(energy, root)
+        self._sampler = Sampler(self._board, vcgencmd(root=root), root)
         self.snapshot: Snapshot = self._sampler.sample(time.monotonic())
 
     def slowdown(self, threads: int) -> float:
@@ -49,8 +49,8 @@ class Senses:
             self.snapshot = await asyncio.to_thread(self._sampler.sample, time.monotonic())
 
 
-def _board(energy: Energy) -> BoardPower:
-    board: str | NotMeasured = recognise(Path("/")) if energy.board == "auto" else energy.board
+def _board(energy: Energy, root: Path) -> BoardPower:
+    board: str | NotMeasured = recognise(root) if energy.board == "auto" else energy.board
     if isinstance(board, NotMeasured):
         log.info("power is modelled as that of a %s: %s", _UNKNOWN_BOARD, board.reason)
         board = _UNKNOWN_BOARD

@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from aiohttp import web
 
@@ -74,8 +75,11 @@ async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceCo
 
 
 @asynccontextmanager
-async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[Daemon]:
-    """The daemon, ready: socket bound, models warm, companions watched. Left in reverse."""
+async def running(loaded: Loaded[DeviceConfig], root: Path = Path("/")) -> AsyncIterator[Daemon]:
+    """The daemon, ready: socket bound, models warm, companions watched. Left in reverse.
+
+    `root` is where its sensors find /proc and /sys.
+    """
     config = loaded.config
     async with AsyncExitStack() as stack:
         listener = open_socket(config.server.socket)
@@ -91,7 +95,7 @@ async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[Daemon]:
         profiler.load_stored()
         await stack.enter_async_context(background("profiling", profiler.run, do_without))
         machinery = Machinery(lane, engine, models)
-        assembly = Assembly(machinery)
+        assembly = Assembly(machinery, root)
         stack.push_async_callback(assembly.close)
         events = Events()
         plane = Plane(await assembly.core(loaded), events)

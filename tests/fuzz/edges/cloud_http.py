@@ -18,6 +18,7 @@ from tests.fuzz.edges import intake
 from tests.fuzz.scratch import new_directory
 from tests.fuzz.served import WORDS as HTTP
 from tests.fuzz.served import Served, requests
+from tests.machine import SHOWS_NOTHING
 
 WORDS = (*HTTP, *intake.WORDS, "/collab/v1/packages/sha256:", "/collab/v1/ping", "/collab/v1/profile/")
 # The port is not used up by connections that are closing.
@@ -36,7 +37,7 @@ def _served() -> Served:
     }
 
     def start() -> AbstractAsyncContextManager[Any]:
-        return started(msgspec.convert(settings, CloudConfig))
+        return started(msgspec.convert(settings, CloudConfig), SHOWS_NOTHING)
 
     def connect(cloud: Cloud) -> socket.socket:
         address = urlsplit(cloud.address)

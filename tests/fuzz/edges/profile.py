@@ -19,6 +19,7 @@ from collabd.profiling import stored
 from collabd.profiling.profile import Profile
 from tests.fuzz import tiny
 from tests.fuzz.scratch import new_directory
+from tests.machine import SHOWS_NOTHING
 
 WORDS = ("digest", "machine", "threads", "prep_ms", "whole_ms", "spread", "cuts", "cut", "head_ms", "tail_ms", "codecs")
 
@@ -47,7 +48,7 @@ def _planner() -> tuple[Planner, Companion, Model]:
     companion = Companion(Cloud("pc", "http://127.0.0.1:1"), Link(), Failover(), connections)  # type: ignore[arg-type]
     companion.reached = True
     model = Model(tiny.package(), tiny.package().network(), 1.0)
-    return Planner(DeviceConfig(), [companion], Senses(Energy(board="pi4"))), companion, model
+    return Planner(DeviceConfig(), [companion], Senses(Energy(board="pi4"), SHOWS_NOTHING)), companion, model
 
 
 def plannable(here: Profile, there: Profile) -> None:

@@ -20,6 +20,7 @@ from collabd.cloud.server import started
 from collabd.config import CloudConfig, CloudServer, DeviceConfig, Loaded, Models, load
 from collabd.device.server import Daemon, running
 from collabd.engine import Engine
+from tests.machine import SHOWS_NOTHING
 
 
 @dataclass
@@ -62,9 +63,10 @@ def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) 
             if cloud is True:
                 models = Models(roots=(str(tmp_path / "cloud/models"), *(() if pushed else (str(root),))))
                 config = CloudConfig(CloudServer(port=0), models, state_dir=str(tmp_path / "cloud"))
-                url = (await cloud_stack.enter_async_context(started(config))).address
+                url = (await cloud_stack.enter_async_context(started(config, SHOWS_NOTHING))).address
             own_stack = await stack.enter_async_context(AsyncExitStack())
-            daemon = await own_stack.enter_async_context(running(_loaded(tmp_path, root, settings, url, prices)))
+            loaded = _loaded(tmp_path, root, settings, url, prices)
+            daemon = await own_stack.enter_async_context(running(loaded, SHOWS_NOTHING))
             client = await stack.enter_async_context(AsyncClient(tmp_path / "collabd.sock", timeout_s=20))
             await client.wait(30, profiled=True)
             it = Bench(

@@ -16,6 +16,7 @@ from collabd.catalog.package import Package
 from collabd.cloud.server import started
 from collabd.config import CloudConfig, CloudServer, Models
 from tests.integration.device.conftest import Bench, Factory, until_up
+from tests.machine import SHOWS_NOTHING
 
 # The breaker would end the test after two failures.
 TOUGH = "[failover]\nbreaker_failures = 1000000\n"
@@ -78,7 +79,11 @@ async def damaged(bench: Factory, package: Package, directory: Path) -> AsyncIte
     roots = (str(directory / "cloud/models"), str(directory / "packages"))
     config = CloudConfig(CloudServer(port=0), Models(roots=roots), state_dir=str(directory / "cloud"))
     damage = Damage()
-    async with started(config) as cloud, proxied(cloud.address, damage) as url, bench(TOUGH, cloud=url) as it:
+    async with (
+        started(config, SHOWS_NOTHING) as cloud,
+        proxied(cloud.address, damage) as url,
+        bench(TOUGH, cloud=url) as it,
+    ):
         await until_up(it)
         yield it, damage
 

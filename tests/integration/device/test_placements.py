@@ -16,6 +16,7 @@ from collabd.cloud.server import started
 from collabd.config import CloudConfig, CloudServer, Models
 from collabd.profiling.profile import CutTimes, Profile
 from tests.integration.device.conftest import Factory, stored_profile, until_up
+from tests.machine import SHOWS_NOTHING
 
 
 def believe(path: Path, segments_ms: dict[str, float]) -> None:
@@ -152,7 +153,7 @@ async def test_a_companion_that_dies_between_the_crossings(bench: Factory, tmp_p
         companion = await stack.enter_async_context(AsyncExitStack())
         models = Models(roots=(str(tmp_path / "cloud/models"),))
         config = CloudConfig(CloudServer(port=0), models, state_dir=str(tmp_path / "cloud"))
-        port = int((await companion.enter_async_context(started(config))).address.rpartition(":")[2])
+        port = int((await companion.enter_async_context(started(config, SHOWS_NOTHING))).address.rpartition(":")[2])
         address = await stack.enter_async_context(dying(port, companion.aclose))
         it = await stack.enter_async_context(bench(cloud=address))
         await until_up(it)

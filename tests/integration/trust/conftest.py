@@ -22,6 +22,7 @@ from collabd.config import CloudConfig, DeviceConfig, Loaded, Source
 from collabd.ctl.__main__ import main as collabctl
 from collabd.device import keys
 from collabd.device.server import Daemon, running
+from tests.machine import SHOWS_NOTHING
 
 
 @dataclass
@@ -59,13 +60,13 @@ class Machines:
 
     def cloud(self) -> AbstractAsyncContextManager[Cloud]:
         """The companion, running."""
-        return started(self.cloud_settings())
+        return started(self.cloud_settings(), SHOWS_NOTHING)
 
     @asynccontextmanager
     async def device_at(self, address: str) -> AsyncIterator[tuple[AsyncClient, Daemon]]:
         """The device, running."""
         async with (
-            running(self.device_settings(address)) as daemon,
+            running(self.device_settings(address), SHOWS_NOTHING) as daemon,
             AsyncClient(self.device / "collabd.sock", timeout_s=20) as client,
         ):
             await client.wait(30, profiled=True)

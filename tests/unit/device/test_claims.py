@@ -19,6 +19,7 @@ from collabd.device.options import Options
 from collabd.device.planner import Planner
 from collabd.device.senses import Senses
 from collabd.engine import Engine, Stop
+from tests.machine import SHOWS_NOTHING
 from tests.unit.device.conftest import FILE, PIXELS, planner
 
 
@@ -63,7 +64,7 @@ async def test_a_call_that_waits_for_another_says_so(lane: Lane, model: Model) -
     engine.add(model.key, model.network)
     executor = Executor(engine, lane, hedge_price=0.0)
     options = Options.from_parameters({})
-    it = Planner(DeviceConfig(), [], Senses(Energy(board="pi4")), lane.wait_s)
+    it = Planner(DeviceConfig(), [], Senses(Energy(board="pi4"), SHOWS_NOTHING), lane.wait_s)
     free = threading.Event()
     held = asyncio.create_task(lane.run(lambda _: free.wait(20), expect_s=100.0))
     await asyncio.sleep(0.05)
