@@ -38,6 +38,7 @@ from collab_sdk.reports import (
     StatusReport,
 )
 from collab_sdk.result import Plan, Predicted, Result, Timings, encode_result
+from collabd import __version__
 from collabd.ctl.__main__ import main
 
 LABELS = ("tabby", "tiger cat", "[lynx]")
@@ -84,7 +85,7 @@ UNHEARD = CloudReport(
     lacks={},
 )
 STATUS = StatusReport(
-    version="0.1.0",
+    version=__version__,
     pid=812,
     uptime_s=11_532.4,
     ready=True,
