@@ -7,6 +7,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -125,11 +126,12 @@ def handler(daemon: LittleDaemon) -> type[BaseHTTPRequestHandler]:
             except _BreakOff:
                 self.close_connection = True
                 return
-            self.send_response(answer.status)
-            for name, value in (answer.headers | {"Content-Length": str(len(answer.body))}).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(answer.body)
+            with suppress(ConnectionError):  # who asked has hung up
+                self.send_response(answer.status)
+                for name, value in (answer.headers | {"Content-Length": str(len(answer.body))}).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(answer.body)
 
         do_GET = do_POST = do_DELETE = answer  # noqa: N815
 
