@@ -17,6 +17,8 @@ from collabd.catalog.manifest import Preprocessing
 from collabd.catalog.verify import reference_scores
 from tests.unit.catalog.foreign.networks import built, check, photo
 
+pytestmark = pytest.mark.slow
+
 FACTORY = """
 import torch
 

@@ -190,6 +190,7 @@ def test_tensors_that_are_alive_one_after_another_count_one_after_another() -> N
     assert effort(require_bounded(model)).nbytes == pytest.approx(2 * 245_760_000, rel=0.01)
 
 
+@pytest.mark.slow
 def test_weights_count_once_and_not_as_tensors_of_an_image() -> None:
     """Those of VGG's first linear layer are 400 MB, stored as half of that."""
     widened = node("Cast", "half", made="wide", to=TensorProto.FLOAT)
@@ -262,6 +263,7 @@ def test_a_graph_that_onnx_takes_and_the_runtime_does_not_is_refused(
         vet.vet(sealed(tiny_package, stored, tmp_path / "tiny").path)
 
 
+@pytest.mark.slow
 def test_a_graph_that_makes_the_checker_itself_take_all_memory_is_refused(
     tiny_package: Package, tmp_path: Path
 ) -> None:
