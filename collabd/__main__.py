@@ -12,8 +12,10 @@ DEFAULT_CONFIG = Path("/etc/collabd/collabd.toml")
 
 
 @click.command()
-@click.option("--config", "path", type=click.Path(path_type=Path), help=f"Configuration (default: {DEFAULT_CONFIG}).")
-@click.option("--check", is_flag=True, help="Only check the configuration; exit status 78: it is bad.")
+@click.option(
+    "--config", "path", type=click.Path(path_type=Path), help=f"Configuration file (default: {DEFAULT_CONFIG})."
+)
+@click.option("--check", is_flag=True, help="Only check the configuration; exit status 78 means that it is bad.")
 @click.option("--verbose", is_flag=True, help="Log details.")
 @click.version_option(__version__)
 def main(path: Path | None, check: bool, verbose: bool) -> None:
@@ -27,13 +29,13 @@ def main(path: Path | None, check: bool, verbose: bool) -> None:
 
 
 def _turn_callers_away() -> None:
-    from collabd.device.socket import turn_away  # noqa: PLC0415  only then
+    from collabd.device.api.socket import turn_away  # noqa: PLC0415  only then
 
     turn_away("collabd does not start: its configuration is bad (journalctl -u collabd)")
 
 
 def _problems(settings: config.DeviceConfig) -> list[str]:
-    from collabd.device.keys import problems  # noqa: PLC0415  aiohttp, not before the file itself is known to be good
+    from collabd.device.companions.credentials import problems  # noqa: PLC0415  aiohttp, not before the file itself is known to be good
 
     return problems(settings)
 

@@ -6,11 +6,11 @@ import asyncio
 import time
 from pathlib import Path
 
-from collabd.sensing.cpu import CpuLoad
-from collabd.sensing.frequency import CpuFrequency
-from collabd.sensing.pressure import CpuPressure
+from collabd.sensing.machine.cpu import CpuLoad
+from collabd.sensing.machine.frequency import CpuFrequency
+from collabd.sensing.machine.pressure import CpuPressure
+from collabd.sensing.machine.slowdown import clocking, crowding
 from collabd.sensing.reading import NotMeasured
-from collabd.sensing.slowdown import clocking, crowding
 
 _INTERVAL_S = 0.5
 

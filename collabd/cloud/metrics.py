@@ -10,7 +10,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from collab_sdk import wire
 from collab_sdk.errors import CollabError, DaemonFault
-from collabd.cloud.batcher import Done
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 # Devices name the packages that they push: past so many names, the rest are counted as one.
@@ -36,10 +35,16 @@ class Metrics:
         self._names: set[str] = set()
         self._received = Counter("collab_cloud_received_bytes", "Bytes of input tensors", registry=registry)
         self._queue = Histogram(
-            "collab_cloud_queue_seconds", "Waiting for the engine", buckets=_SECONDS, registry=registry
+            "collab_cloud_queue_seconds",
+            "Time that each request waited for the engine",
+            buckets=_SECONDS,
+            registry=registry,
         )
         self._compute = Histogram(
-            "collab_cloud_compute_seconds", "Runs as each request saw them", buckets=_SECONDS, registry=registry
+            "collab_cloud_compute_seconds",
+            "Time of the run that each request was part of",
+            buckets=_SECONDS,
+            registry=registry,
         )
         self._batch = Histogram("collab_cloud_batch_size", "Images in each run", buckets=_ROWS, registry=registry)
 
@@ -65,11 +70,11 @@ class Metrics:
             self._names.add(model)
         return model if model in self._names else _OTHERS
 
-    def answered(self, done: Done) -> None:
+    def answered(self, *, queue_s: float, compute_s: float) -> None:
         """Count what a request waited and ran."""
-        self.answers, self.last_s = self.answers + 1, done.compute_s
-        self._queue.observe(done.queue_s)
-        self._compute.observe(done.compute_s)
+        self.answers, self.last_s = self.answers + 1, compute_s
+        self._queue.observe(queue_s)
+        self._compute.observe(compute_s)
 
     def ran(self, rows: int) -> None:
         """Count a run of the engine."""

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from ray import serve
 
+from collabd.cloud.api.guard import require_token
 from collabd.cloud.asgi import Bridge
-from collabd.cloud.guard import require_token
 from collabd.config import CloudConfig, load
 
 # Probes, profiles and refusals get through while the queue is full.

@@ -11,24 +11,25 @@ from pathlib import Path
 
 from aiohttp import web
 
-from collabd import oip
-from collabd.catalog.store import Store
-from collabd.cloud.batcher import Batcher
-from collabd.cloud.checksums import checksum_middleware
-from collabd.cloud.control import Control
-from collabd.cloud.dataplane import CloudPlane
-from collabd.cloud.decoding import Decoding
-from collabd.cloud.door import Door
-from collabd.cloud.guard import Guard, problems
-from collabd.cloud.intake import Limits
+from collabd.catalog.store.store import Store
+from collabd.cloud.api.checksums import checksum_middleware
+from collabd.cloud.api.door import CloudDoor
+from collabd.cloud.api.guard import Guard, problems
+from collabd.cloud.api.routes import CloudRoutes
+from collabd.cloud.call.batcher import Batcher
+from collabd.cloud.call.dataplane import CloudDataPlane
+from collabd.cloud.call.decoding import DecodingThreads
+from collabd.cloud.call.intake import RequestLimits
+from collabd.cloud.call.memory import RequestMemory
 from collabd.cloud.load import LoadMeter
-from collabd.cloud.memory import Memory
 from collabd.cloud.metrics import Metrics
-from collabd.cloud.models import Models
-from collabd.cloud.profiles import Profiles
+from collabd.cloud.models.loaded import CloudModels
+from collabd.cloud.models.profiles import Profiles
 from collabd.config import CloudConfig, Loaded, model_roots, state_dir
 from collabd.engine import Engine
-from collabd.front import front
+from collabd.http import protocol
+from collabd.http.error_replies import error_middleware
+from collabd.http.server import http_runner
 from collabd.keys.files import KeyProblem
 from collabd.lifecycle import background, do_without, serve_until_stopped
 from collabd.systemd.notify import notify
@@ -51,7 +52,7 @@ _REQUESTS = 4
 _HANDSHAKE_S = 10.0
 
 
-class Cloud:
+class CloudDaemon:
     """The parts of the daemon, put together but not started. `root` is where its sensors find /proc and /sys."""
 
     def __init__(self, config: CloudConfig, root: Path = Path("/")) -> None:
@@ -59,12 +60,12 @@ class Cloud:
         self.address = ""
         self.guard = Guard(config.server)
         self.lane = Worker("compute")
-        self.decoding = Decoding()
+        self.decoding = DecodingThreads()
         self.metrics = Metrics()
         threads = config.engine.threads or os.cpu_count() or 1
         self.load = LoadMeter(threads, root)
         self.engine = Engine(threads=threads, cache_bytes=config.engine.cache_mb * 2**20)
-        self.models = Models(Store(model_roots(config, PROGRAM)), self.engine, lambda: self.config.packages)
+        self.models = CloudModels(Store(model_roots(config, PROGRAM)), self.engine, lambda: self.config.packages)
         self.metrics.packages.set_function(lambda: len(self.models.loaded))
         self.batcher = Batcher(
             self.engine,
@@ -75,10 +76,10 @@ class Cloud:
         )
         profiles = state_dir(config, PROGRAM) / "profiles"
         self.profiles = Profiles(self.engine, self.lane, profiles, self.models.by_digest)
-        memory = Memory(_REQUESTS * self.max_request_bytes)
-        limits = Limits(batch=config.batching.max, decoded_bytes=self.max_request_bytes)
-        self.plane = CloudPlane(self.models, self.batcher, self.decoding, limits, self.metrics, self.load, memory)
-        self.door = Door(self.plane, self.max_request_bytes)
+        memory = RequestMemory(_REQUESTS * self.max_request_bytes)
+        limits = RequestLimits(batch=config.batching.max, decoded_bytes=self.max_request_bytes)
+        self.plane = CloudDataPlane(self.models, self.batcher, self.decoding, limits, self.metrics, self.load, memory)
+        self.door = CloudDoor(self.plane, self.max_request_bytes)
 
     @property
     def max_request_bytes(self) -> int:
@@ -93,7 +94,7 @@ class Cloud:
 
     def app(self) -> web.Application:
         """All paths of the daemon."""
-        control = Control(
+        control = CloudRoutes(
             plane=self.plane,
             models=self.models,
             profiles=self.profiles,
@@ -103,13 +104,13 @@ class Cloud:
             metrics=self.metrics,
             packages=lambda: self.config.packages,
         )
-        app = web.Application(middlewares=[checksum_middleware, oip.error_middleware])
-        app.add_routes([*oip.routes(self.plane, self.max_request_bytes, self.door), *control.routes()])
+        app = web.Application(middlewares=[checksum_middleware, error_middleware])
+        app.add_routes([*protocol.routes(self.plane, self.max_request_bytes, door=self.door), *control.routes()])
         return app
 
 
 @asynccontextmanager
-async def started(config: CloudConfig, root: Path = Path("/")) -> AsyncIterator[Cloud]:
+async def started(config: CloudConfig, root: Path = Path("/")) -> AsyncIterator[CloudDaemon]:
     """The running daemon; leaving the context takes it down, requests in progress being finished.
 
     Raises `KeyProblem`, also where it would be open to other machines without keys.
@@ -123,7 +124,7 @@ async def started(config: CloudConfig, root: Path = Path("/")) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def _listening(runner: web.AppRunner, cloud: Cloud) -> AsyncIterator[None]:
+async def _listening(runner: web.AppRunner, cloud: CloudDaemon) -> AsyncIterator[None]:
     """Connections come to `runner`. Not by aiohttp's sites, which cannot limit the time of a handshake."""
     server, context = cloud.config.server, cloud.guard.tls
     assert runner.server is not None  # noqa: S101  it is set up
@@ -144,9 +145,9 @@ async def _listening(runner: web.AppRunner, cloud: Cloud) -> AsyncIterator[None]
 
 
 @asynccontextmanager
-async def running(config: CloudConfig, root: Path = Path("/")) -> AsyncIterator[Cloud]:
+async def running(config: CloudConfig, root: Path = Path("/")) -> AsyncIterator[CloudDaemon]:
     """The parts of the daemon at work, listening nowhere; leaving the context takes them down."""
-    cloud = Cloud(config, root)
+    cloud = CloudDaemon(config, root)
     async with AsyncExitStack() as undo:
         for name, step in _STEPS:
             log.debug("start: %s", name)
@@ -155,15 +156,14 @@ async def running(config: CloudConfig, root: Path = Path("/")) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def answering(cloud: Cloud) -> AsyncIterator[web.AppRunner]:
+async def answering(cloud: CloudDaemon) -> AsyncIterator[web.AppRunner]:
     """The paths of `cloud`, for any listener; leaving the context finishes the requests in progress."""
-    async with front(cloud.app(), _HANG_UP_S) as runner:
-        cloud.guard.stand_before(runner)
+    async with http_runner(cloud.app(), _HANG_UP_S, guard=cloud.guard.before) as runner:
         yield runner
         await _drain(cloud)
 
 
-async def _drain(cloud: Cloud) -> None:
+async def _drain(cloud: CloudDaemon) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(_DRAIN_S):
             await cloud.plane.drain()
@@ -187,7 +187,7 @@ async def serve(loaded: Loaded[CloudConfig], read: Callable[[], Loaded[CloudConf
 
 
 @asynccontextmanager
-async def _threads(cloud: Cloud) -> AsyncIterator[None]:
+async def _threads(cloud: CloudDaemon) -> AsyncIterator[None]:
     try:
         yield
     finally:
@@ -196,33 +196,33 @@ async def _threads(cloud: Cloud) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _models(cloud: Cloud) -> AsyncIterator[None]:
+async def _models(cloud: CloudDaemon) -> AsyncIterator[None]:
     await cloud.models.load_all()
     yield
 
 
 @asynccontextmanager
-async def _load_meter(cloud: Cloud) -> AsyncIterator[None]:
+async def _load_meter(cloud: CloudDaemon) -> AsyncIterator[None]:
     await cloud.load.warm_up()
     async with background("measuring the load", cloud.load.run, do_without):
         yield
 
 
 @asynccontextmanager
-async def _batcher(cloud: Cloud) -> AsyncIterator[None]:
+async def _batcher(cloud: CloudDaemon) -> AsyncIterator[None]:
     async with background("the batcher", cloud.batcher.serve):
         yield
 
 
 @asynccontextmanager
-async def _profiles(cloud: Cloud) -> AsyncIterator[None]:
+async def _profiles(cloud: CloudDaemon) -> AsyncIterator[None]:
     try:
         yield
     finally:
         await cloud.profiles.close()
 
 
-_STEPS: tuple[tuple[str, Callable[[Cloud], AbstractAsyncContextManager[None]]], ...] = (
+_STEPS: tuple[tuple[str, Callable[[CloudDaemon], AbstractAsyncContextManager[None]]], ...] = (
     ("hold the threads", _threads),
     ("load the models", _models),
     ("watch the load", _load_meter),

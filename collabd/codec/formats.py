@@ -19,7 +19,7 @@ Axis = int | None
 
 
 @dataclass(frozen=True)
-class Format:
+class CodecFormat:
     """One layout. An axis is ignored by those that have one scale or none."""
 
     accepts: Callable[[np.dtype[Any]], bool]
@@ -27,7 +27,9 @@ class Format:
     pack: Callable[[NDArray[Any], Axis], bytes]
     # From exactly `nbytes` bytes; CodecError if what they hold is not sound.
     unpack: Callable[[bytes | memoryview, np.dtype[Any], Shape, Axis], NDArray[Any]]
+    # Whether it can have a scale for each index of an axis.
     per_channel: bool = False
+    is_lossless: bool = False
 
 
 def _is_float32(dtype: np.dtype[Any]) -> bool:
@@ -67,8 +69,8 @@ def _check_finite(halves: NDArray[np.float16]) -> None:
         raise CodecError("NaN, infinity or a magnitude above 65504 does not fit f16: use f32")
 
 
-def _affine(bits: int) -> Format:
-    return Format(
+def _affine(bits: int) -> CodecFormat:
+    return CodecFormat(
         accepts=_is_float32,
         nbytes=lambda _dtype, shape, axis: affine.nbytes(shape, bits, axis),
         pack=lambda array, axis: affine.quantise(array, bits, axis),
@@ -77,13 +79,16 @@ def _affine(bits: int) -> Format:
     )
 
 
-_plain = partial(Format, nbytes=_plain_nbytes, pack=_plain_pack, unpack=_plain_unpack)
+_plain = partial(CodecFormat, nbytes=_plain_nbytes, pack=_plain_pack, unpack=_plain_unpack, is_lossless=True)
 
-FORMATS = {
+# Of what crosses behind a layer.
+FEATURE_FORMATS = {
     "f32": _plain(_is_float32),
-    "f16": Format(_is_float32, lambda _dtype, shape, _axis: 2 * math.prod(shape), _half_pack, _half_unpack),
+    "f16": CodecFormat(_is_float32, lambda _dtype, shape, _axis: 2 * math.prod(shape), _half_pack, _half_unpack),
     "q8": _affine(8),
     "q4": _affine(4),
-    "u8": _plain(lambda dtype: dtype == np.uint8),
-    "raw": _plain(lambda dtype: dtype.kind in "biuf"),
 }
+# Of the image.
+IMAGE_FORMATS = {"u8": _plain(lambda dtype: dtype == np.uint8)}
+# "raw" is for the small tensors beside a feature, such as shapes.
+FORMATS = FEATURE_FORMATS | IMAGE_FORMATS | {"raw": _plain(lambda dtype: dtype.kind in "biuf")}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from pathlib import Path
 
-from collabd.config import Energy
-from collabd.sensing.draw import PowerSensor
-from collabd.sensing.firmware import vcgencmd
-from collabd.sensing.power import BoardPower, board_power, recognise
+from collabd.clock import MONOTONIC, Clock
+from collabd.config import EnergySettings
+from collabd.sensing.machine.firmware import vcgencmd
+from collabd.sensing.machine.slowdown import clocking, crowding
+from collabd.sensing.power.board import BoardPower, board_power, recognise
+from collabd.sensing.power.draw import PowerSensor
 from collabd.sensing.reading import NotMeasured
 from collabd.sensing.sampler import Sampler, Snapshot
-from collabd.sensing.slowdown import clocking, crowding
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +26,11 @@ _UNKNOWN_BOARD = "pi4"
 class Senses:
     """The latest snapshot; `run` keeps it fresh. `root` is where /proc, /sys and the firmware's program are."""
 
-    def __init__(self, energy: Energy, root: Path = Path("/")) -> None:
+    def __init__(self, energy: EnergySettings, root: Path = Path("/"), *, clock: Clock = MONOTONIC) -> None:
+        self._clock = clock
         self._board = _board(energy, root)
         self._sampler = Sampler(self._board, vcgencmd(root=root), root)
-        self.snapshot: Snapshot = self._sampler.sample(time.monotonic())
+        self.snapshot: Snapshot = self._sampler.sample(self._clock())
 
     def slowdown(self, threads: int) -> float:
         """How many times longer than alone and at full clock a run of `threads` should take now."""
@@ -38,7 +39,7 @@ class Senses:
 
     def give_up(self, error: Exception) -> None:
         """From now on nothing is known of this machine, rather than what was true at some time."""
-        unknown, now = NotMeasured(f"sensing failed: {error!r}"), time.monotonic()
+        unknown, now = NotMeasured(f"sensing failed: {error!r}"), self._clock()
         power = PowerSensor(self._board, unknown).read(now, unknown)
         self.snapshot = Snapshot(now, unknown, unknown, unknown, unknown, unknown, unknown, power)
 
@@ -46,13 +47,13 @@ class Senses:
         """Until cancelled. In a thread, since the firmware of a Pi may take its time to answer."""
         while True:
             await asyncio.sleep(_EVERY_S)
-            self.snapshot = await asyncio.to_thread(self._sampler.sample, time.monotonic())
+            self.snapshot = await asyncio.to_thread(self._sampler.sample, self._clock())
 
 
-def _board(energy: Energy, root: Path) -> BoardPower:
+def _board(energy: EnergySettings, root: Path) -> BoardPower:
     board: str | NotMeasured = recognise(root) if energy.board == "auto" else energy.board
     if isinstance(board, NotMeasured):
-        log.info("power is modelled as that of a %s: %s", _UNKNOWN_BOARD, board.reason)
+        log.info("the power model is that of a %s: %s", _UNKNOWN_BOARD, board.reason)
         board = _UNKNOWN_BOARD
     return board_power(
         board,

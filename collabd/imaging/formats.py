@@ -18,27 +18,27 @@ from collab_sdk.errors import InvalidImage
 
 
 @dataclass(frozen=True)
-class Format:
+class FileFormat:
     """A kind of image file that is read, and Pillow's class for it."""
 
     name: str
     image: type[ImageFile]
 
 
-AVIF: Format | None = None
+AVIF: FileFormat | None = None
 with suppress(ImportError):  # Pillow before 11.3
     from PIL.AvifImagePlugin import SUPPORTED, AvifImageFile
 
-    AVIF = Format("AVIF", AvifImageFile) if SUPPORTED else None
+    AVIF = FileFormat("AVIF", AvifImageFile) if SUPPORTED else None
 
-JPEG, WEBP, PPM = Format("JPEG", JpegImageFile), Format("WebP", WebPImageFile), Format("PPM", PpmImageFile)
+JPEG, WEBP, PPM = FileFormat("JPEG", JpegImageFile), FileFormat("WebP", WebPImageFile), FileFormat("PPM", PpmImageFile)
 # The first 4 bytes of a container of boxes are a length; its brands follow its kind.
-_READ: tuple[tuple[bytes, Format], ...] = (
+_READ: tuple[tuple[bytes, FileFormat], ...] = (
     (rb"\xff\xd8\xff", JPEG),
-    (rb"\x89PNG\r\n\x1a\n", Format("PNG", PngImageFile)),
+    (rb"\x89PNG\r\n\x1a\n", FileFormat("PNG", PngImageFile)),
     (rb"RIFF....WEBP", WEBP),
-    (rb"BM", Format("BMP", BmpImageFile)),
-    (rb"GIF8", Format("GIF", GifImageFile)),
+    (rb"BM", FileFormat("BMP", BmpImageFile)),
+    (rb"GIF8", FileFormat("GIF", GifImageFile)),
     (rb"P[1-6]", PPM),
 )
 _AVIF_BRAND = re.compile(rb"....ftyp(.{4})*?avi[fs]", re.DOTALL)
@@ -75,7 +75,7 @@ _NAMED: tuple[tuple[bytes, str, str], ...] = (
 _HEAD_BYTES = 1024
 
 
-def format_of(data: bytes) -> Format:
+def format_of(data: bytes) -> FileFormat:
     """The kind of file that `data` is. InvalidImage: none that is read."""
     head = data[:_HEAD_BYTES]
     for signature, kind in _READ:

@@ -8,12 +8,12 @@ from PIL.ImageFile import ImageFile
 from collab_sdk.errors import InvalidImage
 from collab_sdk.pillow import orientation_of, to_rgb
 from collabd.imaging.bounds import MAX_PIXELS, Metered, check_size, damage_is_the_senders
-from collabd.imaging.formats import AVIF, JPEG, PPM, WEBP, Format, format_of
+from collabd.imaging.formats import AVIF, JPEG, PPM, WEBP, FileFormat, format_of
 from collabd.imaging.jpeg import decode_jpeg, open_jpeg
 
 # libwebp holds two copies in 32 bits, and Pillow takes two more. AVIF takes as much: 25 megapixels 262 MB with 8 bits
 # a colour, and up to 12 are allowed.
-_MAX_PIXELS_OF: dict[Format | None, int] = {WEBP: MAX_PIXELS // 2, AVIF: MAX_PIXELS // 2}
+_MAX_PIXELS_OF: dict[FileFormat | None, int] = {WEBP: MAX_PIXELS // 2, AVIF: MAX_PIXELS // 2}
 # Numbers as text, which Pillow reads in Python too.
 _MAX_TEXT_BYTES = 4 * 2**20
 
@@ -40,7 +40,7 @@ def decode(data: bytes, side: int) -> tuple[Image, int]:
         return to_rgb(image), orientation_of(image)
 
 
-def _open(data: bytes, kind: Format) -> ImageFile:
+def _open(data: bytes, kind: FileFormat) -> ImageFile:
     if kind == PPM and data[1:2] in b"123" and len(data) > _MAX_TEXT_BYTES:
         raise InvalidImage(f"numbers as text, of {len(data)} bytes: send the image as PNG or JPEG")
     with damage_is_the_senders(kind.name):

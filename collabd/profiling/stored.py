@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from collabd.atomic_file import UNFINISHED, replace_file
 from collabd.profiling.profile import Machine, Profile
-from collabd.whole_file import UNFINISHED, replace_file
 
 _log = logging.getLogger(__name__)
 _ABANDONED_S = 3600.0

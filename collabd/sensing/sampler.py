@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from collabd.sensing.battery import Battery, BatterySensor
-from collabd.sensing.cpu import CpuLoad, Load
-from collabd.sensing.draw import Power, PowerSensor, find_meter
-from collabd.sensing.firmware import Vcgencmd
-from collabd.sensing.frequency import CpuFrequency, Frequency
-from collabd.sensing.power import BoardPower
-from collabd.sensing.pressure import CpuPressure
+from collabd.sensing.machine.cpu import CpuLoad, Load
+from collabd.sensing.machine.firmware import Vcgencmd
+from collabd.sensing.machine.frequency import CpuFrequency, Frequency
+from collabd.sensing.machine.pressure import CpuPressure
+from collabd.sensing.machine.thermal import Temperature
+from collabd.sensing.machine.throttling import Throttling, ThrottlingSensor
+from collabd.sensing.power.battery import Battery, BatterySensor
+from collabd.sensing.power.board import BoardPower
+from collabd.sensing.power.draw import Power, PowerSensor, find_meter
 from collabd.sensing.reading import Measured
-from collabd.sensing.thermal import Temperature
-from collabd.sensing.throttling import Throttling, ThrottlingSensor
 
 
 @dataclass(frozen=True, slots=True)

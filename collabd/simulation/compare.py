@@ -8,10 +8,10 @@ from functools import partial
 
 from collabd.config import DeviceConfig
 from collabd.planning import Candidates, Caps
-from collabd.sensing.power import board_power
+from collabd.sensing.power.board import board_power
 from collabd.simulation.ours import Ours
 from collabd.simulation.policies import Fixed, LastBandwidth, Oracle
-from collabd.simulation.replay import Policy, mean_latency_s, replay
+from collabd.simulation.replay import ReplayPolicy, mean_latency_s, replay
 from collabd.simulation.traces import Trace
 from collabd.simulation.workload import Workload
 from collabd.simulation.world import Outcome, World
@@ -65,7 +65,7 @@ class _Comparison:
     def run(self, policy: str) -> list[Outcome]:
         return self._runs[policy]()
 
-    def _replay(self, policy: Policy) -> list[Outcome]:
+    def _replay(self, policy: ReplayPolicy) -> list[Outcome]:
         return replay(self._world, policy, self._scenario.every_s)
 
     def _fixed(self, codec: str) -> list[Outcome]:

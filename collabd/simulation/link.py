@@ -22,7 +22,7 @@ class _Packet(Generic[T]):
     item: T
 
 
-class Link(Generic[T]):
+class ShapedLink(Generic[T]):
     """A FIFO queue in front of a sender of limited rate, and a propagation delay behind it. Times in seconds."""
 
     def __init__(self, rate: Trace, delay_s: float | None, now: float) -> None:

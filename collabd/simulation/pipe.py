@@ -11,7 +11,7 @@ from functools import partial
 from typing import cast
 
 from collabd.simulation.damage import Damage
-from collabd.simulation.link import Link
+from collabd.simulation.link import ShapedLink
 from collabd.simulation.traces import Trace
 
 # A modem's buffer: a sender that is faster than the link is held back when so much is queued.
@@ -31,7 +31,7 @@ class Direction:
         self._loop = asyncio.get_running_loop()
         self.damage = damage
         self._timer: asyncio.TimerHandle | None = None
-        self.link: Link[Callable[[], None]] = Link(rate, delay_s, self._loop.time())
+        self.link: ShapedLink[Callable[[], None]] = ShapedLink(rate, delay_s, self._loop.time())
         self.sources: set[End] = set()
 
     @property

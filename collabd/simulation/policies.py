@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from collabd.planning import Candidate, Candidates
-from collabd.sensing.link import FIRST_S_PER_BYTE
+from collabd.sensing.link.estimate import FIRST_S_PER_BYTE
 from collabd.simulation.replay import Choice
 from collabd.simulation.world import Exchange, Outcome, World
 

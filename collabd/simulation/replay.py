@@ -22,7 +22,7 @@ class Choice:
     patience_s: float | None = None
 
 
-class Policy(Protocol):
+class ReplayPolicy(Protocol):
     """Plans requests and learns from what they took. The clock is passed in, seconds from the start of the trace."""
 
     def choose(self, request: int, now: float, /) -> Choice:
@@ -38,7 +38,7 @@ class Policy(Protocol):
         """What that took."""
 
 
-def replay(world: World, policy: Policy, every_s: float) -> list[Outcome]:
+def replay(world: World, policy: ReplayPolicy, every_s: float) -> list[Outcome]:
     """All requests of the world's workload: one every so many seconds, or as soon as the one before is answered."""
     prober = _Prober(world, policy)
     outcomes: list[Outcome] = []
@@ -60,7 +60,7 @@ def replay(world: World, policy: Policy, every_s: float) -> list[Outcome]:
 class _Prober:
     """Sends probes when they are due, as the daemon does, and knows when the link is free; what is sent waits."""
 
-    def __init__(self, world: World, policy: Policy) -> None:
+    def __init__(self, world: World, policy: ReplayPolicy) -> None:
         self._world = world
         self._policy = policy
         self._clock = 0.0

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from collabd import config
-from collabd.catalog.package import load as load_package
+from collabd.catalog.package.package import load as load_package
 from collabd.config import DeviceConfig
 from collabd.simulation.compare import POLICIES, Scenario, compare
 from collabd.simulation.profiles import profile_here, read_profile
@@ -24,7 +24,7 @@ _NO_HEDGING = 100.0
 
 
 @dataclass(frozen=True)
-class _Row:
+class _TableRow:
     network: str
     trace: str
     requests: int
@@ -69,15 +69,15 @@ def main(
     _print(_spendings(rows))
 
 
-def _row(trace: str, workload: Workload, scenario: Scenario) -> _Row:
+def _row(trace: str, workload: Workload, scenario: Scenario) -> _TableRow:
     failover = msgspec.structs.replace(scenario.config.failover, hedge_price=_NO_HEDGING)
     without = replace(scenario, config=msgspec.structs.replace(scenario.config, failover=failover))
     runs = compare(workload, scenario)
     others = {**runs, **compare(workload, without, ["collabd"])}
-    return _Row(workload.model, trace, len(workload), policy_reports(runs), policy_reports(others)["collabd"])
+    return _TableRow(workload.model, trace, len(workload), policy_reports(runs), policy_reports(others)["collabd"])
 
 
-def _latencies(rows: list[_Row]) -> Iterator[tuple[str, ...]]:
+def _latencies(rows: list[_TableRow]) -> Iterator[tuple[str, ...]]:
     yield ("network", "trace", *POLICIES, "/ oracle", "/ best simple", "/ papers")
     for row in rows:
         reports, ours = row.reports, row.reports["collabd"]
@@ -87,7 +87,7 @@ def _latencies(rows: list[_Row]) -> Iterator[tuple[str, ...]]:
         yield row.network, row.trace, *means, *(f"{ratio:.3f}" for ratio in ratios)
 
 
-def _spendings(rows: list[_Row]) -> Iterator[tuple[str, ...]]:
+def _spendings(rows: list[_TableRow]) -> Iterator[tuple[str, ...]]:
     yield (
         *("network", "trace", "local mJ", "static mJ", "oracle mJ", "collabd mJ", "hedged", "device first"),
         *("unhedged mJ", "unhedged ms", "/ oracle", "/ best simple"),

@@ -32,7 +32,7 @@ class TraceError(ValueError):
         self.line = line
 
 
-class Step(NamedTuple):
+class TraceStep(NamedTuple):
     """A while of constant rate, bytes/s. `latency_s` is the round-trip time; None: the trace does not say."""
 
     duration_s: float
@@ -46,7 +46,7 @@ class Trace:
     Raises TraceError for no steps, for a duration below a microsecond, and for what is negative or endless.
     """
 
-    def __init__(self, steps: Iterable[Step], *, repeat: bool = True) -> None:
+    def __init__(self, steps: Iterable[TraceStep], *, repeat: bool = True) -> None:
         self.steps = tuple(steps)
         self.repeat = repeat
         if not self.steps or not all(_is_sound(step) for step in self.steps):
@@ -58,7 +58,7 @@ class Trace:
     @classmethod
     def constant(cls, rate: float) -> Trace:
         """The same rate for ever."""
-        return cls([Step(1.0, rate)], repeat=False)
+        return cls([TraceStep(1.0, rate)], repeat=False)
 
     @property
     def duration_s(self) -> float:
@@ -139,12 +139,12 @@ def _stamps(text: str) -> Iterator[int]:
         yield latest
 
 
-def _packet_steps(packets: Mapping[int, int]) -> Iterator[Step]:
+def _packet_steps(packets: Mapping[int, int]) -> Iterator[TraceStep]:
     end = 0
     for stamp in sorted(packets):
         if stamp - 1 > end:
-            yield Step((stamp - 1 - end) / 1000, 0.0)
-        yield Step(0.001, packets[stamp] * PACKET_BYTES * 1000.0)
+            yield TraceStep((stamp - 1 - end) / 1000, 0.0)
+        yield TraceStep(0.001, packets[stamp] * PACKET_BYTES * 1000.0)
         end = stamp
 
 
@@ -180,18 +180,18 @@ def parse_csv(text: str) -> Trace:
         raise TraceError(str(error), reader.line_num + 1) from None
 
 
-def _step(entry: object, line: Callable[[], int]) -> Step:
+def _step(entry: object, line: Callable[[], int]) -> TraceStep:
     try:
         return _read(entry)
     except TraceError as error:
         raise TraceError(str(error), line()) from None
 
 
-def _read(entry: object) -> Step:
+def _read(entry: object) -> TraceStep:
     if not isinstance(entry, dict):
         raise TraceError(f"not {{duration_ms, bandwidth_kbps, latency_ms}} but {entry!r:.40}")
     latency_s = _number(entry, "latency_ms") / 1000 if entry.get("latency_ms") not in (None, "") else None
-    step = Step(_number(entry, "duration_ms") / 1000, _number(entry, "bandwidth_kbps") * 125, latency_s)
+    step = TraceStep(_number(entry, "duration_ms") / 1000, _number(entry, "bandwidth_kbps") * 125, latency_s)
     if not _is_sound(step):
         raise TraceError("the duration must be above 0 ms, 1 us at least, all finite and nothing negative")
     return step
@@ -207,7 +207,7 @@ def _number(entry: Mapping[str, object], key: str) -> float:
     raise TraceError(f"{key} must be a number, not {value!r:.40}")
 
 
-def _is_sound(step: Step) -> bool:
+def _is_sound(step: TraceStep) -> bool:
     return (
         _LEAST_S <= step.duration_s <= _MOST_S
         and 0 <= step.rate <= _MOST_RATE

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from collab_sdk.errors import CollabError
-from collabd.catalog.build import build
-from collabd.catalog.importers import Imported, Options, resolve
-from collabd.catalog.package import Package
-from collabd.catalog.vet import vet
+from collabd.catalog.authoring.build import build
+from collabd.catalog.authoring.importers import Imported, ImportOptions, resolve
+from collabd.catalog.package.package import Package
+from collabd.catalog.trial.apart import try_apart
 from collabd.engine import Engine
 from tests.bench.table import table
 
@@ -68,7 +68,7 @@ def examine(name: str) -> Row:
     known = Row(name)
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            network = resolve(f"torchvision:{name}", Options(weights="random"))
+            network = resolve(f"torchvision:{name}", ImportOptions(weights="random"))
             for row in _steps(network, Path(scratch) / "package"):
                 known = row
     except CollabError as error:
@@ -92,7 +92,7 @@ def _steps(network: Imported, out: Path) -> Iterator[Row]:
     manifest = package.manifest
     error = cut_error(package)
     yield (row := replace(row, batching=manifest.dynamic_batch, cuts=len(manifest.cuts), error=error))
-    vet(out)
+    try_apart(out)
     yield replace(row, accepted=True)
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import psutil
 
+from collabd.atomic_file import replace_file
 from collabd.keys.tokens import line, new_token
 from collabd.simulation.testbed import Testbed
-from collabd.whole_file import replace_file
 
 # As if the device were slower than its companion, which so has something to offer.
 SLOWDOWN = 4.0

@@ -16,8 +16,8 @@ import onnx
 import pytest
 
 from collab_sdk.errors import CollabError
-from collabd.catalog.importers import Options, resolve
-from tests.unit.catalog.foreign.networks import built, photo, whole_and_cut
+from collabd.catalog.authoring.importers import ImportOptions, resolve
+from tests.unit.catalog.authoring.foreign.networks import built, photo, whole_and_cut
 
 pytestmark = pytest.mark.packaging
 
@@ -76,7 +76,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def verdict(path: Path, folder: Path, size: tuple[int, int] | None = None) -> str:
     """`TAKEN` if it splits without changing its answers, else what is said."""
     try:
-        imported = resolve(str(path), Options(size=size))
+        imported = resolve(str(path), ImportOptions(size=size))
         package = built(imported, folder)
     except CollabError as error:
         return str(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from collabd.device import events
+from collabd.device import journal
 from tests.system.conftest import Service, calling
 
 NEAR = '[[clouds]]\nname = "pc"\nurl = "http://127.0.0.1:8470"\n'
@@ -28,16 +28,16 @@ def test_a_companion_lost_and_regained(device: Service, companion: Service) -> N
     device.configure(NEAR + "[failover]\nbreaker_open_s = 0.5\n")
     companion.systemctl("start")
     device.systemctl("start")
-    (found,) = until_there_are(device, 1, events.COMPANION_REGAINED, since)
+    (found,) = until_there_are(device, 1, journal.COMPANION_REGAINED, since)
     assert (found["COLLABD_COMPANION"], found["PRIORITY"], found["SYSLOG_IDENTIFIER"]) == ("pc", "6", "collabd")
     companion.systemctl("stop")
-    (found,) = until_there_are(device, 1, events.COMPANION_LOST, since)
+    (found,) = until_there_are(device, 1, journal.COMPANION_LOST, since)
     assert (found["COLLABD_COMPANION"], found["PRIORITY"]) == ("pc", "4")
     companion.systemctl("start")
-    until_there_are(device, 2, events.COMPANION_REGAINED, since)
+    until_there_are(device, 2, journal.COMPANION_REGAINED, since)
     time.sleep(1.5)
-    assert len(entries(device, events.COMPANION_LOST, since)) == 1
-    assert len(entries(device, events.COMPANION_REGAINED, since)) == 2
+    assert len(entries(device, journal.COMPANION_LOST, since)) == 1
+    assert len(entries(device, journal.COMPANION_REGAINED, since)) == 2
 
 
 def test_a_missed_deadline_is_told_once(device: Service) -> None:
@@ -47,7 +47,7 @@ def test_a_missed_deadline_is_told_once(device: Service) -> None:
     with calling(device.box, budget="0.1ms", count=2) as seen:
         time.sleep(1)
     assert sum(seen.answered) >= 4
-    found = entries(device, events.DEADLINE_MISSED, since)
+    found = entries(device, journal.DEADLINE_MISSED, since)
     assert sorted(entry["COLLABD_MODEL"] for entry in found) == ["alexnet_cifar10", "efficientnet_lite0"]
     assert {entry["COLLABD_BUDGET"] for entry in found} == {"0.1ms"}
     assert all(float(entry["COLLABD_LATENCY_MS"]) > 0.1 for entry in found)
@@ -64,11 +64,11 @@ def test_throttling_is_read_from_the_firmware(device: Service) -> None:
         since = time.time()
         box.write(word, "throttled=0x50005\n")
         device.systemctl("start")
-        (found,) = until_there_are(device, 1, events.THROTTLED, since)
+        (found,) = until_there_are(device, 1, journal.THROTTLED, since)
         assert (found["COLLABD_FLAGS"], found["PRIORITY"]) == ("under voltage, throttled", "4")
         box.write(word, "throttled=0x50000\n")
-        until_there_are(device, 1, events.THROTTLING_ENDED, since)
-        assert len(entries(device, events.THROTTLED, since)) == 1
+        until_there_are(device, 1, journal.THROTTLING_ENDED, since)
+        assert len(entries(device, journal.THROTTLED, since)) == 1
     finally:
         box.run("rm", "/dev/vcio", "/usr/local/bin/vcgencmd", word)
 
@@ -83,4 +83,4 @@ def test_the_catalog_explains_every_event(device: Service) -> None:
         "THROTTLED",
         "THROTTLING_ENDED",
     ):
-        assert getattr(events, name) in catalog
+        assert getattr(journal, name) in catalog

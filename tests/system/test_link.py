@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from collabd.device.events import PLAN_SWITCHED
+from collabd.device.journal import PLAN_SWITCHED
 from tests.system.box import Box
 from tests.system.conftest import Service, calling
 

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from collabd.catalog.package import load
+from collabd.catalog.package.package import load
 from collabd.engine import Engine
 from tests.system.box import CHECKOUT, Box
 from tests.system.conftest import Callers, Service, calling, infer, one_call
@@ -136,7 +136,7 @@ def test_a_lane_that_is_stuck_is_found(device: Service) -> None:
             device.box.run("collabctl", "status", user="ada")  # the loop still answers
         device.until_restarted(pid)
     stacks = "".join(entry["MESSAGE"] for entry in device.box.journal("_SYSTEMD_UNIT=collabd.service", since=since))
-    assert "device/compute.py" in stacks
+    assert "device/lane/lane.py" in stacks
 
 
 def test_a_bad_configuration_is_told_once(device: Service) -> None:

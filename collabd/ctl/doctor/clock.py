@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from collabd.ctl.doctor.context import Context
 from collabd.ctl.doctor.finding import Finding
-from collabd.ctl.doctor.machine import Machine
+from collabd.ctl.doctor.machine import ExaminedMachine
 
 _SYNCHRONISED = "/run/systemd/timesync/synchronized"
 
@@ -16,7 +16,7 @@ def check_clock(context: Context) -> Iterator[Finding]:
     yield of_clock(context.machine)
 
 
-def of_clock(machine: Machine) -> Finding:
+def of_clock(machine: ExaminedMachine) -> Finding:
     """What to make of its answer."""
     if machine.path(_SYNCHRONISED).exists():
         return Finding("clock", "ok", "the clock is set by the network")
@@ -26,6 +26,9 @@ def of_clock(machine: Machine) -> Finding:
         return Finding("clock", "ok", "the clock is set by the network")
     if said == "no":
         return Finding(
-            "clock", "note", "nothing sets the clock: certificates hold by it", "sudo timedatectl set-ntp true"
+            "clock",
+            "note",
+            "nothing sets the clock, and certificates are valid only by it",
+            "sudo timedatectl set-ntp true",
         )
-    return Finding("clock", "not-measured", "nobody tells whether the clock is right: timedatectl does not answer")
+    return Finding("clock", "not-measured", "timedatectl does not answer, so nothing says whether the clock is right")

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collabd.ctl.doctor.machine import Machine
+from collabd.ctl.doctor.machine import ExaminedMachine
 
 if TYPE_CHECKING:
-    from collab_sdk import ControlClient
+    from collab_sdk import UnixTransport
     from collab_sdk.errors import CollabError
     from collab_sdk.reports import StatusReport
     from collabd.config import CloudConfig, DeviceConfig
@@ -20,6 +20,8 @@ UNIT_FOLDERS = (
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 )
+# The longest that the daemon is waited for.
+_DAEMON_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Role:
         """Its configuration."""
         return f"/etc/collabd/{self.program}.toml"
 
-    def installed(self, machine: Machine) -> bool:
+    def installed(self, machine: ExaminedMachine) -> bool:
         """Whether it is there as a service."""
         places = (self.file, *(f"{folder}/{self.unit}" for folder in UNIT_FOLDERS))
         return any(_exists(machine.path(place)) for place in places)
@@ -71,7 +73,7 @@ class Settings:
 class Context:
     """All of it."""
 
-    machine: Machine
+    machine: ExaminedMachine
     socket: Path
     roles: tuple[Role, ...] = (DEVICE,)
     heard: Heard = field(default_factory=Heard)
@@ -92,9 +94,9 @@ class Context:
         return next((each.config for each in self.settings if isinstance(each.config, CloudConfig)), None)
 
 
-def gather(machine: Machine, client: ControlClient) -> Context:
+def gather(machine: ExaminedMachine, transport: UnixTransport) -> Context:
     """Ask the daemon and read the configurations; where nothing is installed, look for a device."""
-    heard = _heard(client)
+    heard = _heard(transport)
     roles = tuple(role for role in (DEVICE, COMPANION) if role.installed(machine))
     if heard.status is not None and DEVICE not in roles:
         roles = (DEVICE, *roles)
@@ -102,16 +104,17 @@ def gather(machine: Machine, client: ControlClient) -> Context:
     files = {role: machine.path(role.file) for role in roles}
     if heard.status is not None:
         files[DEVICE] = Path(heard.file) if heard.file else files[DEVICE]
-    return Context(machine, client.socket, roles, heard, tuple(_settings(role, files[role]) for role in roles))
+    return Context(machine, transport.path, roles, heard, tuple(_settings(role, files[role]) for role in roles))
 
 
-def _heard(client: ControlClient) -> Heard:
-    from collab_sdk.errors import CollabError
+def _heard(transport: UnixTransport) -> Heard:
+    from collab_sdk import CollabError, ControlClient
 
-    try:
-        return Heard(client.status(), client.config()["file"])
-    except CollabError as error:
-        return Heard(failure=error)
+    with ControlClient(timeout_s=_DAEMON_S, transport=transport) as client:
+        try:
+            return Heard(client.status(), client.config()["file"])
+        except CollabError as error:
+            return Heard(failure=error)
 
 
 def _settings(role: Role, path: Path) -> Settings:

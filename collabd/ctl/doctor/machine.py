@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-AS_ROOT = "Only root may look: sudo collabctl doctor"
+AS_ROOT = "Run doctor as root: sudo collabctl doctor"
 _TIMEOUT_S = 10.0
 
 
@@ -67,7 +67,7 @@ def whoever_runs_this() -> User:
 
 
 @dataclass(frozen=True)
-class Machine:
+class ExaminedMachine:
     """`root` has the files of /etc, /proc, /run, /sys and /var below it."""
 
     root: Path = Path("/")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from collabd.ctl.doctor.context import DEVICE, Context, Role
 from collabd.ctl.doctor.finding import Finding
-from collabd.ctl.doctor.machine import Machine
+from collabd.ctl.doctor.machine import ExaminedMachine
 
 _BAD_CONFIGURATION = "78"
 _PROPERTIES = ("LoadState", "ActiveState", "SubState", "Result", "ExecMainStatus", "NRestarts")
@@ -25,7 +25,7 @@ _RESULTS = {
 def check_services(context: Context) -> Iterator[Finding]:
     """One finding for each daemon that is installed."""
     if not context.machine.path("/run/systemd/system").exists():
-        yield Finding("service", "not-measured", "systemd does not run here: whoever starts collabd knows how it is")
+        yield Finding("service", "not-measured", "systemd does not run here, so nothing says whether a service runs")
         return
     for role in context.roles:
         state = _state(context.machine, role.unit)
@@ -64,7 +64,7 @@ def _failed(program: str, state: Mapping[str, str]) -> Finding:
     return Finding("service", "error", f"{program} has failed: {reason}", f"Read why: journalctl -e -u {program}")
 
 
-def _state(machine: Machine, unit: str) -> dict[str, str] | None:
+def _state(machine: ExaminedMachine, unit: str) -> dict[str, str] | None:
     answer = machine.run(["systemctl", "show", f"--property={','.join(_PROPERTIES)}", unit])
     if answer is None or answer.status:
         return None

@@ -11,7 +11,7 @@ from pathlib import Path
 from collabd import __version__
 from collabd.ctl.doctor.context import DEVICE, Context
 from collabd.ctl.doctor.finding import Finding
-from collabd.ctl.doctor.machine import Machine, User
+from collabd.ctl.doctor.machine import ExaminedMachine, User
 
 GROUP = "collab"
 _START = "Start the service: sudo systemctl start collabd"
@@ -51,29 +51,29 @@ def of_mode(path: Path, mode: int, group: str) -> Finding:
             "socket",
             "warning",
             f"{title}: every user may call",
-            "Restart its unit: sudo systemctl restart collabd.socket",
+            "Restart the socket's unit: sudo systemctl restart collabd.socket",
         )
     return Finding("socket", "ok", title)
 
 
-def of_access(machine: Machine, user: User, path: Path, group: str, gid: int) -> Finding:
+def of_access(machine: ExaminedMachine, user: User, path: Path, group: str, gid: int) -> Finding:
     """Why this user may not connect."""
-    title = f"{user.name} may not talk to {path}"
+    title = f"{user.name} may not use {path}"
     if user.name not in _members(machine).get(group, ()):
         return Finding(
             "access",
             "error",
-            f"{title}: not in the group {group}",
-            f"Join it: sudo usermod -aG {group} {user.name}; then log in again",
+            f"{title}: this user is not in the group {group}",
+            f"Join the group: sudo usermod -aG {group} {user.name}; then log in again",
         )
     if gid not in user.groups:
-        again = f"Log out and in again, or start a shell that has it: newgrp {group}"
-        return Finding("access", "error", f"{title}: joined the group {group} after this login", again)
+        again = f"Log out and in again, or start a shell that has the group: newgrp {group}"
+        return Finding("access", "error", f"{title}: this user joined the group {group} after this login", again)
     return Finding(
         "access",
         "error",
         f"{title}: the socket is closed to its group",
-        "Restart its unit: sudo systemctl restart collabd.socket",
+        "Restart the socket's unit: sudo systemctl restart collabd.socket",
     )
 
 
@@ -87,13 +87,13 @@ def check_daemon(context: Context) -> Iterator[Finding]:
     elif not status["ready"]:
         yield Finding("daemon", "note", "collabd is still loading its models", "Wait: collabctl wait")
     elif status["version"] != __version__:
-        title = f"collabd {status['version']} answers, this is collabctl {__version__}"
+        title = f"collabd {status['version']} answers, but this is collabctl {__version__}"
         yield Finding("daemon", "warning", title, "Restart the daemon: sudo systemctl restart collabd")
     else:
         yield Finding("daemon", "ok", f"collabd {status['version']} answers, with {len(status['models'])} models")
 
 
-def _members(machine: Machine) -> Mapping[str, list[str]]:
+def _members(machine: ExaminedMachine) -> Mapping[str, list[str]]:
     lines = [line.split(":") for line in (machine.read("/etc/group") or "").splitlines()]
     return {parts[0]: parts[3].split(",") for parts in lines if len(parts) == 4}
 

@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from collab_sdk.errors import CollabError, InvalidImage, InvalidRequest
-from collabd.catalog.build import build
-from collabd.catalog.importers import Imported, Options, resolve
-from collabd.catalog.manifest import Preprocessing, ScoreKind
-from collabd.catalog.package import Package
+from collab_sdk.vocabulary import ScoreKind
+from collabd.catalog.authoring.build import build
+from collabd.catalog.authoring.importers import Imported, ImportOptions, resolve
+from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.package import Package
 from collabd.imaging import prepare
 
 # All of 500 agreeing promises a fidelity of 99.9 %; more mostly make building slower.
@@ -32,7 +33,7 @@ def build_package(
     scores: ScoreKind | None = None,
     **stated: Any,
 ) -> Package:
-    """Build `source` as package `directory`; `stated` are further fields of the importers' `Options`.
+    """Build `source` as package `directory`; `stated` are further fields of the importers' `ImportOptions`.
 
     `calibration`: a folder of images. `scores`: what they are (see `build`). `tell` is called with what is going on.
     Raises `InvalidRequest`, `InvalidPackage`, `InvalidImage` and, for options that do not go with the source,
@@ -40,13 +41,13 @@ def build_package(
     """
     torchvision = source.startswith("torchvision:")
     if torchvision and stated.keys() & {"mean", "std"}:
-        raise click.UsageError("torchvision's networks state their own --mean and --std")
+        raise click.UsageError("torchvision's networks bring their own --mean and --std: leave these options out")
     if "output" in stated and not source.lower().endswith(".onnx"):
         raise click.UsageError("--output is for ONNX files")
     if random_weights and not torchvision:
         raise click.UsageError("--random-weights is for torchvision's networks")
     paths = [] if calibration is None else image_files(calibration)
-    options = Options(
+    options = ImportOptions(
         labels=None if labels is None else read_labels(labels),
         weights="random" if random_weights else "default",
         **stated,
@@ -86,13 +87,13 @@ def read_labels(path: Path) -> tuple[str, ...]:
     try:
         labels = tuple(line.strip() for line in data.decode(encoding).rstrip().splitlines())
     except UnicodeDecodeError as error:
-        raise InvalidRequest(f"{path} is no text in UTF-8") from error
+        raise InvalidRequest(f"{path} is not text in UTF-8") from error
     if not labels:
         raise InvalidRequest(f"{path} holds no labels")
     return labels
 
 
-def _import(source: str, options: Options) -> Imported:
+def _import(source: str, options: ImportOptions) -> Imported:
     try:
         return resolve(source, options)
     except (CollabError, OSError):

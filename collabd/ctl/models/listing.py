@@ -43,6 +43,6 @@ def _render(report: ModelsReport) -> Iterator[Table]:
     if report["models"]:
         yield models_table(report["models"])
     else:
-        from collabd.shipped import how_to_add
+        from collabd.shipped_packages import how_to_add
 
         yield fields({"models": f"none; {how_to_add()}"})

@@ -7,12 +7,12 @@ import os
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from collabd.atomic_file import replace_file
 from collabd.ctl.command import Failure
 from collabd.ctl.pair import devices
 from collabd.ctl.pair.options import server_of
 from collabd.ctl.pair.places import PRIVATE, PUBLIC, Place, rewrite, text_of
 from collabd.ctl.pair.settings import changed
-from collabd.whole_file import replace_file
 
 if TYPE_CHECKING:
     from collabd.ctl.pair.certificates import Pair
@@ -77,7 +77,9 @@ class CompanionHalf:
         """Raises `Failure` where devices' certificates are not ours to give."""
         ours = {"", str(self._place.folder.absolute() / "ca.crt")}
         if self.server.client_ca not in ours or not self.has_own_certificate:
-            raise Failure("the certificates here are not of collabctl pair: nor can the device's be")
+            raise Failure(
+                "collabctl pair did not make the certificates of this companion, so it cannot make one for the device"
+            )
 
     def _authority(self, machine: str) -> Pair:
         from collabd.ctl.pair import certificates

@@ -6,8 +6,8 @@ import os
 import pwd
 from pathlib import Path
 
+from collabd.atomic_file import replace_file
 from collabd.ctl.pair.options import SERVICES
-from collabd.whole_file import replace_file
 
 PRIVATE, PUBLIC, OWNERS = 0o400, 0o444, 0o600
 

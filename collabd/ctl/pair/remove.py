@@ -16,9 +16,9 @@ from collabd.ctl.pair.options import COMPANION, command_for, places
 @places(COMPANION)
 def remove(device: str, config: Path, keys: Path | None) -> None:
     """On the companion: take the token of DEVICE back."""
+    from collabd.atomic_file import replace_file
     from collabd.ctl.pair import devices
     from collabd.ctl.pair.places import PRIVATE, Place
-    from collabd.whole_file import replace_file
 
     place = Place(COMPANION, config, keys)
     path = devices.token_file(place)
@@ -27,4 +27,5 @@ def remove(device: str, config: Path, keys: Path | None) -> None:
     owner = path.stat().st_uid if os.geteuid() == 0 else None
     # An empty file would be taken for a damaged one.
     replace_file(path, (devices.without(path.read_text(), device) or "# No device.\n").encode(), PRIVATE, owner)
-    click.echo(f"{device} is refused from now on, after: {command_for('reload', COMPANION, place)}")
+    command = command_for("reload", COMPANION, place)
+    click.echo(f"removed the token of {device}. To refuse this device from now on, run: {command}")

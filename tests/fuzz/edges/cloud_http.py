@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from collabd.cloud.server import Cloud, started
+from collabd.cloud.server import CloudDaemon, started
 from collabd.config import CloudConfig
 from tests.fuzz import tiny
 from tests.fuzz.edges import intake
@@ -39,7 +39,7 @@ def _served() -> Served:
     def start() -> AbstractAsyncContextManager[Any]:
         return started(msgspec.convert(settings, CloudConfig), SHOWS_NOTHING)
 
-    def connect(cloud: Cloud) -> socket.socket:
+    def connect(cloud: CloudDaemon) -> socket.socket:
         address = urlsplit(cloud.address)
         peer = socket.create_connection((address.hostname, address.port))
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)

@@ -17,14 +17,14 @@ import numpy as np
 from collab_sdk import wire
 from collab_sdk.errors import UnknownPackage
 from collab_sdk.wire import InferResponse, Tensor
-from collabd.config import Cloud, Failover, Link
-from collabd.device.answers import Question, RemoteAnswer
-from collabd.device.companion import Companion
-from collabd.device.connections import Connections
-from collabd.device.exchange import CompanionFailure, Response
-from collabd.device.features import checked
-from collabd.device.model import Model
-from collabd.device.supply import Supply
+from collabd.device.companions.answers import Question, RemoteAnswer
+from collabd.device.companions.companion import Companion
+from collabd.device.companions.connections import Connections
+from collabd.device.companions.exchange import CompanionFailure, Response
+from collabd.device.companions.package_supply import PackageSupply
+from collabd.device.models.model import DeviceModel
+from collabd.device.run.features import checked
+from tests.device_parts import companion_at
 from tests.fuzz import message, tiny
 from tests.fuzz.choices import Choices
 from tests.fuzz.edges.profile import plannable
@@ -81,7 +81,7 @@ class _Device:
 
     async def _asked(self, ask: Callable[[Companion], Awaitable[Any]]) -> None:
         async with Connections(self._connected) as connections:
-            companion = Companion(Cloud("pc", "http://pc"), Link(), Failover(), connections)
+            companion = companion_at("http://pc", connections)
             companion.reached = True
             try:
                 answer = await ask(companion)
@@ -115,7 +115,7 @@ async def _infer(companion: Companion) -> RemoteAnswer:
 @cache
 def _question() -> Question:
     relu, wanted = Tensor.from_array("relu", np.ones((1, 4, 6, 6), np.float32)), ("logits",)
-    model = Model(tiny.package(), tiny.package().network(), 1.0)
+    model = DeviceModel(tiny.package(), tiny.package().network(), 1.0)
     return Question("tiny", tiny.package().digest, [relu], wanted, 8, lambda arrays: checked(model, arrays, wanted))
 
 
@@ -125,7 +125,7 @@ async def _ping(companion: Companion) -> None:
 
 
 async def _learn_profile(companion: Companion) -> None:
-    await Supply(companion, lambda: [tiny.package()]).learn()
+    await PackageSupply(companion, lambda: [tiny.package()]).learn()
     if (profile := companion.profiles.get(tiny.package().digest)) is not None:
         plannable(tiny.profile(), profile)
 
@@ -148,7 +148,9 @@ def seeds() -> list[bytes]:
     """What a companion says when it is well, and when it is not."""
     times = {"queue_ms": 0, "decode_ms": 0, "compute_ms": 0, "batch": 1}
     figures: dict[str, Any] = times | {"slowdown": 1.0, "load": 0.5, "digest": tiny.package().digest}
-    answer = InferResponse("tiny", "1", [Tensor.from_array("logits", np.ones((1, 2), np.float32))], "", figures)
+    answer = InferResponse(
+        "tiny", "1", [Tensor.from_array("logits", np.ones((1, 2), np.float32))], id="", parameters=figures
+    )
     error = wire.encode_error(UnknownPackage("no package", {"queue": 4}))
     ping = b'\n{"bytes": 0, "load": 0.25, "slowdown": 1.5}'
     bodies = [

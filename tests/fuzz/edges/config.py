@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from collabd.config import CloudConfig, ConfigError, DeviceConfig, Source, model_roots
-from collabd.device.keys import problems
+from collabd.device.companions.credentials import problems
 from tests.fuzz.scratch import new_directory
 
 ETC = Path(__file__).parents[3] / "etc"

@@ -9,19 +9,19 @@ import numpy as np
 from collab_sdk import wire
 from collab_sdk.errors import InvalidRequest
 from collab_sdk.wire import InferRequest, RequestedOutput, Tensor, WireError
-from collabd.cloud.intake import Limits, work_of
-from collabd.cloud.model import Model
+from collabd.cloud.call.intake import RequestLimits, work_of
+from collabd.cloud.models.model import CloudModel
 from collabd.codec import encode
 from tests.fuzz import message, tiny
 from tests.fuzz.edges import request as protocol
 
 WORDS = protocol.WORDS
-LIMITS = Limits(batch=8, decoded_bytes=2**20)
+LIMITS = RequestLimits(batch=8, decoded_bytes=2**20)
 
 
 @cache
-def _model() -> Model:
-    return Model(tiny.package(), tiny.package().network())
+def _model() -> CloudModel:
+    return CloudModel(tiny.package(), tiny.package().network())
 
 
 def check(data: bytes) -> None:
@@ -53,9 +53,14 @@ def seeds() -> list[bytes]:
         *(_encoded("image", image, codec, None) for codec in ("u8", "jpeg")),
     ]
     asked = [RequestedOutput("logits", {"binary_data": True})]
-    return [*(message.joined(wire.encode_request(InferRequest([each], asked))) for each in tails), *protocol.seeds()]
+    return [
+        *(message.joined(wire.encode_request(InferRequest([each], outputs=asked))) for each in tails),
+        *protocol.seeds(),
+    ]
 
 
 def _encoded(name: str, array: np.ndarray, codec: str, axis: int | None) -> Tensor:
     encoded = encode(array, codec, axis)
-    return Tensor(name, wire.datatype_of(array.dtype), array.shape, encoded.payload, dict(encoded.parameters))
+    return Tensor(
+        name, wire.datatype_of(array.dtype), array.shape, data=encoded.payload, parameters=dict(encoded.parameters)
+    )

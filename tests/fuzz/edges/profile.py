@@ -8,18 +8,17 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from collabd.config import Cloud, DeviceConfig, Energy, Failover, Link
-from collabd.device.companion import Companion
-from collabd.device.model import Model
-from collabd.device.options import Options
-from collabd.device.photo import Photo
-from collabd.device.planner import Planner
-from collabd.device.senses import Senses
+from collabd.config import CloudSettings, DeviceConfig, FailoverSettings, LinkSettings
+from collabd.device.companions.companion import Companion
+from collabd.device.decide.planner import Planner
+from collabd.device.job.image import CallImage
+from collabd.device.job.options import CallOptions
+from collabd.device.models.model import DeviceModel
 from collabd.profiling import stored
 from collabd.profiling.profile import Profile
+from tests.device_parts import NoExchange, planner_of
 from tests.fuzz import tiny
 from tests.fuzz.scratch import new_directory
-from tests.machine import SHOWS_NOTHING
 
 WORDS = ("digest", "machine", "threads", "prep_ms", "whole_ms", "spread", "cuts", "cut", "head_ms", "tail_ms", "codecs")
 
@@ -43,19 +42,20 @@ def _file() -> Path:
 
 
 @cache
-def _planner() -> tuple[Planner, Companion, Model]:
-    connections = None
-    companion = Companion(Cloud("pc", "http://127.0.0.1:1"), Link(), Failover(), connections)  # type: ignore[arg-type]
+def _planner() -> tuple[Planner, Companion, DeviceModel]:
+    companion = Companion(CloudSettings("pc", "http://127.0.0.1:1"), LinkSettings(), FailoverSettings(), NoExchange())
     companion.reached = True
-    model = Model(tiny.package(), tiny.package().network(), 1.0)
-    return Planner(DeviceConfig(), [companion], Senses(Energy(board="pi4"), SHOWS_NOTHING)), companion, model
+    model = DeviceModel(tiny.package(), tiny.package().network(), 1.0)
+    return planner_of(DeviceConfig(), [companion]), companion, model
 
 
 def plannable(here: Profile, there: Profile) -> None:
     """Raises unless a call can be planned with these profiles of the device and of a companion."""
     planner, companion, model = _planner()
     model.profile, model.whole_s, companion.profiles[model.digest] = here, here.whole_ms / 1e3, there
-    evaluation = planner.evaluate(model, Photo(b"x" * 900, 256), Options.from_parameters({"budget": "80ms,150mJ"}))
+    evaluation = planner.evaluate(
+        model, CallImage(b"x" * 900, 256), CallOptions.from_parameters({"budget": "80ms,150mJ"})
+    )
     assert not np.isnan(evaluation.prediction.latency_s).any()
     planner.decide(evaluation)
 

@@ -11,9 +11,9 @@ from collab_sdk import wire
 from collab_sdk.errors import InvalidRequest
 from collab_sdk.image import image_tensor
 from collab_sdk.wire import InferRequest, RequestedOutput, Tensor, WireError
-from collabd.device.options import Options
-from collabd.device.photo import Photo
-from collabd.requested import check_outputs
+from collabd.device.job.image import CallImage
+from collabd.device.job.options import CallOptions
+from collabd.http.parameters import check_outputs
 from tests.fuzz import message, pictures, tiny
 
 WORDS = (
@@ -55,10 +55,10 @@ def check(data: bytes) -> None:
 
 def _read_by_the_device(request: InferRequest) -> None:
     try:
-        options = Options.from_parameters(request.parameters)
+        options = CallOptions.from_parameters(request.parameters)
         assert options.caps(0.99).fidelity is not None
         check_outputs(request.outputs, "scores", there=("scores",))
-        photo = Photo.from_request(request)
+        photo = CallImage.from_request(request)
         pixels = photo.prepare(tiny.MANIFEST.preprocessing)
     except (InvalidRequest, WireError):
         return
@@ -79,7 +79,9 @@ def seeds() -> list[bytes]:
         InferRequest([Tensor.from_array("image", pixels[..., [0, 1, 2, 0]])], parameters={"channels": "rgbx"}),
         InferRequest([image_tensor(pictures.encoded("PNG"))], parameters={"cut": "conv", "codec": "q8"}),
         InferRequest([image_tensor(pictures.encoded("JPEG"))], parameters={"placement": "DCC", "pin_first": 1}),
-        InferRequest([relu], [RequestedOutput("logits", {"binary_data": True})], "7", {"digest": digest}),
+        InferRequest(
+            [relu], outputs=[RequestedOutput("logits", {"binary_data": True})], id="7", parameters={"digest": digest}
+        ),
     ]
     listed = {"name": "image", "datatype": "UINT8", "shape": [1, 1, 3], "data": [[[1, 2, 3]]]}
     text = {"name": "image", "datatype": "BYTES", "shape": [1], "data": ["GIF89a"]}

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import msgspec
 
-from collabd.sensing.power import board_power
+from collabd.sensing.power.board import board_power
 from collabd.sensing.reading import NotMeasured
 from collabd.sensing.sampler import Sampler
 from tests.fuzz.scratch import new_directory

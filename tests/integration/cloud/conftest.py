@@ -18,9 +18,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from collab_sdk import wire
-from collabd.catalog.manifest import Preprocessing
-from collabd.catalog.package import Package
-from collabd.cloud.server import Cloud, started
+from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.package import Package
+from collabd.cloud.server import CloudDaemon, started
 from collabd.config import CloudConfig
 from collabd.engine import Engine
 
@@ -31,7 +31,7 @@ LABELS = ("circle", "square", "star")
 class Companion:
     """A running daemon and a client's view of it."""
 
-    def __init__(self, cloud: Cloud, http: aiohttp.ClientSession) -> None:
+    def __init__(self, cloud: CloudDaemon, http: aiohttp.ClientSession) -> None:
         self.cloud = cloud
         self.http = http
 
@@ -139,7 +139,7 @@ def images() -> npt.NDArray[np.uint8]:
 @pytest.fixture(scope="session")
 def package(images: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Package:
     """The package "branchy". Shared by all tests: nothing may change it."""
-    from collabd.catalog.build import build
+    from collabd.catalog.authoring.build import build
 
     return build(
         _branchy(),

@@ -16,9 +16,9 @@ import pytest
 
 from collab_sdk import wire
 from collab_sdk.errors import UnknownPackage
-from collabd.catalog import bundle
-from collabd.catalog import package as packages
-from collabd.catalog.package import Package
+from collabd.catalog.package import package as packages
+from collabd.catalog.package.package import Package
+from collabd.catalog.store import bundle
 from collabd.keys.tokens import line, new_token
 from tests.integration.cloud.conftest import Companion
 from tests.integration.cloud.test_service import held_up
@@ -249,7 +249,7 @@ async def test_profiles_are_measured_one_piece_at_a_time_and_devices_take_turns(
     for package in asked:
         await push(companion, "a", package)
     caplog.clear()
-    with caplog.at_level(logging.INFO, "collabd.cloud.profiles"):
+    with caplog.at_level(logging.INFO, "collabd.cloud.models.profiles"):
         release = held_up(companion)
         for package in asked:
             assert await profile(companion, "a", package.digest) == 202

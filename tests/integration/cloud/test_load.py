@@ -12,8 +12,8 @@ import pytest
 
 from collab_sdk import wire
 from collab_sdk.errors import NotReady, Overloaded
-from collabd.catalog.package import Package
-from collabd.cloud.memory import Memory
+from collabd.catalog.package.package import Package
+from collabd.cloud.call.memory import RequestMemory
 from tests.integration.cloud.conftest import Companion, Local
 from tests.integration.cloud.test_service import held_up, queued, request
 
@@ -132,7 +132,7 @@ async def test_every_reply_says_what_it_is_and_what_it_answers(companion: Compan
 
 
 async def test_one_device_leaves_room_for_others() -> None:
-    memory = Memory(4 * 2**20)
+    memory = RequestMemory(4 * 2**20)
     with memory.held("a", 2**20), memory.held("a", 2**20):
         with pytest.raises(Overloaded), memory.held("a", 2**20):
             pass

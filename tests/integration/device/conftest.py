@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from collab_sdk import AsyncClient
-from collabd.catalog.package import Package, write
+from collabd.catalog.package.package import Package, write
 from collabd.cloud.server import started
-from collabd.config import CloudConfig, CloudServer, DeviceConfig, Loaded, Models, load
-from collabd.device.server import Daemon, running
+from collabd.config import CloudConfig, CloudServerSettings, DeviceConfig, Loaded, ModelSettings, load
+from collabd.device.server import DeviceDaemon, running
 from collabd.engine import Engine
 from tests.machine import SHOWS_NOTHING
 
@@ -35,7 +35,7 @@ class Bench:
     reference: Callable[[np.ndarray], np.ndarray]
     # Puts other settings in force while it runs.
     reload: Callable[[str], Awaitable[None]]
-    daemon: Daemon
+    daemon: DeviceDaemon
     # As SIGTERM does.
     stop: Callable[[], Awaitable[None]]
     images: list[np.ndarray] = field(default_factory=list)
@@ -61,8 +61,8 @@ def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) 
             cloud_stack = await stack.enter_async_context(AsyncExitStack())
             url = cloud if isinstance(cloud, str) else ""
             if cloud is True:
-                models = Models(roots=(str(tmp_path / "cloud/models"), *(() if pushed else (str(root),))))
-                config = CloudConfig(CloudServer(port=0), models, state_dir=str(tmp_path / "cloud"))
+                models = ModelSettings(roots=(str(tmp_path / "cloud/models"), *(() if pushed else (str(root),))))
+                config = CloudConfig(CloudServerSettings(port=0), models, state_dir=str(tmp_path / "cloud"))
                 url = (await cloud_stack.enter_async_context(started(config, SHOWS_NOTHING))).address
             own_stack = await stack.enter_async_context(AsyncExitStack())
             loaded = _loaded(tmp_path, root, settings, url, prices)

@@ -12,14 +12,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from collabd.catalog.package import Package
-from collabd.config import Cloud, Failover, Link
-from collabd.device.companion import Companion
-from collabd.device.connections import Connections
-from collabd.device.exchange import CompanionFailure, FailureReason, Response
-from collabd.device.watcher import Watcher
+from collabd.catalog.package.package import Package
+from collabd.config import FailoverSettings, LinkSettings
+from collabd.device.companions.companion import Companion
+from collabd.device.companions.connections import Connections
+from collabd.device.companions.exchange import CompanionFailure, FailureReason, Response
+from collabd.device.companions.watcher import Watcher
 from collabd.lifecycle import background
 from collabd.simulation.relay import Relay
+from tests.device_parts import companion_at
 from tests.integration.device.test_watching import OPEN_S, Fickle, until, usable
 
 IDLE = 5
@@ -35,7 +36,7 @@ async def far_away(fickle: Fickle) -> AsyncIterator[tuple[Companion, Relay, web.
         url = "http://{}:{}".format(*relay.address)
         connect = partial(aiohttp.ClientSession, response_class=Response)
         async with Connections(connect) as connections:
-            companion = Companion(Cloud("pc", url), Link(), Failover(breaker_open_s=OPEN_S), connections)
+            companion = companion_at(url, connections, FailoverSettings(breaker_open_s=OPEN_S))
             # Of a link that is known, so that a lost ping is noticed soon.
             for _ in range(3):
                 await companion.ping(0)
@@ -71,7 +72,7 @@ async def test_when_the_breaker_opens_the_first_probe_gets_through(tiny_package:
         for _ in range(2):
             companion.note_failure(CompanionFailure(FailureReason.LATE, "no answer"))
         assert not companion.is_up()
-        async with background("watching", Watcher(companion, Link(), lambda: [tiny_package]).run):
+        async with background("watching", Watcher(companion, LinkSettings(), lambda: [tiny_package]).run):
             await until(lambda: usable(companion, tiny_package))
         # One ping, then what the companion holds; no probe was lost on the way.
         assert fickle.asked[:2] == ["ping", "profile"]
@@ -99,7 +100,7 @@ async def test_what_is_under_way_on_connections_left_behind_ends_well(tiny_packa
         fickle.answers.clear()
         under_way = asyncio.create_task(companion.ping(0))
         await until(lambda: fickle.asked == ["ping"])
-        companion.http.connections.leave()
+        companion.exchange.leave()
         other = asyncio.create_task(companion.ping(0))
         await until(lambda: fickle.asked == ["ping"] * 2)
         assert connected(runner) == IDLE + 1
@@ -113,7 +114,7 @@ async def test_after_a_sleep_no_connection_is_trusted(tiny_package: Package) -> 
     """The clocks of a machine stand still while it sleeps, and routers forget its connections."""
     fickle, slept_s = Fickle(tiny_package), 0.0
     async with far_away(fickle) as (companion, relay, _):
-        watcher = Watcher(companion, Link(), lambda: [tiny_package], slept_s=lambda: slept_s)
+        watcher = Watcher(companion, LinkSettings(), lambda: [tiny_package], slept_s=lambda: slept_s)
         async with background("watching", watcher.run):
             await until(lambda: usable(companion, tiny_package) and "ping" in fickle.asked)
             fickle.asked.clear()

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from collab_sdk import Result
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.cloud.server import started
-from collabd.config import CloudConfig, CloudServer, Models
+from collabd.config import CloudConfig, CloudServerSettings, ModelSettings
 from tests.integration.device.conftest import Bench, Factory, until_up
 from tests.machine import SHOWS_NOTHING
 
@@ -77,7 +77,7 @@ async def proxied(url: str, damage: Damage) -> AsyncIterator[str]:
 async def damaged(bench: Factory, package: Package, directory: Path) -> AsyncIterator[tuple[Bench, Damage]]:
     """A device and a companion with a proxy in between."""
     roots = (str(directory / "cloud/models"), str(directory / "packages"))
-    config = CloudConfig(CloudServer(port=0), Models(roots=roots), state_dir=str(directory / "cloud"))
+    config = CloudConfig(CloudServerSettings(port=0), ModelSettings(roots=roots), state_dir=str(directory / "cloud"))
     damage = Damage()
     async with (
         started(config, SHOWS_NOTHING) as cloud,

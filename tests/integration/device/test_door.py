@@ -20,11 +20,12 @@ import uvloop
 from aiohttp import web
 
 from collab_sdk import AsyncClient, Client, Overloaded, wire
-from collabd import oip
-from collabd.device import door
-from collabd.device.compute import Lane
-from collabd.device.photo import Photo
+from collabd.device.api import door
+from collabd.device.job.image import CallImage
+from collabd.device.lane.lane import Lane
 from collabd.engine import Stop, Stopped
+from collabd.http import bodies, protocol
+from collabd.http.bodies import BODY, BodyPace
 from tests.integration.device.conftest import Bench, Factory
 
 _HEAD = "POST /v2/models/tiny/infer HTTP/1.1\r\nHost: d\r\nContent-Length: {length}\r\n{more}\r\n"
@@ -112,7 +113,7 @@ def busy_lane(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Occupied]:
 def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How many bodies were in memory, at each moment that one more came."""
     now, seen = 0, [0]
-    read, serve = oip.timed_body, oip._Handlers.infer
+    read, serve = bodies.timed_body, protocol._Handlers.infer
 
     async def noted(*arguments: Any) -> tuple[bytearray, dict[str, str]]:
         nonlocal now
@@ -120,17 +121,17 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         seen.append(now)
         return await read(*arguments)
 
-    async def served(handlers: oip._Handlers, request: web.Request) -> web.Response:
+    async def served(handlers: protocol._Handlers, request: web.Request) -> web.Response:
         nonlocal now
         try:
             return await serve(handlers, request)
         finally:
             now -= 1
-            assert oip.BODY not in request
+            assert BODY not in request
 
     with monkeypatch.context() as patch:
-        patch.setattr(oip, "timed_body", noted)
-        patch.setattr(oip._Handlers, "infer", served)
+        patch.setattr(bodies, "timed_body", noted)
+        patch.setattr(protocol._Handlers, "infer", served)
         yield seen
 
 
@@ -217,7 +218,7 @@ async def test_one_users_calls_inside_let_anothers_pass(bench: Factory, monkeypa
 
 async def test_an_upload_that_stops_coming_is_told_so(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     async with bench(cloud=False) as it:
-        monkeypatch.setattr(oip.Pace, "most_s", lambda *_: 0.2)
+        monkeypatch.setattr(BodyPace, "most_s", lambda *_: 0.2)
         with closing(Peer(it.socket)) as peer:
             peer.send(_LARGE, b"{")
             assert "408" in await asyncio.to_thread(peer.status)
@@ -226,15 +227,15 @@ async def test_an_upload_that_stops_coming_is_told_so(bench: Factory, monkeypatc
 
 async def test_no_image_outlives_its_call(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither in what `explain` remembers nor in the connection that is kept."""
-    photos: list[weakref.ref[Photo]] = []
-    read = Photo.from_request
+    photos: list[weakref.ref[CallImage]] = []
+    read = CallImage.from_request
 
-    def noted(request: wire.InferRequest) -> Photo:
+    def noted(request: wire.InferRequest) -> CallImage:
         photo = read(request)
         photos.append(weakref.ref(photo))
         return photo
 
-    monkeypatch.setattr(Photo, "from_request", noted)
+    monkeypatch.setattr(CallImage, "from_request", noted)
     async with bench(cloud=False) as it:
         for image in it.images[:4]:
             await it.client.infer(image)
@@ -309,7 +310,7 @@ async def test_the_sdk_comes_back_when_it_is_told_to(bench: Factory, monkeypatch
             calls = crowd(it, 6)  # one inside, one at the door, four told to come back
             await until(lambda: it.daemon.door.inside + it.daemon.door.waiting == 2)
             async with AsyncClient(it.socket, timeout_s=0.5) as hasty:
-                with pytest.raises(Overloaded, match="wait already"):
+                with pytest.raises(Overloaded, match="already wait"):
                     await hasty.infer(it.images[0])
             occupied.free.set()
         assert len(await asyncio.gather(*calls)) == 6
@@ -329,7 +330,7 @@ async def test_a_calls_time_counts_from_its_arrival(bench: Factory, monkeypatch:
         assert (result.measured.latency_ms or 0) > 300
         assert result.unmet == ("latency",)
         # The wait at the door is not taken for what the daemon itself takes.
-        assert it.daemon._plane.core.planner.overhead.at(time.monotonic()) < 0.1
+        assert it.daemon.machinery.learned.overhead.at(time.monotonic()) < 0.1
 
 
 async def test_stopping_answers_who_is_inside_and_tells_who_waits(

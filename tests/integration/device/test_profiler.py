@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from collabd.catalog.package import Package
-from collabd.catalog.store import Store
-from collabd.config import Emulation
-from collabd.device.compute import Lane
-from collabd.device.models import Models
-from collabd.device.profiler import Profiler
+from collabd.catalog.package.package import Package
+from collabd.catalog.store.store import Store
+from collabd.device.lane.lane import Lane
+from collabd.device.models.loaded import LoadedModels
+from collabd.device.models.profiler import Profiler
 from collabd.engine import Engine
 from tests.integration.device.test_nan import rooted
 
@@ -25,9 +24,9 @@ async def test_one_that_cannot_be_measured_keeps_no_other_from_being_measured(
     rooted(250, tmp_path / "packages/dark")  # the photograph that is measured with has shadows
     shutil.copytree(tiny_package.path, tmp_path / "packages/tiny")
     lane = Lane(1.0)
-    models = Models(Store([tmp_path / "packages"]), Engine(threads=1, cache_bytes=2**24), lane, "")
+    models = LoadedModels(Store([tmp_path / "packages"]), Engine(threads=1, cache_bytes=2**24), lane, "")
     await models.load_all()
-    task = asyncio.create_task(Profiler(models, 1, lane, Emulation(), tmp_path / "profiles").run())
+    task = asyncio.create_task(Profiler(models, lane, threads=1, directory=tmp_path / "profiles").run())
     try:
         async with asyncio.timeout(60):
             while models.get("tiny").profile is None or "measuring dark failed" not in caplog.text:  # noqa: ASYNC110

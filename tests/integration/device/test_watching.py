@@ -16,16 +16,17 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from collabd.catalog.package import Package
-from collabd.config import Cloud, Failover, Link
-from collabd.device.breaker import BreakerState
-from collabd.device.companion import Companion
-from collabd.device.connections import Connections
-from collabd.device.exchange import CompanionFailure, FailureReason, Response
-from collabd.device.watcher import Watcher
+from collab_sdk.vocabulary import BreakerState
+from collabd.catalog.package.package import Package
+from collabd.config import FailoverSettings, LinkSettings
+from collabd.device.companions.companion import Companion
+from collabd.device.companions.connections import Connections
+from collabd.device.companions.exchange import CompanionFailure, FailureReason, Response
+from collabd.device.companions.watcher import Watcher
 from collabd.lifecycle import background
+from tests.device_parts import companion_at
 from tests.integration.device.impostor import signed
-from tests.unit.device.test_supply import profile
+from tests.unit.device.companions.test_package_supply import profile
 
 OPEN_S = 0.3
 
@@ -67,8 +68,8 @@ async def watched(fickle: Fickle) -> AsyncIterator[tuple[Companion, web.AppRunne
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     async with Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections:
-        companion = Companion(Cloud("pc", url), Link(), Failover(breaker_open_s=OPEN_S), connections)
-        async with background("watching", Watcher(companion, Link(), lambda: [fickle.package]).run):
+        companion = companion_at(url, connections, FailoverSettings(breaker_open_s=OPEN_S))
+        async with background("watching", Watcher(companion, LinkSettings(), lambda: [fickle.package]).run):
             yield companion, runner
     await runner.cleanup()
 
@@ -152,9 +153,9 @@ async def test_a_package_refused_with_escapes_is_logged_plain(
         TestServer(app) as server,
         Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections,
     ):
-        companion = Companion(Cloud("pc", str(server.make_url("/"))), Link(), Failover(), connections)
-        with caplog.at_level(logging.WARNING, "collabd.device.supply"):
-            async with background("watching", Watcher(companion, Link(), lambda: [tiny_package]).run):
+        companion = companion_at(str(server.make_url("/")), connections)
+        with caplog.at_level(logging.WARNING, "collabd.device.companions.package_supply"):
+            async with background("watching", Watcher(companion, LinkSettings(), lambda: [tiny_package]).run):
                 await until(lambda: bool(caplog.records))
     (logged,) = (record.getMessage() for record in caplog.records)
     assert logged == "tiny: pc refused the package: all is well0m; Nov 28 pi sudo: root"

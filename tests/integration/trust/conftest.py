@@ -15,13 +15,13 @@ from click.testing import CliRunner, Result
 
 from collab_sdk import AsyncClient
 from collab_sdk.reports import CloudReport
-from collabd.catalog.package import Package
-from collabd.cloud import guard
-from collabd.cloud.server import Cloud, started
+from collabd.catalog.package.package import Package
+from collabd.cloud.api import guard
+from collabd.cloud.server import CloudDaemon, started
 from collabd.config import CloudConfig, DeviceConfig, Loaded, Source
 from collabd.ctl.__main__ import main as collabctl
-from collabd.device import keys
-from collabd.device.server import Daemon, running
+from collabd.device.companions import credentials
+from collabd.device.server import DeviceDaemon, running
 from tests.machine import SHOWS_NOTHING
 
 
@@ -56,14 +56,14 @@ class Machines:
         """Read and checked as the daemon does, with the companion at the address that it got."""
         path = self.device / "collabd.toml"
         path.write_text(re.sub(r'url = "https?://[^"]*"', f'url = "{address}"', path.read_text()))
-        return Source(DeviceConfig, path, path, keys.problems).load()
+        return Source(DeviceConfig, path, path, credentials.problems).load()
 
-    def cloud(self) -> AbstractAsyncContextManager[Cloud]:
+    def cloud(self) -> AbstractAsyncContextManager[CloudDaemon]:
         """The companion, running."""
         return started(self.cloud_settings(), SHOWS_NOTHING)
 
     @asynccontextmanager
-    async def device_at(self, address: str) -> AsyncIterator[tuple[AsyncClient, Daemon]]:
+    async def device_at(self, address: str) -> AsyncIterator[tuple[AsyncClient, DeviceDaemon]]:
         """The device, running."""
         async with (
             running(self.device_settings(address), SHOWS_NOTHING) as daemon,

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
 
 import numpy as np
 import pytest
 
-from collabd.catalog.package import Package
-from collabd.config import Cloud, DeviceConfig, Emulation, Energy, Failover, Link
-from collabd.config import Planning as Settings
-from collabd.config import Policy as Configured
-from collabd.device.companion import Companion
-from collabd.device.model import Model
-from collabd.device.options import Options
-from collabd.device.photo import Photo
-from collabd.device.planner import Planned, Planner
-from collabd.device.senses import Senses
+from collabd.catalog.package.package import Package
+from collabd.config import (
+    CloudSettings,
+    DeviceConfig,
+    EmulationSettings,
+    FailoverSettings,
+    LinkSettings,
+)
+from collabd.config import PlanningSettings as Settings
+from collabd.config import PolicySettings as Configured
+from collabd.device.companions.companion import Companion
+from collabd.device.decide.planner import CallPlan, Planner
+from collabd.device.job.image import CallImage
+from collabd.device.job.options import CallOptions
+from collabd.device.models.model import DeviceModel
 from collabd.profiling.profile import CodecTimes, CutTimes, Machine, Profile
-from collabd.sensing.link import Transfer
-from tests.machine import SHOWS_NOTHING
+from collabd.sensing.link.estimate import Transfer
+from tests.device_parts import NoExchange, planner_of
 
 DEFAULTS = Settings()
-PIXELS = Photo(np.zeros((16, 16, 3), np.uint8), 256)
-FILE = Photo(b"x" * 900, 256)
+PIXELS = CallImage(np.zeros((16, 16, 3), np.uint8), 256)
+FILE = CallImage(b"x" * 900, 256)
 
 
 # In milliseconds, on one core of a PC: the head and the tail of each cut, and how long a codec encodes and decodes.
@@ -53,10 +57,9 @@ def profile(tiny_package: Package) -> Profile:
 
 
 @pytest.fixture
-def model(tiny_package: Package, profile: Profile) -> Model:
-    model = Model(tiny_package, tiny_package.network(), 1.0)
-    model.profile = profile
-    model.whole_s = profile.whole_ms / 1e3
+def model(tiny_package: Package, profile: Profile) -> DeviceModel:
+    model = DeviceModel(tiny_package, tiny_package.network(), 1.0)
+    model.take_profile(profile)
     return model
 
 
@@ -67,9 +70,11 @@ def companion(tiny_package: Package, profile: Profile) -> Companion:
 
 
 def companion_of(package: Package, profile: Profile, price_per_second: float = 0.0) -> Companion:
-    connections: Any = None
     companion = Companion(
-        Cloud("pc", "http://127.0.0.1:1", price_per_second=price_per_second), Link(), Failover(), connections
+        CloudSettings("pc", "http://127.0.0.1:1", price_per_second=price_per_second),
+        LinkSettings(),
+        FailoverSettings(),
+        NoExchange(),
     )
     companion.reached = True
     companion.profiles[package.digest] = profile
@@ -91,9 +96,9 @@ def planner(
     planning: Settings = DEFAULTS,
     policies: tuple[Configured, ...] = (),
 ) -> Planner:
-    config = DeviceConfig(emulation=Emulation(slowdown), planning=planning, policies=policies)
-    return Planner(config, companions, Senses(Energy(board="pi4"), SHOWS_NOTHING))
+    config = DeviceConfig(emulation=EmulationSettings(slowdown), planning=planning, policies=policies)
+    return planner_of(config, companions)
 
 
-def plan(planner: Planner, model: Model, photo: Photo = PIXELS, **parameters: str | int) -> Planned:
-    return asyncio.run(planner.plan(model, photo, Options.from_parameters(parameters)))
+def plan(planner: Planner, model: DeviceModel, photo: CallImage = PIXELS, **parameters: str | int) -> CallPlan:
+    return asyncio.run(planner.plan(model, photo, CallOptions.from_parameters(parameters)))

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collabd.sensing.battery import Battery
-from collabd.sensing.firmware import vcgencmd
-from collabd.sensing.frequency import Frequency
-from collabd.sensing.power import board_power
+from collabd.sensing.machine.firmware import vcgencmd
+from collabd.sensing.machine.frequency import Frequency
+from collabd.sensing.power.battery import Battery
+from collabd.sensing.power.board import board_power
 from collabd.sensing.reading import NotMeasured, Reading
 from collabd.sensing.sampler import Sampler, Snapshot
 from tests.unit.sensing.conftest import PMIC, Firmware, Machine, pi

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collabd.simulation.link import Link
-from collabd.simulation.traces import Step, Trace
+from collabd.simulation.link import ShapedLink
+from collabd.simulation.traces import Trace, TraceStep
 
 
-def link_of(rate: float | Trace = 1000.0, delay_s: float | None = 0.0, now: float = 0.0) -> Link[str]:
-    return Link(rate if isinstance(rate, Trace) else Trace.constant(rate), delay_s, now)
+def link_of(rate: float | Trace = 1000.0, delay_s: float | None = 0.0, now: float = 0.0) -> ShapedLink[str]:
+    return ShapedLink(rate if isinstance(rate, Trace) else Trace.constant(rate), delay_s, now)
 
 
-def drain(link: Link[str]) -> list[tuple[float, str]]:
+def drain(link: ShapedLink[str]) -> list[tuple[float, str]]:
     """Every item with the time of its arrival, waking up for nothing but what the link announces."""
     seen: list[tuple[float, str]] = []
     while (now := link.next_event()) < math.inf:
@@ -84,7 +84,7 @@ def test_rates_that_change_all_the_time_still_send() -> None:
 
 
 def test_a_trace_begins_with_the_link_and_again_when_it_is_set() -> None:
-    trace = Trace([Step(1, 0), Step(1, 1000)])
+    trace = Trace([TraceStep(1, 0), TraceStep(1, 1000)])
     link = link_of(trace, now=100)
     link.send(100, 100, "a")
     assert drain(link) == approx((101.1, "a"))
@@ -94,7 +94,7 @@ def test_a_trace_begins_with_the_link_and_again_when_it_is_set() -> None:
 
 
 def test_half_the_round_trip_of_the_trace_is_the_delay_unless_told_otherwise() -> None:
-    trace = Trace([Step(1, 1000, 0.4), Step(1, 1000, 0.8)], repeat=False)
+    trace = Trace([TraceStep(1, 1000, 0.4), TraceStep(1, 1000, 0.8)], repeat=False)
     link = link_of(trace, None)
     link.send(0, 100, "a")
     link.send(1, 100, "b")

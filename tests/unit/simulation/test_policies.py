@@ -7,10 +7,10 @@ from statistics import mean
 
 import pytest
 
-from collabd.config import DeviceConfig, Failover
+from collabd.config import DeviceConfig, FailoverSettings
 from collabd.simulation.compare import POLICIES, Scenario, compare, possible
 from collabd.simulation.replay import mean_latency_s
-from collabd.simulation.traces import Step, Trace
+from collabd.simulation.traces import Trace, TraceStep
 from collabd.simulation.workload import RAW, Workload
 from collabd.simulation.world import Outcome
 from tests.unit.simulation.conftest import Loads
@@ -25,7 +25,7 @@ def run(workload: Workload, trace: Trace, *policies: str, fidelity: float = 0.0)
 
 
 def on(*steps: tuple[float, float]) -> Trace:
-    return Trace([Step(*step) for step in steps], repeat=False)
+    return Trace([TraceStep(*step) for step in steps], repeat=False)
 
 
 def test_local_takes_what_the_device_takes(workload: Loads) -> None:
@@ -47,7 +47,7 @@ def test_remote_takes_the_link_twice_and_the_round_trip(workload: Loads) -> None
 
 def test_a_trace_states_its_own_round_trip(workload: Loads) -> None:
     near, far = (
-        run(workload(1), Trace([Step(1.0, FAST, rtt)], repeat=False), "remote_raw")["remote_raw"][0]
+        run(workload(1), Trace([TraceStep(1.0, FAST, rtt)], repeat=False), "remote_raw")["remote_raw"][0]
         for rtt in (0.0, 0.3)
     )
     assert far.latency_s - near.latency_s == pytest.approx(0.3)
@@ -121,9 +121,9 @@ def test_a_sure_link_is_not_hedged(workload: Loads) -> None:
 def test_an_unsure_link_is_hedged(workload: Loads) -> None:
     # 30 ms of plenty, then nothing for a while: an answer comes sooner than the device's, or much later.
     gaps = random.Random(1).choices((0.02, 0.05, 0.1, 0.2, 0.3), k=200)
-    trace = Trace([Step(*step) for gap in gaps for step in ((0.03, 3e5), (gap, 0.0))])
+    trace = Trace([TraceStep(*step) for gap in gaps for step in ((0.03, 3e5), (gap, 0.0))])
     runs = run(workload(200), trace)
-    dear = DeviceConfig(failover=Failover(hedge_price=100.0))
+    dear = DeviceConfig(failover=FailoverSettings(hedge_price=100.0))
     without = compare(workload(200), Scenario(trace, EVERY_S, None, 0.0, dear), ["collabd"])["collabd"]
     ours = runs["collabd"]
     assert sum(one.hedged_s > 0 for one in ours) > len(ours) / 3

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from collabd.simulation.relay import Relay, main
-from collabd.simulation.traces import Step, Trace
+from collabd.simulation.traces import Trace, TraceStep
 
 HERE = ("127.0.0.1", 0)
 FAST = 50e6
@@ -222,7 +222,7 @@ async def test_a_dead_rate_lives_again_when_it_is_set() -> None:
 
 
 async def test_a_trace_shapes_the_link() -> None:
-    trace = Trace([Step(0.05, 0, 0.004), Step(0.05, FAST, 0.004)])
+    trace = Trace([TraceStep(0.05, 0, 0.004), TraceStep(0.05, FAST, 0.004)])
     async with relayed(up=trace, down=FAST) as relay:
         assert await exchange(relay, bytes(100_000)) == bytes(100_000)
 

@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from collabd.sensing.power import board_power
+from collabd.sensing.power.board import board_power
 from collabd.simulation.policies import Fixed
 from collabd.simulation.replay import Choice, replay
-from collabd.simulation.traces import Step, Trace
+from collabd.simulation.traces import Trace, TraceStep
 from collabd.simulation.world import Exchange, Outcome, World
 from tests.unit.simulation.conftest import Loads
 
@@ -17,7 +17,7 @@ POWER = board_power("pi4")
 
 
 def world(workload: Loads, requests: int, rate: float = 1e6) -> World:
-    return World(workload(requests), Trace([Step(1.0, rate, 0.0)], repeat=False), None, POWER)
+    return World(workload(requests), Trace([TraceStep(1.0, rate, 0.0)], repeat=False), None, POWER)
 
 
 def remote(it: World) -> Choice:
@@ -80,7 +80,7 @@ def test_an_upload_that_was_given_up_still_takes_the_link(workload: Loads) -> No
 
 
 def test_a_probe_on_a_dead_link_is_given_up(workload: Loads) -> None:
-    trace = Trace([Step(0.5, 1e6, 0.0), Step(60.0, 0.0, 0.0)])
+    trace = Trace([TraceStep(0.5, 1e6, 0.0), TraceStep(60.0, 0.0, 0.0)])
     policy = Prober(it := World(workload(60), trace, None, POWER))
     replay(it, policy, 0.25)
     assert [probe.late for probe in policy.seen] == [True]

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from collabd.simulation.traces import Step, Trace, TraceError, load, parse_csv, parse_json, parse_mahimahi
+from collabd.simulation.traces import Trace, TraceError, TraceStep, load, parse_csv, parse_json, parse_mahimahi
 
 rates = st.one_of(st.just(0.0), st.floats(1000, 1e8))
-steps = st.builds(Step, st.floats(0.001, 10), rates, st.none())
+steps = st.builds(TraceStep, st.floats(0.001, 10), rates, st.none())
 traces = st.builds(Trace, st.lists(steps, min_size=1, max_size=6), repeat=st.booleans())
 times = st.floats(0, 100)
 sizes = st.floats(1, 1e7)
 
 # 1000 bytes/s for a second, nothing for two, 3000 bytes/s for one.
-PAUSED = [Step(1, 1000, 0.02), Step(2, 0, 0.05), Step(1, 3000)]
+PAUSED = [TraceStep(1, 1000, 0.02), TraceStep(2, 0, 0.05), TraceStep(1, 3000)]
 
 
 def by_stepping(trace: Trace, start_s: float, nbytes: float) -> float:
@@ -96,20 +96,20 @@ def test_a_repeating_trace_with_a_pause(start_s: float, nbytes: float, finish_s:
 
 
 def test_a_trace_that_starts_with_a_pause_ends_a_round_without_it() -> None:
-    assert Trace([Step(1, 0), Step(1, 1000)]).finish_time(0, 1000) == pytest.approx(2.0)
-    assert Trace([Step(1, 0), Step(1, 1000)]).finish_time(0, 1001) == pytest.approx(3.001)
+    assert Trace([TraceStep(1, 0), TraceStep(1, 1000)]).finish_time(0, 1000) == pytest.approx(2.0)
+    assert Trace([TraceStep(1, 0), TraceStep(1, 1000)]).finish_time(0, 1001) == pytest.approx(3.001)
 
 
 def test_a_trace_that_does_not_repeat_goes_on_as_it_ended() -> None:
     trace = Trace(PAUSED, repeat=False)
     assert trace.rate_at(1000) == 3000
     assert trace.finish_time(1000, 3000) == pytest.approx(1001)
-    assert Trace([Step(1, 1000), Step(1, 0)], repeat=False).finish_time(0, 1001) == math.inf
+    assert Trace([TraceStep(1, 1000), TraceStep(1, 0)], repeat=False).finish_time(0, 1001) == math.inf
 
 
 def test_a_dead_link_never_finishes() -> None:
     assert Trace.constant(0).finish_time(5, 1) == math.inf
-    assert Trace([Step(1, 0)]).finish_time(5, 1) == math.inf
+    assert Trace([TraceStep(1, 0)]).finish_time(5, 1) == math.inf
     assert Trace.constant(0).finish_time(5, 0) == 5
 
 
@@ -122,9 +122,17 @@ def test_rate_and_latency_are_those_of_the_step() -> None:
 
 @pytest.mark.parametrize(
     "steps",
-    [[], [Step(0, 1)], [Step(-1, 1)], [Step(1, -1)], [Step(math.nan, 1)], [Step(1, math.inf)], [Step(1, 1, -0.1)]],
+    [
+        [],
+        [TraceStep(0, 1)],
+        [TraceStep(-1, 1)],
+        [TraceStep(1, -1)],
+        [TraceStep(math.nan, 1)],
+        [TraceStep(1, math.inf)],
+        [TraceStep(1, 1, -0.1)],
+    ],
 )
-def test_a_trace_without_sense_is_refused(steps: list[Step]) -> None:
+def test_a_trace_without_sense_is_refused(steps: list[TraceStep]) -> None:
     with pytest.raises(TraceError):
         Trace(steps)
 
@@ -177,7 +185,7 @@ CSV = "duration_ms,bandwidth_kbps,latency_ms\n500,8,20\n1500,16.0,\n"
 
 @pytest.mark.parametrize("trace", [parse_json(json.dumps(ENTRIES)), parse_csv(CSV)], ids=["json", "csv"])
 def test_json_and_csv_say_the_same(trace: Trace) -> None:
-    assert trace.steps == (Step(0.5, 1000, 0.02), Step(1.5, 2000, None))
+    assert trace.steps == (TraceStep(0.5, 1000, 0.02), TraceStep(1.5, 2000, None))
     assert trace.repeat
 
 

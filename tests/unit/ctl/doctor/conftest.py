@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from collabd.ctl.doctor.machine import Answer, Machine, User
+from collabd.ctl.doctor.machine import Answer, ExaminedMachine, User
 
-Make = Callable[..., Machine]
+Make = Callable[..., ExaminedMachine]
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def machine(tmp_path: Path) -> Make:
         files: Mapping[str, str] | None = None,
         answers: Mapping[str, Answer] | None = None,
         free_bytes: Callable[[Path], int] = lambda _: 10**9,
-    ) -> Machine:
+    ) -> ExaminedMachine:
         for name, text in (files or {}).items():
             path = tmp_path / "root" / name.lstrip("/")
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,6 +30,6 @@ def machine(tmp_path: Path) -> Make:
             line = " ".join(command)
             return next((answer for start, answer in (answers or {}).items() if line.startswith(start)), None)
 
-        return Machine(tmp_path / "root", run, User(1000, "ada", frozenset({1000})), free_bytes)
+        return ExaminedMachine(tmp_path / "root", run, User(1000, "ada", frozenset({1000})), free_bytes)
 
     return made

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from collab_sdk.errors import DaemonUnavailable
 from collab_sdk.reports import CloudReport
-from collabd.config import Cloud, CloudConfig, CloudServer, DeviceConfig
+from collabd.config import CloudConfig, CloudServerSettings, CloudSettings, DeviceConfig
 from collabd.ctl.doctor.companions import check_companions, check_listening, of_clock, of_packages, of_status
 from collabd.ctl.doctor.context import COMPANION, DEVICE, Context, Heard, Settings
 from collabd.ctl.doctor.finding import Finding, relevant
@@ -40,7 +41,7 @@ class Server(HTTPServer):
 
 @contextmanager
 def companion(
-    *, live: int = 200, token: str = "", packages: Any = (), tls: ssl.SSLContext | None = None
+    *, live: int = 200, token: str = "", packages: Any = (), location: str = "", tls: ssl.SSLContext | None = None
 ) -> Iterator[str]:
     """The few paths of a companion that are asked for; its url."""
 
@@ -57,6 +58,8 @@ def companion(
                 status, body = (200, json.dumps(packages).encode()) if admitted else (401, b"{}")
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
+            if location:
+                self.send_header("Location", location)
             self.end_headers()
             self.wfile.write(body)
 
@@ -81,30 +84,51 @@ def free_port() -> int:
 
 def test_one_that_answers_says_what_it_holds() -> None:
     with companion(packages=[{"name": "net", "digest": DIGEST}]) as url:
-        found = reach(Cloud(name="pc", url=url))
+        found = reach(CloudSettings(name="pc", url=url))
     assert found.packages == {"net": DIGEST}
     assert found.date is not None
 
 
 def test_a_name_without_an_address() -> None:
     with pytest.raises(Unreached, match="has no address"):
-        reach(Cloud(name="pc", url="http://there-is-none.invalid:8470"))
+        reach(CloudSettings(name="pc", url="http://there-is-none.invalid:8470"))
 
 
 def test_a_port_where_nobody_listens() -> None:
-    with pytest.raises(Unreached, match="nobody listens") as failure:
-        reach(Cloud(name="pc", url=f"http://127.0.0.1:{free_port()}"))
+    with pytest.raises(Unreached, match="no program listens") as failure:
+        reach(CloudSettings(name="pc", url=f"http://127.0.0.1:{free_port()}"))
     assert "systemctl start collab-cloudd" in failure.value.advice
 
 
 def test_another_program_on_the_port() -> None:
-    with companion(live=404) as url, pytest.raises(Unreached, match="not as a companion"):
-        reach(Cloud(name="pc", url=url))
+    with companion(live=404) as url, pytest.raises(Unreached, match="not a companion"):
+        reach(CloudSettings(name="pc", url=url))
+
+
+def test_a_redirection_is_no_companion() -> None:
+    with (
+        companion() as other,
+        companion(live=302, location=f"{other}/v2/health/live") as url,
+        pytest.raises(Unreached, match="not a companion"),
+    ):
+        reach(CloudSettings(name="pc", url=url))
+
+
+def test_the_way_is_the_daemons_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    with companion() as url:
+        assert reach(CloudSettings(name="pc", url=url)).packages == {}
+
+
+def test_an_answer_without_end_is_not_read_to_its_end() -> None:
+    packages = [{"name": "net", "digest": DIGEST * 10**5}]
+    with companion(packages=packages) as url:
+        assert reach(CloudSettings(name="pc", url=url)).packages == {}
 
 
 def test_one_that_speaks_no_tls() -> None:
     with companion() as url, pytest.raises(Unreached, match="TLS fails"):
-        reach(Cloud(name="pc", url=url.replace("http", "https")))
+        reach(CloudSettings(name="pc", url=url.replace("http", "https")))
 
 
 def test_one_that_hangs_up() -> None:
@@ -117,20 +141,20 @@ def test_one_that_hangs_up() -> None:
         thread = threading.Thread(target=hang_up)
         thread.start()
         with pytest.raises(Unreached, match="does not answer"):
-            reach(Cloud(name="pc", url=f"http://127.0.0.1:{port}"))
+            reach(CloudSettings(name="pc", url=f"http://127.0.0.1:{port}"))
         thread.join()
 
 
-@pytest.mark.parametrize(("own", "said"), [("", "none is configured"), ("w" * 43, "does not know the key")])
+@pytest.mark.parametrize(("own", "said"), [("", "has none for it"), ("w" * 43, "does not know the key")])
 def test_a_key_that_is_missing_or_wrong(tmp_path: Path, own: str, said: str) -> None:
     with companion(token=TOKEN) as url, pytest.raises(Unreached, match=said) as failure:
-        reach(Cloud(name="pc", url=url, token_file=token_file(tmp_path, own) if own else ""))
+        reach(CloudSettings(name="pc", url=url, token_file=token_file(tmp_path, own) if own else ""))
     assert "collabctl pair" in failure.value.advice
 
 
 def test_the_right_key(tmp_path: Path) -> None:
     with companion(token=TOKEN) as url:
-        assert reach(Cloud(name="pc", url=url, token_file=token_file(tmp_path, TOKEN))).packages == {}
+        assert reach(CloudSettings(name="pc", url=url, token_file=token_file(tmp_path, TOKEN))).packages == {}
 
 
 def token_file(folder: Path, token: str) -> str:
@@ -142,7 +166,9 @@ def token_file(folder: Path, token: str) -> str:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 def test_a_key_that_only_root_may_read_is_not_measured(machine: Make, tmp_path: Path) -> None:
-    context = device(machine, Cloud(name="pc", url="http://127.0.0.1:1", token_file=token_file(tmp_path, TOKEN)))
+    context = device(
+        machine, CloudSettings(name="pc", url="http://127.0.0.1:1", token_file=token_file(tmp_path, TOKEN))
+    )
     os.seteuid(65534)
     try:
         found = list(check_companions(context))
@@ -160,18 +186,38 @@ def test_a_certificate_that_is_pinned_and_one_that_is_not(tmp_path: Path) -> Non
         (tmp_path / name).chmod(0o400)
     context = server_context(str(tmp_path / "certificate"), str(tmp_path / "key"), "")
     with companion(tls=context) as url:
-        assert reach(Cloud(name="pc", url=url, ca_file=str(tmp_path / "ca"))).packages == {}
-        with pytest.raises(Unreached, match="its certificate is refused") as failure:
-            reach(Cloud(name="pc", url=url, ca_file=str(tmp_path / "other")))
-    assert "collabctl pair" in failure.value.advice
+        assert reach(CloudSettings(name="pc", url=url, ca_file=str(tmp_path / "ca"))).packages == {}
+        for ca_file in (str(tmp_path / "other"), ""):
+            with pytest.raises(Unreached, match="its certificate is refused") as failure:
+                reach(CloudSettings(name="pc", url=url, ca_file=ca_file))
+            assert "collabctl pair" in failure.value.advice
+
+
+def test_a_companion_that_wants_a_certificate(tmp_path: Path) -> None:
+    """It answers a device that shows one, and no other."""
+    issuer = certificates.authority("pc")
+    own, device = certificates.server(issuer, "pc", ["127.0.0.1"]), certificates.client(issuer, "pi")
+    files = {"ca": issuer.certificate, "certificate": own.certificate, "key": own.key}
+    for name, content in (files | {"device": device.certificate, "device-key": device.key}).items():
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(0o400)
+    paths = {name: str(tmp_path / name) for name in ("ca", "certificate", "key", "device", "device-key")}
+    context = server_context(paths["certificate"], paths["key"], paths["ca"])
+    with companion(tls=context) as url:
+        bare = CloudSettings(name="pc", url=url, ca_file=paths["ca"])
+        shown = replace(bare, client_cert=paths["device"], client_key=paths["device-key"])
+        assert reach(shown).packages == {}
+        with pytest.raises(Unreached, match="TLS fails") as failure:
+            reach(bare)
+    assert "does it know this device's certificate" in failure.value.advice
 
 
 def test_what_the_daemon_makes_of_it() -> None:
     assert of_status(CLOUD).severity == "ok"
     found = of_status(UNHEARD)
-    assert (found.severity, "on trial" in found.title) == ("warning", True)
+    assert (found.severity, "tries it again" in found.title) == ("warning", True)
     down: CloudReport = {**CLOUD, "state": "down", "breaker": "open"}
-    assert "left alone" in of_status(down).title
+    assert "leaves it alone" in of_status(down).title
 
 
 @pytest.mark.parametrize(("seconds", "severity"), [(0, "ok"), (20, "ok"), (-3600, "note"), (86400, "note")])
@@ -187,17 +233,17 @@ def test_a_companion_without_the_time() -> None:
 
 
 def test_packages_that_it_lacks_or_has_otherwise() -> None:
-    cloud = Cloud(name="pc", url="http://pc:1", push_packages=False)
+    cloud = CloudSettings(name="pc", url="http://pc:1", push_packages=False)
     assert [each.severity for each in of_packages(cloud, Reached(packages={"net": DIGEST}), [MODEL])] == ["ok"]
     (other,) = of_packages(cloud, Reached(packages={"net": "sha256:9"}), [MODEL])
     assert (other.severity, "another version of net" in other.title) == ("warning", True)
     (lacking,) = of_packages(cloud, Reached(), [MODEL])
     assert "no net" in lacking.title
-    pushing = Cloud(name="pc", url="http://pc:1")
+    pushing = CloudSettings(name="pc", url="http://pc:1")
     assert [each.severity for each in of_packages(pushing, Reached(), [MODEL])] == ["note"]
 
 
-def device(machine: Make, *clouds: Cloud, **heard: Any) -> Context:
+def device(machine: Make, *clouds: CloudSettings, **heard: Any) -> Context:
     settings = Settings(DEVICE, Path("/x"), DeviceConfig(clouds=clouds))
     return Context(machine(), Path("/x"), heard=Heard(**heard), settings=(settings,))
 
@@ -208,7 +254,7 @@ def summary(found: list[Finding]) -> list[tuple[str, str]]:
 
 def test_a_companion_that_is_well(machine: Make) -> None:
     with companion(packages=[{"name": model["name"], "digest": model["digest"]} for model in STATUS["models"]]) as url:
-        found = list(check_companions(device(machine, Cloud(name="desktop", url=url), status=STATUS)))
+        found = list(check_companions(device(machine, CloudSettings(name="desktop", url=url), status=STATUS)))
     assert summary(found) == [
         ("companion", "ok"),
         ("companion", "ok"),
@@ -218,7 +264,7 @@ def test_a_companion_that_is_well(machine: Make) -> None:
 
 
 def test_without_a_daemon_nothing_is_said_of_a_companion_that_is_gone(machine: Make) -> None:
-    cloud = Cloud(name="desktop", url=f"http://127.0.0.1:{free_port()}")
+    cloud = CloudSettings(name="desktop", url=f"http://127.0.0.1:{free_port()}")
     context = device(machine, cloud, failure=DaemonUnavailable("nobody there"))
     assert summary(list(check_companions(context))) == [("companion", "error")]
     assert summary(relevant([*check_daemon(context), *check_companions(context)])) == [("daemon", "error")]
@@ -229,7 +275,7 @@ def test_no_companion_is_no_fault(machine: Make) -> None:
 
 
 def test_keys_that_cannot_be_used_are_said_once(machine: Make, tmp_path: Path) -> None:
-    cloud = Cloud(name="desktop", url="https://127.0.0.1:1", token_file=str(tmp_path / "none"))
+    cloud = CloudSettings(name="desktop", url="https://127.0.0.1:1", token_file=str(tmp_path / "none"))
     (found,) = check_companions(device(machine, cloud))
     assert found.severity == "error"
     assert "keys" in found.unless
@@ -237,7 +283,7 @@ def test_keys_that_cannot_be_used_are_said_once(machine: Make, tmp_path: Path) -
 
 def test_the_companion_here_listens_for_others_or_not(machine: Make) -> None:
     def here(host: str, port: int) -> list[tuple[str, str]]:
-        settings = Settings(COMPANION, Path("/x"), CloudConfig(server=CloudServer(host=host, port=port)))
+        settings = Settings(COMPANION, Path("/x"), CloudConfig(server=CloudServerSettings(host=host, port=port)))
         return summary(list(check_listening(Context(machine(), Path("/x"), (COMPANION,), settings=(settings,)))))
 
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -36,10 +36,15 @@ def device(**changes: Any) -> DeviceReport:
 @pytest.mark.parametrize(
     ("now", "before", "severity", "part"),
     [
-        ([], [], "ok", "neither"),
-        (["under-voltage"], ["under-voltage"], "warning", "held back now: under-voltage"),
-        ([], ["throttled", "frequency-capped"], "warning", "held back earlier: throttled, frequency-capped"),
-        (None, None, "not-measured", "does not tell"),
+        ([], [], "ok", "no under-voltage"),
+        (["under-voltage"], ["under-voltage"], "warning", "slows this machine down: under-voltage"),
+        (
+            [],
+            ["throttled", "frequency-capped"],
+            "warning",
+            "earlier slowed this machine down: throttled, frequency-capped",
+        ),
+        (None, None, "not-measured", "does not report"),
     ],
 )
 def test_what_the_firmware_says(now: Any, before: Any, severity: str, part: str) -> None:
@@ -83,12 +88,12 @@ def test_the_memory_controller(machine: Make, files: dict[str, str], severity: s
 def test_memory_that_is_left(machine: Make) -> None:
     text = "MemTotal: 4000000 kB\nMemFree: 9 kB\nMemAvailable: 3000000 kB\nSwapTotal: 100000 kB\nSwapFree: 60000 kB\n"
     _, found = check_memory(Context(machine({"/proc/meminfo": text}), SOCKET))
-    assert (found.severity, found.title) == ("ok", "3000 of 4000 MB of memory are left, 60 of 100 MB of swap")
+    assert (found.severity, found.title) == ("ok", "3000 of 4000 MB of memory are free, 60 of 100 MB of swap")
 
 
 def test_memory_that_runs_out() -> None:
     found = of_meminfo({"MemTotal": 1_000_000, "MemAvailable": 90_000})
-    assert (found.severity, found.title) == ("warning", "90 of 1000 MB of memory are left, no swap")
+    assert (found.severity, found.title) == ("warning", "90 of 1000 MB of memory are free, no swap")
     assert of_meminfo({}).severity == "not-measured"
 
 

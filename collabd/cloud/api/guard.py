@@ -1,0 +1,136 @@
+"""Who may use the companion: a key for every request from elsewhere, asked for before anything of it is looked at."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+from collections.abc import Iterator
+
+from aiohttp import hdrs, web
+
+from collab_sdk import wire
+from collab_sdk.errors import Unauthorised
+from collabd.config import CloudConfig, CloudServerSettings
+from collabd.http.aiohttp_privates import Answer
+from collabd.keys import tls
+from collabd.keys.files import KeyProblem
+from collabd.keys.tokens import Tokens, read_tokens
+
+# What watches over daemons asks these, and they tell no more than that there is one.
+_OPEN = frozenset({"/v2/health/live", "/v2/health/ready"})
+_DEVICE = web.RequestKey("device", str)
+_REFUSED = "no valid key: send a token of this companion in the header `Authorization: Bearer TOKEN`"
+
+
+class Guard:
+    """The keys in force. Raises `KeyProblem` where a key file cannot be used."""
+
+    def __init__(self, server: CloudServerSettings) -> None:
+        self._server = server
+        self._tokens = _tokens(server)
+        self.tls = _tls(server)
+
+    def renew(self) -> None:
+        """Read the key files again, for the requests and connections to come; on `KeyProblem` nothing changes."""
+        tokens, checked = _tokens(self._server), _tls(self._server)
+        if self.tls is not None and checked is not None:
+            tls.present(self.tls, self._server.tls_cert, self._server.tls_key)
+        self._tokens = tokens
+
+    def before(self, inner: Answer) -> Answer:
+        """What hands on to `inner` only requests that have a key.
+
+        It stands before the application, which would already say what paths there are, or "100 Continue".
+        """
+
+        async def guarded(request: web.BaseRequest) -> web.StreamResponse:
+            if self.admits(request):
+                return await inner(request)
+            return _refusal(request)
+
+        return guarded
+
+    def admits(self, request: web.BaseRequest) -> bool:
+        """Whether a request may be looked at."""
+        if self._tokens is None or (request.method == hdrs.METH_GET and request.rel_url.raw_path in _OPEN):
+            return True
+        device = self._tokens.device(request.headers.get(hdrs.AUTHORIZATION, ""))
+        if device is not None:
+            request[_DEVICE] = device
+        return device is not None
+
+
+def device_of(request: web.BaseRequest) -> str | None:
+    """Who asks: the device whose key it is, else the address; None: it came through another server of this machine."""
+    device: str | None = request.get(_DEVICE, request.remote)
+    return device
+
+
+def problems(config: CloudConfig) -> list[str]:
+    """What is wrong with the keys of a daemon that listens where `config` says."""
+    found = [*_incomplete(config.server), *_unusable(config.server)]
+    return found or list(_too_open(config.server))
+
+
+def require_token(config: CloudConfig) -> None:
+    """For a companion behind a server of others, which may listen anywhere. Raises `KeyProblem`."""
+    if not (config.server.token_file or config.server.insecure):
+        raise KeyProblem(
+            "server.token_file: missing, so anyone who reaches Serve could use the companion: "
+            "make one with collabctl pair new DEVICE (or set insecure = true to go without)"
+        )
+
+
+def binds_loopback(host: str) -> bool:
+    """Whether all addresses that listening on `host` means are this machine's own. An unknown name is anything."""
+    try:
+        # An empty host is every address.
+        found = socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        return False
+    return all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
+
+
+def _incomplete(server: CloudServerSettings) -> Iterator[str]:
+    if bool(server.tls_cert) != bool(server.tls_key):
+        yield "server: tls_cert and tls_key need each other"
+    if server.client_ca and not server.tls_cert:
+        yield "server.client_ca: needs tls_cert and tls_key"
+
+
+def _unusable(server: CloudServerSettings) -> Iterator[str]:
+    for read in (_tokens, _tls):
+        try:
+            read(server)
+        except KeyProblem as problem:
+            yield str(problem)
+
+
+def _too_open(server: CloudServerSettings) -> Iterator[str]:
+    missing = [name for name, given in (("a token", server.token_file), ("TLS", server.tls_cert)) if not given]
+    if missing and not server.insecure and not binds_loopback(server.host):
+        yield (
+            f"server.host: {server.host!r} is open to other machines without {' and '.join(missing)}: "
+            "make the keys with sudo collabctl pair new DEVICE (or set insecure = true to go without)"
+        )
+
+
+def _tokens(server: CloudServerSettings) -> Tokens | None:
+    return read_tokens(server.token_file) if server.token_file else None
+
+
+def _tls(server: CloudServerSettings) -> ssl.SSLContext | None:
+    if not (server.tls_cert and server.tls_key):
+        return None
+    return tls.server_context(server.tls_cert, server.tls_key, server.client_ca)
+
+
+def _refusal(request: web.BaseRequest) -> web.Response:
+    body = wire.encode_error(Unauthorised(_REFUSED))
+    headers = {hdrs.WWW_AUTHENTICATE: "Bearer", wire.CHECKSUM: wire.checksum(body)}
+    reply = web.Response(body=body, status=Unauthorised.http_status, content_type="application/json", headers=headers)
+    # What follows is the body, if the peer sends it at all, and not the next request.
+    if request.body_exists:
+        reply.force_close()
+    return reply

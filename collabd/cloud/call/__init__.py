@@ -1,0 +1,1 @@
+"""One request from its tensors to its answer."""

@@ -1,0 +1,66 @@
+"""Threads on which requests are decoded, in turn by device: large pictures of one keep no other waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from collab_sdk import wire
+from collabd.cloud.call.batcher import Work
+from collabd.cloud.call.intake import RequestLimits, decoded_bytes, quick_work_of, work_of
+from collabd.cloud.models.model import CloudModel
+from collabd.fair_shares import FairShares
+
+T = TypeVar("T")
+
+# Each may hold some hundred MB for a picture of the largest size.
+_THREADS = 2
+# Decoded within milliseconds, unless it is a file that stands for a large picture, which its header says.
+_LITTLE_BYTES = 2**18
+
+
+class DecodingThreads:
+    """The threads. All but one decode for one device; what takes little has one for itself."""
+
+    def __init__(self) -> None:
+        self._threads = _Threads(_THREADS)
+        self._quick = _Threads(1)
+
+    async def work_of(
+        self, device: str | None, request: wire.InferRequest, model: CloudModel, limits: RequestLimits
+    ) -> tuple[Work, float]:
+        """What `request` asks of `model`, and the seconds that it took to decode. Raises what `intake.work_of` does."""
+        decode = partial(work_of, request, model, limits)
+        if decoded_bytes(request) > _LITTLE_BYTES:
+            return await self._threads.timed(device, decode)
+        work, seconds = await self._quick.timed(device, partial(quick_work_of, request, model, limits))
+        return (work, seconds) if work is not None else await self._threads.timed(device, decode)
+
+    def close(self) -> None:
+        """Finish what runs."""
+        for threads in (self._threads, self._quick):
+            threads.pool.shutdown(cancel_futures=True)
+
+
+class _Threads:
+    def __init__(self, count: int) -> None:
+        self.pool = ThreadPoolExecutor(count, thread_name_prefix="decode")
+        self._turns = FairShares(count, max(count - 1, 1))
+
+    async def timed(self, device: str | None, decode: Callable[[], T]) -> tuple[T, float]:
+        async with self._turns.held(device):
+            running = asyncio.get_running_loop().run_in_executor(self.pool, _timed, decode)
+            try:
+                return await asyncio.shield(running)
+            finally:
+                # The thread goes on for one who hung up, and so does its turn.
+                await asyncio.wait([running])
+
+
+def _timed(decode: Callable[[], T]) -> tuple[T, float]:
+    start = time.perf_counter()
+    return decode(), time.perf_counter() - start

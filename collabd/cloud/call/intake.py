@@ -1,0 +1,119 @@
+"""From a request to work for the engine: every tensor checked against the graph, decoded, images prepared."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from collab_sdk import wire
+from collab_sdk.channels import Channels, channels_of
+from collab_sdk.errors import InvalidTensor, RequestTooLarge
+from collabd.catalog.package.manifest import Preprocessing
+from collabd.cloud.call.batcher import Tensors, Work
+from collabd.cloud.models.model import CloudModel
+from collabd.imaging import open_image, prepare
+
+_SCAN = b"\xff\xda"
+# Decoded in some 20 ms; four of them where the format is slow.
+_QUICK_PIXELS = 2**20
+
+
+@dataclass(frozen=True)
+class RequestLimits:
+    """`batch`: images in one request. `decoded_bytes`: all its tensors together, once decoded."""
+
+    batch: int
+    decoded_bytes: int
+
+
+def work_of(request: wire.InferRequest, model: CloudModel, limits: RequestLimits) -> Work:
+    """What `request` asks of `model`. Raises `InvalidTensor`, `InvalidImage`, `RequestTooLarge`."""
+    outputs = tuple(output.name for output in request.outputs) or (model.manifest.output,)
+    for name in (*(tensor.name for tensor in request.inputs), *outputs):
+        model.tensor(name)
+    if (pixels := _image(request, model)) is not None:
+        return _work(model, {model.manifest.input: pixels}, outputs, 1)
+    _check_size(request, limits)
+    tensors = sorted(request.inputs, key=lambda tensor: tensor.name)
+    used = model.needed(tuple(tensor.name for tensor in tensors), outputs)
+    feeds: Tensors = {}
+    batches: set[int] = set()
+    for tensor in tensors:
+        array, batch = model.array(tensor)
+        if tensor.name in used:
+            feeds[tensor.name] = array
+        if batch is not None:
+            batches.add(batch)
+    return _work(model, feeds, outputs, _one_batch(batches, min(limits.batch, model.most_rows)))
+
+
+def quick_work_of(request: wire.InferRequest, model: CloudModel, limits: RequestLimits) -> Work | None:
+    """As `work_of`, for a request of few bytes; None: they stand for a picture that takes long to decode."""
+    return None if _is_large_picture(request) else work_of(request, model, limits)
+
+
+def _is_large_picture(request: wire.InferRequest) -> bool:
+    tensor = request.inputs[0]
+    if tensor.datatype != "BYTES" or len(files := tensor.to_bytes_list()) != 1:
+        return False
+    picture = open_image(files[0])
+    # Each scan of a JPEG goes over all pixels.
+    return picture.width * picture.height * max(files[0].count(_SCAN), 1) > _QUICK_PIXELS
+
+
+def _image(request: wire.InferRequest, model: CloudModel) -> npt.NDArray[np.uint8] | None:
+    """The network's input, made of an encoded file or of pixels of any size; None if the request holds neither."""
+    tensor, spec = request.inputs[0], model.manifest.preprocessing
+    if len(request.inputs) != 1 or tensor.name != model.manifest.input:
+        return None
+    if tensor.datatype == "BYTES":
+        files = tensor.to_bytes_list()
+        if len(files) != 1:
+            raise InvalidTensor(f"send one encoded image in each request, not {len(files)}")
+        return prepare(files[0], spec)
+    channels = channels_of((request.parameters | tensor.parameters).get("channels", "rgb"))
+    is_input = "codec" in tensor.parameters or tensor.shape[1:] == (spec.height, spec.width, 3)
+    if tensor.datatype != "UINT8" or (channels == Channels.RGB and is_input):
+        return None
+    return _fitted(tensor, channels, spec)
+
+
+def _fitted(tensor: wire.Tensor, channels: Channels, spec: Preprocessing) -> npt.NDArray[np.uint8]:
+    if len(tensor.shape) == 4 and tensor.shape[0] != 1:
+        raise InvalidTensor(
+            f"several images in one request must be RGB of the network's size, {spec.height} x {spec.width}; "
+            f"these are {channels}, of the shape {list(tensor.shape)}"
+        )
+    return prepare(tensor.to_array(), spec, channels)
+
+
+def decoded_bytes(request: wire.InferRequest) -> int:
+    """What the tensors take once decoded; files, of which only a small picture is kept, what they take now."""
+    return sum(
+        len(tensor.data) if tensor.datatype == "BYTES" else math.prod(tensor.shape) * tensor.dtype.itemsize
+        for tensor in request.inputs
+    )
+
+
+def _check_size(request: wire.InferRequest, limits: RequestLimits) -> None:
+    """Before decoding: a few bytes can stand for gigabytes of zeros."""
+    size = decoded_bytes(request)
+    if size > limits.decoded_bytes:
+        raise RequestTooLarge(f"the decoded tensors would take {size} bytes, more than {limits.decoded_bytes}")
+
+
+def _one_batch(batches: set[int], most: int) -> int:
+    if len(batches) > 1:
+        raise InvalidTensor(f"the tensors have different batch sizes: {sorted(batches)}")
+    batch = max(batches, default=1)
+    if batch > most:
+        raise InvalidTensor(f"a batch of {batch} is above the limit of {most}: send fewer images in each request")
+    return batch
+
+
+def _work(model: CloudModel, feeds: Tensors, outputs: tuple[str, ...], rows: int) -> Work:
+    group = (model.key, tuple(feeds), outputs) if model.joinable.issuperset((*feeds, *outputs)) else None
+    return Work(model.key, feeds, outputs, group, rows, model.most_rows)

@@ -1,0 +1,1 @@
+"""The networks that the companion holds, and their profiles."""

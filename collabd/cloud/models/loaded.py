@@ -1,0 +1,230 @@
+"""The models that this companion holds: found by name or digest, loaded on first need, received from devices."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from weakref import WeakValueDictionary
+
+from collab_sdk.errors import InvalidPackage, UnknownPackage
+from collabd.catalog.package.package import Package
+from collabd.catalog.store.store import Store
+from collabd.cloud.models.eviction import PushedPackage, to_delete, to_load, to_unload
+from collabd.cloud.models.model import CloudModel
+from collabd.config import PackageSettings
+from collabd.did_you_mean import unknown_model
+from collabd.engine import Engine, EngineError
+from collabd.fair_shares import FairShares
+
+log = logging.getLogger(__name__)
+
+# Each may have `max_mb` in memory, and a trial's process beside it.
+_PUSHES = 2
+# With the pushes fewer than there are threads for such work, five at least: lookups need one, too.
+_LOADS = 2
+
+
+class CloudModels:
+    """Loaded packages. A name means the package that the store means by it; a digest means just that package.
+
+    Those that were pushed keep within `limits`, and each device within its share (see `room`). Nobody waits for what is
+    loaded or tried out for another, unless it is the same package.
+    """
+
+    def __init__(self, store: Store, engine: Engine, limits: Callable[[], PackageSettings]) -> None:
+        self._store = store
+        self._engine = engine
+        self._limits = limits
+        # Least recently used first.
+        self._by_digest: OrderedDict[str, CloudModel] = OrderedDict()
+        self._by_name: dict[str, CloudModel] = {}
+        # By what is loaded or received, as long as anybody does.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        # Pushes that have their room, and are not kept yet.
+        self._coming: dict[str, PushedPackage] = {}
+        self._making_room = asyncio.Lock()
+        # Whoever takes in a package holds one until it is kept or refused: one a device.
+        self.pushes = FairShares(_PUSHES, 1)
+        self._loads = FairShares(_LOADS, 1)
+
+    @property
+    def loaded(self) -> list[CloudModel]:
+        """All of them."""
+        return list(self._by_digest.values())
+
+    @property
+    def names(self) -> list[str]:
+        """The names that requests can use."""
+        return sorted(self._by_name)
+
+    def get(self, name: str) -> CloudModel:
+        """The loaded model of this name. Raises `UnknownModel`, naming those there are."""
+        if name not in self._by_name:
+            raise unknown_model(name, self.names)
+        return self._by_name[name]
+
+    async def load_all(self) -> None:
+        """Load what the store holds, of what was pushed the most recently used that fit.
+
+        What cannot be used is logged and passed over.
+        """
+        await asyncio.to_thread(self._store.tidy)
+        for problem in await asyncio.to_thread(self._store.problems):
+            log.warning("%s is not a model package: %s", problem.path, problem.reason)
+        packages = await asyncio.to_thread(self._store.packages)
+        chosen = [package for package in packages if not self._store.is_pushed(package)]
+        chosen += to_load([each for each in await self._kept() if each.package in packages], self._limits())
+        for package in chosen:
+            try:
+                self._by_name[package.manifest.name] = await self.by_digest(package.digest)
+            except (InvalidPackage, UnknownPackage) as error:
+                log.warning("%s is not loaded: %s", package.manifest.name, error)
+
+    async def by_name(self, name: str, device: str | None = None) -> CloudModel:
+        """The model of this name, loaded if need be. Raises `UnknownModel`, `UnknownPackage`, `InvalidPackage`."""
+        known = self._by_name.get(name)
+        digest = (await asyncio.to_thread(self._store.get, name) if known is None else known).digest
+        model = self._by_name[name] = await self.by_digest(digest, device)
+        return model
+
+    async def by_digest(self, digest: str, device: str | None = None) -> CloudModel:
+        """The model of this digest, loaded if need be. Raises `UnknownPackage`, `InvalidPackage`.
+
+        It is loaded when this returns, and stays so for who has it lent then, before anything else runs.
+        """
+        while (model := self._by_digest.get(digest)) is None or device not in model.devices:
+            await (self._held(digest, device) if model is None else self._note_use(model, device))
+        self._by_digest.move_to_end(digest)
+        return model
+
+    async def receive(
+        self, data: bytes | bytearray, *, digest: str, max_bytes: int, device: str | None, turn: AsyncExitStack
+    ) -> CloudModel:
+        """Keep and load a package that a device sent; done in full, then leaving `turn`, even if it no longer waits.
+
+        Raises `InvalidPackage`, `RequestTooLarge`, `StorageUnavailable`.
+        """
+        return await asyncio.shield(self._receive(data, digest, max_bytes, device, turn))
+
+    async def _receive(
+        self, data: bytes | bytearray, digest: str, max_bytes: int, device: str | None, turn: AsyncExitStack
+    ) -> CloudModel:
+        async with turn, self._alone(f"the push of {digest}"):
+            if digest not in self._by_digest:
+                async with self._room_for(digest, PushedPackage(None, len(data), _named(device), busy=True)):
+                    await self._keep(data, digest, max_bytes, device)
+            model = await self.by_digest(digest, device)
+            self._by_name.setdefault(model.manifest.name, model)
+            return model
+
+    async def _keep(self, data: bytes | bytearray, digest: str, max_bytes: int, device: str | None) -> None:
+        package = await asyncio.to_thread(self._store.receive, memoryview(data), digest=digest, max_bytes=max_bytes)
+        try:
+            await self._held(digest, device)
+        except InvalidPackage:
+            await asyncio.to_thread(self._store.discard, package)
+            raise
+
+    @asynccontextmanager
+    async def _room_for(self, digest: str, new: PushedPackage) -> AsyncIterator[None]:
+        async with self._making_room:
+            while chosen := to_delete([*await self._kept(), *self._coming.values()], new, self._limits()):
+                for package in chosen:
+                    await self._delete(package)
+            self._coming[digest] = new
+        try:
+            yield
+        finally:
+            del self._coming[digest]
+
+    async def _delete(self, package: Package) -> None:
+        async with self._alone(package.digest):
+            # It may have found a user meanwhile.
+            if not self._is_busy(package):
+                self._unload(package.digest)
+                await asyncio.to_thread(self._store.discard, package)
+                log.info("%s made room for another package: %s", package.manifest.name, package.digest)
+
+    async def _kept(self) -> list[PushedPackage]:
+        """The pushed packages, least recently used first; those that are not loaded are older than all that are."""
+        pushed = await asyncio.to_thread(
+            lambda: [(each, each.nbytes, self._store.devices(each)) for each in self._store.pushed()]
+        )
+        order = {digest: place for place, digest in enumerate(self._by_digest)}
+        pushed.sort(key=lambda each: order.get(each[0].digest, -1))
+        return [
+            PushedPackage(package, nbytes, devices, self._is_busy(package))
+            for package, nbytes, devices in pushed
+            if package.digest not in self._coming
+        ]
+
+    def _is_busy(self, package: Package) -> bool:
+        model = self._by_digest.get(package.digest)
+        return model is not None and model.lent.users > 0
+
+    @asynccontextmanager
+    async def _alone(self, what: str) -> AsyncIterator[None]:
+        """Around what only one may do at a time."""
+        lock = self._locks.setdefault(what, asyncio.Lock())
+        async with lock:
+            yield
+
+    async def _held(self, digest: str, device: str | None) -> None:
+        """Loaded once, however many ask; to the end even if nobody waits any longer."""
+        await asyncio.shield(self._load(digest, device))
+
+    async def _load(self, digest: str, device: str | None) -> None:
+        async with self._loads.held(device), self._alone(digest):
+            if digest not in self._by_digest:
+                package = await asyncio.to_thread(self._store.by_digest, digest)
+                model = await asyncio.to_thread(self._loaded, package)
+                log.info("loaded %s, %s", package.manifest.name, digest)
+                await self._note_use(model, device)
+                self._by_digest[digest] = model
+                self._unload_excess(model)
+
+    async def _note_use(self, model: CloudModel, device: str | None) -> None:
+        """Once a device and a time that it is loaded: every request would wear the disk out."""
+        model.devices.add(device)
+        if self._store.is_pushed(model.package):
+            await asyncio.to_thread(self._store.used, model.package, device)
+
+    def _loaded(self, package: Package) -> CloudModel:
+        """Warm, too: only a session shows whether the runtime takes the graph."""
+        model = CloudModel(package, package.network())
+        self._engine.add(model.key, model.network)
+        try:
+            self._engine.prepare(model.key, (package.manifest.input,), (package.manifest.output,))
+        except EngineError as error:
+            self._engine.remove(model.key)
+            raise InvalidPackage(f"{package.manifest.name} does not run on the companion: {error}") from error
+        return model
+
+    def _unload_excess(self, newest: CloudModel) -> None:
+        pushed = [model for model in self.loaded if self._store.is_pushed(model.package)]
+        loaded = [
+            PushedPackage(
+                model.package,
+                model.network.weight_bytes,
+                _named(*model.devices),
+                busy=model is newest or self._is_busy(model.package),
+            )
+            for model in pushed
+        ]
+        for package in to_unload(loaded, _named(*newest.devices), self._limits()):
+            self._unload(package.digest)
+            log.info("unloaded %s, %s", package.manifest.name, package.digest)
+
+    def _unload(self, digest: str) -> None:
+        model = self._by_digest.pop(digest, None)
+        if model is not None:
+            model.lent.retire(lambda: self._engine.remove(model.key))
+            self._by_name = {name: other for name, other in self._by_name.items() if other is not model}
+
+
+def _named(*devices: str | None) -> frozenset[str]:
+    """Those without a name have nothing that is theirs."""
+    return frozenset(device for device in devices if device)

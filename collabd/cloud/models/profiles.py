@@ -1,0 +1,124 @@
+"""How fast packages run on this machine: measured once each, between requests, and kept over restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from concurrent.futures import Executor
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from collab_sdk.errors import InvalidPackage, UnknownPackage
+from collabd.catalog.package.manifest import Manifest
+from collabd.cloud.models.model import CloudModel
+from collabd.engine import Engine
+from collabd.fair_shares import FairShares
+from collabd.profiling import machine, stored, timing
+from collabd.profiling.profile import Profile
+
+log = logging.getLogger(__name__)
+
+# A stored profile is read well within this, so that the first to ask need not ask again.
+_PATIENCE_S = 0.2
+# Packages come and go.
+_REMEMBERED = 100
+# Devices whose packages are being measured.
+_DEVICES = 8
+
+K = TypeVar("K")
+
+
+class Profiles:
+    """Profiles by digest. Measuring runs on `lane`, in pieces, so that requests get their turn in between.
+
+    There is never more than one piece on the lane. One package of a device is measured at a time, and devices take
+    turns, piece by piece: a request waits for one piece, and nobody's profile for all that another device has.
+    """
+
+    def __init__(
+        self, engine: Engine, lane: Executor, directory: Path, find: Callable[[str], Awaitable[CloudModel]]
+    ) -> None:
+        self._engine = engine
+        self._lane = lane
+        self._directory = directory
+        self._find = find
+        # By digest and device: one that another device asked for may have much before it.
+        self._asked: dict[tuple[str, str | None], asyncio.Task[Profile]] = {}
+        # By digest.
+        self._measured: dict[str, asyncio.Task[Profile]] = {}
+        self._measuring = FairShares(_DEVICES, 1)
+        self._pieces = FairShares(1, 1)
+
+    async def get(self, model: CloudModel, device: str | None) -> Profile | None:
+        """The profile of `model`; None while it is being measured. Raises `InvalidPackage` if that failed."""
+        task = self._measured.get(model.digest)
+        if task is None or not task.done() or _is_gone(task):
+            learn = partial(self._learn, model.digest, model.manifest, device)
+            task = self._begun(self._asked, (model.digest, device), learn)
+        await asyncio.wait([task], timeout=_PATIENCE_S)
+        if not task.done():
+            return None
+        if error := task.exception():
+            raise InvalidPackage(f"{model.manifest.name} cannot be measured on the companion: {error}")
+        return task.result()
+
+    async def close(self) -> None:
+        """Stop measuring."""
+        tasks = [*self._asked.values(), *self._measured.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @staticmethod
+    def _begun(
+        tasks: dict[K, asyncio.Task[Profile]], key: K, work: Callable[[], Coroutine[Any, Any, Profile]]
+    ) -> asyncio.Task[Profile]:
+        """The task of this key, begun now if there is none."""
+        for done in [known for known, task in tasks.items() if task.done()][:-_REMEMBERED]:
+            del tasks[done]  # it is read from the disk again
+        if key not in tasks or _is_gone(tasks[key]):
+            tasks[key] = asyncio.create_task(work())
+        return tasks[key]
+
+    async def _learn(self, digest: str, manifest: Manifest, device: str | None) -> Profile:
+        load = partial(stored.load, digest, machine.describe(), self._engine.threads, self._directory)
+        profile = await asyncio.to_thread(load)
+        if profile and profile.is_complete(manifest):
+            return profile
+        async with self._measuring.held(device):
+            task = self._begun(self._measured, digest, partial(self._measure, digest, device))
+            return await asyncio.shield(task)
+
+    async def _measure(self, digest: str, device: str | None) -> Profile:
+        # It may have been unloaded while it waited.
+        model = await self._find(digest)
+        with model.lent.in_use():
+            profile = await self._timed(model, device)
+        try:
+            await asyncio.to_thread(stored.save, profile, self._directory)
+        except OSError as error:
+            log.warning("cannot keep the profile of %s over a restart: %s", model.manifest.name, error)
+        return profile
+
+    async def _timed(self, model: CloudModel, device: str | None) -> Profile:
+        log.info("measuring %s", model.manifest.name)
+        pieces = timing.steps(model.package, self._engine, key=model.key)
+        try:
+            while (profile := await self._next(pieces, device)) is None:
+                pass
+        except Exception:
+            log.exception("measuring %s failed", model.manifest.name)
+            raise
+        log.info("measured %s: the whole network takes %.1f ms", model.manifest.name, profile.whole_ms)
+        return profile
+
+    async def _next(self, pieces: Generator[None, None, Profile], device: str | None) -> Profile | None:
+        async with self._pieces.held(device):
+            return await asyncio.get_running_loop().run_in_executor(self._lane, timing.advance, pieces)
+
+
+def _is_gone(task: asyncio.Task[Profile]) -> bool:
+    """Whether the package had been deleted when its turn came."""
+    return task.done() and not task.cancelled() and isinstance(task.exception(), UnknownPackage)

@@ -1,0 +1,88 @@
+"""The door of inference calls: whose body is read, who is answered, and when a call came."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Hashable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from aiohttp import web
+
+from collab_sdk import wire
+from collabd.clock import Clock
+from collabd.device.api.admission import Admission, AdmissionLimits, Arrival
+from collabd.device.api.dataplane import DeviceDataPlane
+from collabd.device.api.hangups import Hangups
+from collabd.device.counters import Counters
+from collabd.device.lane.turns import USER
+from collabd.http.bodies import BODY, largest_body
+from collabd.http.peers import credentials
+from collabd.http.protocol import Infer
+
+
+class DeviceDoor:
+    """A `collabd.http.protocol.Door` in front of `plane`, while the event loop runs."""
+
+    def __init__(
+        self,
+        plane: DeviceDataPlane,
+        limits: AdmissionLimits,
+        *,
+        max_request_bytes: int,
+        counters: Counters,
+        clock: Clock,
+    ) -> None:
+        self._plane = plane
+        self._counters = counters
+        self._clock = clock
+        self._max_request_bytes = max_request_bytes
+        self._admission = Admission(limits)
+        self._hangups = Hangups()
+
+    @asynccontextmanager
+    async def __call__(self, request: web.Request) -> AsyncIterator[Infer]:
+        """Let the call's body be read, and give what answers it in its turn. Raises `Overloaded`, `NotReady`."""
+        arrived = self._clock() - wire.waited_s(request.headers)
+        size = largest_body(request, self._max_request_bytes)
+        with self._hangups.watched(request.transport):
+            async with AsyncExitStack() as stack:
+                with self._counters.at_the_door():
+                    arrival = await stack.enter_async_context(self._admission.arrival(_user(request), size))
+                try:
+                    yield partial(self._infer, arrival, arrived)
+                finally:
+                    # aiohttp keeps a request until the next one on its connection.
+                    request.pop(BODY, None)
+
+    async def _infer(
+        self, arrival: Arrival, arrived: float, name: str, request: wire.InferRequest
+    ) -> wire.InferResponse:
+        async with AsyncExitStack() as stack:
+            with self._counters.at_the_door():
+                await stack.enter_async_context(self._admission.place(arrival))
+            USER.set(arrival.user)
+            return await self._plane.infer(name, request, arrived)
+
+    @property
+    def inside(self) -> int:
+        """Calls that have a place."""
+        return self._admission.inside
+
+    @property
+    def waiting(self) -> int:
+        """Calls that have none yet."""
+        return self._admission.waiting
+
+    async def shut(self, patience_s: float) -> None:
+        """Let nobody in any more; return when all calls have been answered, or `patience_s` is over."""
+        await self._admission.close(patience_s)
+
+    def close(self) -> None:
+        """Once nobody comes any more."""
+        self._hangups.close()
+
+
+def _user(request: web.Request) -> Hashable:
+    """All whom the kernel cannot name are one."""
+    peer = credentials(request.transport)
+    return None if peer is None else peer.uid

@@ -1,0 +1,93 @@
+"""Who may do what over the socket: one ladder, from the peer's credentials to a case, and from that to its rights."""
+
+from __future__ import annotations
+
+import grp
+import logging
+import os
+from enum import StrEnum
+from pathlib import Path
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from collab_sdk.errors import PermissionRefused
+from collab_sdk.text import plain
+from collabd.http.peers import PeerCredentials, credentials
+
+log = logging.getLogger(__name__)
+
+_OVERFLOW_UID = Path("/proc/sys/kernel/overflowuid")
+_NOBODY = 65534
+_ADMINISTERED = "/collab/v1/"
+_READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
+
+
+class PeerKind(StrEnum):
+    """Who a peer is to the daemon; of several the first."""
+
+    UNKNOWN = "a caller whom the kernel cannot name"
+    ROOT = "root"
+    OWN = "the user that collabd runs as"
+    ADMINISTRATOR = "a member of the administrators' group"
+    CALLER = "a caller whom the socket's mode lets in"
+
+
+# Whoever gets through to the socket may infer and read: its mode is the guard of that.
+ADMINISTERS = frozenset({PeerKind.ROOT, PeerKind.OWN, PeerKind.ADMINISTRATOR})
+
+
+def case_of(peer: PeerCredentials | None, administrators: int | None) -> PeerKind:
+    """The peer's case; `administrators`: the gid of their group, if there is one."""
+    # A user namespace shows strangers as the overflow user, and nobody should have that user's rights.
+    if peer is None or peer.uid == _overflow_uid():
+        return PeerKind.UNKNOWN
+    if peer.uid == 0:
+        return PeerKind.ROOT
+    if peer.uid == os.geteuid():
+        return PeerKind.OWN
+    return PeerKind.ADMINISTRATOR if administrators in peer.groups else PeerKind.CALLER
+
+
+def gatekeeper(administrators: str) -> Middleware:
+    """Lets only those administer who may; `administrators`: a group's name, or empty."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.startswith(_ADMINISTERED) and request.method not in _READS:
+            _check(request, administrators)
+        return await handler(request)
+
+    return guard
+
+
+def _check(request: web.Request, administrators: str) -> None:
+    """Raises `PermissionRefused`."""
+    peer = credentials(request.transport)
+    case = case_of(peer, _gid(administrators))
+    if case in ADMINISTERS:
+        return
+    who = case if peer is None else f"{case} (uid {peer.uid})"
+    log.warning("refused %s %s to %s", request.method, plain(request.path), who)
+    group = f", and the group {administrators}" if administrators else ""
+    raise PermissionRefused(
+        f"you are {who}; only root, the user that collabd runs as{group} may add and remove models: use sudo, "
+        "or name one of your groups in server.administrators",
+        {"case": case.name.lower()},
+    )
+
+
+def _gid(group: str) -> int | None:
+    """Looked up at each use: a group may be made while the daemon runs."""
+    try:
+        return grp.getgrnam(group).gr_gid if group else None
+    except KeyError:
+        log.warning("there is no group %s (server.administrators)", group)
+        return None
+
+
+def _overflow_uid() -> int:
+    try:
+        return int(_OVERFLOW_UID.read_text())
+    except (OSError, ValueError):
+        return _NOBODY

@@ -1,0 +1,103 @@
+"""The HTTP face of the device daemon on its Unix socket: the Open Inference Protocol and our own calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from collab_sdk.errors import InvalidRequest
+from collabd.device.api.dataplane import DeviceDataPlane
+from collabd.device.api.permissions import gatekeeper
+from collabd.device.call.history import KEPT_DECISIONS
+from collabd.device.counters import Counters
+from collabd.device.models.loaded import LoadedModels
+from collabd.http import protocol
+from collabd.http.bodies import LOCAL, read_body, when_read
+from collabd.http.error_replies import error_middleware
+
+# Our own calls carry a path or a name, no tensors.
+_MAX_JSON = 64 * 1024
+
+
+class _LoadRequest(msgspec.Struct, forbid_unknown_fields=True):
+    path: str
+
+
+class DeviceRoutes:
+    """The calls under /collab/v1/."""
+
+    def __init__(self, plane: DeviceDataPlane, models: LoadedModels) -> None:
+        self._plane = plane
+        self._models = models
+
+    def routes(self) -> list[web.RouteDef]:
+        """Paths and handlers."""
+        return [
+            web.get("/collab/v1/status", self._status),
+            web.get("/collab/v1/profile/{model}", self._profile),
+            web.get("/collab/v1/models", self._list),
+            web.get("/collab/v1/models/{model}", self._show),
+            web.post("/collab/v1/models", self._load, expect_handler=when_read),
+            web.delete("/collab/v1/models/{model}", self._remove),
+            web.get("/collab/v1/explain", self._explain),
+            web.get("/collab/v1/config", self._config),
+        ]
+
+    async def _status(self, _: web.Request) -> web.Response:
+        return web.json_response(self._plane.core.reporter.status())
+
+    async def _profile(self, request: web.Request) -> web.Response:
+        model = self._models.get(request.match_info["model"])
+        return web.json_response(self._plane.core.reporter.profile(model, request.query.get("budget")))
+
+    async def _explain(self, request: web.Request) -> web.Response:
+        text = request.query.get("last", "1")
+        if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= KEPT_DECISIONS):
+            raise InvalidRequest(f"last must be a number from 1 to {KEPT_DECISIONS}, not {text[:20]!r}")
+        return web.json_response(self._plane.core.reporter.explain(int(text)))
+
+    async def _list(self, _: web.Request) -> web.Response:
+        return web.json_response({"models": [self._plane.core.reporter.model(model) for model in self._models]})
+
+    async def _show(self, request: web.Request) -> web.Response:
+        return web.json_response(self._plane.core.reporter.layers(self._models.get(request.match_info["model"])))
+
+    async def _load(self, request: web.Request) -> web.Response:
+        body = await read_body(request, _MAX_JSON, LOCAL)
+        try:
+            path = msgspec.json.decode(body, type=_LoadRequest).path
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InvalidRequest(f'the body must be {{"path": "/directory/of/a/package"}}: {error}') from error
+        model = await self._models.install(Path(path))
+        return web.json_response(self._plane.core.reporter.model(model))
+
+    async def _remove(self, request: web.Request) -> web.Response:
+        await self._models.remove(request.match_info["model"])
+        return web.json_response({"removed": request.match_info["model"]})
+
+    async def _config(self, _: web.Request) -> web.Response:
+        loaded = self._plane.core.loaded
+        file = None if loaded.path is None else str(loaded.path)
+        return web.json_response({"file": file, "settings": loaded.report()})
+
+
+def application(
+    plane: DeviceDataPlane,
+    control: DeviceRoutes,
+    door: protocol.Door,
+    *,
+    counters: Counters,
+    max_request_bytes: int,
+    administrators: str,
+) -> web.Application:
+    """The daemon's web application; `administrators`: the group whose members are, or empty."""
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=counters.metrics(), content_type="text/plain")
+
+    app = web.Application(middlewares=[error_middleware, gatekeeper(administrators)])
+    inference = protocol.routes(plane, max_request_bytes, door=door, pace=LOCAL)
+    app.add_routes([*inference, *control.routes(), web.get("/metrics", metrics)])
+    return app

@@ -1,0 +1,99 @@
+"""The last decisions with all their candidates, so that `collabctl explain` can say why."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from collab_sdk.budget import Budget
+from collab_sdk.reports import CandidateReport, DecisionReport
+from collab_sdk.result import Result
+from collab_sdk.vocabulary import Reason
+from collabd.clock import Clock
+from collabd.device.decide.evaluation import Evaluation
+from collabd.device.decide.planner import CallPlan
+from collabd.planning.choose import Decision, verdicts
+
+KEPT_DECISIONS = 100
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """Not the plan itself, which holds the image."""
+
+    at: float
+    evaluation: Evaluation
+    decision: Decision | None
+    budget: Budget
+    result: Result
+
+
+class History:
+    """Remembers the last `KEPT_DECISIONS` calls that were answered."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._entries: deque[_Entry] = deque(maxlen=KEPT_DECISIONS)
+
+    def add(self, planned: CallPlan, budget: Budget, result: Result) -> None:
+        """Remember an answered call."""
+        self._entries.append(_Entry(self._clock(), planned.evaluation, _decided(planned), budget, result))
+
+    @property
+    def last(self) -> Result | None:
+        """The last answer."""
+        return self._entries[-1].result if self._entries else None
+
+    def report(self, last: int) -> list[DecisionReport]:
+        """The `last` decisions, the latest first."""
+        latest = list(self._entries)[-last:] if last > 0 else []
+        return [_decision(entry, self._clock()) for entry in reversed(latest)]
+
+
+def _decision(entry: _Entry, now: float) -> DecisionReport:
+    result = entry.result
+    return DecisionReport(
+        age_s=now - entry.at,
+        model=result.model,
+        budget=str(entry.budget),
+        cut=result.plan.cut,
+        codec=result.plan.codec,
+        placement=result.plan.placement,
+        cloud=result.plan.cloud,
+        reason=result.plan.reason,
+        predicted_ms=result.predicted.latency_ms,
+        measured_ms=result.measured.latency_ms or 0.0,
+        budget_met=result.budget_met,
+        degraded=result.degraded,
+        why=result.why,
+        candidates=_candidates(entry.evaluation, entry.decision),
+    )
+
+
+def _decided(planned: CallPlan) -> Decision | None:
+    """None: the call itself fixed the placement."""
+    if planned.row is None or planned.reason is Reason.FIXED:
+        return None
+    return Decision(planned.row, planned.reason, planned.unmet)
+
+
+def _candidates(evaluation: Evaluation, decision: Decision | None) -> list[CandidateReport]:
+    """Every plan with its verdict; none where there was nothing to decide."""
+    if decision is None:
+        return []
+    prediction = evaluation.prediction
+    reasons = verdicts(evaluation.plans, prediction, evaluation.caps, decision=decision, allowed=evaluation.allowed)
+    return [
+        CandidateReport(
+            cut=plan.cut,
+            codec=plan.codec,
+            cloud=None if plan.cloud is None else evaluation.companions[plan.cloud].name,
+            predicted_ms=float(prediction.expected_s[row]) * 1e3,
+            deadline_ms=float(prediction.deadline_s[row]) * 1e3,
+            energy_mj=float(prediction.energy_j[row]) * 1e3,
+            cost=float(prediction.cost[row]),
+            fidelity=plan.fidelity,
+            verdict=reasons[row],
+        )
+        for row, plan in enumerate(evaluation.plans.rows)
+    ]

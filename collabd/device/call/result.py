@@ -1,0 +1,122 @@
+"""From what happened to a job to the `Result` that the caller sees."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from collab_sdk.result import Plan, Predicted, Result, Timings
+from collab_sdk.text import plain
+from collab_sdk.vocabulary import Cap, EnergySource
+from collabd.catalog.package.scores import as_probabilities
+from collabd.codec import LOSSLESS
+from collabd.device.decide.planner import CallPlan
+from collabd.device.job.job import CallRecord
+from collabd.planning import Caps, DeviceState
+from collabd.planning.candidates import SOURCE
+from collabd.planning.energy import energy_j
+
+_LOSSLESS = LOSSLESS | {SOURCE}
+_PHASES = ("prep", "head", "encode", "queue", "decode", "tail", "local_tail")
+
+
+def result(
+    planned: CallPlan,
+    record: CallRecord,
+    output: npt.NDArray[np.float32],
+    device: DeviceState,
+    energy_source: EnergySource,
+) -> Result:
+    """The answer with its provenance; `output` is the network's, float32 [1, labels]."""
+    model, job = planned.job.model, planned.job
+    latency_s = record.elapsed_s()
+    joules = outcome_energy_j(record, latency_s, device)
+    fidelity = _fidelity(planned, record)
+    unmet = _unmet(planned.caps, latency_s, joules, record.cost, fidelity)
+    return Result(
+        model=model.manifest.name,
+        digest=model.digest,
+        scores=as_probabilities(output[0], model.manifest.output_kind),
+        labels=model.manifest.labels,
+        plan=Plan(
+            cut=planned.cut,
+            codec=job.codec,
+            placement=planned.placement,
+            cloud=None if job.companion is None else job.companion.name,
+            reason=planned.reason,
+        ),
+        predicted=predicted(planned),
+        measured=_measured(record, latency_s),
+        energy_mj=joules * 1e3,
+        energy_source=energy_source,
+        cost=record.cost,
+        fidelity=fidelity,
+        bytes_up=record.bytes_up,
+        bytes_down=record.bytes_down,
+        budget_met=not unmet,
+        unmet=unmet,
+        degraded=record.degraded,
+        why=plain(record.why),
+        ran=record.ran,
+    )
+
+
+def predicted(planned: CallPlan) -> Predicted:
+    """What planning expected; nothing for a fixed placement that is no candidate."""
+    if planned.row is None:
+        return Predicted()
+    row, prediction = planned.row, planned.evaluation.prediction
+    phases, plan = prediction.phases, planned.evaluation.plans.rows[row]
+    remote = plan.cloud is not None
+
+    def ms(seconds: npt.NDArray[np.float64], part_of_plan: bool = True) -> float | None:
+        return float(seconds[row]) * 1e3 if part_of_plan else None
+
+    return Predicted(
+        latency_ms=ms(prediction.expected_s),
+        prep_ms=ms(phases.prep_s, not planned.evaluation.plans.source[row]),
+        head_ms=ms(phases.head_s, "D" in planned.placement),
+        encode_ms=ms(phases.encode_s, remote and plan.codec != SOURCE),
+        upload_ms=ms(phases.link_s, remote),
+        queue_ms=ms(phases.queue_s, remote),
+        decode_ms=ms(phases.decode_s, remote),
+        tail_ms=ms(phases.tail_s, remote),
+        energy_mj=ms(prediction.energy_j),
+        cost=float(prediction.cost[row]),
+    )
+
+
+def _measured(record: CallRecord, latency_s: float) -> Timings:
+    phases = {f"{phase}_ms": getattr(record, f"{phase}_s") for phase in _PHASES} | {"upload_ms": record.link_s}
+    known = {name: seconds * 1e3 for name, seconds in phases.items() if seconds is not None}
+    return Timings(latency_ms=latency_s * 1e3, **known)
+
+
+def outcome_energy_j(record: CallRecord, latency_s: float, device: DeviceState) -> float:
+    """What the call took of the battery, with the times that really passed; the device idles for the rest of them."""
+    phases_s = (record.prep_s, record.head_s, record.encode_s, record.local_tail_s)
+    busy_s = sum(filter(None, phases_s), record.overtaken_s + device.overhead_s)
+    return energy_j(
+        device,
+        busy_s=busy_s,
+        idle_s=max(latency_s - busy_s, 0.0),
+        air_s=record.air_s,
+        moved_bytes=float(record.bytes_up + record.bytes_down),
+    )
+
+
+def _fidelity(planned: CallPlan, record: CallRecord) -> float | None:
+    """Expected agreement of what really ran: nothing that stayed here, or was sent lossless, can differ."""
+    if "C" not in record.ran or all(codec in _LOSSLESS for codec in planned.job.codec.split("+")):
+        return 1.0
+    return None if planned.row is None else planned.evaluation.plans.rows[planned.row].fidelity
+
+
+def _unmet(caps: Caps, latency_s: float, energy_j: float, cost: float, fidelity: float | None) -> tuple[Cap, ...]:
+    broken = {
+        Cap.LATENCY: caps.latency_s is not None and latency_s > caps.latency_s,
+        Cap.ENERGY: caps.energy_j is not None and energy_j > caps.energy_j,
+        Cap.COST: caps.cost is not None and cost > caps.cost,
+        Cap.FIDELITY: fidelity is None or fidelity < caps.fidelity,
+    }
+    return tuple(name for name, is_broken in broken.items() if is_broken)

@@ -1,0 +1,326 @@
+"""One companion as the device knows it: how to call it, and what every exchange teaches about it and the link."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from dataclasses import dataclass
+
+from collab_sdk import wire
+from collab_sdk.vocabulary import BreakerState
+from collabd.clock import MONOTONIC, Clock
+from collabd.config import CloudSettings, FailoverSettings, LinkSettings
+from collabd.device.companions.answers import Health, Question, RemoteAnswer, answer_of, health_of
+from collabd.device.companions.breaker import Breaker
+from collabd.device.companions.exchange import (
+    SLACK_BYTES,
+    CompanionExchange,
+    CompanionFailure,
+    CompanionReply,
+    FailureReason,
+    refusal,
+)
+from collabd.device.companions.in_flight import InFlight
+from collabd.device.companions.overhead import HEADER_BYTES
+from collabd.planning import CloudState
+from collabd.planning.cost import exchange_cost
+from collabd.profiling.profile import Profile
+from collabd.sensing.estimates.speed import Speed, SpeedFactor
+from collabd.sensing.link.estimate import LinkEstimate, LinkReading
+from collabd.sensing.link.round_trip import RoundTrip
+from collabd.sensing.link.split import split
+from collabd.sensing.reading import NotMeasured
+
+log = logging.getLogger(__name__)
+
+# A request that waited behind others says how long the next may wait; old news is worth less, and nothing in the end.
+_QUEUE_MEMORY = 0.5
+_QUEUE_FADES_S = 2.0
+# What a ping may take: so many times the usual, within bounds.
+_PING_TIMES, _PING_LEAST_TIMES = 20.0, 3.0
+_PING_FLOOR_S, _ANSWER_S = 1.0, 10.0
+# How long one is left alone that is busy and does not say for how long.
+_BUSY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Lack:
+    """Why it does not serve a package of ours, as said of it ("refused the package"); nothing new before `until`."""
+
+    why: str
+    until: float = 0.0
+
+
+_NOT_YET = Lack("has not said yet whether it holds the package")
+
+
+class Companion:
+    """The companion `cloud`, asked by `exchange`."""
+
+    def __init__(
+        self,
+        cloud: CloudSettings,
+        link: LinkSettings,
+        failover: FailoverSettings,
+        exchange: CompanionExchange,
+        *,
+        clock: Clock = MONOTONIC,
+    ) -> None:
+        self.cloud = cloud
+        self.exchange = exchange
+        self.clock = clock
+        self.link = LinkEstimate(link.memory)
+        self._factor = SpeedFactor()
+        self.breaker = Breaker(failures=failover.breaker_failures, open_s=failover.breaker_open_s)
+        # False until first heard from.
+        self.reached = False
+        self.load: float | None = None
+        # What it last failed at.
+        self.problem: str | None = None
+        # When a plan last reckoned with it: as long as nobody calls, its link need not be known.
+        self.wanted_at = clock()
+        # When a call was last sent there.
+        self._asked_at = -math.inf
+        self._slowdown = 1.0
+        self._round_trip = RoundTrip()
+        self._queue = (0.0, self.wanted_at)
+        # Profiles of the packages that it holds, by digest.
+        self.profiles: dict[str, Profile] = {}
+        # What is known of the other packages of ours, by digest.
+        self.lacks: dict[str, Lack] = {}
+        self._in_flight = InFlight(cloud.name)
+        self._busy_until = self.wanted_at
+
+    @property
+    def breaker_state(self) -> BreakerState:
+        """Whether its failures keep calls from it now."""
+        return self.breaker.state(self.clock())
+
+    @property
+    def link_now(self) -> LinkReading:
+        """What is known of the link to it now."""
+        return self.link.read(self.clock())
+
+    @property
+    def name(self) -> str:
+        """Its name in the configuration."""
+        return self.cloud.name
+
+    def is_up(self) -> bool:
+        """Whether calls may be sent to it."""
+        return self.reached and self.breaker_state is BreakerState.CLOSED
+
+    def why_not(self, digest: str) -> str:
+        """Why calls for the package `digest` are not sent to it now."""
+        if not self.is_up():
+            return f"{self.name} is down: {self.problem}" if self.problem else f"{self.name} has not answered yet"
+        if self.is_busy:
+            return f"{self.name} is busy"
+        return f"{self.name} {self.lacks.get(digest, _NOT_YET).why}"
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it asked to be left alone for now."""
+        return self.clock() < self._busy_until
+
+    @property
+    def queue_s(self) -> float:
+        """How long a request may wait there for others."""
+        seconds, since = self._queue
+        return seconds * math.exp(-(self.clock() - since) / _QUEUE_FADES_S)
+
+    def state_for(self, digest: str) -> CloudState:
+        """What planning needs to know of it for the package `digest`."""
+        now = self.clock()
+        reading, speed = self.link.read(now), self._speed(now)
+        return CloudState(
+            name=self.name,
+            up=self.is_up() and digest in self.profiles and not self.is_busy,
+            busy=self.is_busy,
+            rtt_s=reading.rtt_s,
+            up_s_per_byte=reading.up_s_per_byte,
+            down_s_per_byte=reading.down_s_per_byte,
+            link_spread=reading.spread,
+            speed=speed.value,
+            speed_spread=speed.spread,
+            queue_s=self.queue_s,
+            price_per_gb=self.cloud.price_per_gb,
+            price_per_second=self.cloud.price_per_second,
+            price_per_request=self.cloud.price_per_request,
+            unasked_s=now - self._asked_at,
+        )
+
+    def note_wanted(self) -> None:
+        """A call is planned that may be sent there, so its link is worth knowing."""
+        self.wanted_at = self.clock()
+
+    def cost(self, moved_bytes: int, compute_s: float) -> float:
+        """What an exchange is charged."""
+        return exchange_cost(self.cloud, moved_bytes=float(moved_bytes), run_s=compute_s, requests=1.0)
+
+    def air_s(self, link_s: float) -> float:
+        """For how long bytes moved in an exchange that took so long on the link: all but the round trip."""
+        return max(link_s - self.link_now.rtt_s, 0.0)
+
+    async def infer(self, question: Question) -> RemoteAnswer:
+        """Ask it. Raises `CompanionFailure` whatever goes wrong, also here, and feeds the breaker."""
+        self._asked_at = self.clock()
+        try:
+            answer = await self._exchange(question)
+        except CompanionFailure as failure:
+            self.note_failure(failure)
+            raise
+        except asyncio.CancelledError as error:
+            if _is_called_off():
+                raise
+            raise self._fault(error) from error
+        except Exception as error:
+            raise self._fault(error) from error
+        self.breaker.succeeded()
+        self._queue = _QUEUE_MEMORY * self.queue_s + (1 - _QUEUE_MEMORY) * answer.queue_s, self.clock()
+        return answer
+
+    async def ping(self, size: int) -> None:
+        """Send `size` bytes for nothing: proves that it is there and times the link. Raises `CompanionFailure`."""
+        patience_s = self._ping_patience_s(size)
+        try:
+            reply = await self.exchange.call("POST", "/collab/v1/ping", data=bytes(size), timeout_s=patience_s)
+        except CompanionFailure as failure:
+            if failure.reason is not FailureReason.LATE or not size:
+                raise
+            # The weight was too much for the link as it is now, which is no failure; pings without it go on.
+            self.link.learn_late(up_bytes=size, seconds=patience_s, now=self.clock())
+            return
+        if reply.status != 200:
+            raise refusal(reply.status, reply.body, reply.headers)
+        try:
+            self._note_health(health_of(wire.decode_json(reply.body)))
+        except (KeyError, ValueError) as error:
+            raise CompanionFailure(
+                FailureReason.NONSENSE, f"{self.name} answered a ping with nonsense: {error}"
+            ) from error
+        if self.reached:  # the very first exchange also set up the connection
+            if not size:
+                self._round_trip.pinged(reply.seconds, reply.round_trip_s)
+            self._learn_link(reply, size, reply.seconds)
+        self.reached = True
+
+    def _ping_patience_s(self, size: int) -> float:
+        """Where the link was fast, a lost ping is to be noticed soon; where it is slow, or unknown, it takes its time.
+
+        5 ms there and back: 1 s. 16 kB over 10 kbit/s, which take 13 s: 39 s.
+        """
+        reading = self.link.read(self.clock())
+        if reading.age_s is None:
+            return _ANSWER_S
+        usual_s = reading.rtt_s + (size + HEADER_BYTES) * reading.up_s_per_byte
+        return min(max(_PING_TIMES * usual_s, _PING_FLOOR_S), max(_PING_LEAST_TIMES * usual_s, _ANSWER_S))
+
+    @property
+    def needs_pings(self) -> bool:
+        """Whether only pings know the round trip to it."""
+        return self._round_trip.needs_pings
+
+    @property
+    def slowness(self) -> float:
+        """How many times longer than in its profile a run takes there now."""
+        return self._speed(self.clock()).value
+
+    def learn_speed(self, measured_s: float, profiled_s: float) -> None:
+        """Take in how long a run took there."""
+        now = self.clock()
+        self._factor.learn(measured_s=measured_s, profiled_s=profiled_s, now=now, expected=self._slowdown)
+
+    def note_failure(self, failure: CompanionFailure) -> None:
+        """Count a failure against it, unless the failure shows that it is alive and well.
+
+        When that opens the breaker, all that is in flight to it fails at once.
+        """
+        now = self.clock()
+        if failure.reason is FailureReason.ABANDONED:
+            return  # what it was abandoned for is the problem
+        self.problem = str(failure)
+        match failure.reason:
+            case FailureReason.BUSY:
+                self._busy_until = now + (failure.retry_after_s or _BUSY_S)
+                return
+            case FailureReason.UNKNOWN_PACKAGE:
+                self.profiles.clear()  # it was restarted without its packages: ask again what it holds
+                return
+            case FailureReason.OTHER_PACKAGE:
+                self.profiles.clear()
+                self.breaker.failed(now)
+            case FailureReason.DEAD:
+                self.breaker.trip(now)
+            case _:
+                self.breaker.failed(now)
+        if self.breaker.state(now) is BreakerState.OPEN:
+            self.exchange.leave()
+            self._in_flight.end()
+
+    def give_up(self, error: Exception) -> None:
+        """It cannot be watched any more: nobody would know when it is well, so it counts as down from now on."""
+        why = f"watching it failed, so collabd does not use it until its settings change or collabd restarts: {error!r}"
+        self.breaker.trip(self.clock())
+        self.note_failure(CompanionFailure(FailureReason.FAULT, why))
+
+    def _fault(self, error: BaseException) -> CompanionFailure:
+        """What nobody thought of fails no call either; but the journal has its trace."""
+        log.error("asking %s failed for an unexpected reason; collabd goes on without it", self.name, exc_info=error)
+        failure = CompanionFailure(FailureReason.FAULT, f"asking {self.name} failed: {error!r}")
+        self.exchange.leave()
+        self.note_failure(failure)
+        return failure
+
+    def note_late(self, why: str, sent_bytes: int, link_s: float, *, late: bool, lost: bool) -> None:
+        """An answer that was not waited for any longer, after `link_s` without the tail's time.
+
+        It teaches that the link is slower than believed. If it is `late`, its connection may be dead, and those beside
+        it; only one that is as good as `lost` counts as a failure.
+        """
+        self.link.learn_late(up_bytes=sent_bytes, seconds=link_s, now=self.clock())
+        if late:
+            self.exchange.leave()
+        if lost:
+            self.note_failure(CompanionFailure(FailureReason.LATE, why))
+
+    async def _exchange(self, question: Question) -> RemoteAnswer:
+        message = question.message()
+        path, most_bytes = f"/v2/models/{question.model}/infer", question.bytes_down + SLACK_BYTES
+        async with self._in_flight.exchange():
+            reply = await self.exchange.call(
+                "POST", path, data=message.body(), headers=message.headers, most_bytes=most_bytes
+            )
+        if reply.status != 200:
+            raise refusal(reply.status, reply.body, reply.headers)
+        answer = answer_of(question, reply, message.length)
+        self._note_health(answer.health)
+        self._learn_link(reply, message.length, answer.link_s)
+        return answer
+
+    def _speed(self, now: float) -> Speed:
+        return self._factor.read(now, self._slowdown)
+
+    def _learn_link(self, reply: CompanionReply, up_bytes: int, link_s: float) -> None:
+        now, round_trip = self.clock(), self._round_trip.of(reply.round_trip_s)
+        if not isinstance(round_trip, NotMeasured):
+            self.link.learn_rtt(round_trip)
+        transfer = split(
+            link_s,
+            up_bytes=up_bytes,
+            down_bytes=len(reply.body) + HEADER_BYTES,
+            receive_s=reply.receive_s,
+            round_trip_s=round_trip,
+            known=self.link.read(now),
+        )
+        self.link.learn(transfer, now)
+
+    def _note_health(self, health: Health) -> None:
+        self.load, self._slowdown = health.load, health.slowdown
+
+
+def _is_called_off() -> bool:
+    """Whether somebody cancelled this task, rather than something that it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

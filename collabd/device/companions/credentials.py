@@ -1,0 +1,77 @@
+"""The keys that the device shows to a companion, and those by which it knows the companion."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiohttp import hdrs
+from yarl import URL
+
+from collabd.config import CloudSettings, DeviceConfig
+from collabd.keys.files import KeyProblem
+from collabd.keys.tls import client_context
+from collabd.keys.tokens import read_token
+
+
+@dataclass(frozen=True)
+class CloudKeys:
+    """Those for one companion, as they lay in the files. Equal where the files' contents are."""
+
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    tls: ssl.SSLContext | bool = field(repr=False, compare=False)
+    fingerprint: str = field(repr=False)
+
+
+def read_keys(cloud: CloudSettings) -> CloudKeys:
+    """Raises `KeyProblem`."""
+    headers = ((hdrs.AUTHORIZATION, f"Bearer {read_token(cloud.token_file)}"),) if cloud.token_file else ()
+    files = [path for path in (cloud.ca_file, cloud.client_cert, cloud.client_key) if path]
+    tls: ssl.SSLContext | bool = True
+    if files:
+        tls = client_context(cloud.ca_file, cloud.client_cert, cloud.client_key)
+    return CloudKeys(headers, tls, _fingerprint(files))
+
+
+def problems(config: DeviceConfig) -> list[str]:
+    """What is wrong with the keys for the companions."""
+    return [problem for index, cloud in enumerate(config.clouds) for problem in _problems(cloud, f"clouds[{index}].")]
+
+
+def _problems(cloud: CloudSettings, prefix: str) -> Iterator[str]:
+    secure = cloud.url.startswith("https:")
+    if bool(cloud.client_cert) != bool(cloud.client_key):
+        yield f"{prefix}client_cert: client_cert and client_key need each other"
+        return
+    for name in ("ca_file", "client_cert"):
+        if getattr(cloud, name) and not secure:
+            yield f"{prefix}{name}: needs an https url"
+    if cloud.token_file and not secure and not cloud.insecure and not _is_here(cloud.url):
+        yield (
+            f"{prefix}token_file: anyone on the way to {cloud.url} could read the token: "
+            "use https, as collabctl pair sets it up (or set insecure = true to go without)"
+        )
+    try:
+        read_keys(cloud)
+    except KeyProblem as problem:
+        yield str(problem)
+
+
+def _is_here(url: str) -> bool:
+    """Whether it is on this machine. Not by asking for a name's address, which may be another one next time."""
+    host = URL(url).host or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _fingerprint(files: list[str]) -> str:
+    whole = hashlib.sha256()
+    for path in files:
+        whole.update(hashlib.sha256(Path(path).read_bytes()).digest())
+    return whole.hexdigest()

@@ -1,0 +1,168 @@
+"""What a companion holds of our packages: fetches their profiles, and gives it those that it lacks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from collabd.catalog.package.package import Package
+from collabd.catalog.store import bundle
+from collabd.device.companions.companion import Companion, Lack
+from collabd.device.companions.exchange import CompanionFailure, CompanionReply, FailureReason, refusal, said
+from collabd.profiling.profile import Profile
+
+log = logging.getLogger(__name__)
+
+_ROUND_S = 0.5
+_ANSWER_S = 10.0
+_UPLOAD_S = 600.0
+_PROFILE_BYTES = 2**20
+# Somebody has to make room on its disk; a package is megabytes to send in vain.
+_FULL_S = 300.0
+# Somebody has to see to it, here or there; to find out costs little.
+_FAULTY_S = 30.0
+_MEASURING = Lack("is still measuring the package")
+_SENDING = Lack("lacks the package, which the device is sending")
+
+
+class PackageSupply:
+    """Of one companion: its `profiles`, and why it `lacks` others of our `packages`."""
+
+    def __init__(self, companion: Companion, packages: Callable[[], Iterable[Package]]) -> None:
+        self._companion = companion
+        self._packages = packages
+        # By digest.
+        self._to_send: dict[str, Package] = {}
+
+    async def learn(self) -> None:
+        """Fetch the profile of every package of ours that it is not known to hold. Raises `CompanionFailure`."""
+        companion, packages = self._companion, list(self._packages())
+        _keep(companion.profiles, packages)
+        _keep(companion.lacks, packages)
+        for package in packages:
+            lack = companion.lacks.get(package.digest)
+            known = package.digest in companion.profiles or package.digest in self._to_send
+            if known or (lack is not None and self._companion.clock() < lack.until):
+                continue
+            with self._concerning(package):
+                if await self._learn(package) == web.HTTPNotFound.status_code:
+                    self._want_sent(package)
+
+    async def learn_anew(self) -> None:
+        """It may have been started anew: ask again for what it held. Raises `CompanionFailure`."""
+        for package in self._packages():
+            if package.digest in self._companion.profiles:
+                await self._learn(package)
+        self._companion.lacks.clear()
+
+    async def send(self) -> None:
+        """Until cancelled. Give it what it lacks, which may take minutes, and longer where the link dies meanwhile."""
+        while True:
+            for digest, package in list(self._to_send.items()):
+                if not self._companion.is_up():
+                    break
+                try:
+                    with self._concerning(package):
+                        await self._push(package)
+                except CompanionFailure as failure:
+                    self._companion.note_failure(failure)
+                finally:
+                    del self._to_send[digest]
+            await asyncio.sleep(_ROUND_S)
+
+    @contextmanager
+    def _concerning(self, package: Package) -> Iterator[None]:
+        """What is wrong with one package keeps no other from the companion."""
+        try:
+            yield
+        except CompanionFailure as failure:
+            if failure.reason is not FailureReason.NONSENSE:
+                raise
+            self._note_lack(package, f"cannot serve the package: {failure}", _FAULTY_S)
+        except OSError as error:
+            self._note_lack(package, f"lacks the package, and the device cannot send it: {error}", _FAULTY_S)
+        except Exception as error:
+            log.exception("sending %s to %s failed", package.manifest.name, self._companion.name)
+            self._note_lack(package, f"lacks the package, and the device cannot send it: {error!r}", _FAULTY_S)
+
+    async def _learn(self, package: Package) -> int:
+        """Ask for a package's profile; the reply's status. What it does not hold, or measures anew, is forgotten."""
+        companion, digest = self._companion, package.digest
+        path = f"/collab/v1/profile/{digest}"
+        reply = await companion.exchange.call("GET", path, timeout_s=_ANSWER_S, most_bytes=_PROFILE_BYTES)
+        before = companion.profiles.pop(digest, None)
+        match reply.status:
+            case web.HTTPOk.status_code:
+                profile = _profile(reply.body, package, companion.name)
+                # The same object, so that nothing is planned anew.
+                companion.profiles[digest] = before if before == profile else profile
+                companion.lacks.pop(digest, None)
+            case web.HTTPAccepted.status_code:
+                companion.lacks[digest] = _MEASURING
+            case web.HTTPNotFound.status_code:
+                pass
+            case _:
+                self._refused(package, reply, _FAULTY_S)
+        return reply.status
+
+    def _want_sent(self, package: Package) -> None:
+        if self._companion.cloud.push_packages:
+            self._companion.lacks.setdefault(package.digest, _SENDING)
+            self._to_send[package.digest] = package
+        else:
+            self._note_lack(package, "lacks the package, and push_packages = false forbids to send it", math.inf)
+
+    async def _push(self, package: Package) -> None:
+        data = await asyncio.to_thread(bundle.pack, package)
+        reply = await self._companion.exchange.call(
+            "PUT", f"/collab/v1/packages/{package.digest}", data=data, timeout_s=_UPLOAD_S
+        )
+        if reply.status >= 300:
+            self._refused(package, reply, math.inf)
+        else:
+            log.info("sent %s to %s, %.1f MB", package.manifest.name, self._companion.name, len(data) / 1e6)
+
+    def _refused(self, package: Package, reply: CompanionReply, for_s: float) -> None:
+        """It answered that it does not serve the package. Raises `CompanionFailure` where it would serve none."""
+        failure = refusal(reply.status, reply.body, reply.headers)
+        match reply.status:
+            case web.HTTPUnauthorized.status_code:
+                raise failure
+            case web.HTTPServiceUnavailable.status_code:
+                # For packages; whether it has room for calls, these find out.
+                self._note_lack(package, f"is too busy for the package: {said(reply)}", failure.retry_after_s)
+            case web.HTTPInsufficientStorage.status_code:
+                self._note_lack(package, f"refused the package: {said(reply)}", _FULL_S)
+            case _:
+                self._note_lack(package, f"refused the package: {said(reply)}", for_s)
+
+    def _note_lack(self, package: Package, why: str, for_s: float) -> None:
+        lacks = self._companion.lacks
+        before = lacks.get(package.digest)
+        if before is None or before.why != why:
+            log.warning("%s: %s %s", package.manifest.name, self._companion.name, why)
+        lacks[package.digest] = Lack(why, self._companion.clock() + for_s)
+
+
+def _profile(body: bytes, package: Package, name: str) -> Profile:
+    """The profile in a reply. Raises `CompanionFailure` unless it is of this package, and whole."""
+    try:
+        profile = msgspec.json.decode(body, type=Profile)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise CompanionFailure(FailureReason.NONSENSE, f"{name} sent no profile: {error}") from error
+    if profile.digest != package.digest or not profile.is_complete(package.manifest):
+        raise CompanionFailure(FailureReason.NONSENSE, f"{name} sent the profile of another package")
+    return profile
+
+
+def _keep(known: dict[str, Any], packages: Iterable[Package]) -> None:
+    """Forget what is known of packages that are ours no more."""
+    for digest in known.keys() - {package.digest for package in packages}:
+        del known[digest]

@@ -1,0 +1,104 @@
+"""Keeps each companion known: whether it is there and how fast it is; probes the link when idle."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from collab_sdk.vocabulary import BreakerState
+from collabd.catalog.package.package import Package
+from collabd.config import LinkSettings
+from collabd.device.companions.companion import Companion
+from collabd.device.companions.exchange import CompanionFailure
+from collabd.device.companions.package_supply import PackageSupply
+from collabd.device.journal import companion_changed
+from collabd.lifecycle import background, do_without
+from collabd.sensing.link.estimate import next_probe_s
+from collabd.sensing.reading import Every
+
+_ROUND_S = 0.5
+# While this machine sleeps its clocks stand still, and routers forget its connections.
+_ASLEEP_S = 1.0
+
+
+def slept_s() -> float:
+    """Seconds that this machine has slept since it was started."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+class Watcher:
+    """The background task of one companion. `slept_s`: how long this machine has slept since it was started."""
+
+    def __init__(
+        self,
+        companion: Companion,
+        link: LinkSettings,
+        packages: Callable[[], Iterable[Package]],
+        slept_s: Callable[[], float] = slept_s,
+    ) -> None:
+        self._companion = companion
+        self._link = link
+        self._supply = PackageSupply(companion, packages)
+        self._slept_s = slept_s
+        self._slept_before_s = slept_s()
+        self._was_up: bool | None = None
+        self._pings = Every(link.stale_s)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with background(f"sending packages to {self._companion.name}", self._supply.send, do_without):
+            while True:
+                try:
+                    await self._round()
+                except CompanionFailure as failure:
+                    self._companion.note_failure(failure)
+                self._report_change()
+                await asyncio.sleep(_ROUND_S)
+
+    async def _round(self) -> None:
+        state = self._companion.breaker_state
+        if state is BreakerState.OPEN:
+            return
+        woke_up = self._woke_up()
+        if woke_up:
+            self._companion.exchange.leave()
+        if woke_up or state is BreakerState.HALF_OPEN or not self._companion.reached:
+            await self._companion.ping(0)
+        if state is BreakerState.HALF_OPEN:
+            await self._meet_again()
+        await self._supply.learn()
+        due_s = self._next_probe_s()
+        if due_s is None:
+            return
+        if due_s == 0:
+            # Two sizes, since one alone cannot tell a far companion from a slow link.
+            await self._companion.ping(0)
+            await self._companion.ping(self._link.probe_kb * 1000)
+        elif self._companion.needs_pings and self._pings.due(self._companion.clock()):
+            await self._companion.ping(0)
+
+    def _woke_up(self) -> bool:
+        before, self._slept_before_s = self._slept_before_s, self._slept_s()
+        return self._slept_before_s - before > _ASLEEP_S
+
+    def _next_probe_s(self) -> float | None:
+        now = self._companion.clock()
+        return next_probe_s(
+            self._companion.link_now,
+            probe_bytes=self._link.probe_kb * 1000,
+            stale_s=self._link.stale_s,
+            share=self._link.probe_share,
+            idle_s=now - self._companion.wanted_at,
+        )
+
+    async def _meet_again(self) -> None:
+        """It may have been started anew, as another version and with other packages: calls wait until that is known."""
+        await self._supply.learn_anew()
+        self._companion.breaker.probed(self._companion.clock())
+
+    def _report_change(self) -> None:
+        up = self._companion.is_up()
+        if up != self._was_up:
+            companion_changed(self._companion.name, up=up)
+            self._was_up = up

@@ -1,0 +1,1 @@
+"""What a new configuration replaces while the daemon runs, and what outlives it."""

@@ -1,0 +1,119 @@
+"""Puts cores together; what two of them have in common stays open from one to the next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import aiohttp
+
+from collabd.config import CloudSettings, DeviceConfig, EnergySettings, FailoverSettings, LinkSettings, Loaded
+from collabd.device.companions.companion import Companion
+from collabd.device.companions.connections import Connections
+from collabd.device.companions.credentials import CloudKeys, read_keys
+from collabd.device.companions.exchange import HttpExchange, Response
+from collabd.device.companions.watcher import Watcher
+from collabd.device.core.generation import Generation, Machinery
+from collabd.device.core.reuse import Reused
+from collabd.device.models.loaded import LoadedModels
+from collabd.device.senses import Senses
+from collabd.lifecycle import background
+
+_Settings: TypeAlias = tuple[CloudSettings, LinkSettings, FailoverSettings, CloudKeys]
+
+# A companion that is there answers within a few round trips.
+_ACQUAINTED_S = 3.0
+_ROUND_S = 0.05
+
+
+class Assembly:
+    """The companions and senses of the cores that it made. `root` is where /proc and /sys are."""
+
+    def __init__(self, machinery: Machinery, root: Path) -> None:
+        self._machinery = machinery
+        self._companions: Reused[_Settings, Companion] = Reused(self._companion)
+        self._senses: Reused[EnergySettings, Senses] = Reused(partial(_sensing, root=root))
+        # What each core holds of them.
+        self._held: dict[Generation, AsyncExitStack] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    async def core(self, loaded: Loaded[DeviceConfig], before: Generation | None = None) -> Generation:
+        """The core of a configuration, in succession to `before`, whose companions it keeps where it can.
+
+        Raises `KeyProblem`.
+        """
+        config = loaded.config
+        async with AsyncExitStack() as held:
+            companions = [
+                await held.enter_async_context(self._companions.held(settings)) for settings in _settings(config)
+            ]
+            senses = await held.enter_async_context(self._senses.held(config.energy))
+            core = Generation(loaded, self._machinery, companions, senses)
+            if before is not None:
+                await self._make_acquaintance(set(companions) - set(before.companions))
+            self._held[core] = held.pop_all()
+        return core
+
+    def retire(self, core: Generation) -> None:
+        """It gets no more calls: when its last one has ended, close what only it needed."""
+        retiring = asyncio.create_task(self._retired(core))
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
+
+    async def close(self) -> None:
+        """Close everything, whoever uses it."""
+        for retiring in self._retiring:
+            retiring.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+        for held in self._held.values():
+            await held.aclose()
+
+    async def _retired(self, core: Generation) -> None:
+        await core.end_of_calls()
+        await self._held.pop(core).aclose()
+
+    async def _make_acquaintance(self, companions: Collection[Companion]) -> None:
+        """Wait until calls can use them, so that none has to do without; but not for one that does not answer."""
+        models = self._machinery.models
+        for _ in range(round(_ACQUAINTED_S / _ROUND_S)):
+            if all(_is_known(companion, models) for companion in companions):
+                return
+            await asyncio.sleep(_ROUND_S)
+
+    @asynccontextmanager
+    async def _companion(self, settings: _Settings) -> AsyncIterator[Companion]:
+        cloud, link, failover, keys = settings
+        async with Connections(partial(_session, failover, keys)) as connections:
+            clock = self._machinery.clock
+            exchange = HttpExchange(cloud.name, cloud.url, connections, clock)
+            companion = Companion(cloud, link, failover, exchange, clock=clock)
+            watcher = Watcher(companion, link, self._machinery.models.packages)
+            async with background(f"watching {companion.name}", watcher.run, companion.give_up):
+                yield companion
+
+
+def _session(failover: FailoverSettings, keys: CloudKeys) -> aiohttp.ClientSession:
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=failover.connect_timeout_s)
+    # Connections outlive the pauses between calls: a new one costs a round trip.
+    connector = aiohttp.TCPConnector(keepalive_timeout=60, ssl=keys.tls)
+    return aiohttp.ClientSession(timeout=timeout, connector=connector, response_class=Response, headers=keys.headers)
+
+
+def _settings(config: DeviceConfig) -> list[_Settings]:
+    return [(cloud, config.link, config.failover, read_keys(cloud)) for cloud in config.clouds]
+
+
+def _is_known(companion: Companion, models: LoadedModels) -> bool:
+    return companion.is_up() and all(model.digest in companion.profiles for model in models)
+
+
+@asynccontextmanager
+async def _sensing(energy: EnergySettings, root: Path) -> AsyncIterator[Senses]:
+    # In a thread, since the firmware of a Pi may take its time to answer.
+    senses = await asyncio.to_thread(Senses, energy, root)
+    async with background("sensing", senses.run, senses.give_up):
+        yield senses

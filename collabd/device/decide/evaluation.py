@@ -1,0 +1,113 @@
+"""Every plan that could serve a call, what each is predicted to take, and which of them may be taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from collab_sdk.vocabulary import Fallback, Objective
+from collabd.catalog.package.manifest import Manifest
+from collabd.device.companions.companion import Companion
+from collabd.device.decide.placement_search import FoundPlacement
+from collabd.device.decide.policy import CallPolicy
+from collabd.device.job.options import CallOptions
+from collabd.planning import CallFacts, Candidates, Caps, CloudState, DeviceState, Prediction, choose, hedged, predict
+from collabd.planning.choose import against
+from collabd.planning.placements.trellis import with_requests
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Every candidate of a call, and the prediction with all that it was made from.
+
+    `allowed`: which plans the policy and the call leave; None: all. A candidate's `cloud` counts in `clouds` and in
+    `companions`. `hedge_price`: of running a tail here while waiting for it; None: that is not done.
+    """
+
+    plans: Candidates
+    prediction: Prediction
+    allowed: Mask | None
+    caps: Caps
+    policy: CallPolicy
+    device: DeviceState
+    clouds: tuple[CloudState, ...]
+    call: CallFacts
+    quantile: float
+    hedge_price: float | None
+    companions: tuple[Companion, ...]
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether more than one crossing may help: the last layers are pinned, or the best single cut breaks a cap."""
+        if self.policy.fallback == Fallback.NEVER_LEAVE:
+            return False
+        if self.policy.pin_last:
+            return True
+        # The pace of a stream is that of its slowest stage, which no sum along a chain tells.
+        limits = against(self.prediction, self.caps)
+        if self.caps.objective == Objective.THROUGHPUT or not limits:
+            return False
+        uncapped = Caps(fidelity=self.caps.fidelity, objective=self.caps.objective)
+        best = choose(self.plans, self.prediction, uncapped, allowed=self.allowed).row
+        return any(figure[best] > cap for _, figure, cap in limits)
+
+    @property
+    def open_caps(self) -> Caps:
+        """The caps that it is open whether a placement keeps them: the deadline that the device keeps alone, it keeps
+        for every placement by finishing that itself."""
+        caps, prediction = self.caps, self.prediction
+        if caps.latency_s is None or not prediction.races:
+            return caps
+        kept = prediction.deadline_s[self.plans.local].min() <= caps.latency_s
+        return replace(caps, latency_s=None) if kept else caps
+
+    def beside(self, placed: FoundPlacement) -> Evaluation:
+        """The same with the placement as one more plan, whose companion has the fixed costs of all its requests."""
+        there, prep_s = placed.cloud, self.call.cloud_prep_s
+        clouds = (*self.clouds, with_requests(self.clouds[there], placed.requests))
+        call = replace(self.call, cloud_prep_s=(*prep_s, prep_s[there]))
+        return replace(
+            self,
+            plans=placed.plans,
+            prediction=predicted(placed.plans, self.device, clouds, call, self.quantile, self.hedge_price),
+            allowed=None if self.allowed is None else np.append(self.allowed, True),
+            clouds=clouds,
+            call=call,
+            companions=(*self.companions, self.companions[there]),
+        )
+
+
+def predicted(
+    plans: Candidates,
+    device: DeviceState,
+    clouds: tuple[CloudState, ...],
+    call: CallFacts,
+    quantile: float,
+    hedge_price: float | None,
+) -> Prediction:
+    """What each plan would take, and on average where tails are run here as well."""
+    prediction = predict(plans, device=device, clouds=clouds, call=call, quantile=quantile)
+    return prediction if hedge_price is None else hedged(plans, prediction, clouds=clouds, price=hedge_price)
+
+
+def allowed_plans(
+    plans: Candidates, prediction: Prediction, options: CallOptions, policy: CallPolicy, manifest: Manifest
+) -> Mask | None:
+    """The plans with one crossing or none that the policy and the call's own codec leave; None: all."""
+    if policy.fallback == Fallback.NEVER_LEAVE:
+        return plans.local
+    allowed = None
+    if policy.pin_first or policy.pin_last:
+        layers = len(manifest.layers)
+        leaves = {cut.name: policy.allows(cut.head_layers, layers, layers) for cut in manifest.cuts}
+        allowed = plans.local | np.array([leaves.get(row.cut, False) for row in plans.rows])
+    if options.codec is None or options.is_fixed:
+        return allowed
+    wanted: Mask = np.array([row.codec == options.codec for row in plans.rows])
+    if allowed is not None:
+        wanted &= allowed
+    return wanted if bool((wanted & prediction.possible).any()) else plans.local

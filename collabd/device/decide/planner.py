@@ -1,0 +1,280 @@
+"""From a call to the plan that will serve it: gathers what is known now and lets `planning` choose."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+from weakref import WeakKeyDictionary
+
+from collab_sdk.vocabulary import Cap, EnergySource, Fallback, Reason
+from collabd.clock import Clock
+from collabd.config import DeviceConfig
+from collabd.device.companions.companion import Companion
+from collabd.device.decide import steps
+from collabd.device.decide.candidates import candidates
+from collabd.device.decide.chooser import Chooser, PastPlans
+from collabd.device.decide.evaluation import Evaluation, allowed_plans, predicted
+from collabd.device.decide.fixed_placement import cut_name, fixed_codec, fixed_placement
+from collabd.device.decide.placement_search import FoundPlacement, PlacementSearch, Situation
+from collabd.device.decide.policy import Policies
+from collabd.device.decide.segments import ModelSegments, segments
+from collabd.device.job.image import CallImage
+from collabd.device.job.job import Job, JobStep
+from collabd.device.job.options import CallOptions
+from collabd.device.job.placement import head_layers_of, single_cut
+from collabd.device.models.model import DeviceModel
+from collabd.device.senses import Senses
+from collabd.planning import CallFacts, Candidate, Candidates, Caps, DeviceState
+from collabd.planning.candidates import SOURCE
+from collabd.planning.choose import Decision, SwitchGain, choose
+from collabd.profiling.profile import Profile
+from collabd.sensing.estimates.overhead import Overhead
+from collabd.sensing.estimates.speed import SpeedFactor
+
+# The first call of a kind waits for a placement no longer than this share of its deadline; without one, these seconds.
+_PATIENT_SHARE = 0.1
+_PATIENT_S = 0.5
+
+
+@dataclass(frozen=True)
+class CallPlan:
+    """A plan ready to run. `row` is its row in `evaluation`; None: a fixed placement that is no candidate.
+
+    `caps`: the call's own, from its arrival on; the evaluation's are what was left of them when it was planned.
+    """
+
+    job: Job
+    cut: str
+    placement: str
+    reason: Reason
+    evaluation: Evaluation
+    caps: Caps
+    row: int | None
+    unmet: tuple[Cap, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is made of a model's profiles, until one comes or goes: the device's, then each companion's."""
+
+    profiles: tuple[Profile | None, ...]
+    plans: Candidates
+    segments: tuple[ModelSegments, ...]
+
+
+class Planner:
+    """Knows the device's speed and power, the companions, and what may leave the device."""
+
+    def __init__(
+        self,
+        config: DeviceConfig,
+        companions: Sequence[Companion],
+        senses: Senses,
+        *,
+        speed: SpeedFactor,
+        overhead: Overhead,
+        past_plans: PastPlans,
+        lane_wait_s: Callable[[float | None], float],
+        clock: Clock,
+    ) -> None:
+        """`lane_wait_s`: how long a call waits for the lane that is due within so many seconds, or at no time."""
+        self._speed = speed
+        self._overhead = overhead
+        self._clock = clock
+        self._settings = config.planning
+        self._policies = Policies(config)
+        switch_gain = SwitchGain(config.planning.switch_gain_ms / 1e3, config.planning.switch_gain_ratio)
+        self._chooser = Chooser(switch_gain, config.planning.explore_share, past_plans)
+        self._hedge_price = config.failover.hedge_price
+        self._placer = PlacementSearch(clock)
+        self._companions = tuple(companions)
+        self._senses = senses
+        self._lane_wait_s = lane_wait_s
+        self._threads = config.engine.threads or os.cpu_count() or 1
+        self._known: WeakKeyDictionary[DeviceModel, _Known] = WeakKeyDictionary()
+
+    def candidates(self, model: DeviceModel) -> Candidates:
+        """The plans of a model with one crossing or none."""
+        return self._of(model).plans
+
+    def evaluate(
+        self, model: DeviceModel, photo: CallImage | None, options: CallOptions, *, lane_wait_s: float = 0.0
+    ) -> Evaluation:
+        """Predict every candidate for a call; no photo: for a picture of the network's own size, given as pixels."""
+        plans = self.candidates(model)
+        clouds = tuple(companion.state_for(model.digest) for companion in self._companions)
+        device, quantile = replace(self.device_state(), queue_s=lane_wait_s), self._settings.cap_quantile
+        call = self._call_facts(model, photo)
+        policy = self._policies.of(model.manifest, options)
+        caps = options.caps(self._settings.min_fidelity)
+        price = None if options.is_sparing or policy.fallback != Fallback.LOCAL else self._hedge_price
+        prediction = predicted(plans, device, clouds, call, quantile, price)
+        allowed = allowed_plans(plans, prediction, options, policy, model.manifest)
+        return Evaluation(
+            plans, prediction, allowed, caps, policy, device, clouds, call, quantile, price, self._companions
+        )
+
+    def decide(self, evaluation: Evaluation, kind: Hashable | None = None) -> Decision:
+        """Choose among the candidates evaluated, beside the plan that calls of the kind had last.
+
+        None: it is no call but a look at what a call would get, which neither sees nor leaves a last plan.
+        """
+        if kind is None:
+            return choose(evaluation.plans, evaluation.prediction, evaluation.caps, allowed=evaluation.allowed)
+        return self._chooser.choose(kind, evaluation.plans, evaluation.prediction, evaluation.caps, evaluation.allowed)
+
+    async def plan(self, model: DeviceModel, photo: CallImage, options: CallOptions, waited_s: float = 0.0) -> CallPlan:
+        """The plan of a call that has waited so long to be planned. Raises `InvalidPlacement`."""
+        caps, left = options.caps(self._settings.min_fidelity), options.after(waited_s)
+        lane_wait_s = self._lane_wait_s(left.caps(caps.fidelity).latency_s)
+        for each in self._companions:
+            each.note_wanted()
+        evaluation = self.evaluate(model, photo, left, lane_wait_s=lane_wait_s)
+        if options.is_fixed:
+            return self._fixed(model, photo, options, evaluation)
+        # Plans count companions by their place among these.
+        names = tuple(companion.name for companion in self._companions)
+        kind = (names, model.digest, caps.kind, options.codec, evaluation.policy, photo.file_bytes is None)
+        placed = await self._placed(model, photo, options, evaluation, kind) if evaluation.wants_more else None
+        if placed is not None:
+            evaluation = evaluation.beside(placed)
+        decision = self.decide(evaluation, kind)
+        chosen = evaluation.plans.rows[decision.row]
+        if placed is not None and chosen is placed.plans.rows[-1]:
+            letters, made = placed.letters, placed.steps
+        else:
+            letters = single_cut(head_layers_of(chosen.cut, model.manifest), len(model.manifest.layers))
+            made = steps.of_plan(chosen, letters, model.manifest)
+        companion = None if chosen.cloud is None else evaluation.companions[chosen.cloud]
+        job = self._job(model, photo, options, evaluation, made, companion, profiled=True)
+        return CallPlan(job, chosen.cut, letters, decision.reason, evaluation, caps, decision.row, decision.unmet)
+
+    def device_state(self) -> DeviceState:
+        """The device as planning sees it."""
+        now, power = self._clock(), self._senses.snapshot.power.board
+        speed = self._speed.read(now, self.slowdown())
+        return DeviceState(
+            speed=speed.value,
+            spread=speed.spread,
+            busy_w=power.busy_w,
+            idle_w=power.idle_w,
+            tx_w_per_mbps=power.tx_w_per_mbps,
+            tx_base_w=power.tx_base_w,
+            overhead_s=self._overhead.at(now),
+        )
+
+    def slowdown(self) -> float:
+        """How many times longer than alone a run should take now, from what is sensed."""
+        return self._senses.slowdown(self._threads)
+
+    @property
+    def energy_source(self) -> EnergySource:
+        """Whether an instrument says what busy and idle draw. Sending is modelled in any case."""
+        return EnergySource.MEASURED if self._senses.snapshot.power.measured else EnergySource.MODELLED
+
+    def _of(self, model: DeviceModel) -> _Known:
+        profiles = (model.profile, *(companion.profiles.get(model.digest) for companion in self._companions))
+        known = self._known.get(model)
+        if known is None or any(a is not b for a, b in zip(known.profiles, profiles, strict=True)):
+            chained = tuple(
+                segments(model, model.profile, there, cloud)
+                for cloud, there in enumerate(profiles[1:])
+                if model.profile is not None and there is not None
+            )
+            known = self._known[model] = _Known(profiles, candidates(model, profiles[1:]), chained)
+        return known
+
+    async def _placed(
+        self, model: DeviceModel, photo: CallImage, options: CallOptions, evaluation: Evaluation, kind: Hashable
+    ) -> FoundPlacement | None:
+        """The best placement with several crossings, if there is one."""
+        chained = self._of(model).segments
+        if not chained:
+            return None
+        situation = Situation(
+            plans=evaluation.plans,
+            segments=chained,
+            device=evaluation.device,
+            clouds=evaluation.clouds,
+            call=evaluation.call,
+            caps=evaluation.open_caps,
+            policy=evaluation.policy,
+            codec=options.codec,
+            quantile=evaluation.quantile,
+        )
+        sizes = photo.pixels.bit_length(), (photo.file_bytes or 0).bit_length()
+        latency_s = evaluation.caps.latency_s
+        patience_s = _PATIENT_S if latency_s is None else _PATIENT_SHARE * latency_s
+        return await self._placer.place((kind, sizes), situation, patience_s)
+
+    def _fixed(self, model: DeviceModel, photo: CallImage, options: CallOptions, evaluation: Evaluation) -> CallPlan:
+        placement = fixed_placement(options, model)
+        evaluation.policy.check(placement)
+        cut = cut_name(model, placement)
+        codec = fixed_codec(options, placement, photo)
+        cloud = next((index for index, state in enumerate(evaluation.clouds) if state.up), None)
+        cloud = cloud if "C" in placement else None
+        row = evaluation.plans.index.get((cut, codec, cloud))
+        if row is not None:
+            plan = evaluation.plans.rows[row]
+        else:
+            plan = Candidate(
+                cut=cut,
+                codec=codec,
+                cloud=cloud,
+                tail_s=self._whole_there_s(model, cloud),
+                local_tail_s=model.whole_s,
+                fidelity=0.0,
+            )
+        made = steps.of_plan(plan, placement, model.manifest)
+        companion = None if cloud is None else self._companions[cloud]
+        job = self._job(model, photo, options, evaluation, made, companion, profiled=row is not None)
+        caps = options.caps(self._settings.min_fidelity)
+        return CallPlan(job, cut, placement, Reason.FIXED, evaluation, caps, row)
+
+    def _job(
+        self,
+        model: DeviceModel,
+        photo: CallImage,
+        options: CallOptions,
+        evaluation: Evaluation,
+        made: tuple[JobStep, ...],
+        companion: Companion | None,
+        *,
+        profiled: bool,
+    ) -> Job:
+        latency_ms, device = options.budget.latency_ms, evaluation.device
+        first = made[0].crossing
+        prep_s = 0.0 if first is not None and first.codec == SOURCE else evaluation.call.prep_s
+        return Job(
+            model=model,
+            photo=photo,
+            steps=made,
+            companion=companion,
+            alone="; ".join(each.why_not(model.digest) for each in self._companions) or "no companion is configured",
+            fallback=evaluation.policy.fallback,
+            # Who says where layers run wants them to run there.
+            sparing=options.is_sparing or options.is_fixed,
+            # The answer is still to be wrapped up and sent.
+            deadline_s=None if latency_ms is None else latency_ms / 1e3 - device.overhead_s,
+            slow=device.speed * (1 + NormalDist().inv_cdf(evaluation.quantile) * device.spread),
+            here_s=prep_s + device.speed * sum(step.run_s for step in made if step.crossing is None),
+            prep_s=evaluation.call.prep_s,
+            profiled=profiled,
+        )
+
+    def _call_facts(self, model: DeviceModel, photo: CallImage | None) -> CallFacts:
+        spec, now = model.manifest.preprocessing, self._clock()
+        usual = spec.height * spec.width
+        prep_s = model.prep.at((usual if photo is None else photo.pixels) / 1e6, now)
+        # As many times the profiled time there as it is here.
+        larger = prep_s / model.prep.at(usual / 1e6, now)
+        there = (companion.profiles.get(model.digest) for companion in self._companions)
+        cloud_prep_s = tuple(0.0 if profile is None else larger * profile.prep_ms / 1e3 for profile in there)
+        return CallFacts(prep_s, cloud_prep_s, None if photo is None else photo.file_bytes)
+
+    def _whole_there_s(self, model: DeviceModel, cloud: int | None) -> float:
+        profile = None if cloud is None else self._companions[cloud].profiles.get(model.digest)
+        return 0.0 if profile is None else profile.whole_ms / 1e3

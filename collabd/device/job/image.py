@@ -1,0 +1,58 @@
+"""The image of a call: an encoded file or pixels, decoded no earlier than a plan needs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from collab_sdk import wire
+from collab_sdk.channels import Channels, channels_of
+from collab_sdk.errors import InvalidTensor
+from collabd.catalog.package.manifest import Preprocessing
+from collabd.imaging import frame_size, one_frame, open_image, prepare
+
+
+@dataclass(frozen=True)
+class CallImage:
+    """What the caller gave. `pixels` counts those of the original, not of the network's input.
+
+    `channels` are those of an array, and mean nothing for a file.
+    """
+
+    content: bytes | npt.NDArray[np.uint8]
+    pixels: int
+    channels: Channels = Channels.RGB
+
+    @classmethod
+    def from_request(cls, request: wire.InferRequest) -> CallImage:
+        """Check the one input of a request without decoding it. Raises `InvalidImage`, `InvalidTensor`."""
+        if len(request.inputs) != 1:
+            raise InvalidTensor(f"send one image in each request, not {len(request.inputs)} tensors")
+        tensor = request.inputs[0]
+        if tensor.datatype == "BYTES":
+            files = tensor.to_bytes_list()
+            if len(files) != 1:
+                raise InvalidTensor(f"send one image in each request, not {len(files)}")
+            width, height = open_image(files[0]).size
+            return cls(files[0], width * height)
+        channels = channels_of((request.parameters | tensor.parameters).get("channels", "rgb"))
+        frame = one_frame(tensor.to_array(), channels)
+        width, height = frame_size(frame, channels)
+        return cls(frame, width * height, channels)
+
+    @property
+    def file_bytes(self) -> int | None:
+        """Size of the file; None if the caller gave pixels."""
+        return len(self.content) if isinstance(self.content, bytes) else None
+
+    def prepare(self, spec: Preprocessing) -> npt.NDArray[np.uint8]:
+        """The network's input, uint8 [1, height, width, 3]. Raises `InvalidImage`."""
+        return prepare(self.content, spec, self.channels)
+
+    def as_file(self, name: str) -> wire.Tensor:
+        """The file as it came, as a wire tensor."""
+        if not isinstance(self.content, bytes):
+            raise InvalidTensor("codec source needs an image file, not pixels: choose another codec")
+        return wire.Tensor.from_bytes_list(name, [self.content])

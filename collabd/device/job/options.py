@@ -1,0 +1,118 @@
+"""What a call asks for besides its image: read from the request's parameters, checked, defaults filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from collab_sdk.budget import Budget
+from collab_sdk.errors import InvalidRequest
+from collab_sdk.vocabulary import Fallback, Objective, OnInfeasible
+from collabd.codec import FEATURE_CODECS, IMAGE_CODECS
+from collabd.http.parameters import check_parameters, timeout_ms
+from collabd.planning import Caps
+from collabd.planning.candidates import SOURCE
+
+_KNOWN = ("budget", "cut", "placement", "codec", "pin_first", "pin_last", "fallback", "on_infeasible")
+_LEAST_LEFT_MS = 1e-3
+_CODECS = (*FEATURE_CODECS, *IMAGE_CODECS, SOURCE)
+
+T = TypeVar("T", bound=StrEnum)
+U = TypeVar("U")
+
+
+@dataclass(frozen=True)
+class CallOptions:
+    """A call's wishes. `cut` or `placement` fix where layers run; then `codec` says how features travel.
+
+    `pin_first` and `pin_last` layers stay on the device. `fallback` None: that of the model's policy.
+    """
+
+    budget: Budget
+    cut: str | None
+    placement: str | None
+    codec: str | None
+    fallback: Fallback | None
+    on_infeasible: OnInfeasible
+    pin_first: int = 0
+    pin_last: int = 0
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> CallOptions:
+        """Raises `InvalidRequest` and `InvalidBudget`."""
+        check_parameters(parameters, _KNOWN)
+        options = cls(
+            budget=_budget(parameters),
+            cut=_text(parameters, "cut"),
+            placement=_text(parameters, "placement"),
+            codec=_text(parameters, "codec"),
+            fallback=_one_of(parameters, "fallback", Fallback, None),
+            on_infeasible=_one_of(parameters, "on_infeasible", OnInfeasible, OnInfeasible.NEAREST),
+            pin_first=_layers(parameters, "pin_first"),
+            pin_last=_layers(parameters, "pin_last"),
+        )
+        options._check()
+        return options
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the caller, and not the planner, says where the layers run."""
+        return self.cut is not None or self.placement is not None
+
+    @property
+    def is_sparing(self) -> bool:
+        """Whether no tail is to be run here for the chance to be first: energy counts, or the lane has other work."""
+        return self.budget.energy_mj is not None or self.budget.objective not in {None, Objective.LATENCY}
+
+    def caps(self, min_fidelity: float) -> Caps:
+        """The budget in SI units; `min_fidelity` holds where it states none."""
+        return Caps.of(self.budget, min_fidelity)
+
+    def after(self, waited_s: float) -> CallOptions:
+        """What is left of the budget for a call that has waited so long already; never nothing, which is no budget."""
+        latency_ms = self.budget.latency_ms
+        if latency_ms is None:
+            return self
+        left_ms = max(latency_ms - waited_s * 1e3, _LEAST_LEFT_MS)
+        return replace(self, budget=replace(self.budget, latency_ms=left_ms))
+
+    def _check(self) -> None:
+        if self.cut is not None and self.placement is not None:
+            raise InvalidRequest("give a cut or a placement, not both")
+        if self.codec is not None and self.codec not in _CODECS:
+            raise InvalidRequest(f"unknown codec {self.codec!r}: it is one of {', '.join(_CODECS)}")
+        if self.is_fixed and self.fallback == Fallback.NEVER_LEAVE:
+            raise InvalidRequest("a fixed cut or placement cannot be combined with fallback=never-leave")
+
+
+def _budget(parameters: Mapping[str, Any]) -> Budget:
+    """Of two caps on the latency the stricter holds."""
+    budget, limit_ms = Budget.parse(parameters.get("budget")), timeout_ms(parameters)
+    if limit_ms is None or (budget.latency_ms is not None and budget.latency_ms <= limit_ms):
+        return budget
+    return replace(budget, latency_ms=limit_ms)
+
+
+def _text(parameters: Mapping[str, Any], key: str) -> str | None:
+    value = parameters.get(key)
+    if value is not None and not isinstance(value, str):
+        raise InvalidRequest(f"{key} must be text, not {value!r}")
+    return value
+
+
+def _layers(parameters: Mapping[str, Any], key: str) -> int:
+    value = parameters.get(key, 0)
+    if type(value) is not int or value < 0:  # bool is an int too
+        raise InvalidRequest(f"{key} must be a number of layers, not {value!r}")
+    return value
+
+
+def _one_of(parameters: Mapping[str, Any], key: str, kind: type[T], default: U) -> T | U:
+    if key not in parameters:
+        return default
+    try:
+        return kind(parameters[key])
+    except ValueError as error:
+        raise InvalidRequest(f"{key} must be one of {', '.join(kind)}, not {parameters[key]!r}") from error

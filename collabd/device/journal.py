@@ -1,0 +1,142 @@
+"""What the journal hears of: changes, each once, and never a line for a call.
+
+Every event has a MESSAGE_ID (`journalctl MESSAGE_ID=...`), explained in packaging/systemd/collabd.catalog.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, fields
+
+from collab_sdk.budget import Budget
+from collab_sdk.result import Plan, Result
+from collab_sdk.vocabulary import Cap, Reason
+from collabd.clock import MONOTONIC, Clock
+from collabd.planning import Caps
+from collabd.sensing.machine.throttling import Flags, Throttling
+from collabd.sensing.reading import Measured, NotMeasured
+from collabd.systemd.journal import with_fields
+
+log = logging.getLogger(__name__)
+
+PLAN_SWITCHED = "5d09df2bc37f41529809cf762819972b"
+COMPANION_LOST = "6bfd33222e8f46d491eec13b37eb771e"
+COMPANION_REGAINED = "e02a183e09784ebab1e17580135e9749"
+DEADLINE_MISSED = "187316ece4744910bd41fda3a7f4426c"
+THROTTLED = "4d4450b4d4874c5c99ff1d03d0abeb7a"
+THROTTLING_ENDED = "f6c71bbb576d41219ba26dcb7aed2a18"
+
+# Kinds of calls remembered, by model and kind of budget: an application has a few.
+_KINDS = 64
+# Of one kind's plans no more than one switch is told in so long: plans may take turns, and what counts is what lasts.
+_EVERY_S = 10.0
+# So many calls in a row must keep their deadline before the next one that misses it is news again.
+_KEPT_IN_A_ROW = 20
+
+
+@dataclass
+class _Kind:
+    # The plan that was told last, and when.
+    plan: Plan | None = None
+    told_at: float = -math.inf
+    kept_in_a_row: int = _KEPT_IN_A_ROW
+
+
+class Journal:
+    """Compares what it is shown with what it saw last."""
+
+    def __init__(self, clock: Clock = MONOTONIC) -> None:
+        self._clock = clock
+        self._kinds: OrderedDict[Hashable, _Kind] = OrderedDict()
+        self._throttled: tuple[str, ...] = ()
+
+    def answered(self, result: Result) -> None:
+        """An answer: the plan may have switched, or the deadline been missed."""
+        if result.plan.reason == Reason.FIXED:
+            return
+        budget = str(result.budget)
+        call = f"{result.model} ({budget})" if budget else result.model
+        about = {"COLLABD_MODEL": result.model, "COLLABD_BUDGET": budget}
+        kind = self._kind(result.model, result.budget)
+        if result.plan.reason != Reason.EXPLORED:
+            self._plan(call, about, kind, result.plan)
+        self._deadline(call, about, kind, result)
+
+    def sensed(self, throttling: Measured[Throttling]) -> None:
+        """The machine's throttling as it is now."""
+        flags = () if isinstance(throttling, NotMeasured) else _raised(throttling.value.now)
+        if flags and flags != self._throttled:
+            said = ", ".join(flags)
+            _report(
+                logging.WARNING, THROTTLED, f"the firmware slows this machine down: {said}", {"COLLABD_FLAGS": said}
+            )
+        elif self._throttled and not flags:
+            _report(logging.INFO, THROTTLING_ENDED, "the firmware no longer slows this machine down", {})
+        self._throttled = flags
+
+    def _kind(self, model: str, budget: Budget) -> _Kind:
+        key = model, Caps.of(budget, 0.0).kind
+        kind = self._kinds.setdefault(key, _Kind())
+        self._kinds.move_to_end(key)
+        if len(self._kinds) > _KINDS:
+            self._kinds.popitem(last=False)
+        return kind
+
+    def _plan(self, call: str, about: dict[str, str], kind: _Kind, plan: Plan) -> None:
+        before, now = kind.plan, self._clock()
+        if before is None:
+            kind.plan = plan
+        if before is None or _described(before) == _described(plan) or now - kind.told_at < _EVERY_S:
+            return
+        kind.plan, kind.told_at = plan, now
+        _report(
+            logging.INFO,
+            PLAN_SWITCHED,
+            f"{call}: the plan changes from {_described(before)} to {_described(plan)}",
+            about
+            | {"COLLABD_PLAN_BEFORE": _described(before), "COLLABD_CUT": plan.cut, "COLLABD_CODEC": plan.codec}
+            | {"COLLABD_COMPANION": plan.cloud or "", "COLLABD_REASON": plan.reason},
+        )
+
+    @staticmethod
+    def _deadline(call: str, about: dict[str, str], kind: _Kind, result: Result) -> None:
+        if Cap.LATENCY not in result.unmet:
+            kind.kept_in_a_row += 1
+            return
+        if kind.kept_in_a_row >= _KEPT_IN_A_ROW:
+            taken_ms = result.measured.latency_ms or 0.0
+            _report(
+                logging.WARNING,
+                DEADLINE_MISSED,
+                f"{call} took {taken_ms:.1f} ms with {_described(result.plan)} and missed its deadline"
+                + (f": {result.why}" if result.why else ""),
+                about | {"COLLABD_LATENCY_MS": f"{taken_ms:.3f}", "COLLABD_CUT": result.plan.cut},
+            )
+        kind.kept_in_a_row = 0
+
+
+def companion_changed(name: str, *, up: bool) -> None:
+    """A companion can be reached again, or cannot any more."""
+    about = {"COLLABD_COMPANION": name}
+    if up:
+        _report(logging.INFO, COMPANION_REGAINED, f"companion {name} is available", about)
+    else:
+        _report(logging.WARNING, COMPANION_LOST, f"companion {name} is lost, and the device works alone", about)
+
+
+def _described(plan: Plan) -> str:
+    """A plan in a few words."""
+    if "C" not in plan.placement:
+        return "all on the device"
+    return f"{plan.cut} as {plan.codec} to {plan.cloud or 'no companion'}"
+
+
+def _raised(flags: Flags) -> tuple[str, ...]:
+    return tuple(flag.name.replace("_", " ") for flag in fields(flags) if getattr(flags, flag.name))
+
+
+def _report(level: int, message_id: str, message: str, about: dict[str, str]) -> None:
+    log.log(level, message, extra=with_fields({"MESSAGE_ID": message_id} | about))

@@ -1,0 +1,146 @@
+"""The device's one compute lane: everything heavy runs here, one at a time, and is timed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Generic, NamedTuple, TypeVar
+
+from collabd.clock import MONOTONIC, Clock
+from collabd.device.lane.claims import Claims
+from collabd.device.lane.promises import Promises
+from collabd.device.lane.turns import Turns, due_at
+from collabd.engine import Stop, Stopped
+from collabd.systemd.watchdog import Worker
+
+T = TypeVar("T")
+
+
+class _Running(NamedTuple):
+    """The piece that runs: when it began, how long it should take, and when it is due."""
+
+    began: float
+    expected_s: float
+    due_s: float
+
+    def left_s(self, now: float) -> float:
+        return max(self.expected_s - (now - self.began), 0.0)
+
+    def done_s(self, now: float) -> float:
+        return self.expected_s - self.left_s(now)
+
+
+_IDLE = _Running(0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Timed(Generic[T]):
+    """A result, the seconds that it took, and those before that until it began."""
+
+    value: T
+    seconds: float
+    waited_s: float = 0.0
+
+
+class Lane:
+    """One thread, so that runs do not fight for the cores and a measured time is that of one run.
+
+    `slowdown` emulates a device that many times slower by waiting in proportion after each run.
+    """
+
+    def __init__(self, slowdown: float, *, clock: Clock = MONOTONIC) -> None:
+        self.slowdown = slowdown
+        self.clock = clock
+        self.worker = Worker("compute")
+        self.promises = Promises(lambda: self.backlog_s)
+        self.claims = Claims()
+        self._turns = Turns()
+        self._pieces = 0
+        self._expected_s = 0.0
+        self._running = _IDLE
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call runs something or waits for its turn."""
+        return self._pieces > 0
+
+    @property
+    def backlog_s(self) -> float:
+        """How long what runs and what waits may well take."""
+        return max(self._expected_s - self._running.done_s(self.clock()), 0.0)
+
+    def wait_s(self, within_s: float | None) -> float:
+        """How long a call that comes now, and is due within that, waits for others: for what runs, and for those due
+        before it. `within_s` None: it has no deadline."""
+        now_s, running = self.clock(), self._running
+        due_s = due_at(now_s, None if within_s is None else now_s + within_s)
+        before_s = self.claims.before_s(due_s)
+        left_s = running.left_s(now_s)
+        # What runs is part of what is before, if it is due before.
+        return max(before_s - running.done_s(now_s), left_s) if running.due_s <= due_s else before_s + left_s
+
+    async def run(
+        self,
+        work: Callable[[Stop], T],
+        *,
+        expect_s: float = 0.0,
+        due_s: float | None = None,
+        setup: Callable[[], None] | None = None,
+    ) -> Timed[T]:
+        """Run `work`, which may well take `expect_s`, on the lane; its errors are raised here. `setup` goes first.
+
+        `due_s`, on the lane's clock: when its call must be answered, which decides whose turn it is.
+
+        Cancelled before its turn, it never runs; later, its `Stop` is requested, so that the lane is free for others.
+        `setup` is not timed: what is built once must not look like the cost of a run.
+        """
+        stop = Stop()
+        self._pieces += 1
+        self._expected_s += expect_s
+        self.promises.look()
+        try:
+            due = due_at(self.clock(), due_s)
+            piece = partial(self._timed, work, setup, stop, self.clock(), expect_s, due)
+            async with self._turns.turn(due_s, expect_s):
+                return await asyncio.get_running_loop().run_in_executor(self.worker, piece)
+        except asyncio.CancelledError:
+            stop.request()
+            raise
+        finally:
+            self._pieces -= 1
+            self._expected_s -= expect_s
+
+    async def run_unpaced(self, work: Callable[[], T]) -> T:
+        """Run `work` on the lane without emulating a slower device: measuring, building and other preparation."""
+        return await asyncio.get_running_loop().run_in_executor(self.worker, work)
+
+    def _timed(
+        self,
+        work: Callable[[Stop], T],
+        setup: Callable[[], None] | None,
+        stop: Stop,
+        asked: float,
+        expect_s: float,
+        due_s: float,
+    ) -> Timed[T]:
+        self._running = _Running(self.clock(), expect_s, due_s)
+        try:
+            if setup is not None:
+                setup()
+            waited_s = self.clock() - asked
+            return replace(self._paced(work, stop), waited_s=waited_s)
+        finally:
+            self._running = _IDLE
+
+    def _paced(self, work: Callable[[Stop], T], stop: Stop) -> Timed[T]:
+        start = self.clock()
+        value = work(stop)
+        if self.slowdown > 1 and stop.wait((self.clock() - start) * (self.slowdown - 1)):
+            raise Stopped("a slower device would not have finished")
+        return Timed(value, self.clock() - start)
+
+    def close(self) -> None:
+        """Finish what runs; drop what waits."""
+        self.worker.shutdown(cancel_futures=True)

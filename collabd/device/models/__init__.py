@@ -1,0 +1,1 @@
+"""The networks that are loaded on the device, and their profiles."""

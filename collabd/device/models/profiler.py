@@ -1,0 +1,76 @@
+"""Measures the models that have no profile yet, in the gaps between calls."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from collabd.device.lane.lane import Lane
+from collabd.device.models.loaded import LoadedModels
+from collabd.device.models.model import DeviceModel
+from collabd.engine import Engine
+from collabd.profiling import machine, stored
+from collabd.profiling.timing import advance, steps
+
+log = logging.getLogger(__name__)
+
+_ROUND_S = 0.5
+_CACHE_BYTES = 32 * 2**20
+
+
+class Profiler:
+    """A background task: loads a stored profile, or measures one step by step and stores it."""
+
+    def __init__(self, models: LoadedModels, lane: Lane, *, threads: int, directory: Path) -> None:
+        self._models = models
+        self._threads = threads
+        self._lane = lane
+        self._directory = directory
+        self._failed: set[str] = set()
+
+    def load_stored(self) -> None:
+        """Give every model the profile stored for it, if there is one."""
+        for model in self._models:
+            if model.profile is None:
+                profile = stored.load(model.digest, machine.describe(), self._threads, self._directory)
+                if profile is not None and profile.is_complete(model.manifest):
+                    model.take_profile(profile)
+
+    async def run(self) -> None:
+        """Until cancelled: profile whatever is loaded without a profile."""
+        while True:
+            self.load_stored()
+            self._failed &= {model.digest for model in self._models}
+            for model in self._models:
+                if model.profile is None and model.digest not in self._failed:
+                    await self._try(model)
+            await asyncio.sleep(_ROUND_S)
+
+    async def _try(self, model: DeviceModel) -> None:
+        """One that cannot be measured stays on the device, and keeps no other from being measured."""
+        try:
+            await self._measure(model)
+        except Exception:
+            self._failed.add(model.digest)
+            log.exception("measuring %s failed: all its calls run on this device alone", model.manifest.name)
+
+    async def _measure(self, model: DeviceModel) -> None:
+        # An engine of its own: the sessions of all cuts would crowd out those that calls use, and stay.
+        engine = Engine(threads=self._threads, cache_bytes=_CACHE_BYTES)
+        engine.add(model.digest, model.network)
+        pieces = steps(model.package, engine)
+        # One piece at a time, so that a call which comes in between waits for no more than that.
+        while (profile := await self._lane.run_unpaced(lambda: advance(pieces))) is None:
+            pass
+        model.take_profile(profile)
+        log.info(
+            "profiled %s: the whole network takes %.1f ms, %d cuts",
+            model.manifest.name,
+            profile.whole_ms,
+            len(profile.cuts),
+        )
+        try:
+            await asyncio.to_thread(stored.save, profile, self._directory)
+        except OSError as error:
+            log.warning("cannot keep the profile of %s over a restart: %s", model.manifest.name, error)

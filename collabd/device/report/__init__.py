@@ -1,0 +1,1 @@
+"""What collabd says of itself: status, decisions and the status line."""

@@ -1,0 +1,1 @@
+"""How a chosen plan is run."""

@@ -1,0 +1,66 @@
+"""Features on their way: each tensor encoded for its crossing, and what comes back checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from collab_sdk import wire
+from collabd.codec import IMAGE_CODECS, CodecError, encode
+from collabd.device.companions.answers import Tensors
+from collabd.device.companions.exchange import CompanionFailure, FailureReason
+from collabd.device.job.job import Crossing
+from collabd.device.models.model import DeviceModel
+
+
+def encode_features(features: Tensors, crossing: Crossing, model: DeviceModel) -> list[wire.Tensor]:
+    """The tensors of a crossing as they travel. Raises `CodecError` where the codec cannot hold one, or one holds NaN.
+
+    NaN is the network's own affair and no companion's fault: such a call ends here, with whatever it ends with.
+    """
+    for name, array in features.items():
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise CodecError(f"{name} holds NaN")
+    return [
+        encode_tensor(name, array, *_codec_of(crossing, is_image=name == model.manifest.input))
+        for name, array in features.items()
+    ]
+
+
+def encode_tensor(
+    name: str, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], codec: str, axis: int | None
+) -> wire.Tensor:
+    """A feature as it travels. Raises `CodecError` where the codec cannot hold it."""
+    encoded = encode(array, codec, axis)
+    tensor = wire.Tensor.from_array(name, array)
+    return wire.Tensor(name, tensor.datatype, tensor.shape, data=encoded.payload, parameters=encoded.parameters)
+
+
+def _codec_of(crossing: Crossing, *, is_image: bool) -> tuple[str, int | None]:
+    """A caller's codec holds for all crossings, of the image and of features; and a frontier may hold both."""
+    if is_image:
+        return (crossing.codec if crossing.codec in IMAGE_CODECS else "u8"), None
+    return ("f32", None) if crossing.codec in IMAGE_CODECS else (crossing.codec, crossing.channel_axis)
+
+
+def size(inputs: Iterable[wire.Tensor]) -> int:
+    """Bytes of the tensors as they travel."""
+    return sum(len(tensor.data) for tensor in inputs)
+
+
+def checked(model: DeviceModel, outputs: Tensors, wanted: tuple[str, ...]) -> Tensors:
+    """The tensors asked for, each of the right type and shape and free of NaN; else it is no answer."""
+    for name in wanted:
+        expected = model.network.tensor(name)
+        array = outputs.get(name)
+        if array is None or array.dtype != expected.dtype:
+            raise CompanionFailure(FailureReason.NONSENSE, f"the companion's answer has no usable tensor {name}")
+        fits = len(array.shape) == len(expected.shape) and all(
+            wanted in (None, size) for wanted, size in zip(expected.shape, array.shape, strict=True)
+        )
+        if not fits or array.nbytes != expected.nbytes:
+            raise CompanionFailure(FailureReason.NONSENSE, f"the companion's {name} has the shape {array.shape}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise CompanionFailure(FailureReason.NONSENSE, f"the companion's {name} is not finite")
+    return {name: outputs[name] for name in wanted}

@@ -1,0 +1,94 @@
+"""What all share, given out by owner (a user, a device): nobody has all of it, and those who wait take turns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+# What no single device can take.
+_RESERVED = 0.25
+
+
+def most_for(device: str | None, whole: int) -> int:
+    """Of `whole`. One without a name came through another server of this machine, like all others: it may have all."""
+    return whole - int(_RESERVED * whole) if device else whole
+
+
+@dataclass(frozen=True, eq=False)
+class _Claimant:
+    amount: int
+    called: asyncio.Future[None]
+
+
+class FairShares:
+    """`whole` of something (places, bytes), of which one owner holds `each` at most; an amount above counts as `each`.
+
+    Of the owners who wait and may hold more, the one who holds least is next, and of equals the one who has not been
+    served for longest. What is large is not overtaken by what is small, lest it wait for ever.
+    """
+
+    def __init__(self, whole: int, each: int) -> None:
+        self._whole = whole
+        self._each = each
+        self._held: Counter[Hashable] = Counter()
+        self._queues: dict[Hashable, deque[_Claimant]] = {}
+        # When each owner who waits or holds something was last served.
+        self._served: dict[Hashable, int] = {}
+        self._turn = 0
+
+    @property
+    def taken(self) -> int:
+        """What all hold together."""
+        return self._held.total()
+
+    def of(self, owner: Hashable) -> int:
+        """What this owner holds."""
+        return self._held[owner]
+
+    @asynccontextmanager
+    async def held(self, owner: Hashable, amount: int = 1) -> AsyncIterator[None]:
+        """Wait for `amount`, and hold it."""
+        waiting = _Claimant(min(amount, self._each), asyncio.get_running_loop().create_future())
+        self._queues.setdefault(owner, deque()).append(waiting)
+        self._call()
+        try:
+            await waiting.called
+            yield
+        finally:
+            self._leave(owner, waiting)
+
+    def _call(self) -> None:
+        while ready := {owner: first for owner in self._queues if (first := self._first(owner)) is not None}:
+            owner = min(ready, key=lambda owner: (self._held[owner], self._served.get(owner, 0)))
+            first = ready[owner]
+            if self.taken + first.amount > self._whole:
+                return
+            self._unqueue(owner, first)
+            self._held[owner] += first.amount
+            self._turn += 1
+            self._served[owner] = self._turn
+            first.called.set_result(None)
+
+    def _first(self, owner: Hashable) -> _Claimant | None:
+        """Its next, if it may hold as much. One that was cancelled, and did not hear of it yet, is passed over."""
+        first = next((waiting for waiting in self._queues[owner] if not waiting.called.done()), None)
+        return first if first and self._held[owner] + first.amount <= self._each else None
+
+    def _leave(self, owner: Hashable, waiting: _Claimant) -> None:
+        if waiting in self._queues.get(owner, ()):
+            self._unqueue(owner, waiting)
+        else:
+            self._held[owner] -= waiting.amount
+        if not self._held[owner]:
+            del self._held[owner]
+            if owner not in self._queues:
+                self._served.pop(owner, None)
+        self._call()
+
+    def _unqueue(self, owner: Hashable, waiting: _Claimant) -> None:
+        self._queues[owner].remove(waiting)
+        if not self._queues[owner]:
+            del self._queues[owner]

@@ -1,0 +1,1 @@
+"""HTTP as both daemons speak it: connections, bodies, the protocol."""

@@ -1,0 +1,46 @@
+"""Who is at the other end of a Unix socket, as the kernel knows it: SO_PEERCRED of unix(7)."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import socket
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+
+_CREDENTIALS = struct.Struct("3i")
+# SO_PEERGROUPS, since Linux 4.13; Python has no name for it.
+_PEERGROUPS = 59
+# Python asks for no more than 1 KiB: 256 groups. Of a process in more of them the kernel says none.
+_MOST_BYTES = 1024
+_GROUP = "I"
+
+
+@dataclass(frozen=True)
+class PeerCredentials:
+    """Those that the process had when it connected; `groups`: its own and the supplementary ones."""
+
+    pid: int
+    uid: int
+    groups: frozenset[int]
+
+
+def credentials(transport: asyncio.BaseTransport | None) -> PeerCredentials | None:
+    """The peer's; None: it cannot be said, as of a peer that came over the network or is gone."""
+    connection = None if transport is None else transport.get_extra_info("socket")
+    if connection is None or connection.family != socket.AF_UNIX:
+        return None
+    try:
+        answer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    except OSError:
+        return None
+    pid, uid, gid = _CREDENTIALS.unpack(answer)
+    return PeerCredentials(pid, uid, frozenset({gid, *_groups(connection)}))
+
+
+def _groups(connection: socket.socket) -> array.array[int]:
+    groups = array.array(_GROUP)
+    with suppress(OSError):
+        groups.frombytes(connection.getsockopt(socket.SOL_SOCKET, _PEERGROUPS, _MOST_BYTES))
+    return groups

@@ -1,0 +1,1 @@
+"""Placements with several crossings: the best one, found exactly."""

@@ -1,0 +1,1 @@
+"""Quantities that are learned from what calls took."""

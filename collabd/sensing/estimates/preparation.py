@@ -1,0 +1,49 @@
+"""How long it takes to decode and resize an image here, by its size."""
+
+from __future__ import annotations
+
+import math
+
+from collabd.sensing.estimates.line import Line
+
+# Until an image has been seen: seconds of any, and of each megapixel.
+_FIRST_S = 1e-3
+_FIRST_S_PER_MEGAPIXEL = 0.02
+_USUAL_MEGAPIXELS = 0.1
+_MEMORY = 0.8
+# What was learned above the profile is forgotten where no image comes, since it may be what keeps calls away.
+_FORGOTTEN_S = 60.0
+
+
+class Preparation:
+    """Seconds against megapixels, as they really pass here. The clock is passed in, in seconds.
+
+    Where nothing was prepared for a while, what was slower than profiled returns to that; what was faster stays.
+    """
+
+    def __init__(self, slowdown: float) -> None:
+        """`slowdown`: times slower that this device is than the one of the first guess."""
+        self._profiled, self._learned = _line(slowdown), _line(slowdown)
+        self._learned_at = -math.inf
+
+    def note_profile(self, megapixels: float, seconds: float) -> None:
+        """What the profile says of an image of this size."""
+        self._profiled.learn(megapixels, seconds)
+        self._learned.learn(megapixels, seconds)
+
+    def learn(self, megapixels: float, seconds: float, now: float) -> None:
+        """Take in one image."""
+        self._learned.learn(megapixels, seconds)
+        self._learned_at = now
+
+    def at(self, megapixels: float, now: float) -> float:
+        """Seconds to expect of an image of this size."""
+        learned_s, profiled_s = self._learned.at(megapixels), self._profiled.at(megapixels)
+        kept = math.exp(-max(now - self._learned_at, 0.0) / _FORGOTTEN_S)
+        return min(learned_s, profiled_s + kept * (learned_s - profiled_s))
+
+
+def _line(slowdown: float) -> Line:
+    return Line(
+        offset=_FIRST_S * slowdown, slope=_FIRST_S_PER_MEGAPIXEL * slowdown, scale=_USUAL_MEGAPIXELS, memory=_MEMORY
+    )

@@ -1,0 +1,39 @@
+"""Which part of an exchange's time was the way up, and which the way down.
+
+The companion says how long a request took to come in, from its headers to its end. The headers come with the first
+packet, half a round trip after they were sent; so the rest of the bytes took that long, and all of them in proportion.
+A request of a few packets says nothing in this way. Then both ways are taken to be as much slower than believed as the
+whole was: a time cannot be told from its sum with another.
+"""
+
+from __future__ import annotations
+
+from collabd.sensing.link.estimate import LinkReading, Transfer
+from collabd.sensing.reading import NotMeasured
+
+# Of a body, what comes in one packet with the headers.
+_FIRST_BYTES = 1100
+_TELLING_BYTES = 3 * _FIRST_BYTES
+# The way back takes some time, whatever the clocks of two machines say.
+_LEAST_SHARE = 0.05
+
+
+def split(
+    link_s: float,
+    *,
+    up_bytes: float,
+    down_bytes: float,
+    receive_s: float | None,
+    round_trip_s: float | NotMeasured,
+    known: LinkReading,
+) -> Transfer:
+    """An exchange of `link_s` seconds without the companion's work. `receive_s` None: it did not say."""
+    half_s = (known.rtt_s if isinstance(round_trip_s, NotMeasured) else min(round_trip_s, link_s)) / 2
+    if receive_s is not None and up_bytes >= _TELLING_BYTES:
+        up_s = half_s + receive_s * up_bytes / (up_bytes - _FIRST_BYTES)
+    else:
+        there_s = half_s + up_bytes * known.up_s_per_byte
+        back_s = max(known.rtt_s - half_s, half_s) + down_bytes * known.down_s_per_byte
+        up_s = link_s * there_s / (there_s + back_s)
+    up_s = min(up_s, (1 - _LEAST_SHARE) * link_s)
+    return Transfer(up_bytes, up_s, down_bytes, link_s - up_s)

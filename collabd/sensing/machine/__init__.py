@@ -1,0 +1,1 @@
+"""What is sensed of the processor."""

@@ -1,0 +1,1 @@
+"""What the machine draws, and what its battery holds."""

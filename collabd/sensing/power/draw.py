@@ -1,0 +1,142 @@
+"""What the machine draws: measured by the best instrument there is, else modelled, and the result says which."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from collabd.sensing.machine.cpu import Load
+from collabd.sensing.machine.firmware import Vcgencmd
+from collabd.sensing.power.battery import BatterySensor, Discharge
+from collabd.sensing.power.board import BoardPower
+from collabd.sensing.power.hwmon import Ina
+from collabd.sensing.power.meter import Meter
+from collabd.sensing.power.pmic import Pmic
+from collabd.sensing.power.rapl import Rapl
+from collabd.sensing.reading import Every, Measured, NotMeasured, Reading, Smoother
+
+_MODEL = "model"
+# Published figures of one board differ by about this, from sample to sample and from setup to setup.
+_MODEL_SPREAD = 0.2
+# A supply is read at an instant of bursty work: one sample may be off by this, the mean of these seconds less.
+_SAMPLE_SPREAD = 0.2
+_SMOOTH_S = 5.0
+# What is learned of idle and busy power outlives pauses, not a change of what is plugged in.
+_FIT_S = 300.0
+# The model's slope counts as much as samples whose load varies by a tenth.
+_PRIOR_VARIANCE = 0.1**2
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """Watts drawn now, who says so (`model`, or the instrument), of what, and why it is modelled if it is.
+
+    `board` is what a plan reckons with: the model's figures, busy and idle corrected by what was measured, once that
+    was; then they are of what the instrument covers.
+    """
+
+    watts: Reading[float]
+    source: str
+    covers: str
+    board: BoardPower
+    reason: str = ""
+
+    @property
+    def measured(self) -> bool:
+        """Whether an instrument says so."""
+        return self.source != _MODEL
+
+
+class PowerFit:
+    """Busy and idle power from samples of load and watts: least squares, old samples forgotten, the model as prior.
+
+    Two samples, 2.5 W at load 0.1 and 4.9 W at load 0.9, say 2.2 W idle and 5.2 W busy.
+    """
+
+    def __init__(self, model: BoardPower) -> None:
+        self._model = model
+        self._slope = model.busy_w - model.idle_w
+        self.samples = 0
+        self._load = self._watts = self._variance = self._covariance = 0.0
+        self._time: float | None = None
+
+    @property
+    def board(self) -> BoardPower:
+        """The model with busy and idle as measured, if anything was."""
+        if not self.samples:
+            return self._model
+        slope = (self._covariance + _PRIOR_VARIANCE * self._slope) / (self._variance + _PRIOR_VARIANCE)
+        slope = max(slope, 0.0)
+        idle = max(self._watts - slope * self._load, 0.0)
+        return replace(self._model, busy_w=idle + slope, idle_w=idle)
+
+    def learn(self, load: float, watts: float, now: float) -> None:
+        """Take in one sample; `load` is that of all cores together, 0 to 1."""
+        self.samples += 1
+        forgotten = 0.0 if self._time is None else -math.expm1(-max(now - self._time, 0.0) / _FIT_S)
+        weight = max(forgotten, 1 / self.samples)
+        load_error, watts_error = load - self._load, watts - self._watts
+        self._load += weight * load_error
+        self._watts += weight * watts_error
+        self._variance = (1 - weight) * (self._variance + weight * load_error**2)
+        self._covariance = (1 - weight) * (self._covariance + weight * load_error * watts_error)
+        self._time = now
+
+
+class PowerSensor:
+    """Power from `meter`, and from the model of the board whenever that has no reading."""
+
+    def __init__(self, model: BoardPower, meter: Meter | NotMeasured) -> None:
+        self._meter = meter
+        self._every = Every(0.0 if isinstance(meter, NotMeasured) else meter.every_s)
+        self._smoother = Smoother(memory_s=_SMOOTH_S, first_spread=_SAMPLE_SPREAD)
+        self._fit = PowerFit(model)
+        self._last: Measured[float] = NotMeasured("no sample yet")
+
+    def read(self, now: float, load: Measured[Load]) -> Power:
+        """Watts now. `load` is the processor's at the same time."""
+        if isinstance(self._meter, NotMeasured):
+            return self._modelled(now, load, "the whole board", self._meter.reason)
+        if self._every.due(now):
+            self._last = self._measure(self._meter, now, load)
+        if isinstance(self._last, NotMeasured):
+            covers = self._meter.covers if self._fit.samples else "the whole board"
+            return self._modelled(now, load, covers, self._last.reason)
+        return Power(self._last, self._meter.name, self._meter.covers, self._fit.board)
+
+    def _measure(self, meter: Meter, now: float, load: Measured[Load]) -> Measured[float]:
+        watts = meter.watts(now)
+        if isinstance(watts, NotMeasured):
+            return watts
+        if meter.prompt and isinstance(load, Reading) and load.time == now:
+            self._fit.learn(load.value.mean, watts, now)
+        return self._smoother.learn(watts, now)
+
+    def _modelled(self, now: float, load: Measured[Load], covers: str, reason: str) -> Power:
+        board = self._fit.board
+        return Power(modelled_watts(board, load, now), _MODEL, covers, board, reason)
+
+
+def modelled_watts(board: BoardPower, load: Measured[Load], now: float) -> Reading[float]:
+    """Idle power and the load's share of what busy adds; with the load unknown, anything between the two."""
+    added = board.busy_w - board.idle_w
+    share, unknown = (load.value.mean, 0.0) if isinstance(load, Reading) else (0.5, 0.5)
+    watts = board.idle_w + share * added
+    return Reading(watts, now, spread=math.hypot(_MODEL_SPREAD * watts, unknown * added))
+
+
+def find_meter(root: Path, vcgencmd: Vcgencmd, battery: BatterySensor) -> Meter | NotMeasured:
+    """The best instrument of this machine, or why there is none."""
+    reasons = []
+    for find in (
+        lambda: Rapl.find(root),
+        lambda: Ina.find(root),
+        lambda: Pmic.find(vcgencmd),
+        lambda: Discharge.find(battery),
+    ):
+        meter = find()
+        if not isinstance(meter, NotMeasured):
+            return meter
+        reasons.append(meter.reason)
+    return NotMeasured("; ".join(reasons))

@@ -1,0 +1,74 @@
+"""Which profiles a device believes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from collabd.catalog.package.package import Package
+from collabd.device.companions.exchange import CompanionFailure
+from collabd.device.companions.package_supply import _profile
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def profile(package: Package) -> dict[str, Any]:
+    cuts = [
+        {
+            "cut": cut.name,
+            "head_ms": 1.0,
+            "tail_ms": 2.0,
+            "codecs": [{"codec": each.codec, "encode_ms": 0.1, "decode_ms": 0.1} for each in cut.codecs],
+        }
+        for cut in package.manifest.cuts
+    ]
+    machine = {"cpu": "a", "cores": 1, "onnxruntime": "1", "collabd": "1"}
+    times = {"threads": 1, "prep_ms": 0.1, "whole_ms": 3.0, "spread": 1.1}
+    return {"digest": package.digest, "machine": machine, "cuts": cuts} | times
+
+
+def set_to(path: str, value: object) -> Change:
+    def change(made: dict[str, Any]) -> None:
+        *way, last = path.split(".")
+        at: Any = made
+        for step in way:
+            at = at[int(step) if step.isdigit() else step]
+        at[last] = value
+
+    return change
+
+
+def test_a_whole_profile_is_believed(tiny_package: Package) -> None:
+    assert _profile(msgspec.json.encode(profile(tiny_package)), tiny_package, "pc").whole_ms == 3.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        set_to("digest", "sha256:" + "0" * 64),
+        set_to("whole_ms", -1.0),
+        set_to("whole_ms", 1e300),
+        set_to("prep_ms", "soon"),
+        set_to("spread", 0.0),
+        set_to("cuts.0.tail_ms", -0.1),
+        set_to("cuts.0.cut", "elsewhere"),
+        set_to("cuts.1.codecs", []),
+        set_to("cuts.1.codecs.0.codec", "q16"),
+        lambda made: made["cuts"].pop(),
+        lambda made: made.pop("cuts"),
+    ],
+)
+def test_what_cannot_be_is_not(tiny_package: Package, change: Change) -> None:
+    made = profile(tiny_package)
+    change(made)
+    with pytest.raises(CompanionFailure):
+        _profile(msgspec.json.encode(made), tiny_package, "pc")
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"whole_ms": NaN}', b"\xff"])
+def test_what_is_no_profile(tiny_package: Package, body: bytes) -> None:
+    with pytest.raises(CompanionFailure):
+        _profile(body, tiny_package, "pc")

@@ -1,0 +1,91 @@
+"""How long a call will wait for the lane, and what is made of it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from collabd.config import DeviceConfig
+from collabd.device.companions.companion import Companion
+from collabd.device.job.options import CallOptions
+from collabd.device.lane.claims import Claims
+from collabd.device.lane.lane import Lane
+from collabd.device.models.model import DeviceModel
+from collabd.device.run.executor import Executor
+from collabd.engine import Engine, Stop
+from tests.device_parts import new_record, planner_of
+from tests.unit.device.conftest import FILE, PIXELS, planner
+
+
+@pytest.fixture
+def lane() -> Iterator[Lane]:
+    lane = Lane(1.0)
+    yield lane
+    lane.close()
+
+
+def test_what_is_due_later_is_not_waited_for() -> None:
+    claims = Claims()
+    with claims.made(1.0, 0.3) as first, claims.made(2.0, 0.5):
+        assert [claims.before_s(due_s) for due_s in (0.5, 1.0, 1.5, 2.0)] == [0.0, 0.3, 0.3, 0.8]
+        first.ran(0.1)
+        assert claims.before_s(1.0) == pytest.approx(0.2)
+        first.ran(9.0)
+        assert claims.before_s(1.0) == 0.0
+    assert claims.before_s(9.0) == 0.0
+
+
+async def test_what_runs_is_waited_for_whatever_is_due_when(lane: Lane) -> None:
+    go_on, runs = threading.Event(), threading.Event()
+
+    def work(_: Stop) -> None:
+        runs.set()
+        go_on.wait()
+
+    assert lane.wait_s(None) == 0.0
+    with lane.claims.made(asyncio.get_running_loop().time() + 1.0, 100.0):
+        under_way = asyncio.create_task(lane.run(work, expect_s=60.0))
+        await asyncio.to_thread(runs.wait)
+        assert lane.wait_s(0.001) == pytest.approx(60.0, abs=30.0)
+        assert lane.wait_s(5.0) == pytest.approx(100.0, abs=30.0)
+        go_on.set()
+        await under_way
+    assert lane.wait_s(None) == 0.0
+
+
+async def test_a_call_that_waits_for_another_says_so(lane: Lane, model: DeviceModel) -> None:
+    engine = Engine(threads=1, cache_bytes=2**26)
+    engine.add(model.key, model.network)
+    executor = Executor(engine, lane, hedge_price=0.0)
+    options = CallOptions.from_parameters({})
+    it = planner_of(DeviceConfig(), [], lane_wait_s=lane.wait_s)
+    free = threading.Event()
+    held = asyncio.create_task(lane.run(lambda _: free.wait(20), expect_s=100.0))
+    await asyncio.sleep(0.05)
+    planned, record = await it.plan(model, PIXELS, options), new_record()
+    assert 50.0 < planned.evaluation.device.queue_s <= 100.0
+    under_way = asyncio.create_task(executor.run(planned.job, record))
+    await asyncio.sleep(0.2)
+    assert lane.wait_s(None) > planned.evaluation.device.queue_s - 20.0
+    free.set()
+    await under_way
+    await held
+    assert lane.wait_s(None) == 0.0
+    # The wait is no overhead, nor is it a phase.
+    assert record.lane_s > 0.1
+    phases_s = sum(filter(None, (record.prep_s, record.head_s)))
+    assert record.unaccounted_s() + phases_s <= record.elapsed_s() - record.lane_s
+
+
+def test_who_sends_the_file_does_not_wait_for_the_lane(model: DeviceModel, companion: Companion) -> None:
+    it, options = planner(companion), CallOptions.from_parameters({})
+    free, taken = (it.evaluate(model, FILE, options, lane_wait_s=wait_s) for wait_s in (0.0, 0.5))
+    waits_s = taken.prediction.latency_s - free.prediction.latency_s
+    assert waits_s[free.plans.source] == pytest.approx(0.0, abs=1e-4)
+    assert waits_s[~free.plans.source] == pytest.approx(0.5, rel=0.01)
+    row = it.decide(taken).row
+    assert taken.plans.source[row]
+    assert free.plans.local[it.decide(free).row]

@@ -1,0 +1,43 @@
+"""How long images take to prepare."""
+
+from __future__ import annotations
+
+import pytest
+
+from collabd.sensing.estimates.preparation import Preparation
+
+USUAL, PHOTO = 0.05, 12.0
+
+
+def profiled(seconds: float = 0.004) -> Preparation:
+    it = Preparation(1.0)
+    it.note_profile(USUAL, seconds)
+    return it
+
+
+def test_images_of_every_size_are_learned() -> None:
+    it = profiled()
+    for call in range(10):
+        it.learn(PHOTO, 0.5, call / 10)
+    assert it.at(PHOTO, 1.0) == pytest.approx(0.5, rel=0.1)
+    assert it.at(USUAL, 1.0) < 0.05
+
+
+def test_what_was_slow_for_a_while_is_forgotten() -> None:
+    it = profiled()
+    usual_s = it.at(USUAL, 0.0)
+    for call in range(100):
+        it.learn(USUAL, 0.1, call / 10)
+    assert it.at(USUAL, 10.0) == pytest.approx(0.1, rel=0.1)
+    assert it.at(USUAL, 600.0) == pytest.approx(usual_s, rel=0.01)
+
+
+def test_what_was_quicker_than_profiled_stays() -> None:
+    it = profiled(0.1)
+    for call in range(100):
+        it.learn(USUAL, 0.004, call / 10)
+    assert it.at(USUAL, 600.0) == pytest.approx(0.004, rel=0.1)
+
+
+def test_a_slower_device_is_expected_to_take_longer() -> None:
+    assert Preparation(4.0).at(PHOTO, 0.0) == pytest.approx(4 * Preparation(1.0).at(PHOTO, 0.0))
