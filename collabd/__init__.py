@@ -2,7 +2,7 @@
 
 import os
 
-__version__ = "0.1.0"
+from collab_sdk import __version__ as __version__
 
 # ONNX Runtime's official builds (1.32, on Linux too) send trace events and a device identifier to their maker unless
 # this is set before they are imported. What runs on a device is its owner's business.

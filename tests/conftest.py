@@ -1,9 +1,10 @@
-"""A real network that is small enough to build and run in milliseconds."""
+"""How the suite is run, and a real network that is small enough to build and run in milliseconds."""
 
 from __future__ import annotations
 
 import os
 from math import prod, sqrt
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,6 +26,29 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if os.environ.get("SYSTEM_TESTS") == "required" and reporter is not None and reporter.stats.get("skipped"):
         reporter.write_line("SYSTEM_TESTS=required: the tests skipped above have to run here", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+# Whose tests share one booted machine, and take longest.
+_IN_THE_BOX = "tests/system/"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that side by side nothing is left to wait for at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_IN_THE_BOX))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With --numprocesses: the tests of a file run in one process, in their order, and so do all that share a box."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class LoadBoxOrFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+        def _split_scope(self, nodeid: str) -> str:
+            return _IN_THE_BOX if nodeid.startswith(_IN_THE_BOX) else super()._split_scope(nodeid)
+
+    # By number of tests otherwise.
+    config.option.loadscopereorder = False
+    return LoadBoxOrFile(config, log)
 
 
 TINY_LABELS = ("circle", "square", "star")

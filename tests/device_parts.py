@@ -13,6 +13,7 @@ from collabd.device.companions.exchange import SLACK_BYTES, CompanionReply, Http
 from collabd.device.decide.planner import Planner
 from collabd.device.job.job import CallRecord
 from collabd.device.senses import Senses
+from collabd.sensing.sensed_machine import SHOWS_NOTHING
 
 
 class NoExchange:
@@ -59,7 +60,7 @@ def planner_of(
     return Planner(
         config,
         companions,
-        Senses(EnergySettings(board="pi4")),
+        Senses(EnergySettings(board="pi4"), SHOWS_NOTHING),
         speed=learned.speed,
         overhead=learned.overhead,
         past_plans=learned.past_plans,

@@ -34,6 +34,7 @@ from collabd.engine import Engine
 from collabd.http.server import http_runner
 from collabd.keys.files import KeyProblem
 from collabd.lifecycle import Step, background, do_without, serve_until_stopped, started
+from collabd.sensing.sensed_machine import THIS_MACHINE, SensedMachine
 from collabd.systemd.notify import notify
 from collabd.systemd.reload import merge
 from collabd.systemd.watchdog import Worker
@@ -67,17 +68,17 @@ async def serve(loaded: Loaded[CloudConfig], read: Callable[[], Loaded[CloudConf
 
 @asynccontextmanager
 async def running(
-    loaded: Loaded[CloudConfig], *, try_out: Callable[[Path], None] = try_apart
+    loaded: Loaded[CloudConfig], *, try_out: Callable[[Path], None] = try_apart, machine: SensedMachine = THIS_MACHINE
 ) -> AsyncIterator[CloudDaemon]:
     """The daemon, ready: models warm, address listened on. Leaving the context takes it down.
 
-    `try_out` judges the packages that devices push.
+    `try_out` judges the packages that devices push. Its sensors look at `machine`.
 
     Raises `KeyProblem`, also where it would be open to other machines without keys.
     """
     if found := problems(loaded.config):
         raise KeyProblem("\n".join(found))
-    daemon = CloudDaemon(loaded, try_out=try_out)
+    daemon = CloudDaemon(loaded, try_out=try_out, machine=machine)
     async with started(daemon.steps):
         yield daemon
 
@@ -95,7 +96,13 @@ class CloudDaemon:
 
     runner: web.AppRunner
 
-    def __init__(self, loaded: Loaded[CloudConfig], *, try_out: Callable[[Path], None] = try_apart) -> None:
+    def __init__(
+        self,
+        loaded: Loaded[CloudConfig],
+        *,
+        try_out: Callable[[Path], None] = try_apart,
+        machine: SensedMachine = THIS_MACHINE,
+    ) -> None:
         self._loaded = loaded
         config = loaded.config
         self.address = ""
@@ -104,7 +111,7 @@ class CloudDaemon:
         self.decoding = DecodingThreads()
         self.counters = CloudCounters()
         threads = config.engine.threads or os.cpu_count() or 1
-        self.load = LoadMeter(threads)
+        self.load = LoadMeter(threads, machine)
         self.engine = Engine(threads=threads, cache_bytes=config.engine.cache_mb * 2**20)
         self.store = Store(model_roots(config, PROGRAM), try_out=try_out)
         self.models = CloudModels(self.store, self.engine, self._packages)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from collabd.clock import MONOTONIC, Clock
 from collabd.config import EnergySettings
-from collabd.sensing.machine.firmware import vcgencmd
 from collabd.sensing.machine.slowdown import clocking, crowding
 from collabd.sensing.power.board import BoardPower, board_power, recognise
 from collabd.sensing.power.draw import PowerSensor
 from collabd.sensing.reading import NotMeasured
 from collabd.sensing.sampler import Sampler, Snapshot
+from collabd.sensing.sensed_machine import SensedMachine
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +24,12 @@ _UNKNOWN_BOARD = "pi4"
 
 
 class Senses:
-    """The latest snapshot; `run` keeps it fresh."""
+    """The latest snapshot of a machine; `run` keeps it fresh."""
 
-    def __init__(self, energy: EnergySettings, *, clock: Clock = MONOTONIC) -> None:
+    def __init__(self, energy: EnergySettings, machine: SensedMachine, *, clock: Clock = MONOTONIC) -> None:
         self._clock = clock
-        self._board = _board(energy)
-        self._sampler = Sampler(self._board, vcgencmd())
+        self._board = _board(energy, machine.root)
+        self._sampler = Sampler(self._board, machine)
         self.snapshot: Snapshot = self._sampler.sample(self._clock())
 
     def slowdown(self, threads: int) -> float:
@@ -50,8 +50,8 @@ class Senses:
             self.snapshot = await asyncio.to_thread(self._sampler.sample, self._clock())
 
 
-def _board(energy: EnergySettings) -> BoardPower:
-    board: str | NotMeasured = recognise(Path("/")) if energy.board == "auto" else energy.board
+def _board(energy: EnergySettings, root: Path) -> BoardPower:
+    board: str | NotMeasured = recognise(root) if energy.board == "auto" else energy.board
     if isinstance(board, NotMeasured):
         log.info("the power model is that of a %s: %s", _UNKNOWN_BOARD, board.reason)
         board = _UNKNOWN_BOARD

@@ -30,6 +30,7 @@ from collabd.device.report.status_line import status_line
 from collabd.engine import Engine
 from collabd.http.server import http_runner
 from collabd.lifecycle import Step, background, do_without, serve_until_stopped, started
+from collabd.sensing.sensed_machine import THIS_MACHINE, SensedMachine
 from collabd.shipped_packages import how_to_add
 from collabd.systemd.notify import notify
 from collabd.systemd.reload import merge
@@ -52,21 +53,24 @@ async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceCo
 
 
 @asynccontextmanager
-async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[DeviceDaemon]:
+async def running(loaded: Loaded[DeviceConfig], machine: SensedMachine = THIS_MACHINE) -> AsyncIterator[DeviceDaemon]:
     """The daemon, ready: socket bound, models warm, companions watched. Leaving the context takes it down."""
-    daemon = DeviceDaemon(loaded)
+    daemon = DeviceDaemon(loaded, machine)
     async with started(daemon.steps):
         yield daemon
 
 
 class DeviceDaemon:
-    """The parts of the daemon. Each of `steps` starts some of them, and makes what needs those before."""
+    """The parts of the daemon. Each of `steps` starts some of them, and makes what needs those before.
+
+    Its sensors look at `machine`.
+    """
 
     door: DeviceDoor
     _plane: DeviceDataPlane
     _listener: socket.socket
 
-    def __init__(self, loaded: Loaded[DeviceConfig]) -> None:
+    def __init__(self, loaded: Loaded[DeviceConfig], machine: SensedMachine) -> None:
         config = loaded.config
         self._loaded = loaded
         self._threads = config.engine.threads or os.cpu_count() or 1
@@ -84,7 +88,7 @@ class DeviceDaemon:
             clock=clock,
             started=clock(),
         )
-        self._assembly = Assembly(self.machinery)
+        self._assembly = Assembly(self.machinery, machine)
 
     @property
     def steps(self) -> Sequence[Step]:

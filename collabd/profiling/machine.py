@@ -7,6 +7,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+from collabd import __version__
 from collabd.profiling.profile import Machine
 
 # A Pi names itself under "Model"; x86 names the processor under "model name".
@@ -19,7 +20,7 @@ def describe(proc: Path = Path("/proc")) -> Machine:
         cpu=_cpu(proc / "cpuinfo"),
         cores=os.cpu_count() or 1,
         onnxruntime=version("onnxruntime"),
-        collabd=version("collabd"),
+        collabd=__version__,
     )
 
 

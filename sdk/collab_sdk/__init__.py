@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from collab_sdk._version import __version__ as __version__
 from collab_sdk.errors import (
     BudgetInfeasible,
     CollabError,

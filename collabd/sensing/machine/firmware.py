@@ -17,7 +17,7 @@ _TIMEOUT_S = 1.0
 
 
 def vcgencmd(program: str = "vcgencmd") -> Vcgencmd:
-    """A function that runs `program` with its arguments, or one that says that it is not installed.
+    """A function that runs `program`, or one that says that it is not installed.
 
     Reading needs /dev/vcio_gencmd, or /dev/vcio of older kernels, which belong to the group `video`.
     """

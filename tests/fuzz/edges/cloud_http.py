@@ -13,6 +13,7 @@ import msgspec
 
 from collabd.cloud.server import CloudDaemon, running
 from collabd.config import CloudConfig, Loaded
+from collabd.sensing.sensed_machine import SHOWS_NOTHING
 from tests.fuzz import tiny
 from tests.fuzz.edges import intake
 from tests.fuzz.scratch import new_directory
@@ -36,7 +37,7 @@ def _served() -> Served:
     }
 
     def start() -> AbstractAsyncContextManager[Any]:
-        return running(Loaded(msgspec.convert(settings, CloudConfig), None))
+        return running(Loaded(msgspec.convert(settings, CloudConfig), None), machine=SHOWS_NOTHING)
 
     def connect(cloud: CloudDaemon) -> socket.socket:
         address = urlsplit(cloud.address)

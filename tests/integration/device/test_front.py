@@ -56,17 +56,16 @@ def limit(monkeypatch: pytest.MonkeyPatch, limits: ConnectionLimits) -> None:
 
 def to_the_end(peer: socket.socket) -> bytes:
     heard = b""
-    with suppress(ConnectionError):
+    with peer, suppress(ConnectionError):
         while chunk := peer.recv(65536):
             heard += chunk
-    peer.close()
     return heard
 
 
 async def hears(connect: Open, says: bytes) -> bytes:
     def talk() -> bytes:
         peer = connect()
-        with suppress(ConnectionError):
+        with suppress(OSError):  # "not connected" too, which is no ConnectionError
             peer.sendall(says)
             peer.shutdown(socket.SHUT_WR)
         return to_the_end(peer)

@@ -37,6 +37,7 @@ from collab_sdk.reports import (
 )
 from collab_sdk.result import Plan, Predicted, Result, Timings, encode_result
 from collab_sdk.transport import DaemonReply, DaemonRequest
+from collabd import __version__
 from collabd.ctl.__main__ import main
 from tests.served import ServedDaemon, refusal
 
@@ -84,7 +85,7 @@ UNHEARD = CloudReport(
     lacks={},
 )
 STATUS = StatusReport(
-    version="0.1.0",
+    version=__version__,
     pid=812,
     uptime_s=11_532.4,
     ready=True,

@@ -87,7 +87,7 @@ def test_the_version(run: Run) -> None:
 def test_it_runs_as_a_program(socket: Path) -> None:
     done = subprocess.run([*ME, "--socket", socket, "status"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("collabd    0.1.0, ready")
+    assert done.stdout.startswith(f"collabd    {__version__}, ready")
 
 
 def test_an_interrupt_is_130(daemon: LittleDaemon, socket: Path) -> None:

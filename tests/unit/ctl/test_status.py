@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from collab_sdk.errors import NotReady
+from collabd import __version__
 
 if TYPE_CHECKING:
     from tests.unit.ctl.conftest import LittleDaemon, Run
@@ -36,7 +37,7 @@ def test_json_is_the_very_report(daemon: LittleDaemon, run: Run, words: list[str
 
 def test_status_tells_of_daemon_companions_and_models(run: Run) -> None:
     said = words_of(run("status").stdout)
-    assert said[0] == "collabd 0.1.0, ready, up 3 h 12 min, process 812"
+    assert said[0] == f"collabd {__version__}, ready, up 3 h 12 min, process 812"
     assert "CPU 12 %, 8.10x its profiled times, made 8x slower by [emulation], 212 MB" in said[1]
     assert said[2] == (
         "machine 4.25 W (measured by ina219), 61 °C, clock up to 1000 of 1500 MHz, under-voltage, frequency-capped, "

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collabd.config import EnergySettings
 from collabd.device.senses import Senses
 from collabd.sensing.reading import NotMeasured
+from collabd.sensing.sensed_machine import SHOWS_NOTHING
 
 
 def test_what_cannot_be_sensed_any_more_is_unknown_and_not_as_it_was() -> None:
-    senses = Senses(EnergySettings(board="pi4", busy_w=6.0, idle_w=2.0))
+    senses = Senses(EnergySettings(board="pi4", busy_w=6.0, idle_w=2.0), SHOWS_NOTHING)
     senses.give_up(LookupError("no such file"))
     seen = senses.snapshot
     for measured in (seen.load, seen.pressure, seen.frequency, seen.temperature, seen.throttling, seen.battery):

@@ -34,6 +34,7 @@ def engine(long_network: Network) -> Engine:
     return engine
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_has_no_result_and_leaves_no_trace(engine: Engine) -> None:
     started = Event()
     stop = Stop()

@@ -380,6 +380,7 @@ def test_a_progressive_photograph_is_none_of_these() -> None:
     assert np.abs(prepare(data, SMALL).astype(int) - prepare(pixels, SMALL)).max() <= 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "side", "mode", "options"),
     [

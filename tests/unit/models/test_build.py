@@ -8,6 +8,8 @@ import pytest
 from collabd.catalog.package.package import load
 from models import build, collect_samples
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_cifar10_package_is_built_calibrated_and_measured(
     cifar_zip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -86,6 +86,7 @@ class Split:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet50", "googlenet", "densenet121", "mobilenet_v2"])
 def test_on_torchvision_networks(name: str) -> None:
     """At 0.3 to 300 Mbit/s, to companions 2 to 20 times as fast, whether or not the image itself may leave."""

@@ -12,6 +12,8 @@ from collabd.engine import Engine
 from collabd.partition import CutSpec, Network, candidate_cuts, layers, segment
 from tests.unit.partition.min_cut import min_cut
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-4
 
 

@@ -17,6 +17,8 @@ from collabd.catalog.graph import tensors
 from collabd.catalog.package.manifest import Preprocessing
 from tests.unit.catalog.authoring.foreign.networks import built, check, photo
 
+pytestmark = pytest.mark.slow
+
 FACTORY = """
 import torch
 

@@ -94,6 +94,7 @@ def test_tensors_that_are_alive_one_after_another_count_one_after_another() -> N
     assert effort(require_bounded(model)).nbytes == pytest.approx(2 * 245_760_000, rel=0.01)
 
 
+@pytest.mark.slow
 def test_weights_count_once_and_not_as_tensors_of_an_image() -> None:
     """Those of VGG's first linear layer are 400 MB, stored as half of that."""
     widened = node("Cast", "half", made="wide", to=TensorProto.FLOAT)

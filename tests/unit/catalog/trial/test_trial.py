@@ -53,6 +53,7 @@ def test_a_graph_that_onnx_takes_and_the_runtime_does_not_is_refused(
         try_apart(sealed(tiny_package, stored, tmp_path / "tiny").path)
 
 
+@pytest.mark.slow
 def test_a_graph_that_makes_the_checker_itself_take_all_memory_is_refused(
     tiny_package: Package, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from collab_sdk.errors import DaemonUnavailable
+from collabd import __version__
 from collabd.ctl.doctor.context import COMPANION, Context, Heard
 from collabd.ctl.doctor.machine import User
 from collabd.ctl.doctor.socket import check_daemon, check_socket, of_access, of_mode
@@ -73,7 +74,7 @@ def test_a_companion_alone_has_no_socket(machine: Make, tmp_path: Path) -> None:
 
 def test_a_daemon_that_answers(machine: Make) -> None:
     (found,) = check_daemon(Context(machine(), PATH, heard=Heard(STATUS)))
-    assert (found.severity, found.title) == ("ok", "collabd 0.1.0 answers, with 2 models")
+    assert (found.severity, found.title) == ("ok", f"collabd {__version__} answers, with 2 models")
 
 
 def test_a_daemon_of_another_version(machine: Make) -> None:

@@ -14,6 +14,8 @@ from torch import nn
 from collab_sdk.errors import InvalidPackage
 from collabd.catalog.authoring.pytorch.export import export
 
+pytestmark = pytest.mark.slow
+
 torch.set_num_threads(1)
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
 
