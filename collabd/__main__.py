@@ -20,7 +20,7 @@ DEFAULT_CONFIG = Path("/etc/collabd/collabd.toml")
 @click.version_option(__version__)
 def main(path: Path | None, check: bool, verbose: bool) -> None:
     """Answer infer(image, budget) on a Unix socket, together with the companions of the configuration."""
-    source = config.Source(config.DeviceConfig, path, DEFAULT_CONFIG, _problems)
+    source = config.Source(config.DeviceConfig, path, DEFAULT_CONFIG, problems=_problems)
     loaded = lifecycle.start("collabd", source, verbose=verbose, check=check, refused=_turn_callers_away)
 
     from collabd.device.server import serve  # noqa: PLC0415  a third of a second, after the configuration is checked

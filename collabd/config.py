@@ -49,7 +49,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     cache_mb: Count = 128
 
 
-class DeviceServerSettings(msgspec.Struct, frozen=True):
+class DeviceServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The Unix socket. Empty: the one systemd hands over, else $XDG_RUNTIME_DIR/collabd/collabd.sock."""
 
     socket: str = ""
@@ -64,7 +64,7 @@ class DeviceServerSettings(msgspec.Struct, frozen=True):
     administrators: str = ""
 
 
-class PlanningSettings(msgspec.Struct, frozen=True):
+class PlanningSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How the planner chooses where the call's budget does not say."""
 
     # For calls that state no fidelity: how often a plan's answer must equal the unsplit network's answer.
@@ -81,7 +81,7 @@ class PlanningSettings(msgspec.Struct, frozen=True):
     pin_last: Layers = 0
 
 
-class LinkSettings(msgspec.Struct, frozen=True):
+class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How collabd estimates the link to a companion."""
 
     # How much of its spread the estimate keeps when the next transfer comes.
@@ -92,7 +92,7 @@ class LinkSettings(msgspec.Struct, frozen=True):
     probe_kb: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
 
 
-class FailoverSettings(msgspec.Struct, frozen=True):
+class FailoverSettings(msgspec.Struct, frozen=True, kw_only=True):
     """When collabd gives a companion up."""
 
     connect_timeout_s: Positive = 3.0
@@ -106,7 +106,7 @@ class FailoverSettings(msgspec.Struct, frozen=True):
     breaker_open_s: Positive = 5.0
 
 
-class EnergySettings(msgspec.Struct, frozen=True):
+class EnergySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Power of the board, if no instrument measures it. A figure left out comes from the model of the board.
 
     "auto" reads the board's own name, and takes pi4 if it does not know the name.
@@ -126,7 +126,7 @@ class EmulationSettings(msgspec.Struct, frozen=True):
     device_slowdown: Annotated[float, msgspec.Meta(ge=1, le=1000)] = 1.0
 
 
-class CloudSettings(msgspec.Struct, frozen=True):
+class CloudSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One companion and what it costs, in a currency of your choice."""
 
     name: Name
@@ -145,7 +145,7 @@ class CloudSettings(msgspec.Struct, frozen=True):
     insecure: bool = False
 
 
-class PolicySettings(msgspec.Struct, frozen=True):
+class PolicySettings(msgspec.Struct, frozen=True, kw_only=True):
     """What may leave the device for one model. A call may forbid more, never less."""
 
     model: Name
@@ -155,7 +155,7 @@ class PolicySettings(msgspec.Struct, frozen=True):
     fallback: Fallback = Fallback.LOCAL
 
 
-class DeviceConfig(msgspec.Struct, frozen=True):
+class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`collabd.toml`."""
 
     server: DeviceServerSettings = DeviceServerSettings()
@@ -172,7 +172,7 @@ class DeviceConfig(msgspec.Struct, frozen=True):
     state_dir: str = ""
 
 
-class CloudServerSettings(msgspec.Struct, frozen=True):
+class CloudServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the companion listens."""
 
     host: str = "127.0.0.1"
@@ -194,7 +194,7 @@ class BatchingSettings(msgspec.Struct, frozen=True):
     queue: Count = 64
 
 
-class PackageSettings(msgspec.Struct, frozen=True):
+class PackageSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether devices may push model packages, and how large.
 
     When the disk or the memory is full, the device that has most pushed packages makes room with one of its own.
@@ -207,7 +207,7 @@ class PackageSettings(msgspec.Struct, frozen=True):
     loaded_mb: Count = 1024
 
 
-class CloudConfig(msgspec.Struct, frozen=True):
+class CloudConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`collab-cloudd.toml`."""
 
     server: CloudServerSettings = CloudServerSettings()
@@ -255,7 +255,7 @@ class Source(Generic[Config]):
     path: Path | None
     default: Path
     # Finds what is wrong with a configuration on this machine, such as its key files.
-    problems: Callable[[Config], list[str]] = lambda _: []
+    problems: Callable[[Config], list[str]] = field(default=lambda _: [], kw_only=True)
 
     def load(self) -> Loaded[Config]:
         """As `load` does. Raises `ConfigError`."""

@@ -20,7 +20,7 @@ DEFAULT_CONFIG = Path("/etc/collabd/collab-cloudd.toml")
 @click.version_option(__version__)
 def main(path: Path | None, check: bool, verbose: bool) -> None:
     """Run the networks, or the rest of them, that devices send."""
-    source = config.Source(config.CloudConfig, path, DEFAULT_CONFIG, _problems)
+    source = config.Source(config.CloudConfig, path, DEFAULT_CONFIG, problems=_problems)
     loaded = lifecycle.start("collab-cloudd", source, verbose=verbose, check=check)
 
     from collabd.cloud.server import serve  # noqa: PLC0415  a third of a second, after the configuration is checked

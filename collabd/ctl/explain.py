@@ -48,7 +48,11 @@ def _summary(decision: DecisionReport) -> dict[str, str]:
         "call": f"{decision['model']}, {figures.number(decision['age_s'])} s ago",
         "budget": decision["budget"] or "no caps",
         "plan": figures.plan(
-            decision["cut"], decision["placement"], decision["codec"], decision["cloud"], decision["reason"]
+            decision["cut"],
+            placement=decision["placement"],
+            codec=decision["codec"],
+            cloud=decision["cloud"],
+            reason=decision["reason"],
         ),
         "took": outcome + missed,
     }

@@ -43,8 +43,11 @@ if TYPE_CHECKING:
     type=click.Choice([each.value for each in OnInfeasible]),
     help="If no plan fits the budget: run the nearest plan, or fail before anything runs.",
 )
+@click.option(
+    "--top", type=click.IntRange(min=1), default=1, show_default=True, metavar="K", help="How many labels to show."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON for each image.")
-def infer(images: tuple[str, ...], budget: str, top: int, as_json: bool, **options: Unpack[InferOptions]) -> None:
+def infer(images: tuple[str, ...], *, budget: str, top: int, as_json: bool, **options: Unpack[InferOptions]) -> None:
     """Classify images within a budget.
 
     Each IMAGE is a JPEG, PNG, WebP, AVIF, BMP, GIF or PPM file. One that is not does not keep the others from being

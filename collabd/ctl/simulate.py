@@ -92,6 +92,7 @@ _EPILOG = "\n".join(["\b", "Policies:", *(f"  {name:<13} {meaning}" for name, me
 @json_option
 def simulate(
     model: str,
+    *,
     trace_file: Path,
     device_slowdown: float,
     policies: tuple[str, ...],
@@ -138,7 +139,7 @@ def simulate(
         policies=policy_reports(runs),
     )
     if picture is not None:
-        _draw(runs, trace, f"{package.manifest.name} on {trace_file.name}", picture)
+        _draw(runs, trace, title=f"{package.manifest.name} on {trace_file.name}", path=picture)
     emit(report, _render, as_json=as_json)
 
 
@@ -165,7 +166,7 @@ def _settings(path: Path | None) -> DeviceConfig:
         raise InvalidRequest("; ".join(str(error).splitlines())) from error
 
 
-def _draw(runs: dict[str, list[Outcome]], trace: Trace, title: str, path: Path) -> None:
+def _draw(runs: dict[str, list[Outcome]], trace: Trace, *, title: str, path: Path) -> None:
     from collab_sdk.errors import InvalidRequest
     from collabd.simulation.plot import plot
 

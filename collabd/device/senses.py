@@ -8,8 +8,8 @@ from pathlib import Path
 
 from collabd.clock import MONOTONIC, Clock
 from collabd.config import EnergySettings
-from collabd.sensing.machine.firmware import vcgencmd
 from collabd.sensing.machine.slowdown import clocking, crowding
+from collabd.sensing.machine.sources import THIS_MACHINE, MachineSources
 from collabd.sensing.power.board import BoardPower, board_power, recognise
 from collabd.sensing.power.draw import PowerSensor
 from collabd.sensing.reading import NotMeasured
@@ -24,12 +24,14 @@ _UNKNOWN_BOARD = "pi4"
 
 
 class Senses:
-    """The latest snapshot; `run` keeps it fresh. `root` is where /proc, /sys and the firmware's program are."""
+    """The latest snapshot; `run` keeps it fresh."""
 
-    def __init__(self, energy: EnergySettings, root: Path = Path("/"), *, clock: Clock = MONOTONIC) -> None:
+    def __init__(
+        self, energy: EnergySettings, sources: MachineSources = THIS_MACHINE, *, clock: Clock = MONOTONIC
+    ) -> None:
         self._clock = clock
-        self._board = _board(energy, root)
-        self._sampler = Sampler(self._board, vcgencmd(root=root), root)
+        self._board = _board(energy, sources.root)
+        self._sampler = Sampler(self._board, sources.vcgencmd, root=sources.root, counters=sources.counters)
         self.snapshot: Snapshot = self._sampler.sample(self._clock())
 
     def slowdown(self, threads: int) -> float:

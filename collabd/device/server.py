@@ -7,7 +7,6 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
-from pathlib import Path
 
 from aiohttp import web
 
@@ -31,6 +30,7 @@ from collabd.device.report.status_line import status_line
 from collabd.engine import Engine
 from collabd.http.server import http_runner
 from collabd.lifecycle import Step, background, do_without, serve_until_stopped, started
+from collabd.sensing.machine.sources import THIS_MACHINE, MachineSources
 from collabd.shipped_packages import how_to_add
 from collabd.systemd.notify import notify
 from collabd.systemd.reload import merge
@@ -49,34 +49,33 @@ _CONTROL_S = 4.0
 async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceConfig]]) -> None:
     """Run until SIGTERM or SIGINT; then answer what is in flight, and stop. `read` is for SIGHUP."""
     async with running(loaded) as daemon:
-        await serve_until_stopped(daemon.machinery.lane.worker, daemon.status, read, daemon.reconfigure)
+        await serve_until_stopped(daemon.machinery.lane.worker, daemon.status, read=read, apply=daemon.reconfigure)
 
 
 @asynccontextmanager
-async def running(loaded: Loaded[DeviceConfig], root: Path = Path("/")) -> AsyncIterator[DeviceDaemon]:
+async def running(
+    loaded: Loaded[DeviceConfig], *, sources: MachineSources = THIS_MACHINE
+) -> AsyncIterator[DeviceDaemon]:
     """The daemon, ready: socket bound, models warm, companions watched. Leaving the context takes it down."""
-    daemon = DeviceDaemon(loaded, root)
+    daemon = DeviceDaemon(loaded, sources)
     async with started(daemon.steps):
         yield daemon
 
 
 class DeviceDaemon:
-    """The parts of the daemon. Each of `steps` starts some of them, and makes what needs those before.
-
-    `root` is where its sensors find /proc and /sys.
-    """
+    """The parts of the daemon. Each of `steps` starts some of them, and makes what needs those before."""
 
     door: DeviceDoor
     _plane: DeviceDataPlane
     _listener: socket.socket
 
-    def __init__(self, loaded: Loaded[DeviceConfig], root: Path) -> None:
+    def __init__(self, loaded: Loaded[DeviceConfig], sources: MachineSources) -> None:
         config = loaded.config
         self._loaded = loaded
         self._threads = config.engine.threads or os.cpu_count() or 1
         engine = Engine(threads=self._threads, cache_bytes=config.engine.cache_mb * 2**20)
         lane = Lane(config.emulation.device_slowdown)
-        models = LoadedModels(Store(model_roots(config, PROGRAM)), engine, lane, config.models.default)
+        models = LoadedModels(Store(model_roots(config, PROGRAM)), engine, lane, default=config.models.default)
         clock = MONOTONIC
         self.machinery = Machinery(
             lane=lane,
@@ -88,7 +87,7 @@ class DeviceDaemon:
             clock=clock,
             started=clock(),
         )
-        self._assembly = Assembly(self.machinery, root)
+        self._assembly = Assembly(self.machinery, sources)
 
     @property
     def steps(self) -> Sequence[Step]:
@@ -143,7 +142,7 @@ class DeviceDaemon:
     @asynccontextmanager
     async def _core(self) -> AsyncIterator[None]:
         try:
-            self._plane = DeviceDataPlane(await self._assembly.core(self._loaded))
+            self._plane = DeviceDataPlane(await self._assembly.core(self._loaded), self.machinery.models)
             yield
         finally:
             await self._assembly.close()
@@ -191,4 +190,9 @@ def _tell_what_is_loaded(models: Sequence[str]) -> None:
 def _limits(server: DeviceServerSettings) -> AdmissionLimits:
     """Beside one user's share there is room for the largest request of another."""
     each = max(server.max_inside_mb, server.max_request_mb) * 2**20
-    return AdmissionLimits(server.max_inside, each, each + server.max_request_mb * 2**20, server.max_waiting)
+    return AdmissionLimits(
+        places=server.max_inside,
+        bytes_each=each,
+        most_bytes=each + server.max_request_mb * 2**20,
+        waiting=server.max_waiting,
+    )

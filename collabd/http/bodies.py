@@ -65,7 +65,7 @@ async def read_body(request: web.Request, limit: int, pace: BodyPace = NETWORK) 
     body = bytearray()
     start = time.monotonic()
     try:
-        while chunk := await _next_chunk(request, pace, time.monotonic() - start, len(body)):
+        while chunk := await _next_chunk(request, pace, taken_s=time.monotonic() - start, received=len(body)):
             body += chunk
             if len(body) > limit:
                 raise _too_large(limit)
@@ -92,7 +92,7 @@ def _continue(request: web.Request) -> None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-async def _next_chunk(request: web.Request, pace: BodyPace, taken_s: float, received: int) -> bytes:
+async def _next_chunk(request: web.Request, pace: BodyPace, *, taken_s: float, received: int) -> bytes:
     async with asyncio.timeout(min(pace.stalled_s, pace.most_s(received) - taken_s)):
         return await request.content.readany()
 

@@ -26,8 +26,9 @@ from collabd.http.error_replies import error_reply
 from collabd.http.peers import credentials
 from collabd.lifecycle import background
 
-# Of aiohttp's connections. Ours have a head of 300 bytes, a browser's has 2 kB.
+# A request of ours has a head of 300 bytes, one of a browser 2 kB.
 _LINE_BYTES = 4096
+# What aiohttp bounds by itself.
 _SETTINGS: dict[str, Any] = {
     "access_log": None,
     # Longer than clients keep a connection, so that they are the ones to close it.
@@ -77,8 +78,8 @@ class Connection(HttpConnection):
         self._limits = limits
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The first request must not be long in coming."""
-        # A stream's transport always; those of uvloop do not inherit from asyncio's class.
+        """From now on the peer has its time to send a request."""
+        # It has the methods of one; the transports of uvloop do not inherit from asyncio's class.
         self._link = cast("asyncio.Transport", transport)
         self.peer = _peer(transport)
         self.heard = self._clock()
@@ -137,12 +138,12 @@ class Connection(HttpConnection):
         return any(by is not None and now > by for by in (self._head_by, self._sent_by, self._gone_by))
 
     def turn_away(self) -> None:
-        """Say that there is no room, and close."""
+        """Say that there are too many connections, and close this one."""
         self._link.write(_TURNED_AWAY)
         self.force_close()
 
     def abort(self) -> None:
-        """Close it now, whatever is unsent."""
+        """Close it now, even if not all was sent."""
         self.force_close()
         self._link.abort()
 

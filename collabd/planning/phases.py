@@ -105,7 +105,8 @@ class PhaseTable:
     def times(self) -> Column:
         """Factors of the latency, of the transfer, and of the deviations of device, link and companion: float64
         [5, companions * features]."""
-        sums = _TIMES @ self.usual.reshape(_ROWS, -1)
+        # For matrices as small as these, `np.dot` takes half as long as the operator.
+        sums: Column = np.dot(_TIMES, self.usual.reshape(_ROWS, -1))
         sums.reshape(len(_TIMES), -1, FEATURES)[DEVICE_VARIES:] *= self.spreads[:, :, None]
         return sums
 

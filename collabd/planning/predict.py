@@ -107,7 +107,7 @@ def predict(
         margin=NormalDist().inv_cdf(quantile),
         table=phase_table(device, clouds, call),
     )
-    figures = basis.table.times @ plans.features(len(clouds))
+    figures = np.dot(basis.table.times, plans.features(len(clouds)))
     return Prediction(
         latency_s=figures[0],
         transfer_s=figures[1],
@@ -140,6 +140,11 @@ class PredictionBasis:
     def bills(self) -> Bills:
         """Energy and cost."""
         return Bills(*self.table.bills(self.device, self.clouds) @ self._features)
+
+    @property
+    def slow(self) -> float:
+        """The quantile of how many times longer than profiled a run takes on the device."""
+        return self.device.speed * (1 + self.margin * self.device.spread)
 
     @property
     def home_s(self) -> Column:

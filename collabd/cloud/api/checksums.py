@@ -1,4 +1,4 @@
-"""Every reply says what its body should be and what it answers, so that no device takes damaged bytes for an answer."""
+"""Every reply carries checksums of its body and of its request, so that no device takes damaged bytes for an answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def checksum_middleware(request: web.Request, handler: Handler) -> web.Str
     reply = await handler(request)
     if isinstance(reply, web.Response) and isinstance(reply.body, bytes | bytearray | None):
         reply.headers[wire.CHECKSUM] = await checksum(reply.body or b"")
-    # Not left there: aiohttp keeps a request until the next one on its connection.
+    # Taken out of the request, because aiohttp keeps it until the next one on its connection.
     asked = request.pop(BODY, None if request.body_exists else bytearray())
     if asked is not None:
         reply.headers[wire.REQUEST_CHECKSUM] = await checksum(asked)

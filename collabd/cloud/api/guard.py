@@ -1,4 +1,4 @@
-"""Who may use the companion: a key for every request from elsewhere, asked for before anything of it is looked at."""
+"""Who may use the companion. Every request needs a key, and is not looked at before that."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from collabd.keys import tls
 from collabd.keys.files import KeyProblem
 from collabd.keys.tokens import Tokens, read_tokens
 
-# What watches over daemons asks these, and they tell no more than that there is one.
+# Monitors ask these without a key. They tell only that there is a companion.
 _OPEN = frozenset({"/v2/health/live", "/v2/health/ready"})
 _DEVICE = web.RequestKey("device", str)
 _REFUSED = "no valid key: send a token of this companion in the header `Authorization: Bearer TOKEN`"
@@ -32,14 +32,14 @@ class Guard:
         self.tls = _tls(server)
 
     def renew(self) -> None:
-        """Read the key files again, for the requests and connections to come; on `KeyProblem` nothing changes."""
+        """Read the key files again. They hold for new requests and connections; on `KeyProblem` nothing changes."""
         tokens, checked = _tokens(self._server), _tls(self._server)
         if self.tls is not None and checked is not None:
             tls.present(self.tls, self._server.tls_cert, self._server.tls_key)
         self._tokens = tokens
 
     def before(self, inner: Answer) -> Answer:
-        """What hands on to `inner` only requests that have a key.
+        """A handler that gives `inner` only the requests that have a key.
 
         It stands before the application, which would already say what paths there are, or "100 Continue".
         """
@@ -62,7 +62,7 @@ class Guard:
 
 
 def device_of(request: web.BaseRequest) -> str | None:
-    """Who asks: the device whose key it is, else the address; None: it came through another server of this machine."""
+    """Who asks: the device whose key it is, else the address; None if it came through another server here."""
     device: str | None = request.get(_DEVICE, request.remote)
     return device
 
@@ -74,7 +74,7 @@ def problems(config: CloudConfig) -> list[str]:
 
 
 def require_token(config: CloudConfig) -> None:
-    """For a companion behind a server of others, which may listen anywhere. Raises `KeyProblem`."""
+    """Raise `KeyProblem` if there is no token. For a companion behind another server, which may listen anywhere."""
     if not (config.server.token_file or config.server.insecure):
         raise KeyProblem(
             "server.token_file: missing, so anyone who reaches Serve could use the companion: "
@@ -83,9 +83,9 @@ def require_token(config: CloudConfig) -> None:
 
 
 def binds_loopback(host: str) -> bool:
-    """Whether all addresses that listening on `host` means are this machine's own. An unknown name is anything."""
+    """Whether only this machine reaches what listens on `host`. False for an unknown name."""
     try:
-        # An empty host is every address.
+        # An empty host means every address.
         found = socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):
         return False
@@ -130,7 +130,7 @@ def _refusal(request: web.BaseRequest) -> web.Response:
     body = wire.encode_error(Unauthorised(_REFUSED))
     headers = {hdrs.WWW_AUTHENTICATE: "Bearer", wire.CHECKSUM: wire.checksum(body)}
     reply = web.Response(body=body, status=Unauthorised.http_status, content_type="application/json", headers=headers)
-    # What follows is the body, if the peer sends it at all, and not the next request.
+    # The bytes that follow, if any, are the body of this request and not the next request.
     if request.body_exists:
         reply.force_close()
     return reply

@@ -29,6 +29,6 @@ def of_clock(machine: ExaminedMachine) -> Finding:
             "clock",
             "note",
             "nothing sets the clock, and certificates are valid only by it",
-            "sudo timedatectl set-ntp true",
+            advice="sudo timedatectl set-ntp true",
         )
     return Finding("clock", "not-measured", "timedatectl does not answer, so nothing says whether the clock is right")

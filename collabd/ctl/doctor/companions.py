@@ -36,7 +36,7 @@ def check_companions(context: Context) -> Iterator[Finding]:
             "companion",
             "note",
             "no companion is configured: everything runs on this device",
-            "Add one: sudo collabctl pair add FILE, or [[clouds]] in the configuration",
+            advice="Add one: sudo collabctl pair add FILE, or [[clouds]] in the configuration",
         )
     for cloud in context.device.clouds:
         yield from _one(cloud, known.get(cloud.name), status["models"] if status else [])
@@ -56,7 +56,11 @@ def check_listening(context: Context) -> Iterator[Finding]:
         said = (error.strerror or str(error)).lower()
         title = f"collab-cloudd does not listen on {server.host}, port {server.port}: {said}"
         yield Finding(
-            "listening", "error", title, "Start it: sudo systemctl start collab-cloudd", ("service", "configuration")
+            "listening",
+            "error",
+            title,
+            advice="Start it: sudo systemctl start collab-cloudd",
+            unless=("service", "configuration"),
         )
         return
     title = f"collab-cloudd listens on {server.host}, port {server.port}"
@@ -65,7 +69,7 @@ def check_listening(context: Context) -> Iterator[Finding]:
             "listening",
             "note",
             f"{title}: no other machine can reach it",
-            "Make keys, which also sets [server] host: sudo collabctl pair new DEVICE",
+            advice="Make keys, which also sets [server] host: sudo collabctl pair new DEVICE",
         )
     else:
         yield Finding("listening", "ok", title)
@@ -80,14 +84,16 @@ def _one(cloud: CloudSettings, known: CloudReport | None, models: list[ModelRepo
     try:
         reached = reach(cloud)
     except Unreached as error:
-        yield Finding("companion", "error", f"{cloud.name}: {error}", error.advice, _UNLESS)
+        yield Finding("companion", "error", f"{cloud.name}: {error}", advice=error.advice, unless=_UNLESS)
     except PermissionError:
-        yield Finding("companion", "not-measured", f"{cloud.name}: this user may not read its keys", AS_ROOT)
+        yield Finding("companion", "not-measured", f"{cloud.name}: this user may not read its keys", advice=AS_ROOT)
     except KeyProblem as error:
         if isinstance(error.__cause__, PermissionError):
-            yield Finding("companion", "not-measured", f"{cloud.name}: this user may not read its keys", AS_ROOT)
+            yield Finding("companion", "not-measured", f"{cloud.name}: this user may not read its keys", advice=AS_ROOT)
         else:
-            yield Finding("companion", "error", f"{cloud.name}: {error}", "Make keys with collabctl pair", ("keys",))
+            yield Finding(
+                "companion", "error", f"{cloud.name}: {error}", advice="Make keys with collabctl pair", unless=("keys",)
+            )
     else:
         yield Finding(
             "companion",
@@ -114,8 +120,8 @@ def of_status(known: CloudReport) -> Finding:
         "companion",
         "warning",
         f"collabd says that {name} is {known['state']}: {reason}",
-        "Read what happened: journalctl -e -u collabd",
-        _UNLESS,
+        advice="Read what happened: journalctl -e -u collabd",
+        unless=_UNLESS,
     )
 
 
@@ -133,7 +139,8 @@ def of_clock(name: str, reached: Reached, now: datetime) -> Finding:
         "companion-clock",
         "note",
         title,
-        "Certificates are valid by the clock. On the machine with the wrong clock: sudo timedatectl set-ntp true",
+        advice="Certificates are valid by the clock. "
+        "On the machine with the wrong clock: sudo timedatectl set-ntp true",
     )
 
 
@@ -152,4 +159,4 @@ def of_packages(cloud: CloudSettings, reached: Reached, models: list[ModelReport
             advice = "collabd sends the package when it can. If this does not end, read why: journalctl -e -u collabd"
         severity: Severity = "note" if cloud.push_packages else "warning"
         title = f"{cloud.name} holds {other}, so this model runs only on this device"
-        yield Finding("companion-packages", severity, title, advice, _UNLESS)
+        yield Finding("companion-packages", severity, title, advice=advice, unless=_UNLESS)

@@ -45,11 +45,11 @@ def reach(cloud: CloudSettings) -> Reached:
     """Name, connection, TLS, life, key. Raises `Unreached`, and `KeyProblem` where a key file cannot be used."""
     authorization = _authorization(cloud)
     with _session(cloud) as session:
-        live = _get(session, cloud, "/v2/health/live", {})
+        live = _get(session, cloud, "/v2/health/live", headers={})
         if live.status != HTTPStatus.OK:
             title = f"{cloud.url} answers, but it is not a companion (status {live.status})"
             raise Unreached(title, "Correct the url of this companion")
-        listed = _get(session, cloud, "/collab/v1/packages", authorization)
+        listed = _get(session, cloud, "/collab/v1/packages", headers=authorization)
     if listed.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         title = (
             "it does not know the key of this device"
@@ -92,7 +92,7 @@ def _session(cloud: CloudSettings) -> requests.Session:
     return session
 
 
-def _get(session: requests.Session, cloud: CloudSettings, path: str, headers: dict[str, str]) -> _Reply:
+def _get(session: requests.Session, cloud: CloudSettings, path: str, *, headers: dict[str, str]) -> _Reply:
     url = cloud.url.rstrip("/") + path
     try:
         with session.get(url, headers=headers, timeout=_TIMEOUT_S, allow_redirects=False, stream=True) as reply:

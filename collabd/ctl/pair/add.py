@@ -28,7 +28,7 @@ _KEY_FILES = {"token_file": "token", "ca_file": "ca.crt", "client_cert": "client
     help="Change the url and keys of the companion if the configuration has one of this name.",
 )
 @places(DEVICE)
-def add(file: str, called: str | None, replace: bool, config: Path, keys: Path | None) -> None:
+def add(file: str, *, called: str | None, replace: bool, config: Path, keys: Path | None) -> None:
     """On the device: put the keys of FILE in place (-: standard input) and name the companion in the configuration."""
     from collabd.ctl.pair.carried import decode
     from collabd.ctl.pair.places import Place, rewrite, text_of
@@ -51,7 +51,7 @@ def add(file: str, called: str | None, replace: bool, config: Path, keys: Path |
     index = names.index(called) if called in names else len(names)
     stale = {key: "" for key in _KEY_FILES if called in names and getattr(clouds[index], key)}
     values = {"name": called, "url": carried.url} | stale | {key: place.configured(path) for key, path in files.items()}
-    rewrite(config, changed(text_of(config), "[[clouds]]", values, index))
+    rewrite(config, changed(text_of(config), "[[clouds]]", values, index=index))
     click.echo(f"added the companion {called} at {carried.url}. To use it, run: {command_for('reload', DEVICE, place)}")
     if file != "-":
         click.echo(f"delete {file}, because it holds the keys")

@@ -36,7 +36,8 @@ class CompanionHalf:
         kept = devices.without(text_of(self.tokens), device)
         content = f"{kept.rstrip()}\n{line(device, token)}".lstrip().encode()
         if self.tokens.exists():
-            replace_file(self.tokens, content, PRIVATE, self.tokens.stat().st_uid if os.geteuid() == 0 else None)
+            owner = self.tokens.stat().st_uid if os.geteuid() == 0 else None
+            replace_file(self.tokens, content, mode=PRIVATE, owner=owner)
         else:
             self._place.put("tokens", content, PRIVATE)
         return token

@@ -30,6 +30,7 @@ _ANYWHERE = ("192.0.2.1", 9)
 @places(COMPANION)
 def new(
     device: str,
+    *,
     hosts: tuple[str, ...],
     called: str | None,
     mutual: bool,
@@ -84,7 +85,7 @@ def _hand_over(content: bytes, path: Path) -> None:
     if str(path) == "-":
         click.echo(content, nl=False)
         return
-    replace_file(path, content, OWNERS, caller())
+    replace_file(path, content, mode=OWNERS, owner=caller())
     click.echo(
         f"wrote {path}. Copy it to the device, and run there: sudo collabctl pair add {path.name}. Then delete {path}",
         err=True,

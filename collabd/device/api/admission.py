@@ -17,7 +17,7 @@ from collab_sdk.errors import NotReady, Overloaded
 from collabd.fair_shares import FairShares
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AdmissionLimits:
     """`places`: calls being answered. `bytes_each`: one user's bodies. `most_bytes`: those of all together.
 

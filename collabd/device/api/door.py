@@ -49,13 +49,13 @@ class DeviceDoor:
                 with self._counters.at_the_door():
                     arrival = await stack.enter_async_context(self._admission.arrival(_user(request), size))
                 try:
-                    yield partial(self._infer, arrival, arrived)
+                    yield partial(self._infer, arrival=arrival, arrived=arrived)
                 finally:
                     # aiohttp keeps a request until the next one on its connection.
                     request.pop(BODY, None)
 
     async def _infer(
-        self, arrival: Arrival, arrived: float, name: str, request: wire.InferRequest
+        self, name: str, request: wire.InferRequest, *, arrival: Arrival, arrived: float
     ) -> wire.InferResponse:
         async with AsyncExitStack() as stack:
             with self._counters.at_the_door():

@@ -21,7 +21,7 @@ _CLOCK_RATIO, _CLOCK_S = 1.05, 1e-3
 _MOST = sys.float_info.max
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Question:
     """`outputs` of the network `model` of package `digest` are to be computed from `inputs`; they take `bytes_down`.
 
@@ -53,7 +53,7 @@ class Health:
     slowdown: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RemoteAnswer:
     """What the companion computed, and where the time went (seconds). `link_s` is the whole less its own work."""
 

@@ -63,11 +63,13 @@ class Companion:
         cloud: CloudSettings,
         link: LinkSettings,
         failover: FailoverSettings,
-        exchange: CompanionExchange,
         *,
+        exchange: CompanionExchange,
         clock: Clock = MONOTONIC,
     ) -> None:
         self.cloud = cloud
+        # In the configuration.
+        self.name = cloud.name
         self.exchange = exchange
         self.clock = clock
         self.link = LinkEstimate(link.memory)
@@ -102,14 +104,9 @@ class Companion:
         """What is known of the link to it now."""
         return self.link.read(self.clock())
 
-    @property
-    def name(self) -> str:
-        """Its name in the configuration."""
-        return self.cloud.name
-
     def is_up(self) -> bool:
         """Whether calls may be sent to it."""
-        return self.reached and self.breaker_state is BreakerState.CLOSED
+        return self.reached and self.breaker.opened_at is None
 
     def why_not(self, digest: str) -> str:
         """Why calls for the package `digest` are not sent to it now."""

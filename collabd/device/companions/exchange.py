@@ -88,7 +88,7 @@ class Response(ConnectedResponse):
             self.held_transport.abort()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CompanionReply:
     """What came back over HTTP, and what the exchange says of the link. `receive_s` None: the companion did not say."""
 
@@ -122,7 +122,7 @@ class CompanionExchange(Protocol):
 class HttpExchange:
     """HTTP with the companion `name` at `url`."""
 
-    def __init__(self, name: str, url: str, connections: Connections, clock: Clock = MONOTONIC) -> None:
+    def __init__(self, name: str, url: str, connections: Connections, *, clock: Clock = MONOTONIC) -> None:
         self._name = name
         self._base = url.rstrip("/")
         self._connections = connections
@@ -148,7 +148,7 @@ class HttpExchange:
         what was sent here.
         """
         sent = await checksum(data)
-        ask = partial(self._once, method, path, data, headers, most_bytes, sent)
+        ask = partial(self._once, method, path, data=data, headers=headers, most_bytes=most_bytes, sent=sent)
         try:
             async with asyncio.timeout(timeout_s):
                 try:
@@ -168,7 +168,7 @@ class HttpExchange:
             raise CompanionFailure(reason, f"{self._name} at {self._base}: {_said(error)}") from error
 
     async def _once(
-        self, method: str, path: str, data: bytes, headers: Mapping[str, str] | None, most_bytes: int, sent: str
+        self, method: str, path: str, *, data: bytes, headers: Mapping[str, str] | None, most_bytes: int, sent: str
     ) -> CompanionReply:
         # aiohttp writes bytes in one go, which would hold up the loop where they are a package or a large photograph.
         body = io.BytesIO(data) if len(data) > _ONE_GO else data
@@ -200,7 +200,12 @@ class HttpExchange:
                 reply.hang_up()  # refused unread: the rest need not be sent
             round_trip = round_trip_s(reply.socket)
             return CompanionReply(
-                reply.status, reply.headers, answer, seconds, _receive_s(reply.headers, seconds), round_trip
+                status=reply.status,
+                headers=reply.headers,
+                body=answer,
+                seconds=seconds,
+                receive_s=_receive_s(reply.headers, seconds),
+                round_trip_s=round_trip,
             )
 
     async def _read(self, reply: Response, most_bytes: int) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -14,16 +14,21 @@ from collabd.catalog.package.manifest import Preprocessing
 from collabd.imaging import frame_size, one_frame, open_image, prepare
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class CallImage:
     """What the caller gave. `pixels` counts those of the original, not of the network's input.
 
-    `channels` are those of an array, and mean nothing for a file.
+    `channels` are those of an array, and mean nothing for a file. `file_bytes`: size of the file; None if the caller
+    gave pixels.
     """
 
     content: bytes | npt.NDArray[np.uint8]
     pixels: int
     channels: Channels = Channels.RGB
+    file_bytes: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.file_bytes = len(self.content) if isinstance(self.content, bytes) else None
 
     @classmethod
     def from_request(cls, request: wire.InferRequest) -> CallImage:
@@ -41,11 +46,6 @@ class CallImage:
         frame = one_frame(tensor.to_array(), channels)
         width, height = frame_size(frame, channels)
         return cls(frame, width * height, channels)
-
-    @property
-    def file_bytes(self) -> int | None:
-        """Size of the file; None if the caller gave pixels."""
-        return len(self.content) if isinstance(self.content, bytes) else None
 
     def prepare(self, spec: Preprocessing) -> npt.NDArray[np.uint8]:
         """The network's input, uint8 [1, height, width, 3]. Raises `InvalidImage`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, TypeVar
 
 from collab_sdk.budget import Budget
@@ -23,7 +24,7 @@ T = TypeVar("T", bound=StrEnum)
 U = TypeVar("U")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CallOptions:
     """A call's wishes. `cut` or `placement` fix where layers run; then `codec` says how features travel.
 
@@ -48,20 +49,20 @@ class CallOptions:
             cut=_text(parameters, "cut"),
             placement=_text(parameters, "placement"),
             codec=_text(parameters, "codec"),
-            fallback=_one_of(parameters, "fallback", Fallback, None),
-            on_infeasible=_one_of(parameters, "on_infeasible", OnInfeasible, OnInfeasible.NEAREST),
+            fallback=_one_of(parameters, "fallback", Fallback, default=None),
+            on_infeasible=_one_of(parameters, "on_infeasible", OnInfeasible, default=OnInfeasible.NEAREST),
             pin_first=_layers(parameters, "pin_first"),
             pin_last=_layers(parameters, "pin_last"),
         )
         options._check()
         return options
 
-    @property
+    @cached_property
     def is_fixed(self) -> bool:
         """Whether the caller, and not the planner, says where the layers run."""
         return self.cut is not None or self.placement is not None
 
-    @property
+    @cached_property
     def is_sparing(self) -> bool:
         """Whether no tail is to be run here for the chance to be first: energy counts, or the lane has other work."""
         return self.budget.energy_mj is not None or self.budget.objective not in {None, Objective.LATENCY}
@@ -109,7 +110,7 @@ def _layers(parameters: Mapping[str, Any], key: str) -> int:
     return value
 
 
-def _one_of(parameters: Mapping[str, Any], key: str, kind: type[T], default: U) -> T | U:
+def _one_of(parameters: Mapping[str, Any], key: str, kind: type[T], *, default: U) -> T | U:
     if key not in parameters:
         return default
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Literal
 
@@ -26,10 +27,10 @@ class Stage:
     first: int
     last: int
 
-    @property
-    def layers(self) -> int:
-        """How many."""
-        return self.last - self.first
+    @cached_property
+    def letters(self) -> str:
+        """One a layer."""
+        return self.side * (self.last - self.first)
 
 
 def single_cut(head_layers: int, layers: int) -> str:
@@ -78,10 +79,3 @@ def head_layers_of(cut: str, manifest: Manifest) -> int:
         f"{manifest.name} has no cut {cut!r} (the candidate cuts are {known}, and the name of any layer is a cut)"
         f"{did_you_mean(cut, names)}"
     )
-
-
-def outputs_of(stage: Stage, manifest: Manifest) -> tuple[str, ...]:
-    """The tensors that a stage must leave behind: the frontier at its end, or the network's output."""
-    if stage.last == len(manifest.layers):
-        return (manifest.output,)
-    return manifest.layers[stage.last - 1].tensors

@@ -28,7 +28,7 @@ DEFAULT = "_default"
 class LoadedModels:
     """Loads packages from the store, warms them, and finds them for calls."""
 
-    def __init__(self, store: Store, engine: Engine, lane: Lane, default: str) -> None:
+    def __init__(self, store: Store, engine: Engine, lane: Lane, *, default: str) -> None:
         self._store = store
         self._engine = engine
         self._lane = lane

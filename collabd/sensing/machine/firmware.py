@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeAlias
 
 from collabd.sensing.reading import NotMeasured
@@ -18,13 +16,12 @@ Vcgencmd: TypeAlias = Callable[..., str | NotMeasured]
 _TIMEOUT_S = 1.0
 
 
-def vcgencmd(program: str = "vcgencmd", root: Path = Path("/")) -> Vcgencmd:
-    """A function that runs `program`, found below `root`, or one that says that it is not installed.
+def vcgencmd(program: str = "vcgencmd") -> Vcgencmd:
+    """A function that runs `program` with its arguments, or one that says that it is not installed.
 
     Reading needs /dev/vcio_gencmd, or /dev/vcio of older kernels, which belong to the group `video`.
     """
-    folders = (str(root / folder.lstrip("/")) for folder in os.get_exec_path())
-    path = shutil.which(program, path=os.pathsep.join(folders))
+    path = shutil.which(program)
     if path is None:
         return lambda *_: NotMeasured(f"{program}: not installed")
     return lambda *arguments: _run(path, *arguments)

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from collabd.cloud.server import CloudDaemon, started
-from collabd.config import CloudConfig
+from collabd.cloud.server import CloudDaemon, running
+from collabd.config import CloudConfig, Loaded
 from tests.fuzz import tiny
 from tests.fuzz.edges import intake
 from tests.fuzz.scratch import new_directory
@@ -37,7 +37,7 @@ def _served() -> Served:
     }
 
     def start() -> AbstractAsyncContextManager[Any]:
-        return started(msgspec.convert(settings, CloudConfig), SHOWS_NOTHING)
+        return running(Loaded(msgspec.convert(settings, CloudConfig), None), sources=SHOWS_NOTHING)
 
     def connect(cloud: CloudDaemon) -> socket.socket:
         address = urlsplit(cloud.address)

@@ -30,7 +30,7 @@ def _served() -> Served:
     )
 
     def start() -> AbstractAsyncContextManager[Any]:
-        return running(load(DeviceConfig, settings), SHOWS_NOTHING)
+        return running(load(DeviceConfig, settings), sources=SHOWS_NOTHING)
 
     def connect(_: Any) -> socket.socket:
         peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

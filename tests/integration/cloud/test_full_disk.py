@@ -38,7 +38,7 @@ def other(package: Package, directory: Path) -> Package:
     from collabd.catalog.package import package as packages
 
     manifest = msgspec.structs.replace(package.manifest, provenance="another version")
-    return packages.write(directory, manifest, (package.path / packages.MODEL).read_bytes(), "CC0-1.0")
+    return packages.write(directory, manifest, model=(package.path / packages.MODEL).read_bytes(), licence="CC0-1.0")
 
 
 async def profiled(companion: Any, package: Package) -> None:

@@ -61,7 +61,7 @@ async def test_a_package_that_does_not_run_replaces_none_that_does(
     bench: Factory, tiny_package: Package, tmp_path: Path
 ) -> None:
     graph = (tiny_package.path / packages.MODEL).read_bytes().replace(b"MaxPool", b"MaxFool")
-    broken = packages.write(tmp_path / "broken", tiny_package.manifest, graph, "CC0-1.0")
+    broken = packages.write(tmp_path / "broken", tiny_package.manifest, model=graph, licence="CC0-1.0")
     async with bench(cloud=False) as it:
         with pytest.raises(InvalidPackage, match="does not run on this device"):
             await it.client.load_model(broken.path)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from collab_sdk import InvalidPlacement, InvalidRequest
-from collabd.cloud.server import started
-from collabd.config import CloudConfig, CloudServerSettings, ModelSettings
+from collabd.cloud.server import running
+from collabd.config import CloudConfig, CloudServerSettings, Loaded, ModelSettings
 from collabd.profiling.profile import CutTimes, Profile
 from tests.integration.device.conftest import Factory, stored_profile, until_up
 from tests.machine import SHOWS_NOTHING
@@ -150,8 +150,9 @@ async def test_a_companion_that_dies_between_the_crossings(bench: Factory, tmp_p
     async with AsyncExitStack() as stack:
         companion = await stack.enter_async_context(AsyncExitStack())
         models = ModelSettings(roots=(str(tmp_path / "cloud/models"),))
-        config = CloudConfig(CloudServerSettings(port=0), models, state_dir=str(tmp_path / "cloud"))
-        port = int((await companion.enter_async_context(started(config, SHOWS_NOTHING))).address.rpartition(":")[2])
+        config = CloudConfig(server=CloudServerSettings(port=0), models=models, state_dir=str(tmp_path / "cloud"))
+        there = await companion.enter_async_context(running(Loaded(config, None), sources=SHOWS_NOTHING))
+        port = int(there.address.rpartition(":")[2])
         address = await stack.enter_async_context(dying(port, companion.aclose))
         it = await stack.enter_async_context(bench(cloud=address))
         await until_up(it)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from collab_sdk import AsyncClient, CompanionUnavailable
-from collabd.cloud.server import started
+from collabd.cloud.server import running
 from collabd.config import ConfigError
 from collabd.ctl.pair import certificates
 from collabd.keys.files import KeyProblem
@@ -225,7 +225,7 @@ async def test_the_daemon_itself_refuses_too(machines: Machines) -> None:
     settings = machines.cloud_settings()
     (machines.companion / "keys/collab-cloudd/tokens").unlink()
     with pytest.raises(KeyProblem, match="tokens: cannot be read"):
-        async with started(settings):
+        async with running(settings):
             pass
 
 

@@ -6,17 +6,7 @@ import numpy as np
 import pytest
 
 from collab_sdk.vocabulary import Objective
-from collabd.planning import (
-    CallFacts,
-    Candidate,
-    Candidates,
-    Caps,
-    CloudState,
-    DeviceState,
-    Prediction,
-    choose,
-    hedged,
-)
+from collabd.planning import CallFacts, Candidate, Candidates, Caps, CloudState, DeviceState, Prediction, choose, hedged
 from collabd.planning import predict as predict_plans
 
 DEVICE = DeviceState(speed=1.0, spread=0.1, busy_w=5.0, idle_w=2.0, tx_w_per_mbps=0.3, tx_base_w=0.1)

@@ -51,7 +51,7 @@ def test_the_daemons_own_calls(client: ControlClient, daemon: ScriptedDaemon, tm
 def test_a_question_that_broke_off_is_asked_again_but_no_change(client: ControlClient, daemon: ScriptedDaemon) -> None:
     def script(_: DaemonRequest) -> DaemonReply:
         if len(daemon.requests) % 2:
-            raise ConnectionBroke("it broke off")
+            raise ConnectionBroke("it closed the connection")
         return as_json({"models": []})
 
     daemon.script = script

@@ -14,7 +14,7 @@ from tests.served import refusal
 from tests.unit.sdk.conftest import HandClock, ScriptedDaemon
 
 OK = DaemonReply(200, b"ok")
-BROKE = ConnectionBroke("collabd broke off during the call")
+BROKE = ConnectionBroke("collabd closed the connection during the call")
 GONE = DaemonUnavailable("it is not running")
 
 Send = Callable[..., bytes]

@@ -84,7 +84,7 @@ def test_a_call_that_broke_off_is_told_apart(
 
     daemon.script = break_off
 
-    with pytest.raises(ConnectionBroke, match=f"collabd at {served.path} broke off during the call"):
+    with pytest.raises(ConnectionBroke, match=f"collabd at {served.path} closed the connection during the call"):
         ask(transport)
     assert len(daemon.requests) == 1
 

@@ -13,17 +13,7 @@ import pytest
 
 from collab_sdk.vocabulary import Objective
 from collabd.device.decide.chooser import Chooser, PastPlans
-from collabd.planning import (
-    CallFacts,
-    Candidate,
-    Candidates,
-    Caps,
-    CloudState,
-    DeviceState,
-    choose,
-    hedged,
-    predict,
-)
+from collabd.planning import CallFacts, Candidate, Candidates, Caps, CloudState, DeviceState, choose, hedged, predict
 from collabd.planning.choose import SwitchGain
 from collabd.sensing.estimates.speed import SpeedFactor
 from collabd.sensing.link.estimate import LinkEstimate, Transfer
@@ -98,7 +88,7 @@ def calls(scenario: Scenario, after_s: int) -> list[bool]:
         cloud = replace(seen(speed, link, now), unasked_s=now - asked_at)
         prediction = predict(PLANS, device=DEVICE, clouds=[cloud], call=CALL, quantile=0.98)
         prediction = hedged(PLANS, prediction, clouds=[cloud], price=0.1) if scenario.races else prediction
-        asks = PLANS.rows[chooser.choose("call", PLANS, prediction, scenario.caps).row].cloud == 0
+        asks = PLANS.rows[chooser.choose(PLANS, prediction, scenario.caps, kind="call").row].cloud == 0
         if asks:
             asked_at = now
             luck = exp(rng.normal(0, 0.05))

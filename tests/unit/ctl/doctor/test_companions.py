@@ -244,7 +244,7 @@ def test_packages_that_it_lacks_or_has_otherwise() -> None:
 
 
 def device(machine: Make, *clouds: CloudSettings, **heard: Any) -> Context:
-    settings = Settings(DEVICE, Path("/x"), DeviceConfig(clouds=clouds))
+    settings = Settings(DEVICE, Path("/x"), config=DeviceConfig(clouds=clouds))
     return Context(machine(), Path("/x"), heard=Heard(**heard), settings=(settings,))
 
 
@@ -283,8 +283,8 @@ def test_keys_that_cannot_be_used_are_said_once(machine: Make, tmp_path: Path) -
 
 def test_the_companion_here_listens_for_others_or_not(machine: Make) -> None:
     def here(host: str, port: int) -> list[tuple[str, str]]:
-        settings = Settings(COMPANION, Path("/x"), CloudConfig(server=CloudServerSettings(host=host, port=port)))
-        return summary(list(check_listening(Context(machine(), Path("/x"), (COMPANION,), settings=(settings,)))))
+        settings = Settings(COMPANION, Path("/x"), config=CloudConfig(server=CloudServerSettings(host=host, port=port)))
+        return summary(list(check_listening(Context(machine(), Path("/x"), roles=(COMPANION,), settings=(settings,)))))
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

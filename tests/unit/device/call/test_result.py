@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 
 import pytest
 
-from collabd.clock import MONOTONIC
 from collabd.device.call.result import outcome_energy_j
 from collabd.device.companions.companion import Companion
 from collabd.device.job.job import CallRecord
@@ -48,15 +48,12 @@ SPLIT = Candidate(
 )
 # As predicted: 31 ms on the link, of which the bytes moved for 11.
 AS_PREDICTED = CallRecord(
-    clock=MONOTONIC,
+    clock=lambda: 0.0,
     started=0.0,
-    prep_s=0.005,
-    head_s=0.04,
-    encode_s=0.001,
-    link_s=0.031,
-    queue_s=0.003,
-    decode_s=0.002,
-    tail_s=0.01,
+    phases=defaultdict(
+        float,
+        {"prep": 0.005, "head": 0.04, "encode": 0.001, "link": 0.031, "queue": 0.003, "decode": 0.002, "tail": 0.01},
+    ),
     lane_s=0.007,
     air_s=0.011,
     bytes_up=9_000,

@@ -22,7 +22,7 @@ def token(tmp_path: Path) -> str:
 
 
 def said(folder: Path, **settings: object) -> list[str]:
-    return problems(DeviceConfig(clouds=(CloudSettings("pc", token_file=str(folder / "token"), **settings),)))  # type: ignore[arg-type]
+    return problems(DeviceConfig(clouds=(CloudSettings(name="pc", token_file=str(folder / "token"), **settings),)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_what_does_not_fit_together_is_told(tmp_path: Path, token: str) -> None:
 def test_no_key_is_shown(tmp_path: Path, token: str) -> None:
     path = tmp_path / "collabd.toml"
     path.write_text('[[clouds]]\nname = "pc"\nurl = "https://pc"\ntoken_file = "token"\n')
-    loaded = Source(DeviceConfig, path, path, problems).load()
+    loaded = Source(DeviceConfig, path, path, problems=problems).load()
     keys = read_keys(loaded.config.clouds[0])
     assert dict(keys.headers) == {"Authorization": f"Bearer {token}"}
     for shown in (repr(keys), repr(loaded), json.dumps(loaded.report())):
@@ -64,7 +64,7 @@ def test_no_key_is_shown(tmp_path: Path, token: str) -> None:
 def test_other_keys_are_other_settings(tmp_path: Path, token: str) -> None:
     ca = tmp_path / "ca.crt"
     ca.write_bytes(certificates.authority("one").certificate)
-    cloud = CloudSettings("pc", "https://pc", token_file=str(tmp_path / "token"), ca_file=str(ca))
+    cloud = CloudSettings(name="pc", url="https://pc", token_file=str(tmp_path / "token"), ca_file=str(ca))
     first = read_keys(cloud)
     assert (read_keys(cloud), hash(read_keys(cloud))) == (first, hash(first))
     ca.write_bytes(certificates.authority("two").certificate)
@@ -81,7 +81,7 @@ def test_systemds_credentials_come_first(tmp_path: Path, token: str, monkeypatch
     path.parent.mkdir()
     path.write_text('[[clouds]]\nname = "pc"\nurl = "https://pc"\ntoken_file = "token"\n')
     (tmp_path / "token").rename(path.parent / "token")
-    source = Source(DeviceConfig, path, path, problems)
+    source = Source(DeviceConfig, path, path, problems=problems)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
     assert source.load().config.clouds[0].token_file == str(path.parent / "token")
     (credentials / "token").write_text(new_token())

@@ -16,7 +16,16 @@ from collabd.planning import Caps
 
 def test_defaults() -> None:
     options = CallOptions.from_parameters({"binary_data_output": True})
-    assert options == CallOptions(Budget(), None, None, None, None, OnInfeasible.NEAREST, pin_first=0, pin_last=0)
+    assert options == CallOptions(
+        budget=Budget(),
+        cut=None,
+        placement=None,
+        codec=None,
+        fallback=None,
+        on_infeasible=OnInfeasible.NEAREST,
+        pin_first=0,
+        pin_last=0,
+    )
     assert not options.is_fixed
     assert options.caps(0.99) == Caps(fidelity=0.99)
 

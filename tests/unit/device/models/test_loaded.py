@@ -32,9 +32,9 @@ async def loaded(root: Path, package: Package, names: Sequence[str], default: st
     """`package` under each of the names."""
     for name in names:
         manifest = msgspec.structs.replace(package.manifest, name=name)
-        write(root / name, manifest, (package.path / MODEL).read_bytes(), "CC0-1.0")
+        write(root / name, manifest, model=(package.path / MODEL).read_bytes(), licence="CC0-1.0")
     lane = Lane(1.0)
-    models = LoadedModels(Store([root]), Engine(threads=1, cache_bytes=2**24), lane, default)
+    models = LoadedModels(Store([root]), Engine(threads=1, cache_bytes=2**24), lane, default=default)
     await models.load_all()
     yield models
     lane.close()
@@ -80,10 +80,10 @@ async def test_a_package_whose_graph_is_no_good_is_left_out(
     graph = onnx.load(tiny_package.path / "model.onnx")
     del graph.graph.value_info[:]
     broken = msgspec.structs.replace(tiny_package.manifest, name="broken")
-    write(tmp_path / "broken", broken, graph.SerializeToString(), "CC0-1.0")
+    write(tmp_path / "broken", broken, model=graph.SerializeToString(), licence="CC0-1.0")
     shutil.copytree(tiny_package.path, tmp_path / "tiny")
     lane = Lane(1.0)
-    models = LoadedModels(Store([tmp_path]), Engine(threads=1, cache_bytes=2**24), lane, "")
+    models = LoadedModels(Store([tmp_path]), Engine(threads=1, cache_bytes=2**24), lane, default="")
     with caplog.at_level(logging.ERROR):
         await models.load_all()
     lane.close()
@@ -103,7 +103,7 @@ class Shelf:
     def version(self, package: Package, licence: str) -> Path:
         """A package of the same network and name with another digest."""
         path = self.directory / licence
-        return write(path, package.manifest, (package.path / "model.onnx").read_bytes(), licence).path
+        return write(path, package.manifest, model=(package.path / "model.onnx").read_bytes(), licence=licence).path
 
     def runs(self, model: DeviceModel) -> bool:
         feeds = {model.manifest.input: model.blank}
@@ -117,7 +117,7 @@ class Shelf:
 @pytest.fixture
 def shelf(tmp_path: Path) -> Iterator[Shelf]:
     lane, engine = Lane(1.0), Engine(threads=1, cache_bytes=2**26)
-    yield Shelf(LoadedModels(Store([tmp_path / "store"]), engine, lane, ""), engine, lane, tmp_path)
+    yield Shelf(LoadedModels(Store([tmp_path / "store"]), engine, lane, default=""), engine, lane, tmp_path)
     lane.close()
 
 
