@@ -69,11 +69,16 @@ def run(program: str, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         uvloop.run(serve())
     except KeyProblem as problem:
-        click.echo(f"{program} cannot start: {problem}", err=True)
+        click.echo(f"{program} cannot start: {_told(problem)}", err=True)
         sys.exit(EX_CONFIG)
     except OSError as error:
-        click.echo(f"{program} cannot start: {'; '.join([str(error), *getattr(error, '__notes__', ())])}", err=True)
+        click.echo(f"{program} cannot start: {_told(error)}", err=True)
         sys.exit(1)
+
+
+def _told(error: Exception) -> str:
+    """What happened, and in which step of the start."""
+    return "; ".join([str(error), *getattr(error, "__notes__", ())])
 
 
 @asynccontextmanager

@@ -92,9 +92,22 @@ async def answering(loaded: Loaded[CloudConfig]) -> AsyncIterator[web.AppRunner]
 
 
 class CloudDaemon:
-    """The parts of the daemon. Each of `steps` starts some of them."""
+    """The parts of the daemon. Each of `steps` starts some of them, and makes what needs those before."""
 
     runner: web.AppRunner
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """How it starts, in order. Behind the listener of another server it does without the last."""
+        return (
+            ("hold the threads", self._hold_threads),
+            ("load the models", self._load_models),
+            ("watch the load", self._watch_load),
+            ("run the batcher", self._run_batcher),
+            ("keep the profiles", self._keep_profiles),
+            ("answer requests", self._answer),
+            ("listen", self._listen),
+        )
 
     def __init__(
         self,
@@ -148,19 +161,6 @@ class CloudDaemon:
             load=self.load,
             counters=self.counters,
             uptime_s=lambda: clock() - began,
-        )
-
-    @property
-    def steps(self) -> Sequence[Step]:
-        """How it starts. Behind the listener of another server it does without the last."""
-        return (
-            ("hold the threads", self._hold_threads),
-            ("load the models", self._load_models),
-            ("watch the load", self._watch_load),
-            ("run the batcher", self._run_batcher),
-            ("keep the profiles", self._keep_profiles),
-            ("answer requests", self._answer),
-            ("listen", self._listen),
         )
 
     def status(self) -> str:

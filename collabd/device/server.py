@@ -70,6 +70,18 @@ class DeviceDaemon:
     _plane: DeviceDataPlane
     _listener: socket.socket
 
+    @property
+    def steps(self) -> Sequence[Step]:
+        """How it starts, in order."""
+        return (
+            ("open the socket", self._open_socket),
+            ("hold the compute thread", self._hold_thread),
+            ("load the models", self._load_models),
+            ("profile the models", self._profile_models),
+            ("watch the companions and the machine", self._watch),
+            ("answer calls", self._answer),
+        )
+
     def __init__(self, loaded: Loaded[DeviceConfig], machine: SensedMachine) -> None:
         config = loaded.config
         self._loaded = loaded
@@ -90,18 +102,6 @@ class DeviceDaemon:
         )
         self._assembly = Assembly(self.machinery, machine)
 
-    @property
-    def steps(self) -> Sequence[Step]:
-        """How it starts."""
-        return (
-            ("open the socket", self._socket),
-            ("hold the compute thread", self._thread),
-            ("load the models", self._models),
-            ("profile the models", self._profiles),
-            ("watch the companions and the machine", self._core),
-            ("answer calls", self._answers),
-        )
-
     def status(self) -> str:
         """One line; looked at each second, so this is also where throttling is noticed."""
         core = self._plane.core
@@ -117,23 +117,23 @@ class DeviceDaemon:
         self._assembly.retire(before)
 
     @asynccontextmanager
-    async def _socket(self) -> AsyncIterator[None]:
+    async def _open_socket(self) -> AsyncIterator[None]:
         with closing(open_socket(self._loaded.config.server.socket)) as self._listener:
             yield
 
     @asynccontextmanager
-    async def _thread(self) -> AsyncIterator[None]:
+    async def _hold_thread(self) -> AsyncIterator[None]:
         with closing(self.machinery.lane):
             yield
 
     @asynccontextmanager
-    async def _models(self) -> AsyncIterator[None]:
+    async def _load_models(self) -> AsyncIterator[None]:
         notify("STATUS=loading the models")
         await self.machinery.models.load_all()
         yield
 
     @asynccontextmanager
-    async def _profiles(self) -> AsyncIterator[None]:
+    async def _profile_models(self) -> AsyncIterator[None]:
         directory = state_dir(self._loaded.config, PROGRAM) / "profiles"
         profiler = Profiler(self.machinery.models, self.machinery.lane, threads=self._threads, directory=directory)
         profiler.load_stored()
@@ -141,7 +141,7 @@ class DeviceDaemon:
             yield
 
     @asynccontextmanager
-    async def _core(self) -> AsyncIterator[None]:
+    async def _watch(self) -> AsyncIterator[None]:
         try:
             self._plane = DeviceDataPlane(await self._assembly.core(self._loaded), self.machinery.models)
             yield
@@ -149,7 +149,7 @@ class DeviceDaemon:
             await self._assembly.close()
 
     @asynccontextmanager
-    async def _answers(self) -> AsyncIterator[None]:
+    async def _answer(self) -> AsyncIterator[None]:
         server, machinery = self._loaded.config.server, self.machinery
         most = server.max_request_mb * 2**20
         self.door = DeviceDoor(
