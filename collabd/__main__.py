@@ -12,8 +12,10 @@ DEFAULT_CONFIG = Path("/etc/collabd/collabd.toml")
 
 
 @click.command()
-@click.option("--config", "path", type=click.Path(path_type=Path), help=f"Configuration (default: {DEFAULT_CONFIG}).")
-@click.option("--check", is_flag=True, help="Only check the configuration; exit status 78: it is bad.")
+@click.option(
+    "--config", "path", type=click.Path(path_type=Path), help=f"Configuration file (default: {DEFAULT_CONFIG})."
+)
+@click.option("--check", is_flag=True, help="Only check the configuration; exit status 78 means that it is bad.")
 @click.option("--verbose", is_flag=True, help="Log details.")
 @click.version_option(__version__)
 def main(path: Path | None, check: bool, verbose: bool) -> None:

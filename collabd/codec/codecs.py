@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from collabd.codec import jpeg
 from collabd.codec.errors import CodecError
-from collabd.codec.formats import FORMATS, CodecFormat
+from collabd.codec.formats import FEATURE_FORMATS, FORMATS, IMAGE_FORMATS, CodecFormat
 from collabd.codec.squeeze import squeeze, unsqueeze
 
-FEATURE_CODECS = ("f32", "f16", "q8", "q4")
-IMAGE_CODECS = ("u8", "jpeg")
+FEATURE_CODECS = tuple(FEATURE_FORMATS)
+IMAGE_CODECS = (*IMAGE_FORMATS, "jpeg")
+LOSSLESS = frozenset(name for name, layout in FORMATS.items() if layout.is_lossless)
+PER_CHANNEL = frozenset(name for name, layout in FORMATS.items() if layout.per_channel)
 
 # Of one decoded tensor: VGG16's widest feature of a batch of 20 images, and a bound on what a peer makes us allocate.
 MAX_BYTES = 256 * 2**20

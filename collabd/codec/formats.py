@@ -27,7 +27,9 @@ class CodecFormat:
     pack: Callable[[NDArray[Any], Axis], bytes]
     # From exactly `nbytes` bytes; CodecError if what they hold is not sound.
     unpack: Callable[[bytes | memoryview, np.dtype[Any], Shape, Axis], NDArray[Any]]
+    # Whether it can have a scale for each index of an axis.
     per_channel: bool = False
+    is_lossless: bool = False
 
 
 def _is_float32(dtype: np.dtype[Any]) -> bool:
@@ -77,13 +79,16 @@ def _affine(bits: int) -> CodecFormat:
     )
 
 
-_plain = partial(CodecFormat, nbytes=_plain_nbytes, pack=_plain_pack, unpack=_plain_unpack)
+_plain = partial(CodecFormat, nbytes=_plain_nbytes, pack=_plain_pack, unpack=_plain_unpack, is_lossless=True)
 
-FORMATS = {
+# Of what crosses behind a layer.
+FEATURE_FORMATS = {
     "f32": _plain(_is_float32),
     "f16": CodecFormat(_is_float32, lambda _dtype, shape, _axis: 2 * math.prod(shape), _half_pack, _half_unpack),
     "q8": _affine(8),
     "q4": _affine(4),
-    "u8": _plain(lambda dtype: dtype == np.uint8),
-    "raw": _plain(lambda dtype: dtype.kind in "biuf"),
 }
+# Of the image.
+IMAGE_FORMATS = {"u8": _plain(lambda dtype: dtype == np.uint8)}
+# "raw" is for the small tensors beside a feature, such as shapes.
+FORMATS = FEATURE_FORMATS | IMAGE_FORMATS | {"raw": _plain(lambda dtype: dtype.kind in "biuf")}

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collab_sdk import ControlClient
+    from collab_sdk import ControlClient, Transport
 
 _SOCKET = f"{__name__}.socket"
 _INTERRUPTED = 130  # as of a shell: 128 + SIGINT
@@ -24,7 +24,7 @@ socket_option = click.option(
     type=click.Path(path_type=Path),
     expose_value=False,
     callback=_remember,
-    help="Socket of collabd (default: $COLLABD_SOCKET, else the user's own daemon, else the service).",
+    help="Socket of collabd (default: $COLLABD_SOCKET, else that of the user's own daemon, else that of the service).",
 )
 
 
@@ -75,8 +75,14 @@ def chosen_socket() -> Path | None:
     return path
 
 
+def given_transport() -> Transport | None:
+    """What carries the calls instead of a socket: the click object of whoever runs the command, such as a test."""
+    transport: Transport | None = click.get_current_context().obj
+    return transport
+
+
 def client(timeout_s: float = 60) -> ControlClient:
     """The client of the daemon behind --socket, for all but `infer`, which needs a slower one."""
     from collab_sdk import ControlClient
 
-    return ControlClient(chosen_socket(), timeout_s)
+    return ControlClient(chosen_socket(), timeout_s, transport=given_transport())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from collab_sdk.vocabulary import Objective, Reason
 from collabd.ctl import figures
 from collabd.ctl.command import Command, client
 from collabd.ctl.output import emit, fields, json_option, table
@@ -20,15 +21,12 @@ if TYPE_CHECKING:
     from collab_sdk.reports import CodecReport, CutReport, LinkReport, ProfileReport
     from collabd.ctl.tables import Table
 
-_CODECS = ("u8", "jpeg", "f32", "f16", "q8", "q4")
-# Where the terminal is narrow, those of the codec that does best must do.
-_SPARE = ("f32", "u8", "f16", "jpeg", "q4", "q8")
-_FITS = ("worse", "not-worth-a-switch")
+_FITS = (Reason.WORSE, Reason.NOT_WORTH_A_SWITCH)
 
 
 @click.command(cls=Command, epilog=glossary("Verdicts:", VERDICTS))
 @click.argument("model")
-@click.option("--budget", metavar="TEXT", help="Caps and objective, such as '80ms,150mJ,99%,min-energy'.")
+@click.option("--budget", metavar="TEXT", help="Caps and an objective, such as '80ms,150mJ,99%,min-energy'.")
 @json_option
 def profile(model: str, budget: str | None, as_json: bool) -> None:
     """Show what each cut of MODEL takes, and which is chosen.
@@ -57,7 +55,7 @@ def _render(report: ProfileReport) -> Iterator[Table]:
 
 def _link(link: LinkReport | None) -> str:
     if link is None or link["age_s"] is None:
-        return "link not measured yet"
+        return "the link is not measured yet"
     up, down, round_trip = (figures.number(link[key]) for key in ("up_mbps", "down_mbps", "rtt_ms"))
     age = figures.duration(link["age_s"])
     return f"{up} Mbit/s up, {down} down, round trip {round_trip} ms, measured {age} ago"
@@ -77,24 +75,36 @@ def _cuts(report: ProfileReport) -> Table:
 
     budget = Budget.parse(report["budget"])
     columns = _columns(report["rows"], budget)
-    built = table(*columns, spare=_SPARE, long_last="companion" in columns)
+    built = table(*columns, spare=_spare(report["rows"], budget), long_last="companion" in columns)
     for cut in report["rows"]:
-        codec, best = _best(cut, _GOALS[budget.objective or "latency"])
+        codec, best = _best(cut, _GOALS[budget.objective or Objective.LATENCY])
         style = "green" if best["verdict"] in TAKEN else ""
         built.add_row(*(cell(_CutRow(cut, codec, best)) for cell in columns.values()), style=style)
     return built
+
+
+def _codecs(cuts: list[CutReport]) -> list[str]:
+    """Those that bytes can be told of, in the order of the report."""
+    codecs = {codec: None for cut in cuts for codec, report in cut["codecs"].items() if report["bytes"] is not None}
+    return list(codecs)
+
+
+def _spare(cuts: list[CutReport], budget: Budget) -> list[str]:
+    """The codecs whose columns a narrow terminal can do without, first the one that does best at the fewest cuts."""
+    best = [_best(cut, _GOALS[budget.objective or Objective.LATENCY])[0] for cut in cuts]
+    return sorted(_codecs(cuts), key=best.count)
 
 
 def _columns(cuts: list[CutReport], budget: Budget) -> dict[str, Callable[[_CutRow], str]]:
     """Headings and cells; what all rows would leave empty, or the budget does not speak of, has no column."""
     columns: dict[str, Callable[[_CutRow], str]] = {"cut": lambda row: row.cut["cut"]}
     columns[">head ms"] = lambda row: figures.number(row.cut["head_ms"])
-    columns |= {f">{codec}": partial(_bytes, codec) for codec in _CODECS if any(codec in cut["codecs"] for cut in cuts)}
+    columns |= {f">{codec}": partial(_bytes, codec) for codec in _codecs(cuts)}
     columns[">tail ms"] = lambda row: figures.number(row.cut["tail_ms"])
     columns[">total ms"] = lambda row: figures.number(row.best["predicted_ms"])
-    if budget.energy_mj is not None or budget.objective == "energy":
+    if budget.energy_mj is not None or budget.objective == Objective.ENERGY:
         columns[">mJ"] = lambda row: figures.number(row.best["predicted_energy_mj"])
-    if budget.cost is not None or budget.objective == "cost":
+    if budget.cost is not None or budget.objective == Objective.COST:
         columns[">cost"] = lambda row: figures.price(row.best["predicted_cost"])
     columns["with"] = lambda row: row.codec
     columns[">bytes"] = lambda row: figures.size(row.best["bytes"])
@@ -108,10 +118,10 @@ def _bytes(codec: str, row: _CutRow) -> str:
     return figures.size(row.cut["codecs"][codec]["bytes"]) if codec in row.cut["codecs"] else figures.UNKNOWN
 
 
-_GOALS: dict[str, Callable[[CodecReport], float | None]] = {
-    "latency": lambda codec: codec["predicted_ms"],
-    "energy": lambda codec: codec["predicted_energy_mj"],
-    "cost": lambda codec: codec["predicted_cost"],
+_GOALS: dict[Objective, Callable[[CodecReport], float | None]] = {
+    Objective.LATENCY: lambda codec: codec["predicted_ms"],
+    Objective.ENERGY: lambda codec: codec["predicted_energy_mj"],
+    Objective.COST: lambda codec: codec["predicted_cost"],
 }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from collab_sdk.vocabulary import BreakerState, CompanionState, EnergySource
 from collabd.ctl import figures
 from collabd.ctl.command import Command, client
 from collabd.ctl.models.listing import models_table
@@ -79,7 +80,7 @@ def _sensed(device: DeviceReport) -> str:
 
 
 def _power_source(device: DeviceReport) -> str:
-    return "modelled" if device["power_source"] == "model" else f"measured by {device['power_source']}"
+    return EnergySource.MODELLED if device["power_source"] == "model" else f"measured by {device['power_source']}"
 
 
 def _requests(requests: RequestsReport) -> str:
@@ -131,6 +132,9 @@ def _problems(report: StatusReport) -> Iterator[Table]:
         yield fields(problems)
 
 
+_STYLES: dict[str, str] = {CompanionState.UP: "green", CompanionState.DOWN: "red"}
+
+
 def _state(cloud: CloudReport) -> Text:
-    breaker = "" if cloud["breaker"] == "closed" else f" ({cloud['breaker']})"
-    return styled(cloud["state"] + breaker, {"up": "green", "down": "red"}.get(cloud["state"], ""))
+    breaker = "" if cloud["breaker"] == BreakerState.CLOSED else f" ({cloud['breaker']})"
+    return styled(cloud["state"] + breaker, _STYLES.get(cloud["state"], ""))

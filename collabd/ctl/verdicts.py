@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from collab_sdk.vocabulary import Reason
+
 VERDICTS = {
-    "chosen": "taken: the best on the objective of all that fit",
-    "explored": "taken for once: looked too slow, may be well again",
-    "kept": "taken again: the best one's gain is not worth a switch",
-    "nearest": "taken: none fits the budget, this most likely will",
-    "worse": "fits, but another does better on the objective",
-    "not-worth-a-switch": "better than the one kept, but not by enough",
-    "over-latency": "would take longer than the budget allows",
-    "over-energy": "would take more energy than the budget allows",
-    "over-cost": "would cost more than the budget allows",
-    "below-fidelity": "would agree with the unsplit network too rarely",
-    "busy": "the companion has asked to be left alone for a moment",
-    "impossible": "the companion is down or does not have the model",
-    "not-allowed": "pins, never-leave or the call's codec exclude it",
+    Reason.CHOSEN: "chosen: it fits, and is the best on the objective",
+    Reason.EXPLORED: "chosen as a trial, because it looked too slow",
+    Reason.KEPT: "chosen again: the best plan gains too little",
+    Reason.NEAREST: "chosen: none fits, this one most likely keeps the caps",
+    Reason.WORSE: "fits, but another plan is better on the objective",
+    Reason.NOT_WORTH_A_SWITCH: "better than the plan that was kept, but not by enough",
+    Reason.OVER_LATENCY: "would take longer than the budget allows",
+    Reason.OVER_ENERGY: "would take more energy than the budget allows",
+    Reason.OVER_COST: "would cost more than the budget allows",
+    Reason.BELOW_FIDELITY: "would give the unsplit network's answer too rarely",
+    Reason.BUSY: "the companion has asked to be left alone for a moment",
+    Reason.IMPOSSIBLE: "the companion is down or lacks the model",
+    Reason.NOT_ALLOWED: "pins, never-leave or the call's codec exclude it",
 }
-TAKEN = ("chosen", "explored", "kept", "nearest")
-REASONS = {name: VERDICTS[name] for name in TAKEN} | {"fixed": "the call itself stated the cut or the placement"}
+TAKEN = (Reason.CHOSEN, Reason.EXPLORED, Reason.KEPT, Reason.NEAREST)
+REASONS = {name: VERDICTS[name] for name in TAKEN} | {Reason.FIXED: "the call itself stated the cut or the placement"}
 
 
-def glossary(title: str, meanings: Mapping[str, str]) -> str:
+def glossary(title: str, meanings: Mapping[Reason, str]) -> str:
     """A block of help that click prints as it stands."""
     return "\n".join(["\b", title, *(f"  {name:<18}  {meaning}" for name, meaning in meanings.items())])

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass, fields
 
 from collab_sdk.budget import Budget
 from collab_sdk.result import Plan, Result
+from collab_sdk.vocabulary import Cap, Reason
+from collabd.clock import MONOTONIC, Clock
 from collabd.planning import Caps
-from collabd.planning.choose import Reason
 from collabd.sensing.machine.throttling import Flags, Throttling
 from collabd.sensing.reading import Measured, NotMeasured
 from collabd.systemd.journal import with_fields
@@ -48,8 +48,7 @@ class _Kind:
 class Journal:
     """Compares what it is shown with what it saw last."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` in seconds."""
+    def __init__(self, clock: Clock = MONOTONIC) -> None:
         self._clock = clock
         self._kinds: OrderedDict[Hashable, _Kind] = OrderedDict()
         self._throttled: tuple[str, ...] = ()
@@ -71,9 +70,11 @@ class Journal:
         flags = () if isinstance(throttling, NotMeasured) else _raised(throttling.value.now)
         if flags and flags != self._throttled:
             said = ", ".join(flags)
-            _report(logging.WARNING, THROTTLED, f"this machine is held back: {said}", {"COLLABD_FLAGS": said})
+            _report(
+                logging.WARNING, THROTTLED, f"the firmware slows this machine down: {said}", {"COLLABD_FLAGS": said}
+            )
         elif self._throttled and not flags:
-            _report(logging.INFO, THROTTLING_ENDED, "this machine is no longer held back", {})
+            _report(logging.INFO, THROTTLING_ENDED, "the firmware no longer slows this machine down", {})
         self._throttled = flags
 
     def _kind(self, model: str, budget: Budget) -> _Kind:
@@ -94,7 +95,7 @@ class Journal:
         _report(
             logging.INFO,
             PLAN_SWITCHED,
-            f"{call}: {_described(before)} gives way to {_described(plan)}",
+            f"{call}: the plan changes from {_described(before)} to {_described(plan)}",
             about
             | {"COLLABD_PLAN_BEFORE": _described(before), "COLLABD_CUT": plan.cut, "COLLABD_CODEC": plan.codec}
             | {"COLLABD_COMPANION": plan.cloud or "", "COLLABD_REASON": plan.reason},
@@ -102,7 +103,7 @@ class Journal:
 
     @staticmethod
     def _deadline(call: str, about: dict[str, str], kind: _Kind, result: Result) -> None:
-        if "latency" not in result.unmet:
+        if Cap.LATENCY not in result.unmet:
             kind.kept_in_a_row += 1
             return
         if kind.kept_in_a_row >= _KEPT_IN_A_ROW:
@@ -121,9 +122,9 @@ def companion_changed(name: str, *, up: bool) -> None:
     """A companion can be reached again, or cannot any more."""
     about = {"COLLABD_COMPANION": name}
     if up:
-        _report(logging.INFO, COMPANION_REGAINED, f"companion {name} is there", about)
+        _report(logging.INFO, COMPANION_REGAINED, f"companion {name} is available", about)
     else:
-        _report(logging.WARNING, COMPANION_LOST, f"companion {name} is lost: the device works alone", about)
+        _report(logging.WARNING, COMPANION_LOST, f"companion {name} is lost, and the device works alone", about)
 
 
 def _described(plan: Plan) -> str:

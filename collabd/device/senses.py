@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from pathlib import Path
 
+from collabd.clock import MONOTONIC, Clock
 from collabd.config import EnergySettings
 from collabd.sensing.machine.firmware import vcgencmd
 from collabd.sensing.machine.slowdown import clocking, crowding
@@ -26,10 +26,11 @@ _UNKNOWN_BOARD = "pi4"
 class Senses:
     """The latest snapshot; `run` keeps it fresh."""
 
-    def __init__(self, energy: EnergySettings) -> None:
+    def __init__(self, energy: EnergySettings, *, clock: Clock = MONOTONIC) -> None:
+        self._clock = clock
         self._board = _board(energy)
         self._sampler = Sampler(self._board, vcgencmd())
-        self.snapshot: Snapshot = self._sampler.sample(time.monotonic())
+        self.snapshot: Snapshot = self._sampler.sample(self._clock())
 
     def slowdown(self, threads: int) -> float:
         """How many times longer than alone and at full clock a run of `threads` should take now."""
@@ -38,7 +39,7 @@ class Senses:
 
     def give_up(self, error: Exception) -> None:
         """From now on nothing is known of this machine, rather than what was true at some time."""
-        unknown, now = NotMeasured(f"sensing failed: {error!r}"), time.monotonic()
+        unknown, now = NotMeasured(f"sensing failed: {error!r}"), self._clock()
         power = PowerSensor(self._board, unknown).read(now, unknown)
         self.snapshot = Snapshot(now, unknown, unknown, unknown, unknown, unknown, unknown, power)
 
@@ -46,13 +47,13 @@ class Senses:
         """Until cancelled. In a thread, since the firmware of a Pi may take its time to answer."""
         while True:
             await asyncio.sleep(_EVERY_S)
-            self.snapshot = await asyncio.to_thread(self._sampler.sample, time.monotonic())
+            self.snapshot = await asyncio.to_thread(self._sampler.sample, self._clock())
 
 
 def _board(energy: EnergySettings) -> BoardPower:
     board: str | NotMeasured = recognise(Path("/")) if energy.board == "auto" else energy.board
     if isinstance(board, NotMeasured):
-        log.info("power is modelled as that of a %s: %s", _UNKNOWN_BOARD, board.reason)
+        log.info("the power model is that of a %s: %s", _UNKNOWN_BOARD, board.reason)
         board = _UNKNOWN_BOARD
     return board_power(
         board,

@@ -1,4 +1,4 @@
-"""Start-up and shutdown of the device daemon, as a list of steps undone in reverse."""
+"""Start-up and shutdown of the device daemon: named steps, undone in reverse."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 from aiohttp import web
 
-from collabd.catalog.store import Store
+from collabd.catalog.store.store import Store
+from collabd.clock import MONOTONIC
 from collabd.config import DeviceConfig, DeviceServerSettings, Loaded, model_roots, state_dir
 from collabd.device.api.admission import AdmissionLimits
 from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.door import DeviceDoor
 from collabd.device.api.routes import DeviceRoutes, application
 from collabd.device.api.socket import open_socket
+from collabd.device.call.learned import Learned
 from collabd.device.core.assembly import Assembly
 from collabd.device.core.generation import Machinery
+from collabd.device.counters import Counters
 from collabd.device.journal import Journal
 from collabd.device.lane.lane import Lane
 from collabd.device.models.loaded import LoadedModels
@@ -26,7 +29,7 @@ from collabd.device.models.profiler import Profiler
 from collabd.device.report.status_line import status_line
 from collabd.engine import Engine
 from collabd.http.server import http_runner
-from collabd.lifecycle import background, do_without, serve_until_stopped
+from collabd.lifecycle import Step, background, do_without, serve_until_stopped, started
 from collabd.shipped_packages import how_to_add
 from collabd.systemd.notify import notify
 from collabd.systemd.reload import merge
@@ -42,33 +45,6 @@ _DRAIN_S = 10.0
 _CONTROL_S = 4.0
 
 
-class DeviceDaemon:
-    """The daemon while it runs."""
-
-    def __init__(
-        self, machinery: Machinery, assembly: Assembly, plane: DeviceDataPlane, events: Journal, door: DeviceDoor
-    ) -> None:
-        self.machinery = machinery
-        self.door = door
-        self._assembly = assembly
-        self._plane = plane
-        self._events = events
-
-    async def reconfigure(self, loaded: Loaded[DeviceConfig]) -> None:
-        """Let new calls go by another configuration; those of the old one end by it, however long they take."""
-        before = self._plane.core
-        loaded = merge(before.loaded, loaded, _FIXED)
-        self._plane.core = await self._assembly.core(loaded, before)
-        self.machinery.models.default = loaded.config.models.default
-        self._assembly.retire(before)
-
-    def status(self) -> str:
-        """One line; looked at each second, so this is also where throttling is noticed."""
-        core = self._plane.core
-        self._events.sensed(core.senses.snapshot.throttling)
-        return status_line(core.reporter.status())
-
-
 async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceConfig]]) -> None:
     """Run until SIGTERM or SIGINT; then answer what is in flight, and stop. `read` is for SIGHUP."""
     async with running(loaded) as daemon:
@@ -78,47 +54,128 @@ async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceCo
 
 @asynccontextmanager
 async def running(loaded: Loaded[DeviceConfig]) -> AsyncIterator[DeviceDaemon]:
-    """The daemon, ready: socket bound, models warm, companions watched. Left in reverse."""
-    config = loaded.config
-    async with AsyncExitStack() as stack:
-        listener = open_socket(config.server.socket)
-        stack.callback(listener.close)
+    """The daemon, ready: socket bound, models warm, companions watched. Leaving the context takes it down."""
+    daemon = DeviceDaemon(loaded)
+    async with started(daemon.steps):
+        yield daemon
+
+
+class DeviceDaemon:
+    """The parts of the daemon. Each of `steps` starts some of them, and makes what needs those before."""
+
+    door: DeviceDoor
+    _plane: DeviceDataPlane
+    _listener: socket.socket
+
+    def __init__(self, loaded: Loaded[DeviceConfig]) -> None:
+        config = loaded.config
+        self._loaded = loaded
+        self._threads = config.engine.threads or os.cpu_count() or 1
+        engine = Engine(threads=self._threads, cache_bytes=config.engine.cache_mb * 2**20)
         lane = Lane(config.emulation.device_slowdown)
-        stack.callback(lane.close)
-        threads = config.engine.threads or os.cpu_count() or 1
-        engine = Engine(threads=threads, cache_bytes=config.engine.cache_mb * 2**20)
         models = LoadedModels(Store(model_roots(config, PROGRAM)), engine, lane, config.models.default)
+        clock = MONOTONIC
+        self.machinery = Machinery(
+            lane=lane,
+            engine=engine,
+            models=models,
+            learned=Learned(config.emulation.device_slowdown, clock=clock),
+            counters=Counters(),
+            journal=Journal(),
+            clock=clock,
+            started=clock(),
+        )
+        self._assembly = Assembly(self.machinery)
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """How it starts."""
+        return (
+            ("open the socket", self._socket),
+            ("hold the compute thread", self._thread),
+            ("load the models", self._models),
+            ("profile the models", self._profiles),
+            ("watch the companions and the machine", self._core),
+            ("answer calls", self._answers),
+        )
+
+    def status(self) -> str:
+        """One line; looked at each second, so this is also where throttling is noticed."""
+        core = self._plane.core
+        self.machinery.journal.sensed(core.senses.snapshot.throttling)
+        return status_line(core.reporter.status())
+
+    async def reconfigure(self, loaded: Loaded[DeviceConfig]) -> None:
+        """Let new calls go by another configuration; those of the old one end by it, however long they take."""
+        before = self._plane.core
+        loaded = merge(before.loaded, loaded, _FIXED)
+        self._plane.core = await self._assembly.core(loaded, before)
+        self.machinery.models.use_default(loaded.config.models.default)
+        self._assembly.retire(before)
+
+    @asynccontextmanager
+    async def _socket(self) -> AsyncIterator[None]:
+        with closing(open_socket(self._loaded.config.server.socket)) as self._listener:
+            yield
+
+    @asynccontextmanager
+    async def _thread(self) -> AsyncIterator[None]:
+        with closing(self.machinery.lane):
+            yield
+
+    @asynccontextmanager
+    async def _models(self) -> AsyncIterator[None]:
         notify("STATUS=loading the models")
-        await models.load_all()
-        profiler = Profiler(models, threads, lane, config.emulation, state_dir(config, PROGRAM) / "profiles")
+        await self.machinery.models.load_all()
+        yield
+
+    @asynccontextmanager
+    async def _profiles(self) -> AsyncIterator[None]:
+        directory = state_dir(self._loaded.config, PROGRAM) / "profiles"
+        profiler = Profiler(self.machinery.models, self.machinery.lane, threads=self._threads, directory=directory)
         profiler.load_stored()
-        await stack.enter_async_context(background("profiling", profiler.run, do_without))
-        machinery = Machinery(lane, engine, models)
-        assembly = Assembly(machinery)
-        stack.push_async_callback(assembly.close)
-        events = Journal()
-        plane = DeviceDataPlane(await assembly.core(loaded), events)
-        most = config.server.max_request_mb * 2**20
-        door = DeviceDoor(plane, _room(config.server), most, machinery.counters)
-        stack.callback(door.close)
-        app = application(plane, DeviceRoutes(plane, models), door, most, config.server.administrators)
-        await stack.enter_async_context(_listening(app, listener, door))
-        _tell_what_is_loaded(plane.models())
-        yield DeviceDaemon(machinery, assembly, plane, events, door)
+        async with background("profiling", profiler.run, do_without):
+            yield
 
-
-@asynccontextmanager
-async def _listening(app: web.Application, listener: socket.socket, door: DeviceDoor) -> AsyncIterator[None]:
-    async with http_runner(app, _CONTROL_S) as runner:
-        # As long as it may be: where it is full, a caller is refused at once.
-        site = web.SockSite(runner, listener, backlog=socket.SOMAXCONN)
-        await site.start()
+    @asynccontextmanager
+    async def _core(self) -> AsyncIterator[None]:
         try:
+            self._plane = DeviceDataPlane(await self._assembly.core(self._loaded))
             yield
         finally:
-            # New connections wait in the socket for the next daemon.
-            await site.stop()
-            await door.shut(_DRAIN_S)
+            await self._assembly.close()
+
+    @asynccontextmanager
+    async def _answers(self) -> AsyncIterator[None]:
+        server, machinery = self._loaded.config.server, self.machinery
+        most = server.max_request_mb * 2**20
+        self.door = DeviceDoor(
+            self._plane,
+            _limits(server),
+            max_request_bytes=most,
+            counters=machinery.counters,
+            clock=machinery.clock,
+        )
+        app = application(
+            self._plane,
+            DeviceRoutes(self._plane, machinery.models),
+            self.door,
+            counters=machinery.counters,
+            max_request_bytes=most,
+            administrators=server.administrators,
+        )
+        with closing(self.door):
+            async with http_runner(app, _CONTROL_S) as runner:
+                # As long as it may be: where it is full, a caller is refused at once.
+                site = web.SockSite(runner, self._listener, backlog=socket.SOMAXCONN)
+                await site.start()
+                try:
+                    _tell_what_is_loaded(self._plane.models())
+                    yield
+                finally:
+                    # New connections wait in the socket for the next daemon.
+                    await site.stop()
+                    await self.door.shut(_DRAIN_S)
 
 
 def _tell_what_is_loaded(models: Sequence[str]) -> None:
@@ -128,7 +185,7 @@ def _tell_what_is_loaded(models: Sequence[str]) -> None:
         log.warning("ready, without a model; %s", how_to_add())
 
 
-def _room(server: DeviceServerSettings) -> AdmissionLimits:
+def _limits(server: DeviceServerSettings) -> AdmissionLimits:
     """Beside one user's share there is room for the largest request of another."""
     each = max(server.max_inside_mb, server.max_request_mb) * 2**20
     return AdmissionLimits(server.max_inside, each, each + server.max_request_mb * 2**20, server.max_waiting)

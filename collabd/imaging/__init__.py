@@ -17,7 +17,7 @@ from PIL import Image
 
 from collab_sdk.channels import Channels
 from collab_sdk.pillow import UPRIGHT
-from collabd.catalog.manifest import Preprocessing
+from collabd.catalog.package.manifest import Preprocessing
 from collabd.imaging.bounds import MAX_PIXELS, MAX_SIDE
 from collabd.imaging.frames import fitted_frame, frame_size, one_frame
 from collabd.imaging.opening import decode, open_image
@@ -34,7 +34,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
-def prepare(image: bytes | NDArray[Any], spec: Preprocessing, channels: Channels = "rgb") -> NDArray[np.uint8]:
+def prepare(image: bytes | NDArray[Any], spec: Preprocessing, channels: Channels = Channels.RGB) -> NDArray[np.uint8]:
     """The network's input, uint8 [1, spec.height, spec.width, 3], C order.
 
     `image` is an encoded image (the first frame of an animation; turned upright as its EXIF says, transparency

@@ -16,8 +16,20 @@ from collab_sdk.channels import Channels, check_pixels, fits
 from collab_sdk.errors import InvalidTensor
 from collabd.imaging.bounds import check_size
 
-_MODES = {"rgb": "RGB", "bgr": "RGB", "rgbx": "RGBX", "bgrx": "RGBX", "grey": "L"}
-_RED_GREEN_BLUE = {"rgb": [0, 1, 2], "bgr": [2, 1, 0], "rgbx": [0, 1, 2], "bgrx": [2, 1, 0], "grey": [0, 0, 0]}
+_MODES = {
+    Channels.RGB: "RGB",
+    Channels.BGR: "RGB",
+    Channels.RGBX: "RGBX",
+    Channels.BGRX: "RGBX",
+    Channels.GREY: "L",
+}
+_RED_GREEN_BLUE = {
+    Channels.RGB: [0, 1, 2],
+    Channels.BGR: [2, 1, 0],
+    Channels.RGBX: [0, 1, 2],
+    Channels.BGRX: [2, 1, 0],
+    Channels.GREY: [0, 0, 0],
+}
 
 
 def one_frame(array: NDArray[Any], channels: Channels) -> NDArray[np.uint8]:
@@ -36,7 +48,7 @@ def one_frame(array: NDArray[Any], channels: Channels) -> NDArray[np.uint8]:
 def frame_size(frame: NDArray[np.uint8], channels: Channels) -> tuple[int, int]:
     """Width and height of the image in a frame."""
     rows, width = frame.shape[:2]
-    return width, rows * 2 // 3 if channels == "yuv420" else rows
+    return width, rows * 2 // 3 if channels == Channels.YUV420 else rows
 
 
 def fitted_frame(
@@ -45,7 +57,7 @@ def fitted_frame(
     """RGB, uint8 [height, width, 3], of an array that `fit` brings to its size. Raises InvalidTensor."""
     frame = np.ascontiguousarray(one_frame(array, channels))
     size = frame_size(frame, channels)
-    if channels == "yuv420":
+    if channels == Channels.YUV420:
         # Pillow's YCbCr is JPEG's, as picamera2's is unless it records video: BT.601, full range.
         planes = [fit(plane) for plane in _planes(frame, *size)]
         return np.array(Image.merge("YCbCr", planes).convert("RGB"))

@@ -1,18 +1,20 @@
-"""Choosing a plan: pure functions of plain data; no I/O, no clock, nothing that remembers.
+"""Choosing a plan, by pure functions of plain data: no I/O, no clock, and no memory of earlier calls.
 
-`candidates` (what could be done) and `state` (how things are now) → `predict` (what each would take) → `choose`.
+`candidates` (what could be done) and `state` (what is known now) → `phases` (how long each part takes) → `predict`
+(what each candidate takes) → `choose`.
 """
 
 from collabd.planning.candidates import Candidate, Candidates
-from collabd.planning.choose import Decision, Reason, choose
+from collabd.planning.caps import Caps
+from collabd.planning.choose import Decision, choose
 from collabd.planning.hedging import hedged
-from collabd.planning.limits import Caps
 from collabd.planning.patience import local_start_s, lost_after_s
-from collabd.planning.predict import Prediction, Request, predict
-from collabd.planning.state import CloudState, DeviceState
+from collabd.planning.predict import Prediction, predict
+from collabd.planning.state import CallFacts, CloudState, DeviceState
 from collabd.planning.wait import Wait, expected_wait
 
 __all__ = [
+    "CallFacts",
     "Candidate",
     "Candidates",
     "Caps",
@@ -20,8 +22,6 @@ __all__ = [
     "Decision",
     "DeviceState",
     "Prediction",
-    "Reason",
-    "Request",
     "Wait",
     "choose",
     "expected_wait",

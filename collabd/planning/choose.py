@@ -1,38 +1,19 @@
-"""Drop the plans that break a cap, take the best of the rest, and say of each why it was or was not taken."""
+"""Drop the plans that break a cap, take the best of the rest, and give the reason for each plan."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
+from collab_sdk.vocabulary import Cap, Objective, Reason
 from collabd.planning.candidates import Candidates, Column
-from collabd.planning.limits import Caps
-from collabd.planning.nearest import EQUALLY_LIKELY, Nearness, nearness
+from collabd.planning.caps import Caps
+from collabd.planning.nearest import EQUALLY_LIKELY, NearnessToCaps, nearness_to_caps
 from collabd.planning.predict import Prediction
 
 Mask = npt.NDArray[np.bool_]
-
-
-class Reason(StrEnum):
-    """Why a plan was taken, or not."""
-
-    CHOSEN = "chosen"
-    FIXED = "fixed"  # the call itself says where the layers run
-    EXPLORED = "explored"  # its estimate is old or unsure; trying it now and then costs a bounded share
-    KEPT = "kept"  # the previous plan; the best one's gain is not worth a switch
-    NEAREST = "nearest"  # no plan fits the budget; this one is the likeliest to keep it, of equals exceeds it least
-    WORSE = "worse"  # fits, but another does better on the objective
-    NOT_WORTH_A_SWITCH = "not-worth-a-switch"
-    OVER_LATENCY = "over-latency"
-    OVER_ENERGY = "over-energy"
-    OVER_COST = "over-cost"
-    BELOW_FIDELITY = "below-fidelity"
-    BUSY = "busy"  # the companion asked to be left alone for a while
-    IMPOSSIBLE = "impossible"  # the companion is down, or there is no file to send as it came
-    NOT_ALLOWED = "not-allowed"  # the call's own policy or cut excludes it
 
 
 @dataclass(frozen=True)
@@ -41,15 +22,18 @@ class Decision:
 
     row: int
     reason: Reason
-    unmet: tuple[str, ...]
+    unmet: tuple[Cap, ...]
 
 
 @dataclass(frozen=True)
-class Stickiness:
-    """The gain that a switch must bring, absolutely (seconds of latency) and relatively (any objective)."""
+class SwitchGain:
+    """The least gain for which calls switch to another plan: seconds of latency, and a share of any objective."""
 
     gain_s: float = 0.0
     gain_ratio: float = 0.0
+
+
+_ANY_GAIN = SwitchGain()
 
 
 def choose(
@@ -59,9 +43,9 @@ def choose(
     *,
     allowed: Mask | None = None,
     previous: int | None = None,
-    stickiness: Stickiness = Stickiness(),
+    switch_gain: SwitchGain = _ANY_GAIN,
 ) -> Decision:
-    """Take a plan. At least one allowed plan must be possible: all on the device always is."""
+    """Take a plan. At least one allowed plan must be possible; the plan that stays on the device always is."""
     usable = prediction.possible if allowed is None else prediction.possible & allowed
     goal = goal_of(prediction, caps)
     fits = usable & _kept(plans, prediction, caps)
@@ -69,24 +53,24 @@ def choose(
     if not fits[best]:
         if not usable.any():
             raise ValueError("no plan is both possible and allowed")
-        return _nearest(plans, prediction, caps, usable, previous, stickiness)
+        return _nearest(plans, prediction, caps, usable=usable, previous=previous, switch_gain=switch_gain)
     if (
         previous is not None
         and previous != best
         and fits[previous]
-        and not _worth(goal, previous, best, caps, stickiness)
+        and not _is_worth_a_switch(goal, caps, previous=previous, best=best, least=switch_gain)
     ):
         return Decision(previous, Reason.KEPT, ())
     return Decision(best, Reason.CHOSEN, ())
 
 
 def verdicts(
-    plans: Candidates, prediction: Prediction, caps: Caps, decision: Decision, allowed: Mask | None = None
+    plans: Candidates, prediction: Prediction, caps: Caps, *, decision: Decision, allowed: Mask | None = None
 ) -> list[Reason]:
-    """The reason of each plan beside the decision taken; the first cap broken names it."""
+    """Why each plan was taken or not, given the decision. Where a plan breaks several caps, the first is the reason."""
     broken = _broken(plans, prediction, caps)
     goal = goal_of(prediction, caps)
-    busy = prediction.phases.companion_busy
+    busy = prediction.basis.companion_busy
 
     def reason(row: int) -> Reason:
         if row == decision.row:
@@ -104,51 +88,54 @@ def verdicts(
 
 
 _REASON_OF = {
-    "fidelity": Reason.BELOW_FIDELITY,
-    "latency": Reason.OVER_LATENCY,
-    "energy": Reason.OVER_ENERGY,
-    "cost": Reason.OVER_COST,
+    Cap.FIDELITY: Reason.BELOW_FIDELITY,
+    Cap.LATENCY: Reason.OVER_LATENCY,
+    Cap.ENERGY: Reason.OVER_ENERGY,
+    Cap.COST: Reason.OVER_COST,
 }
 
 
-def _broken(plans: Candidates, prediction: Prediction, caps: Caps) -> dict[str, Mask]:
-    """Of each cap, which plans break it."""
-    broken = {"fidelity": plans.fidelity < caps.fidelity}
+def _broken(plans: Candidates, prediction: Prediction, caps: Caps) -> dict[Cap, Mask]:
+    """For each cap, which plans break it."""
+    broken = {Cap.FIDELITY: plans.fidelity < caps.fidelity}
     return broken | {name: figure > cap for name, figure, cap in against(prediction, caps)}
 
 
 def _kept(plans: Candidates, prediction: Prediction, caps: Caps) -> Mask:
-    """Which plans break none."""
+    """Which plans break no cap."""
     kept = plans.fidelity >= caps.fidelity
     for _, figure, cap in against(prediction, caps):
         kept &= figure <= cap
     return kept
 
 
-def against(prediction: Prediction, caps: Caps) -> list[tuple[str, Column, float]]:
-    """The upper limits that the call sets, each with the figure that it limits; the others are not even computed."""
+def against(prediction: Prediction, caps: Caps) -> list[tuple[Cap, Column, float]]:
+    """The upper limits that the call sets, each with the figure that it limits.
+
+    Figures that no cap limits are not computed.
+    """
     limits = []
     if caps.latency_s is not None:
-        limits.append(("latency", prediction.deadline_s, caps.latency_s))
+        limits.append((Cap.LATENCY, prediction.deadline_s, caps.latency_s))
     if caps.energy_j is not None:
-        limits.append(("energy", prediction.energy_most_j, caps.energy_j))
+        limits.append((Cap.ENERGY, prediction.energy_most_j, caps.energy_j))
     if caps.cost is not None:
-        limits.append(("cost", prediction.cost_most, caps.cost))
+        limits.append((Cap.COST, prediction.cost_most, caps.cost))
     return limits
 
 
-def _unmet(plans: Candidates, prediction: Prediction, caps: Caps, row: int) -> tuple[str, ...]:
+def _unmet(plans: Candidates, prediction: Prediction, caps: Caps, *, row: int) -> tuple[Cap, ...]:
     return tuple(name for name, mask in _broken(plans, prediction, caps).items() if mask[row])
 
 
 def goal_of(prediction: Prediction, caps: Caps) -> Column:
-    """What is minimised. A stream's pace is that of its slowest stage, since the others overlap with it."""
+    """What is minimised. For a stream it is the time of its slowest stage, since the other stages overlap with it."""
     match caps.objective:
-        case "energy":
+        case Objective.ENERGY:
             return prediction.energy_j
-        case "cost":
+        case Objective.COST:
             return prediction.cost
-        case "throughput":
+        case Objective.THROUGHPUT:
             phases = prediction.phases
             return np.maximum(np.maximum(phases.busy_s, prediction.transfer_s), phases.remote_s)
         case _:
@@ -156,20 +143,20 @@ def goal_of(prediction: Prediction, caps: Caps) -> Column:
 
 
 def risk_of(prediction: Prediction, caps: Caps) -> Column:
-    """By how much the figure that is minimised deviates; 0 where it is an expectation already."""
+    """By how much the figure that is minimised deviates; 0 where the figure is an expectation already."""
     match caps.objective:
-        case "energy":
+        case Objective.ENERGY:
             return prediction.energy_deviation_j
-        case "cost":
+        case Objective.COST:
             return prediction.cost_deviation
-        case "latency" if prediction.hedged_s is not None:
+        case Objective.LATENCY if prediction.hedged_s is not None:
             return np.zeros(len(prediction.hedged_s))
         case _:
             return prediction.deviation_s
 
 
 def _best(goal: Column, latency: Column, among: Mask) -> int:
-    """The least goal; of equals (many plans cost nothing) the fastest. Any row where there are none."""
+    """The row of the least goal; of equals (many plans cost nothing) of the fastest. Any row if `among` is empty."""
     best = int(np.where(among, goal, np.inf).argmin())
     if goal is latency:
         return best
@@ -177,35 +164,35 @@ def _best(goal: Column, latency: Column, among: Mask) -> int:
     return int(np.where(equals, latency, np.inf).argmin())
 
 
-def _worth(goal: Column, previous: int, best: int, caps: Caps, stickiness: Stickiness) -> bool:
+def _is_worth_a_switch(goal: Column, caps: Caps, *, previous: int, best: int, least: SwitchGain) -> bool:
     gain = goal[previous] - goal[best]
-    absolute = stickiness.gain_s if caps.objective in {"latency", "throughput"} else 0.0
-    return bool(gain > absolute and gain > stickiness.gain_ratio * goal[previous])
+    absolute = least.gain_s if caps.objective in {Objective.LATENCY, Objective.THROUGHPUT} else 0.0
+    return bool(gain > absolute and gain > least.gain_ratio * goal[previous])
 
 
 def _nearest(
     plans: Candidates,
     prediction: Prediction,
     caps: Caps,
+    *,
     usable: Mask,
     previous: int | None,
-    stickiness: Stickiness,
+    switch_gain: SwitchGain,
 ) -> Decision:
-    """The plan that keeps all caps most likely, of equals the one that is expected to exceed them least; or the
-    previous one, unless the gain is worth a switch.
+    """The plan that most likely keeps all caps; of equals the plan that is expected to exceed them least.
 
-    Fidelity is never traded, since lossless plans exist.
+    The previous plan stays, unless the gain is worth a switch. Fidelity is never traded, since lossless plans exist.
     """
-    near = nearness(prediction, caps)
+    near = nearness_to_caps(prediction, caps)
     faithful = usable & (plans.fidelity >= caps.fidelity)
     among = faithful if faithful.any() else usable
     likely = among & (near.chance >= np.where(among, near.chance, 0.0).max() - EQUALLY_LIKELY)
     row = _best(near.excess, prediction.latency_s, likely)
-    if previous is not None and among[previous] and loss(near, previous, row) <= stickiness.gain_ratio:
+    if previous is not None and among[previous] and loss(near, previous, row) <= switch_gain.gain_ratio:
         row = previous
-    return Decision(row, Reason.NEAREST, _unmet(plans, prediction, caps, row))
+    return Decision(row, Reason.NEAREST, _unmet(plans, prediction, caps, row=row))
 
 
-def loss(near: Nearness, row: int, other: int) -> float:
-    """What is lost by one plan instead of another: the chance to keep the caps, or if that is more, their excess."""
+def loss(near: NearnessToCaps, row: int, other: int) -> float:
+    """What `row` loses against `other`: chance to keep the caps, or excess over them, whichever is more."""
     return float(max(near.chance[other] - near.chance[row], near.excess[row] - near.excess[other]))

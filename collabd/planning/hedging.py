@@ -1,7 +1,7 @@
-"""What plans are worth where the device may run the tail too while it waits, and whoever is first wins.
+"""What plans are worth where the device may run the tail as well while it waits, and whoever is first wins.
 
-The loss of trying an uncertain link is then bounded, and the gain is not: so it is the expectation that counts, and not
-the median of the prediction.
+Trying an uncertain link can then lose little, and can gain much. So plans are compared by the mean of their latency,
+not by its median.
 """
 
 from __future__ import annotations
@@ -16,34 +16,37 @@ from collabd.planning.candidates import Candidates
 from collabd.planning.predict import Prediction
 from collabd.planning.state import CloudState
 
-# Deviations at evenly spaced quantiles of the distribution that `wait` is about.
+# The deviations at evenly spaced quantiles of a log-logistic distribution, which is that of waiting (`wait`).
 _COUNT = 7
 _QUANTILES = (np.arange(_COUNT) + 0.5) / _COUNT
 _DEVIATIONS = np.log(_QUANTILES / (1 - _QUANTILES)) * sqrt(3) / pi
 _MEAN = np.full(_COUNT, 1 / _COUNT)
 
 
-def hedged(plans: Candidates, prediction: Prediction, clouds: Sequence[CloudState], price: float) -> Prediction:
-    """The prediction of a race, with `hedged_s` and `raced_s`: for plans with a companion the lesser of two means.
+def hedged(plans: Candidates, prediction: Prediction, *, clouds: Sequence[CloudState], price: float) -> Prediction:
+    """The prediction with `hedged_s` and `raced_s`. For plans with a companion these are the lesser of two means.
 
-    That of waiting for the answer, whatever it takes; and that of running the whole network here beside it, for which
-    extra work counts `price` times its seconds. When `patience` starts the tail in between, it is better than both.
+    The first is the mean of waiting for the answer, whatever it takes. The second is that of running the whole network
+    here beside it, where each second of latency counts 1 + `price`, since the work is extra. `patience` starts the tail
+    at some moment in between, which is better than both.
 
-    On steady links no race can win, so that the median is as good: at best, where both are as fast, the mean of the
-    lesser is the mean less half the mean deviation, which is no more than the spread.
+    On steady links no race is worth its price, and the median serves as well. A race gains most where both sides are
+    equally fast: then the mean of the faster is below the mean of one by half the mean absolute deviation, and that is
+    at most half the spread.
     """
     spreads = [*(cloud.link_spread for cloud in clouds), 0.0]
     if max(spreads) <= 2 * price / (1 + price):
         return replace(prediction, races=True)
-    # How much more than its median the transfer takes, by quantile and companion; then what a plan takes, by quantile.
+    # By quantile and companion: by which share a transfer is longer than its median. The last column: local plans.
     more = np.expm1(np.outer(_DEVIATIONS, spreads))
+    # By quantile and plan: the latency.
     takes_s = more.take(plans.cloud, axis=1)
     takes_s *= prediction.transfer_s
     takes_s += prediction.latency_s
     waiting_s = _MEAN @ takes_s
     np.minimum(takes_s, prediction.latency_s[plans.local].min(), out=takes_s)
     race_s = _MEAN @ takes_s
-    # All on the device is sure to take what it takes, so that of it waiting is the lesser.
+    # A local plan takes the same at every quantile, so a race with itself is never worth its price.
     races = (1 + price) * race_s < waiting_s
     return replace(
         prediction,

@@ -1,15 +1,15 @@
-"""When the device stops waiting for a companion and runs the tail itself, and when it takes it for lost."""
+"""When the device starts the tail itself while it waits for a companion, and when it takes the answer for lost."""
 
 from __future__ import annotations
 
 from collabd.planning.wait import Wait
 
-# An answer is lost after so many times the median, and not before the floor: a prediction can be wrong by a constant.
+# An answer is lost after so many times the median, but not before the floor: a prediction can be wrong by a constant.
 _LOST_TIMES = 3.0
 _LOST_FLOOR_S = 0.25
-# A tail whose high quantile is too long may yet be in time: it most likely takes no more than this share of that.
+# A tail may be in time although its high quantile would be late: it most likely takes this share of the quantile.
 HOPE = 0.8
-# Where the moment is looked for: from this share of what is unsure of the wait on, and how finely.
+# The search for the moment begins after this share of the unsure part of the wait, and proceeds by steps of this share.
 _FIRST_STEP = 0.25
 _STEP = 0.15
 
@@ -17,11 +17,12 @@ _STEP = 0.15
 def local_start_s(*, deadline_s: float | None, local_tail_s: float, wait: Wait, price: float | None) -> float:
     """Seconds from now at which the local tail must start; deadline and wait count from now too.
 
-    Without a deadline: as soon as it is worth its price (`hedge_start_s`), or, where the device's work is not to be had
-    for latency (`price` None), when the answer is as good as lost. With one: no later than still meets it. 80 ms left
-    and a local tail of 30 ms (its high quantile): wait 50 ms at most. When even an immediate start would miss it, the
-    companion is the only hope, and is given the time that it most likely needs; but where the tail may be in time, and
-    work is to be had for latency, both start at once.
+    Without a deadline the tail starts as soon as it is worth its price (`hedge_start_s`). Where `price` is None, work
+    may not be spent on latency, and the tail starts when the answer is as good as lost.
+    With a deadline the tail starts early enough to meet it. With 80 ms left and a local tail of 30 ms (its high
+    quantile) that is after 50 ms. If even an immediate start would miss the deadline, only the companion can meet it,
+    and the device waits as long as the companion most likely needs. But if the tail may be in time after all, and
+    work may be spent on latency, it starts at once.
     """
     start_s = lost_after_s(wait) if price is None else hedge_start_s(wait, local_tail_s, price)
     if deadline_s is None:
@@ -35,12 +36,13 @@ def local_start_s(*, deadline_s: float | None, local_tail_s: float, wait: Wait, 
 def hedge_start_s(wait: Wait, local_tail_s: float, price: float) -> float:
     """The first moment at which the device should start the tail, given that no answer has come by then.
 
-    To start a moment earlier wins that moment if the device will be first in the end, and costs that moment of work, at
-    `price` seconds of latency for a second of it, if the companion will. So it starts as soon as P(device first) >=
-    price * P(companion first): at a price of 0.1, when the chance to be first is 1 in 11. For an answer that nobody
-    knows anything about that is at once, on a steady link only when the answer is overdue, and never later than when it
-    is as good as lost. (Where most answers are about to come it can be cheaper to let them come first. Not looking
-    ahead starts a few tails more, and forgives an estimate that is too sure of itself.)
+    Starting one moment earlier gains this moment if the device will be first in the end. It costs one moment of work,
+    which is worth `price` seconds of latency a second, if the companion will be first. So the tail starts as soon as
+    P(device first) >= price * P(companion first): at a price of 0.1, when the device is first in 1 of 11 cases. If
+    nothing is known of the link, that is at once; on a steady link it is when the answer is overdue. It is never later
+    than when the answer is as good as lost.
+    (If most answers are about to come, waiting for them first can be cheaper. This rule does not look ahead: it starts
+    a few more tails, and does less harm where the estimate is too sure of itself.)
     """
     chance = price / (1 + price)
     if wait.longer_than(local_tail_s) >= chance:
@@ -55,6 +57,6 @@ def hedge_start_s(wait: Wait, local_tail_s: float, price: float) -> float:
 def lost_after_s(wait: Wait) -> float:
     """Seconds of waiting after which an answer is not late but lost, and counts against the companion.
 
-    It is also how long a call waits for which energy matters: the tail is not to be computed twice for 20 ms.
+    A call that saves energy waits as long, since gaining 20 ms is no reason to compute the tail twice.
     """
     return max(_LOST_TIMES * wait.median_s, _LOST_FLOOR_S)

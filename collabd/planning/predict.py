@@ -1,8 +1,6 @@
-"""What each candidate plan would take now: one vectorised evaluation of the formulas of Neurosurgeon's family.
+"""What each candidate plan would take now: one vectorised evaluation of the formulas in `phases`.
 
-latency = overhead + wait for the lane + prep + head*s_dev + enc*s_dev + up + queue + dec*s_cloud + tail*s_cloud + down
-energy  = P_busy*(overhead + prep + head + enc) + E_tx + P_idle*(everything waited for)
-cost    = price per GB * bytes + price per companion-second * tail + price per request
+They are of Neurosurgeon's family (Kang et al., ASPLOS 2017): what a plan takes is the sum of what its phases take.
 """
 
 from __future__ import annotations
@@ -11,57 +9,48 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from collabd.planning.candidates import Candidates, Column
-from collabd.planning.coefficients import Ask, bills, times
-from collabd.planning.state import NOWHERE, CloudState, DeviceState
+from collabd.planning.candidates import HEAD_S, PREPARES_IMAGE, Candidates, Column
+from collabd.planning.phases import DEVICE_VARIES, LATENCY, PhaseTable, PlanPhases, phase_table
+from collabd.planning.state import NOWHERE, CallFacts, CloudState, DeviceState
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is known of one call before it runs: seconds to decode and resize its image here and on each companion,
-    and the size of its file (None: the caller gave pixels, so nothing can be sent as it came)."""
-
-    prep_s: float
-    cloud_prep_s: tuple[float, ...]
-    source_bytes: int | None
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Prediction:
     """One figure a candidate: seconds, joules, and the currency of the prices."""
 
     latency_s: Column
-    # The bytes on the link, both ways; one of the three stages that overlap in a stream.
+    # Moving the bytes, up and down: one of the three stages that overlap in a stream.
     transfer_s: Column
-    # By how much the device's work, the bytes and the companion's work deviate, float64 [3, rows].
+    # The deviations of the device's work, of moving the bytes, and of the companion's work, float64 [3, rows].
     deviations_s: Column
     # False where the companion is down, or a file would have to be sent and there is none.
     possible: npt.NDArray[np.bool_]
-    phases: Phases
-    # Where the device starts the tail while it waits (`hedging`), else None: the latency on average and the price of
-    # the work, by which plans are chosen; and the latency to expect, on average where both race and else the median.
+    basis: PredictionBasis
+    # None unless the device starts the tail while it waits (`hedging`): the mean latency with the price of the extra
+    # work, by which plans are chosen; and the latency to expect, which is the mean where both race, else the median.
     hedged_s: Column | None = None
     raced_s: Column | None = None
-    # Whether the device finishes the call itself, early enough for its deadline, should the companion be late.
+    # Whether the device finishes the call itself, in time for its deadline, if the companion is late.
     races: bool = False
 
     @property
     def deviation_s(self) -> Column:
-        """By how much the latency deviates, without a race."""
+        """The deviation of the latency, without a race."""
         here, link, there = np.square(self.deviations_s)
         deviation_s: Column = np.sqrt(here + link + there)
         return deviation_s
 
     @cached_property
     def deadline_s(self) -> Column:
-        """The latency that the quantile of calls stays under; where both race, that of the surer one."""
-        deadline_s: Column = self.phases.margin * self.deviation_s
+        """The quantile of latency; where both race, the lesser of the two."""
+        deadline_s: Column = self.basis.margin * self.deviation_s
         deadline_s += self.latency_s
-        return np.minimum(deadline_s, self.phases.home_deadline_s) if self.races else deadline_s
+        return np.minimum(deadline_s, self.basis.home_deadline_s) if self.races else deadline_s
 
     @property
     def expected_s(self) -> Column:
@@ -69,175 +58,150 @@ class Prediction:
         return self.latency_s if self.raced_s is None else self.raced_s
 
     @property
+    def phases(self) -> PlanPhases:
+        """What the latency is made of."""
+        return self.basis.phases
+
+    @property
     def energy_j(self) -> Column:
         """The device's energy."""
-        return self.phases.bills[0]
+        return self.basis.bills.energy_j
 
     @property
     def cost(self) -> Column:
         """What the exchange is charged."""
-        return self.phases.bills[1]
-
-    @property
-    def energy_most_j(self) -> Column:
-        """As much energy as a call may well take: what caps are held against."""
-        return self.energy_j + self.phases.margin * self.energy_deviation_j
-
-    @property
-    def cost_most(self) -> Column:
-        """As much as a call may well cost: what caps are held against."""
-        return self.cost + self.phases.margin * self.cost_deviation
+        return self.basis.bills.cost
 
     @property
     def energy_deviation_j(self) -> Column:
-        """By how much the energy deviates."""
-        return self.phases.bills[2]
+        """The deviation of the energy."""
+        return self.basis.bills.energy_deviation_j
 
     @property
     def cost_deviation(self) -> Column:
-        """By how much the cost deviates."""
-        return self.phases.bills[3]
+        """The deviation of the cost."""
+        return self.basis.bills.cost_deviation
+
+    @property
+    def energy_most_j(self) -> Column:
+        """The quantile of energy, which caps limit."""
+        return self.energy_j + self.basis.margin * self.energy_deviation_j
+
+    @property
+    def cost_most(self) -> Column:
+        """The quantile of cost, which caps limit."""
+        return self.cost + self.basis.margin * self.cost_deviation
 
 
 def predict(
-    plans: Candidates, device: DeviceState, clouds: Sequence[CloudState], request: Request, quantile: float
+    plans: Candidates, *, device: DeviceState, clouds: Sequence[CloudState], call: CallFacts, quantile: float
 ) -> Prediction:
-    """Evaluate every plan; `quantile` (0.5..1) says how safe the figures for caps shall be.
+    """Evaluate every plan. `quantile` (0.5..1) is that of the figures which caps limit."""
+    if not clouds:
+        clouds, call = (NOWHERE,), CallFacts(call.prep_s, (0.0,), call.source_bytes)
+    basis = PredictionBasis(
+        plans=plans,
+        device=device,
+        clouds=clouds,
+        call=call,
+        margin=NormalDist().inv_cdf(quantile),
+        table=phase_table(device, clouds, call),
+    )
+    figures = np.dot(basis.table.times, plans.features(len(clouds)))
+    return Prediction(
+        latency_s=figures[0],
+        transfer_s=figures[1],
+        deviations_s=figures[2:],
+        possible=basis.possible,
+        basis=basis,
+    )
 
-    What is chosen by is linear in a plan's features, so that one product gives it for all plans.
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionBasis:
+    """What a prediction is made from, and the figures that are computed only when they are needed.
+
+    `margin`: how many deviations the quantile, which caps limit, lies above the median.
     """
-    phases = Phases(plans, device, clouds, request, NormalDist().inv_cdf(quantile))
-    blocks = [times(device, cloud, ask) for cloud, ask in phases.asked]
-    figures = np.concatenate(blocks, axis=1) @ plans.features(len(blocks))
-    return Prediction(figures[0], figures[1], figures[2:], phases.possible, phases)
 
-
-@dataclass(frozen=True)
-class Phases:
-    """The parts that the figures are made of, one of each a candidate; computed when somebody looks at them.
-
-    `margin`: how many deviations beyond the median caps are held against.
-    """
-
-    _plans: Candidates
-    _device: DeviceState
-    _clouds: Sequence[CloudState]
-    _request: Request
+    plans: Candidates
+    device: DeviceState
+    clouds: Sequence[CloudState]
+    call: CallFacts
     margin: float
-
-    @property
-    def asked(self) -> list[tuple[CloudState, Ask]]:
-        """Each companion and what it would be asked; without any, nobody for nothing."""
-        request, file_bytes = self._request, float(self._request.source_bytes or 0)
-        asks = (Ask(prep_s, request.prep_s, file_bytes) for prep_s in request.cloud_prep_s)
-        return list(zip(self._clouds, asks, strict=True)) or [(NOWHERE, Ask(0.0, request.prep_s, 0.0))]
+    table: PhaseTable
 
     @cached_property
-    def bills(self) -> tuple[Column, Column, Column, Column]:
-        """Energy and cost, then by how much both deviate."""
-        blocks = [bills(self._device, cloud, ask) for cloud, ask in self.asked]
-        energy, cost, energy_varies, cost_varies = np.concatenate(blocks, axis=1) @ self._plans.features(len(blocks))
-        return energy, cost, energy_varies, cost_varies
+    def phases(self) -> PlanPhases:
+        """Seconds of each phase."""
+        return PlanPhases(*self.table.phases @ self._features)
+
+    @cached_property
+    def bills(self) -> Bills:
+        """Energy and cost."""
+        return Bills(*self.table.bills(self.device, self.clouds) @ self._features)
+
+    @property
+    def slow(self) -> float:
+        """The quantile of how many times longer than profiled a run takes on the device."""
+        return self.device.speed * (1 + self.margin * self.device.spread)
 
     @property
     def home_s(self) -> Column:
-        """All of a call, with its tail run here from the moment when the companion is asked."""
-        device = self._device
-        return self._plans.home_s * device.speed + (self._request.prep_s + device.queue_s + device.overhead_s)
+        """The latency of a call whose tail runs here from the moment when the companion is asked."""
+        return self._at_home(self.table.times[LATENCY])
 
     @property
     def home_deviation_s(self) -> Column:
-        """By how much that deviates."""
-        return self._device.spread * (self.home_s - self._device.overhead_s)
+        """The deviation of `home_s`."""
+        return self._at_home(self.table.times[DEVICE_VARIES])
 
     @property
     def home_deadline_s(self) -> Column:
-        """What the quantile of calls stays under in that case."""
-        device = self._device
-        slow = 1 + self.margin * device.spread
-        deadline_s = self._plans.home_s * (device.speed * slow)
-        deadline_s += (self._request.prep_s + device.queue_s) * slow + device.overhead_s
-        return deadline_s
+        """The quantile of `home_s`."""
+        return self._at_home(self.table.times[LATENCY] + self.margin * self.table.times[DEVICE_VARIES])
+
+    def _at_home(self, factors: Column) -> Column:
+        """A figure of the local plan whose head is all of a plan's work here, its tail included."""
+        figure: Column = self.plans.home_s * factors[HEAD_S] + factors[PREPARES_IMAGE]
+        return figure
 
     @property
     def unasked_s(self) -> float:
-        """For how long no call was sent to the companion that was left alone longest."""
-        return max((cloud.unasked_s for cloud in self._clouds), default=0.0)
+        """Seconds for which no call was sent to the companion that was left alone longest."""
+        return max(cloud.unasked_s for cloud in self.clouds)
 
     def unasked_since(self, seconds: float) -> npt.NDArray[np.bool_]:
-        """Whether no call was sent to the companion for so long."""
-        return self._cloud("unasked_s") >= seconds
+        """Whether no call was sent to the plan's companion for so many seconds."""
+        return self._of_companion("unasked_s") >= seconds
 
     @property
     def possible(self) -> npt.NDArray[np.bool_]:
         """Whether the companion is up and what is to be sent is there."""
-        pixels = self._request.source_bytes is None
-        if not pixels and all(cloud.up for cloud in self._clouds):
-            return np.ones(len(self._plans), np.bool_)
-        up = self._cloud("up") > 0
-        return up & ~self._plans.source if pixels else up
+        pixels = self.call.source_bytes is None
+        if not pixels and all(cloud.up for cloud in self.clouds):
+            return np.ones(len(self.plans), np.bool_)
+        up = self._of_companion("up") > 0
+        return up & ~self.plans.source if pixels else up
 
     @property
     def companion_busy(self) -> npt.NDArray[np.bool_]:
         """Whether the companion asked to be left alone for now."""
-        return self._cloud("busy") > 0
-
-    @cached_property
-    def lane_s(self) -> Column:
-        """Waiting for the device's lane."""
-        return np.where(self._plans.source, 0.0, self._device.queue_s)
-
-    @cached_property
-    def prep_s(self) -> Column:
-        """Decoding and resizing the image on the device."""
-        return np.where(self._plans.source, 0.0, self._request.prep_s)
-
-    @cached_property
-    def head_s(self) -> Column:
-        """The head."""
-        return self._plans.head_s * self._device.speed
-
-    @cached_property
-    def encode_s(self) -> Column:
-        """Encoding the features."""
-        return self._plans.encode_s * self._device.speed
-
-    @cached_property
-    def up_bytes(self) -> Column:
-        """What is sent, the file included where it travels as it came."""
-        return self._plans.up_bytes + np.where(self._plans.source, float(self._request.source_bytes or 0), 0.0)
-
-    @cached_property
-    def link_s(self) -> Column:
-        """The round trip and the bytes, both ways."""
-        down_s = self._plans.down_bytes * self._cloud("down_s_per_byte")
-        return self._cloud("rtt_s") + self.up_bytes * self._cloud("up_s_per_byte") + down_s
-
-    @cached_property
-    def queue_s(self) -> Column:
-        """Waiting at the companion."""
-        return self._cloud("queue_s")
-
-    @cached_property
-    def decode_s(self) -> Column:
-        """Decoding the features, or the file, at the companion."""
-        there = np.array([*self._request.cloud_prep_s, 0.0])[self._plans.cloud]
-        return (self._plans.decode_s + np.where(self._plans.source, there, 0.0)) * self._cloud("speed")
-
-    @cached_property
-    def tail_s(self) -> Column:
-        """The tail at the companion."""
-        return self._plans.tail_s * self._cloud("speed")
+        return self._of_companion("busy") > 0
 
     @property
-    def busy_s(self) -> Column:
-        """The device's own work: one of the three stages that overlap in a stream."""
-        return self.prep_s + self.head_s + self.encode_s
+    def _features(self) -> Column:
+        return self.plans.features(len(self.clouds))
 
-    @property
-    def remote_s(self) -> Column:
-        """The companion's work."""
-        return self.decode_s + self.tail_s
+    def _of_companion(self, name: str) -> Column:
+        states = (*self.clouds, NOWHERE)
+        return np.array([getattr(state, name) for state in states], np.float64)[self.plans.cloud]
 
-    def _cloud(self, name: str) -> Column:
-        return np.array([getattr(state, name) for state in (*self._clouds, NOWHERE)], np.float64)[self._plans.cloud]
+
+class Bills(NamedTuple):
+    """What each plan takes of the battery and of the purse, and the deviations of both."""
+
+    energy_j: Column
+    energy_deviation_j: Column
+    cost: Column
+    cost_deviation: Column

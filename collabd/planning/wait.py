@@ -1,4 +1,4 @@
-"""How long an answer from a companion may take: not a number but a distribution."""
+"""How long an answer from a companion may take, as a distribution."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from math import exp, hypot, log, pi, sqrt
 
 from collabd.planning.state import CloudState
 
-# What the schedulers of both machines add, give or take.
+# The deviation that the schedulers of both machines add.
 _JITTER_S = 1e-3
-# What may deviate is taken to last at least so many of its deviations.
+# The unsure part of a wait lasts at least so many deviations of the companion's work.
 _DEVIATIONS = 3.0
-# One answer in a hundred keeps to no estimate: a packet was lost, a cell was changed, the companion was busy elsewhere.
+# One answer in a hundred follows no estimate: a packet was lost, the cell changed, or the companion was busy elsewhere.
 _ASTRAY = 0.01
 _FAR = 50.0
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Seconds from sending to the answer: `sure_s`, and a median of `unsure_s` more with this relative deviation."""
+    """Seconds from sending to the answer: `sure_s`, and a median of `unsure_s` more, with this relative `spread`."""
 
     sure_s: float
     unsure_s: float
@@ -26,14 +26,14 @@ class Wait:
 
     @property
     def median_s(self) -> float:
-        """Half of the answers come before."""
+        """Half of the answers come earlier."""
         return self.sure_s + self.unsure_s
 
     def longer_than(self, seconds: float) -> float:
         """The probability that the answer takes longer, 0..1.
 
-        Log-logistic, which has the heavy tail that links have. Those that go astray take about as long as well, but
-        one in n of them n times as long.
+        The unsure part is log-logistic, which has the heavy tail that links have. Answers that follow no estimate have
+        the same median, but a heavier tail: one in n takes n times as long.
         """
         if seconds <= self.sure_s:
             return 1.0
@@ -43,7 +43,7 @@ class Wait:
 
 
 def expected_wait(cloud: CloudState, *, up_bytes: float, down_bytes: float, work_s: float) -> Wait:
-    """The wait for an answer whose work the companion was profiled to do in `work_s` when idle."""
+    """The wait for an answer; the companion was profiled to do the work in `work_s` when idle."""
     moving_s = up_bytes * cloud.up_s_per_byte + down_bytes * cloud.down_s_per_byte
     there_s = work_s * cloud.speed + cloud.queue_s
     doubt_s = hypot(cloud.speed_spread * there_s, _JITTER_S)

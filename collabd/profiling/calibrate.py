@@ -10,16 +10,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from collabd.catalog.effort import effort, rows_together
-from collabd.catalog.manifest import CodecFigures, Cut, ScoreKind
-from collabd.catalog.scores import as_classes
-from collabd.codec import FEATURE_CODECS, IMAGE_CODECS, CodecError, decode, encode
+from collab_sdk.vocabulary import ScoreKind
+from collabd.catalog.graph.effort import effort, rows_together
+from collabd.catalog.package.manifest import CodecFigures, Cut
+from collabd.catalog.package.scores import as_classes
+from collabd.codec import FEATURE_CODECS, IMAGE_CODECS, LOSSLESS, PER_CHANNEL, CodecError, decode, encode
 from collabd.engine import Engine
 from collabd.partition import CutSpec, Network
 from collabd.profiling.evidence import worth
 
-LOSSLESS = frozenset({"f32", "u8"})
-_SCALED = frozenset({"q8", "q4"})
 _BATCH = 32
 _CACHE_BYTES = 1 << 30
 _KEY = "calibration"
@@ -64,7 +63,7 @@ class Calibration:
         """The class of each image, by the unsplit network."""
         return np.asarray(as_classes(self.scores, kind).argmax(axis=1))
 
-    def cut(self, spec: CutSpec, kind: ScoreKind = "logits") -> Cut:
+    def cut(self, spec: CutSpec, kind: ScoreKind = ScoreKind.LOGITS) -> Cut:
         """Bytes and top-1 agreement of every codec at one cut; of the choices of scales the better one.
 
         Of several independent labels the most probable is the top-1; of a single one, whether it applies.
@@ -86,7 +85,7 @@ class Calibration:
     def _choices(self, spec: CutSpec) -> Iterator[tuple[str, int | None]]:
         for codec in codecs_at(spec):
             yield codec, None
-            if codec in _SCALED and self._has_channels(spec):
+            if codec in PER_CHANNEL and self._has_channels(spec):
                 yield codec, 1
 
     def _has_channels(self, spec: CutSpec) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from collabd.catalog.manifest import Manifest
+from collabd.catalog.package.manifest import Manifest
 
 # Up to some hours: what comes from elsewhere is not to upset all reckoning.
 Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=1e7)]

@@ -12,8 +12,8 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from collabd.catalog.manifest import CodecFigures, Cut, Preprocessing
-from collabd.catalog.package import Package
+from collabd.catalog.package.manifest import CodecFigures, Cut, Preprocessing
+from collabd.catalog.package.package import Package
 from collabd.codec import Encoded, decode, encode
 from collabd.engine import Engine
 from collabd.imaging import prepare

@@ -5,18 +5,18 @@ from __future__ import annotations
 from math import inf
 
 from collabd.config import DeviceConfig
-from collabd.device.decide.chooser import Chooser
+from collabd.device.decide.chooser import Chooser, PastPlans
 from collabd.planning import (
+    CallFacts,
     Caps,
     CloudState,
     DeviceState,
-    Request,
     expected_wait,
     hedged,
     local_start_s,
     predict,
 )
-from collabd.planning.choose import Stickiness
+from collabd.planning.choose import SwitchGain
 from collabd.sensing.estimates.speed import SpeedFactor
 from collabd.sensing.link.estimate import LinkEstimate, Transfer, next_probe_s
 from collabd.sensing.power.board import BoardPower
@@ -34,8 +34,8 @@ class Ours:
         self._caps = caps
         self._power = power
         planning = config.planning
-        stickiness = Stickiness(planning.switch_gain_ms / 1e3, planning.switch_gain_ratio)
-        self._chooser = Chooser(stickiness, planning.explore_share)
+        switch_gain = SwitchGain(planning.switch_gain_ms / 1e3, planning.switch_gain_ratio)
+        self._chooser = Chooser(switch_gain, planning.explore_share, PastPlans())
         self._link = LinkEstimate(config.link.memory)
         self._device = SpeedFactor(workload.slowdown)
         self._cloud = SpeedFactor()
@@ -47,9 +47,11 @@ class Ours:
         self._called_at = now
         plans, price = self._workload.plans, self._config.failover.hedge_price
         device, cloud = self._device_state(now), self._cloud_state(now)
-        request = Request(self._workload.prep_s * self._workload.slowdown, (0.0,), None)
-        prediction = predict(plans, device, [cloud], request, self._config.planning.cap_quantile)
-        prediction = hedged(plans, prediction, [cloud], price)
+        call = CallFacts(self._workload.prep_s * self._workload.slowdown, (0.0,), None)
+        prediction = predict(
+            plans, device=device, clouds=[cloud], call=call, quantile=self._config.planning.cap_quantile
+        )
+        prediction = hedged(plans, prediction, clouds=[cloud], price=price)
         plan = plans.rows[self._chooser.choose("call", plans, prediction, self._caps).row]
         wait = expected_wait(
             cloud, up_bytes=plan.up_bytes, down_bytes=plan.down_bytes, work_s=plan.decode_s + plan.tail_s
@@ -97,7 +99,14 @@ class Ours:
 
     def _device_state(self, now: float) -> DeviceState:
         power, speed = self._power, self._device.read(now)
-        return DeviceState(speed.value, speed.spread, power.busy_w, power.idle_w, power.tx_w_per_mbps, power.tx_base_w)
+        return DeviceState(
+            speed=speed.value,
+            spread=speed.spread,
+            busy_w=power.busy_w,
+            idle_w=power.idle_w,
+            tx_w_per_mbps=power.tx_w_per_mbps,
+            tx_base_w=power.tx_base_w,
+        )
 
     def _cloud_state(self, now: float) -> CloudState:
         link, speed = self._link.read(now), self._cloud.read(now)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from collab_sdk.errors import InvalidRequest
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.config import DeviceConfig, state_dir
 from collabd.engine import Engine
 from collabd.profiling import machine, stored

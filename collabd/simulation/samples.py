@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from collabd.catalog.package import Package, load
+from collabd.catalog.package.package import Package, load
 from collabd.engine import Engine
 from collabd.imaging import prepare
 

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from collabd import config
-from collabd.catalog.package import load as load_package
+from collabd.catalog.package.package import load as load_package
 from collabd.config import DeviceConfig
 from collabd.simulation.compare import POLICIES, Scenario, compare
 from collabd.simulation.profiles import profile_here, read_profile

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from collab_sdk import AsyncClient, DeadlineExceeded
+from collab_sdk.vocabulary import CompanionState
 from collabd.simulation.relay import Relay
 
 _HOST = "127.0.0.1"
@@ -179,7 +180,7 @@ class Testbed:
 async def _is_up(client: AsyncClient) -> bool:
     status = await client.status()
     ours = {model["digest"] for model in status["models"]}
-    return all(cloud["state"] == "up" and ours <= set(cloud["packages"]) for cloud in status["clouds"])
+    return all(cloud["state"] == CompanionState.UP and ours <= set(cloud["packages"]) for cloud in status["clouds"])
 
 
 def _packages(models: Path, directory: Path) -> Path:

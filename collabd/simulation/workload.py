@@ -9,8 +9,8 @@ from math import exp, log
 import numpy as np
 import numpy.typing as npt
 
-from collabd.catalog.manifest import Manifest
-from collabd.catalog.package import Package
+from collabd.catalog.package.manifest import Manifest
+from collabd.catalog.package.package import Package
 from collabd.device.decide.candidates import local_plan, remote_plans
 from collabd.device.job.placement import LOCAL_CUT
 from collabd.planning import Candidate, Candidates

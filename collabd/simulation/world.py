@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from collabd.planning import Candidate
+from collabd.planning.energy import energy_j
 from collabd.sensing.power.board import BoardPower
 from collabd.simulation.traces import Trace
 from collabd.simulation.workload import Draw, Workload
@@ -34,6 +35,11 @@ class Exchange:
     def moved_bytes(self) -> float:
         """Up and down."""
         return self.up_bytes + self.down_bytes
+
+    @property
+    def air_s(self) -> float:
+        """For how long its bytes moved: without the round trip, and without what it waited for the link."""
+        return self.up_s + self.down_s - self.rtt_s - self.queued_s
 
     @property
     def seconds(self) -> float:
@@ -113,13 +119,14 @@ class World:
         busy_s = self._busy_s(plan, luck)
         head_s = plan.head_s * luck.device
         if plan.cloud is None:
-            return Outcome(plan, started_s, busy_s, head_s, 0.0, self._power.busy_w * busy_s)
+            energy = energy_j(self._power, busy_s=busy_s, idle_s=0.0, air_s=0.0, moved_bytes=0.0)
+            return Outcome(plan, started_s, busy_s, head_s, 0.0, energy)
         tail_s = (plan.decode_s + plan.tail_s) * luck.cloud
         up_bytes = self.workload.up_bytes(plan, luck)
         exchange = self.exchange(started_s + busy_s, up_bytes, plan.down_bytes, work_s=tail_s, free_s=free_s)
         latency_s = exchange.ended_s - started_s
-        energy_j = self._energy_j(busy_s, latency_s - busy_s, exchange, tail_s)
-        return Outcome(plan, started_s, latency_s, head_s, tail_s, energy_j, exchange)
+        energy = self._energy_j(busy_s, latency_s, exchange)
+        return Outcome(plan, started_s, latency_s, head_s, tail_s, energy, exchange)
 
     def finish_here(self, outcome: Outcome, request: int, patience_s: float) -> Outcome:
         """The same, where the device starts the tail itself so long after it sent: whoever is first wins."""
@@ -131,12 +138,11 @@ class World:
         start_s = exchange.began_s + patience_s
         end_s = min(start_s + work_s, exchange.ended_s)
         idle_s = min(start_s + work_s, exchange.ended_s + self.workload.stop_s(luck))
-        power = self._power
-        saved_s, hedged_s = exchange.ended_s - end_s, idle_s - start_s
+        latency_s, hedged_s = end_s - outcome.started_s, idle_s - start_s
         return replace(
             outcome,
-            latency_s=end_s - outcome.started_s,
-            energy_j=outcome.energy_j - power.idle_w * saved_s + (power.busy_w - power.idle_w) * hedged_s,
+            latency_s=latency_s,
+            energy_j=self._energy_j(self._busy_s(outcome.plan, luck) + hedged_s, latency_s, exchange),
             exchange=exchange.until(end_s),
             local_tail_s=work_s if end_s < exchange.ended_s else None,
             hedged_s=hedged_s,
@@ -153,10 +159,12 @@ class World:
         stated = self.trace.latency_at(at_s)
         return _DEFAULT_RTT_S if stated is None else stated
 
-    def _energy_j(self, busy_s: float, waited_s: float, exchange: Exchange, tail_s: float) -> float:
-        """Busy, idle, and on air: a constant a bit, and the base power while the link moves what is ours."""
-        power = self._power
-        bits = 8 * exchange.moved_bytes
-        air_s = max(exchange.seconds - tail_s - exchange.rtt_s - exchange.queued_s, 0.0)
-        sending_j = power.tx_w_per_mbps * bits / 1e6 + power.tx_base_w * air_s
-        return power.busy_w * busy_s + power.idle_w * waited_s + sending_j
+    def _energy_j(self, busy_s: float, latency_s: float, exchange: Exchange) -> float:
+        """The device is idle for all of a request that it does not work on."""
+        return energy_j(
+            self._power,
+            busy_s=busy_s,
+            idle_s=latency_s - busy_s,
+            air_s=exchange.air_s,
+            moved_bytes=exchange.moved_bytes,
+        )

@@ -43,39 +43,67 @@ if TYPE_CHECKING:
     from collab_sdk._default import infer
     from collab_sdk.aio import AsyncClient
     from collab_sdk.budget import Budget
+    from collab_sdk.channels import Channels
     from collab_sdk.client import Client
     from collab_sdk.control import ControlClient
+    from collab_sdk.mock import MockTransport
     from collab_sdk.result import Plan, Predicted, Result, Timings
+    from collab_sdk.transport import Transport
+    from collab_sdk.unix import UnixTransport
+    from collab_sdk.vocabulary import (
+        BreakerState,
+        Cap,
+        CompanionState,
+        EnergySource,
+        Fallback,
+        Objective,
+        OnInfeasible,
+        Reason,
+        ScoreKind,
+    )
 
 __all__ = [
     "AsyncClient",
+    "BreakerState",
     "Budget",
     "BudgetInfeasible",
+    "Cap",
+    "Channels",
     "Client",
     "CollabError",
+    "CompanionState",
     "CompanionUnavailable",
     "ControlClient",
     "DaemonFault",
     "DaemonUnavailable",
     "DeadlineExceeded",
+    "EnergySource",
+    "Fallback",
     "InvalidBudget",
     "InvalidImage",
     "InvalidPackage",
     "InvalidPlacement",
     "InvalidRequest",
     "InvalidTensor",
+    "MockTransport",
     "NotReady",
+    "Objective",
+    "OnInfeasible",
     "Overloaded",
     "PermissionRefused",
     "Plan",
     "Predicted",
     "ProtocolError",
+    "Reason",
     "RequestTimeout",
     "RequestTooLarge",
     "Result",
+    "ScoreKind",
     "StorageUnavailable",
     "Timings",
+    "Transport",
     "Unauthorised",
+    "UnixTransport",
     "UnknownModel",
     "UnknownPackage",
     "infer",
@@ -85,13 +113,26 @@ __all__ = [
 # daemon how it is needs neither.
 _HOMES = {
     "AsyncClient": "aio",
+    "BreakerState": "vocabulary",
     "Budget": "budget",
+    "Cap": "vocabulary",
+    "Channels": "channels",
     "Client": "client",
+    "CompanionState": "vocabulary",
     "ControlClient": "control",
+    "EnergySource": "vocabulary",
+    "Fallback": "vocabulary",
+    "MockTransport": "mock",
+    "Objective": "vocabulary",
+    "OnInfeasible": "vocabulary",
     "Plan": "result",
     "Predicted": "result",
+    "Reason": "vocabulary",
     "Result": "result",
+    "ScoreKind": "vocabulary",
     "Timings": "result",
+    "Transport": "transport",
+    "UnixTransport": "unix",
     "infer": "_default",
 }
 

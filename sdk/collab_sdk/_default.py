@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import threading
+from collections.abc import Callable
 from typing import Unpack
 
 from collab_sdk.budget import Budget
@@ -11,7 +11,24 @@ from collab_sdk.client import Client, InferOptions
 from collab_sdk.image import Image
 from collab_sdk.result import Result
 
-_lock = threading.Lock()
+
+class SharedClient:
+    """One client for all threads, made when it is first asked for."""
+
+    def __init__(self, make: Callable[[], Client] = Client) -> None:
+        self._make = make
+        self._made: Client | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self) -> Client:
+        """The client."""
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+
+_client = SharedClient()
 
 
 def infer(image: Image, budget: Budget | str | float | None = None, **options: Unpack[InferOptions]) -> Result:
@@ -20,14 +37,3 @@ def infer(image: Image, budget: Budget | str | float | None = None, **options: U
     The first call makes a `Client` with its defaults, which all threads then share.
     """
     return _client().infer(image, budget, **options)
-
-
-def _client() -> Client:
-    # The cache alone would let two first calls make two clients.
-    with _lock:
-        return _shared_client()
-
-
-@functools.cache
-def _shared_client() -> Client:
-    return Client()

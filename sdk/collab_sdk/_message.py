@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 from collab_sdk._parameters import WireError
 from collab_sdk.errors import CollabError, from_code
@@ -19,13 +19,15 @@ MAX_JSON_BYTES = 16 * 2**20
 # Of a request that was sent before and not taken: milliseconds that its caller has waited since then.
 WAITED_MS = "Collab-Waited-Ms"
 
+Value = TypeVar("Value")
+
 
 @dataclass
 class Message:
     """An HTTP body as chunks, so that big tensors need no copy, and the headers that go with it."""
 
-    chunks: list[bytes | memoryview]
-    headers: dict[str, str]
+    chunks: list[bytes | memoryview] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def length(self) -> int:
@@ -35,6 +37,13 @@ class Message:
     def body(self) -> bytes:
         """The body in one piece."""
         return b"".join(self.chunks)
+
+
+class Headers(Protocol):
+    """HTTP headers of whatever library, as long as it ignores the names' case."""
+
+    def get(self, name: str, /) -> str | None:
+        """The header's value; None: there is none."""
 
 
 def encode_error(error: CollabError) -> bytes:
@@ -47,8 +56,8 @@ def decode_error(status: int, body: bytes) -> CollabError:
     """The error that a reply with an error status stands for, whoever wrote its body."""
     try:
         head = decode_json(body)
-        message = member(head, "error", str, f"HTTP status {status}")
-        return from_code(member(head, "code", str, ""), message, member(head, "details", dict, {}))
+        message = member(head, "error", f"HTTP status {status}")
+        return from_code(member(head, "code", ""), message, member(head, "details", {}))
     except WireError:
         return from_code("", f"HTTP status {status}: {body[:200].decode(errors='replace')}")
 
@@ -56,23 +65,23 @@ def decode_error(status: int, body: bytes) -> CollabError:
 def decode_json(text: bytes | memoryview) -> dict[str, Any]:
     """The JSON object that a body without tensors holds. WireError: it is none, or over `MAX_JSON_BYTES`."""
     if len(text) > MAX_JSON_BYTES:
-        raise WireError(f"JSON of {len(text)} bytes; at most {MAX_JSON_BYTES} are taken (send tensors in binary)")
+        raise WireError(f"the JSON has {len(text)} bytes, more than {MAX_JSON_BYTES}: send tensors in binary")
     try:
         head = json.loads(str(text, "utf-8"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise WireError(f"no JSON: {error}") from error
+        raise WireError(f"this is not JSON: {error}") from error
     if not isinstance(head, dict):
-        raise WireError("no JSON object")
+        raise WireError("this is not a JSON object")
     return head
 
 
-def member(holder: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:
-    """An optional member; some clients write null for one that they leave out. WireError: one of another type."""
+def member(holder: Mapping[str, Any], key: str, default: Value) -> Value:
+    """An optional member; some clients write null for one that they leave out. WireError: not of the default's type."""
     value = holder.get(key)
     if value is None:
         return default
-    if not isinstance(value, kind):
-        raise WireError(f"{key}: expected {kind.__name__}, got {type(value).__name__}")
+    if not isinstance(value, type(default)):
+        raise WireError(f"{key}: expected {type(default).__name__}, got {type(value).__name__}")
     return value
 
 

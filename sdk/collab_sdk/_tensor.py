@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -46,6 +46,7 @@ class Tensor:
     name: str
     datatype: str
     shape: tuple[int, ...]
+    _: KW_ONLY
     data: bytes | memoryview
     parameters: dict[str, Any] = field(default_factory=dict)
 
@@ -61,7 +62,7 @@ class Tensor:
         """A tensor over the array's own memory (copied only if it is not contiguous). WireError: no such datatype."""
         datatype = datatype_of(array.dtype)
         flat = np.asarray(array, dtype=_DTYPES[datatype], order="C").reshape(-1)
-        return cls(name, datatype, array.shape, flat.view(np.uint8).data, dict(parameters or {}))
+        return cls(name, datatype, array.shape, data=flat.view(np.uint8).data, parameters=dict(parameters or {}))
 
     def to_array(self) -> NDArray[Any]:
         """The elements as an array of ``shape``; it may share the message's memory and be read-only.
@@ -81,7 +82,7 @@ class Tensor:
     ) -> Self:
         """A BYTES tensor of shape [len(elements)]."""
         parts = (part for element in elements for part in (_ELEMENT_LENGTH.pack(len(element)), element))
-        return cls(name, "BYTES", (len(elements),), b"".join(parts), dict(parameters or {}))
+        return cls(name, "BYTES", (len(elements),), data=b"".join(parts), parameters=dict(parameters or {}))
 
     def to_bytes_list(self) -> list[bytes]:
         """The elements of a BYTES tensor, row-major. WireError: another datatype, or lengths that do not fit."""
@@ -94,7 +95,7 @@ def datatype_of(dtype: np.dtype[Any]) -> str:
     """OIP's name of a numpy dtype. WireError: it has none."""
     datatype = _DATATYPES.get(dtype.newbyteorder("<"))
     if datatype is None:
-        raise WireError(f"dtype {dtype} has no datatype in the protocol")
+        raise WireError(f"the protocol has no datatype for dtype {dtype}")
     return datatype
 
 
@@ -105,11 +106,11 @@ def checked_shape(name: str, datatype: str, shape: Any) -> tuple[int, ...]:
     if not isinstance(shape, list) or len(shape) > MAX_RANK:
         raise WireError(f"tensor {name!r}: shape must be a list of at most {MAX_RANK} sizes")
     if not all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in shape):
-        raise WireError(f"tensor {name!r}: a size in its shape is no natural number")
+        raise WireError(f"tensor {name!r}: a size in its shape is not a natural number")
     limit = MAX_STRINGS if datatype == "BYTES" else MAX_TENSOR_BYTES // _DTYPES[datatype].itemsize
     # A size of 0 must not hide the others: numpy refuses [0, 2**62, 4].
     if math.prod(max(size, 1) for size in shape) > limit:
-        raise WireError(f"tensor {name!r}: its shape has over {limit} elements")
+        raise WireError(f"tensor {name!r}: its shape has more than {limit} elements")
     return tuple(shape)
 
 
@@ -119,7 +120,7 @@ def check_length(tensor: Tensor) -> None:
         for _ in _elements(tensor):
             pass
     elif len(tensor.data) != (needed := math.prod(tensor.shape) * tensor.dtype.itemsize):
-        raise WireError(f"tensor {tensor.name!r}: {len(tensor.data)} bytes where its shape needs {needed}")
+        raise WireError(f"tensor {tensor.name!r}: its data has {len(tensor.data)} bytes, but its shape needs {needed}")
 
 
 def _elements(tensor: Tensor) -> Iterator[memoryview]:
@@ -127,11 +128,11 @@ def _elements(tensor: Tensor) -> Iterator[memoryview]:
     rest = memoryview(tensor.data)
     for _ in range(math.prod(tensor.shape)):
         if len(rest) < _ELEMENT_LENGTH.size:
-            raise WireError(f"tensor {tensor.name!r}: fewer elements than its shape needs")
+            raise WireError(f"tensor {tensor.name!r}: its data has fewer elements than its shape needs")
         end = _ELEMENT_LENGTH.size + _ELEMENT_LENGTH.unpack_from(rest)[0]
         if end > len(rest):
-            raise WireError(f"tensor {tensor.name!r}: an element is cut off")
+            raise WireError(f"tensor {tensor.name!r}: its last element is cut off")
         yield rest[_ELEMENT_LENGTH.size : end]
         rest = rest[end:]
     if rest:
-        raise WireError(f"tensor {tensor.name!r}: {len(rest)} bytes stand behind its last element")
+        raise WireError(f"tensor {tensor.name!r}: its data has {len(rest)} bytes after the last element")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from collab_sdk.result import Result
+from collab_sdk.vocabulary import Cap
 
 
 def resent(result: Result, seconds: float) -> Result:
@@ -14,7 +15,7 @@ def resent(result: Result, seconds: float) -> Result:
     # The daemon was told of it, and its latency is no less.
     counted = seconds * 1e3 <= (result.measured.latency_ms or 0.0)
     measured = replace(result.measured, client_ms=seconds * 1e3 if counted else 0.0)
-    why = _joined(result.why, f"waited {_said(seconds)} for collabd to take the call")
+    why = _joined(result.why, f"the call waited {_said(seconds)} until collabd accepted it")
     return replace(result, measured=measured, why=why)
 
 
@@ -25,10 +26,10 @@ def waited(result: Result, seconds: float) -> Result:
     latency_ms, client_ms = (measured.latency_ms or 0.0) + more_ms, (measured.client_ms or 0.0) + more_ms
     result = replace(result, measured=replace(measured, latency_ms=latency_ms, client_ms=client_ms))
     cap_ms = result.budget.latency_ms
-    if cap_ms is None or latency_ms <= cap_ms or "latency" in result.unmet:
+    if cap_ms is None or latency_ms <= cap_ms or Cap.LATENCY in result.unmet:
         return result
-    why = _joined(result.why, f"{_said(client_ms / 1e3)} of it passed outside collabd")
-    return replace(result, budget_met=False, unmet=("latency", *result.unmet), why=why)
+    why = _joined(result.why, f"{_said(client_ms / 1e3)} of the latency passed outside collabd")
+    return replace(result, budget_met=False, unmet=(Cap.LATENCY, *result.unmet), why=why)
 
 
 def _joined(why: str, more: str) -> str:

@@ -14,10 +14,12 @@ from collab_sdk._waiting import waited
 from collab_sdk.budget import Budget
 from collab_sdk.channels import Channels
 from collab_sdk.client import Client, InferOptions
+from collab_sdk.clock import WaitingClock
 from collab_sdk.errors import InvalidRequest
 from collab_sdk.image import Image
 from collab_sdk.reports import ConfigReport, ExplainReport, LayersReport, ModelReport, ProfileReport, StatusReport
 from collab_sdk.result import Result
+from collab_sdk.transport import Transport
 
 __all__ = ["AsyncClient"]
 
@@ -25,8 +27,9 @@ __all__ = ["AsyncClient"]
 class AsyncClient:
     """`Client` with its methods as coroutines: same arguments, answers and errors.
 
-    Each call runs in a thread of the loop's default executor, which bounds how many run at once. A cancelled call is
-    abandoned: its thread ends with the answer or with ``timeout_s``.
+    Each call runs in a thread of the loop's default executor, which bounds how many run at once. So the transport is
+    the same as for `Client`, and is used from threads. A cancelled call is abandoned: its thread ends with the answer
+    or with ``timeout_s``.
     """
 
     def __init__(
@@ -34,9 +37,12 @@ class AsyncClient:
         socket: str | os.PathLike[str] | None = None,
         timeout_s: float = 60,
         *,
-        channels: Channels = "rgb",
+        channels: Channels | str = Channels.RGB,
+        transport: Transport | None = None,
+        clock: WaitingClock = time,
     ) -> None:
-        self._client = Client(socket, timeout_s, channels=channels)
+        self._clock = clock
+        self._client = Client(socket, timeout_s, channels=channels, transport=transport, clock=clock)
 
     async def __aenter__(self) -> Self:
         return self
@@ -54,7 +60,7 @@ class AsyncClient:
         self, image: Image, budget: Budget | str | float | None = None, **options: Unpack[InferOptions]
     ) -> Result:
         """See `Client.infer`; that a thread is free is waited for, too, and is part of the latency."""
-        return await self._taken(time.monotonic(), image, budget, options)
+        return await self._taken(self._clock.monotonic(), image, budget, **options)
 
     async def stream(
         self,
@@ -70,7 +76,7 @@ class AsyncClient:
         under_way: deque[asyncio.Task[Result]] = deque()
         try:
             async for image in _each(images):
-                under_way.append(asyncio.create_task(self._taken(time.monotonic(), image, budget, options)))
+                under_way.append(asyncio.create_task(self._taken(self._clock.monotonic(), image, budget, **options)))
                 if len(under_way) == in_flight:
                     yield await under_way.popleft()
             while under_way:
@@ -81,10 +87,10 @@ class AsyncClient:
             await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _taken(
-        self, taken: float, image: Image, budget: Budget | str | float | None, options: InferOptions
+        self, taken: float, image: Image, budget: Budget | str | float | None, **options: Unpack[InferOptions]
     ) -> Result:
         result = await asyncio.to_thread(self._client.infer, image, budget, **options)
-        return waited(result, time.monotonic() - taken)
+        return waited(result, self._clock.monotonic() - taken)
 
     async def status(self) -> StatusReport:
         """See `Client.status`."""

@@ -9,13 +9,12 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
 from collab_sdk.errors import InvalidBudget
+from collab_sdk.vocabulary import Objective
 
-__all__ = ["Budget", "Objective"]
-
-Objective = Literal["latency", "energy", "cost", "throughput"]
+__all__ = ["Budget"]
 
 FORMS = (
     "a budget is one or more of these, separated by commas: 80ms, 0.5s, 500us (most latency); 150mJ, 2J, 900uJ (most "
@@ -38,23 +37,23 @@ _UNITS = {
     "J": ("energy_mj", 3),
     "%": ("fidelity", -2),
 }
-_WORDS: dict[Objective, str] = {
-    "latency": "min-latency",
-    "energy": "min-energy",
-    "cost": "min-cost",
-    "throughput": "max-throughput",
+_WORDS = {
+    Objective.LATENCY: "min-latency",
+    Objective.ENERGY: "min-energy",
+    Objective.COST: "min-cost",
+    Objective.THROUGHPUT: "max-throughput",
 }
 _OBJECTIVES = {word: objective for objective, word in _WORDS.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Budget:
     """Caps and objective of one call; None: no cap, and the daemon's own objective.
 
     ``latency_ms`` milliseconds, above 0; ``energy_mj`` millijoules of the device; ``cost`` in the unit of the daemon's
     prices; ``fidelity`` 0..1, how often the plan's top-1 must equal the unsplit fp32 network's. The
-    ``objective`` is what to do best within the caps; "throughput" is answers a second of a stream.
-    `InvalidBudget`: a cap that is negative, not finite or no number.
+    ``objective`` is what to do best within the caps, as a word or its text; "throughput" is answers a second of a
+    stream. `InvalidBudget`: a cap that is negative, not finite or no number, or an objective that is none.
     """
 
     latency_ms: float | None = None
@@ -68,11 +67,11 @@ class Budget:
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, _cap(name, value))
         if self.latency_ms == 0:
-            raise InvalidBudget("latency_ms: nothing answers in no time; the cap must be above 0")
+            raise InvalidBudget("latency_ms: the cap must be above 0")
         if self.fidelity is not None and self.fidelity > 1:
-            raise InvalidBudget(f"fidelity: {self.fidelity!r} is over 1, which is full agreement (100%)")
-        if self.objective is not None and self.objective not in get_args(Objective):
-            raise InvalidBudget(f"objective: {self.objective!r} is none of {', '.join(get_args(Objective))}")
+            raise InvalidBudget(f"fidelity: {self.fidelity!r} is above 1; 1 means full agreement (100%)")
+        if self.objective is not None:
+            object.__setattr__(self, "objective", _objective(self.objective))
 
     @classmethod
     def parse(cls, value: Budget | str | float | None) -> Budget:
@@ -91,12 +90,12 @@ class Budget:
                 return cls._parse_text(value)
             case Real() if not isinstance(value, bool):
                 return cls(cost=value)
-        raise InvalidBudget(f"a {type(value).__name__} is no budget: {FORMS}")
+        raise InvalidBudget(f"a {type(value).__name__} is not a budget: {FORMS}")
 
     @classmethod
     def _parse_text(cls, text: str) -> Self:
         if len(text) > MAX_TEXT:
-            raise InvalidBudget(f"a budget of {len(text)} characters: {FORMS}")
+            raise InvalidBudget(f"this budget has {len(text)} characters, too many: {FORMS}")
         found: dict[str, Any] = {}
         for token in text.split(",") if text.strip() else []:
             name, value = _parse_token(token.strip())
@@ -115,18 +114,25 @@ class Budget:
 
 def _cap(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise InvalidBudget(f"{name}: {value!r} is no number")
+        raise InvalidBudget(f"{name}: {value!r} is not a number")
     cap = _finite(name, value)
     if cap < 0:
         raise InvalidBudget(f"{name}: {cap!r} is negative")
     return cap
 
 
+def _objective(value: Any) -> Objective:
+    try:
+        return Objective(value)
+    except ValueError as error:
+        raise InvalidBudget(f"objective: {value!r} is none of {', '.join(Objective)}") from error
+
+
 def _finite(name: str, value: Real) -> float:
     with contextlib.suppress(OverflowError):
         if math.isfinite(cap := float(value)):
             return cap
-    raise InvalidBudget(f"{name}: {str(value)[:40]} is not finite; leave the cap out where there is none")
+    raise InvalidBudget(f"{name}: {str(value)[:40]} is not finite; for no cap, leave it out")
 
 
 def _parse_token(token: str) -> tuple[str, Any]:
@@ -151,7 +157,7 @@ def _scaled(number: str, power: int) -> float:
     try:
         return float(Decimal(number).scaleb(power))
     except ArithmeticError as error:
-        raise InvalidBudget(f"{number[:40]} is no finite number") from error
+        raise InvalidBudget(f"{number[:40]} is not a finite number") from error
 
 
 def _did_you_mean(word: str, known: dict[str, Any]) -> str:

@@ -2,46 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
 from collab_sdk.errors import InvalidTensor
 
-__all__ = ["CHANNELS", "Channels", "channels_of", "check_pixels", "fits"]
+__all__ = ["Channels", "channels_of", "check_pixels", "fits"]
 
-Channels = Literal["rgb", "bgr", "rgbx", "bgrx", "grey", "yuv420"]
-CHANNELS: tuple[Channels, ...] = get_args(Channels)
+
+class Channels(StrEnum):
+    """What an image array holds; `Client.infer` says of what shape, and which cameras give it."""
+
+    RGB = "rgb"
+    BGR = "bgr"
+    RGBX = "rgbx"
+    BGRX = "bgrx"
+    GREY = "grey"
+    YUV420 = "yuv420"
+
 
 _NEEDED = {
-    "rgb": "[height, width, 3]",
-    "bgr": "[height, width, 3]",
-    "rgbx": "[height, width, 4]",
-    "bgrx": "[height, width, 4]",
-    "grey": "[height, width] or [height, width, 1]",
-    "yuv420": "[height * 3 / 2, width], both even: the planes Y, U and V, one after another, without padding",
+    Channels.RGB: "[height, width, 3]",
+    Channels.BGR: "[height, width, 3]",
+    Channels.RGBX: "[height, width, 4]",
+    Channels.BGRX: "[height, width, 4]",
+    Channels.GREY: "[height, width] or [height, width, 1]",
+    Channels.YUV420: "[height * 3 / 2, width], both even: the planes Y, U and V, one after another, without padding",
 }
 _SCALING = {
     "b": "use image.astype(np.uint8) * 255",
-    "f": "scale it to 0..255, such as (image * 255).clip(0, 255).astype(np.uint8) where white is 1",
-    "u": "scale it to 0..255, such as (image >> 8).astype(np.uint8) where white is 65535",
-    "i": "where its values are 0..255 use image.astype(np.uint8)",
+    "f": "scale it to 0..255, such as (image * 255).clip(0, 255).astype(np.uint8) if white is 1",
+    "u": "scale it to 0..255, such as (image >> 8).astype(np.uint8) if white is 65535",
+    "i": "if its values are 0..255, use image.astype(np.uint8)",
 }
 
 
-def channels_of(name: object) -> Channels:
+def channels_of(name: str) -> Channels:
     """The channels of this name. `InvalidTensor`: there are none."""
-    channels = next((each for each in CHANNELS if each == name), None)
-    if channels is None:
-        raise InvalidTensor(f"channels: {name!r} is none of {', '.join(CHANNELS)}")
-    return channels
+    try:
+        return Channels(name)
+    except ValueError as error:
+        raise InvalidTensor(f"channels: {name!r} is not one of {', '.join(Channels)}") from error
 
 
 def check_pixels(dtype: np.dtype[Any], shape: tuple[int, ...], channels: Channels) -> None:
     """`InvalidTensor`, with what to do, unless an array of this dtype and shape is an image with these channels."""
     if dtype != np.uint8:
         raise InvalidTensor(
-            f"the image array has dtype {dtype}, expected uint8: {_SCALING.get(dtype.kind, 'no number')}"
+            f"the image array has dtype {dtype}, expected uint8: {_SCALING.get(dtype.kind, 'it holds no numbers')}"
         )
     if not fits(shape, channels):
         raise InvalidTensor(
@@ -49,15 +59,17 @@ def check_pixels(dtype: np.dtype[Any], shape: tuple[int, ...], channels: Channel
             f'with channels="{channels}"{_hint(shape)}'
         )
     if 0 in shape:
-        raise InvalidTensor(f"the image array has shape {list(shape)}: no pixels")
+        raise InvalidTensor(f"the image array has shape {list(shape)}, which holds no pixels")
 
 
 def fits(shape: tuple[int, ...], channels: Channels) -> bool:
     """Whether an array of this shape can be an image with these channels."""
     match channels, shape:
-        case ("rgb" | "bgr", (_, _, 3)) | ("rgbx" | "bgrx", (_, _, 4)) | ("grey", (_, _) | (_, _, 1)):
+        case (Channels.RGB | Channels.BGR, (_, _, 3)) | (Channels.RGBX | Channels.BGRX, (_, _, 4)):
             return True
-        case "yuv420", (rows, width):
+        case Channels.GREY, (_, _) | (_, _, 1):
+            return True
+        case Channels.YUV420, (rows, width):
             return rows % 3 == 0 and width % 2 == 0
     return False
 
@@ -65,16 +77,16 @@ def fits(shape: tuple[int, ...], channels: Channels) -> bool:
 def _hint(shape: tuple[int, ...]) -> str:
     match shape:
         case (1 | 3 | 4, _, _):
-            return ": for channels first use image.transpose(1, 2, 0)"
+            return ": if the channels come first, use image.transpose(1, 2, 0)"
         case (_, _) | (_, _, 1):
             return ': say channels="grey", or "yuv420" for a camera\'s planes'
         case (_, _, 3):
             return ': say channels="rgb", or "bgr" for OpenCV and picamera2\'s RGB888'
         case (_, _, 4):
             return (
-                ': say channels="rgbx" where red comes first (RGBA of Pillow, XBGR8888 of picamera2), or "bgrx" '
-                "where blue does (BGRA of OpenCV, XRGB8888 of picamera2)"
+                ': say channels="rgbx" if red comes first (RGBA of Pillow, XBGR8888 of picamera2), or "bgrx" '
+                "if blue comes first (BGRA of OpenCV, XRGB8888 of picamera2)"
             )
         case (_, _, _, _):
-            return ": send one image a call"
+            return ": send one image in each call"
     return ""

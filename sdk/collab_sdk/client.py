@@ -7,25 +7,24 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 from urllib.parse import quote
 
 from collab_sdk import wire
-from collab_sdk._transport import Reply
 from collab_sdk._waiting import resent, waited
 from collab_sdk.budget import Budget
 from collab_sdk.channels import Channels, channels_of
+from collab_sdk.clock import WaitingClock
 from collab_sdk.control import ControlClient
 from collab_sdk.errors import InvalidRequest, ProtocolError
 from collab_sdk.image import Image, image_tensor
 from collab_sdk.result import Result, decode_result
 from collab_sdk.text import plain
+from collab_sdk.transport import DaemonReply, DaemonRequest, Transport
+from collab_sdk.vocabulary import Fallback, OnInfeasible
 from collab_sdk.wire import InferRequest, InferResponse, WireError
 
-__all__ = ["Client", "Fallback", "InferOptions", "OnInfeasible"]
-
-Fallback = Literal["local", "fail", "never-leave"]
-OnInfeasible = Literal["nearest", "fail"]
+__all__ = ["Client", "InferOptions"]
 
 # Packages whose labels are remembered: an application uses a few, and they are replaced by others now and then.
 _REMEMBERED = 64
@@ -34,15 +33,15 @@ _REMEMBERED = 64
 class InferOptions(TypedDict, total=False):
     """The keyword arguments of `Client.infer`, which says what they mean."""
 
-    channels: Channels | None
+    channels: Channels | str | None
     model: str | None
     cut: str | None
     placement: str | None
     codec: str | None
     pin_first: int | None
     pin_last: int | None
-    fallback: Fallback | None
-    on_infeasible: OnInfeasible | None
+    fallback: Fallback | str | None
+    on_infeasible: OnInfeasible | str | None
     timeout_s: float | None
 
 
@@ -57,9 +56,11 @@ class Client(ControlClient):
         socket: str | os.PathLike[str] | None = None,
         timeout_s: float = 60,
         *,
-        channels: Channels = "rgb",
+        channels: Channels | str = Channels.RGB,
+        transport: Transport | None = None,
+        clock: WaitingClock = time,
     ) -> None:
-        super().__init__(socket, timeout_s)
+        super().__init__(socket, timeout_s, transport=transport, clock=clock)
         self._channels = channels_of(channels)
         self._labels: dict[str, tuple[str, ...]] = {}
 
@@ -68,15 +69,15 @@ class Client(ControlClient):
         image: Image,
         budget: Budget | str | float | None = None,
         *,
-        channels: Channels | None = None,
+        channels: Channels | str | None = None,
         model: str | None = None,
         cut: str | None = None,
         placement: str | None = None,
         codec: str | None = None,
         pin_first: int | None = None,
         pin_last: int | None = None,
-        fallback: Fallback | None = None,
-        on_infeasible: OnInfeasible | None = None,
+        fallback: Fallback | str | None = None,
+        on_infeasible: OnInfeasible | str | None = None,
         timeout_s: float | None = None,
     ) -> Result:
         """Classify one image within a budget.
@@ -100,7 +101,7 @@ class Client(ControlClient):
 
         `InvalidImage`, `InvalidTensor`, `InvalidBudget`, `InvalidPlacement`, `UnknownModel`, `Overloaded` besides.
         """
-        began, allowed = time.monotonic(), Budget.parse(budget)
+        began, allowed = self._clock.monotonic(), Budget.parse(budget)
         options = {
             "budget": str(allowed) or None,
             "cut": cut,
@@ -117,13 +118,14 @@ class Client(ControlClient):
         url = f"/v2/models/{quote(model or '_default', safe='')}/infer"
         deadline = self._deadline(timeout_s)
         for _ in range(2):
-            reply = self._transport.request("POST", url, deadline=deadline, message=message)
+            reply, waited_s = self._resender.send(DaemonRequest("POST", url, message), deadline=deadline)
             response = _response(reply)
             labels = self._labels_of(response, deadline)
             if labels is not None:
-                result = resent(decode_result(response, labels, allowed), reply.waited_s)
-                return waited(result, time.monotonic() - began)
-        raise ProtocolError(f"the model {response.model_name!r} keeps changing: its labels are not those of its answer")
+                result = resent(decode_result(response, labels, allowed), waited_s)
+                return waited(result, self._clock.monotonic() - began)
+        name = response.model_name
+        raise ProtocolError(f"the model {name!r} was replaced during every try: its labels do not fit its answer")
 
     def stream(
         self,
@@ -146,7 +148,7 @@ class Client(ControlClient):
             under_way: deque[Future[Result]] = deque()
             try:
                 for image in images:
-                    under_way.append(pool.submit(self._frame, time.monotonic(), image, budget, options))
+                    under_way.append(pool.submit(self._frame, self._clock.monotonic(), image, budget, **options))
                     if len(under_way) == in_flight:
                         yield under_way.popleft().result()
                 while under_way:
@@ -154,9 +156,11 @@ class Client(ControlClient):
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _frame(self, taken: float, image: Image, budget: Budget | str | float | None, options: InferOptions) -> Result:
+    def _frame(
+        self, taken: float, image: Image, budget: Budget | str | float | None, **options: Unpack[InferOptions]
+    ) -> Result:
         result = self.infer(image, budget, **options)
-        return waited(result, time.monotonic() - taken)
+        return waited(result, self._clock.monotonic() - taken)
 
     def _labels_of(self, response: InferResponse, deadline: float) -> tuple[str, ...] | None:
         """Labels of the package that answered, fetched once a digest; None: the model has changed since."""
@@ -170,7 +174,7 @@ class Client(ControlClient):
         return known.get(str(digest))
 
 
-def _response(reply: Reply) -> InferResponse:
+def _response(reply: DaemonReply) -> InferResponse:
     reply.raise_for_status()
     try:
         return wire.decode_response(reply.body, wire.header_length(reply.headers))
@@ -183,4 +187,4 @@ def _labels(metadata: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     match metadata:
         case {"parameters": {"digest": str(digest), "labels": [*labels]}} if {str}.issuperset(map(type, labels)):
             return digest, tuple(map(plain, labels))
-    raise ProtocolError("the model's metadata has no digest and labels: is the socket collabd's?")
+    raise ProtocolError("the model's metadata has no digest and labels: does this socket belong to collabd?")

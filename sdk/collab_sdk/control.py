@@ -11,15 +11,15 @@ import math
 import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import quote
 
 from collab_sdk._message import Message, decode_json
 from collab_sdk._parameters import WireError
-from collab_sdk._transport import Transport
+from collab_sdk._resending import Resender
 from collab_sdk.budget import Budget
+from collab_sdk.clock import WaitingClock
 from collab_sdk.errors import DaemonUnavailable, DeadlineExceeded, InvalidRequest, NotReady, ProtocolError
 from collab_sdk.reports import (
     ConfigReport,
@@ -31,6 +31,8 @@ from collab_sdk.reports import (
     StatusReport,
 )
 from collab_sdk.text import plain_values
+from collab_sdk.transport import DaemonRequest, Transport
+from collab_sdk.unix import UnixTransport
 
 __all__ = ["ControlClient"]
 
@@ -42,16 +44,28 @@ class ControlClient:
 
     ``socket``: its path; None: $COLLABD_SOCKET, else $XDG_RUNTIME_DIR/collabd/collabd.sock if there is one, else
     /run/collabd/collabd.sock, looked for anew until a daemon is there. ``timeout_s``: seconds that a call may take,
-    resending it included.
+    resending it included. ``transport``: what carries the calls instead of a socket, such as `MockTransport` in the
+    tests of an application; `close` closes it. ``clock``: what tells the time, and waits between two tries of a call.
 
     Every method raises `DaemonUnavailable` when no daemon answers, `PermissionRefused` when the socket may not be
     opened, `DeadlineExceeded` after ``timeout_s``, `ProtocolError` for an answer that cannot be read, and what the
     daemon refused as the class of its code.
     """
 
-    def __init__(self, socket: str | os.PathLike[str] | None = None, timeout_s: float = 60) -> None:
+    def __init__(
+        self,
+        socket: str | os.PathLike[str] | None = None,
+        timeout_s: float = 60,
+        *,
+        transport: Transport | None = None,
+        clock: WaitingClock = time,
+    ) -> None:
+        if socket is not None and transport is not None:
+            raise InvalidRequest("give a socket or a transport, not both")
         self.timeout_s = timeout_s
-        self._transport = Transport(socket)
+        self._clock = clock
+        self._transport = transport or UnixTransport(socket)
+        self._resender = Resender(self._transport, clock)
 
     def __enter__(self) -> Self:
         return self
@@ -60,11 +74,6 @@ class ControlClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    @property
-    def socket(self) -> Path:
-        """The socket of the daemon that was reached, else where one is looked for now."""
-        return self._transport.path
 
     def close(self) -> None:
         """Close the kept connections."""
@@ -112,19 +121,19 @@ class ControlClient:
     def wait(self, timeout_s: float = 60, *, profiled: bool = False) -> None:
         """Return once the daemon is ready and, if asked, has profiled its models. `DeadlineExceeded`, saying why."""
         deadline, reason = self._deadline(timeout_s), "it does not answer"
-        while time.monotonic() < deadline:
+        while self._clock.monotonic() < deadline:
             # The last reason that was heard tells more than that the last question came too late.
             with contextlib.suppress(DeadlineExceeded):
                 reason = self._unready(deadline) or (self._unprofiled(deadline) if profiled else "")
             if not reason:
                 return
-            time.sleep(_POLL_S)
+            self._clock.sleep(_POLL_S)
         raise DeadlineExceeded(f"collabd is not ready after {timeout_s:g} s: {reason}")
 
     def _unready(self, deadline: float) -> str:
         """Why the daemon is not ready; empty: it is."""
         try:
-            reply = self._transport.request("GET", "/v2/health/ready", deadline=deadline)
+            reply, _ = self._resender.send(DaemonRequest("GET", "/v2/health/ready"), deadline=deadline)
         except DaemonUnavailable as error:
             return str(error)
         if reply.status == NotReady.http_status:
@@ -140,27 +149,25 @@ class ControlClient:
     def _deadline(self, timeout_s: float | None) -> float:
         seconds = self.timeout_s if timeout_s is None else timeout_s
         if not (math.isfinite(seconds) and seconds > 0):
-            raise InvalidRequest(f"timeout_s: {seconds!r} is no number of seconds above 0")
-        return time.monotonic() + seconds
+            raise InvalidRequest(f"timeout_s: {seconds!r} is not a number of seconds above 0")
+        return self._clock.monotonic() + seconds
 
     def _call(
         self,
         method: str,
         url: str,
         content: Mapping[str, Any] | None = None,
-        deadline: float | None = None,
         *,
+        deadline: float | None = None,
         goes_on: bool = False,
     ) -> dict[str, Any]:
-        message = Message([], {})
+        message = Message()
         if content is not None:
             message = Message([json.dumps(content).encode()], {"Content-Type": "application/json"})
         # A change that was made just before the connection broke would be refused when sent again.
-        reply = self._transport.request(
-            method,
-            url,
+        reply, _ = self._resender.send(
+            DaemonRequest(method, url, message),
             deadline=deadline or self._deadline(None),
-            message=message,
             resend=method == "GET",
             goes_on=goes_on,
         )

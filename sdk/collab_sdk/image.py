@@ -24,7 +24,7 @@ _MAX_PIL_PIXELS = 2**24
 Image = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[np.uint8] | PilImage
 
 
-def image_tensor(image: Image, channels: Channels = "rgb") -> Tensor:
+def image_tensor(image: Image, channels: Channels | str = Channels.RGB) -> Tensor:
     """The input tensor "image" for a path, an encoded file's bytes, a Pillow image or an array.
 
     Files and bytes travel as they are: BYTES [1] (JPEG, PNG, WebP, AVIF, BMP, GIF, PPM). Pillow images travel as UINT8
@@ -38,7 +38,7 @@ def image_tensor(image: Image, channels: Channels = "rgb") -> Tensor:
     match image:
         case np.ndarray():
             check_pixels(image.dtype, image.shape, channels)
-            return Tensor.from_array("image", image, {} if channels == "rgb" else {"channels": channels})
+            return Tensor.from_array("image", image, {} if channels == Channels.RGB else {"channels": channels.value})
         case str() | os.PathLike():
             return _from_bytes(_read(Path(image)), f"the file {str(image)!r}")
         case bytes() | bytearray() | memoryview():
@@ -46,7 +46,7 @@ def image_tensor(image: Image, channels: Channels = "rgb") -> Tensor:
         case PilImage():
             return Tensor.from_array("image", _from_pillow(image))
     raise InvalidImage(
-        f"a {type(image).__name__} is no image: give a path, an encoded file's bytes, a PIL image or a uint8 array "
+        f"a {type(image).__name__} is not an image: give a path, an encoded file's bytes, a PIL image or a uint8 array "
         "of shape [height, width, 3]"
     )
 
@@ -58,7 +58,7 @@ def _read(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         raise InvalidImage(f"cannot read the image {str(path)!r}: {getattr(error, 'strerror', error)}") from error
     if len(data) > MAX_FILE_BYTES:
-        raise RequestTooLarge(f"the file {str(path)!r} is over {MAX_FILE_BYTES} bytes")
+        raise RequestTooLarge(f"the file {str(path)!r} has more than {MAX_FILE_BYTES} bytes")
     return data
 
 

@@ -13,12 +13,16 @@ path under /collab/v1/      method  answer
 ``config``                  GET     `ConfigReport`
 ==========================  ======  ===================================
 
-Times are milliseconds, energies millijoules, sizes bytes unless the name says otherwise.
+Times are milliseconds, energies millijoules, sizes bytes unless the name says otherwise. A field of type
+``Reason | str`` holds text as it came, which equals the word of `collab_sdk.vocabulary`: compare with ``==``. A newer
+daemon may use others.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, TypedDict
+
+from collab_sdk.vocabulary import BreakerState, CompanionState, Reason
 
 __all__ = [
     "CandidateReport",
@@ -96,14 +100,13 @@ class CloudReport(LinkReport):
 
     name: str
     url: str
-    # Busy: up, but it has asked to be left alone for a moment.
-    state: Literal["up", "busy", "down", "unknown"]
+    state: CompanionState | str
     # Its time for a tail over that of its own profile.
     speed_factor: float | None
     queue_ms: float | None
     # Share of its CPUs in use, 0..1.
     load: float | None
-    breaker: Literal["closed", "open", "half-open"]
+    breaker: BreakerState | str
     # What it last failed at, while it is not up.
     problem: str | None
     # Digests of the packages that it holds.
@@ -160,7 +163,7 @@ class LastReport(TypedDict):
     codec: str
     placement: str
     cloud: str | None
-    reason: str
+    reason: Reason | str
     predicted_ms: float | None
     measured_ms: float
     budget_met: bool
@@ -193,8 +196,8 @@ class CodecReport(TypedDict):
     predicted_ms: float | None
     predicted_energy_mj: float | None
     predicted_cost: float | None
-    # "chosen", or the name of the reason against it.
-    verdict: str
+    # Why it would be taken, or not.
+    verdict: Reason | str
 
 
 class CutReport(TypedDict):
@@ -238,7 +241,7 @@ class CandidateReport(TypedDict):
     energy_mj: float
     cost: float
     fidelity: float
-    verdict: str
+    verdict: Reason | str
 
 
 class DecisionReport(TypedDict):
@@ -254,7 +257,7 @@ class DecisionReport(TypedDict):
     codec: str
     placement: str
     cloud: str | None
-    reason: str
+    reason: Reason | str
     predicted_ms: float | None
     measured_ms: float
     budget_met: bool

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from types import NoneType
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from collab_sdk.budget import Budget
 from collab_sdk.errors import ProtocolError
 from collab_sdk.text import plain
+from collab_sdk.vocabulary import Cap, EnergySource, Reason, known_or_text
 from collab_sdk.wire import InferResponse, Tensor, WireError, flatten, unflatten
 
 __all__ = ["Plan", "Predicted", "Result", "Timings", "decode_result", "encode_result"]
@@ -23,28 +24,27 @@ MODEL_VERSION = "1"
 # The one output of a model, as collabd answers.
 SCORES = "scores"
 
-EnergySource = Literal["modelled", "measured"]
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What the daemon chose before it ran anything.
 
     ``cut``: name of the cut. ``codec``: how the features travel. ``placement``: one letter a layer, D on the device and
-    C on the cloud. ``cloud``: name of the companion, None if nothing leaves the device. ``reason``: why this plan.
+    C on the cloud. ``cloud``: name of the companion, None if nothing leaves the device. ``reason``: why this plan; text
+    where only a newer daemon knows the word.
     """
 
     cut: str
     codec: str
     placement: str
     cloud: str | None
-    reason: str
+    reason: Reason | str
 
 
 PHASES = ("prep", "head", "encode", "upload", "queue", "decode", "tail", "local_tail", "client")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Timings:
     """Milliseconds of a call and its phases; None: not measured, or no part of the plan.
 
@@ -76,7 +76,7 @@ class Timings:
         return self.latency_ms - sum(getattr(self, f"{phase}_ms") or 0.0 for phase in PHASES)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Predicted(Timings):
     """What the plan was expected to take: times, ``energy_mj`` millijoules of the device, ``cost``."""
 
@@ -111,13 +111,13 @@ class Result:
     predicted: Predicted
     measured: Timings
     energy_mj: float
-    energy_source: EnergySource
+    energy_source: EnergySource | str
     cost: float
     fidelity: float | None
     bytes_up: int
     bytes_down: int
     budget_met: bool
-    unmet: tuple[str, ...]
+    unmet: tuple[Cap | str, ...]
     degraded: bool
     why: str
     ran: str
@@ -166,7 +166,7 @@ def encode_result(result: Result, request_id: str = "") -> InferResponse:
     values = {name: getattr(result, name) for name in _SCALAR_FIELDS[Result] if name != "model"}
     values |= {name: _finite(asdict(getattr(result, name))) for name in _GROUPS} | {"unmet": ",".join(result.unmet)}
     scores = Tensor.from_array(SCORES, result.scores.reshape(1, -1))
-    return InferResponse(result.model, MODEL_VERSION, [scores], request_id, flatten(values))
+    return InferResponse(result.model, MODEL_VERSION, [scores], id=request_id, parameters=flatten(values))
 
 
 def decode_result(response: InferResponse, labels: tuple[str, ...], budget: Budget | None = None) -> Result:
@@ -179,7 +179,7 @@ def decode_result(response: InferResponse, labels: tuple[str, ...], budget: Budg
         groups = {name: kind(**_scalars(kind, values.get(name, {}))) for name, kind in _GROUPS.items()}
         scores = _scores(response, len(labels))
         rest = _scalars(Result, values | {"model": response.model_name})
-        unmet = tuple(cap for cap in str(values.get("unmet", "")).split(",") if cap)
+        unmet = tuple(known_or_text(Cap, cap) for cap in plain(str(values.get("unmet", ""))).split(",") if cap)
         allowed = budget or Budget()
         return Result(**groups, **rest, scores=scores, labels=labels, unmet=unmet, budget=allowed)
     except WireError as error:
@@ -195,8 +195,10 @@ _JSON_TYPES: dict[Any, tuple[type, ...]] = {
     float | None: (float, int, NoneType),
     int: (int,),
     bool: (bool,),
-    EnergySource: (str,),
+    Reason | str: (str,),
+    EnergySource | str: (str,),
 }
+_WORDS = {Reason | str: Reason, EnergySource | str: EnergySource}
 _SCALAR_FIELDS = {
     kind: {name: hint for name, hint in get_type_hints(kind).items() if hint in _JSON_TYPES}
     for kind in (Result, *_GROUPS.values())
@@ -219,10 +221,8 @@ def _scalar(name: str, hint: Any, value: Any) -> Any:
     # The exact type: a bool must not pass for the int that it also is.
     if type(value) not in _JSON_TYPES[hint]:
         raise WireError(f"parameter {name!r} is {value!r}")
-    if hint is EnergySource and value not in get_args(EnergySource):
-        raise WireError(f"parameter {name!r} is {value!r}, none of {', '.join(get_args(EnergySource))}")
     if isinstance(value, str):
-        return plain(value)
+        return known_or_text(_WORDS[hint], plain(value)) if hint in _WORDS else plain(value)
     return float(value) if type(value) is int and float in _JSON_TYPES[hint] else value
 
 

@@ -21,11 +21,20 @@ import json
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
 
 from collab_sdk._json_data import fill, to_json
-from collab_sdk._message import MAX_JSON_BYTES, WAITED_MS, Message, decode_error, decode_json, encode_error, member
+from collab_sdk._message import (
+    MAX_JSON_BYTES,
+    WAITED_MS,
+    Headers,
+    Message,
+    decode_error,
+    decode_json,
+    encode_error,
+    member,
+)
 from collab_sdk._parameters import WireError, flatten, received, scalars, unflatten
 from collab_sdk._tensor import Tensor, check_length, checked_shape, datatype_of
 
@@ -82,6 +91,7 @@ class InferRequest:
     """An inference request. No ``outputs`` means all of them."""
 
     inputs: list[Tensor]
+    _: KW_ONLY
     outputs: list[RequestedOutput] = field(default_factory=list)
     id: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -101,6 +111,7 @@ class InferResponse:
     model_name: str
     model_version: str
     outputs: list[Tensor]
+    _: KW_ONLY
     id: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
 
@@ -110,7 +121,7 @@ def encode_request(request: InferRequest) -> Message:
     outputs = [{"name": output.name} | _with_parameters(output.parameters) for output in request.outputs]
     head = {"id": request.id} if request.id else {}
     head |= _with_parameters(request.parameters) | ({"outputs": outputs} if outputs else {})
-    return _encode(head, "inputs", request.inputs, lambda _: True)
+    return _encode(head, "inputs", request.inputs, binary=lambda _: True)
 
 
 def encode_response(response: InferResponse, binary: bool | Callable[[str], bool]) -> Message:
@@ -121,7 +132,7 @@ def encode_response(response: InferResponse, binary: bool | Callable[[str], bool
     """
     head: dict[str, Any] = {"model_name": response.model_name, "model_version": response.model_version}
     head |= ({"id": response.id} if response.id else {}) | _with_parameters(response.parameters)
-    return _encode(head, "outputs", response.outputs, binary if callable(binary) else lambda _: binary)
+    return _encode(head, "outputs", response.outputs, binary=binary if callable(binary) else lambda _: binary)
 
 
 def decode_request(body: bytes | bytearray | memoryview, header_length: int | None) -> InferRequest:
@@ -131,28 +142,21 @@ def decode_request(body: bytes | bytearray | memoryview, header_length: int | No
     if not inputs:
         raise WireError("inputs: the request has no input tensor")
     outputs = [RequestedOutput(_name(item), _parameters(item)) for item in _objects(head, "outputs")]
-    return InferRequest(inputs, outputs, member(head, "id", str, ""), _parameters(head))
+    return InferRequest(inputs, outputs=outputs, id=member(head, "id", ""), parameters=_parameters(head))
 
 
 def decode_response(body: bytes | bytearray | memoryview, header_length: int | None) -> InferResponse:
     """The response in an HTTP body; its tensors share the body's memory. WireError: malformed."""
     head, rest = _split(body, header_length)
     outputs = _tensors(head, "outputs", rest)
-    name, version = member(head, "model_name", str, ""), member(head, "model_version", str, "")
-    parameters = scalars(member(head, "parameters", dict, {}))
-    return InferResponse(name, version, outputs, member(head, "id", str, ""), parameters)
+    name, version = member(head, "model_name", ""), member(head, "model_version", "")
+    parameters = scalars(member(head, "parameters", {}))
+    return InferResponse(name, version, outputs, id=member(head, "id", ""), parameters=parameters)
 
 
 def checksum(body: bytes | bytearray | memoryview) -> str:
     """What the headers say of a body: ``crc32=`` and eight hexadecimal digits (the CRC of ISO 3309, as in zlib)."""
     return f"crc32={zlib.crc32(body):08x}"
-
-
-class Headers(Protocol):
-    """HTTP headers of whatever library, as long as it ignores the names' case."""
-
-    def get(self, name: str, /) -> str | None:
-        """The header's value; None: there is none."""
 
 
 def header_length(headers: Headers) -> int | None:
@@ -161,7 +165,7 @@ def header_length(headers: Headers) -> int | None:
     if value is None:
         return None
     if not (value.isascii() and value.isdigit() and len(value) < 12):
-        raise WireError(f"{HEADER_LENGTH}: {value[:40]!r} is no length")
+        raise WireError(f"{HEADER_LENGTH}: {value[:40]!r} is not a length")
     return int(value)
 
 
@@ -173,11 +177,11 @@ def waited_s(headers: Headers) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds <= _MOST_WAITED_S:
-        raise WireError(f"{WAITED_MS}: {value[:40]!r} is no time that a call waits")
+        raise WireError(f"{WAITED_MS}: {value[:40]!r} is not a number of milliseconds that a call can have waited")
     return seconds
 
 
-def _encode(head: dict[str, Any], key: str, tensors: Sequence[Tensor], binary: Callable[[str], bool]) -> Message:
+def _encode(head: dict[str, Any], key: str, tensors: Sequence[Tensor], *, binary: Callable[[str], bool]) -> Message:
     chunks: list[bytes | memoryview] = []
     head[key] = []
     for tensor in tensors:
@@ -214,23 +218,23 @@ def _split(body: bytes | bytearray | memoryview, length: int | None) -> tuple[di
 
 
 def _objects(head: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    items: list[Any] = member(head, key, list, [])
+    items: list[Any] = member(head, key, [])
     if len(items) > MAX_TENSORS:
-        raise WireError(f"{key}: {len(items)} tensors; at most {MAX_TENSORS} are taken")
+        raise WireError(f"{key}: there are {len(items)} tensors, more than {MAX_TENSORS}")
     if not all(isinstance(item, dict) for item in items):
         raise WireError(f"{key}: every item must be an object")
     return items
 
 
 def _name(item: Mapping[str, Any]) -> str:
-    name: str = member(item, "name", str, "")
+    name: str = member(item, "name", "")
     if not name:
-        raise WireError("name: every tensor needs one")
+        raise WireError("name: every tensor needs a name")
     return name
 
 
 def _parameters(holder: Mapping[str, Any]) -> dict[str, Any]:
-    return received(member(holder, "parameters", dict, {}))
+    return received(member(holder, "parameters", {}))
 
 
 def _tensors(head: Mapping[str, Any], key: str, rest: memoryview) -> list[Tensor]:
@@ -241,21 +245,21 @@ def _tensors(head: Mapping[str, Any], key: str, rest: memoryview) -> list[Tensor
             raise WireError(f"{key}: two tensors are named {tensor.name!r}")
         tensors[tensor.name] = tensor
     if rest:
-        raise WireError(f"{len(rest)} bytes stand behind the last tensor")
+        raise WireError(f"the body has {len(rest)} bytes after the last tensor")
     return list(tensors.values())
 
 
 def _tensor(item: Mapping[str, Any], rest: memoryview) -> tuple[Tensor, memoryview]:
     """The tensor that the item describes, and the binary data behind its own."""
-    name, parameters, datatype = _name(item), _parameters(item), member(item, "datatype", str, "")
+    name, parameters, datatype = _name(item), _parameters(item), member(item, "datatype", "")
     if "shared_memory_region" in parameters:
-        raise WireError(f"tensor {name!r}: shared_memory_region: no memory is shared here, send its data")
+        raise WireError(f"tensor {name!r}: shared_memory_region: collabd shares no memory; send the tensor's data")
     size = parameters.pop("binary_data_size", None)
-    tensor = Tensor(name, datatype, checked_shape(name, datatype, item.get("shape")), b"", parameters)
+    tensor = Tensor(name, datatype, checked_shape(name, datatype, item.get("shape")), data=b"", parameters=parameters)
     if size is None:
         return fill(tensor, item.get("data")), rest
     if type(size) is not int or not 0 <= size <= len(rest) or "data" in item:
-        raise WireError(f"tensor {name!r}: binary_data_size {size!r} does not fit: {len(rest)} bytes are left")
+        raise WireError(f"tensor {name!r}: binary_data_size {size!r} does not fit: the body has {len(rest)} bytes left")
     tensor.data = rest[:size]
     if "codec" not in parameters:
         check_length(tensor)

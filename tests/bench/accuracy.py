@@ -15,8 +15,8 @@ from itertools import zip_longest
 from pathlib import Path
 
 from collab_sdk import Client
-from collabd.catalog.manifest import Manifest
-from collabd.catalog.package import load
+from collabd.catalog.package.manifest import Manifest
+from collabd.catalog.package.package import load
 from models.cifar10 import jpegs
 from models.networks import CIFAR10_NETWORKS
 from tests.bench.daemons import Daemons

@@ -7,24 +7,21 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import aiohttp
 import numpy as np
 
-from collabd.config import CloudSettings, DeviceConfig, EnergySettings
+from collabd.config import CloudSettings, DeviceConfig
 from collabd.device.companions.companion import Companion
-from collabd.device.companions.connections import Connections
-from collabd.device.decide.chooser import Chooser
-from collabd.device.decide.planner import Planner
+from collabd.device.decide.chooser import Chooser, PastPlans
 from collabd.device.job.image import CallImage
 from collabd.device.job.options import CallOptions
 from collabd.device.models.model import DeviceModel
-from collabd.device.senses import Senses
-from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Request, hedged, predict
-from collabd.planning.choose import Stickiness
+from collabd.planning import CallFacts, Candidate, Candidates, Caps, CloudState, DeviceState, hedged, predict
+from collabd.planning.choose import SwitchGain
 from collabd.profiling import machine, stored
 from tests.bench.shipped import Shipped
 from tests.bench.stopwatch import Seconds, median_and_p99_us, repeated
 from tests.bench.table import table
+from tests.device_parts import NoExchange, planner_of
 
 _REPEATS = 2000
 _SYNTHETIC = 500
@@ -54,11 +51,10 @@ async def _real(profiles: Path, network: Shipped) -> tuple[int, Seconds]:
         raise RuntimeError(f"collabd has stored no profile of {network.name} under {profiles}")
     width, height = (network.package.manifest.preprocessing.width, network.package.manifest.preprocessing.height)
     photo = CallImage(image, width * height)
-    async with Connections(aiohttp.ClientSession) as connections:
-        companion = Companion(CloudSettings("companion", "http://127.0.0.1"), config.link, config.failover, connections)
-        companion.reached, companion.profiles[digest] = True, model.profile
-        planner = Planner(config, [companion], Senses(EnergySettings(board="pi4")))
-        seconds = repeated(lambda: planner.decide(planner.evaluate(model, photo, _OPTIONS), 0), _REPEATS)
+    companion = Companion(CloudSettings("companion", "http://127.0.0.1"), config.link, config.failover, NoExchange())
+    companion.reached, companion.profiles[digest] = True, model.profile
+    planner = planner_of(config, [companion])
+    seconds = repeated(lambda: planner.decide(planner.evaluate(model, photo, _OPTIONS), 0), _REPEATS)
     return len(planner.candidates(model)), seconds
 
 
@@ -66,16 +62,28 @@ def _synthetic(link_spread: float) -> Seconds:
     """Predict, weigh a race against the companion, and choose with a memory, as the daemon does."""
     random = np.random.default_rng(0)
     plans = Candidates([_candidate(random, index) for index in range(_SYNTHETIC)])
-    device = DeviceState(1.0, 0.1, 5.2, 2.3, 0.28, 0.13)
+    device = DeviceState(speed=1.0, spread=0.1, busy_w=5.2, idle_w=2.3, tx_w_per_mbps=0.28, tx_base_w=0.13)
     clouds = [
-        CloudState(name, True, rtt_s, 1e-6, 1e-6, link_spread, 1.0, 0.1, 0.0)
+        CloudState(
+            name=name,
+            up=True,
+            rtt_s=rtt_s,
+            up_s_per_byte=1e-6,
+            down_s_per_byte=1e-6,
+            link_spread=link_spread,
+            speed=1.0,
+            speed_spread=0.1,
+            queue_s=0.0,
+        )
         for name, rtt_s in (("a", 0.005), ("b", 0.05))
     ]
-    request, caps = Request(0.002, (0.001, 0.001), 15_000), Caps(latency_s=0.08, fidelity=0.99)
-    chooser = Chooser(Stickiness(5e-4, 0.03), explore_share=0.02)
+    call, caps = CallFacts(0.002, (0.001, 0.001), 15_000), Caps(latency_s=0.08, fidelity=0.99)
+    chooser = Chooser(SwitchGain(5e-4, 0.03), explore_share=0.02, past=PastPlans())
 
     def decide() -> None:
-        prediction = hedged(plans, predict(plans, device, clouds, request, 0.98), clouds, 0.1)
+        prediction = hedged(
+            plans, predict(plans, device=device, clouds=clouds, call=call, quantile=0.98), clouds=clouds, price=0.1
+        )
         chooser.choose("call", plans, prediction, caps)
 
     return repeated(decide, _REPEATS)

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from collab_sdk.errors import CollabError
-from collabd.catalog.build import build
-from collabd.catalog.importers import Imported, ImportOptions, resolve
-from collabd.catalog.isolated_trial import try_apart
-from collabd.catalog.package import Package
+from collabd.catalog.authoring.build import build
+from collabd.catalog.authoring.importers import Imported, ImportOptions, resolve
+from collabd.catalog.package.package import Package
+from collabd.catalog.trial.apart import try_apart
 from collabd.engine import Engine
 from tests.bench.table import table
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from collabd.catalog.manifest import CodecFigures, Cut
+from collabd.catalog.package.manifest import CodecFigures, Cut
 from collabd.codec import decode, encode
 from collabd.engine import Engine
 from collabd.imaging import prepare

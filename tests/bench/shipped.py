@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from collabd.catalog.package import MANIFEST, Package, load
+from collabd.catalog.package.package import MANIFEST, Package, load
 
 MODELS = Path(__file__).parents[2] / "models"
 PHOTOGRAPHIC = "efficientnet_lite0"

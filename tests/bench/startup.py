@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from collab_sdk import Client
-from collabd.catalog.package import MODEL
+from collabd.catalog.package.package import MODEL
 from tests.bench import memory
 from tests.bench.daemons import Daemons
 from tests.bench.memory import Memory

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collab_sdk import Client, Result
-from collabd.catalog.manifest import Manifest
+from collabd.catalog.package.manifest import Manifest
 
 # Several at once, so that the companion joins them into batches as it would for several devices.
 _CALLERS = 8

@@ -77,7 +77,7 @@ def _nan(tensor: wire.Tensor) -> wire.Tensor:
         return tensor
     array = np.full(tensor.shape, np.nan, np.float32)
     parameters = {"codec": "f32", "zstd": False} if "codec" in tensor.parameters else {}
-    return wire.Tensor(tensor.name, "FP32", tensor.shape, array.tobytes(), parameters)
+    return wire.Tensor(tensor.name, "FP32", tensor.shape, data=array.tobytes(), parameters=parameters)
 
 
 def _encoded(path: str, message: wire.Message, before: Exchange) -> Exchange:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
-from collab_sdk.client import Fallback
-from collabd.catalog.package import Package
+from collab_sdk.vocabulary import Fallback
+from collabd.catalog.package.package import Package
 
 Form = Literal["file", "pixels"]
 
@@ -53,7 +53,7 @@ class Drawer:
 
     def local(self, count: int) -> list[Order]:
         """Calls that stay on the device: what it can do alone."""
-        return [self._order(fallback="never-leave") for _ in range(count)]
+        return [self._order(fallback=Fallback.NEVER_LEAVE) for _ in range(count)]
 
     def mixed(self, count: int, deadlines: Mapping[tuple[str, str], float]) -> list[Order]:
         """Calls of all kinds; `deadlines` in milliseconds by network and class."""
@@ -61,13 +61,13 @@ class Drawer:
 
     def failing(self, count: int) -> list[Order]:
         """Calls that may not be finished on the device, and are forced to leave it."""
-        return [self._forced(fallback="fail") for _ in range(count)]
+        return [self._forced(fallback=Fallback.FAIL) for _ in range(count)]
 
     def _mixed(self, deadlines: Mapping[tuple[str, str], float]) -> Order:
         kind = self.luck.choices(list(SHARES), list(SHARES.values()))[0]
         if kind == NO_DEADLINE:
             return self._forced(None) if self.luck.random() < _FORCED else self._order(None)
-        order = self._order("never-leave" if kind == LOCAL else None)
+        order = self._order(Fallback.NEVER_LEAVE if kind == LOCAL else None)
         return Order(
             **vars(order) | {"deadline": kind, "deadline_ms": deadlines[order.model, kind]},
         )

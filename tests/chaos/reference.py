@@ -16,7 +16,8 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
-from collabd.catalog.package import Package
+from collab_sdk.vocabulary import ScoreKind
+from collabd.catalog.package.package import Package
 from collabd.codec import IMAGE_CODECS, decode, encode
 from collabd.imaging import prepare
 from tests.chaos.clients import Answer, pixels_of
@@ -138,7 +139,7 @@ class _Network:
 
     def _probabilities(self, output: npt.NDArray[Any]) -> Scores:
         scores = output[0].astype(np.float64)
-        if self.manifest.output_kind == "logits":
+        if self.manifest.output_kind == ScoreKind.LOGITS:
             scores = np.exp(scores - scores.max())
             scores /= scores.sum()
         return np.asarray(scores, np.float32)

@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 
 from collab_sdk import AsyncClient
-from collabd.catalog.package import Package, load, write
+from collabd.catalog.package.package import Package, load, write
 from tests.bench.shipped import MODELS
 from tests.chaos.bed import COMPANION_CORE, DEVICE_CORE, SIDES, ChaosBed, small_disks
 from tests.chaos.clients import Outcome, work

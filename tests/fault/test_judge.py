@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from collabd.catalog.package import Package
+from collab_sdk.vocabulary import Fallback
+from collabd.catalog.package.package import Package
 from tests.chaos.clients import Answer, Outcome
 from tests.chaos.faults import Window
 from tests.chaos.judge import judge, too_late
@@ -50,7 +51,7 @@ def test_an_answer_that_is_off_is_wrong(happened: Happened, right: Answer) -> No
 
 def test_an_error_is_a_lost_call_unless_the_call_permits_it(happened: Happened, right: Answer) -> None:
     error = "CompanionUnavailable: no"
-    failing = replace(ORDER, fallback="fail")
+    failing = replace(ORDER, fallback=Fallback.FAIL)
     happened.outcomes = [
         Outcome(ORDER, 1.0, 1.1, right),
         Outcome(ORDER, 1.0, 1.1, None, error),

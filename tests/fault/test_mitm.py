@@ -24,7 +24,7 @@ async def liar_before_an_echo() -> AsyncIterator[Liar]:
         asked = wire.decode_request(body, wire.header_length(request.headers))
         parameters = {"digest": asked.parameters["digest"]}
         reply = wire.encode_response(
-            wire.InferResponse(request.match_info["name"], "1", asked.inputs, "", parameters), binary=True
+            wire.InferResponse(request.match_info["name"], "1", asked.inputs, id="", parameters=parameters), binary=True
         )
         data = reply.body()
         checksums = {wire.CHECKSUM: wire.checksum(data), wire.REQUEST_CHECKSUM: wire.checksum(body)}

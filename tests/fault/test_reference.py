@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.codec import decode, encode
 from collabd.engine import Engine
 from tests.chaos.clients import Answer

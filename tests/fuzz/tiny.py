@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from collabd.catalog.manifest import CodecFigures, Cut, Layer, Manifest, Preprocessing
-from collabd.catalog.package import Package, write
+from collabd.catalog.package.manifest import CodecFigures, Cut, Layer, Manifest, Preprocessing
+from collabd.catalog.package.package import Package, write
 from collabd.profiling.profile import CodecTimes, CutTimes, Machine, Profile
 from tests.fuzz.scratch import new_directory
 

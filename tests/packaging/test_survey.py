@@ -16,8 +16,8 @@ import onnx
 import pytest
 
 from collab_sdk.errors import CollabError
-from collabd.catalog.importers import ImportOptions, resolve
-from tests.unit.catalog.foreign.networks import built, photo, whole_and_cut
+from collabd.catalog.authoring.importers import ImportOptions, resolve
+from tests.unit.catalog.authoring.foreign.networks import built, photo, whole_and_cut
 
 pytestmark = pytest.mark.packaging
 

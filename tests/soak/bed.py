@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from collabd.catalog import package
+from collabd.catalog.package import package
 from collabd.simulation.testbed import Testbed
 
 VISITOR = "visitor"

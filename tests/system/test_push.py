@@ -10,7 +10,8 @@ _PUSHER = """
 import json, sys, tempfile
 from pathlib import Path
 import msgspec, onnx, requests
-from collabd.catalog import bundle, package as packages
+from collabd.catalog.package import package as packages
+from collabd.catalog.store import bundle
 shipped = packages.load(Path("/usr/local/share/collabd/models/alexnet_cifar10"))
 manifest = msgspec.structs.replace(shipped.manifest, provenance="pushed")
 model = onnx.load(shipped.path / packages.MODEL)

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from collabd.catalog.package import load
+from collabd.catalog.package.package import load
 from collabd.engine import Engine
 from tests.system.box import CHECKOUT, Box
 from tests.system.conftest import Callers, Service, calling, infer, one_call

@@ -19,12 +19,12 @@ OURS = {"collabd", "collab_sdk", "models", "packaging", "tests"}
 # Distributions that are not called as what one imports.
 DISTRIBUTIONS = {"PIL": "pillow", "google.protobuf": "protobuf", "skimage": "scikit-image"}
 # Modules that are imported only where an extra is installed, so that they may import it at once.
-OF_AN_EXTRA = {"collabd/catalog/tracing.py": "author", "collabd/cloud/ray_app.py": "ray"}
+OF_AN_EXTRA = {"collabd/catalog/authoring/pytorch/tracing.py": "author", "collabd/cloud/ray_app.py": "ray"}
 # Declared and not imported: where each is put to use, as a file and what stands in it.
 NOT_IMPORTED = {
     "import-linter": ("Makefile", "lint-imports"),
     "mypy": ("Makefile", "/mypy"),
-    "onnxscript": ("collabd/catalog/tracing.py", "torch.onnx.export("),
+    "onnxscript": ("collabd/catalog/authoring/pytorch/tracing.py", "torch.onnx.export("),
     "pytest-asyncio": ("pyproject.toml", "asyncio_mode"),
     "pytest-xdist": ("Makefile", "--numprocesses"),
     "ruff": ("Makefile", "/ruff"),

@@ -1,14 +1,19 @@
-"""Background tasks that fail: begun anew after growing pauses, and given up in the end. No test waits for a pause."""
+"""Steps of a start, and background tasks: begun anew after growing pauses when they fail, and given up in the end.
+
+No test waits for a pause.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
-from collabd.lifecycle import background
+from collabd.lifecycle import Step, background, started
 
 
 class Time:
@@ -121,3 +126,46 @@ def test_the_daemon_ends_with_a_failure_where_it_cannot_do_without() -> None:
         asyncio.run(daemon())
     assert left.value.code == 1
     assert undone == ["the rest"]
+
+
+class Steps:
+    """Steps of these names, and what happened. One whose name is "broken" cannot be done."""
+
+    def __init__(self, *names: str) -> None:
+        self.happened: list[str] = []
+        self.steps: list[Step] = [(name, partial(self._step, name)) for name in names]
+
+    @asynccontextmanager
+    async def _step(self, name: str) -> AsyncIterator[None]:
+        if name == "broken":
+            raise OSError("no room")
+        self.happened.append(f"do {name}")
+        try:
+            yield
+        finally:
+            self.happened.append(f"undo {name}")
+
+
+async def test_steps_are_done_in_order_and_undone_in_reverse(caplog: pytest.LogCaptureFixture) -> None:
+    made = Steps("socket", "models")
+    with caplog.at_level(logging.DEBUG):
+        async with started(made.steps):
+            assert made.happened == ["do socket", "do models"]
+    assert made.happened[2:] == ["undo models", "undo socket"]
+    assert caplog.messages == ["start: socket", "start: models", "stop: models", "stop: socket"]
+
+
+async def test_the_error_of_a_step_names_it_and_what_was_done_is_undone() -> None:
+    made = Steps("socket", "broken", "models")
+    with pytest.raises(OSError, match="no room") as raised:
+        async with started(made.steps):
+            pytest.fail("a step failed")
+    assert raised.value.__notes__ == ["the step that failed: broken"]
+    assert made.happened == ["do socket", "undo socket"]
+
+
+async def test_an_error_while_the_daemon_runs_is_no_step_that_failed() -> None:
+    with pytest.raises(OSError, match="while it runs") as raised:
+        async with started(Steps("socket").steps):
+            raise OSError("while it runs")
+    assert not hasattr(raised.value, "__notes__")

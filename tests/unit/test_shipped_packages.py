@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from collabd import shipped_packages
-from collabd.catalog.package import load
+from collabd.catalog.package.package import load
 from collabd.config import DeviceConfig, model_roots
 
 

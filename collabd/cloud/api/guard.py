@@ -20,7 +20,7 @@ from collabd.keys.tokens import Tokens, read_tokens
 # What watches over daemons asks these, and they tell no more than that there is one.
 _OPEN = frozenset({"/v2/health/live", "/v2/health/ready"})
 _DEVICE = web.RequestKey("device", str)
-_REFUSED = "no valid key: an `Authorization: Bearer` header with a token of this companion is needed"
+_REFUSED = "no valid key: send a token of this companion in the header `Authorization: Bearer TOKEN`"
 
 
 class Guard:
@@ -77,8 +77,8 @@ def require_token(config: CloudConfig) -> None:
     """For a companion behind a server of others, which may listen anywhere. Raises `KeyProblem`."""
     if not (config.server.token_file or config.server.insecure):
         raise KeyProblem(
-            "server.token_file: missing, and whoever reaches Serve could use the companion: "
-            "collabctl pair new DEVICE makes one (insecure = true does without)"
+            "server.token_file: missing, so anyone who reaches Serve could use the companion: "
+            "make one with collabctl pair new DEVICE (or set insecure = true to go without)"
         )
 
 
@@ -94,7 +94,7 @@ def binds_loopback(host: str) -> bool:
 
 def _incomplete(server: CloudServerSettings) -> Iterator[str]:
     if bool(server.tls_cert) != bool(server.tls_key):
-        yield "server: tls_cert and tls_key go together"
+        yield "server: tls_cert and tls_key need each other"
     if server.client_ca and not server.tls_cert:
         yield "server.client_ca: needs tls_cert and tls_key"
 
@@ -111,8 +111,8 @@ def _too_open(server: CloudServerSettings) -> Iterator[str]:
     missing = [name for name, given in (("a token", server.token_file), ("TLS", server.tls_cert)) if not given]
     if missing and not server.insecure and not binds_loopback(server.host):
         yield (
-            f"server.host: {server.host!r} is open to other machines, without {' and '.join(missing)}: "
-            "sudo collabctl pair new DEVICE makes the keys (insecure = true does without)"
+            f"server.host: {server.host!r} is open to other machines without {' and '.join(missing)}: "
+            "make the keys with sudo collabctl pair new DEVICE (or set insecure = true to go without)"
         )
 
 

@@ -74,7 +74,9 @@ class CloudRoutes:
         """Take a package that a device sends."""
         settings = self._packages()
         if not settings.accept:
-            raise PermissionRefused("this companion takes no packages; install them there ('collabctl models add')")
+            raise PermissionRefused(
+                "this companion accepts no packages from devices: install the package on the companion itself"
+            )
         max_bytes, device = settings.max_mb * 2**20, device_of(request)
         async with AsyncExitStack() as turn:
             await turn.enter_async_context(self._models.pushes.held(device))
@@ -82,7 +84,9 @@ class CloudRoutes:
                 async with asyncio.timeout(_PUSH_S):
                     data = await read_body(request, max_bytes)
             except TimeoutError:
-                raise RequestTimeout(f"a package has {_PUSH_S:.0f} s to come in, for others wait") from None
+                raise RequestTimeout(
+                    f"the package did not come in within {_PUSH_S:.0f} s, and other packages wait"
+                ) from None
             model = await self._models.receive(
                 data,
                 digest=request.match_info["digest"],

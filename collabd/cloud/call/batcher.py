@@ -101,7 +101,7 @@ class Batcher:
         """Raises `Overloaded` where one more request of this device finds no place in the queue."""
         queued, own = self.queued, self._admitted[peer] - self._running[peer]
         if queued >= self._queue_max or own >= most_for(peer, self._queue_max):
-            raise Overloaded(f"{queued} requests are waiting already; try again later", {"queue": queued})
+            raise Overloaded(f"{queued} requests already wait; try again later", {"queue": queued})
 
     @contextmanager
     def admitted(self, peer: str | None = None) -> Iterator[None]:

@@ -138,14 +138,16 @@ class CloudDataPlane:
         self._metrics.answered(queue_s=done.queue_s, compute_s=done.compute_s)
         outputs = [wire.Tensor.from_array(output, done.outputs[output]) for output in work.outputs]
         outputs = as_asked(outputs, request.outputs, model.manifest.labels)
-        return wire.InferResponse(name, MODEL_VERSION, outputs, request.id, self._report(model, done, decode_s))
+        return wire.InferResponse(
+            name, MODEL_VERSION, outputs, id=request.id, parameters=self._report(model, done, decode_s)
+        )
 
     async def _find(self, name: str, parameters: Mapping[str, Any], peer: str | None) -> CloudModel:
         digest = parameters.get("digest")
         if digest is None:
             return await self._models.by_name(name, peer)
         if not isinstance(digest, str):
-            raise InvalidRequest(f"digest is text, not {digest!r}")
+            raise InvalidRequest(f"digest must be text, not {digest!r}")
         model = await self._models.by_digest(digest, peer)
         if model.manifest.name != name:
             raise InvalidRequest(f"{digest} is the digest of {model.manifest.name}, not of {name[:80]!r}")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from collab_sdk import wire
 from collab_sdk.channels import Channels, channels_of
 from collab_sdk.errors import InvalidTensor, RequestTooLarge
-from collabd.catalog.manifest import Preprocessing
+from collabd.catalog.package.manifest import Preprocessing
 from collabd.cloud.call.batcher import Tensors, Work
 from collabd.cloud.models.model import CloudModel
 from collabd.imaging import open_image, prepare
@@ -72,11 +72,11 @@ def _image(request: wire.InferRequest, model: CloudModel) -> npt.NDArray[np.uint
     if tensor.datatype == "BYTES":
         files = tensor.to_bytes_list()
         if len(files) != 1:
-            raise InvalidTensor(f"one encoded image a request, not {len(files)}")
+            raise InvalidTensor(f"send one encoded image in each request, not {len(files)}")
         return prepare(files[0], spec)
     channels = channels_of((request.parameters | tensor.parameters).get("channels", "rgb"))
     is_input = "codec" in tensor.parameters or tensor.shape[1:] == (spec.height, spec.width, 3)
-    if tensor.datatype != "UINT8" or (channels == "rgb" and is_input):
+    if tensor.datatype != "UINT8" or (channels == Channels.RGB and is_input):
         return None
     return _fitted(tensor, channels, spec)
 
@@ -102,7 +102,7 @@ def _check_size(request: wire.InferRequest, limits: RequestLimits) -> None:
     """Before decoding: a few bytes can stand for gigabytes of zeros."""
     size = decoded_bytes(request)
     if size > limits.decoded_bytes:
-        raise RequestTooLarge(f"the decoded tensors would take {size} bytes; at most {limits.decoded_bytes} are taken")
+        raise RequestTooLarge(f"the decoded tensors would take {size} bytes, more than {limits.decoded_bytes}")
 
 
 def _one_batch(batches: set[int], most: int) -> int:
@@ -110,7 +110,7 @@ def _one_batch(batches: set[int], most: int) -> int:
         raise InvalidTensor(f"the tensors have different batch sizes: {sorted(batches)}")
     batch = max(batches, default=1)
     if batch > most:
-        raise InvalidTensor(f"a batch of {batch} is above the limit of {most}: send fewer images a request")
+        raise InvalidTensor(f"a batch of {batch} is above the limit of {most}: send fewer images in each request")
     return batch
 
 

@@ -25,7 +25,7 @@ class RequestMemory:
         """Hold `size` bytes and a little more for a device. Raises `Overloaded`."""
         size += _LEAST_BYTES
         if self._held.total() + size > self._most or self._held[peer] + size > most_for(peer, self._most):
-            raise Overloaded(f"requests hold {self._held.total()} bytes already; try again later")
+            raise Overloaded(f"requests already hold {self._held.total()} bytes; try again later")
         self._held[peer] += size
         try:
             yield

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from collab_sdk.errors import RequestTooLarge, StorageUnavailable
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.config import PackageSettings
 from collabd.fair_shares import most_for
 
@@ -35,13 +35,15 @@ def to_delete(kept: Sequence[PushedPackage], new: PushedPackage, limits: Package
     """
     disk = _Bounds(limits.max_packages, limits.quota_mb * _MIB)
     if new.nbytes > disk.nbytes:
-        raise RequestTooLarge(f"a package of {new.nbytes} bytes is above this companion's quota of {disk.nbytes} bytes")
+        raise RequestTooLarge(
+            f"the package has {new.nbytes} bytes, more than this companion's quota of {disk.nbytes} bytes"
+        )
     chosen = []
     staying = [*kept, new]
     while crowd := _crowd(staying, new, disk):
         giver = _giver(crowd, staying, new.devices, disk)
         if giver is None or giver.package is None:
-            raise StorageUnavailable("the packages that are in use leave no room for another; try again later")
+            raise StorageUnavailable("the packages in use leave no room for another one; try again later")
         staying.remove(giver)
         chosen.append(giver.package)
     return chosen

@@ -10,8 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from weakref import WeakValueDictionary
 
 from collab_sdk.errors import InvalidPackage, UnknownPackage
-from collabd.catalog.package import Package
-from collabd.catalog.store import Store
+from collabd.catalog.package.package import Package
+from collabd.catalog.store.store import Store
 from collabd.cloud.models.eviction import PushedPackage, to_delete, to_load, to_unload
 from collabd.cloud.models.model import CloudModel
 from collabd.config import PackageSettings
@@ -73,7 +73,7 @@ class CloudModels:
         """
         await asyncio.to_thread(self._store.tidy)
         for problem in await asyncio.to_thread(self._store.problems):
-            log.warning("%s is no model package: %s", problem.path, problem.reason)
+            log.warning("%s is not a model package: %s", problem.path, problem.reason)
         packages = await asyncio.to_thread(self._store.packages)
         chosen = [package for package in packages if not self._store.is_pushed(package)]
         chosen += to_load([each for each in await self._kept() if each.package in packages], self._limits())
@@ -200,7 +200,7 @@ class CloudModels:
             self._engine.prepare(model.key, (package.manifest.input,), (package.manifest.output,))
         except EngineError as error:
             self._engine.remove(model.key)
-            raise InvalidPackage(f"{package.manifest.name} does not run here: {error}") from error
+            raise InvalidPackage(f"{package.manifest.name} does not run on the companion: {error}") from error
         return model
 
     def _unload_excess(self, newest: CloudModel) -> None:

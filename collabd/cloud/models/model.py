@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from collab_sdk import wire
 from collab_sdk.errors import InvalidTensor
-from collabd.catalog.effort import effort, rows_together
-from collabd.catalog.manifest import Manifest
-from collabd.catalog.package import Package
+from collabd.catalog.graph.effort import effort, rows_together
+from collabd.catalog.package.manifest import Manifest
+from collabd.catalog.package.package import Package
 from collabd.codec import CodecError, decode
 from collabd.partition import Network, PartitionError, TensorInfo
 from collabd.use_count import UseCount
@@ -103,7 +103,9 @@ def _batch(tensor: wire.Tensor, info: TensorInfo) -> int | None:
         return None
     batch, odd = divmod(math.prod(tensor.shape) * info.dtype.itemsize, info.nbytes)
     if odd or not batch:
-        raise InvalidTensor(f"tensor {tensor.name!r} has the shape {list(tensor.shape)}, which no whole batch has")
+        raise InvalidTensor(
+            f"tensor {tensor.name!r} has the shape {list(tensor.shape)}, which is not a whole number of images"
+        )
     return batch
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from collab_sdk.errors import InvalidPackage, UnknownPackage
-from collabd.catalog.manifest import Manifest
+from collabd.catalog.package.manifest import Manifest
 from collabd.cloud.models.model import CloudModel
 from collabd.engine import Engine
 from collabd.fair_shares import FairShares
@@ -61,7 +61,7 @@ class Profiles:
         if not task.done():
             return None
         if error := task.exception():
-            raise InvalidPackage(f"{model.manifest.name} cannot be measured here: {error}")
+            raise InvalidPackage(f"{model.manifest.name} cannot be measured on the companion: {error}")
         return task.result()
 
     async def close(self) -> None:
@@ -99,7 +99,7 @@ class Profiles:
         try:
             await asyncio.to_thread(stored.save, profile, self._directory)
         except OSError as error:
-            log.warning("the profile of %s is not kept over a restart: %s", model.manifest.name, error)
+            log.warning("cannot keep the profile of %s over a restart: %s", model.manifest.name, error)
         return profile
 
     async def _timed(self, model: CloudModel, device: str | None) -> Profile:
@@ -111,7 +111,7 @@ class Profiles:
         except Exception:
             log.exception("measuring %s failed", model.manifest.name)
             raise
-        log.info("measured %s: %.1f ms whole", model.manifest.name, profile.whole_ms)
+        log.info("measured %s: the whole network takes %.1f ms", model.manifest.name, profile.whole_ms)
         return profile
 
     async def _next(self, pieces: Generator[None, None, Profile], device: str | None) -> Profile | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from collabd.ctl.command import Command, client
+from collabd.ctl.command import Command, chosen_socket
 from collabd.ctl.doctor.finding import DoctorReport, Finding, relevant, report
 from collabd.ctl.output import emit, fields, json_option, styled, table
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collabd.ctl.tables import Table
 
 _STYLES = {"ok": "green", "note": "", "warning": "yellow", "error": "bold red", "not-measured": "dim"}
-_DAEMON_S = 10.0
 
 
 @click.command(cls=Command)
@@ -28,11 +27,11 @@ def doctor(as_json: bool) -> None:
     On a device, on a companion, or on both at once; with and without a running daemon, and without root, which some
     checks need: they say so. What only follows from another finding is left out. Exit status 1 if there is an error.
     """
+    from collab_sdk import UnixTransport
     from collabd.ctl.doctor.context import gather
     from collabd.ctl.doctor.machine import ExaminedMachine
 
-    with client(_DAEMON_S) as daemon:
-        context = gather(ExaminedMachine(), daemon)
+    context = gather(ExaminedMachine(), UnixTransport(chosen_socket()))
     found = report((role.program for role in context.roles), examine(context))
     emit(found, _render, as_json=as_json)
     if any(finding["severity"] == "error" for finding in found["findings"]):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from collab_sdk.vocabulary import BreakerState, CompanionState
 from collabd.ctl.doctor.context import COMPANION, DEVICE, Context
 from collabd.ctl.doctor.finding import Finding, Severity
 from collabd.ctl.doctor.machine import AS_ROOT
@@ -35,7 +36,7 @@ def check_companions(context: Context) -> Iterator[Finding]:
             "companion",
             "note",
             "no companion is configured: everything runs on this device",
-            advice="Add one: collabctl pair, or [[clouds]] in the configuration",
+            advice="Add one: sudo collabctl pair add FILE, or [[clouds]] in the configuration",
         )
     for cloud in context.device.clouds:
         yield from _one(cloud, known.get(cloud.name), status["models"] if status else [])
@@ -68,7 +69,7 @@ def check_listening(context: Context) -> Iterator[Finding]:
             "listening",
             "note",
             f"{title}: no other machine can reach it",
-            advice="Set [server] host, with keys: collabctl pair new",
+            advice="Make keys, which also sets [server] host: sudo collabctl pair new DEVICE",
         )
     else:
         yield Finding("listening", "ok", title)
@@ -85,14 +86,10 @@ def _one(cloud: CloudSettings, known: CloudReport | None, models: list[ModelRepo
     except Unreached as error:
         yield Finding("companion", "error", f"{cloud.name}: {error}", advice=error.advice, unless=_UNLESS)
     except PermissionError:
-        yield Finding(
-            "companion", "not-measured", f"{cloud.name}: its keys may not be read by this user", advice=AS_ROOT
-        )
+        yield Finding("companion", "not-measured", f"{cloud.name}: this user may not read its keys", advice=AS_ROOT)
     except KeyProblem as error:
         if isinstance(error.__cause__, PermissionError):
-            yield Finding(
-                "companion", "not-measured", f"{cloud.name}: its keys may not be read by this user", advice=AS_ROOT
-            )
+            yield Finding("companion", "not-measured", f"{cloud.name}: this user may not read its keys", advice=AS_ROOT)
         else:
             yield Finding(
                 "companion", "error", f"{cloud.name}: {error}", advice="Make keys with collabctl pair", unless=("keys",)
@@ -101,7 +98,7 @@ def _one(cloud: CloudSettings, known: CloudReport | None, models: list[ModelRepo
         yield Finding(
             "companion",
             "ok",
-            f"{cloud.name} at {cloud.url} answers, and takes the key of this device"
+            f"{cloud.name} at {cloud.url} answers, and accepts the key of this device"
             if cloud.token_file
             else f"{cloud.name} at {cloud.url} answers",
         )
@@ -112,14 +109,17 @@ def _one(cloud: CloudSettings, known: CloudReport | None, models: list[ModelRepo
 def of_status(known: CloudReport) -> Finding:
     """What the daemon makes of it."""
     name = known["name"]
-    if known["state"] == "up":
-        return Finding("companion", "ok", f"{name} is up, says collabd")
-    breaker = {"open": "it failed and is left alone for a while", "half-open": "it failed and is on trial"}
+    if known["state"] == CompanionState.UP:
+        return Finding("companion", "ok", f"collabd says that {name} is up")
+    breaker: dict[str, str] = {
+        BreakerState.OPEN: "it failed, and collabd leaves it alone for a while",
+        BreakerState.HALF_OPEN: "it failed, and collabd tries it again",
+    }
     reason = breaker.get(known["breaker"], "it has not answered yet")
     return Finding(
         "companion",
         "warning",
-        f"{name} is {known['state']}, says collabd: {reason}",
+        f"collabd says that {name} is {known['state']}: {reason}",
         advice="Read what happened: journalctl -e -u collabd",
         unless=_UNLESS,
     )
@@ -130,16 +130,17 @@ def of_clock(name: str, reached: Reached, now: datetime) -> Finding:
     try:
         theirs = parsedate_to_datetime(reached.date or "")
     except ValueError:
-        return Finding("companion-clock", "not-measured", f"{name} does not tell the time")
+        return Finding("companion-clock", "not-measured", f"{name} does not tell its time")
     off_s = abs((theirs - now).total_seconds())
     if off_s <= _CLOCKS_AGREE_S:
-        return Finding("companion-clock", "ok", f"the clocks here and on {name} agree")
-    title = f"the clocks here and on {name} differ by {off_s:.0f} s"
+        return Finding("companion-clock", "ok", f"the clocks of this machine and of {name} agree")
+    title = f"the clocks of this machine and of {name} differ by {off_s:.0f} s"
     return Finding(
         "companion-clock",
         "note",
         title,
-        advice="Certificates hold by the clock. Set the wrong one: timedatectl set-ntp true",
+        advice="Certificates are valid by the clock. "
+        "On the machine with the wrong clock: sudo timedatectl set-ntp true",
     )
 
 
@@ -151,9 +152,11 @@ def of_packages(cloud: CloudSettings, reached: Reached, models: list[ModelReport
         yield Finding("companion-packages", "ok", f"{cloud.name} holds all {len(models)} models of this device")
     for model in lacking:
         other = f"another version of {model['name']}" if model["name"] in reached.packages else f"no {model['name']}"
-        advice = f"Install this device's package there ({model['path']}): it may not be sent (push_packages)"
+        advice = (
+            f"Install this device's package there ({model['path']}), because push_packages = false forbids to send it"
+        )
         if cloud.push_packages:
-            advice = "collabd sends it when it can. If this stays so, read why: journalctl -e -u collabd"
+            advice = "collabd sends the package when it can. If this does not end, read why: journalctl -e -u collabd"
         severity: Severity = "note" if cloud.push_packages else "warning"
-        title = f"{cloud.name} holds {other}: it runs here alone"
+        title = f"{cloud.name} holds {other}, so this model runs only on this device"
         yield Finding("companion-packages", severity, title, advice=advice, unless=_UNLESS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from collabd.ctl.doctor.machine import ExaminedMachine
 
 if TYPE_CHECKING:
-    from collab_sdk import ControlClient
+    from collab_sdk import UnixTransport
     from collab_sdk.errors import CollabError
     from collab_sdk.reports import StatusReport
     from collabd.config import CloudConfig, DeviceConfig
@@ -20,6 +20,8 @@ UNIT_FOLDERS = (
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 )
+# The longest that the daemon is waited for.
+_DAEMON_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,9 @@ class Context:
         return next((each.config for each in self.settings if isinstance(each.config, CloudConfig)), None)
 
 
-def gather(machine: ExaminedMachine, client: ControlClient) -> Context:
+def gather(machine: ExaminedMachine, transport: UnixTransport) -> Context:
     """Ask the daemon and read the configurations; where nothing is installed, look for a device."""
-    heard = _heard(client)
+    heard = _heard(transport)
     roles = tuple(role for role in (DEVICE, COMPANION) if role.installed(machine))
     if heard.status is not None and DEVICE not in roles:
         roles = (DEVICE, *roles)
@@ -105,16 +107,17 @@ def gather(machine: ExaminedMachine, client: ControlClient) -> Context:
     if heard.status is not None:
         files[DEVICE] = Path(heard.file) if heard.file else files[DEVICE]
     settings = tuple(_settings(role, files[role]) for role in roles)
-    return Context(machine, client.socket, roles=roles, heard=heard, settings=settings)
+    return Context(machine, transport.path, roles=roles, heard=heard, settings=settings)
 
 
-def _heard(client: ControlClient) -> Heard:
-    from collab_sdk.errors import CollabError
+def _heard(transport: UnixTransport) -> Heard:
+    from collab_sdk import CollabError, ControlClient
 
-    try:
-        return Heard(client.status(), client.config()["file"])
-    except CollabError as error:
-        return Heard(failure=error)
+    with ControlClient(timeout_s=_DAEMON_S, transport=transport) as client:
+        try:
+            return Heard(client.status(), client.config()["file"])
+        except CollabError as error:
+            return Heard(failure=error)
 
 
 def _settings(role: Role, path: Path) -> Settings:

@@ -19,8 +19,8 @@ _LEAST_DISK_BYTES = 200e6
 _NO_DISK_BYTES = 20e6
 _SENSED = ("socket", "access", "service", "daemon")
 _ADVICE = {
-    "under-voltage": "Use the board's own power supply, and a short thick cable",
-    "throttled": "Cool it: a heat sink, a fan, air around it",
+    "under-voltage": "Use the board's own power supply and a short, thick cable",
+    "throttled": "Cool the board: a heat sink, a fan, air around it",
 }
 
 
@@ -42,11 +42,11 @@ def of_power(device: DeviceReport) -> Finding:
     """What the firmware holds the processor back for."""
     now, before = device["throttled"], device["throttled_before"]
     if now is None or before is None:
-        return Finding("power", "not-measured", "this machine's firmware does not tell of under-voltage and throttling")
+        return Finding("power", "not-measured", "this machine's firmware does not report under-voltage and throttling")
     if not now and not before:
-        return Finding("power", "ok", "neither under-voltage nor throttling since collabd or the machine started")
+        return Finding("power", "ok", "no under-voltage and no throttling since collabd or the machine started")
     flags = now or before
-    title = f"held back {'now' if now else 'earlier'}: {', '.join(flags)}"
+    title = f"the firmware {'slows' if now else 'earlier slowed'} this machine down: {', '.join(flags)}"
     advice = _ADVICE["under-voltage" if "under-voltage" in flags else "throttled"]
     return Finding("power", "warning", title, advice=advice)
 
@@ -76,16 +76,16 @@ def of_controller(machine: ExaminedMachine) -> Finding:
         return Finding("memory-limit", "not-measured", "there are no control groups under /sys/fs/cgroup")
     if v1 or "memory" in (controllers or "").split():
         return Finding("memory-limit", "ok", "the kernel keeps the memory limits of the units")
-    title = "the kernel was started without its memory controller: MemoryMax= of the units does nothing"
-    advice = "Add cgroup_enable=memory to the one line of /boot/firmware/cmdline.txt, and reboot"
+    title = "the kernel runs without its memory controller, so MemoryMax= of the units does nothing"
+    advice = "Add cgroup_enable=memory to the only line of /boot/firmware/cmdline.txt, and reboot"
     return Finding("memory-limit", "note", title, advice=advice)
 
 
 def of_memory(memory: Memory | None) -> Finding:
     """What to make of how much is left."""
     if memory is None:
-        return Finding("memory", "not-measured", "/proc/meminfo does not tell how much memory is left")
-    title = f"{memory.left / 1e6:.0f} of {memory.total / 1e6:.0f} MB of memory are left"
+        return Finding("memory", "not-measured", "/proc/meminfo does not say how much memory is free")
+    title = f"{memory.left / 1e6:.0f} of {memory.total / 1e6:.0f} MB of memory are free"
     title += f", {memory.swap_left / 1e6:.0f} of {memory.swap / 1e6:.0f} MB of swap" if memory.swap else ", no swap"
     if memory.left < _LEAST_MEMORY_SHARE * memory.total:
         return Finding(
@@ -105,7 +105,7 @@ def check_disk(context: Context) -> Iterator[Finding]:
 def of_room(path: Path, free: int) -> Finding:
     """What to make of so many free bytes."""
     title = f"{free / 1e6:.0f} MB are free for {path}"
-    advice = "Make room: neither profiles nor packages can be kept otherwise"
+    advice = "Make room, or collabd cannot keep profiles and packages"
     if free < _NO_DISK_BYTES:
         return Finding("disk", "error", title, advice=advice)
     return (

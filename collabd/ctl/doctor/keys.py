@@ -42,11 +42,13 @@ def check_keys(context: Context) -> Iterator[Finding]:
                 yield of_certificate(key, key.path.read_bytes(), now)
         except PermissionError:
             yield Finding(
-                "keys", "not-measured", f"{key.path} ({key.setting}) may not be looked at by this user", advice=AS_ROOT
+                "keys", "not-measured", f"this user may not look at {key.path} ({key.setting})", advice=AS_ROOT
             )
         except OSError as error:
             title = f"{key.path} ({key.setting}): {(error.strerror or str(error)).lower()}"
-            yield Finding("keys", "error", title, advice=f"Make keys with collabctl pair, or take {key.setting} out")
+            yield Finding(
+                "keys", "error", title, advice=f"Make keys with collabctl pair, or remove the setting {key.setting}"
+            )
 
 
 def of_file(key: KeyFile, status: os.stat_result) -> Finding:
@@ -54,13 +56,13 @@ def of_file(key: KeyFile, status: os.stat_result) -> Finding:
     mode, owner = stat.S_IMODE(status.st_mode), _owner(status.st_uid)
     title = f"{key.path} ({key.setting}): mode {mode:04o}, owner {owner}"
     if key.private and mode & TOO_OPEN:
-        lost = "Whoever read it can use the companion: make new keys if strangers could"
-        return Finding("keys", "error", f"{title}: others may read it", advice=f"chmod 400 {key.path}. {lost}")
+        lost = "Anyone who has read it can use the companion: if strangers could, make new keys"
+        return Finding("keys", "error", f"{title}: other users may read it", advice=f"chmod 400 {key.path}. {lost}")
     if mode & (stat.S_IWOTH | stat.S_IWGRP):
-        return Finding("keys", "error", f"{title}: others may replace it", advice=f"chmod 444 {key.path}")
+        return Finding("keys", "error", f"{title}: other users may replace it", advice=f"chmod 444 {key.path}")
     if key.private and mode & stat.S_IRGRP:
         return Finding(
-            "keys", "warning", f"{title}: its group may read it", advice=f"chmod 400 {key.path}, unless that is meant"
+            "keys", "warning", f"{title}: its group may read it", advice=f"chmod 400 {key.path}, unless you want that"
         )
     if key.private and owner not in {"root", key.role.program} and str(key.path).startswith("/etc/"):
         return Finding(
@@ -82,24 +84,24 @@ def of_certificate(key: KeyFile, pem: bytes, now: datetime) -> Finding:
         return Finding(
             "certificates",
             "error",
-            f"{key.path} ({key.setting}) holds no certificate in PEM",
+            f"{key.path} ({key.setting}) holds no certificate in PEM format",
             advice="Make new keys with collabctl pair",
         )
     last = min(certificate.not_valid_after_utc for certificate in certificates)
     first = max(certificate.not_valid_before_utc for certificate in certificates)
-    title = f"{key.path} ({key.setting}) holds until {last:%Y-%m-%d}"
+    title = f"{key.path} ({key.setting}) is valid until {last:%Y-%m-%d}"
     if last <= now:
         return Finding("certificates", "error", f"{title}: it has expired", advice="Make new keys with collabctl pair")
     if first > now:
         return Finding(
             "certificates",
             "error",
-            f"{key.path} ({key.setting}) holds from {first:%Y-%m-%d} on",
+            f"{key.path} ({key.setting}) is valid only from {first:%Y-%m-%d} on",
             advice="Set this machine's clock",
         )
     if last - now < _SOON:
         return Finding(
-            "certificates", "warning", f"{title}: it is about to expire", advice="Make new keys with collabctl pair"
+            "certificates", "warning", f"{title}: it will expire soon", advice="Make new keys with collabctl pair"
         )
     return Finding("certificates", "ok", title)
 

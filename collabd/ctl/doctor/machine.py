@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-AS_ROOT = "Only root may look: sudo collabctl doctor"
+AS_ROOT = "Run doctor as root: sudo collabctl doctor"
 _TIMEOUT_S = 10.0
 
 

@@ -47,12 +47,16 @@ def reach(cloud: CloudSettings) -> Reached:
     with _session(cloud) as session:
         live = _get(session, cloud, "/v2/health/live", headers={})
         if live.status != HTTPStatus.OK:
-            title = f"{cloud.url} answers, but not as a companion (status {live.status})"
+            title = f"{cloud.url} answers, but it is not a companion (status {live.status})"
             raise Unreached(title, "Correct the url of this companion")
         listed = _get(session, cloud, "/collab/v1/packages", headers=authorization)
     if listed.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        title = "it does not know the key of this device" if authorization else "it wants a key, and none is configured"
-        raise Unreached(title, "Make a key there and bring it here: collabctl pair")
+        title = (
+            "it does not know the key of this device"
+            if authorization
+            else "it asks for a key, but this device has none for it"
+        )
+        raise Unreached(title, "Make a key on the companion and add it here: collabctl pair new, collabctl pair add")
     return Reached(listed.date, _packages(listed.body))
 
 
@@ -106,14 +110,16 @@ def _failed(error: requests.RequestException, url: URL) -> Unreached:
     """At which step, and what to do about it. Below the error of requests lies that of the system or of TLS."""
     host, port, cause = url.host, url.port, _first_cause(error)
     if isinstance(error, requests.exceptions.InvalidURL) or isinstance(cause, socket.gaierror):
-        title = f"its name {host} has no address: {cause}"
+        title = f"the name {host} has no address: {cause}"
         return Unreached(title, "Correct the url, or the network's name service")
     if isinstance(cause, ConnectionRefusedError):
-        start = "Start it there: sudo systemctl start collab-cloudd. Does it listen for others ([server] host)?"
-        return Unreached(f"nobody listens on port {port} of {host}", start)
+        start = "Start it there: sudo systemctl start collab-cloudd. Does it listen to other machines ([server] host)?"
+        return Unreached(f"no program listens on port {port} of {host}", start)
     if isinstance(cause, ssl.SSLCertVerificationError):
         title = f"its certificate is refused: {cause.verify_message}"
-        return Unreached(title, "Do the clocks agree? Else bring its certificate here: collabctl pair")
+        return Unreached(
+            title, "Do the clocks agree? If so, add its certificate here: collabctl pair new, collabctl pair add"
+        )
     if isinstance(cause, ssl.SSLError):
         advice = "Does it speak TLS ([server] tls_cert there), and does it know this device's certificate?"
         return Unreached(f"TLS fails: {cause}", advice)

@@ -47,7 +47,7 @@ def of_python(version: tuple[int, int, int], abi: str) -> Finding:
     if version >= (3, 11):
         return Finding("python", "ok", title)
     return Finding(
-        "python", "error", title, advice="Install Python 3.11 or newer, and collabd into an environment of it"
+        "python", "error", title, advice="Install Python 3.11 or newer, then collabd into an environment of that Python"
     )
 
 
@@ -64,7 +64,7 @@ def try_runtime(command: Sequence[str]) -> Finding:
     if answer.status < 0:
         name = signal.Signals(-answer.status).name
         meaning = signal.strsignal(-answer.status) or "a signal"
-        title = f"ONNX Runtime dies here of {name} ({meaning.lower()})"
+        title = f"the signal {name} kills ONNX Runtime on this machine ({meaning.lower()})"
         return Finding("onnxruntime", "error", title, advice=f"This processor cannot run this build. {_ANOTHER}")
     if answer.status:
         return _failed(answer)
@@ -74,13 +74,17 @@ def try_runtime(command: Sequence[str]) -> Finding:
 def _failed(answer: Answer) -> Finding:
     last = (answer.err or answer.out).strip().rpartition("\n")[2]
     if not answer.err:
-        return Finding("onnxruntime", "error", "ONNX Runtime runs here and counts wrongly", advice=_ANOTHER)
-    return Finding("onnxruntime", "error", f"ONNX Runtime does not run here: {last}", advice="Install collabd anew")
+        return Finding(
+            "onnxruntime", "error", "ONNX Runtime runs on this machine but gives wrong numbers", advice=_ANOTHER
+        )
+    return Finding(
+        "onnxruntime", "error", f"ONNX Runtime does not run on this machine: {last}", advice="Install collabd again"
+    )
 
 
 def of_versions(onnxruntime: str, onnx: str) -> Finding:
     """What to make of versions that run."""
-    title = f"ONNX Runtime {onnxruntime} runs a graph, onnx {onnx}"
+    title = f"ONNX Runtime {onnxruntime} (with onnx {onnx}) runs a graph"
     major, minor = (int(part) for part in onnxruntime.split(".")[:2])
     if (major, minor) < (1, 20):
         return Finding("onnxruntime", "error", f"{title}: too old", advice=_ANOTHER)

@@ -25,7 +25,7 @@ _RESULTS = {
 def check_services(context: Context) -> Iterator[Finding]:
     """One finding for each daemon that is installed."""
     if not context.machine.path("/run/systemd/system").exists():
-        yield Finding("service", "not-measured", "systemd does not run here: whoever starts collabd knows how it is")
+        yield Finding("service", "not-measured", "systemd does not run here, so nothing says whether a service runs")
         return
     for role in context.roles:
         state = _state(context.machine, role.unit)

@@ -51,7 +51,7 @@ def of_mode(path: Path, mode: int, group: str) -> Finding:
             "socket",
             "warning",
             f"{title}: every user may call",
-            advice="Restart its unit: sudo systemctl restart collabd.socket",
+            advice="Restart the socket's unit: sudo systemctl restart collabd.socket",
         )
     return Finding("socket", "ok", title)
 
@@ -59,22 +59,22 @@ def of_mode(path: Path, mode: int, group: str) -> Finding:
 def of_access(machine: ExaminedMachine, path: Path, *, group: str, gid: int) -> Finding:
     """Why the user of the machine may not connect."""
     user = machine.user
-    title = f"{user.name} may not talk to {path}"
+    title = f"{user.name} may not use {path}"
     if user.name not in _members(machine).get(group, ()):
         return Finding(
             "access",
             "error",
-            f"{title}: not in the group {group}",
-            advice=f"Join it: sudo usermod -aG {group} {user.name}; then log in again",
+            f"{title}: this user is not in the group {group}",
+            advice=f"Join the group: sudo usermod -aG {group} {user.name}; then log in again",
         )
     if gid not in user.groups:
-        again = f"Log out and in again, or start a shell that has it: newgrp {group}"
-        return Finding("access", "error", f"{title}: joined the group {group} after this login", advice=again)
+        again = f"Log out and in again, or start a shell that has the group: newgrp {group}"
+        return Finding("access", "error", f"{title}: this user joined the group {group} after this login", advice=again)
     return Finding(
         "access",
         "error",
         f"{title}: the socket is closed to its group",
-        advice="Restart its unit: sudo systemctl restart collabd.socket",
+        advice="Restart the socket's unit: sudo systemctl restart collabd.socket",
     )
 
 
@@ -94,7 +94,7 @@ def check_daemon(context: Context) -> Iterator[Finding]:
     elif not status["ready"]:
         yield Finding("daemon", "note", "collabd is still loading its models", advice="Wait: collabctl wait")
     elif status["version"] != __version__:
-        title = f"collabd {status['version']} answers, this is collabctl {__version__}"
+        title = f"collabd {status['version']} answers, but this is collabctl {__version__}"
         yield Finding("daemon", "warning", title, advice="Restart the daemon: sudo systemctl restart collabd")
     else:
         yield Finding("daemon", "ok", f"collabd {status['version']} answers, with {len(status['models'])} models")

@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from collab_sdk.errors import CollabError, InvalidImage, InvalidRequest
-from collabd.catalog.build import build
-from collabd.catalog.importers import Imported, ImportOptions, resolve
-from collabd.catalog.manifest import Preprocessing, ScoreKind
-from collabd.catalog.package import Package
+from collab_sdk.vocabulary import ScoreKind
+from collabd.catalog.authoring.build import build
+from collabd.catalog.authoring.importers import Imported, ImportOptions, resolve
+from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.package import Package
 from collabd.imaging import prepare
 
 # All of 500 agreeing promises a fidelity of 99.9 %; more mostly make building slower.
@@ -40,7 +41,7 @@ def build_package(
     """
     torchvision = source.startswith("torchvision:")
     if torchvision and stated.keys() & {"mean", "std"}:
-        raise click.UsageError("torchvision's networks state their own --mean and --std")
+        raise click.UsageError("torchvision's networks bring their own --mean and --std: leave these options out")
     if "output" in stated and not source.lower().endswith(".onnx"):
         raise click.UsageError("--output is for ONNX files")
     if random_weights and not torchvision:
@@ -86,7 +87,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     try:
         labels = tuple(line.strip() for line in data.decode(encoding).rstrip().splitlines())
     except UnicodeDecodeError as error:
-        raise InvalidRequest(f"{path} is no text in UTF-8") from error
+        raise InvalidRequest(f"{path} is not text in UTF-8") from error
     if not labels:
         raise InvalidRequest(f"{path} holds no labels")
     return labels

@@ -56,7 +56,7 @@ def _served() -> dict[Path, str | None]:
 
 def _verify(path: Path, loaded: str | None) -> VerdictReport:
     from collab_sdk.errors import InvalidPackage
-    from collabd.catalog.package import load
+    from collabd.catalog.package.package import load
 
     verdict = VerdictReport(path=str(path), name=None, digest=None, fault=None)
     try:
@@ -67,7 +67,7 @@ def _verify(path: Path, loaded: str | None) -> VerdictReport:
         verdict["fault"] = str(error)
     else:
         if loaded not in (None, package.digest):
-            verdict["fault"] = f"collabd still runs {loaded}: restart it, or add the package again"
+            verdict["fault"] = f"collabd still runs {loaded}: restart collabd, or add the package again"
     return verdict
 
 

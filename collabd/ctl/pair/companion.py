@@ -78,7 +78,9 @@ class CompanionHalf:
         """Raises `Failure` where devices' certificates are not ours to give."""
         ours = {"", str(self._place.folder.absolute() / "ca.crt")}
         if self.server.client_ca not in ours or not self.has_own_certificate:
-            raise Failure("the certificates here are not of collabctl pair: nor can the device's be")
+            raise Failure(
+                "collabctl pair did not make the certificates of this companion, so it cannot make one for the device"
+            )
 
     def _authority(self, machine: str) -> Pair:
         from collabd.ctl.pair import certificates

@@ -28,4 +28,5 @@ def remove(device: str, config: Path, keys: Path | None) -> None:
     # An empty file would be taken for a damaged one.
     left = devices.without(path.read_text(), device) or "# No device.\n"
     replace_file(path, left.encode(), mode=PRIVATE, owner=owner)
-    click.echo(f"{device} is refused from now on, after: {command_for('reload', COMPANION, place)}")
+    command = command_for("reload", COMPANION, place)
+    click.echo(f"removed the token of {device}. To refuse this device from now on, run: {command}")

@@ -32,7 +32,7 @@ def changed(text: str, header: str, values: Values, *, index: int = 0) -> str:
             _set(section, key, values[key])
         result = "".join([*lines[:start], *section, *lines[end:]])
     if not _is_right(text, result, header=header, values=values, index=index):
-        raise Failure(f"cannot change the settings; below {header} write: {'; '.join(_lines(values))}")
+        raise Failure(f"cannot change the settings: write below {header} yourself: {'; '.join(_lines(values))}")
     return result
 
 

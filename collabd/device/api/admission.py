@@ -128,10 +128,10 @@ class Admission:
         waiting, own = self.waiting, self._here[user] - self._places.of(user)
         if own >= self._room.waiting_each or waiting >= self._room.waiting:
             raise Overloaded(
-                f"{waiting} calls wait already, {own} of them yours; try again later",
+                f"{waiting} calls already wait, {own} of them yours; try again later",
                 {"waiting": waiting, "yours": own},
             )
 
 
 def _stopping() -> NotReady:
-    return NotReady("collabd is stopping; ask again, the next one will answer")
+    return NotReady("collabd is stopping: call again, and the next collabd will answer")

@@ -6,15 +6,13 @@ from typing import Any
 
 from collab_sdk import wire
 from collabd.device.core.generation import Generation
-from collabd.device.journal import Journal
 
 
 class DeviceDataPlane:
     """`core` may be replaced at any time: calls in progress stay with the one that they began with."""
 
-    def __init__(self, core: Generation, events: Journal) -> None:
+    def __init__(self, core: Generation) -> None:
         self.core = core
-        self._events = events
 
     def ready(self) -> bool:
         """Whether the models are warm."""
@@ -37,9 +35,6 @@ class DeviceDataPlane:
         return self.core.dispatcher.model_metadata(name)
 
     async def infer(self, name: str, request: wire.InferRequest, arrived: float | None = None) -> wire.InferResponse:
-        """Answer one call, and report what it changed. `arrived`: on `time.perf_counter`'s clock; None: now."""
+        """Answer one call. `arrived`: when it came, on the clock of the daemon; None: now."""
         with self.core.call() as dispatcher:
-            response = await dispatcher.infer(name, request, arrived)
-        if dispatcher.last is not None:
-            self._events.answered(dispatcher.last)
-        return response
+            return await dispatcher.infer(name, request, arrived)

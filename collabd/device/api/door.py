@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -10,6 +9,7 @@ from functools import partial
 from aiohttp import web
 
 from collab_sdk import wire
+from collabd.clock import Clock
 from collabd.device.api.admission import Admission, AdmissionLimits, Arrival
 from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.hangups import Hangups
@@ -24,18 +24,25 @@ class DeviceDoor:
     """A `collabd.http.protocol.Door` in front of `plane`, while the event loop runs."""
 
     def __init__(
-        self, plane: DeviceDataPlane, room: AdmissionLimits, max_request_bytes: int, counters: Counters
+        self,
+        plane: DeviceDataPlane,
+        limits: AdmissionLimits,
+        *,
+        max_request_bytes: int,
+        counters: Counters,
+        clock: Clock,
     ) -> None:
         self._plane = plane
         self._counters = counters
+        self._clock = clock
         self._max_request_bytes = max_request_bytes
-        self._admission = Admission(room)
+        self._admission = Admission(limits)
         self._hangups = Hangups()
 
     @asynccontextmanager
     async def __call__(self, request: web.Request) -> AsyncIterator[Infer]:
         """Let the call's body be read, and give what answers it in its turn. Raises `Overloaded`, `NotReady`."""
-        arrived = time.perf_counter() - wire.waited_s(request.headers)
+        arrived = self._clock() - wire.waited_s(request.headers)
         size = largest_body(request, self._max_request_bytes)
         with self._hangups.watched(request.transport):
             async with AsyncExitStack() as stack:

@@ -11,6 +11,7 @@ from collab_sdk.errors import InvalidRequest
 from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.permissions import gatekeeper
 from collabd.device.call.history import KEPT_DECISIONS
+from collabd.device.counters import Counters
 from collabd.device.models.loaded import LoadedModels
 from collabd.http import protocol
 from collabd.http.bodies import LOCAL, read_body, when_read
@@ -54,7 +55,7 @@ class DeviceRoutes:
     async def _explain(self, request: web.Request) -> web.Response:
         text = request.query.get("last", "1")
         if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= KEPT_DECISIONS):
-            raise InvalidRequest(f"last is a number from 1 to {KEPT_DECISIONS}, not {text[:20]!r}")
+            raise InvalidRequest(f"last must be a number from 1 to {KEPT_DECISIONS}, not {text[:20]!r}")
         return web.json_response(self._plane.core.reporter.explain(int(text)))
 
     async def _list(self, _: web.Request) -> web.Response:
@@ -83,12 +84,18 @@ class DeviceRoutes:
 
 
 def application(
-    plane: DeviceDataPlane, control: DeviceRoutes, door: protocol.Door, max_request_bytes: int, administrators: str
+    plane: DeviceDataPlane,
+    control: DeviceRoutes,
+    door: protocol.Door,
+    *,
+    counters: Counters,
+    max_request_bytes: int,
+    administrators: str,
 ) -> web.Application:
     """The daemon's web application; `administrators`: the group whose members are, or empty."""
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=plane.core.dispatcher.counters.metrics(), content_type="text/plain")
+        return web.Response(body=counters.metrics(), content_type="text/plain")
 
     app = web.Application(middlewares=[error_middleware, gatekeeper(administrators)])
     inference = protocol.routes(plane, max_request_bytes, door=door, pace=LOCAL)

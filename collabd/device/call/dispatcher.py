@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -11,16 +10,18 @@ from typing import Any
 
 from collab_sdk import wire
 from collab_sdk.errors import BudgetInfeasible
-from collab_sdk.result import SCORES, Result, encode_result
+from collab_sdk.result import SCORES, encode_result
+from collab_sdk.vocabulary import OnInfeasible, ScoreKind
 from collabd import __version__
-from collabd.config import DeviceConfig
-from collabd.device.call.history import History
+from collabd.clock import Clock
+from collabd.device.call.learned import Learned
 from collabd.device.call.result import predicted, result
 from collabd.device.counters import Counters
 from collabd.device.decide.planner import CallPlan, Planner
 from collabd.device.job.image import CallImage
 from collabd.device.job.job import CallRecord
 from collabd.device.job.options import CallOptions
+from collabd.device.journal import Journal
 from collabd.device.models.loaded import LoadedModels
 from collabd.device.models.model import DeviceModel
 from collabd.device.run.executor import Executor
@@ -32,20 +33,29 @@ log = logging.getLogger(__name__)
 class Dispatcher:
     """The device's data plane (`collabd.http.protocol.DataPlane`)."""
 
-    def __init__(self, config: DeviceConfig, models: LoadedModels, planner: Planner, executor: Executor) -> None:
+    def __init__(
+        self,
+        *,
+        models: LoadedModels,
+        planner: Planner,
+        executor: Executor,
+        learned: Learned,
+        counters: Counters,
+        journal: Journal,
+        clock: Clock,
+    ) -> None:
         self._models = models
         self._planner = planner
         self._executor = executor
-        self._min_fidelity = config.planning.min_fidelity
-        self.counters = Counters()
-        self.history = History()
-        self.last: Result | None = None
-        self.is_ready = False
+        self._learned = learned
+        self._counters = counters
+        self._journal = journal
+        self._clock = clock
         self._records: list[CallRecord] = []
 
     def ready(self) -> bool:
-        """Whether the models are warm."""
-        return self.is_ready
+        """The models were warm before there was a dispatcher."""
+        return True
 
     def server_metadata(self) -> dict[str, Any]:
         """Name, version and extensions of the protocol."""
@@ -63,7 +73,7 @@ class Dispatcher:
         """The protocol's metadata; its parameters say labels, digest, and whether the scores are `independent`."""
         model = self._models.get(name)
         manifest = model.manifest
-        kind = "independent" if manifest.output_kind == "independent" else "probabilities"
+        kind = ScoreKind.INDEPENDENT if manifest.output_kind == ScoreKind.INDEPENDENT else ScoreKind.PROBABILITIES
         return {
             "name": manifest.name,
             "platform": "onnxruntime",
@@ -73,19 +83,21 @@ class Dispatcher:
         }
 
     async def infer(self, name: str, request: wire.InferRequest, arrived: float | None = None) -> wire.InferResponse:
-        """Answer one call, whose time counts from when it `arrived` (`time.perf_counter`'s clock; None: from now)."""
+        """Answer one call, whose time counts from when it `arrived` (None: from now)."""
         options = CallOptions.from_parameters(request.parameters)
         check_outputs(request.outputs, SCORES, there=(SCORES,))
-        record = CallRecord() if arrived is None else CallRecord(arrived, waited_s=time.perf_counter() - arrived)
-        with self.counters.call(), self._models.lent(name) as model, self._under_way(record):
+        now = self._clock()
+        arrived = now if arrived is None else arrived
+        record = CallRecord(self._clock, arrived, waited_s=now - arrived)
+        with self._counters.call(), self._models.lent(name) as model, self._under_way(record):
             planned = await self._plan(model, request, options, record.waited_s)
             output = await self._executor.run(planned.job, record)
             answer = result(planned, record, output, self._planner.device_state(), self._planner.energy_source)
             answer = replace(answer, budget=options.budget)
-            self._learn(planned, record)
-            self.counters.answered(answer)
-        self.history.add(planned, options.budget, answer)
-        self.last = answer
+            self._learned.take_in(planned, record, slowdown=self._planner.slowdown())
+            self._counters.answered(answer)
+        self._learned.history.add(planned, options.budget, answer)
+        self._journal.answered(answer)
         response = encode_result(answer, request.id)
         return replace(response, outputs=as_asked(response.outputs, request.outputs, answer.labels))
 
@@ -106,24 +118,12 @@ class Dispatcher:
     ) -> CallPlan:
         photo = CallImage.from_request(request)
         planned = await self._planner.plan(model, photo, options, waited_s)
-        if planned.unmet and options.on_infeasible == "fail":
+        if planned.unmet and options.on_infeasible == OnInfeasible.FAIL:
             figures = {key: value for key, value in asdict(predicted(planned)).items() if value is not None}
             raise BudgetInfeasible(
-                f"no plan keeps the budget {str(options.budget) or '(default fidelity)'}: the nearest, cut "
+                f"no plan keeps the budget {str(options.budget) or '(default fidelity)'}: the nearest plan, cut "
                 f"{planned.cut} with codec {planned.job.codec}, misses {', '.join(planned.unmet)} (predicted: "
                 f"{figures['latency_ms']:.1f} ms, {figures['energy_mj']:.0f} mJ, cost {figures['cost']:g})",
                 {"cut": planned.cut, "codec": planned.job.codec, "unmet": ",".join(planned.unmet), **figures},
             )
         return planned
-
-    def _learn(self, planned: CallPlan, record: CallRecord) -> None:
-        job, now, expected = planned.job, time.monotonic(), self._planner.slowdown()
-        if record.prep_s is not None:
-            job.model.prep.learn(job.photo.pixels / 1e6, record.prep_s, now)
-        if not record.why:
-            self._planner.overhead.learn(record.unaccounted_s(), now, alone=record.alone)
-        for measured_s, profiled_s in record.speed_here:
-            self._planner.speed.learn(measured_s=measured_s, profiled_s=profiled_s, now=now, expected=expected)
-        if job.companion is not None:
-            for measured_s, profiled_s in record.speed_there:
-                job.companion.learn_speed(measured_s, profiled_s)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from dataclasses import dataclass
 
 from collab_sdk.budget import Budget
 from collab_sdk.reports import CandidateReport, DecisionReport
 from collab_sdk.result import Result
+from collab_sdk.vocabulary import Reason
+from collabd.clock import Clock
 from collabd.device.decide.evaluation import Evaluation
 from collabd.device.decide.planner import CallPlan
-from collabd.planning.choose import Decision, Reason, verdicts
+from collabd.planning.choose import Decision, verdicts
 
 KEPT_DECISIONS = 100
 
@@ -30,23 +31,29 @@ class _Entry:
 class History:
     """Remembers the last `KEPT_DECISIONS` calls that were answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._entries: deque[_Entry] = deque(maxlen=KEPT_DECISIONS)
 
     def add(self, planned: CallPlan, budget: Budget, result: Result) -> None:
         """Remember an answered call."""
-        self._entries.append(_Entry(time.monotonic(), planned.evaluation, _decided(planned), budget, result))
+        self._entries.append(_Entry(self._clock(), planned.evaluation, _decided(planned), budget, result))
+
+    @property
+    def last(self) -> Result | None:
+        """The last answer."""
+        return self._entries[-1].result if self._entries else None
 
     def report(self, last: int) -> list[DecisionReport]:
         """The `last` decisions, the latest first."""
         latest = list(self._entries)[-last:] if last > 0 else []
-        return [_decision(entry) for entry in reversed(latest)]
+        return [_decision(entry, self._clock()) for entry in reversed(latest)]
 
 
-def _decision(entry: _Entry) -> DecisionReport:
+def _decision(entry: _Entry, now: float) -> DecisionReport:
     result = entry.result
     return DecisionReport(
-        age_s=time.monotonic() - entry.at,
+        age_s=now - entry.at,
         model=result.model,
         budget=str(entry.budget),
         cut=result.plan.cut,
@@ -65,9 +72,9 @@ def _decision(entry: _Entry) -> DecisionReport:
 
 def _decided(planned: CallPlan) -> Decision | None:
     """None: the call itself fixed the placement."""
-    if planned.row is None or planned.reason == Reason.FIXED:
+    if planned.row is None or planned.reason is Reason.FIXED:
         return None
-    return Decision(planned.row, Reason(planned.reason), planned.unmet)
+    return Decision(planned.row, planned.reason, planned.unmet)
 
 
 def _candidates(evaluation: Evaluation, decision: Decision | None) -> list[CandidateReport]:
@@ -75,7 +82,7 @@ def _candidates(evaluation: Evaluation, decision: Decision | None) -> list[Candi
     if decision is None:
         return []
     prediction = evaluation.prediction
-    reasons = verdicts(evaluation.plans, prediction, evaluation.caps, decision, evaluation.allowed)
+    reasons = verdicts(evaluation.plans, prediction, evaluation.caps, decision=decision, allowed=evaluation.allowed)
     return [
         CandidateReport(
             cut=plan.cut,
@@ -86,7 +93,7 @@ def _candidates(evaluation: Evaluation, decision: Decision | None) -> list[Candi
             energy_mj=float(prediction.energy_j[row]) * 1e3,
             cost=float(prediction.cost[row]),
             fidelity=plan.fidelity,
-            verdict=reasons[row].value,
+            verdict=reasons[row],
         )
         for row, plan in enumerate(evaluation.plans.rows)
     ]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from collab_sdk.result import EnergySource, Plan, Predicted, Result, Timings
+from collab_sdk.result import Plan, Predicted, Result, Timings
 from collab_sdk.text import plain
-from collabd.catalog.scores import as_probabilities
+from collab_sdk.vocabulary import Cap, EnergySource
+from collabd.catalog.package.scores import as_probabilities
+from collabd.codec import LOSSLESS
 from collabd.device.decide.planner import CallPlan
 from collabd.device.job.job import CallRecord
 from collabd.planning import Caps, DeviceState
 from collabd.planning.candidates import SOURCE
+from collabd.planning.energy import energy_j
 
-_LOSSLESS = ("f32", "u8", SOURCE)
+_LOSSLESS = LOSSLESS | {SOURCE}
 _PHASES = ("prep", "head", "encode", "queue", "decode", "tail", "local_tail")
 
 
@@ -27,9 +30,9 @@ def result(
     """The answer with its provenance; `output` is the network's, float32 [1, labels]."""
     model, job = planned.job.model, planned.job
     latency_s = record.elapsed_s()
-    energy_j = _energy_j(record, latency_s, device)
+    joules = outcome_energy_j(record, latency_s, device)
     fidelity = _fidelity(planned, record)
-    unmet = _unmet(planned.caps, latency_s, energy_j, record.cost, fidelity)
+    unmet = _unmet(planned.caps, latency_s, joules, record.cost, fidelity)
     return Result(
         model=model.manifest.name,
         digest=model.digest,
@@ -44,7 +47,7 @@ def result(
         ),
         predicted=predicted(planned),
         measured=_measured(record, latency_s),
-        energy_mj=energy_j * 1e3,
+        energy_mj=joules * 1e3,
         energy_source=energy_source,
         cost=record.cost,
         fidelity=fidelity,
@@ -89,13 +92,17 @@ def _measured(record: CallRecord, latency_s: float) -> Timings:
     return Timings(latency_ms=latency_s * 1e3, **known)
 
 
-def _energy_j(record: CallRecord, latency_s: float, device: DeviceState) -> float:
-    """The model of `planning.predict`, with the times that really passed."""
-    busy = sum(filter(None, (record.prep_s, record.head_s, record.encode_s, record.local_tail_s, record.overtaken_s)))
-    energy = device.busy_w * busy + device.idle_w * max(latency_s - busy, 0.0)
-    bits = 8 * (record.bytes_up + record.bytes_down)
-    on_air_s = (record.link_s or 0.0) + record.unanswered_s
-    return energy + device.tx_w_per_mbps * bits / 1e6 + device.tx_base_w * on_air_s
+def outcome_energy_j(record: CallRecord, latency_s: float, device: DeviceState) -> float:
+    """What the call took of the battery, with the times that really passed; the device idles for the rest of them."""
+    phases_s = (record.prep_s, record.head_s, record.encode_s, record.local_tail_s)
+    busy_s = sum(filter(None, phases_s), record.overtaken_s + device.overhead_s)
+    return energy_j(
+        device,
+        busy_s=busy_s,
+        idle_s=max(latency_s - busy_s, 0.0),
+        air_s=record.air_s,
+        moved_bytes=float(record.bytes_up + record.bytes_down),
+    )
 
 
 def _fidelity(planned: CallPlan, record: CallRecord) -> float | None:
@@ -105,11 +112,11 @@ def _fidelity(planned: CallPlan, record: CallRecord) -> float | None:
     return None if planned.row is None else planned.evaluation.plans.rows[planned.row].fidelity
 
 
-def _unmet(caps: Caps, latency_s: float, energy_j: float, cost: float, fidelity: float | None) -> tuple[str, ...]:
+def _unmet(caps: Caps, latency_s: float, energy_j: float, cost: float, fidelity: float | None) -> tuple[Cap, ...]:
     broken = {
-        "latency": caps.latency_s is not None and latency_s > caps.latency_s,
-        "energy": caps.energy_j is not None and energy_j > caps.energy_j,
-        "cost": caps.cost is not None and cost > caps.cost,
-        "fidelity": fidelity is None or fidelity < caps.fidelity,
+        Cap.LATENCY: caps.latency_s is not None and latency_s > caps.latency_s,
+        Cap.ENERGY: caps.energy_j is not None and energy_j > caps.energy_j,
+        Cap.COST: caps.cost is not None and cost > caps.cost,
+        Cap.FIDELITY: fidelity is None or fidelity < caps.fidelity,
     }
     return tuple(name for name, is_broken in broken.items() if is_broken)

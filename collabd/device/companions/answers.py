@@ -39,7 +39,7 @@ class Question:
         """As it travels."""
         request = wire.InferRequest(
             list(self.inputs),
-            [wire.RequestedOutput(name) for name in self.outputs],
+            outputs=[wire.RequestedOutput(name) for name in self.outputs],
             parameters={"digest": self.digest, "binary_data_output": True},
         )
         return wire.encode_request(request)
@@ -79,9 +79,11 @@ def answer_of(question: Question, reply: CompanionReply, bytes_up: int) -> Remot
     except (wire.WireError, KeyError, ValueError) as error:
         raise CompanionFailure(FailureReason.NONSENSE, f"the companion sent no usable answer: {error}") from error
     if said.get("digest") != question.digest:
-        raise CompanionFailure(FailureReason.OTHER_PACKAGE, "the companion's answer is that of another model package")
+        raise CompanionFailure(FailureReason.OTHER_PACKAGE, "the companion's answer belongs to another model package")
     if queue_s + decode_s + compute_s > _CLOCK_RATIO * reply.seconds + _CLOCK_S:
-        raise CompanionFailure(FailureReason.NONSENSE, "the companion claims to have worked longer than it had time")
+        raise CompanionFailure(
+            FailureReason.NONSENSE, "the companion claims to have worked for longer than the exchange took"
+        )
     return RemoteAnswer(
         outputs=question.check(outputs),
         link_s=max(reply.seconds - queue_s - decode_s - compute_s, 1e-6),

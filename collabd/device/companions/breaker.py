@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collab_sdk.vocabulary import BreakerState
 
 # Failures further apart are not in a row.
 _APART_S = 60.0
-
-
-class BreakerState(StrEnum):
-    """Closed: used. Open: left alone. Half-open: the pause is over; one probe decides."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half-open"
 
 
 class Breaker:

@@ -5,28 +5,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
 from dataclasses import dataclass
 
 from collab_sdk import wire
+from collab_sdk.vocabulary import BreakerState
+from collabd.clock import MONOTONIC, Clock
 from collabd.config import CloudSettings, FailoverSettings, LinkSettings
 from collabd.device.companions.answers import Health, Question, RemoteAnswer, answer_of, health_of
-from collabd.device.companions.breaker import Breaker, BreakerState
-from collabd.device.companions.connections import Connections
+from collabd.device.companions.breaker import Breaker
 from collabd.device.companions.exchange import (
     SLACK_BYTES,
+    CompanionExchange,
     CompanionFailure,
     CompanionReply,
     FailureReason,
-    Http,
     refusal,
 )
 from collabd.device.companions.in_flight import InFlight
 from collabd.device.companions.overhead import HEADER_BYTES
 from collabd.planning import CloudState
+from collabd.planning.cost import exchange_cost
 from collabd.profiling.profile import Profile
 from collabd.sensing.estimates.speed import Speed, SpeedFactor
-from collabd.sensing.link.estimate import LinkEstimate
+from collabd.sensing.link.estimate import LinkEstimate, LinkReading
 from collabd.sensing.link.round_trip import RoundTrip
 from collabd.sensing.link.split import split
 from collabd.sensing.reading import NotMeasured
@@ -51,16 +52,24 @@ class Lack:
     until: float = 0.0
 
 
-_NOT_YET = Lack("is not known to hold the package yet")
+_NOT_YET = Lack("has not said yet whether it holds the package")
 
 
 class Companion:
-    """The companion `cloud`."""
+    """The companion `cloud`, asked by `exchange`."""
 
     def __init__(
-        self, cloud: CloudSettings, link: LinkSettings, failover: FailoverSettings, connections: Connections
+        self,
+        cloud: CloudSettings,
+        link: LinkSettings,
+        failover: FailoverSettings,
+        exchange: CompanionExchange,
+        *,
+        clock: Clock = MONOTONIC,
     ) -> None:
         self.cloud = cloud
+        self.exchange = exchange
+        self.clock = clock
         self.link = LinkEstimate(link.memory)
         self._factor = SpeedFactor()
         self.breaker = Breaker(failures=failover.breaker_failures, open_s=failover.breaker_open_s)
@@ -70,7 +79,7 @@ class Companion:
         # What it last failed at.
         self.problem: str | None = None
         # When a plan last reckoned with it: as long as nobody calls, its link need not be known.
-        self.wanted_at = time.monotonic()
+        self.wanted_at = clock()
         # When a call was last sent there.
         self._asked_at = -math.inf
         self._slowdown = 1.0
@@ -80,9 +89,18 @@ class Companion:
         self.profiles: dict[str, Profile] = {}
         # What is known of the other packages of ours, by digest.
         self.lacks: dict[str, Lack] = {}
-        self.http = Http(cloud.name, cloud.url, connections)
         self._in_flight = InFlight(cloud.name)
         self._busy_until = self.wanted_at
+
+    @property
+    def breaker_state(self) -> BreakerState:
+        """Whether its failures keep calls from it now."""
+        return self.breaker.state(self.clock())
+
+    @property
+    def link_now(self) -> LinkReading:
+        """What is known of the link to it now."""
+        return self.link.read(self.clock())
 
     @property
     def name(self) -> str:
@@ -91,7 +109,7 @@ class Companion:
 
     def is_up(self) -> bool:
         """Whether calls may be sent to it."""
-        return self.reached and self.breaker.state(time.monotonic()) is BreakerState.CLOSED
+        return self.reached and self.breaker_state is BreakerState.CLOSED
 
     def why_not(self, digest: str) -> str:
         """Why calls for the package `digest` are not sent to it now."""
@@ -104,17 +122,17 @@ class Companion:
     @property
     def is_busy(self) -> bool:
         """Whether it asked to be left alone for now."""
-        return time.monotonic() < self._busy_until
+        return self.clock() < self._busy_until
 
     @property
     def queue_s(self) -> float:
         """How long a request may wait there for others."""
         seconds, since = self._queue
-        return seconds * math.exp(-(time.monotonic() - since) / _QUEUE_FADES_S)
+        return seconds * math.exp(-(self.clock() - since) / _QUEUE_FADES_S)
 
     def state_for(self, digest: str) -> CloudState:
         """What planning needs to know of it for the package `digest`."""
-        now = self.wanted_at = time.monotonic()
+        now = self.clock()
         reading, speed = self.link.read(now), self._speed(now)
         return CloudState(
             name=self.name,
@@ -133,17 +151,21 @@ class Companion:
             unasked_s=now - self._asked_at,
         )
 
+    def note_wanted(self) -> None:
+        """A call is planned that may be sent there, so its link is worth knowing."""
+        self.wanted_at = self.clock()
+
     def cost(self, moved_bytes: int, compute_s: float) -> float:
         """What an exchange is charged."""
-        return (
-            moved_bytes * self.cloud.price_per_gb / 1e9
-            + compute_s * self.cloud.price_per_second
-            + self.cloud.price_per_request
-        )
+        return exchange_cost(self.cloud, moved_bytes=float(moved_bytes), run_s=compute_s, requests=1.0)
+
+    def air_s(self, link_s: float) -> float:
+        """For how long bytes moved in an exchange that took so long on the link: all but the round trip."""
+        return max(link_s - self.link_now.rtt_s, 0.0)
 
     async def infer(self, question: Question) -> RemoteAnswer:
         """Ask it. Raises `CompanionFailure` whatever goes wrong, also here, and feeds the breaker."""
-        self._asked_at = time.monotonic()
+        self._asked_at = self.clock()
         try:
             answer = await self._exchange(question)
         except CompanionFailure as failure:
@@ -156,19 +178,19 @@ class Companion:
         except Exception as error:
             raise self._fault(error) from error
         self.breaker.succeeded()
-        self._queue = _QUEUE_MEMORY * self.queue_s + (1 - _QUEUE_MEMORY) * answer.queue_s, time.monotonic()
+        self._queue = _QUEUE_MEMORY * self.queue_s + (1 - _QUEUE_MEMORY) * answer.queue_s, self.clock()
         return answer
 
     async def ping(self, size: int) -> None:
         """Send `size` bytes for nothing: proves that it is there and times the link. Raises `CompanionFailure`."""
         patience_s = self._ping_patience_s(size)
         try:
-            reply = await self.http.call("POST", "/collab/v1/ping", data=bytes(size), timeout_s=patience_s)
+            reply = await self.exchange.call("POST", "/collab/v1/ping", data=bytes(size), timeout_s=patience_s)
         except CompanionFailure as failure:
             if failure.reason is not FailureReason.LATE or not size:
                 raise
             # The weight was too much for the link as it is now, which is no failure; pings without it go on.
-            self.link.learn_late(up_bytes=size, seconds=patience_s, now=time.monotonic())
+            self.link.learn_late(up_bytes=size, seconds=patience_s, now=self.clock())
             return
         if reply.status != 200:
             raise refusal(reply.status, reply.body, reply.headers)
@@ -189,7 +211,7 @@ class Companion:
 
         5 ms there and back: 1 s. 16 kB over 10 kbit/s, which take 13 s: 39 s.
         """
-        reading = self.link.read(time.monotonic())
+        reading = self.link.read(self.clock())
         if reading.age_s is None:
             return _ANSWER_S
         usual_s = reading.rtt_s + (size + HEADER_BYTES) * reading.up_s_per_byte
@@ -203,11 +225,11 @@ class Companion:
     @property
     def slowness(self) -> float:
         """How many times longer than in its profile a run takes there now."""
-        return self._speed(time.monotonic()).value
+        return self._speed(self.clock()).value
 
     def learn_speed(self, measured_s: float, profiled_s: float) -> None:
         """Take in how long a run took there."""
-        now = time.monotonic()
+        now = self.clock()
         self._factor.learn(measured_s=measured_s, profiled_s=profiled_s, now=now, expected=self._slowdown)
 
     def note_failure(self, failure: CompanionFailure) -> None:
@@ -215,7 +237,7 @@ class Companion:
 
         When that opens the breaker, all that is in flight to it fails at once.
         """
-        now = time.monotonic()
+        now = self.clock()
         if failure.reason is FailureReason.ABANDONED:
             return  # what it was abandoned for is the problem
         self.problem = str(failure)
@@ -234,20 +256,20 @@ class Companion:
             case _:
                 self.breaker.failed(now)
         if self.breaker.state(now) is BreakerState.OPEN:
-            self.http.connections.leave()
+            self.exchange.leave()
             self._in_flight.end()
 
     def give_up(self, error: Exception) -> None:
         """It cannot be watched any more: nobody would know when it is well, so it counts as down from now on."""
-        why = f"watching it failed, and it is not used until its settings change or collabd is restarted: {error!r}"
-        self.breaker.trip(time.monotonic())
+        why = f"watching it failed, so collabd does not use it until its settings change or collabd restarts: {error!r}"
+        self.breaker.trip(self.clock())
         self.note_failure(CompanionFailure(FailureReason.FAULT, why))
 
     def _fault(self, error: BaseException) -> CompanionFailure:
         """What nobody thought of fails no call either; but the journal has its trace."""
-        log.error("asking %s failed, and the device goes on without it", self.name, exc_info=error)
+        log.error("asking %s failed for an unexpected reason; collabd goes on without it", self.name, exc_info=error)
         failure = CompanionFailure(FailureReason.FAULT, f"asking {self.name} failed: {error!r}")
-        self.http.connections.leave()
+        self.exchange.leave()
         self.note_failure(failure)
         return failure
 
@@ -257,9 +279,9 @@ class Companion:
         It teaches that the link is slower than believed. If it is `late`, its connection may be dead, and those beside
         it; only one that is as good as `lost` counts as a failure.
         """
-        self.link.learn_late(up_bytes=sent_bytes, seconds=link_s, now=time.monotonic())
+        self.link.learn_late(up_bytes=sent_bytes, seconds=link_s, now=self.clock())
         if late:
-            self.http.connections.leave()
+            self.exchange.leave()
         if lost:
             self.note_failure(CompanionFailure(FailureReason.LATE, why))
 
@@ -267,7 +289,7 @@ class Companion:
         message = question.message()
         path, most_bytes = f"/v2/models/{question.model}/infer", question.bytes_down + SLACK_BYTES
         async with self._in_flight.exchange():
-            reply = await self.http.call(
+            reply = await self.exchange.call(
                 "POST", path, data=message.body(), headers=message.headers, most_bytes=most_bytes
             )
         if reply.status != 200:
@@ -281,7 +303,7 @@ class Companion:
         return self._factor.read(now, self._slowdown)
 
     def _learn_link(self, reply: CompanionReply, up_bytes: int, link_s: float) -> None:
-        now, round_trip = time.monotonic(), self._round_trip.of(reply.round_trip_s)
+        now, round_trip = self.clock(), self._round_trip.of(reply.round_trip_s)
         if not isinstance(round_trip, NotMeasured):
             self.link.learn_rtt(round_trip)
         transfer = split(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from typing import Protocol
 
 import aiohttp
 from aiohttp import hdrs
@@ -25,6 +25,7 @@ from collab_sdk.errors import (
     UnknownPackage,
 )
 from collab_sdk.text import plain
+from collabd.clock import MONOTONIC, Clock
 from collabd.device.companions.connections import Connections
 from collabd.http.aiohttp_privates import ConnectedResponse
 from collabd.http.checksums import checksum
@@ -39,7 +40,9 @@ _STALE = (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError, a
 # An address that answers so has nobody behind it.
 _DEAD = frozenset({errno.ECONNREFUSED})
 _OK = range(200, 300)
-_PAIR_AGAIN = "there: sudo collabctl pair new DEVICE --replace; here: sudo collabctl pair add FILE --replace"
+_PAIR_AGAIN = (
+    "on the companion: sudo collabctl pair new DEVICE --replace; on this device: sudo collabctl pair add FILE --replace"
+)
 
 
 class FailureReason(StrEnum):
@@ -97,13 +100,37 @@ class CompanionReply:
     round_trip_s: float | NotMeasured
 
 
-class Http:
-    """The companion `name` at `url`."""
+class CompanionExchange(Protocol):
+    """How a companion is asked, and how its connections are left behind."""
 
-    def __init__(self, name: str, url: str, connections: Connections) -> None:
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        data: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        most_bytes: int = SLACK_BYTES,
+    ) -> CompanionReply:
+        """Ask once; the reply may have `most_bytes`. Raises `CompanionFailure`."""
+
+    def leave(self) -> None:
+        """Make the exchanges to come on fresh connections."""
+
+
+class HttpExchange:
+    """HTTP with the companion `name` at `url`."""
+
+    def __init__(self, name: str, url: str, connections: Connections, clock: Clock = MONOTONIC) -> None:
         self._name = name
         self._base = url.rstrip("/")
-        self.connections = connections
+        self._connections = connections
+        self._clock = clock
+
+    def leave(self) -> None:
+        """Make the exchanges to come on fresh connections; those under way end on the ones that they have."""
+        self._connections.leave()
 
     async def call(
         self,
@@ -130,10 +157,10 @@ class Http:
                     if isinstance(error, aiohttp.ClientConnectorError):
                         raise
                     # Whatever was asked can be asked twice.
-                    self.connections.leave()
+                    self._connections.leave()
                     return await ask()
         except TimeoutError as error:
-            self.connections.leave()
+            self._connections.leave()
             raise CompanionFailure(FailureReason.LATE, f"{self._name} did not answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
             dead = isinstance(error, aiohttp.ClientConnectorError) and error.errno in _DEAD
@@ -147,9 +174,9 @@ class Http:
         body = io.BytesIO(data) if len(data) > _ONE_GO else data
         # What comes is what counts against the limit, and what the checksum is of.
         headers = {hdrs.ACCEPT_ENCODING: "identity"} | dict(headers or {})
-        start = time.perf_counter()
+        start = self._clock()
         async with (
-            self.connections.session() as session,
+            self._connections.session() as session,
             session.request(
                 method,
                 self._base + path,
@@ -163,7 +190,7 @@ class Http:
             assert isinstance(reply, Response), "the session is made so"  # noqa: S101
             try:
                 answer = await self._read(reply, most_bytes)
-                seconds = time.perf_counter() - start
+                seconds = self._clock() - start
                 await self._check(reply, answer, sent)
             except CompanionFailure:
                 # What comes next on this connection need not be the reply to what is sent next.
@@ -178,7 +205,7 @@ class Http:
 
     async def _read(self, reply: Response, most_bytes: int) -> bytes:
         answer = bytearray()
-        too_large = CompanionFailure(FailureReason.NONSENSE, f"{self._name} sends more than {most_bytes} bytes")
+        too_large = CompanionFailure(FailureReason.NONSENSE, f"{self._name} sent more than {most_bytes} bytes")
         if (reply.content_length or 0) > most_bytes:
             raise too_large
         while chunk := await reply.content.readany():
@@ -189,11 +216,11 @@ class Http:
 
     async def _check(self, reply: Response, answer: bytes, sent: str) -> None:
         if reply.headers.get(wire.CHECKSUM) != await checksum(answer):
-            raise CompanionFailure(FailureReason.CORRUPT, f"{self._name}'s reply was damaged on its way")
+            raise CompanionFailure(FailureReason.CORRUPT, f"the reply of {self._name} was damaged on the link")
         received = reply.headers.get(wire.REQUEST_CHECKSUM)
         refused_unread = received is None and reply.status not in _OK
         if received != sent and not refused_unread:
-            raise CompanionFailure(FailureReason.CORRUPT, f"{self._name} got something else than what was sent")
+            raise CompanionFailure(FailureReason.CORRUPT, f"{self._name} received other bytes than the device sent")
 
 
 def _said(error: Exception) -> str:
@@ -212,7 +239,9 @@ def refusal(status: int, body: bytes, headers: Mapping[str, str]) -> CompanionFa
     error: CollabError = wire.decode_error(status, body)
     match error:
         case Unauthorised():
-            return CompanionFailure(FailureReason.REFUSED, f"the companion refused our key: {error} ({_PAIR_AGAIN})")
+            return CompanionFailure(
+                FailureReason.REFUSED, f"the companion refused the key of this device: {error} ({_PAIR_AGAIN})"
+            )
         case UnknownPackage() | UnknownModel():
             reason = FailureReason.UNKNOWN_PACKAGE
         case Overloaded() | NotReady():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,8 +12,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from collabd.catalog import bundle
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
+from collabd.catalog.store import bundle
 from collabd.device.companions.companion import Companion, Lack
 from collabd.device.companions.exchange import CompanionFailure, CompanionReply, FailureReason, refusal, said
 from collabd.profiling.profile import Profile
@@ -30,7 +29,7 @@ _FULL_S = 300.0
 # Somebody has to see to it, here or there; to find out costs little.
 _FAULTY_S = 30.0
 _MEASURING = Lack("is still measuring the package")
-_SENDING = Lack("does not hold the package yet: it is being sent")
+_SENDING = Lack("lacks the package, which the device is sending")
 
 
 class PackageSupply:
@@ -50,7 +49,7 @@ class PackageSupply:
         for package in packages:
             lack = companion.lacks.get(package.digest)
             known = package.digest in companion.profiles or package.digest in self._to_send
-            if known or (lack is not None and time.monotonic() < lack.until):
+            if known or (lack is not None and self._companion.clock() < lack.until):
                 continue
             with self._concerning(package):
                 if await self._learn(package) == web.HTTPNotFound.status_code:
@@ -86,18 +85,18 @@ class PackageSupply:
         except CompanionFailure as failure:
             if failure.reason is not FailureReason.NONSENSE:
                 raise
-            self._note_lack(package, f"is of no use for the package: {failure}", _FAULTY_S)
+            self._note_lack(package, f"cannot serve the package: {failure}", _FAULTY_S)
         except OSError as error:
-            self._note_lack(package, f"cannot be sent the package: {error}", _FAULTY_S)
+            self._note_lack(package, f"lacks the package, and the device cannot send it: {error}", _FAULTY_S)
         except Exception as error:
-            log.exception("giving %s to %s failed", package.manifest.name, self._companion.name)
-            self._note_lack(package, f"cannot be sent the package: {error!r}", _FAULTY_S)
+            log.exception("sending %s to %s failed", package.manifest.name, self._companion.name)
+            self._note_lack(package, f"lacks the package, and the device cannot send it: {error!r}", _FAULTY_S)
 
     async def _learn(self, package: Package) -> int:
         """Ask for a package's profile; the reply's status. What it does not hold, or measures anew, is forgotten."""
         companion, digest = self._companion, package.digest
         path = f"/collab/v1/profile/{digest}"
-        reply = await companion.http.call("GET", path, timeout_s=_ANSWER_S, most_bytes=_PROFILE_BYTES)
+        reply = await companion.exchange.call("GET", path, timeout_s=_ANSWER_S, most_bytes=_PROFILE_BYTES)
         before = companion.profiles.pop(digest, None)
         match reply.status:
             case web.HTTPOk.status_code:
@@ -118,11 +117,11 @@ class PackageSupply:
             self._companion.lacks.setdefault(package.digest, _SENDING)
             self._to_send[package.digest] = package
         else:
-            self._note_lack(package, "does not hold the package and may not be sent it (push_packages)", math.inf)
+            self._note_lack(package, "lacks the package, and push_packages = false forbids to send it", math.inf)
 
     async def _push(self, package: Package) -> None:
         data = await asyncio.to_thread(bundle.pack, package)
-        reply = await self._companion.http.call(
+        reply = await self._companion.exchange.call(
             "PUT", f"/collab/v1/packages/{package.digest}", data=data, timeout_s=_UPLOAD_S
         )
         if reply.status >= 300:
@@ -149,7 +148,7 @@ class PackageSupply:
         before = lacks.get(package.digest)
         if before is None or before.why != why:
             log.warning("%s: %s %s", package.manifest.name, self._companion.name, why)
-        lacks[package.digest] = Lack(why, time.monotonic() + for_s)
+        lacks[package.digest] = Lack(why, self._companion.clock() + for_s)
 
 
 def _profile(body: bytes, package: Package, name: str) -> Profile:
@@ -159,7 +158,7 @@ def _profile(body: bytes, package: Package, name: str) -> Profile:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CompanionFailure(FailureReason.NONSENSE, f"{name} sent no profile: {error}") from error
     if profile.digest != package.digest or not profile.is_complete(package.manifest):
-        raise CompanionFailure(FailureReason.NONSENSE, f"{name} sent the profile of something else")
+        raise CompanionFailure(FailureReason.NONSENSE, f"{name} sent the profile of another package")
     return profile
 
 

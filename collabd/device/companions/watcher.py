@@ -6,9 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 
-from collabd.catalog.package import Package
+from collab_sdk.vocabulary import BreakerState
+from collabd.catalog.package.package import Package
 from collabd.config import LinkSettings
-from collabd.device.companions.breaker import BreakerState
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.exchange import CompanionFailure
 from collabd.device.companions.package_supply import PackageSupply
@@ -57,12 +57,12 @@ class Watcher:
                 await asyncio.sleep(_ROUND_S)
 
     async def _round(self) -> None:
-        state = self._companion.breaker.state(time.monotonic())
+        state = self._companion.breaker_state
         if state is BreakerState.OPEN:
             return
         woke_up = self._woke_up()
         if woke_up:
-            self._companion.http.connections.leave()
+            self._companion.exchange.leave()
         if woke_up or state is BreakerState.HALF_OPEN or not self._companion.reached:
             await self._companion.ping(0)
         if state is BreakerState.HALF_OPEN:
@@ -75,7 +75,7 @@ class Watcher:
             # Two sizes, since one alone cannot tell a far companion from a slow link.
             await self._companion.ping(0)
             await self._companion.ping(self._link.probe_kb * 1000)
-        elif self._companion.needs_pings and self._pings.due(time.monotonic()):
+        elif self._companion.needs_pings and self._pings.due(self._companion.clock()):
             await self._companion.ping(0)
 
     def _woke_up(self) -> bool:
@@ -83,9 +83,9 @@ class Watcher:
         return self._slept_before_s - before > _ASLEEP_S
 
     def _next_probe_s(self) -> float | None:
-        now = time.monotonic()
+        now = self._companion.clock()
         return next_probe_s(
-            self._companion.link.read(now),
+            self._companion.link_now,
             probe_bytes=self._link.probe_kb * 1000,
             stale_s=self._link.stale_s,
             share=self._link.probe_share,
@@ -95,7 +95,7 @@ class Watcher:
     async def _meet_again(self) -> None:
         """It may have been started anew, as another version and with other packages: calls wait until that is known."""
         await self._supply.learn_anew()
-        self._companion.breaker.probed(time.monotonic())
+        self._companion.breaker.probed(self._companion.clock())
 
     def _report_change(self) -> None:
         up = self._companion.is_up()

@@ -14,7 +14,7 @@ from collabd.config import CloudSettings, DeviceConfig, EnergySettings, Failover
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.credentials import CloudKeys, read_keys
-from collabd.device.companions.exchange import Response
+from collabd.device.companions.exchange import HttpExchange, Response
 from collabd.device.companions.watcher import Watcher
 from collabd.device.core.generation import Generation, Machinery
 from collabd.device.core.reuse import Reused
@@ -51,7 +51,7 @@ class Assembly:
                 await held.enter_async_context(self._companions.held(settings)) for settings in _settings(config)
             ]
             senses = await held.enter_async_context(self._senses.held(config.energy))
-            core = Generation(loaded, self._machinery, companions, senses, before)
+            core = Generation(loaded, self._machinery, companions, senses)
             if before is not None:
                 await self._make_acquaintance(set(companions) - set(before.companions))
             self._held[core] = held.pop_all()
@@ -87,7 +87,9 @@ class Assembly:
     async def _companion(self, settings: _Settings) -> AsyncIterator[Companion]:
         cloud, link, failover, keys = settings
         async with Connections(partial(_session, failover, keys)) as connections:
-            companion = Companion(cloud, link, failover, connections)
+            clock = self._machinery.clock
+            exchange = HttpExchange(cloud.name, cloud.url, connections, clock)
+            companion = Companion(cloud, link, failover, exchange, clock=clock)
             watcher = Watcher(companion, link, self._machinery.models.packages)
             async with background(f"watching {companion.name}", watcher.run, companion.give_up):
                 yield companion

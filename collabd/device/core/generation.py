@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from collabd.clock import Clock
 from collabd.config import DeviceConfig, Loaded
 from collabd.device.call.dispatcher import Dispatcher
+from collabd.device.call.learned import Learned
 from collabd.device.companions.companion import Companion
 from collabd.device.counters import Counters
 from collabd.device.decide.planner import Planner
+from collabd.device.journal import Journal
 from collabd.device.lane.lane import Lane
 from collabd.device.models.loaded import LoadedModels
 from collabd.device.report.reporter import Reporter
@@ -21,15 +23,18 @@ from collabd.device.senses import Senses
 from collabd.engine import Engine
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Machinery:
     """What lives as long as the daemon."""
 
     lane: Lane
     engine: Engine
     models: LoadedModels
-    counters: Counters = field(default_factory=Counters)
-    started: float = field(default_factory=time.monotonic)
+    learned: Learned
+    clock: Clock
+    counters: Counters
+    journal: Journal
+    started: float
 
 
 class Generation:
@@ -41,30 +46,40 @@ class Generation:
         machinery: Machinery,
         companions: Sequence[Companion],
         senses: Senses,
-        before: Generation | None,
     ) -> None:
-        """It takes over from `before` what that has learned."""
-        config = loaded.config
+        config, learned, clock = loaded.config, machinery.learned, machinery.clock
         self.loaded = loaded
         self.companions = companions
         self.senses = senses
-        self.planner = Planner(config, companions, senses, machinery.lane.wait_s)
-        executor = Executor(machinery.engine, machinery.lane, hedge_price=config.failover.hedge_price)
-        self.dispatcher = Dispatcher(config, machinery.models, self.planner, executor)
-        self.dispatcher.counters = machinery.counters
-        self.dispatcher.is_ready = True
-        if before is not None:
-            self.planner.speed, self.planner.overhead = before.planner.speed, before.planner.overhead
-            self.dispatcher.last = before.dispatcher.last
-        self.reporter = Reporter(
+        self.planner = Planner(
             config,
-            machinery.models,
-            self.planner,
             companions,
-            machinery.engine,
-            self.dispatcher,
             senses,
-            machinery.started,
+            speed=learned.speed,
+            overhead=learned.overhead,
+            past_plans=learned.past_plans,
+            lane_wait_s=machinery.lane.wait_s,
+            clock=clock,
+        )
+        self.dispatcher = Dispatcher(
+            models=machinery.models,
+            planner=self.planner,
+            executor=Executor(machinery.engine, machinery.lane, hedge_price=config.failover.hedge_price),
+            learned=learned,
+            counters=machinery.counters,
+            journal=machinery.journal,
+            clock=clock,
+        )
+        self.reporter = Reporter(
+            models=machinery.models,
+            planner=self.planner,
+            companions=companions,
+            engine=machinery.engine,
+            senses=senses,
+            history=learned.history,
+            counters=machinery.counters,
+            slowdown=machinery.lane.slowdown,
+            uptime_s=lambda: clock() - machinery.started,
         )
         self._calls = 0
         self._idle = asyncio.Event()

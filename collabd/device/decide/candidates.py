@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from collabd.catalog.manifest import CodecFigures, Cut, Manifest
-from collabd.device.companions.overhead import ENVELOPE_DOWN_BYTES, ENVELOPE_UP_BYTES, HEADER_BYTES
+from collabd.catalog.package.manifest import Manifest
+from collabd.device.decide.crossings import FILE_UP, answer_down, options_up
 from collabd.device.job.placement import LOCAL_CUT, NO_CODEC
 from collabd.device.models.model import DeviceModel
 from collabd.planning import Candidate, Candidates
-from collabd.planning.candidates import SOURCE
-from collabd.profiling.profile import CutTimes, Profile
+from collabd.profiling.profile import Profile
 
 
 def local_plan(whole_s: float) -> Candidate:
     """All on the device, which takes `whole_s` when idle."""
-    return Candidate(LOCAL_CUT, NO_CODEC, None, whole_s, 0.0, 0.0, 0.0, 0.0, 0.0, whole_s, 1.0)
+    return Candidate(cut=LOCAL_CUT, codec=NO_CODEC, cloud=None, head_s=whole_s, local_tail_s=whole_s)
 
 
 def candidates(model: DeviceModel, remote: Sequence[Profile | None]) -> Candidates:
@@ -30,34 +29,31 @@ def candidates(model: DeviceModel, remote: Sequence[Profile | None]) -> Candidat
 
 def remote_plans(manifest: Manifest, here: Profile, there: Profile, cloud: int) -> Iterator[Candidate]:
     """Every cut and codec with one companion, from the profiles of the package here and there."""
-    down = 4.0 * len(manifest.labels) + ENVELOPE_DOWN_BYTES + HEADER_BYTES
-    times_here, times_there = _by_cut(here), _by_cut(there)
-    image = manifest.cuts[0]
-    whole_here, whole_there = here.whole_ms / 1e3, there.whole_ms / 1e3
-    yield Candidate(image.name, SOURCE, cloud, 0.0, 0.0, ENVELOPE_UP_BYTES, down, 0.0, whole_there, whole_here, 1.0)
+    down_bytes = answer_down(manifest).sent_bytes
+    yield Candidate(
+        cut=manifest.cuts[0].name,
+        codec=FILE_UP.codec,
+        cloud=cloud,
+        up_bytes=FILE_UP.sent_bytes,
+        down_bytes=down_bytes,
+        tail_s=there.whole_ms / 1e3,
+        local_tail_s=here.whole_ms / 1e3,
+    )
+    times_here, times_there = ({times.cut: times for times in profile.cuts} for profile in (here, there))
     for cut in manifest.cuts:
         if cut.name in times_here and cut.name in times_there:
-            for figures in cut.codecs:
-                yield _plan(cut, figures, times_here[cut.name], times_there[cut.name], cloud, down)
-
-
-def _plan(cut: Cut, figures: CodecFigures, here: CutTimes, there: CutTimes, cloud: int, down: float) -> Candidate:
-    encode_ms = {times.codec: times.encode_ms for times in here.codecs}[figures.codec]
-    decode_ms = {times.codec: times.decode_ms for times in there.codecs}[figures.codec]
-    return Candidate(
-        cut=cut.name,
-        codec=figures.codec,
-        cloud=cloud,
-        head_s=here.head_ms / 1e3,
-        encode_s=encode_ms / 1e3,
-        up_bytes=figures.bytes_median + ENVELOPE_UP_BYTES,
-        down_bytes=down,
-        decode_s=decode_ms / 1e3,
-        tail_s=there.tail_ms / 1e3,
-        local_tail_s=here.tail_ms / 1e3,
-        fidelity=figures.fidelity,
-    )
-
-
-def _by_cut(profile: Profile) -> dict[str, CutTimes]:
-    return {times.cut: times for times in profile.cuts}
+            at_cut, at_cut_there = times_here[cut.name], times_there[cut.name]
+            for option in options_up(cut, at_cut, at_cut_there):
+                yield Candidate(
+                    cut=cut.name,
+                    codec=option.codec,
+                    cloud=cloud,
+                    head_s=at_cut.head_ms / 1e3,
+                    encode_s=option.device_s,
+                    up_bytes=option.sent_bytes,
+                    down_bytes=down_bytes,
+                    decode_s=option.cloud_s,
+                    tail_s=at_cut_there.tail_ms / 1e3,
+                    local_tail_s=at_cut.tail_ms / 1e3,
+                    fidelity=option.fidelity,
+                )

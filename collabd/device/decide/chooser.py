@@ -6,10 +6,11 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from collab_sdk.vocabulary import Objective, Reason
 from collabd.planning.candidates import Candidates
-from collabd.planning.choose import Decision, Mask, Reason, Stickiness, choose, goal_of, loss, risk_of
-from collabd.planning.limits import Caps
-from collabd.planning.nearest import nearness
+from collabd.planning.caps import Caps
+from collabd.planning.choose import Decision, Mask, SwitchGain, choose, goal_of, loss, risk_of
+from collabd.planning.nearest import nearness_to_caps
 from collabd.planning.predict import Prediction
 
 # So many kinds of calls are remembered.
@@ -29,6 +30,21 @@ class _Past:
     credit: float = 0.0
 
 
+class PastPlans:
+    """What the calls of each kind had last. It outlives a new configuration."""
+
+    def __init__(self) -> None:
+        self._by_kind: OrderedDict[Hashable, _Past] = OrderedDict()
+
+    def of(self, kind: Hashable) -> _Past:
+        """The past of this kind; of too many kinds the one that was not asked for longest is forgotten."""
+        past = self._by_kind.setdefault(kind, _Past())
+        self._by_kind.move_to_end(kind)
+        if len(self._by_kind) > _KINDS:
+            self._by_kind.popitem(last=False)
+        return past
+
+
 class Chooser:
     """`choose`, beside the plan that calls of the same kind had last.
 
@@ -39,10 +55,10 @@ class Chooser:
     for a while. A try never breaks a cap that the call would keep.
     """
 
-    def __init__(self, stickiness: Stickiness, explore_share: float) -> None:
-        self._stickiness = stickiness
+    def __init__(self, switch_gain: SwitchGain, explore_share: float, past: PastPlans) -> None:
+        self._switch_gain = switch_gain
         self._explore_share = explore_share
-        self._past: OrderedDict[Hashable, _Past] = OrderedDict()
+        self._past = past
 
     def choose(
         self, kind: Hashable | None, plans: Candidates, prediction: Prediction, caps: Caps, allowed: Mask | None = None
@@ -50,9 +66,9 @@ class Chooser:
         """Take a plan for a call of this kind, and remember it; None: for a call that has no past and no future."""
         if kind is None:
             return choose(plans, prediction, caps, allowed=allowed)
-        past = self._recall(kind)
+        past = self._past.of(kind)
         previous = None if past.plan is None else plans.index.get(past.plan)
-        decision = choose(plans, prediction, caps, allowed=allowed, previous=previous, stickiness=self._stickiness)
+        decision = choose(plans, prediction, caps, allowed=allowed, previous=previous, switch_gain=self._switch_gain)
         taken = plans.rows[decision.row]
         past.plan = (taken.cut, taken.codec, taken.cloud)
         others = _others(plans, prediction, caps, decision, allowed)
@@ -70,24 +86,17 @@ class Chooser:
         past.credit -= max(lost, 0.0)
         return Decision(other.row, Reason.EXPLORED, other.unmet)
 
-    def _recall(self, kind: Hashable) -> _Past:
-        past = self._past.setdefault(kind, _Past())
-        self._past.move_to_end(kind)
-        if len(self._past) > _KINDS:
-            self._past.popitem(last=False)
-        return past
-
 
 def _others(
     plans: Candidates, prediction: Prediction, caps: Caps, decision: Decision, allowed: Mask | None
 ) -> Mask | None:
     """The plans of other companions that may be tried, if there are any."""
-    raced = prediction.hedged_s is not None and caps.objective == "latency" and not decision.unmet
-    if not raced and prediction.phases.unasked_s < _UNASKED_S:
+    raced = prediction.hedged_s is not None and caps.objective == Objective.LATENCY and not decision.unmet
+    if not raced and prediction.basis.unasked_s < _UNASKED_S:
         return None
     others: Mask = ~plans.local & (plans.cloud != plans.cloud[decision.row]) & prediction.possible
     if not raced:
-        others &= prediction.phases.unasked_since(_UNASKED_S)
+        others &= prediction.basis.unasked_since(_UNASKED_S)
     if allowed is not None:
         others &= allowed
     return others if others.any() else None
@@ -96,7 +105,7 @@ def _others(
 def _lost(prediction: Prediction, caps: Caps, decision: Decision, other: Decision) -> float:
     """What may be lost by the other plan, as a share of what the call is about; all of it where it breaks a cap."""
     if decision.unmet:
-        return loss(nearness(prediction, caps), other.row, decision.row)
+        return loss(nearness_to_caps(prediction, caps), other.row, decision.row)
     if other.unmet:
         return 1.0
     goal = goal_of(prediction, caps)

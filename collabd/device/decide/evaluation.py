@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from collabd.catalog.manifest import Manifest
+from collab_sdk.vocabulary import Fallback, Objective
+from collabd.catalog.package.manifest import Manifest
 from collabd.device.companions.companion import Companion
 from collabd.device.decide.placement_search import FoundPlacement
 from collabd.device.decide.policy import CallPolicy
 from collabd.device.job.options import CallOptions
-from collabd.planning import Candidates, Caps, CloudState, DeviceState, Prediction, Request, choose, hedged, predict
+from collabd.planning import CallFacts, Candidates, Caps, CloudState, DeviceState, Prediction, choose, hedged, predict
 from collabd.planning.choose import against
 from collabd.planning.placements.trellis import with_requests
 
@@ -34,7 +35,7 @@ class Evaluation:
     policy: CallPolicy
     device: DeviceState
     clouds: tuple[CloudState, ...]
-    request: Request
+    call: CallFacts
     quantile: float
     hedge_price: float | None
     companions: tuple[Companion, ...]
@@ -42,13 +43,13 @@ class Evaluation:
     @property
     def wants_more(self) -> bool:
         """Whether more than one crossing may help: the last layers are pinned, or the best single cut breaks a cap."""
-        if self.policy.fallback == "never-leave":
+        if self.policy.fallback == Fallback.NEVER_LEAVE:
             return False
         if self.policy.pin_last:
             return True
         # The pace of a stream is that of its slowest stage, which no sum along a chain tells.
         limits = against(self.prediction, self.caps)
-        if self.caps.objective == "throughput" or not limits:
+        if self.caps.objective == Objective.THROUGHPUT or not limits:
             return False
         uncapped = Caps(fidelity=self.caps.fidelity, objective=self.caps.objective)
         best = choose(self.plans, self.prediction, uncapped, allowed=self.allowed).row
@@ -66,16 +67,16 @@ class Evaluation:
 
     def beside(self, placed: FoundPlacement) -> Evaluation:
         """The same with the placement as one more plan, whose companion has the fixed costs of all its requests."""
-        there, prep_s = placed.cloud, self.request.cloud_prep_s
+        there, prep_s = placed.cloud, self.call.cloud_prep_s
         clouds = (*self.clouds, with_requests(self.clouds[there], placed.requests))
-        request = replace(self.request, cloud_prep_s=(*prep_s, prep_s[there]))
+        call = replace(self.call, cloud_prep_s=(*prep_s, prep_s[there]))
         return replace(
             self,
             plans=placed.plans,
-            prediction=predicted(placed.plans, self.device, clouds, request, self.quantile, self.hedge_price),
+            prediction=predicted(placed.plans, self.device, clouds, call, self.quantile, self.hedge_price),
             allowed=None if self.allowed is None else np.append(self.allowed, True),
             clouds=clouds,
-            request=request,
+            call=call,
             companions=(*self.companions, self.companions[there]),
         )
 
@@ -84,20 +85,20 @@ def predicted(
     plans: Candidates,
     device: DeviceState,
     clouds: tuple[CloudState, ...],
-    request: Request,
+    call: CallFacts,
     quantile: float,
     hedge_price: float | None,
 ) -> Prediction:
     """What each plan would take, and on average where tails are run here as well."""
-    prediction = predict(plans, device, clouds, request, quantile)
-    return prediction if hedge_price is None else hedged(plans, prediction, clouds, hedge_price)
+    prediction = predict(plans, device=device, clouds=clouds, call=call, quantile=quantile)
+    return prediction if hedge_price is None else hedged(plans, prediction, clouds=clouds, price=hedge_price)
 
 
 def allowed_plans(
     plans: Candidates, prediction: Prediction, options: CallOptions, policy: CallPolicy, manifest: Manifest
 ) -> Mask | None:
     """The plans with one crossing or none that the policy and the call's own codec leave; None: all."""
-    if policy.fallback == "never-leave":
+    if policy.fallback == Fallback.NEVER_LEAVE:
         return plans.local
     allowed = None
     if policy.pin_first or policy.pin_last:

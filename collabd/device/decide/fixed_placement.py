@@ -39,5 +39,7 @@ def fixed_codec(options: CallOptions, placement: str, photo: CallImage) -> str:
     if codec in (*IMAGE_CODECS, SOURCE) and not image_cut:
         raise InvalidPlacement(f"codec {codec} is for the image, but the first layer runs on the device")
     if codec == SOURCE and ("D" in placement or photo.file_bytes is None):
-        raise InvalidPlacement("codec source sends an image file as it came: give a file, and all layers to the cloud")
+        raise InvalidPlacement(
+            "codec source sends an image file as it came: give a file, and place all layers on the companion"
+        )
     return codec

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
@@ -13,14 +12,16 @@ from math import inf
 
 import numpy as np
 
+from collab_sdk.vocabulary import Objective
+from collabd.clock import Clock
 from collabd.device.decide import steps
 from collabd.device.decide.policy import CallPolicy
 from collabd.device.decide.segments import ModelSegments
 from collabd.device.job.job import JobStep, codec_name
-from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Request
+from collabd.planning import CallFacts, Candidates, Caps, CloudState, DeviceState
 from collabd.planning.candidates import Column
 from collabd.planning.placements.chain import Chain
-from collabd.planning.placements.route import CloudRun, Placement
+from collabd.planning.placements.placement import plan_of
 from collabd.planning.placements.search import place
 
 # So many kinds of calls are remembered.
@@ -41,7 +42,7 @@ class Situation:
     segments: tuple[ModelSegments, ...]
     device: DeviceState
     clouds: tuple[CloudState, ...]
-    request: Request
+    call: CallFacts
     caps: Caps
     policy: CallPolicy
     # The call's own choice, if it made one.
@@ -62,8 +63,8 @@ class Situation:
         ]
         caps = (self.caps.latency_s, self.caps.energy_j, self.caps.cost)
         limits = (1.0 if cap is None else max(cap, 1e-12) for cap in caps)
-        request = max(self.request.prep_s, _SHORT_S), max(float(self.request.source_bytes or 0), _FEW_BYTES)
-        return np.log([self.device.speed, *request, *limits, *clouds])
+        call = max(self.call.prep_s, _SHORT_S), max(float(self.call.source_bytes or 0), _FEW_BYTES)
+        return np.log([self.device.speed, *call, *limits, *clouds])
 
     def is_like(self, other: Situation) -> bool:
         """Whether the best placement is hardly another."""
@@ -93,7 +94,8 @@ class _Search:
 class PlacementSearch:
     """Finds placements beside the calls, and remembers them: a search may take longer than a call has time for."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._known: OrderedDict[Hashable, _Search] = OrderedDict()
         self._under_way: dict[Hashable, asyncio.Task[_Search]] = {}
         self._pause_until = -inf
@@ -106,7 +108,7 @@ class PlacementSearch:
         """
         known = self._known.get(kind)
         if known is not None and known.situation.plans is situation.plans:
-            if not known.situation.is_like(situation) and time.monotonic() >= self._pause_until:
+            if not known.situation.is_like(situation) and self._clock() >= self._pause_until:
                 self._task(kind, situation)
             return known.placed
         task = self._task(kind, situation)
@@ -122,12 +124,12 @@ class PlacementSearch:
         return self._under_way[kind]
 
     async def _search(self, kind: Hashable, situation: Situation) -> _Search:
-        began = time.monotonic()
+        began = self._clock()
         try:
             found = _Search(situation, await asyncio.to_thread(placed, situation))
         finally:
             del self._under_way[kind]
-            ended = time.monotonic()
+            ended = self._clock()
             self._pause_until = ended + (ended - began) / _SHARE
         self._known[kind] = found
         self._known.move_to_end(kind)
@@ -140,13 +142,13 @@ def placed(situation: Situation) -> FoundPlacement | None:
     """The best placement there is; None: it has one crossing or none, so it is among the situation's plans."""
     segments = situation.segments[0]
     # A stream's pace is that of its slowest stage, which does not add up along a chain: take the shortest latency.
-    objective = "latency" if situation.caps.objective == "throughput" else situation.caps.objective
+    objective = Objective.LATENCY if situation.caps.objective == Objective.THROUGHPUT else situation.caps.objective
     best = place(
         [_restricted(each.chain, situation.codec) for each in situation.segments],
-        situation.device,
-        situation.clouds,
-        situation.request,
-        replace(situation.caps, objective=objective),
+        device=situation.device,
+        clouds=situation.clouds,
+        call=situation.call,
+        caps=replace(situation.caps, objective=objective),
         quantile=situation.quantile,
         pins=situation.policy.pins(segments.starts, segments.layers),
     )
@@ -155,7 +157,16 @@ def placed(situation: Situation) -> FoundPlacement | None:
     segments = next(each for each in situation.segments if each.chain.cloud == best.cloud)
     letters = segments.placement(best.letters)
     made = steps.of_placement(best, segments)
-    plan = _plan(letters, best, made, len(situation.clouds))
+    crossings = [step for step in made if step.crossing is not None]
+    plan = plan_of(
+        best.runs,
+        cut=letters,
+        codec=codec_name(run.up.codec for run in best.runs),
+        cloud=len(situation.clouds),
+        head_s=sum(step.run_s for step in made if step.crossing is None),
+        tail_s=sum(step.run_s for step in crossings),
+        local_tail_s=next(step.crossing.rest_s for step in crossings if step.crossing is not None),
+    )
     return FoundPlacement(letters, best.cloud, len(best.runs), made, Candidates([*situation.plans.rows, plan]))
 
 
@@ -163,22 +174,3 @@ def _restricted(chain: Chain, codec: str | None) -> Chain:
     if codec is None:
         return chain
     return replace(chain, up=tuple(tuple(way for way in ways if way.codec == codec) for ways in chain.up))
-
-
-def _plan(letters: str, placement: Placement, made: tuple[JobStep, ...], cloud: int) -> Candidate:
-    """The sums of all runs and crossings, with a companion of its own that has the fixed costs of as many requests."""
-    runs: tuple[CloudRun, ...] = placement.runs
-    crossings = [step for step in made if step.crossing is not None]
-    return Candidate(
-        cut=letters,
-        codec=codec_name(run.up.codec for run in runs),
-        cloud=cloud,
-        head_s=sum(step.run_s for step in made if step.crossing is None),
-        encode_s=sum(run.up.device_s + run.down.device_s for run in runs),
-        up_bytes=sum(run.up.sent_bytes for run in runs),
-        down_bytes=sum(run.down.sent_bytes for run in runs),
-        decode_s=sum(run.up.cloud_s + run.down.cloud_s for run in runs),
-        tail_s=sum(step.run_s for step in crossings),
-        local_tail_s=next(step.crossing.rest_s for step in crossings if step.crossing is not None),
-        fidelity=placement.fidelity,
-    )

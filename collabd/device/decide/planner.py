@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 from weakref import WeakKeyDictionary
 
-from collab_sdk.result import EnergySource
+from collab_sdk.vocabulary import Cap, EnergySource, Fallback, Reason
+from collabd.clock import Clock
 from collabd.config import DeviceConfig
 from collabd.device.companions.companion import Companion
 from collabd.device.decide import steps
 from collabd.device.decide.candidates import candidates
-from collabd.device.decide.chooser import Chooser
+from collabd.device.decide.chooser import Chooser, PastPlans
 from collabd.device.decide.evaluation import Evaluation, allowed_plans, predicted
 from collabd.device.decide.fixed_placement import cut_name, fixed_codec, fixed_placement
 from collabd.device.decide.placement_search import FoundPlacement, PlacementSearch, Situation
@@ -26,9 +25,9 @@ from collabd.device.job.options import CallOptions
 from collabd.device.job.placement import head_layers_of, single_cut
 from collabd.device.models.model import DeviceModel
 from collabd.device.senses import Senses
-from collabd.planning import Candidate, Candidates, Caps, DeviceState, Request
+from collabd.planning import CallFacts, Candidate, Candidates, Caps, DeviceState
 from collabd.planning.candidates import SOURCE
-from collabd.planning.choose import Decision, Reason, Stickiness, choose
+from collabd.planning.choose import Decision, SwitchGain, choose
 from collabd.profiling.profile import Profile
 from collabd.sensing.estimates.overhead import Overhead
 from collabd.sensing.estimates.speed import SpeedFactor
@@ -48,11 +47,11 @@ class CallPlan:
     job: Job
     cut: str
     placement: str
-    reason: str
+    reason: Reason
     evaluation: Evaluation
     caps: Caps
     row: int | None
-    unmet: tuple[str, ...] = ()
+    unmet: tuple[Cap, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,17 +71,23 @@ class Planner:
         config: DeviceConfig,
         companions: Sequence[Companion],
         senses: Senses,
-        lane_wait_s: Callable[[float | None], float] = lambda _: 0.0,
+        *,
+        speed: SpeedFactor,
+        overhead: Overhead,
+        past_plans: PastPlans,
+        lane_wait_s: Callable[[float | None], float],
+        clock: Clock,
     ) -> None:
         """`lane_wait_s`: how long a call waits for the lane that is due within so many seconds, or at no time."""
-        self.speed = SpeedFactor(config.emulation.device_slowdown)
-        self.overhead = Overhead()
+        self._speed = speed
+        self._overhead = overhead
+        self._clock = clock
         self._settings = config.planning
         self._policies = Policies(config)
-        stickiness = Stickiness(config.planning.switch_gain_ms / 1e3, config.planning.switch_gain_ratio)
-        self._chooser = Chooser(stickiness, config.planning.explore_share)
+        switch_gain = SwitchGain(config.planning.switch_gain_ms / 1e3, config.planning.switch_gain_ratio)
+        self._chooser = Chooser(switch_gain, config.planning.explore_share, past_plans)
         self._hedge_price = config.failover.hedge_price
-        self._placer = PlacementSearch()
+        self._placer = PlacementSearch(clock)
         self._companions = tuple(companions)
         self._senses = senses
         self._lane_wait_s = lane_wait_s
@@ -100,14 +105,14 @@ class Planner:
         plans = self.candidates(model)
         clouds = tuple(companion.state_for(model.digest) for companion in self._companions)
         device, quantile = replace(self.device_state(), queue_s=lane_wait_s), self._settings.cap_quantile
-        request = self._request(model, photo)
+        call = self._call_facts(model, photo)
         policy = self._policies.of(model.manifest, options)
         caps = options.caps(self._settings.min_fidelity)
-        price = None if options.is_sparing or policy.fallback != "local" else self._hedge_price
-        prediction = predicted(plans, device, clouds, request, quantile, price)
+        price = None if options.is_sparing or policy.fallback != Fallback.LOCAL else self._hedge_price
+        prediction = predicted(plans, device, clouds, call, quantile, price)
         allowed = allowed_plans(plans, prediction, options, policy, model.manifest)
         return Evaluation(
-            plans, prediction, allowed, caps, policy, device, clouds, request, quantile, price, self._companions
+            plans, prediction, allowed, caps, policy, device, clouds, call, quantile, price, self._companions
         )
 
     def decide(self, evaluation: Evaluation, kind: Hashable | None = None) -> Decision:
@@ -123,10 +128,14 @@ class Planner:
         """The plan of a call that has waited so long to be planned. Raises `InvalidPlacement`."""
         caps, left = options.caps(self._settings.min_fidelity), options.after(waited_s)
         lane_wait_s = self._lane_wait_s(left.caps(caps.fidelity).latency_s)
+        for each in self._companions:
+            each.note_wanted()
         evaluation = self.evaluate(model, photo, left, lane_wait_s=lane_wait_s)
         if options.is_fixed:
             return self._fixed(model, photo, options, evaluation)
-        kind = (model.digest, caps.kind, options.codec, evaluation.policy, photo.file_bytes is None)
+        # Plans count companions by their place among these.
+        names = tuple(companion.name for companion in self._companions)
+        kind = (names, model.digest, caps.kind, options.codec, evaluation.policy, photo.file_bytes is None)
         placed = await self._placed(model, photo, options, evaluation, kind) if evaluation.wants_more else None
         if placed is not None:
             evaluation = evaluation.beside(placed)
@@ -143,16 +152,16 @@ class Planner:
 
     def device_state(self) -> DeviceState:
         """The device as planning sees it."""
-        now, power = time.monotonic(), self._senses.snapshot.power.board
-        speed = self.speed.read(now, self.slowdown())
+        now, power = self._clock(), self._senses.snapshot.power.board
+        speed = self._speed.read(now, self.slowdown())
         return DeviceState(
-            speed.value,
-            speed.spread,
-            power.busy_w,
-            power.idle_w,
-            power.tx_w_per_mbps,
-            power.tx_base_w,
-            self.overhead.at(now),
+            speed=speed.value,
+            spread=speed.spread,
+            busy_w=power.busy_w,
+            idle_w=power.idle_w,
+            tx_w_per_mbps=power.tx_w_per_mbps,
+            tx_base_w=power.tx_base_w,
+            overhead_s=self._overhead.at(now),
         )
 
     def slowdown(self) -> float:
@@ -162,7 +171,7 @@ class Planner:
     @property
     def energy_source(self) -> EnergySource:
         """Whether an instrument says what busy and idle draw. Sending is modelled in any case."""
-        return "measured" if self._senses.snapshot.power.measured else "modelled"
+        return EnergySource.MEASURED if self._senses.snapshot.power.measured else EnergySource.MODELLED
 
     def _of(self, model: DeviceModel) -> _Known:
         profiles = (model.profile, *(companion.profiles.get(model.digest) for companion in self._companions))
@@ -188,7 +197,7 @@ class Planner:
             segments=chained,
             device=evaluation.device,
             clouds=evaluation.clouds,
-            request=evaluation.request,
+            call=evaluation.call,
             caps=evaluation.open_caps,
             policy=evaluation.policy,
             codec=options.codec,
@@ -210,7 +219,14 @@ class Planner:
         if row is not None:
             plan = evaluation.plans.rows[row]
         else:
-            plan = Candidate(cut, codec, cloud, 0, 0, 0, 0, 0, self._whole_there_s(model, cloud), model.whole_s, 0.0)
+            plan = Candidate(
+                cut=cut,
+                codec=codec,
+                cloud=cloud,
+                tail_s=self._whole_there_s(model, cloud),
+                local_tail_s=model.whole_s,
+                fidelity=0.0,
+            )
         made = steps.of_plan(plan, placement, model.manifest)
         companion = None if cloud is None else self._companions[cloud]
         job = self._job(model, photo, options, evaluation, made, companion, profiled=row is not None)
@@ -230,7 +246,7 @@ class Planner:
     ) -> Job:
         latency_ms, device = options.budget.latency_ms, evaluation.device
         first = made[0].crossing
-        prep_s = 0.0 if first is not None and first.codec == SOURCE else evaluation.request.prep_s
+        prep_s = 0.0 if first is not None and first.codec == SOURCE else evaluation.call.prep_s
         return Job(
             model=model,
             photo=photo,
@@ -242,21 +258,21 @@ class Planner:
             sparing=options.is_sparing or options.is_fixed,
             # The answer is still to be wrapped up and sent.
             deadline_s=None if latency_ms is None else latency_ms / 1e3 - device.overhead_s,
-            slow=device.speed * (1 + NormalDist().inv_cdf(evaluation.quantile) * device.spread),
+            slow=evaluation.prediction.basis.slow,
             here_s=prep_s + device.speed * sum(step.run_s for step in made if step.crossing is None),
-            prep_s=evaluation.request.prep_s,
+            prep_s=evaluation.call.prep_s,
             profiled=profiled,
         )
 
-    def _request(self, model: DeviceModel, photo: CallImage | None) -> Request:
-        spec, now = model.manifest.preprocessing, time.monotonic()
+    def _call_facts(self, model: DeviceModel, photo: CallImage | None) -> CallFacts:
+        spec, now = model.manifest.preprocessing, self._clock()
         usual = spec.height * spec.width
         prep_s = model.prep.at((usual if photo is None else photo.pixels) / 1e6, now)
         # As many times the profiled time there as it is here.
         larger = prep_s / model.prep.at(usual / 1e6, now)
         there = (companion.profiles.get(model.digest) for companion in self._companions)
         cloud_prep_s = tuple(0.0 if profile is None else larger * profile.prep_ms / 1e3 for profile in there)
-        return Request(prep_s, cloud_prep_s, None if photo is None else photo.file_bytes)
+        return CallFacts(prep_s, cloud_prep_s, None if photo is None else photo.file_bytes)
 
     def _whole_there_s(self, model: DeviceModel, cloud: int | None) -> float:
         profile = None if cloud is None else self._companions[cloud].profiles.get(model.digest)

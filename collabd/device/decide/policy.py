@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from collab_sdk.errors import InvalidPlacement
-from collabd.catalog.manifest import Manifest
+from collab_sdk.vocabulary import Fallback
+from collabd.catalog.package.manifest import Manifest
 from collabd.config import DeviceConfig, PolicySettings
-from collabd.device.job.job import Fallback
 from collabd.device.job.options import CallOptions
 from collabd.planning.placements.trellis import Pins
 
@@ -23,13 +23,13 @@ class CallPolicy:
 
     def allows(self, first: int, last: int, layers: int) -> bool:
         """Whether the companion may run layers `first` up to but not including `last`, of so many in all."""
-        return self.fallback != "never-leave" and self.pin_first <= first and last <= layers - self.pin_last
+        return self.fallback != Fallback.NEVER_LEAVE and self.pin_first <= first and last <= layers - self.pin_last
 
     def check(self, placement: str) -> None:
         """Raises `InvalidPlacement` where a placement, one letter a layer, breaks the policy."""
         if "C" not in placement:
             return
-        if self.fallback == "never-leave":
+        if self.fallback == Fallback.NEVER_LEAVE:
             raise InvalidPlacement("the model's policy is never-leave: no layer may run on a companion")
         if "C" in placement[: self.pin_first]:
             raise InvalidPlacement(f"the first {self.pin_first} layers are pinned to the device (pin_first)")
@@ -41,7 +41,7 @@ class CallPolicy:
         bounds = [*starts, layers]
         first = sum(start < self.pin_first for start in bounds[:-1])
         last = sum(end > layers - self.pin_last for end in bounds[1:])
-        return Pins(first, last, self.fallback == "never-leave")
+        return Pins(first, last, self.fallback == Fallback.NEVER_LEAVE)
 
 
 class Policies:
@@ -54,9 +54,9 @@ class Policies:
     def of(self, manifest: Manifest, options: CallOptions) -> CallPolicy:
         """What holds for a call."""
         mine = self._of_model.get(manifest.name) or PolicySettings(manifest.name)
-        forbidden = "never-leave" in {mine.fallback, options.fallback}
+        forbidden = Fallback.NEVER_LEAVE in {mine.fallback, options.fallback}
         return CallPolicy(
             pin_first=max(self._everywhere.pin_first, mine.pin_first, options.pin_first),
             pin_last=max(self._everywhere.pin_last, mine.pin_last, options.pin_last),
-            fallback="never-leave" if forbidden else options.fallback or mine.fallback,
+            fallback=Fallback.NEVER_LEAVE if forbidden else options.fallback or mine.fallback,
         )

@@ -1,20 +1,15 @@
-"""The segments of a model with one companion, and the ways across each cut: what placements are planned from."""
+"""The segments of a model with one companion, and what can cross between them: what placements are planned from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from collabd.catalog.manifest import Cut
-from collabd.device.companions.overhead import ENVELOPE_DOWN_BYTES, ENVELOPE_UP_BYTES, HEADER_BYTES
+from collabd.catalog.package.manifest import Cut
+from collabd.device.decide.crossings import FILE_UP, answer_down, options_up, tensors_down
 from collabd.device.decide.spans import Spans
 from collabd.device.models.model import DeviceModel
-from collabd.planning.candidates import SOURCE
-from collabd.planning.placements.chain import Chain, CrossingOption
+from collabd.planning.placements.chain import Chain
 from collabd.profiling.profile import Profile
-
-# How the companion returns tensors.
-RETURNED_AS = "f32"
 
 
 @dataclass(frozen=True)
@@ -40,39 +35,17 @@ class ModelSegments:
 
 def segments(model: DeviceModel, here: Profile, there: Profile, cloud: int) -> ModelSegments:
     """From the profiles of the package here and on the companion of this index."""
-    timed = {times.cut for times in here.cuts} & {times.cut for times in there.cuts}
-    cuts = tuple(cut for cut in model.manifest.cuts if cut.name in timed)
+    times_here, times_there = ({times.cut: times for times in profile.cuts} for profile in (here, there))
+    cuts = tuple(cut for cut in model.manifest.cuts if cut.name in times_here and cut.name in times_there)
     names = [cut.name for cut in cuts]
     spans_here, spans_there = Spans(here, names), Spans(there, names)
+    options = (tuple(options_up(cut, times_here[cut.name], times_there[cut.name])) for cut in cuts)
+    inner = (sum(model.network.tensor(name).nbytes for name in cut.tensors) for cut in cuts[1:])
     chain = Chain(
         cloud=cloud,
         device_s=spans_here.by_heads(),
         cloud_s=spans_there.by_tails(),
-        up=tuple(tuple(_ways_up(cut, here, there)) for cut in cuts),
-        down=tuple(_way_down(model, tensors) for tensors in (*(cut.tensors for cut in cuts[1:]), None)),
+        up=tuple((FILE_UP, *up) if cut.head_layers == 0 else up for cut, up in zip(cuts, options, strict=True)),
+        down=tuple((option,) for option in (*map(tensors_down, inner), answer_down(model.manifest))),
     )
     return ModelSegments(chain, cuts, spans_here, spans_there, len(model.manifest.layers))
-
-
-def _ways_up(cut: Cut, here: Profile, there: Profile) -> Iterator[CrossingOption]:
-    if cut.head_layers == 0:
-        yield CrossingOption(SOURCE, ENVELOPE_UP_BYTES, 0.0, 0.0, 1.0)
-    encode_ms = {times.codec: times.encode_ms for each in here.cuts if each.cut == cut.name for times in each.codecs}
-    decode_ms = {times.codec: times.decode_ms for each in there.cuts if each.cut == cut.name for times in each.codecs}
-    for figures in cut.codecs:
-        yield CrossingOption(
-            codec=figures.codec,
-            sent_bytes=figures.bytes_median + ENVELOPE_UP_BYTES,
-            device_s=encode_ms[figures.codec] / 1e3,
-            cloud_s=decode_ms[figures.codec] / 1e3,
-            fidelity=figures.fidelity,
-        )
-
-
-def _way_down(model: DeviceModel, tensors: tuple[str, ...] | None) -> tuple[CrossingOption, ...]:
-    """Tensors come back as they are; None: the answer does."""
-    if tensors is None:
-        sent = 4 * len(model.manifest.labels)
-    else:
-        sent = sum(model.network.tensor(name).nbytes for name in tensors)
-    return (CrossingOption(RETURNED_AS, float(sent + ENVELOPE_DOWN_BYTES + HEADER_BYTES), 0.0, 0.0, 1.0),)

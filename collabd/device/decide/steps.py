@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from collabd.catalog.manifest import Cut, Manifest
+from collabd.catalog.package.manifest import Cut, Manifest
 from collabd.device.decide.segments import ModelSegments
 from collabd.device.job.job import Crossing, JobStep
 from collabd.device.job.placement import Stage, stages
 from collabd.planning import Candidate
-from collabd.planning.placements.route import Placement
+from collabd.planning.placements.placement import Placement
 
 
 def of_plan(plan: Candidate, placement: str, manifest: Manifest) -> tuple[JobStep, ...]:

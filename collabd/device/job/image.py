@@ -10,7 +10,7 @@ import numpy.typing as npt
 from collab_sdk import wire
 from collab_sdk.channels import Channels, channels_of
 from collab_sdk.errors import InvalidTensor
-from collabd.catalog.manifest import Preprocessing
+from collabd.catalog.package.manifest import Preprocessing
 from collabd.imaging import frame_size, one_frame, open_image, prepare
 
 
@@ -23,18 +23,18 @@ class CallImage:
 
     content: bytes | npt.NDArray[np.uint8]
     pixels: int
-    channels: Channels = "rgb"
+    channels: Channels = Channels.RGB
 
     @classmethod
     def from_request(cls, request: wire.InferRequest) -> CallImage:
         """Check the one input of a request without decoding it. Raises `InvalidImage`, `InvalidTensor`."""
         if len(request.inputs) != 1:
-            raise InvalidTensor(f"one image a request, not {len(request.inputs)} tensors")
+            raise InvalidTensor(f"send one image in each request, not {len(request.inputs)} tensors")
         tensor = request.inputs[0]
         if tensor.datatype == "BYTES":
             files = tensor.to_bytes_list()
             if len(files) != 1:
-                raise InvalidTensor(f"one image a request, not {len(files)}")
+                raise InvalidTensor(f"send one image in each request, not {len(files)}")
             width, height = open_image(files[0]).size
             return cls(files[0], width * height)
         channels = channels_of((request.parameters | tensor.parameters).get("channels", "rgb"))
@@ -54,5 +54,5 @@ class CallImage:
     def as_file(self, name: str) -> wire.Tensor:
         """The file as it came, as a wire tensor."""
         if not isinstance(self.content, bytes):
-            raise InvalidTensor("pixels have no file to send: choose another codec")
+            raise InvalidTensor("codec source needs an image file, not pixels: choose another codec")
         return wire.Tensor.from_bytes_list(name, [self.content])

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
 
+from collab_sdk.vocabulary import Fallback
+from collabd.clock import Clock
 from collabd.device.companions.answers import RemoteAnswer
 from collabd.device.companions.companion import Companion
 from collabd.device.job.image import CallImage
 from collabd.device.job.placement import NO_CODEC, Stage
 from collabd.device.models.model import DeviceModel
 from collabd.planning.candidates import SOURCE
-
-Fallback = Literal["local", "fail", "never-leave"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,8 @@ PHASES = ("prep", "head", "encode", "link", "queue", "decode", "tail", "local_ta
 class CallRecord:
     """What happened to a job: seconds a phase (None: that phase was not part of it), bytes, letters that really ran."""
 
-    started: float = field(default_factory=time.perf_counter)
+    clock: Clock
+    started: float
     prep_s: float | None = None
     head_s: float | None = None
     encode_s: float | None = None
@@ -107,8 +106,8 @@ class CallRecord:
     alone: bool = True
     # Spent on tails that the companion overtook.
     overtaken_s: float = 0.0
-    # Spent on the link for answers that did not come in time.
-    unanswered_s: float = 0.0
+    # For how long bytes moved over the link, of exchanges without an answer as well.
+    air_s: float = 0.0
     bytes_up: int = 0
     bytes_down: int = 0
     cost: float = 0.0
@@ -126,21 +125,22 @@ class CallRecord:
 
     def elapsed_s(self) -> float:
         """Seconds since the job started."""
-        return time.perf_counter() - self.started
+        return self.clock() - self.started
 
     def unaccounted_s(self) -> float:
         """Seconds since the job was taken up that are no phase's, nor spent waiting for the lane."""
         phases_s = sum(getattr(self, f"{phase}_s") or 0.0 for phase in PHASES)
         return self.elapsed_s() - self.waited_s - self.lane_s - phases_s
 
-    def note_unanswered(self, bytes_up: int, seconds: float, cost: float) -> None:
+    def note_unanswered(self, bytes_up: int, *, air_s: float, cost: float) -> None:
         """Add what an exchange took whose answer was not waited for."""
-        self.unanswered_s += seconds
+        self.air_s += air_s
         self.bytes_up += bytes_up
         self.cost += cost
 
-    def note_answer(self, answer: RemoteAnswer, cost: float) -> None:
+    def note_answer(self, answer: RemoteAnswer, *, air_s: float, cost: float) -> None:
         """Add what an exchange with a companion took."""
+        self.air_s += air_s
         for phase, seconds in (
             ("link_s", answer.link_s),
             ("queue_s", answer.queue_s),

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar, get_args
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from collab_sdk.budget import Budget
 from collab_sdk.errors import InvalidRequest
+from collab_sdk.vocabulary import Fallback, Objective, OnInfeasible
 from collabd.codec import FEATURE_CODECS, IMAGE_CODECS
-from collabd.device.job.job import Fallback
 from collabd.http.parameters import check_parameters, timeout_ms
 from collabd.planning import Caps
 from collabd.planning.candidates import SOURCE
-
-OnInfeasible = Literal["nearest", "fail"]
 
 _KNOWN = ("budget", "cut", "placement", "codec", "pin_first", "pin_last", "fallback", "on_infeasible")
 _LEAST_LEFT_MS = 1e-3
 _CODECS = (*FEATURE_CODECS, *IMAGE_CODECS, SOURCE)
 
-T = TypeVar("T")
+T = TypeVar("T", bound=StrEnum)
 U = TypeVar("U")
 
 
@@ -49,8 +48,8 @@ class CallOptions:
             cut=_text(parameters, "cut"),
             placement=_text(parameters, "placement"),
             codec=_text(parameters, "codec"),
-            fallback=_one_of(parameters, "fallback", get_args(Fallback), None),
-            on_infeasible=_one_of(parameters, "on_infeasible", get_args(OnInfeasible), "nearest"),
+            fallback=_one_of(parameters, "fallback", Fallback, None),
+            on_infeasible=_one_of(parameters, "on_infeasible", OnInfeasible, OnInfeasible.NEAREST),
             pin_first=_layers(parameters, "pin_first"),
             pin_last=_layers(parameters, "pin_last"),
         )
@@ -65,7 +64,7 @@ class CallOptions:
     @property
     def is_sparing(self) -> bool:
         """Whether no tail is to be run here for the chance to be first: energy counts, or the lane has other work."""
-        return self.budget.energy_mj is not None or self.budget.objective in {"energy", "cost", "throughput"}
+        return self.budget.energy_mj is not None or self.budget.objective not in {None, Objective.LATENCY}
 
     def caps(self, min_fidelity: float) -> Caps:
         """The budget in SI units; `min_fidelity` holds where it states none."""
@@ -83,8 +82,8 @@ class CallOptions:
         if self.cut is not None and self.placement is not None:
             raise InvalidRequest("give a cut or a placement, not both")
         if self.codec is not None and self.codec not in _CODECS:
-            raise InvalidRequest(f"unknown codec {self.codec!r}; known are {', '.join(_CODECS)}")
-        if self.is_fixed and self.fallback == "never-leave":
+            raise InvalidRequest(f"unknown codec {self.codec!r}: it is one of {', '.join(_CODECS)}")
+        if self.is_fixed and self.fallback == Fallback.NEVER_LEAVE:
             raise InvalidRequest("a fixed cut or placement cannot be combined with fallback=never-leave")
 
 
@@ -106,14 +105,14 @@ def _text(parameters: Mapping[str, Any], key: str) -> str | None:
 def _layers(parameters: Mapping[str, Any], key: str) -> int:
     value = parameters.get(key, 0)
     if type(value) is not int or value < 0:  # bool is an int too
-        raise InvalidRequest(f"{key} is a number of layers, not {value!r}")
+        raise InvalidRequest(f"{key} must be a number of layers, not {value!r}")
     return value
 
 
-def _one_of(parameters: Mapping[str, Any], key: str, allowed: tuple[T, ...], default: U) -> T | U:
+def _one_of(parameters: Mapping[str, Any], key: str, kind: type[T], default: U) -> T | U:
     if key not in parameters:
         return default
-    value = parameters[key]
-    if value not in allowed:
-        raise InvalidRequest(f"{key} is one of {', '.join(map(str, allowed))}, not {value!r}")
-    return allowed[allowed.index(value)]
+    try:
+        return kind(parameters[key])
+    except ValueError as error:
+        raise InvalidRequest(f"{key} must be one of {', '.join(kind)}, not {parameters[key]!r}") from error

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Literal
 
 from collab_sdk.errors import InvalidPlacement
-from collabd.catalog.manifest import Manifest
+from collabd.catalog.package.manifest import Manifest
 from collabd.did_you_mean import did_you_mean
 
 Side = Literal["D", "C"]
@@ -54,10 +54,10 @@ def parse_placement(text: str, manifest: Manifest) -> str:
     """A caller's placement, checked. Raises `InvalidPlacement`."""
     wrong = sorted(set(text) - set("DC"))
     if wrong:
-        raise InvalidPlacement(f"a placement is made of D (device) and C (cloud), not {wrong[0]!r}")
+        raise InvalidPlacement(f"a placement has only the letters D (device) and C (companion), not {wrong[0]!r}")
     if len(text) != len(manifest.layers):
         raise InvalidPlacement(
-            f"{manifest.name} has {len(manifest.layers)} layers, the placement {len(text)} letters "
+            f"{manifest.name} has {len(manifest.layers)} layers, but the placement has {len(text)} letters "
             f"(`collabctl models show {manifest.name}` lists the layers)"
         )
     return text
@@ -75,7 +75,7 @@ def head_layers_of(cut: str, manifest: Manifest) -> int:
     candidates = (*(cut.name for cut in manifest.cuts), "output")
     names, known = (*candidates, *(layer.name for layer in manifest.layers)), ", ".join(candidates)
     raise InvalidPlacement(
-        f"{manifest.name} has no cut {cut!r} (candidate cuts are {known}, and any layer's name is one)"
+        f"{manifest.name} has no cut {cut!r} (the candidate cuts are {known}, and the name of any layer is a cut)"
         f"{did_you_mean(cut, names)}"
     )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
+from collabd.clock import MONOTONIC, Clock
 from collabd.device.lane.claims import Claims
 from collabd.device.lane.promises import Promises
 from collabd.device.lane.turns import Turns, due_at
@@ -19,19 +19,17 @@ T = TypeVar("T")
 
 
 class _Running(NamedTuple):
-    """The piece that runs: when it began (`time.perf_counter`'s clock), what it is to take, and when it is due."""
+    """The piece that runs: when it began, how long it should take, and when it is due."""
 
     began: float
     expected_s: float
     due_s: float
 
-    @property
-    def left_s(self) -> float:
-        return max(self.expected_s - (time.perf_counter() - self.began), 0.0)
+    def left_s(self, now: float) -> float:
+        return max(self.expected_s - (now - self.began), 0.0)
 
-    @property
-    def done_s(self) -> float:
-        return self.expected_s - self.left_s
+    def done_s(self, now: float) -> float:
+        return self.expected_s - self.left_s(now)
 
 
 _IDLE = _Running(0.0, 0.0, 0.0)
@@ -52,8 +50,9 @@ class Lane:
     `slowdown` emulates a device that many times slower by waiting in proportion after each run.
     """
 
-    def __init__(self, slowdown: float) -> None:
+    def __init__(self, slowdown: float, *, clock: Clock = MONOTONIC) -> None:
         self.slowdown = slowdown
+        self.clock = clock
         self.worker = Worker("compute")
         self.promises = Promises(lambda: self.backlog_s)
         self.claims = Claims()
@@ -70,16 +69,17 @@ class Lane:
     @property
     def backlog_s(self) -> float:
         """How long what runs and what waits may well take."""
-        return max(self._expected_s - self._running.done_s, 0.0)
+        return max(self._expected_s - self._running.done_s(self.clock()), 0.0)
 
     def wait_s(self, within_s: float | None) -> float:
         """How long a call that comes now, and is due within that, waits for others: for what runs, and for those due
         before it. `within_s` None: it has no deadline."""
-        now_s, running = asyncio.get_running_loop().time(), self._running
+        now_s, running = self.clock(), self._running
         due_s = due_at(now_s, None if within_s is None else now_s + within_s)
         before_s = self.claims.before_s(due_s)
+        left_s = running.left_s(now_s)
         # What runs is part of what is before, if it is due before.
-        return max(before_s - running.done_s, running.left_s) if running.due_s <= due_s else before_s + running.left_s
+        return max(before_s - running.done_s(now_s), left_s) if running.due_s <= due_s else before_s + left_s
 
     async def run(
         self,
@@ -91,7 +91,7 @@ class Lane:
     ) -> Timed[T]:
         """Run `work`, which may well take `expect_s`, on the lane; its errors are raised here. `setup` goes first.
 
-        `due_s`, on the event loop's clock: when its call must be answered, which decides whose turn it is.
+        `due_s`, on the lane's clock: when its call must be answered, which decides whose turn it is.
 
         Cancelled before its turn, it never runs; later, its `Stop` is requested, so that the lane is free for others.
         `setup` is not timed: what is built once must not look like the cost of a run.
@@ -101,8 +101,8 @@ class Lane:
         self._expected_s += expect_s
         self.promises.look()
         try:
-            due = due_at(asyncio.get_running_loop().time(), due_s)
-            piece = partial(self._timed, work, setup, stop, time.perf_counter(), expect_s, due)
+            due = due_at(self.clock(), due_s)
+            piece = partial(self._timed, work, setup, stop, self.clock(), expect_s, due)
             async with self._turns.turn(due_s, expect_s):
                 return await asyncio.get_running_loop().run_in_executor(self.worker, piece)
         except asyncio.CancelledError:
@@ -125,21 +125,21 @@ class Lane:
         expect_s: float,
         due_s: float,
     ) -> Timed[T]:
-        self._running = _Running(time.perf_counter(), expect_s, due_s)
+        self._running = _Running(self.clock(), expect_s, due_s)
         try:
             if setup is not None:
                 setup()
-            waited_s = time.perf_counter() - asked
+            waited_s = self.clock() - asked
             return replace(self._paced(work, stop), waited_s=waited_s)
         finally:
             self._running = _IDLE
 
     def _paced(self, work: Callable[[Stop], T], stop: Stop) -> Timed[T]:
-        start = time.perf_counter()
+        start = self.clock()
         value = work(stop)
-        if self.slowdown > 1 and stop.wait((time.perf_counter() - start) * (self.slowdown - 1)):
+        if self.slowdown > 1 and stop.wait((self.clock() - start) * (self.slowdown - 1)):
             raise Stopped("a slower device would not have finished")
-        return Timed(value, time.perf_counter() - start)
+        return Timed(value, self.clock() - start)
 
     def close(self) -> None:
         """Finish what runs; drop what waits."""

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from collab_sdk.errors import InvalidPackage, InvalidRequest, StorageUnavailable, UnknownModel
-from collabd.catalog import package as packages
-from collabd.catalog.package import Package
-from collabd.catalog.store import Store
+from collabd.catalog.package import package as packages
+from collabd.catalog.package.package import Package
+from collabd.catalog.store.store import Store
 from collabd.device.lane.lane import Lane
 from collabd.device.models.model import DeviceModel
 from collabd.did_you_mean import unknown_model
@@ -32,13 +32,17 @@ class LoadedModels:
         self._store = store
         self._engine = engine
         self._lane = lane
-        self.default = default
+        self._default = default
         self._loaded: dict[str, DeviceModel] = {}
         # Whoever changes what is loaded, and what the store has, holds this.
         self._changing = asyncio.Lock()
 
     def __iter__(self) -> Iterator[DeviceModel]:
         return iter(list(self._loaded.values()))
+
+    def use_default(self, name: str) -> None:
+        """From now on calls that name no model mean this one."""
+        self._default = name
 
     def packages(self) -> list[Package]:
         """The packages of the loaded models."""
@@ -64,12 +68,12 @@ class LoadedModels:
         """Load every package of the store; a broken one is reported and left out."""
         self._store.tidy()
         for problem in self._store.problems():
-            log.error("package %s is left out: %s", problem.path, problem.reason)
+            log.error("the package %s is not loaded: %s", problem.path, problem.reason)
         for package in self._store.packages():
             try:
                 await self.load(package)
             except InvalidPackage as error:
-                log.error("package %s is left out: %s", package.path, error)  # noqa: TRY400  the reason says it all
+                log.error("the package %s is not loaded: %s", package.path, error)  # noqa: TRY400  the reason says it all
 
     async def install(self, path: Path) -> DeviceModel:
         """Load the package at `path`, then copy it into the store; only then it replaces one of its name.
@@ -129,16 +133,16 @@ class LoadedModels:
             self._engine.run(model.key, feeds, outputs)
         except EngineError as error:
             self._engine.remove(model.key)
-            raise InvalidPackage(f"{package.manifest.name} does not run here: {error}") from error
-        model.whole_s = time.perf_counter() - start
+            raise InvalidPackage(f"{package.manifest.name} does not run on this device: {error}") from error
+        model.warmed_up(time.perf_counter() - start)
         return model
 
     def _default_name(self) -> str:
         if not self._loaded:
             raise UnknownModel(f"no model is loaded; {how_to_add()}")
         # One that somebody chose is not replaced in silence where it is missing.
-        if self.default in self._loaded or self.default not in {"", DEFAULT_MODEL}:
-            return self.default
+        if self._default in self._loaded or self._default not in {"", DEFAULT_MODEL}:
+            return self._default
         if len(self._loaded) == 1:
             return next(iter(self._loaded))
-        raise InvalidRequest(f"say which model: loaded are {', '.join(self._loaded)} (or set models.default)")
+        raise InvalidRequest(f"name a model: {', '.join(self._loaded)} are loaded (or set models.default)")

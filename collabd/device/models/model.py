@@ -7,8 +7,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from collabd.catalog.manifest import Manifest
-from collabd.catalog.package import Package
+from collabd.catalog.package.manifest import Manifest
+from collabd.catalog.package.package import Package
 from collabd.partition import Network
 from collabd.profiling.profile import Profile
 from collabd.sensing.estimates.preparation import Preparation
@@ -19,7 +19,7 @@ _REMEMBERED = 256
 
 
 class DeviceModel:
-    """One loaded package. `whole_s` is the time of the whole network on this device, idle; set when it is warm.
+    """One loaded package. `whole_s`: the whole network takes so long on this device when it is idle.
 
     The engine runs its network under `key`, until the last call to which it is `lent` has ended.
     """
@@ -27,6 +27,7 @@ class DeviceModel:
     def __init__(self, package: Package, network: Network, slowdown: float) -> None:
         self.package = package
         self.network = network
+        self._slowdown = slowdown
         # Not the digest alone: the same package may be loaded anew while calls still hold what was loaded before.
         self.key = f"{package.digest} {id(self):x}"
         self.lent = UseCount()
@@ -35,6 +36,17 @@ class DeviceModel:
         self.whole_s = 0.0
         self.profile: Profile | None = None
         self.prep = Preparation(slowdown)
+
+    def warmed_up(self, whole_s: float) -> None:
+        """The first timed run took `whole_s`, which holds until there is a profile."""
+        self.whole_s = whole_s
+
+    def take_profile(self, profile: Profile) -> None:
+        """From now on its times here are those of the profile."""
+        self.profile = profile
+        self.whole_s = profile.whole_ms / 1e3
+        spec = self.manifest.preprocessing
+        self.prep.note_profile(spec.height * spec.width / 1e6, profile.prep_ms / 1e3 * self._slowdown)
 
     @property
     def manifest(self) -> Manifest:

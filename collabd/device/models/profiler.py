@@ -6,13 +6,11 @@ import asyncio
 import logging
 from pathlib import Path
 
-from collabd.config import EmulationSettings
 from collabd.device.lane.lane import Lane
 from collabd.device.models.loaded import LoadedModels
 from collabd.device.models.model import DeviceModel
 from collabd.engine import Engine
 from collabd.profiling import machine, stored
-from collabd.profiling.profile import Profile
 from collabd.profiling.timing import advance, steps
 
 log = logging.getLogger(__name__)
@@ -24,13 +22,10 @@ _CACHE_BYTES = 32 * 2**20
 class Profiler:
     """A background task: loads a stored profile, or measures one step by step and stores it."""
 
-    def __init__(
-        self, models: LoadedModels, threads: int, lane: Lane, emulation: EmulationSettings, directory: Path
-    ) -> None:
+    def __init__(self, models: LoadedModels, lane: Lane, *, threads: int, directory: Path) -> None:
         self._models = models
         self._threads = threads
         self._lane = lane
-        self._slowdown = emulation.device_slowdown
         self._directory = directory
         self._failed: set[str] = set()
 
@@ -40,7 +35,7 @@ class Profiler:
             if model.profile is None:
                 profile = stored.load(model.digest, machine.describe(), self._threads, self._directory)
                 if profile is not None and profile.is_complete(model.manifest):
-                    self._take(model, profile)
+                    model.take_profile(profile)
 
     async def run(self) -> None:
         """Until cancelled: profile whatever is loaded without a profile."""
@@ -58,7 +53,7 @@ class Profiler:
             await self._measure(model)
         except Exception:
             self._failed.add(model.digest)
-            log.exception("measuring %s failed: its calls all run here", model.manifest.name)
+            log.exception("measuring %s failed: all its calls run on this device alone", model.manifest.name)
 
     async def _measure(self, model: DeviceModel) -> None:
         # An engine of its own: the sessions of all cuts would crowd out those that calls use, and stay.
@@ -68,15 +63,14 @@ class Profiler:
         # One piece at a time, so that a call which comes in between waits for no more than that.
         while (profile := await self._lane.run_unpaced(lambda: advance(pieces))) is None:
             pass
-        self._take(model, profile)
-        log.info("profiled %s: %.1f ms whole, %d cuts", model.manifest.name, profile.whole_ms, len(profile.cuts))
+        model.take_profile(profile)
+        log.info(
+            "profiled %s: the whole network takes %.1f ms, %d cuts",
+            model.manifest.name,
+            profile.whole_ms,
+            len(profile.cuts),
+        )
         try:
             await asyncio.to_thread(stored.save, profile, self._directory)
         except OSError as error:
-            log.warning("the profile of %s is not kept over a restart: %s", model.manifest.name, error)
-
-    def _take(self, model: DeviceModel, profile: Profile) -> None:
-        model.profile = profile
-        model.whole_s = profile.whole_ms / 1e3
-        spec = model.manifest.preprocessing
-        model.prep.note_profile(spec.height * spec.width / 1e6, profile.prep_ms / 1e3 * self._slowdown)
+            log.warning("cannot keep the profile of %s over a restart: %s", model.manifest.name, error)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 from collab_sdk.budget import Budget
 from collab_sdk.reports import (
@@ -20,11 +18,11 @@ from collab_sdk.reports import (
     ProfileReport,
     StatusReport,
 )
+from collab_sdk.vocabulary import BreakerState, CompanionState
 from collabd import __version__
-from collabd.config import DeviceConfig
-from collabd.device.call.dispatcher import Dispatcher
-from collabd.device.companions.breaker import BreakerState
+from collabd.device.call.history import History
 from collabd.device.companions.companion import Companion
+from collabd.device.counters import Counters
 from collabd.device.decide.evaluation import Evaluation
 from collabd.device.decide.planner import Planner
 from collabd.device.job.options import CallOptions
@@ -43,40 +41,43 @@ class Reporter:
 
     def __init__(
         self,
-        config: DeviceConfig,
+        *,
         models: LoadedModels,
         planner: Planner,
         companions: Sequence[Companion],
         engine: Engine,
-        dispatcher: Dispatcher,
         senses: Senses,
-        started: float,
+        history: History,
+        counters: Counters,
+        slowdown: float,
+        uptime_s: Callable[[], float],
     ) -> None:
-        self._config = config
         self._models = models
         self._planner = planner
         self._companions = companions
         self._engine = engine
-        self._dispatcher = dispatcher
         self._senses = senses
-        self._started = started
+        self._history = history
+        self._counters = counters
+        self._slowdown = slowdown
+        self._uptime_s = uptime_s
 
     def status(self) -> StatusReport:
         """How the daemon is."""
         return StatusReport(
             version=__version__,
             pid=os.getpid(),
-            uptime_s=time.monotonic() - self._started,
-            ready=self._dispatcher.ready(),
+            uptime_s=self._uptime_s(),
+            ready=True,  # else nobody would have reached the socket
             models=[self.model(model) for model in self._models],
             clouds=[self._cloud(companion) for companion in self._companions],
             device=device_report(
                 self._senses.snapshot,
                 self._engine.stats,
-                slowdown=self._config.emulation.device_slowdown,
+                slowdown=self._slowdown,
                 speed_factor=self._planner.device_state().speed,
             ),
-            requests=self._dispatcher.counters.report,
+            requests=self._counters.report,
             last=self._last(),
         )
 
@@ -105,7 +106,7 @@ class Reporter:
 
     def explain(self, last: int) -> ExplainReport:
         """The last decisions with their candidates."""
-        return ExplainReport(decisions=self._dispatcher.history.report(last))
+        return ExplainReport(decisions=self._history.report(last))
 
     def profile(self, model: DeviceModel, budget: str | None) -> ProfileReport:
         """Each candidate cut with what is known and predicted of it, for a picture of the network's own size."""
@@ -128,7 +129,11 @@ class Reporter:
     def _rows(self, model: DeviceModel, evaluation: Evaluation) -> list[CutReport]:
         plans = evaluation.plans
         reasons = verdicts(
-            plans, evaluation.prediction, evaluation.caps, self._planner.decide(evaluation), evaluation.allowed
+            plans,
+            evaluation.prediction,
+            evaluation.caps,
+            decision=self._planner.decide(evaluation),
+            allowed=evaluation.allowed,
         )
         heads = {cut.name: cut.head_layers for cut in model.manifest.cuts} | {LOCAL_CUT: len(model.manifest.layers)}
         rows: dict[tuple[str, int | None], CutReport] = {}
@@ -156,7 +161,7 @@ class Reporter:
                 predicted_ms=float(evaluation.prediction.expected_s[row]) * 1e3,
                 predicted_energy_mj=float(evaluation.prediction.energy_j[row]) * 1e3,
                 predicted_cost=float(evaluation.prediction.cost[row]),
-                verdict=reasons[row].value,
+                verdict=reasons[row],
             )
         return sorted(rows.values(), key=lambda report: (report["cloud"] or "", report["head_layers"]))
 
@@ -169,14 +174,14 @@ class Reporter:
             speed_factor=companion.slowness,
             queue_ms=companion.queue_s * 1e3,
             load=companion.load,
-            breaker=companion.breaker.state(time.monotonic()).value,
+            breaker=companion.breaker_state,
             problem=None if companion.is_up() else companion.problem,
             packages=sorted(companion.profiles),
             lacks={digest: lack.why for digest, lack in companion.lacks.items()},
         )
 
     def _last(self) -> LastReport | None:
-        last = self._dispatcher.last
+        last = self._history.last
         if last is None:
             return None
         return LastReport(
@@ -194,15 +199,15 @@ class Reporter:
         )
 
 
-def _state(companion: Companion) -> Literal["up", "busy", "down", "unknown"]:
+def _state(companion: Companion) -> CompanionState:
     if companion.is_up():
-        return "busy" if companion.is_busy else "up"
-    closed = companion.breaker.state(time.monotonic()) is BreakerState.CLOSED
-    return "unknown" if closed and not companion.reached else "down"
+        return CompanionState.BUSY if companion.is_busy else CompanionState.UP
+    closed = companion.breaker_state is BreakerState.CLOSED
+    return CompanionState.UNKNOWN if closed and not companion.reached else CompanionState.DOWN
 
 
 def _link(companion: Companion) -> LinkReport:
-    reading = companion.link.read(time.monotonic())
+    reading = companion.link_now
     if reading.age_s is None:
         return LinkReport(rtt_ms=None, up_mbps=None, down_mbps=None, age_s=None)
     return LinkReport(

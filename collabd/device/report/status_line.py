@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collab_sdk.reports import CloudReport, LastReport, StatusReport
+from collab_sdk.vocabulary import CompanionState
 
 
 def status_line(report: StatusReport) -> str:
@@ -19,6 +20,6 @@ def _call(last: LastReport) -> str:
 
 def _companion(cloud: CloudReport) -> str:
     rate = cloud["up_mbps"]
-    if cloud["state"] != "up" or rate is None:
+    if cloud["state"] != CompanionState.UP or rate is None:
         return f"{cloud['name']} is {cloud['state']}"
     return f"{cloud['name']} is up at {rate:.{0 if rate >= 10 else 1}f} Mbit/s"

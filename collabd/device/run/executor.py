@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 
 from collab_sdk import wire
 from collab_sdk.errors import CompanionUnavailable
+from collab_sdk.vocabulary import Fallback
 from collabd.codec import CodecError
 from collabd.device.companions.answers import Question, RemoteAnswer, Tensors
 from collabd.device.companions.companion import Companion
@@ -62,7 +62,7 @@ class _Run:
     claim: Claim = field(init=False)
 
     async def output(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        due_s = due_at(asyncio.get_running_loop().time(), self._due_s())
+        due_s = due_at(self.record.clock(), self._due_s())
         with self.executor.lane.claims.made(due_s, self.job.here_s) as self.claim:
             return await self._output()
 
@@ -125,7 +125,7 @@ class _Run:
         except CodecError as error:
             return await self._give_up(step, crossing, f"the features cannot be sent: {error}")
         except Exception as error:
-            log.exception("encoding the features failed for a reason that is none of the expected")
+            log.exception("encoding the features failed for an unexpected reason")
             return await self._give_up(step, crossing, f"the features cannot be sent: {error!r}")
         wait = self._expected_wait(companion, step, size(inputs), outputs)
         remote = asyncio.create_task(companion.infer(self._question(inputs, outputs)))
@@ -144,30 +144,32 @@ class _Run:
         sent_bytes: int,
     ) -> None:
         """The companion has its time; from then on whoever finishes first wins."""
-        sent, prepared_s = time.perf_counter(), self.record.prep_s
+        sent, prepared_s = self.record.clock(), self.record.prep_s
         with self._promised(crossing) as must_start:
             patience_s = self._patience_s(crossing, wait)
             either: tuple[asyncio.Future[Any], ...] = (remote, must_start)
             await asyncio.wait(either, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
-        races = not remote.done() and self.job.fallback == "local"
+        races = not remote.done() and self.job.fallback == Fallback.LOCAL
         local = asyncio.create_task(self._finish(crossing)) if races else None
-        started = time.perf_counter()
+        started = self.record.clock()
         try:
             if local is not None:
                 await asyncio.wait({remote, local}, return_when=asyncio.FIRST_COMPLETED)
             if remote.done() and remote.exception() is None:
-                self.record.overtaken_s += 0.0 if local is None else time.perf_counter() - started
+                self.record.overtaken_s += 0.0 if local is None else self.record.clock() - started
                 # Phases follow one another: what ran here beside the exchange is none.
                 self.record.prep_s, self.record.local_tail_s = prepared_s, None
                 return self._take(step, companion, remote.result())
-            waited_s = time.perf_counter() - sent
+            waited_s = self.record.clock() - sent
             why = _why(remote, waited_s)
             late = remote.done() or wait.longer_than(waited_s) < _LATE
             if not remote.done():
                 lost = waited_s >= lost_after_s(wait)
-                companion.note_late(why, sent_bytes, waited_s - step.work_s, late=late, lost=lost)
-                # It may have all of it by now, and do the work.
-                self.record.note_unanswered(sent_bytes, waited_s, companion.cost(sent_bytes, step.work_s))
+                link_s = waited_s - step.work_s
+                companion.note_late(why, sent_bytes, link_s, late=late, lost=lost)
+                # The companion may have all of it by now, and do the work.
+                cost = companion.cost(sent_bytes, step.work_s)
+                self.record.note_unanswered(sent_bytes, air_s=companion.air_s(link_s), cost=cost)
             if local is None:
                 return await self._give_up(step, crossing, why)
             self._finished(step, await local, why, degraded=late)
@@ -176,7 +178,8 @@ class _Run:
                 local.cancel()
 
     def _take(self, step: JobStep, companion: Companion, answer: RemoteAnswer) -> None:
-        self.record.note_answer(answer, companion.cost(answer.bytes_up + answer.bytes_down, answer.compute_s))
+        cost = companion.cost(answer.bytes_up + answer.bytes_down, answer.compute_s)
+        self.record.note_answer(answer, air_s=companion.air_s(answer.link_s), cost=cost)
         self.record.ran += "C" * step.stage.layers
         # In a batch a tail takes longer, and by no fault of the companion.
         if self.job.profiled and answer.batch == 1:
@@ -214,21 +217,21 @@ class _Run:
     def _promised(self, crossing: Crossing) -> AbstractContextManager[asyncio.Future[None]]:
         """Around the wait: done when the tail must start here, lest the calls that wait now miss their deadlines."""
         due_s = self._due_s()
-        if due_s is None or self.job.fallback != "local":
+        if due_s is None or self.job.fallback != Fallback.LOCAL:
             return nullcontext(asyncio.get_running_loop().create_future())
         return self.executor.lane.promises.made(due_s, self.job.rest_s(crossing))
 
     def _due_s(self) -> float | None:
-        """When the answer must be there, on the event loop's clock."""
+        """When the answer must be there, on the record's clock."""
         deadline_s = self.job.deadline_s
         if deadline_s is None:
             return None
-        return asyncio.get_running_loop().time() + deadline_s - self.record.elapsed_s()
+        return self.record.clock() + deadline_s - self.record.elapsed_s()
 
     def _patience_s(self, crossing: Crossing, wait: Wait) -> float:
         job = self.job
         left_s = None if job.deadline_s is None else job.deadline_s - self.record.elapsed_s()
-        if job.fallback == "fail":
+        if job.fallback == Fallback.FAIL:
             # There is nothing to start here, so nothing is won by giving up early.
             latest_s = max(_PATIENT_S, lost_after_s(wait)) if left_s is None else left_s
             return latest_s if latest_s > 0 else wait.median_s
@@ -238,7 +241,7 @@ class _Run:
         return local_start_s(deadline_s=left_s, local_tail_s=job.rest_s(crossing), wait=wait, price=price)
 
     async def _give_up(self, step: JobStep, crossing: Crossing, why: str) -> None:
-        if self.job.fallback == "fail":
+        if self.job.fallback == Fallback.FAIL:
             raise CompanionUnavailable(f"{why}, and the call said fallback=fail")
         self._finished(step, await self._finish(crossing), why, degraded=True)
 

@@ -34,7 +34,7 @@ def encode_tensor(
     """A feature as it travels. Raises `CodecError` where the codec cannot hold it."""
     encoded = encode(array, codec, axis)
     tensor = wire.Tensor.from_array(name, array)
-    return wire.Tensor(name, tensor.datatype, tensor.shape, encoded.payload, encoded.parameters)
+    return wire.Tensor(name, tensor.datatype, tensor.shape, data=encoded.payload, parameters=encoded.parameters)
 
 
 def _codec_of(crossing: Crossing, *, is_image: bool) -> tuple[str, int | None]:

@@ -8,29 +8,33 @@ from functools import cached_property
 
 from collabd.planning.candidates import Candidate, Candidates
 
-# The companion of a step that starts a request, which has its fixed costs, and of one within a request.
+# Whom a step asks: a companion with the fixed costs of a request where it starts one, else the same one without them.
 NEW_REQUEST, SAME_REQUEST = 0, 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CrossingOption:
-    """One codec for one frontier in one direction: encoded on one machine, decoded on the other, both profiled idle."""
+    """One codec for one frontier in one direction. The seconds of encoding and decoding are profiled on idle machines.
 
-    # For "source", up from the first segment: the bytes are those besides the file, and no codec takes any time.
+    The codec "source", up from the first segment, sends the file: its bytes are those beside the file, and neither
+    machine spends time on it.
+    """
+
     codec: str
     sent_bytes: float
-    device_s: float
-    cloud_s: float
+    device_s: float = 0.0
+    cloud_s: float = 0.0
     # How often the top-1 equals the unsplit network's, 0..1.
-    fidelity: float
+    fidelity: float = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Chain:
-    """n segments on the device and on one companion; seconds as profiled, none of the figures negative.
+    """n segments on the device and on one companion; seconds as profiled. No figure is negative.
 
-    `up[k]` are the ways for the frontier before segment k to the companion, `down[k]` those for the one behind it
-    back: the last is the answer's. No ways: no crossing there. Raises `ValueError` where the lengths differ.
+    `up[k]` are the options to send the frontier before segment k to the companion, `down[k]` those to return the
+    frontier behind segment k; the last returns the answer. Without options nothing crosses there. Raises `ValueError`
+    where the lengths differ.
     """
 
     # Index of the companion in the states given to `place`.
@@ -49,32 +53,28 @@ class Chain:
 
     @cached_property
     def steps(self) -> Candidates:
-        """Nothing; then of each segment its run on the device, its ways up, its run on the companion, its ways down.
+        """A step that does nothing; then for each segment its run on the device, its options up, its run on the
+        companion, and its options down.
 
-        Each stands as a plan of its own, so that the formulas of all plans are the formulas of these.
+        Each step stands as a candidate, so that the formulas of candidates hold for steps.
         """
         return Candidates([_step(None), *(row for k in range(len(self)) for row in self._steps_of(k))])
 
-    @property
-    def sizes(self) -> list[int]:
-        """How many rows each of these takes in `steps`."""
-        return [1, *(size for up, down in zip(self.up, self.down, strict=True) for size in (1, len(up), 1, len(down)))]
-
     def _steps_of(self, k: int) -> Iterator[Candidate]:
         yield _step(None, head_s=self.device_s[k])
-        for way in self.up[k]:
-            yield _step(NEW_REQUEST, way, up_bytes=way.sent_bytes)
+        for option in self.up[k]:
+            yield _step(NEW_REQUEST, option, up_bytes=option.sent_bytes)
         yield _step(SAME_REQUEST, tail_s=self.cloud_s[k])
-        for way in self.down[k]:
-            yield _step(SAME_REQUEST, way, down_bytes=way.sent_bytes)
+        for option in self.down[k]:
+            yield _step(SAME_REQUEST, option, down_bytes=option.sent_bytes)
 
 
-_FREE = CrossingOption("none", 0.0, 0.0, 0.0, 1.0)
+_FREE = CrossingOption(codec="none", sent_bytes=0.0)
 
 
 def _step(
     cloud: int | None,
-    way: CrossingOption = _FREE,
+    option: CrossingOption = _FREE,
     *,
     head_s: float = 0.0,
     tail_s: float = 0.0,
@@ -83,14 +83,14 @@ def _step(
 ) -> Candidate:
     return Candidate(
         cut="",
-        codec=way.codec,
+        codec=option.codec,
         cloud=cloud,
         head_s=head_s,
-        encode_s=way.device_s,
+        encode_s=option.device_s,
         up_bytes=up_bytes,
         down_bytes=down_bytes,
-        decode_s=way.cloud_s,
+        decode_s=option.cloud_s,
         tail_s=tail_s,
         local_tail_s=0.0,
-        fidelity=way.fidelity,
+        fidelity=option.fidelity,
     )

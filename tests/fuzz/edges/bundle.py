@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from collab_sdk.errors import InvalidPackage, RequestTooLarge
-from collabd.catalog import bundle
+from collabd.catalog.store import bundle
 from tests.fuzz import tiny
 from tests.fuzz.choices import Choices
 from tests.fuzz.scratch import new_directory

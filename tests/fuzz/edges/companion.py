@@ -17,7 +17,6 @@ import numpy as np
 from collab_sdk import wire
 from collab_sdk.errors import UnknownPackage
 from collab_sdk.wire import InferResponse, Tensor
-from collabd.config import CloudSettings, FailoverSettings, LinkSettings
 from collabd.device.companions.answers import Question, RemoteAnswer
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
@@ -25,6 +24,7 @@ from collabd.device.companions.exchange import CompanionFailure, Response
 from collabd.device.companions.package_supply import PackageSupply
 from collabd.device.models.model import DeviceModel
 from collabd.device.run.features import checked
+from tests.device_parts import companion_at
 from tests.fuzz import message, tiny
 from tests.fuzz.choices import Choices
 from tests.fuzz.edges.profile import plannable
@@ -81,7 +81,7 @@ class _Device:
 
     async def _asked(self, ask: Callable[[Companion], Awaitable[Any]]) -> None:
         async with Connections(self._connected) as connections:
-            companion = Companion(CloudSettings("pc", "http://pc"), LinkSettings(), FailoverSettings(), connections)
+            companion = companion_at("http://pc", connections)
             companion.reached = True
             try:
                 answer = await ask(companion)
@@ -148,7 +148,9 @@ def seeds() -> list[bytes]:
     """What a companion says when it is well, and when it is not."""
     times = {"queue_ms": 0, "decode_ms": 0, "compute_ms": 0, "batch": 1}
     figures: dict[str, Any] = times | {"slowdown": 1.0, "load": 0.5, "digest": tiny.package().digest}
-    answer = InferResponse("tiny", "1", [Tensor.from_array("logits", np.ones((1, 2), np.float32))], "", figures)
+    answer = InferResponse(
+        "tiny", "1", [Tensor.from_array("logits", np.ones((1, 2), np.float32))], id="", parameters=figures
+    )
     error = wire.encode_error(UnknownPackage("no package", {"queue": 4}))
     ping = b'\n{"bytes": 0, "load": 0.25, "slowdown": 1.5}'
     bodies = [

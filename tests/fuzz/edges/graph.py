@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collab_sdk.errors import InvalidPackage
-from collabd.catalog.effort import require_bounded
-from collabd.catalog.package import MALFORMED
-from collabd.catalog.plain import read_plain
+from collabd.catalog.graph.effort import require_bounded
+from collabd.catalog.package.package import MALFORMED
+from collabd.catalog.trial.plain_graph import read_plain
 from tests.fuzz import tiny
 
 WORDS = (

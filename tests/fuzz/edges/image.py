@@ -9,7 +9,7 @@ import numpy as np
 
 from collab_sdk.errors import InvalidImage, InvalidTensor
 from collab_sdk.image import image_tensor
-from collabd.catalog.manifest import Preprocessing
+from collabd.catalog.package.manifest import Preprocessing
 from collabd.imaging import MAX_PIXELS, open_image, prepare
 from tests.fuzz import pictures
 

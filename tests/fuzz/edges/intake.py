@@ -53,9 +53,14 @@ def seeds() -> list[bytes]:
         *(_encoded("image", image, codec, None) for codec in ("u8", "jpeg")),
     ]
     asked = [RequestedOutput("logits", {"binary_data": True})]
-    return [*(message.joined(wire.encode_request(InferRequest([each], asked))) for each in tails), *protocol.seeds()]
+    return [
+        *(message.joined(wire.encode_request(InferRequest([each], outputs=asked))) for each in tails),
+        *protocol.seeds(),
+    ]
 
 
 def _encoded(name: str, array: np.ndarray, codec: str, axis: int | None) -> Tensor:
     encoded = encode(array, codec, axis)
-    return Tensor(name, wire.datatype_of(array.dtype), array.shape, encoded.payload, dict(encoded.parameters))
+    return Tensor(
+        name, wire.datatype_of(array.dtype), array.shape, data=encoded.payload, parameters=dict(encoded.parameters)
+    )

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from collab_sdk.errors import InvalidPackage
-from collabd.catalog.manifest import CodecFigures, Cut, Layer, Manifest
-from collabd.catalog.package import DIGEST, LICENCE, MANIFEST, MODEL, digest_of, load
+from collabd.catalog.package.manifest import CodecFigures, Cut, Layer, Manifest
+from collabd.catalog.package.package import DIGEST, LICENCE, MANIFEST, MODEL, digest_of, load
 from tests.fuzz import tiny
 from tests.fuzz.scratch import new_directory
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from collabd.config import CloudSettings, DeviceConfig, EnergySettings, FailoverSettings, LinkSettings
+from collabd.config import CloudSettings, DeviceConfig, FailoverSettings, LinkSettings
 from collabd.device.companions.companion import Companion
 from collabd.device.decide.planner import Planner
 from collabd.device.job.image import CallImage
 from collabd.device.job.options import CallOptions
 from collabd.device.models.model import DeviceModel
-from collabd.device.senses import Senses
 from collabd.profiling import stored
 from collabd.profiling.profile import Profile
+from tests.device_parts import NoExchange, planner_of
 from tests.fuzz import tiny
 from tests.fuzz.scratch import new_directory
 
@@ -43,11 +43,10 @@ def _file() -> Path:
 
 @cache
 def _planner() -> tuple[Planner, Companion, DeviceModel]:
-    connections = None
-    companion = Companion(CloudSettings("pc", "http://127.0.0.1:1"), LinkSettings(), FailoverSettings(), connections)  # type: ignore[arg-type]
+    companion = Companion(CloudSettings("pc", "http://127.0.0.1:1"), LinkSettings(), FailoverSettings(), NoExchange())
     companion.reached = True
     model = DeviceModel(tiny.package(), tiny.package().network(), 1.0)
-    return Planner(DeviceConfig(), [companion], Senses(EnergySettings(board="pi4"))), companion, model
+    return planner_of(DeviceConfig(), [companion]), companion, model
 
 
 def plannable(here: Profile, there: Profile) -> None:

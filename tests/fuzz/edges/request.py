@@ -79,7 +79,9 @@ def seeds() -> list[bytes]:
         InferRequest([Tensor.from_array("image", pixels[..., [0, 1, 2, 0]])], parameters={"channels": "rgbx"}),
         InferRequest([image_tensor(pictures.encoded("PNG"))], parameters={"cut": "conv", "codec": "q8"}),
         InferRequest([image_tensor(pictures.encoded("JPEG"))], parameters={"placement": "DCC", "pin_first": 1}),
-        InferRequest([relu], [RequestedOutput("logits", {"binary_data": True})], "7", {"digest": digest}),
+        InferRequest(
+            [relu], outputs=[RequestedOutput("logits", {"binary_data": True})], id="7", parameters={"digest": digest}
+        ),
     ]
     listed = {"name": "image", "datatype": "UINT8", "shape": [1, 1, 3], "data": [[[1, 2, 3]]]}
     text = {"name": "image", "datatype": "BYTES", "shape": [1], "data": ["GIF89a"]}

@@ -41,7 +41,9 @@ def seeds() -> list[bytes]:
     """An answer in binary and in JSON, and errors."""
     result = _result()
     answers = [wire.encode_response(encode_result(result, "7"), binary) for binary in (True, False)]
-    bare = wire.encode_response(InferResponse("tiny", "1", [], "", {"queue_ms": 0.5, "batch": 1}), binary=True)
+    bare = wire.encode_response(
+        InferResponse("tiny", "1", [], id="", parameters={"queue_ms": 0.5, "batch": 1}), binary=True
+    )
     infeasible = BudgetInfeasible("no plan", {"cut": "conv", "latency_ms": 81.5})
     return [*map(message.joined, (*answers, bare)), b"\n" + wire.encode_error(infeasible), b"\n<html>502</html>"]
 
@@ -52,7 +54,7 @@ def _result() -> Result:
         digest="sha256:" + "a" * 64,
         scores=np.array([0.25, 0.75], np.float32),
         labels=LABELS,
-        plan=Plan("conv", "q8", "DCC", "pc", "best"),
+        plan=Plan(cut="conv", codec="q8", placement="DCC", cloud="pc", reason="best"),
         predicted=Predicted(latency_ms=10.0),
         measured=Timings(latency_ms=12.0, head_ms=2.5),
         energy_mj=30.5,

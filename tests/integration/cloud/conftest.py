@@ -18,8 +18,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from collab_sdk import wire
-from collabd.catalog.manifest import Preprocessing
-from collabd.catalog.package import Package
+from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.package import Package
 from collabd.cloud.server import CloudDaemon, started
 from collabd.config import CloudConfig
 from collabd.engine import Engine
@@ -139,7 +139,7 @@ def images() -> npt.NDArray[np.uint8]:
 @pytest.fixture(scope="session")
 def package(images: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Package:
     """The package "branchy". Shared by all tests: nothing may change it."""
-    from collabd.catalog.build import build
+    from collabd.catalog.authoring.build import build
 
     return build(
         _branchy(),

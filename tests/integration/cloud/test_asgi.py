@@ -16,7 +16,7 @@ import pytest
 
 from collab_sdk import wire
 from collab_sdk.errors import CollabError, InvalidRequest, RequestTooLarge, UnknownModel, UnknownPackage
-from collabd.catalog import bundle
+from collabd.catalog.store import bundle
 from collabd.cloud.asgi import Bridge, Message
 from collabd.codec import encode
 from collabd.config import CloudConfig
@@ -108,7 +108,7 @@ async def test_whole_networks_and_tails_are_answered_with_the_companions_times(
     np.testing.assert_allclose(answer.outputs[0].to_array(), local.whole(images[:1]), rtol=1e-5, atol=1e-6)
     array = local.features(images[:1], ("pool1",))["pool1"]
     encoded = encode(array, "f32")
-    tensor = wire.Tensor("pool1", "FP32", array.shape, encoded.payload, encoded.parameters)
+    tensor = wire.Tensor("pool1", "FP32", array.shape, data=encoded.payload, parameters=encoded.parameters)
     parameters = {"digest": package.digest, "binary_data_output": True}
     answer = await server.infer("branchy", wire.InferRequest([tensor], parameters=parameters))
     np.testing.assert_allclose(answer.outputs[0].to_array(), local.whole(images[:1]), rtol=1e-4, atol=1e-5)

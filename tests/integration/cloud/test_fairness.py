@@ -16,9 +16,9 @@ import pytest
 
 from collab_sdk import wire
 from collab_sdk.errors import UnknownPackage
-from collabd.catalog import bundle
-from collabd.catalog import package as packages
-from collabd.catalog.package import Package
+from collabd.catalog.package import package as packages
+from collabd.catalog.package.package import Package
+from collabd.catalog.store import bundle
 from collabd.keys.tokens import line, new_token
 from tests.integration.cloud.conftest import Companion
 from tests.integration.cloud.test_service import held_up

@@ -13,8 +13,8 @@ import pytest
 
 from collab_sdk import wire
 from collab_sdk.errors import StorageUnavailable
-from collabd.catalog import bundle
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
+from collabd.catalog.store import bundle
 from tests.full_disk import fill, mounted, remount
 
 
@@ -35,7 +35,7 @@ async def answers(companion: Any, package: Package) -> bool:
 
 
 def other(package: Package, directory: Path) -> Package:
-    from collabd.catalog import package as packages
+    from collabd.catalog.package import package as packages
 
     manifest = msgspec.structs.replace(package.manifest, provenance="another version")
     return packages.write(directory, manifest, (package.path / packages.MODEL).read_bytes(), "CC0-1.0")
@@ -86,7 +86,7 @@ async def test_a_profile_that_cannot_be_kept_is_used_all_the_same(
         ballast = fill(tmp_path / "state")
         async with start(package.path.parent) as companion:
             await profiled(companion, package)
-            assert "is not kept over a restart: [Errno 28] No space left on device" in caplog.text
+            assert "over a restart: [Errno 28] No space left on device" in caplog.text
         assert names(tmp_path / "state/profiles") == []
         ballast.unlink()
         async with start(package.path.parent) as companion:
@@ -98,7 +98,7 @@ _LIMITED = """
 import resource, signal, sys
 from pathlib import Path
 from collab_sdk.errors import StorageUnavailable
-from collabd.catalog.store import Store
+from collabd.catalog.store.store import Store
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:

@@ -12,7 +12,7 @@ import pytest
 
 from collab_sdk import wire
 from collab_sdk.errors import NotReady, Overloaded
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.cloud.call.memory import RequestMemory
 from tests.integration.cloud.conftest import Companion, Local
 from tests.integration.cloud.test_service import held_up, queued, request

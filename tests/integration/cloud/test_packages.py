@@ -22,9 +22,9 @@ from collab_sdk.errors import (
     UnknownModel,
     UnknownPackage,
 )
-from collabd.catalog import bundle
-from collabd.catalog import package as packages
-from collabd.catalog.package import Package
+from collabd.catalog.package import package as packages
+from collabd.catalog.package.package import Package
+from collabd.catalog.store import bundle
 from collabd.cloud.api import routes
 from collabd.engine import EngineError
 
@@ -173,7 +173,7 @@ async def test_a_broken_package_does_not_keep_the_others_from_being_served(
     (tmp_path / "writable" / "damaged" / packages.MODEL).write_bytes(b"damaged")
     async with start(package.path.parent) as companion:
         assert companion.cloud.models.names == ["branchy"]
-    assert "damaged is no model package" in caplog.text
+    assert "damaged is not a model package" in caplog.text
 
 
 def version(package: Package, directory: Path, number: int) -> Package:

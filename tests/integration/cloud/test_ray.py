@@ -13,7 +13,7 @@ import requests
 
 from collab_sdk import wire
 from collab_sdk.errors import UnknownModel, UnknownPackage
-from collabd.catalog import package as packages
+from collabd.catalog.package import package as packages
 from collabd.codec import encode
 from collabd.config import ConfigError
 
@@ -90,7 +90,7 @@ def test_a_tail_is_answered_by_digest(address: str, package: Any, local: Any, im
     tensors = []
     for name, array in features.items():
         encoded = encode(array, "f32")
-        tensors.append(wire.Tensor(name, "FP32", array.shape, encoded.payload, encoded.parameters))
+        tensors.append(wire.Tensor(name, "FP32", array.shape, data=encoded.payload, parameters=encoded.parameters))
     answer = infer(address, "branchy", wire.InferRequest(tensors, parameters={"digest": package.digest}))
     np.testing.assert_allclose(answer.outputs[0].to_array(), local.whole(images[:1]), rtol=1e-4, atol=1e-5)
 

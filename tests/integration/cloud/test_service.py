@@ -156,7 +156,7 @@ async def test_damaged_requests_never_fail_the_daemon(
 ) -> None:
     rng = np.random.default_rng(1)
     features = encode(local.features(images[:1], ("pool1",))["pool1"], "q8", 1)
-    tensor = wire.Tensor("pool1", "FP32", (1, 8, 8, 8), features.payload, features.parameters)
+    tensor = wire.Tensor("pool1", "FP32", (1, 8, 8, 8), data=features.payload, parameters=features.parameters)
     message = wire.encode_request(wire.InferRequest([tensor], parameters={"digest": local.package.digest}))
     url = f"{companion.address}/v2/models/branchy/infer"
     seen = set()

@@ -9,7 +9,7 @@ import pytest
 
 from collab_sdk import wire
 from collab_sdk.errors import InvalidRequest, InvalidTensor, RequestTooLarge, UnknownModel, UnknownPackage
-from collabd.catalog import package as packages
+from collabd.catalog.package import package as packages
 from collabd.codec import encode
 
 SHIPPED = sorted((Path(__file__).parents[3] / "models").glob("*/package"))
@@ -20,14 +20,16 @@ Tensors = dict[str, npt.NDArray[Any]]
 def tail(features: Tensors, *outputs: str, codec: str | None = None, **parameters: Any) -> wire.InferRequest:
     inputs = [_tensor(name, array, codec) for name, array in features.items()]
     wanted = [wire.RequestedOutput(name) for name in outputs]
-    return wire.InferRequest(inputs, wanted, parameters={"binary_data_output": True, **parameters})
+    return wire.InferRequest(inputs, outputs=wanted, parameters={"binary_data_output": True, **parameters})
 
 
 def _tensor(name: str, array: npt.NDArray[Any], codec: str | None) -> wire.Tensor:
     if codec is None:
         return wire.Tensor.from_array(name, array)
     encoded = encode(array, codec, 1)
-    return wire.Tensor(name, wire.datatype_of(array.dtype), array.shape, encoded.payload, encoded.parameters)
+    return wire.Tensor(
+        name, wire.datatype_of(array.dtype), array.shape, data=encoded.payload, parameters=encoded.parameters
+    )
 
 
 def only(answer: wire.InferResponse) -> npt.NDArray[Any]:
@@ -144,7 +146,7 @@ async def test_what_does_not_fit_the_network_is_refused(
     ],
 )
 async def test_payloads_that_lie_are_refused(companion: Any, parameters: dict[str, Any]) -> None:
-    tensor = wire.Tensor("pool1", "FP32", (1, 8, 8, 8), b"x" * 999, parameters)
+    tensor = wire.Tensor("pool1", "FP32", (1, 8, 8, 8), data=b"x" * 999, parameters=parameters)
     with pytest.raises(InvalidTensor, match="pool1"):
         await companion.infer("branchy", wire.InferRequest([tensor]))
 
@@ -152,7 +154,7 @@ async def test_payloads_that_lie_are_refused(companion: Any, parameters: dict[st
 async def test_few_bytes_cannot_ask_for_much_memory(start: Any, package: Any) -> None:
     features = encode(np.zeros((8, 8, 16, 16), np.float32), "f32")
     tensors = [
-        wire.Tensor(name, "FP32", (1024, 8, 16, 16), features.payload, features.parameters)
+        wire.Tensor(name, "FP32", (1024, 8, 16, 16), data=features.payload, parameters=features.parameters)
         for name in ("stem", "stem.relu")
     ]
     async with start(package.path.parent, server={"max_request_mb": 1}) as companion:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from collab_sdk import AsyncClient
-from collabd.catalog.package import Package, write
+from collabd.catalog.package.package import Package, write
 from collabd.cloud.server import started
 from collabd.config import CloudConfig, CloudServerSettings, DeviceConfig, Loaded, ModelSettings, load
 from collabd.device.server import DeviceDaemon, running

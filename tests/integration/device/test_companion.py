@@ -18,16 +18,13 @@ from collabd.cloud.server import started
 from collabd.config import (
     CloudConfig,
     CloudServerSettings,
-    CloudSettings,
-    FailoverSettings,
-    LinkSettings,
     ModelSettings,
 )
 from collabd.device.companions.answers import Question
-from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.exchange import CompanionFailure, FailureReason, Response
 from collabd.sensing.reading import NotMeasured
+from tests.device_parts import companion_at
 
 
 @pytest.fixture
@@ -40,10 +37,6 @@ NOTHING_SENT = {wire.REQUEST_CHECKSUM: wire.checksum(b"")}
 QUESTION = Question("net", "sha256:0", [], ["scores"], 12, lambda arrays: arrays)
 
 
-def companion_at(url: str, http: Connections) -> Companion:
-    return Companion(CloudSettings("pc", url), LinkSettings(), FailoverSettings(), http)
-
-
 async def test_a_ping_measures_the_link_and_the_load(http: Connections, tmp_path: Path) -> None:
     config = CloudConfig(
         CloudServerSettings(port=0), ModelSettings(roots=(str(tmp_path / "models"),)), state_dir=str(tmp_path)
@@ -54,7 +47,7 @@ async def test_a_ping_measures_the_link_and_the_load(http: Connections, tmp_path
         assert companion.link.read(0.0).age_s is None  # it set up the connection, which is no measure of the link
         await companion.ping(0)
         await companion.ping(16_000)
-        reply = await companion.http.call("POST", "/collab/v1/ping", data=bytes(16_000))
+        reply = await companion.exchange.call("POST", "/collab/v1/ping", data=bytes(16_000))
     assert companion.reached
     assert companion.link.read(0.0).age_s is not None
     assert companion.load is not None
@@ -88,23 +81,22 @@ async def test_what_is_no_companion_is_not_believed(
     assert not companion.reached
 
 
-async def test_a_queue_is_old_news_soon(
-    http: Connections, aiohttp_server_at: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_queue_is_old_news_soon(http: Connections, aiohttp_server_at: Any) -> None:
     took = {"queue_ms": 50, "decode_ms": 1, "compute_ms": 1, "batch": 1, "slowdown": 2.5, "digest": "sha256:0"}
 
     async def infer(request: web.Request) -> web.Response:
-        body = wire.encode_response(wire.InferResponse("net", "1", [], "", took), lambda _: True).body()
+        body = wire.encode_response(wire.InferResponse("net", "1", [], id="", parameters=took), lambda _: True).body()
         await asyncio.sleep(0.06)
         sums = {wire.CHECKSUM: wire.checksum(body), wire.REQUEST_CHECKSUM: wire.checksum(await request.read())}
         return web.Response(body=body, headers=sums)
 
-    companion = companion_at(await aiohttp_server_at(web.post("/v2/models/net/infer", infer)), http)
+    slept_s = 0.0
+    url = await aiohttp_server_at(web.post("/v2/models/net/infer", infer))
+    companion = companion_at(url, http, clock=lambda: time.monotonic() + slept_s)
     await companion.infer(QUESTION)
     assert 0.01 < companion.queue_s <= 0.025
     assert companion.load is None
-    later = time.monotonic() + 20
-    monkeypatch.setattr("collabd.device.companions.companion.time.monotonic", lambda: later)
+    slept_s = 20.0
     assert companion.queue_s < 0.001
     assert companion.slowness == pytest.approx(2.5, rel=0.01)
 

@@ -12,14 +12,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from collabd.catalog.package import Package
-from collabd.config import CloudSettings, FailoverSettings, LinkSettings
+from collabd.catalog.package.package import Package
+from collabd.config import FailoverSettings, LinkSettings
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.exchange import CompanionFailure, FailureReason, Response
 from collabd.device.companions.watcher import Watcher
 from collabd.lifecycle import background
 from collabd.simulation.relay import Relay
+from tests.device_parts import companion_at
 from tests.integration.device.test_watching import OPEN_S, Fickle, until, usable
 
 IDLE = 5
@@ -35,9 +36,7 @@ async def far_away(fickle: Fickle) -> AsyncIterator[tuple[Companion, Relay, web.
         url = "http://{}:{}".format(*relay.address)
         connect = partial(aiohttp.ClientSession, response_class=Response)
         async with Connections(connect) as connections:
-            companion = Companion(
-                CloudSettings("pc", url), LinkSettings(), FailoverSettings(breaker_open_s=OPEN_S), connections
-            )
+            companion = companion_at(url, connections, FailoverSettings(breaker_open_s=OPEN_S))
             # Of a link that is known, so that a lost ping is noticed soon.
             for _ in range(3):
                 await companion.ping(0)
@@ -101,7 +100,7 @@ async def test_what_is_under_way_on_connections_left_behind_ends_well(tiny_packa
         fickle.answers.clear()
         under_way = asyncio.create_task(companion.ping(0))
         await until(lambda: fickle.asked == ["ping"])
-        companion.http.connections.leave()
+        companion.exchange.leave()
         other = asyncio.create_task(companion.ping(0))
         await until(lambda: fickle.asked == ["ping"] * 2)
         assert connected(runner) == IDLE + 1

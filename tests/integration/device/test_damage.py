@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from collab_sdk import Result
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.cloud.server import started
 from collabd.config import CloudConfig, CloudServerSettings, ModelSettings
 from tests.integration.device.conftest import Bench, Factory, until_up

@@ -310,7 +310,7 @@ async def test_the_sdk_comes_back_when_it_is_told_to(bench: Factory, monkeypatch
             calls = crowd(it, 6)  # one inside, one at the door, four told to come back
             await until(lambda: it.daemon.door.inside + it.daemon.door.waiting == 2)
             async with AsyncClient(it.socket, timeout_s=0.5) as hasty:
-                with pytest.raises(Overloaded, match="wait already"):
+                with pytest.raises(Overloaded, match="already wait"):
                     await hasty.infer(it.images[0])
             occupied.free.set()
         assert len(await asyncio.gather(*calls)) == 6
@@ -330,7 +330,7 @@ async def test_a_calls_time_counts_from_its_arrival(bench: Factory, monkeypatch:
         assert (result.measured.latency_ms or 0) > 300
         assert result.unmet == ("latency",)
         # The wait at the door is not taken for what the daemon itself takes.
-        assert it.daemon._plane.core.planner.overhead.at(time.monotonic()) < 0.1
+        assert it.daemon.machinery.learned.overhead.at(time.monotonic()) < 0.1
 
 
 async def test_stopping_answers_who_is_inside_and_tells_who_waits(

@@ -12,12 +12,12 @@ import aiohttp
 import pytest
 
 from collab_sdk import wire
-from collabd.config import CloudSettings, FailoverSettings, LinkSettings
+from collab_sdk.vocabulary import BreakerState
+from collabd.config import FailoverSettings
 from collabd.device.companions.answers import Question
-from collabd.device.companions.breaker import BreakerState
-from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
-from collabd.device.companions.exchange import CompanionFailure, FailureReason, Http, Response
+from collabd.device.companions.exchange import CompanionFailure, FailureReason, HttpExchange, Response
+from tests.device_parts import companion_at
 
 QUESTION = Question("net", "sha256:0", [], ["scores"], 12, lambda arrays: arrays)
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -67,7 +67,7 @@ def reply(body: bytes, request: bytes, **headers: str) -> bytes:
     )
 
 
-async def failure(http: Http, **options: object) -> CompanionFailure:
+async def failure(http: HttpExchange, **options: object) -> CompanionFailure:
     with pytest.raises(CompanionFailure) as raised:
         await http.call("POST", "/", **{"data": b"question"} | options)  # type: ignore[arg-type]
     return raised.value
@@ -84,7 +84,7 @@ async def test_a_connection_that_was_closed_meanwhile_is_replaced(pool: Connecti
         await asked(reader)
 
     async with served(serve) as url:
-        http = Http("pc", url, pool)
+        http = HttpExchange("pc", url, pool)
         for _ in range(3):
             assert (await http.call("POST", "/", data=b"question")).body == b"answer"
     assert connections == 3
@@ -99,7 +99,7 @@ async def test_who_never_answers_is_not_asked_for_ever(pool: Connections) -> Non
         await asked(reader)
 
     async with served(serve) as url:
-        assert (await failure(Http("pc", url, pool))).reason is FailureReason.UNREACHABLE
+        assert (await failure(HttpExchange("pc", url, pool))).reason is FailureReason.UNREACHABLE
     assert connections == 2
 
 
@@ -117,7 +117,7 @@ async def test_an_answer_that_breaks_off_is_said_in_words(pool: Connections, cut
         await writer.drain()
 
     async with served(serve) as url:
-        found = await failure(Http("pc", url, pool))
+        found = await failure(HttpExchange("pc", url, pool))
         assert found.reason is FailureReason.UNREACHABLE
         assert str(found) == f"pc at {url}: the connection was closed {said}"
 
@@ -125,7 +125,7 @@ async def test_an_answer_that_breaks_off_is_said_in_words(pool: Connections, cut
 async def test_an_address_where_nobody_listens(pool: Connections) -> None:
     async with served(lambda *_: asyncio.sleep(0)) as url:
         pass
-    assert (await failure(Http("pc", url, pool))).reason is FailureReason.DEAD
+    assert (await failure(HttpExchange("pc", url, pool))).reason is FailureReason.DEAD
 
 
 @pytest.mark.parametrize("stated", [True, False])
@@ -143,7 +143,7 @@ async def test_a_reply_without_end_is_cut_off(pool: Connections, stated: bool) -
             sent += 2**16
 
     async with served(serve) as url:
-        found = await failure(Http("pc", url, pool), most_bytes=100_000)
+        found = await failure(HttpExchange("pc", url, pool), most_bytes=100_000)
     assert found.reason is FailureReason.NONSENSE
     assert "more than 100000 bytes" in str(found)
     assert sent < 50e6
@@ -159,7 +159,7 @@ async def test_a_reply_that_trickles_is_given_up(pool: Connections) -> None:
         closed.set()
 
     async with served(serve) as url:
-        assert (await failure(Http("pc", url, pool), timeout_s=0.1)).reason is FailureReason.LATE
+        assert (await failure(HttpExchange("pc", url, pool), timeout_s=0.1)).reason is FailureReason.LATE
         async with asyncio.timeout(10):
             await closed.wait()
 
@@ -186,7 +186,7 @@ async def test_what_is_damaged_is_no_answer_and_ends_the_connection(pool: Connec
             writer.write(damaged(await asked(reader)))
 
     async with served(serve) as url:
-        http = Http("pc", url, pool)
+        http = HttpExchange("pc", url, pool)
         if kind == "compressed on the way":
             # Nothing is unpacked, so nothing can be a bomb.
             assert (await http.call("POST", "/", data=b"question")).body == BODY
@@ -202,7 +202,7 @@ async def test_a_reply_that_comes_twice_answers_once(pool: Connections) -> None:
             writer.write(2 * reply(b"answer to " + request, request))
 
     async with served(serve) as url:
-        http = Http("pc", url, pool)
+        http = HttpExchange("pc", url, pool)
         for question in (b"one", b"two", b"three", b"four"):
             try:
                 found = await http.call("POST", "/", data=question)
@@ -222,7 +222,7 @@ async def test_the_breaker_takes_what_is_in_flight_with_it(pool: Connections) ->
         await asyncio.Event().wait()
 
     async with served(serve) as url:
-        companion = Companion(CloudSettings("pc", url), LinkSettings(), FailoverSettings(breaker_failures=2), pool)
+        companion = companion_at(url, pool, FailoverSettings(breaker_failures=2))
         calls = [asyncio.create_task(companion.infer(QUESTION)) for _ in range(3)]
         for _ in calls:
             await arrived.acquire()
@@ -261,9 +261,7 @@ async def test_whatever_goes_wrong_is_a_failure_of_the_companion(
 ) -> None:
     session: Any = _Broken(error)
     async with Connections(lambda: session) as broken:
-        companion = Companion(
-            CloudSettings("pc", "http://pc"), LinkSettings(), FailoverSettings(breaker_failures=2), broken
-        )
+        companion = companion_at("http://pc", broken, FailoverSettings(breaker_failures=2))
         companion.reached = True
         for _ in range(2):
             with pytest.raises(CompanionFailure, match="asking pc failed") as raised:
@@ -283,7 +281,7 @@ async def test_who_calls_an_exchange_off_does_not_blame_the_companion(pool: Conn
         await asyncio.Event().wait()
 
     async with served(serve) as url:
-        companion = Companion(CloudSettings("pc", url), LinkSettings(), FailoverSettings(breaker_failures=1), pool)
+        companion = companion_at(url, pool, FailoverSettings(breaker_failures=1))
         companion.reached = True
         call = asyncio.create_task(companion.infer(QUESTION))
         await arrived.wait()

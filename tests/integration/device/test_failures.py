@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from collab_sdk import CompanionUnavailable, InvalidRequest, Overloaded, wire
+from collabd.device.companions.exchange import HttpExchange
 from collabd.device.lane.lane import Lane
 from collabd.engine import Engine, Stopped
 from tests.integration.device.conftest import Factory
@@ -58,7 +59,8 @@ async def test_a_defect_on_the_companions_side_loses_no_call(bench: Factory) -> 
         (companion,) = it.daemon._plane.core.companions
 
         async def close() -> None:
-            async with companion.http.connections.session() as session:
+            assert isinstance(companion.exchange, HttpExchange)
+            async with companion.exchange._connections.session() as session:
                 await session.close()
 
         await close()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from collab_sdk import InvalidImage
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from tests.integration.device.conftest import Bench, Factory
 
 ROUNDS, CALLS = 5, 400

@@ -64,9 +64,9 @@ async def test_a_camera_may_give_its_colours_in_any_order(bench: Factory) -> Non
         image = it.images[3]
         four = np.dstack([image[..., ::-1], np.zeros_like(image[..., 0])])
         frames: list[tuple[np.ndarray, Channels]] = [
-            (image[..., ::-1], "bgr"),
-            (four, "bgrx"),
-            (four[..., [2, 1, 0, 3]], "rgbx"),
+            (image[..., ::-1], Channels.BGR),
+            (four, Channels.BGRX),
+            (four[..., [2, 1, 0, 3]], Channels.RGBX),
         ]
         for frame, channels in frames:
             for cut in ("image", "output"):

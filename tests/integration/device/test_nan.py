@@ -9,8 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from collabd.catalog.manifest import Preprocessing
-from collabd.catalog.package import Package
+from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.package import Package
 from tests.conftest import TINY_LABELS, TINY_SIDE
 from tests.integration.device.conftest import Factory
 
@@ -28,7 +28,7 @@ def tiny_package(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
 def rooted(dark: int, out: Path) -> Package:
     """One with the root of what is negative where a quarter of the image is darker than `dark`."""
-    from collabd.catalog.build import build
+    from collabd.catalog.authoring.build import build
 
     rng = np.random.default_rng(3)
     nodes = [

@@ -67,7 +67,7 @@ async def test_pins_of_the_configuration_hold_for_every_call(heavy: Factory) -> 
             await it.client.infer(it.images[0], cut="image")
         with pytest.raises(InvalidPlacement, match="last 1 layers are pinned"):
             await it.client.infer(it.images[0], cut="pool1")
-        with pytest.raises(InvalidRequest, match="pin_last is a number of layers"):
+        with pytest.raises(InvalidRequest, match="pin_last must be a number of layers"):
             await it.client.infer(it.images[0], pin_last=-1)
 
 

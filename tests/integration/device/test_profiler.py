@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from collabd.catalog.package import Package
-from collabd.catalog.store import Store
-from collabd.config import EmulationSettings
+from collabd.catalog.package.package import Package
+from collabd.catalog.store.store import Store
 from collabd.device.lane.lane import Lane
 from collabd.device.models.loaded import LoadedModels
 from collabd.device.models.profiler import Profiler
@@ -27,7 +26,7 @@ async def test_one_that_cannot_be_measured_keeps_no_other_from_being_measured(
     lane = Lane(1.0)
     models = LoadedModels(Store([tmp_path / "packages"]), Engine(threads=1, cache_bytes=2**24), lane, "")
     await models.load_all()
-    task = asyncio.create_task(Profiler(models, 1, lane, EmulationSettings(), tmp_path / "profiles").run())
+    task = asyncio.create_task(Profiler(models, lane, threads=1, directory=tmp_path / "profiles").run())
     try:
         async with asyncio.timeout(60):
             while models.get("tiny").profile is None or "measuring dark failed" not in caplog.text:  # noqa: ASYNC110

@@ -105,7 +105,7 @@ async def test_a_classification_is_the_best_in_order(bench: Factory, daemon: str
 async def test_a_classification_in_binary(bench: Factory) -> None:
     async with bench(cloud=False) as it:
         wanted = [RequestedOutput("scores", {"classification": 1, "binary_data": True})]
-        message = wire.encode_request(InferRequest([Tensor.from_array("image", it.images[0])], wanted))
+        message = wire.encode_request(InferRequest([Tensor.from_array("image", it.images[0])], outputs=wanted))
         connector = aiohttp.UnixConnector(str(it.socket))
         async with (
             aiohttp.ClientSession("http://collabd", connector=connector) as session,

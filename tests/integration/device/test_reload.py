@@ -26,8 +26,23 @@ async def test_what_was_learned_and_counted_goes_on(bench: Factory) -> None:
         assert after["requests"] == before["requests"]
         assert after["last"] == before["last"]
         assert after["uptime_s"] >= before["uptime_s"]
+        assert len((await it.client.explain(5))["decisions"]) == 5
         (cloud,) = after["clouds"]
         assert (cloud["state"], cloud["packages"]) == ("up", [it.package.digest])
+
+
+async def test_calls_stay_with_their_plan_over_a_reload(bench: Factory) -> None:
+    """Calls of a kind have a plan that they keep; a reload makes no new beginning of it."""
+    async with bench() as it:
+        await it.client.infer(it.images[0])
+        past = it.daemon.machinery.learned.past_plans
+        (kind,) = past._by_kind
+        plan = past.of(kind).plan
+        await it.reload("[planning]\nswitch_gain_ms = 1000\nswitch_gain_ratio = 0.9\nexplore_share = 0\n")
+        result = await it.client.infer(it.images[0])
+        assert plan is not None
+        assert (result.plan.cut, result.plan.codec) == plan[:2]
+        assert list(past._by_kind) == [kind]
 
 
 async def test_calls_that_must_not_fall_back_never_miss_the_companion(bench: Factory) -> None:

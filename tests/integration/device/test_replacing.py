@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from collab_sdk import UnknownModel
-from collabd.catalog.package import Package, write
+from collabd.catalog.package.package import Package, write
 from tests.integration.device.conftest import Bench, Factory
 
 ROUNDS, CALLERS = 2, 6

@@ -10,9 +10,9 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from collabd.catalog.manifest import Preprocessing
-from collabd.catalog.package import Package
-from collabd.catalog.verify import reference_scores
+from collabd.catalog.authoring.equivalence import reference_scores
+from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.package import Package
 from tests.conftest import TINY_LABELS, TINY_SIDE
 from tests.integration.device.conftest import Factory
 
@@ -51,7 +51,7 @@ def tiny_package(kind: str, tiny_model: onnx.ModelProto, tmp_path_factory: pytes
 
 
 def built(tiny_model: onnx.ModelProto, kind: str, out: Path) -> Package:
-    from collabd.catalog.build import build
+    from collabd.catalog.authoring.build import build
 
     labels, nodes, _, _ = KINDS[kind]
     model = onnx.ModelProto()

@@ -9,8 +9,8 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from collabd.catalog.manifest import Preprocessing
-from collabd.catalog.package import Package
+from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.package import Package
 from tests.conftest import TINY_LABELS, TINY_SIDE
 from tests.integration.device.conftest import Factory
 
@@ -18,7 +18,7 @@ from tests.integration.device.conftest import Factory
 @pytest.fixture(scope="module")
 def tiny_package(tiny_model: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactory) -> Package:
     """The tiny network with two windows an image behind its second convolution, as a Swin has them."""
-    from collabd.catalog.build import build
+    from collabd.catalog.authoring.build import build
 
     model = onnx.ModelProto()
     model.CopyFrom(tiny_model)

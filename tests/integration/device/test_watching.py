@@ -16,14 +16,15 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from collabd.catalog.package import Package
-from collabd.config import CloudSettings, FailoverSettings, LinkSettings
-from collabd.device.companions.breaker import BreakerState
+from collab_sdk.vocabulary import BreakerState
+from collabd.catalog.package.package import Package
+from collabd.config import FailoverSettings, LinkSettings
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.exchange import CompanionFailure, FailureReason, Response
 from collabd.device.companions.watcher import Watcher
 from collabd.lifecycle import background
+from tests.device_parts import companion_at
 from tests.integration.device.impostor import signed
 from tests.unit.device.companions.test_package_supply import profile
 
@@ -67,9 +68,7 @@ async def watched(fickle: Fickle) -> AsyncIterator[tuple[Companion, web.AppRunne
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     async with Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections:
-        companion = Companion(
-            CloudSettings("pc", url), LinkSettings(), FailoverSettings(breaker_open_s=OPEN_S), connections
-        )
+        companion = companion_at(url, connections, FailoverSettings(breaker_open_s=OPEN_S))
         async with background("watching", Watcher(companion, LinkSettings(), lambda: [fickle.package]).run):
             yield companion, runner
     await runner.cleanup()
@@ -154,9 +153,7 @@ async def test_a_package_refused_with_escapes_is_logged_plain(
         TestServer(app) as server,
         Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections,
     ):
-        companion = Companion(
-            CloudSettings("pc", str(server.make_url("/"))), LinkSettings(), FailoverSettings(), connections
-        )
+        companion = companion_at(str(server.make_url("/")), connections)
         with caplog.at_level(logging.WARNING, "collabd.device.companions.package_supply"):
             async with background("watching", Watcher(companion, LinkSettings(), lambda: [tiny_package]).run):
                 await until(lambda: bool(caplog.records))

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from collab_sdk import AsyncClient
 from collab_sdk.reports import CloudReport
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.cloud.api import guard
 from collabd.cloud.server import CloudDaemon, started
 from collabd.config import CloudConfig, DeviceConfig, Loaded, Source

@@ -7,7 +7,7 @@ from collabd.cloud.metrics import Metrics
 
 
 def test_the_names_of_packages_do_not_grow_without_end() -> None:
-    metrics, request = Metrics(), wire.InferRequest([], [])
+    metrics, request = Metrics(), wire.InferRequest([], outputs=[])
     for number in [*range(500), 0, 499]:
         with metrics.counted(f"net-{number}", request):
             pass

@@ -1,14 +1,12 @@
-"""A little daemon that serves recorded reports on a Unix socket, and the command that asks it."""
+"""A little daemon that answers with recorded reports, and the command that asks it."""
 
 from __future__ import annotations
 
 import copy
 import json
-import socketserver
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from click.testing import Result as Ran
 
-from collab_sdk import wire
+from collab_sdk import MockTransport, wire
 from collab_sdk.errors import CollabError
 from collab_sdk.reports import (
     CandidateReport,
@@ -38,7 +36,9 @@ from collab_sdk.reports import (
     StatusReport,
 )
 from collab_sdk.result import Plan, Predicted, Result, Timings, encode_result
+from collab_sdk.transport import DaemonReply, DaemonRequest
 from collabd.ctl.__main__ import main
+from tests.served import ServedDaemon, refusal
 
 LABELS = ("tabby", "tiger cat", "[lynx]")
 DIGEST = "sha256:0123456789abcdef0123456789abcdef"
@@ -199,7 +199,7 @@ def a_result(**changes: Any) -> Result:
         "digest": DIGEST,
         "scores": np.array([0.625, 0.25, 0.125], np.float32),
         "labels": LABELS,
-        "plan": Plan("features.2", "q8", "DDC", "desktop", "chosen"),
+        "plan": Plan(cut="features.2", codec="q8", placement="DDC", cloud="desktop", reason="chosen"),
         "predicted": Predicted(latency_ms=12.5, head_ms=3.0, energy_mj=31.0, cost=0.001),
         "measured": Timings(latency_ms=13.25, queue_ms=0.0, tail_ms=2.25),
         "energy_mj": 30.5,
@@ -223,11 +223,16 @@ class Asked:
 
     line: str
     query: str
-    headers: Any
     body: bytes
+    request: DaemonRequest
+
+    @classmethod
+    def of(cls, request: DaemonRequest) -> Asked:
+        url = urlsplit(request.url)
+        return cls(f"{request.method} {url.path}", url.query, request.message.body(), request)
 
     def infer(self) -> wire.InferRequest:
-        return wire.decode_request(self.body, wire.header_length(self.headers))
+        return wire.decode_request(self.body, wire.header_length(self.request.message.headers))
 
 
 def _candidate(cut: str, codec: str, milliseconds: float, verdict: str) -> CandidateReport:
@@ -282,74 +287,53 @@ _ANSWERS: dict[str, Any] = {
 }
 
 
-class LittleDaemon:
-    """``answers`` maps "METHOD /path" to a report, or an error to raise; ``results`` are those of calls, in order."""
+class LittleDaemon(MockTransport):
+    """``answers`` maps "METHOD /path" to a report, an error to raise or a function that makes the report.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    ``results`` are those of calls, in order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(self._reply)
         self.results: list[Result | CollabError] = [a_result()]
-        self.asked: list[Asked] = []
         self.answers: dict[str, Any] = copy.deepcopy(_ANSWERS)
-        self._server = socketserver.ThreadingUnixStreamServer(str(path), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
 
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    @property
+    def asked(self) -> list[Asked]:
+        return [Asked.of(request) for request in self.requests]
 
-    def reply(self, asked: Asked) -> tuple[int, dict[str, str], bytes]:
-        self.asked.append(asked)
+    def _reply(self, request: DaemonRequest) -> DaemonReply:
+        asked = Asked.of(request)
         answer = self.results.pop(0) if asked.line.endswith("/infer") else self.answers[asked.line]
         if isinstance(answer, CollabError):
-            return answer.http_status, {}, wire.encode_error(answer)
+            return refusal(answer)
         if isinstance(answer, Result):
             message = wire.encode_response(encode_result(answer), binary=True)
-            return 200, message.headers, message.body()
-        return 200, {}, json.dumps(answer).encode()
-
-
-def _handler(daemon: LittleDaemon) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            pass
-
-        def answer(self) -> None:
-            url = urlsplit(self.path)
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            asked = Asked(f"{self.command} {url.path}", url.query, self.headers, body)
-            status, headers, content = daemon.reply(asked)
-            self.send_response(status)
-            for name, value in (headers | {"Content-Length": str(len(content))}).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = do_DELETE = answer  # noqa: N815
-
-    return Handler
+            return DaemonReply(200, message.body(), message.headers)
+        return DaemonReply(200, json.dumps(answer(asked) if callable(answer) else answer).encode())
 
 
 Run = Callable[..., Ran]
 
 
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[LittleDaemon]:
-    little = LittleDaemon(tmp_path / "sock")
-    yield little
-    little.stop()
+def daemon() -> LittleDaemon:
+    return LittleDaemon()
+
+
+@pytest.fixture
+def socket(daemon: LittleDaemon, tmp_path: Path) -> Iterator[Path]:
+    """A real socket of the little daemon, for programs of their own."""
+    served = ServedDaemon(tmp_path / "sock", partial(daemon.send, timeout_s=60))
+    yield served.path
+    served.stop()
 
 
 @pytest.fixture
 def run(daemon: LittleDaemon) -> Run:
-    """Runs collabctl against the little daemon."""
+    """Runs collabctl against the little daemon, in this process."""
 
     def collabctl(*words: object, env: dict[str, str] | None = None) -> Ran:
-        environment = {"COLLABD_SOCKET": str(daemon.path), "COLUMNS": ""} | (env or {})
-        return CliRunner().invoke(main, [str(word) for word in words], env=environment)
+        return CliRunner().invoke(main, [str(word) for word in words], env={"COLUMNS": ""} | (env or {}), obj=daemon)
 
     return collabctl

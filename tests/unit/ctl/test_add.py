@@ -14,8 +14,10 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from collab_sdk.errors import DaemonUnavailable, InvalidRequest
-from collabd.catalog.package import Package, load
+from collab_sdk.reports import ModelReport
+from collabd.catalog.package.package import Package, load
 from collabd.ctl.models.building import MOST_IMAGES, image_files, read_labels
+from tests.unit.ctl.conftest import MODEL
 
 if TYPE_CHECKING:
     from tests.unit.ctl.conftest import LittleDaemon, Run
@@ -60,23 +62,19 @@ def test_an_onnx_file_is_built_then_loaded(daemon: LittleDaemon, run: Run, netwo
     ran = run("models", "add", network)
     assert (ran.exit_code, ran.stdout) == (0, "added net (0123456789ab): 3 layers, 2 cuts\n")
     assert "built shapes: " in ran.stderr
-    assert "lossless codecs only (--calibration" in ran.stderr
+    assert "lossless codecs only (give --calibration" in ran.stderr
     (directory,) = loads(daemon)
     assert not directory.exists()  # the daemon has its copy
 
 
-def test_what_the_daemon_loads_is_a_package_that_all_may_read(
-    daemon: LittleDaemon, run: Run, network: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_daemon_loads_is_a_package_that_all_may_read(daemon: LittleDaemon, run: Run, network: Path) -> None:
     found: list[tuple[str, int]] = []
-    reply = daemon.reply
 
-    def look(asked: object) -> tuple[int, dict[str, str], bytes]:
-        answer = reply(asked)  # type: ignore[arg-type]
+    def look(_: object) -> ModelReport:
         found.extend((load(path).manifest.name, path.parent.stat().st_mode & 0o777) for path in loads(daemon))
-        return answer
+        return MODEL
 
-    monkeypatch.setattr(daemon, "reply", look)
+    daemon.answers["POST /collab/v1/models"] = look
     assert run("models", "add", network).exit_code == 0
     assert found == [("shapes", 0o755)]
 
@@ -87,7 +85,7 @@ def test_options_reach_the_package(daemon: LittleDaemon, run: Run, network: Path
     words = ["--name", "forms", "--labels", labels, "--licence", "CC0-1.0", "--calibration", photos, "--out", out]
     ran = run("models", "add", network, "--no-load", *words, "--size", "16x16", "--resize-shorter", 20)
     assert (ran.exit_code, ran.stdout, daemon.asked) == (0, "", [])
-    assert "calibrated on 12 images, which promise a fidelity of 96.15 % at most" in ran.stderr
+    assert "calibrated on 12 images, with a fidelity of at most 96.15 %" in ran.stderr
     manifest = load(out).manifest
     assert (manifest.name, manifest.licence, manifest.labels) == ("forms", "CC0-1.0", ("Kreis", "Kästchen", "Stern"))
     assert manifest.preprocessing.resize_shorter == 20
@@ -123,7 +121,7 @@ def test_out_replaces_a_package_but_nothing_else(run: Run, network: Path, out: P
     (out / "package.json").rename(out / "diary.txt")
     ran = run("models", "add", network, "--out", out, "--no-load")
     assert ran.exit_code == 2
-    assert "is no package to replace" in ran.stderr
+    assert "is not a package, so it is not replaced" in ran.stderr
     assert (out / "diary.txt").exists()
 
 
@@ -135,10 +133,10 @@ def test_out_replaces_a_package_but_nothing_else(run: Run, network: Path, out: P
         (["{network}", "--no-load"], "--no-load keeps nothing without --out"),
         (["{network}", "--random-weights"], "--random-weights is for torchvision's networks"),
         (["torchvision:resnet18", "--output", "logits"], "--output is for ONNX files"),
-        (["torchvision:resnet18", "--mean", "0", "0", "0"], "torchvision's networks state their own --mean"),
-        (["{network}", "--size", "16x"], "'16x' is no size such as 224x224"),
-        (["{network}", "--size", "0x16"], "'0x16' is no size such as 224x224"),
-        (["{network}", "--size", "1x2x3"], "'1x2x3' is no size such as 224x224"),
+        (["torchvision:resnet18", "--mean", "0", "0", "0"], "torchvision's networks bring their own --mean"),
+        (["{network}", "--size", "16x"], "'16x' is not a size such as 224x224"),
+        (["{network}", "--size", "0x16"], "'0x16' is not a size such as 224x224"),
+        (["{network}", "--size", "1x2x3"], "'1x2x3' is not a size such as 224x224"),
         (["{network}", "--labels", "/nowhere"], "does not exist"),
     ],
 )
@@ -214,7 +212,7 @@ def test_labels_are_lines_and_only_the_end_may_be_empty(tmp_path: Path) -> None:
     path.write_text("tench\n\ngreat white shark\n\n", encoding="utf-8")
     assert read_labels(path) == ("tench", "", "great white shark")
     path.write_bytes(b"K\xe4fer\n")
-    with pytest.raises(InvalidRequest, match="is no text in UTF-8"):
+    with pytest.raises(InvalidRequest, match="is not text in UTF-8"):
         read_labels(path)
 
 

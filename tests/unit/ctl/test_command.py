@@ -35,14 +35,14 @@ ME = [sys.executable, "-m", "collabd.ctl"]
 
 
 @pytest.mark.parametrize("where", ["first", "last"])
-def test_the_socket_is_an_option_of_every_level(daemon: LittleDaemon, where: str) -> None:
-    option = ["--socket", str(daemon.path)]
+def test_the_socket_is_an_option_of_every_level(socket: Path, where: str) -> None:
+    option = ["--socket", str(socket)]
     words = [*option, "models", "list"] if where == "first" else ["models", "list", *option]
     assert CliRunner().invoke(main, words, env={"COLLABD_SOCKET": "/nowhere"}).exit_code == 0
 
 
-def test_the_nearest_socket_counts(daemon: LittleDaemon) -> None:
-    words = ["--socket", "/nowhere", "config", "--socket", str(daemon.path)]
+def test_the_nearest_socket_counts(socket: Path) -> None:
+    words = ["--socket", "/nowhere", "config", "--socket", str(socket)]
     assert CliRunner().invoke(main, words).exit_code == 0
 
 
@@ -84,15 +84,15 @@ def test_the_version(run: Run) -> None:
     assert run("--version").stdout == f"collabctl, version {__version__}\n"
 
 
-def test_it_runs_as_a_program(daemon: LittleDaemon) -> None:
-    done = subprocess.run([*ME, "--socket", daemon.path, "status"], capture_output=True, text=True, check=False)
+def test_it_runs_as_a_program(socket: Path) -> None:
+    done = subprocess.run([*ME, "--socket", socket, "status"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("collabd    0.1.0, ready")
 
 
-def test_an_interrupt_is_130(daemon: LittleDaemon) -> None:
+def test_an_interrupt_is_130(daemon: LittleDaemon, socket: Path) -> None:
     daemon.answers["GET /v2/health/ready"] = NotReady("still loading")
-    words = [*ME, "--socket", str(daemon.path), "wait", "--timeout", "60"]
+    words = [*ME, "--socket", str(socket), "wait", "--timeout", "60"]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
         while not daemon.asked:
             time.sleep(0.01)
@@ -101,10 +101,10 @@ def test_an_interrupt_is_130(daemon: LittleDaemon) -> None:
     assert (process.returncode, said.strip()) == (130, "")
 
 
-def test_a_reader_that_leaves_is_no_error_message(daemon: LittleDaemon) -> None:
+def test_a_reader_that_leaves_is_no_error_message(socket: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    words = [*ME, "--socket", str(daemon.path), "status"]
+    words = [*ME, "--socket", str(socket), "status"]
     done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert done.stderr == ""
@@ -120,7 +120,7 @@ def imported(code: str, *of: str) -> set[str]:
 SLOW = (
     "aiohttp",
     "asyncio",
-    "collab_sdk",
+    "collab_sdk.control",
     "collabd.catalog",
     "msgspec",
     "numpy",
@@ -153,10 +153,10 @@ def test_nothing_slow_is_imported_before_a_command_runs() -> None:
     ids=" ".join,
 )
 def test_a_command_imports_what_it_needs_and_no_more(
-    daemon: LittleDaemon, tmp_path: Path, words: list[str], needed: set[str]
+    daemon: LittleDaemon, socket: Path, tmp_path: Path, words: list[str], needed: set[str]
 ) -> None:
     (tmp_path / "cat.jpg").write_bytes(b"an image")
     daemon.answers["GET /collab/v1/models"]["models"] = []
-    words = ["--socket", str(daemon.path), *(str(tmp_path / word) if word == "cat.jpg" else word for word in words)]
+    words = ["--socket", str(socket), *(str(tmp_path / word) if word == "cat.jpg" else word for word in words)]
     call = f"from collabd.ctl.__main__ import main; main({words!r}, standalone_mode=False)"
-    assert imported(call, *SLOW) == needed | {"collab_sdk"}
+    assert imported(call, *SLOW) == needed | {"collab_sdk.control"}

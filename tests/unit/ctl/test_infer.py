@@ -6,14 +6,12 @@ import json
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collab_sdk.client import Fallback, OnInfeasible
 from collab_sdk.errors import BudgetInfeasible, InvalidImage
 from collab_sdk.result import PHASES, Plan, Predicted, Result, Timings
-from collabd.ctl.infer import FALLBACKS, ON_INFEASIBLE
 
 if TYPE_CHECKING:
     from tests.unit.ctl.conftest import LittleDaemon, Run
@@ -102,10 +100,6 @@ def test_without_options_the_daemon_decides(daemon: LittleDaemon, run: Run, cat:
     assert daemon.asked[0].infer().parameters == {"binary_data_output": True}
 
 
-def test_the_choices_are_the_sdks() -> None:
-    assert (get_args(Fallback), get_args(OnInfeasible)) == (FALLBACKS, ON_INFEASIBLE)
-
-
 def test_top(run: Run, cat: Path) -> None:
     assert values(run("infer", cat, "--top", 3).stdout)["answer"] == "tabby 62.5 %, tiger cat 25 %, [lynx] 12.5 %"
 
@@ -152,7 +146,13 @@ def test_a_degraded_answer_says_why_and_where_it_ran(run: Run, cat: Path, change
 
 
 def test_a_plan_that_leaves_nothing(run: Run, cat: Path, changed: Callable[..., None]) -> None:
-    changed(plan=Plan("output", "none", "DDD", None, "fixed"), ran="DDD", bytes_up=0, bytes_down=0, fidelity=None)
+    changed(
+        plan=Plan(cut="output", codec="none", placement="DDD", cloud=None, reason="fixed"),
+        ran="DDD",
+        bytes_up=0,
+        bytes_down=0,
+        fidelity=None,
+    )
     said = values(run("infer", cat).stdout)
     assert said["plan"] == "all on the device (fixed)"
     assert (said["sent"], said["fidelity"]) == ("0 bytes up, 0 bytes down", "-")
@@ -162,7 +162,7 @@ def test_what_was_not_predicted_is_a_dash(run: Run, cat: Path, changed: Callable
     changed(
         predicted=Predicted(),
         measured=Timings(latency_ms=5.0),
-        plan=Plan("DCD", "f32", "DCD", "desktop", "fixed"),
+        plan=Plan(cut="DCD", codec="f32", placement="DCD", cloud="desktop", reason="fixed"),
         ran="DCD",
     )
     said = values(run("infer", cat).stdout)

@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner
 
 from collab_sdk.result import Plan, Result
-from collabd.ctl.__main__ import main
 from tests.unit.ctl.conftest import a_result
 
 if TYPE_CHECKING:
@@ -26,11 +24,11 @@ if TYPE_CHECKING:
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def in_terminal(daemon: LittleDaemon, *words: str, columns: int) -> str:
+def in_terminal(socket: Path, *words: str, columns: int) -> str:
     """What a terminal of so many columns shows."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    command = [sys.executable, "-m", "collabd.ctl", "--socket", str(daemon.path), *words]
+    command = [sys.executable, "-m", "collabd.ctl", "--socket", str(socket), *words]
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "LINES")}
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, env=environment | {"TERM": "xterm-256color"})
     os.close(theirs)
@@ -69,7 +67,7 @@ ESCAPES = "\x1b]0;mine\x07\x1b[2Jall is well\n[red]\x9b31m\u202e"
     "words", [["status"], ["models", "show", "net"], ["explain"], ["infer", "cat.jpg"]], ids=" ".join
 )
 def test_no_text_of_a_report_reaches_the_terminal_raw(
-    daemon: LittleDaemon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
+    daemon: LittleDaemon, socket: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cat.jpg").write_bytes(b"a picture")
@@ -79,7 +77,7 @@ def test_no_text_of_a_report_reaches_the_terminal_raw(
     daemon.answers["GET /v2/models/net"]["parameters"]["labels"] = [ESCAPES] * 3
     (answered,) = daemon.results
     daemon.results = [Result(**(vars(answered) | {"why": ESCAPES, "degraded": True}))]
-    shown = COLOURS.sub("", in_terminal(daemon, *words, columns=200))
+    shown = COLOURS.sub("", in_terminal(socket, *words, columns=200))
     assert "all is well; [red]31m" in shown
     assert not set("\x1b\x07\x9b\u202e") & set(shown)
 
@@ -94,8 +92,8 @@ def test_a_file_name_reaches_no_terminal_raw(daemon: LittleDaemon, run: Run, tmp
 
 
 @pytest.mark.parametrize("words", [["profile", "net"], ["models", "show", "net"], ["config"]], ids=" ".join)
-def test_a_terminal_of_100_columns_is_wide_enough(daemon: LittleDaemon, run: Run, words: list[str]) -> None:
-    shown = COLOURS.sub("", in_terminal(daemon, *words, columns=100))
+def test_a_terminal_of_100_columns_is_wide_enough(socket: Path, run: Run, words: list[str]) -> None:
+    shown = COLOURS.sub("", in_terminal(socket, *words, columns=100))
     assert sorted(shown.split()) == sorted(run(*words).stdout.split())
 
 
@@ -157,14 +155,21 @@ TABLES = (
 
 @pytest.mark.parametrize("columns", [80, 100, 160])
 @pytest.mark.parametrize("words", TABLES, ids=" ".join)
-def test_a_terminal_is_never_too_narrow(daemon: LittleDaemon, tmp_path: Path, words: list[str], columns: int) -> None:
+def test_a_terminal_is_never_too_narrow(
+    daemon: LittleDaemon, run: Run, tmp_path: Path, words: list[str], columns: int
+) -> None:
     """No line is longer than the terminal, and what is shown of long names is whole: they can be copied."""
     (tmp_path / "cat.jpg").write_bytes(b"a picture")
-    daemon.results = [a_result(plan=Plan(LAYER.format(7), "q8", "DDC", HOST, "chosen"), degraded=True, why=PROBLEM)]
+    daemon.results = [
+        a_result(
+            plan=Plan(cut=LAYER.format(7), codec="q8", placement="DDC", cloud=HOST, reason="chosen"),
+            degraded=True,
+            why=PROBLEM,
+        )
+    ]
     whole = lengthen(daemon)
     words = [str(tmp_path / word) if word == "cat.jpg" else word for word in words]
-    environment = {"COLUMNS": str(columns), "COLLABD_SOCKET": str(daemon.path)}
-    shown = CliRunner().invoke(main, words, env=environment).stdout
+    shown = run(*words, env={"COLUMNS": str(columns)}).stdout
     assert max(map(len, shown.splitlines())) <= columns
     assert "…" not in shown
     # Whatever is part of something long, and long itself, is the whole of it.
@@ -186,6 +191,6 @@ def test_watch_says_how_wide_a_pipe_is(run: Run) -> None:
     assert run("status", env={"COLUMNS": "0"}).stdout == run("status").stdout
 
 
-def test_a_terminal_gets_colours(daemon: LittleDaemon) -> None:
-    (chosen,) = (line for line in in_terminal(daemon, "profile", "net", columns=100).splitlines() if "chosen" in line)
+def test_a_terminal_gets_colours(socket: Path) -> None:
+    (chosen,) = (line for line in in_terminal(socket, "profile", "net", columns=100).splitlines() if "chosen" in line)
     assert COLOURS.search(chosen)

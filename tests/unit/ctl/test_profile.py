@@ -8,8 +8,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from collab_sdk.vocabulary import Reason
 from collabd.ctl.verdicts import REASONS, TAKEN, VERDICTS
-from collabd.planning.choose import Reason
 
 if TYPE_CHECKING:
     from tests.unit.ctl.conftest import LittleDaemon, Run
@@ -145,11 +145,11 @@ def test_before_anything_is_measured(report: Any, run: Run) -> None:
 @pytest.mark.parametrize("link", [None, {"rtt_ms": None, "up_mbps": None, "down_mbps": None, "age_s": None}])
 def test_a_link_that_was_never_used(report: Any, run: Run, link: Any) -> None:
     report["link"] = link
-    assert "companion  desktop, link not measured yet\n" in run("profile", "net").stdout
+    assert "companion  desktop, the link is not measured yet\n" in run("profile", "net").stdout
 
 
 def test_every_verdict_of_the_planner_is_explained() -> None:
-    assert {*VERDICTS} == {reason.value for reason in Reason} - {Reason.FIXED}
+    assert {*VERDICTS} == {*Reason} - {Reason.FIXED}
     assert {*REASONS} == {*TAKEN, Reason.FIXED}
     assert {*TAKEN} <= {*VERDICTS}
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.ctl.__main__ import main
 from collabd.ctl.simulate import POLICIES
 from collabd.profiling.profile import CodecTimes, CutTimes, Machine, Profile

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
 
 import numpy as np
 import pytest
 
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.config import (
     CloudSettings,
     DeviceConfig,
     EmulationSettings,
-    EnergySettings,
     FailoverSettings,
     LinkSettings,
 )
@@ -25,11 +23,11 @@ from collabd.device.decide.planner import CallPlan, Planner
 from collabd.device.job.image import CallImage
 from collabd.device.job.options import CallOptions
 from collabd.device.models.model import DeviceModel
-from collabd.device.senses import Senses
 from collabd.engine import Engine
 from collabd.profiling.profile import Profile
 from collabd.profiling.timing import measure
 from collabd.sensing.link.estimate import Transfer
+from tests.device_parts import NoExchange, planner_of
 
 DEFAULTS = Settings()
 PIXELS = CallImage(np.zeros((16, 16, 3), np.uint8), 256)
@@ -46,8 +44,7 @@ def profile(tiny_package: Package) -> Profile:
 @pytest.fixture
 def model(tiny_package: Package, profile: Profile) -> DeviceModel:
     model = DeviceModel(tiny_package, tiny_package.network(), 1.0)
-    model.profile = profile
-    model.whole_s = profile.whole_ms / 1e3
+    model.take_profile(profile)
     return model
 
 
@@ -58,12 +55,11 @@ def companion(tiny_package: Package, profile: Profile) -> Companion:
 
 
 def companion_of(package: Package, profile: Profile, price_per_second: float = 0.0) -> Companion:
-    connections: Any = None
     companion = Companion(
         CloudSettings("pc", "http://127.0.0.1:1", price_per_second=price_per_second),
         LinkSettings(),
         FailoverSettings(),
-        connections,
+        NoExchange(),
     )
     companion.reached = True
     companion.profiles[package.digest] = profile
@@ -86,7 +82,7 @@ def planner(
     policies: tuple[Configured, ...] = (),
 ) -> Planner:
     config = DeviceConfig(emulation=EmulationSettings(slowdown), planning=planning, policies=policies)
-    return Planner(config, companions, Senses(EnergySettings(board="pi4")))
+    return planner_of(config, companions)
 
 
 def plan(planner: Planner, model: DeviceModel, photo: CallImage = PIXELS, **parameters: str | int) -> CallPlan:

@@ -16,8 +16,8 @@ from collabd.device.journal import Journal, companion_changed
 from collabd.sensing.machine.throttling import Flags, Throttling
 from collabd.sensing.reading import NotMeasured, Reading
 
-LOCAL = Plan("output", "none", "DDD", None, "chosen")
-REMOTE = Plan("pool1", "q8", "DCC", "pc", "chosen")
+LOCAL = Plan(cut="output", codec="none", placement="DDD", cloud=None, reason="chosen")
+REMOTE = Plan(cut="pool1", codec="q8", placement="DCC", cloud="pc", reason="chosen")
 
 
 def answer(plan: Plan = LOCAL, *, budget: str = "", model: str = "net", unmet: tuple[str, ...] = ()) -> Result:
@@ -61,7 +61,7 @@ def test_a_switch_is_told_once(heard: pytest.LogCaptureFixture) -> None:
     it = Journal()
     for plan in (LOCAL, LOCAL, REMOTE, REMOTE, REMOTE):
         it.answered(answer(plan, budget="80ms"))
-    assert heard.messages == ["net (80ms): all on the device gives way to pool1 as q8 to pc"]
+    assert heard.messages == ["net (80ms): the plan changes from all on the device to pool1 as q8 to pc"]
     (event,) = fields(heard)
     assert event["MESSAGE_ID"] == journal.PLAN_SWITCHED
     assert event["COLLABD_PLAN_BEFORE"] == "all on the device"

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 
 _RUN = """
 import sys

@@ -57,7 +57,7 @@ class Echo:
         self.asked = request
         if self.error is not None:
             raise self.error
-        return wire.InferResponse(name, MODEL_VERSION, request.inputs, request.id, {"took_ms": 1.5})
+        return wire.InferResponse(name, MODEL_VERSION, request.inputs, id=request.id, parameters={"took_ms": 1.5})
 
     def _known(self, name: str) -> None:
         if name != "echo":

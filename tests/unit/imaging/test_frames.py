@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from collab_sdk.channels import CHANNELS, Channels
+from collab_sdk.channels import Channels
 from collab_sdk.errors import InvalidTensor
-from collabd.catalog.manifest import Preprocessing
+from collabd.catalog.package.manifest import Preprocessing
 from collabd.imaging import MAX_SIDE, frame_size, prepare
 from tests.unit.imaging.conftest import photograph
 
@@ -70,23 +70,23 @@ def test_grey_is_the_same_in_all_three(spec: Preprocessing) -> None:
     grey = photograph(120, 160)[..., 0]
     expected = prepare(np.repeat(grey[..., np.newaxis], 3, axis=2), spec)
     for given in (grey, grey[..., np.newaxis], grey[np.newaxis]):
-        np.testing.assert_array_equal(prepare(given, spec, "grey"), expected)
+        np.testing.assert_array_equal(prepare(given, spec, Channels.GREY), expected)
 
 
 @every_size
 def test_the_planes_of_a_camera_give_nearly_its_colours(spec: Preprocessing) -> None:
     rgb = np.asarray(Image.fromarray(photograph(60, 80)).resize((160, 120)))
-    prepared = prepare(i420(rgb), spec, "yuv420").astype(int)
+    prepared = prepare(i420(rgb), spec, Channels.YUV420).astype(int)
     assert np.abs(prepared - prepare(rgb, spec)).mean() < 2.5
 
 
 @pytest.mark.parametrize("colour", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (90, 30, 200)])
 def test_a_colour_of_full_range_is_kept(colour: tuple[int, int, int]) -> None:
     frame = i420(np.full((90, 120, 3), colour, np.uint8))  # its planes do not end with a row
-    assert np.abs(prepare(frame, SMALL, "yuv420").astype(int) - colour).max() <= 2
+    assert np.abs(prepare(frame, SMALL, Channels.YUV420).astype(int) - colour).max() <= 2
 
 
-@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("channels", Channels)
 def test_strides_do_not_matter(channels: Channels) -> None:
     frame = as_channels(photograph(120, 160), channels)
     padded = np.zeros((*frame.shape[:1], frame.shape[1] + 9, *frame.shape[2:]), np.uint8)
@@ -95,14 +95,14 @@ def test_strides_do_not_matter(channels: Channels) -> None:
         np.testing.assert_array_equal(prepare(view, SMALL, channels), prepare(frame, SMALL, channels))
 
 
-@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("channels", Channels)
 def test_a_batch_of_one_is_an_image(channels: Channels) -> None:
     frame = as_channels(photograph(120, 160), channels)
     assert frame_size(frame, channels) == (160, 120)
     np.testing.assert_array_equal(prepare(frame[np.newaxis], SMALL, channels), prepare(frame, SMALL, channels))
 
 
-@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("channels", Channels)
 def test_a_frame_of_too_many_pixels_is_refused(channels: Channels) -> None:
     depth = {"grey": (), "yuv420": ()}.get(channels, (4 if channels.endswith("x") else 3,))
     for rows, width in ((30_000, 30_000), (3, MAX_SIDE + 1)):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from collab_sdk.errors import InvalidImage
-from collabd.catalog.manifest import Preprocessing
+from collabd.catalog.package.manifest import Preprocessing
 from collabd.imaging import MAX_PIXELS, open_image, prepare
 from tests.unit.imaging.conftest import Encode, photograph
 

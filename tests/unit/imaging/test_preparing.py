@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from collab_sdk.errors import InvalidImage, InvalidTensor
-from collabd.catalog.manifest import Preprocessing
+from collabd.catalog.package.manifest import Preprocessing
 from collabd.imaging import MAX_PIXELS, MAX_SIDE, open_image, prepare
 from collabd.imaging.formats import AVIF
 
@@ -407,7 +407,7 @@ def test_the_largest_images_take_a_bounded_amount_of_memory(
 _MEASURING = """
 import sys
 from pathlib import Path
-from collabd.catalog.manifest import Preprocessing
+from collabd.catalog.package.manifest import Preprocessing
 from collabd.imaging import prepare
 
 def peak_kb():

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from collab_sdk.image import image_tensor
 from collab_sdk.wire import InferRequest
-from collabd.catalog.manifest import Preprocessing
+from collabd.catalog.package.manifest import Preprocessing
 from collabd.device.job.image import CallImage
 from tests.unit.imaging.conftest import photograph
 

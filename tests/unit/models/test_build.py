@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collabd.catalog.package import load
+from collabd.catalog.package.package import load
 from models import build, collect_samples
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from collabd.catalog.package import MODEL, Package, load
+from collabd.catalog.package.package import MODEL, Package, load
 from collabd.imaging import prepare
 from models.build import NAMES, session, top1
 from models.cifar10 import CLASSES, normalised

@@ -44,8 +44,8 @@ def exported(name: str) -> Network:
     import torch
     import torchvision
 
-    from collabd.catalog.export import export
-    from collabd.catalog.optimise import optimise
+    from collabd.catalog.authoring.optimise import optimise
+    from collabd.catalog.authoring.pytorch.export import export
 
     torch.manual_seed(3)
     options = {"init_weights": False, "aux_logits": False} if name == "googlenet" else {}

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collabd.catalog.optimise import optimise
+from collabd.catalog.authoring.optimise import optimise
 from collabd.partition import Network, candidate_cuts, layers, order
-from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Request, choose, predict
+from collabd.planning import CallFacts, Candidate, Candidates, Caps, CloudState, DeviceState, choose, predict
 from tests.unit.partition.conftest import exported
 from tests.unit.partition.graphs import blocks, models
 from tests.unit.partition.min_cut import min_cut
@@ -46,9 +46,21 @@ class Split:
 
     def chosen_s(self, link: Link) -> float:
         """The latency of the plan that `choose` takes."""
-        device = DeviceState(1.0, 0.0, 5.0, 2.0, 0.0, 0.0)
-        cloud = CloudState("pc", True, link.offset_s, link.s_per_byte, link.s_per_byte, 0.0, link.speed, 0.0, 0.0)
-        prediction = predict(self._plans, device, [cloud], Request(0.0, (0.0,), None), 0.5)
+        device = DeviceState(speed=1.0, spread=0.0, busy_w=5.0, idle_w=2.0, tx_w_per_mbps=0.0, tx_base_w=0.0)
+        cloud = CloudState(
+            name="pc",
+            up=True,
+            rtt_s=link.offset_s,
+            up_s_per_byte=link.s_per_byte,
+            down_s_per_byte=link.s_per_byte,
+            link_spread=0.0,
+            speed=link.speed,
+            speed_spread=0.0,
+            queue_s=0.0,
+        )
+        prediction = predict(
+            self._plans, device=device, clouds=[cloud], call=CallFacts(0.0, (0.0,), None), quantile=0.5
+        )
         allowed = np.array([link.image_leaves or row.cut != "0" for row in self._plans.rows])
         return float(prediction.latency_s[choose(self._plans, prediction, Caps(), allowed=allowed).row])
 
@@ -69,7 +81,9 @@ class Split:
             MAC_S * sum(layer.macs for layer in part) for part in (self._layers[:head], self._layers[head:])
         )
         sent = sum(self._network.tensor(name).nbytes for name in crosses)
-        return Candidate(str(head), "f32", cloud, head_s, 0.0, sent, 0.0, 0.0, tail_s, tail_s, 1.0)
+        return Candidate(
+            cut=str(head), codec="f32", cloud=cloud, head_s=head_s, up_bytes=sent, tail_s=tail_s, local_tail_s=tail_s
+        )
 
 
 @pytest.mark.parametrize("name", ["resnet50", "googlenet", "densenet121", "mobilenet_v2"])

@@ -12,7 +12,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from collabd.planning import Caps, CloudState, DeviceState, Request
+from collab_sdk.vocabulary import Objective
+from collabd.planning import CallFacts, Caps, CloudState, DeviceState
 from collabd.planning.candidates import SOURCE
 from collabd.planning.placements.chain import Chain
 from collabd.planning.placements.trellis import NO_PINS, Pins
@@ -27,7 +28,7 @@ class Situation:
     chain: Chain
     device: DeviceState
     cloud: CloudState
-    request: Request
+    call: CallFacts
     quantile: float
     pins: Pins = NO_PINS
 
@@ -52,7 +53,11 @@ class Outcomes:
         fits = self.fidelity >= caps.fidelity - 1e-12
         for _, value, cap in self._against(caps):
             fits &= value <= cap
-        goal: Floats = {"latency": self.latency, "energy": self.energy, "cost": self.cost}[caps.objective]
+        goal: Floats = {
+            Objective.LATENCY: self.latency,
+            Objective.ENERGY: self.energy,
+            Objective.COST: self.cost,
+        }[caps.objective]
         return float(goal[fits].min(initial=inf))
 
     def chance(self, caps: Caps) -> Floats:
@@ -107,7 +112,7 @@ def _placements(situation: Situation) -> Iterator[str]:
 
 
 def _placed(situation: Situation, letters: str) -> tuple[Floats, ...]:
-    device, cloud, request = situation.device, situation.cloud, situation.request
+    device, cloud, call = situation.device, situation.cloud, situation.call
     runs = _runs(letters)
     choices = reduce(_both, (_choices(situation, *run) for run in runs), np.array([[0.0, 0, 0, 0, 0, 1]]))
     files, device_s, cloud_s, up, down, fidelity = choices.T
@@ -115,7 +120,7 @@ def _placed(situation: Situation, letters: str) -> tuple[Floats, ...]:
     head_s = sum(np.compress([letter == "D" for letter in letters], situation.chain.device_s))
     tail_s = sum(np.compress([letter == "C" for letter in letters], situation.chain.cloud_s))
 
-    busy = request.prep_s * (1 - files) + (head_s + device_s) * device.speed
+    busy = call.prep_s * (1 - files) + (head_s + device_s) * device.speed
     link = len(runs) * cloud.rtt_s + on_air
     remote = len(runs) * cloud.queue_s + (cloud_s + tail_s) * cloud.speed
     latency = busy + link + remote
@@ -154,18 +159,18 @@ def _runs(letters: str) -> list[tuple[int, int]]:
 
 def _choices(situation: Situation, first: int, last: int) -> Floats:
     """For each pair of codecs: files sent, seconds of codecs here and there, bytes up and down, fidelity."""
-    request = situation.request
+    call = situation.call
     rows = []
     for up, down in product(situation.chain.up[first], situation.chain.down[last]):
         sends_file = up.codec == SOURCE
-        if sends_file and request.source_bytes is None:
+        if sends_file and call.source_bytes is None:
             continue
         rows.append(
             [
                 sends_file,
                 up.device_s + down.device_s,
-                up.cloud_s + down.cloud_s + sends_file * request.cloud_prep_s[0],
-                up.sent_bytes + sends_file * (request.source_bytes or 0),
+                up.cloud_s + down.cloud_s + sends_file * call.cloud_prep_s[0],
+                up.sent_bytes + sends_file * (call.source_bytes or 0),
                 down.sent_bytes,
                 up.fidelity * down.fidelity,
             ]

@@ -9,28 +9,48 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collab_sdk.vocabulary import Objective, Reason
 from collabd.planning import (
+    CallFacts,
     Candidate,
     Candidates,
     Caps,
     CloudState,
     DeviceState,
     Prediction,
-    Reason,
-    Request,
     choose,
     predict,
 )
-from collabd.planning.choose import Decision, Stickiness, verdicts
+from collabd.planning.choose import Decision, SwitchGain, verdicts
 
 DEVICE = DeviceState(speed=1.0, spread=0.0, busy_w=5.0, idle_w=1.0, tx_w_per_mbps=0.0, tx_base_w=0.0)
-CLOUD = CloudState("pc", True, 0.010, 1e-6, 0.0, 0.0, 1.0, 0.0, 0.0, price_per_request=0.01)
+CLOUD = CloudState(
+    name="pc",
+    up=True,
+    rtt_s=0.010,
+    up_s_per_byte=1e-6,
+    down_s_per_byte=0.0,
+    link_spread=0.0,
+    speed=1.0,
+    speed_spread=0.0,
+    queue_s=0.0,
+    price_per_request=0.01,
+)
 
 
 def plan(
     cut: str, cloud: int | None, head_ms: float, kilobytes: float, tail_ms: float, fidelity: float = 1.0
 ) -> Candidate:
-    return Candidate(cut, "q8", cloud, head_ms / 1e3, 0, kilobytes * 1e3, 0, 0, tail_ms / 1e3, 0.1, fidelity)
+    return Candidate(
+        cut=cut,
+        codec="q8",
+        cloud=cloud,
+        head_s=head_ms / 1e3,
+        up_bytes=kilobytes * 1e3,
+        tail_s=tail_ms / 1e3,
+        local_tail_s=0.1,
+        fidelity=fidelity,
+    )
 
 
 #                      latency  energy     cost  fidelity
@@ -41,7 +61,7 @@ PLANS = Candidates([LOCAL, EARLY, LATE])
 
 
 def evaluate(cloud: CloudState = CLOUD) -> Prediction:
-    return predict(PLANS, DEVICE, [cloud], Request(0.0, (0.0,), None), 0.95)
+    return predict(PLANS, device=DEVICE, clouds=[cloud], call=CallFacts(0.0, (0.0,), None), quantile=0.95)
 
 
 @dataclass
@@ -57,12 +77,18 @@ SCENARIOS = [
     Scenario("late is fastest", Caps(), "late", [Reason.WORSE, Reason.WORSE, Reason.CHOSEN]),
     Scenario("late errs too often", Caps(fidelity=0.99), "early", [Reason.WORSE, Reason.CHOSEN, Reason.BELOW_FIDELITY]),
     Scenario(
-        "early takes least energy", Caps(objective="energy"), "early", [Reason.WORSE, Reason.CHOSEN, Reason.WORSE]
+        "early takes least energy",
+        Caps(objective=Objective.ENERGY),
+        "early",
+        [Reason.WORSE, Reason.CHOSEN, Reason.WORSE],
     ),
-    Scenario("local is free", Caps(objective="cost"), "output", [Reason.CHOSEN, Reason.WORSE, Reason.WORSE]),
+    Scenario("local is free", Caps(objective=Objective.COST), "output", [Reason.CHOSEN, Reason.WORSE, Reason.WORSE]),
     # Slowest stages: 100 ms here; 50 ms on the link; 60 ms here.
     Scenario(
-        "early paces a stream best", Caps(objective="throughput"), "early", [Reason.WORSE, Reason.CHOSEN, Reason.WORSE]
+        "early paces a stream best",
+        Caps(objective=Objective.THROUGHPUT),
+        "early",
+        [Reason.WORSE, Reason.CHOSEN, Reason.WORSE],
     ),
     Scenario("nothing may be paid", Caps(cost=0.0), "output", [Reason.CHOSEN, Reason.OVER_COST, Reason.OVER_COST]),
     Scenario(
@@ -94,29 +120,44 @@ def test_scenarios(scenario: Scenario) -> None:
     prediction = evaluate()
     decision = choose(PLANS, prediction, scenario.caps)
     assert PLANS.rows[decision.row].cut == scenario.chosen
-    assert verdicts(PLANS, prediction, scenario.caps, decision) == scenario.reasons
+    assert verdicts(PLANS, prediction, scenario.caps, decision=decision) == scenario.reasons
     assert decision.unmet == scenario.unmet
 
 
 def test_a_companion_that_is_down_leaves_local() -> None:
-    prediction = evaluate(CloudState("pc", False, 0.01, 1e-6, 0.0, 0.0, 1.0, 0.0, 0.0))
+    prediction = evaluate(
+        CloudState(
+            name="pc",
+            up=False,
+            rtt_s=0.01,
+            up_s_per_byte=1e-6,
+            down_s_per_byte=0.0,
+            link_spread=0.0,
+            speed=1.0,
+            speed_spread=0.0,
+            queue_s=0.0,
+        )
+    )
     decision = choose(PLANS, prediction, Caps())
     assert decision == Decision(0, Reason.CHOSEN, ())
-    assert verdicts(PLANS, prediction, Caps(), decision)[1:] == [Reason.IMPOSSIBLE, Reason.IMPOSSIBLE]
+    assert verdicts(PLANS, prediction, Caps(), decision=decision)[1:] == [Reason.IMPOSSIBLE, Reason.IMPOSSIBLE]
 
 
 def test_a_companion_that_is_busy_is_out_of_the_question_for_now() -> None:
     prediction = evaluate(replace(CLOUD, up=False, busy=True))
     decision = choose(PLANS, prediction, Caps())
     assert decision.row == 0
-    assert verdicts(PLANS, prediction, Caps(), decision)[1:] == [Reason.BUSY, Reason.BUSY]
+    assert verdicts(PLANS, prediction, Caps(), decision=decision)[1:] == [Reason.BUSY, Reason.BUSY]
 
 
 def test_never_leave_excludes_all_but_local() -> None:
     prediction = evaluate()
     decision = choose(PLANS, prediction, Caps(latency_s=0.05), allowed=PLANS.local)
     assert PLANS.rows[decision.row].cut == "output"
-    assert verdicts(PLANS, prediction, Caps(), decision, PLANS.local)[1:] == [Reason.NOT_ALLOWED, Reason.NOT_ALLOWED]
+    assert verdicts(PLANS, prediction, Caps(), decision=decision, allowed=PLANS.local)[1:] == [
+        Reason.NOT_ALLOWED,
+        Reason.NOT_ALLOWED,
+    ]
 
 
 def test_nothing_allowed_is_a_caller_error() -> None:
@@ -134,15 +175,15 @@ def test_nothing_allowed_is_a_caller_error() -> None:
 )
 def test_a_switch_must_be_worth_it_absolutely_and_relatively(gain_s: float, gain_ratio: float, kept: bool) -> None:
     prediction = evaluate()
-    decision = choose(PLANS, prediction, Caps(), previous=1, stickiness=Stickiness(gain_s, gain_ratio))
+    decision = choose(PLANS, prediction, Caps(), previous=1, switch_gain=SwitchGain(gain_s, gain_ratio))
     assert decision.reason is (Reason.KEPT if kept else Reason.CHOSEN)
     assert decision.row == (1 if kept else 2)
     if kept:
-        assert verdicts(PLANS, prediction, Caps(), decision)[2] is Reason.NOT_WORTH_A_SWITCH
+        assert verdicts(PLANS, prediction, Caps(), decision=decision)[2] is Reason.NOT_WORTH_A_SWITCH
 
 
 def test_a_previous_plan_that_no_longer_fits_is_left() -> None:
-    decision = choose(PLANS, evaluate(), Caps(latency_s=0.075), previous=1, stickiness=Stickiness(1.0, 1.0))
+    decision = choose(PLANS, evaluate(), Caps(latency_s=0.075), previous=1, switch_gain=SwitchGain(1.0, 1.0))
     assert PLANS.rows[decision.row].cut == "late"
 
 
@@ -158,7 +199,7 @@ def test_the_choice_is_the_best_that_fits(
     raw: list[tuple[float, float, float, float]], cap_s: float | None, fidelity: float
 ) -> None:
     plans = Candidates([LOCAL, *(plan(f"c{i}", 0, head, size, tail, f) for i, (head, size, tail, f) in enumerate(raw))])
-    prediction = predict(plans, DEVICE, [CLOUD], Request(0.0, (0.0,), None), 0.95)
+    prediction = predict(plans, device=DEVICE, clouds=[CLOUD], call=CallFacts(0.0, (0.0,), None), quantile=0.95)
     caps = Caps(latency_s=cap_s, fidelity=fidelity)
     decision = choose(plans, prediction, caps)
     fitting = [

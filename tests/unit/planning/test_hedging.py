@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Prediction, Request, choose, hedged
+from collab_sdk.vocabulary import Objective
+from collabd.planning import CallFacts, Candidate, Candidates, Caps, CloudState, DeviceState, Prediction, choose, hedged
 from collabd.planning import predict as predict_plans
 
-DEVICE = DeviceState(1.0, 0.1, 5.0, 2.0, 0.3, 0.1)
+DEVICE = DeviceState(speed=1.0, spread=0.1, busy_w=5.0, idle_w=2.0, tx_w_per_mbps=0.3, tx_base_w=0.1)
 PLANS = Candidates(
     [
-        Candidate("output", "none", None, 0.100, 0, 0, 0, 0, 0, 0.1, 1.0),
-        Candidate("image", "u8", 0, 0, 0, 10_000, 0, 0, 0.01, 0.1, 1.0),
-        Candidate("conv", "q8", 0, 0.060, 0, 1_000, 0, 0, 0.005, 0.04, 1.0),
+        Candidate(cut="output", codec="none", cloud=None, head_s=0.100, local_tail_s=0.1),
+        Candidate(cut="image", codec="u8", cloud=0, up_bytes=10_000, tail_s=0.01, local_tail_s=0.1),
+        Candidate(cut="conv", codec="q8", cloud=0, head_s=0.060, up_bytes=1_000, tail_s=0.005, local_tail_s=0.04),
     ]
 )
 LOCAL, IMAGE, FEATURES = 0, 1, 2
@@ -21,8 +22,23 @@ LOCAL, IMAGE, FEATURES = 0, 1, 2
 
 def predict(transfer_s: float, spread: float, price: float = 0.1) -> Prediction:
     """The image takes so long on the link, the features a tenth of it."""
-    cloud = CloudState("pc", True, 0.0, transfer_s / 10_000, 0.0, spread, 1.0, 0.0, 0.0)
-    return hedged(PLANS, predict_plans(PLANS, DEVICE, [cloud], Request(0.0, (0.0,), None), 0.95), [cloud], price)
+    cloud = CloudState(
+        name="pc",
+        up=True,
+        rtt_s=0.0,
+        up_s_per_byte=transfer_s / 10_000,
+        down_s_per_byte=0.0,
+        link_spread=spread,
+        speed=1.0,
+        speed_spread=0.0,
+        queue_s=0.0,
+    )
+    return hedged(
+        PLANS,
+        predict_plans(PLANS, device=DEVICE, clouds=[cloud], call=CallFacts(0.0, (0.0,), None), quantile=0.95),
+        clouds=[cloud],
+        price=price,
+    )
 
 
 def values(prediction: Prediction) -> list[float]:
@@ -81,4 +97,4 @@ def test_what_to_expect_is_the_race_without_its_price_or_the_median() -> None:
 
 def test_other_objectives_do_not_see_it() -> None:
     prediction = predict(0.100, 1.0)
-    assert choose(PLANS, prediction, Caps(objective="energy")).row == int(np.argmin(prediction.energy_j))
+    assert choose(PLANS, prediction, Caps(objective=Objective.ENERGY)).row == int(np.argmin(prediction.energy_j))

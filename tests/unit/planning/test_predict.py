@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from collabd.planning import Candidate, Candidates, CloudState, DeviceState, Request, predict
+from collabd.planning import CallFacts, Candidate, Candidates, CloudState, DeviceState, predict
 from collabd.planning.candidates import SOURCE
 
 DEVICE = DeviceState(speed=2.0, spread=0.1, busy_w=5.0, idle_w=2.0, tx_w_per_mbps=0.3, tx_base_w=0.1)
@@ -26,15 +26,27 @@ CLOUD = CloudState(
     price_per_second=0.5,
     price_per_request=0.001,
 )
-LOCAL = Candidate("output", "none", None, 0.1, 0, 0, 0, 0, 0, 0.1, 1.0)
-SPLIT = Candidate("mid", "q8", 0, 0.04, 0.001, 9_000, 1_000, 0.002, 0.01, 0.06, 0.99)
-FILE = Candidate("image", SOURCE, 0, 0, 0, 300, 1_000, 0, 0.02, 0.1, 1.0)
+LOCAL = Candidate(cut="output", codec="none", cloud=None, head_s=0.1, local_tail_s=0.1)
+SPLIT = Candidate(
+    cut="mid",
+    codec="q8",
+    cloud=0,
+    head_s=0.04,
+    encode_s=0.001,
+    up_bytes=9_000,
+    down_bytes=1_000,
+    decode_s=0.002,
+    tail_s=0.01,
+    local_tail_s=0.06,
+    fidelity=0.99,
+)
+FILE = Candidate(cut="image", codec=SOURCE, cloud=0, up_bytes=300, down_bytes=1_000, tail_s=0.02, local_tail_s=0.1)
 PLANS = Candidates([LOCAL, SPLIT, FILE])
-REQUEST = Request(prep_s=0.005, cloud_prep_s=(0.001,), source_bytes=20_000)
+CALL = CallFacts(prep_s=0.005, cloud_prep_s=(0.001,), source_bytes=20_000)
 
 
 def test_local() -> None:
-    got = predict(PLANS, DEVICE, [CLOUD], REQUEST, 0.95)
+    got = predict(PLANS, device=DEVICE, clouds=[CLOUD], call=CALL, quantile=0.95)
     assert got.latency_s[0] == pytest.approx(0.005 + 0.1 * 2)
     assert got.energy_j[0] == pytest.approx(5.0 * 0.205)
     assert got.cost[0] == 0
@@ -42,7 +54,7 @@ def test_local() -> None:
 
 
 def test_one_crossing() -> None:
-    got = predict(PLANS, DEVICE, [CLOUD], REQUEST, 0.95)
+    got = predict(PLANS, device=DEVICE, clouds=[CLOUD], call=CALL, quantile=0.95)
     busy = 0.005 + 0.04 * 2 + 0.001 * 2
     link = 0.02 + 9_000 * 1e-6 + 1_000 * 2e-6
     remote = (0.002 + 0.01) * 1.5
@@ -55,27 +67,35 @@ def test_one_crossing() -> None:
 
 
 def test_the_file_as_it_came_is_decoded_there_and_not_here() -> None:
-    got = predict(PLANS, DEVICE, [CLOUD], REQUEST, 0.95)
+    got = predict(PLANS, device=DEVICE, clouds=[CLOUD], call=CALL, quantile=0.95)
     assert got.phases.prep_s[2] == 0
-    assert got.phases.up_bytes[2] == 20_300
+    assert got.phases.link_s[2] == pytest.approx(0.02 + 20_300e-6 + 1_000 * 2e-6)
     assert got.latency_s[2] == pytest.approx(0.02 + 20_300e-6 + 1_000 * 2e-6 + 0.003 + (0.001 + 0.02) * 1.5)
 
 
 def test_what_is_impossible() -> None:
     down = replace(CLOUD, up=False)
-    assert predict(PLANS, DEVICE, [down], REQUEST, 0.9).possible.tolist() == [True, False, False]
-    pixels = replace(REQUEST, source_bytes=None)
-    assert predict(PLANS, DEVICE, [CLOUD], pixels, 0.9).possible.tolist() == [True, True, False]
+    assert predict(PLANS, device=DEVICE, clouds=[down], call=CALL, quantile=0.9).possible.tolist() == [
+        True,
+        False,
+        False,
+    ]
+    pixels = replace(CALL, source_bytes=None)
+    assert predict(PLANS, device=DEVICE, clouds=[CLOUD], call=pixels, quantile=0.9).possible.tolist() == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_each_plan_is_evaluated_with_its_own_companion() -> None:
     far = replace(CLOUD, name="far", rtt_s=0.5)
     plans = Candidates([LOCAL, SPLIT, replace(SPLIT, cloud=1)])
-    got = predict(plans, DEVICE, [CLOUD, far], replace(REQUEST, cloud_prep_s=(0.0, 0.0)), 0.9)
+    got = predict(plans, device=DEVICE, clouds=[CLOUD, far], call=replace(CALL, cloud_prep_s=(0.0, 0.0)), quantile=0.9)
     assert got.latency_s[2] - got.latency_s[1] == pytest.approx(0.48)
 
 
 def test_no_companion_at_all() -> None:
-    got = predict(Candidates([LOCAL]), DEVICE, [], Request(0.0, (), None), 0.9)
+    got = predict(Candidates([LOCAL]), device=DEVICE, clouds=[], call=CallFacts(0.0, (), None), quantile=0.9)
     assert got.latency_s.tolist() == [0.2]
     assert got.possible.tolist() == [True]

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from collabd.planning import CloudState, Wait, expected_wait
 
-CLOUD = CloudState("pc", True, 0.02, 1e-6, 2e-6, 0.5, 1.5, 0.1, 0.004)
+CLOUD = CloudState(
+    name="pc",
+    up=True,
+    rtt_s=0.02,
+    up_s_per_byte=1e-6,
+    down_s_per_byte=2e-6,
+    link_spread=0.5,
+    speed=1.5,
+    speed_spread=0.1,
+    queue_s=0.004,
+)
 
 
 def test_the_median_is_the_sum_of_all_that_it_waits_for() -> None:

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from collabd.catalog.manifest import CodecFigures
+from collabd.catalog.package.manifest import CodecFigures
 from collabd.partition import CutSpec, Network, candidate_cuts, layers
 from collabd.profiling.calibrate import Calibration, uncalibrated
 

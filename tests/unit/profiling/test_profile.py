@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from collabd.catalog.manifest import CodecFigures, Cut, Layer, Manifest, Preprocessing
+from collabd.catalog.package.manifest import CodecFigures, Cut, Layer, Manifest, Preprocessing
 from collabd.profiling.profile import CodecTimes, CutTimes, Machine, Profile
 
 Q8, F32 = (CodecFigures(codec, None, 10, 12, 9, 10) for codec in ("q8", "f32"))

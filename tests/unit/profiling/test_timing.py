@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from collabd.catalog.build import build
-from collabd.catalog.manifest import Preprocessing
-from collabd.catalog.package import Package
+from collabd.catalog.authoring.build import build
+from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.package import Package
 from collabd.engine import Engine
 from collabd.profiling import machine
 from collabd.profiling.profile import Profile

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collab_sdk import Budget, InvalidBudget
+from collab_sdk.vocabulary import Objective
 
 caps = st.none() | st.floats(0, allow_infinity=False, allow_nan=False)
 budgets = st.builds(
@@ -18,7 +19,7 @@ budgets = st.builds(
     energy_mj=caps,
     cost=caps,
     fidelity=st.none() | st.floats(0, 1),
-    objective=st.sampled_from([None, "latency", "energy", "cost", "throughput"]),
+    objective=st.none() | st.sampled_from(Objective),
 )
 
 
@@ -34,7 +35,7 @@ budgets = st.builds(
         ("500us", Budget(latency_ms=0.5)),
         ("500µs", Budget(latency_ms=0.5)),
         ("1e2ms", Budget(latency_ms=100)),
-        (Budget(np.float32(0.5), np.int64(3)), Budget(0.5, 3)),  # type: ignore[arg-type]
+        (Budget(latency_ms=np.float32(0.5), energy_mj=np.int64(3)), Budget(latency_ms=0.5, energy_mj=3)),  # type: ignore[arg-type]
         ("+.5s", Budget(latency_ms=500)),
         ("150mJ", Budget(energy_mj=150)),
         ("2J", Budget(energy_mj=2000)),
@@ -50,9 +51,12 @@ budgets = st.builds(
         (0, Budget(cost=0)),
         (np.float32(0.5), Budget(cost=0.5)),
         (np.int64(2), Budget(cost=2)),
-        ("min-energy", Budget(objective="energy")),
-        ("max-throughput", Budget(objective="throughput")),
-        ("min-cost , 80ms,150mJ,99%, cost 1", Budget(80, 150, 1, 0.99, "cost")),
+        ("min-energy", Budget(objective=Objective.ENERGY)),
+        ("max-throughput", Budget(objective=Objective.THROUGHPUT)),
+        (
+            "min-cost , 80ms,150mJ,99%, cost 1",
+            Budget(latency_ms=80, energy_mj=150, cost=1, fidelity=0.99, objective=Objective.COST),
+        ),
         (Budget(latency_ms=3), Budget(latency_ms=3)),
     ],
 )
@@ -90,17 +94,17 @@ def test_what_is_read(value: Any, budget: Budget) -> None:
         ("cost -0.01", "cost.*negative"),
         ("0ms", "above 0"),
         ("1e-400s", "above 0"),
-        ("101%", "over 1"),
+        ("101%", "above 1"),
         ("1e999ms", "not finite"),
-        ("1e99999999999999999999ms", "no finite number"),
+        ("1e99999999999999999999ms", "not a finite number"),
         (-1, "negative"),
         (float("nan"), "not finite"),
         (float("inf"), "not finite"),
         (10**400, "not finite"),
-        ("1" * 2000 + "ms", "a budget of 2002 characters"),
-        (True, "a bool is no budget"),
-        (b"80ms", "a bytes is no budget"),
-        ([80], "a list is no budget"),
+        ("1" * 2000 + "ms", "this budget has 2002 characters"),
+        (True, "a bool is not a budget"),
+        (b"80ms", "a bytes is not a budget"),
+        ([80], "a list is not a budget"),
     ],
 )
 def test_what_is_refused(value: Any, says: str) -> None:
@@ -136,7 +140,10 @@ def test_the_constructor_refuses_the_same(caps: dict[str, Any]) -> None:
     ("budget", "text"),
     [
         (Budget(), ""),
-        (Budget(80, 150.5, 0.002, 0.99, "energy"), "80ms,150.5mJ,99%,cost 0.002,min-energy"),
+        (
+            Budget(latency_ms=80, energy_mj=150.5, cost=0.002, fidelity=0.99, objective=Objective.ENERGY),
+            "80ms,150.5mJ,99%,cost 0.002,min-energy",
+        ),
         (Budget(latency_ms=np.float64(80), fidelity=np.float64(0.1)), "80ms,10%"),
         (Budget(fidelity=1.0), "100%"),
         (Budget(fidelity=1), "100%"),
@@ -150,6 +157,10 @@ def test_the_text_form_is_what_a_person_would_write(budget: Budget, text: str) -
 @given(budgets)
 def test_the_text_form_reads_back(budget: Budget) -> None:
     assert Budget.parse(str(budget)) == budget
+
+
+def test_an_objective_may_be_its_text() -> None:
+    assert Budget(objective="energy").objective is Objective.ENERGY  # type: ignore[arg-type]
 
 
 pieces = st.sampled_from([*"0123456789.,+-eE msuJ%µinatylco=", "cost", "min-cost"])

@@ -1,23 +1,25 @@
-"""What the client asks of a real server on a real socket, and what it makes of the answers."""
+"""What the client asks of a daemon, and what it makes of the answers."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, get_type_hints
 
 import numpy as np
 import pytest
 
-import collab_sdk
-from collab_sdk import _default
+from collab_sdk._default import SharedClient
 from collab_sdk.aio import AsyncClient
 from collab_sdk.budget import Budget
 from collab_sdk.client import Client, InferOptions
+from collab_sdk.control import ControlClient
 from collab_sdk.errors import (
     BudgetInfeasible,
     InvalidBudget,
@@ -26,33 +28,35 @@ from collab_sdk.errors import (
     ProtocolError,
     UnknownModel,
 )
-from collab_sdk.result import Result
+from collab_sdk.result import Result, Timings
+from collab_sdk.transport import DaemonReply, DaemonRequest
+from tests.served import ServedDaemon
+from tests.unit.sdk.conftest import ScriptedDaemon, answer_with, as_json, inference, is_inference
 
 if TYPE_CHECKING:
-    from tests.unit.sdk.conftest import Answer, Asked, LittleDaemon
+    from tests.unit.sdk.conftest import HandClock
 
 IMAGE = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
 
 
 @pytest.fixture
-def client(daemon: LittleDaemon) -> Iterator[Client]:
-    with Client(daemon.path, timeout_s=10) as client:
-        yield client
+def client(daemon: ScriptedDaemon) -> Client:
+    return Client(timeout_s=10, transport=daemon)
 
 
-def test_infer_returns_the_daemons_answer(client: Client, daemon: LittleDaemon, result: Result) -> None:
+def test_infer_returns_the_daemons_answer(client: Client, daemon: ScriptedDaemon, result: Result) -> None:
     got = client.infer(IMAGE, "80ms")
 
-    assert (got.label, got.plan, got.unmet, got.budget) == ("dog", result.plan, result.unmet, Budget(80))
+    assert (got.label, got.plan, got.unmet, got.budget) == ("dog", result.plan, result.unmet, Budget(latency_ms=80))
     assert (got.measured.latency_ms or 0) >= (result.measured.latency_ms or 0)
     assert got.measured.tail_ms == result.measured.tail_ms
     np.testing.assert_array_equal(got.scores, result.scores)
-    asked = daemon.asked[0].infer()
+    asked = inference(daemon.requests[0])
     np.testing.assert_array_equal(asked.inputs[0].to_array(), IMAGE)
     assert daemon.paths() == ["POST /v2/models/_default/infer", "GET /v2/models/net"]
 
 
-def test_only_what_was_asked_for_travels(client: Client, daemon: LittleDaemon) -> None:
+def test_only_what_was_asked_for_travels(client: Client, daemon: ScriptedDaemon) -> None:
     client.infer(IMAGE)
     client.infer(
         IMAGE,
@@ -67,10 +71,10 @@ def test_only_what_was_asked_for_travels(client: Client, daemon: LittleDaemon) -
         on_infeasible="fail",
     )
 
-    first, _, second = daemon.asked
-    assert first.infer().parameters == {"binary_data_output": True}
-    assert second.path == "/v2/models/net/infer"
-    assert second.infer().parameters == {
+    first, _, second = daemon.requests
+    assert inference(first).parameters == {"binary_data_output": True}
+    assert second.url == "/v2/models/net/infer"
+    assert inference(second).parameters == {
         "binary_data_output": True,
         "budget": "cost 0.002",
         "cut": "pool2",
@@ -83,43 +87,43 @@ def test_only_what_was_asked_for_travels(client: Client, daemon: LittleDaemon) -
     }
 
 
-def test_a_bad_call_never_reaches_the_daemon(client: Client, daemon: LittleDaemon) -> None:
+def test_a_bad_call_never_reaches_the_daemon(client: Client, daemon: ScriptedDaemon) -> None:
     with pytest.raises(InvalidBudget):
         client.infer(IMAGE, "80 parsecs")
     for timeout_s in (0, -1, float("nan"), float("inf")):
         with pytest.raises(InvalidRequest, match="timeout_s"):
             client.infer(IMAGE, timeout_s=timeout_s)
-    assert daemon.asked == []
+    assert daemon.requests == []
 
 
-async def test_a_camera_is_named_once_or_for_a_call(daemon: LittleDaemon) -> None:
+async def test_a_camera_is_named_once_or_for_a_call(daemon: ScriptedDaemon) -> None:
     frame = np.zeros((2, 2, 4), np.uint8)
-    with Client(daemon.path, timeout_s=10, channels="bgrx") as client:
+    with Client(transport=daemon, channels="bgrx") as client:
         client.infer(frame)
         client.infer(frame, channels="rgbx")
         client.infer(IMAGE, channels="rgb")
         assert len(list(client.stream([frame]))) == len(list(client.stream([frame], channels="rgbx"))) == 1
         with pytest.raises(InvalidTensor, match=r"expected \[height, width, 4\]"):
             client.infer(IMAGE)
-    async with AsyncClient(daemon.path, timeout_s=10, channels="bgrx") as asynchronous:
+    async with AsyncClient(transport=daemon, channels="bgrx") as asynchronous:
         await asynchronous.infer(frame)
         assert [result.label async for result in asynchronous.stream([frame], channels="rgbx")] == ["dog"]
-    sent = [asked.infer().inputs[0].parameters.get("channels") for asked in daemon.asked if asked.body]
-    assert sent == ["bgrx", "rgbx", None, "bgrx", "rgbx", "bgrx", "rgbx"]
+    sent = [call.channels for call in daemon.calls]
+    assert sent == ["bgrx", "rgbx", "rgb", "bgrx", "rgbx", "bgrx", "rgbx"]
     for kind in (Client, AsyncClient):
-        with pytest.raises(InvalidTensor, match="none of rgb"):
-            kind(daemon.path, channels="rgba")  # type: ignore[arg-type]
+        with pytest.raises(InvalidTensor, match="one of rgb"):
+            kind(channels="rgba")
 
 
-def test_a_models_name_cannot_leave_its_place_in_the_url(client: Client, daemon: LittleDaemon) -> None:
-    def refuse(asked: Asked) -> Answer:
+def test_a_models_name_cannot_leave_its_place_in_the_url(client: Client, daemon: ScriptedDaemon) -> None:
+    def refuse(asked: DaemonRequest) -> DaemonReply:
         raise UnknownModel("no such model")
 
     daemon.script = refuse
     for call in (lambda name: client.infer(IMAGE, model=name), client.profile, client.layers, client.unload_model):
         with pytest.raises(UnknownModel, match="no such model"):
             call("../a b?c")
-    assert [asked.path.partition("?")[0] for asked in daemon.asked] == [
+    assert [asked.url.partition("?")[0] for asked in daemon.requests] == [
         "/v2/models/..%2Fa%20b%3Fc/infer",
         "/collab/v1/profile/..%2Fa%20b%3Fc",
         "/collab/v1/models/..%2Fa%20b%3Fc",
@@ -127,19 +131,23 @@ def test_a_models_name_cannot_leave_its_place_in_the_url(client: Client, daemon:
     ]
 
 
-def test_labels_are_fetched_once_a_digest(client: Client, daemon: LittleDaemon, changed: Callable[..., Result]) -> None:
+def test_labels_are_fetched_once_a_digest(
+    client: Client, daemon: ScriptedDaemon, changed: Callable[..., Result]
+) -> None:
     assert [client.infer(IMAGE).label for _ in range(3)] == ["dog"] * 3
     assert daemon.paths().count("GET /v2/models/net") == 1
 
-    daemon.script = daemon.answer_with(changed(digest="sha256:2", labels=("a", "b", "c")))
+    daemon.script = answer_with(changed(digest="sha256:2", labels=("a", "b", "c")))
 
     assert [client.infer(IMAGE).label for _ in range(2)] == ["b"] * 2
     assert daemon.paths().count("GET /v2/models/net") == 2
 
 
-def test_labels_of_long_ago_are_forgotten(client: Client, daemon: LittleDaemon, changed: Callable[..., Result]) -> None:
+def test_labels_of_long_ago_are_forgotten(
+    client: Client, daemon: ScriptedDaemon, changed: Callable[..., Result]
+) -> None:
     for number in range(70):
-        daemon.script = daemon.answer_with(changed(digest=f"sha256:{number}"))
+        daemon.script = answer_with(changed(digest=f"sha256:{number}"))
         client.infer(IMAGE)
     assert len(client._labels) == 64
     client.infer(IMAGE)
@@ -147,24 +155,24 @@ def test_labels_of_long_ago_are_forgotten(client: Client, daemon: LittleDaemon, 
 
 
 def test_a_model_replaced_during_the_call_is_asked_again(
-    client: Client, daemon: LittleDaemon, result: Result, changed: Callable[..., Result]
+    client: Client, daemon: ScriptedDaemon, result: Result, changed: Callable[..., Result]
 ) -> None:
-    old, new = daemon.answer_with(result), daemon.answer_with(changed(digest="sha256:2", labels=("a", "b", "c")))
+    old, new = answer_with(result), answer_with(changed(digest="sha256:2", labels=("a", "b", "c")))
 
-    def replace_after_the_first(asked: Asked) -> Answer:
-        return old(asked) if len(daemon.asked) == 1 else new(asked)
+    def replace_after_the_first(asked: DaemonRequest) -> DaemonReply:
+        return old(asked) if len(daemon.requests) == 1 else new(asked)
 
     daemon.script = replace_after_the_first
 
     assert client.infer(IMAGE).label == "b"
 
-    daemon.script = lambda asked: (daemon.answer_with(changed(digest="sha256:3")) if asked.body else new)(asked)
-    with pytest.raises(ProtocolError, match="keeps changing"):
+    daemon.script = lambda asked: (answer_with(changed(digest="sha256:3")) if is_inference(asked) else new)(asked)
+    with pytest.raises(ProtocolError, match="was replaced during every try"):
         client.infer(IMAGE)
 
 
-def test_a_refusal_arrives_as_its_class_with_its_figures(client: Client, daemon: LittleDaemon) -> None:
-    def refuse(asked: Asked) -> Answer:
+def test_a_refusal_arrives_as_its_class_with_its_figures(client: Client, daemon: ScriptedDaemon) -> None:
+    def refuse(asked: DaemonRequest) -> DaemonReply:
         raise BudgetInfeasible("no plan fits", {"latency_ms": 91.5})
 
     daemon.script = refuse
@@ -175,45 +183,31 @@ def test_a_refusal_arrives_as_its_class_with_its_figures(client: Client, daemon:
 
 
 @pytest.mark.parametrize("body", [b"", b"hello", b"[]", b'{"parameters": {"digest": "sha256:1", "labels": [1, 2, 3]}}'])
-def test_an_answer_that_is_not_collabds_is_a_protocol_error(client: Client, daemon: LittleDaemon, body: bytes) -> None:
+def test_an_answer_that_is_not_collabds_is_a_protocol_error(
+    client: Client, daemon: ScriptedDaemon, body: bytes
+) -> None:
     answer = daemon.script
-    daemon.script = lambda asked: answer(asked) if asked.body else daemon.raw(body)
+    daemon.script = lambda asked: answer(asked) if is_inference(asked) else DaemonReply(200, body)
     with pytest.raises(ProtocolError):
         client.infer(IMAGE)
 
-    daemon.script = lambda _: daemon.raw(body)
+    daemon.script = lambda _: DaemonReply(200, body)
     with pytest.raises(ProtocolError):
         client.infer(IMAGE)
 
 
-def test_threads_get_their_own_answers(client: Client, daemon: LittleDaemon, changed: Callable[..., Result]) -> None:
-    def echo(asked: Asked) -> Answer:
-        if not asked.body:
-            return daemon.answer_with(changed())(asked)
-        tag = int(asked.infer().inputs[0].to_array()[0, 0, 0])
-        return daemon.answer_with(changed(bytes_up=tag))(asked)
-
-    daemon.script = echo
-    images = [np.full((1, 1, 3), tag, np.uint8) for tag in range(60)]
-    with ThreadPoolExecutor(6) as pool:
-        got = list(pool.map(client.infer, images))
-
-    assert [result.bytes_up for result in got] == list(range(60))
-    assert daemon.connections <= 6
-
-
-async def test_the_async_client_does_the_same(daemon: LittleDaemon, result: Result) -> None:
-    async with AsyncClient(daemon.path, timeout_s=10) as client:
+async def test_the_async_client_does_the_same(daemon: ScriptedDaemon, result: Result) -> None:
+    async with AsyncClient(timeout_s=10, transport=daemon) as client:
         got = await asyncio.gather(client.infer(IMAGE, model="net"), client.infer(IMAGE, "80ms"))
         assert [one.plan for one in got] == [result.plan] * 2
         with pytest.raises(InvalidBudget):
             await client.infer(IMAGE, "soon")
 
-        daemon.script = lambda _: daemon.json({"models": [{"name": "net", "profiled": True}]})
+        daemon.script = lambda _: as_json({"models": [{"name": "net", "profiled": True}]})
         assert await client.models() == [{"name": "net", "profiled": True}]
         assert await client.ready()
         await client.wait(profiled=True)
-        before = len(daemon.asked)
+        before = len(daemon.requests)
         for call in (
             client.status(),
             client.config(),
@@ -223,7 +217,7 @@ async def test_the_async_client_does_the_same(daemon: LittleDaemon, result: Resu
         ):
             assert await call
         await client.unload_model("net")
-        assert len(daemon.asked) == before + 6
+        assert len(daemon.requests) == before + 6
 
 
 def test_the_three_ways_to_call_cannot_drift_apart() -> None:
@@ -237,28 +231,46 @@ def test_the_three_ways_to_call_cannot_drift_apart() -> None:
             assert inspect.signature(method) == inspect.signature(getattr(AsyncClient, name)), name
 
 
-def test_the_module_has_one_client_for_all_threads(
-    daemon: LittleDaemon, monkeypatch: pytest.MonkeyPatch, result: Result
-) -> None:
-    monkeypatch.setenv("COLLABD_SOCKET", str(daemon.path))
-    _default._shared_client.cache_clear()
-    together = threading.Barrier(4)
+def test_a_socket_or_a_transport(daemon: ScriptedDaemon) -> None:
+    for kind in (ControlClient, Client, AsyncClient):
+        with pytest.raises(InvalidRequest, match="not both"):
+            kind("/run/sock", transport=daemon)
 
-    class SlowToMake(Client):
-        def __init__(self) -> None:
-            time.sleep(0.05)
-            super().__init__()
 
-    monkeypatch.setattr(_default, "Client", SlowToMake)
+def test_time_is_that_of_the_clock(daemon: ScriptedDaemon, clock: HandClock, changed: Callable[..., Result]) -> None:
+    answer = answer_with(changed(measured=Timings(latency_ms=3.0)))
 
-    def call(_: int) -> Any:
+    def slowly(request: DaemonRequest) -> DaemonReply:
+        clock.now += 0.5 if is_inference(request) else 0.25
+        return answer(request)
+
+    daemon.script = slowly
+    client = Client(timeout_s=10, transport=daemon, clock=clock)
+    assert [client.infer(IMAGE).measured.latency_ms for _ in range(2)] == [750.0, 500.0]
+
+
+def test_one_client_is_made_for_all_threads(daemon: ScriptedDaemon) -> None:
+    together, made = threading.Barrier(4), []
+
+    def slow_to_make() -> Client:
+        made.append(Client(transport=daemon))
+        time.sleep(0.05)
+        return made[-1]
+
+    shared = SharedClient(slow_to_make)
+
+    def ask(_: int) -> Client:
         together.wait()
-        return collab_sdk.infer(IMAGE, model="net").plan
+        return shared()
 
-    try:
-        with ThreadPoolExecutor(4) as pool:
-            assert list(pool.map(call, range(4))) == [result.plan] * 4
-        assert _default._shared_client.cache_info().misses == 1
-    finally:
-        _default._client().close()
-        _default._shared_client.cache_clear()
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(ask, range(4))) == set(made)
+    assert len(made) == 1
+
+
+def test_infer_asks_the_daemon_of_the_environment(served: ServedDaemon) -> None:
+    code = "import collab_sdk; print(collab_sdk.infer(b'a JPEG').label)"
+    environment = {"COLLABD_SOCKET": str(served.path)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "dog\n"

@@ -1,13 +1,10 @@
-"""What the control client asks of a real server on a real socket, and what it makes of the answers."""
+"""What the control client asks of a daemon, and what it makes of the answers."""
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,20 +12,19 @@ from collab_sdk import wire
 from collab_sdk._socket_path import SYSTEM_SOCKET, own_socket, socket_path
 from collab_sdk.control import ControlClient
 from collab_sdk.errors import DaemonFault, DaemonUnavailable, DeadlineExceeded, NotReady
-from tests.unit.sdk.conftest import Answer, LittleDaemon
-
-if TYPE_CHECKING:
-    from tests.unit.sdk.conftest import Asked
+from collab_sdk.transport import ConnectionBroke, DaemonReply, DaemonRequest
+from collab_sdk.unix import UnixTransport
+from tests.served import ServedDaemon
+from tests.unit.sdk.conftest import HandClock, ScriptedDaemon, as_json
 
 
 @pytest.fixture
-def client(daemon: LittleDaemon) -> Iterator[ControlClient]:
-    with ControlClient(daemon.path, timeout_s=10) as client:
-        yield client
+def client(daemon: ScriptedDaemon, clock: HandClock) -> ControlClient:
+    return ControlClient(timeout_s=10, transport=daemon, clock=clock)
 
 
-def test_the_daemons_own_calls(client: ControlClient, daemon: LittleDaemon, tmp_path: Path) -> None:
-    daemon.script = lambda asked: daemon.json({"models": [{"name": "net"}], "asked": asked.body.decode()})
+def test_the_daemons_own_calls(client: ControlClient, daemon: ScriptedDaemon, tmp_path: Path) -> None:
+    daemon.script = lambda _: as_json({"models": [{"name": "net"}]})
 
     assert client.status()["models"][0]["name"] == "net"
     assert [model["name"] for model in client.models()] == ["net"]
@@ -49,81 +45,92 @@ def test_the_daemons_own_calls(client: ControlClient, daemon: LittleDaemon, tmp_
         "DELETE /collab/v1/models/net",
         "POST /collab/v1/models",
     ]
-    assert wire.decode_json(daemon.asked[-1].body) == {"path": str(tmp_path / "package")}
+    assert wire.decode_json(daemon.requests[-1].message.body()) == {"path": str(tmp_path / "package")}
 
 
-def test_a_question_that_broke_off_is_asked_again_but_no_change(client: ControlClient, daemon: LittleDaemon) -> None:
-    daemon.script = lambda _: daemon.break_off() if len(daemon.asked) % 2 else daemon.json({"models": []})
+def test_a_question_that_broke_off_is_asked_again_but_no_change(client: ControlClient, daemon: ScriptedDaemon) -> None:
+    def script(_: DaemonRequest) -> DaemonReply:
+        if len(daemon.requests) % 2:
+            raise ConnectionBroke("it closed the connection")
+        return as_json({"models": []})
+
+    daemon.script = script
 
     assert client.models() == []
-    assert len(daemon.asked) == 2
+    assert len(daemon.requests) == 2
     for change in (lambda: client.unload_model("net"), lambda: client.load_model("/p")):
-        daemon.asked.clear()
-        with pytest.raises(DaemonUnavailable, match="broke off"):
+        daemon.requests.clear()
+        with pytest.raises(DaemonUnavailable, match="closed the connection"):
             change()
-        assert len(daemon.asked) == 1
+        assert len(daemon.requests) == 1
 
 
-def test_ready_says_whether_calls_would_be_served(client: ControlClient, daemon: LittleDaemon, tmp_path: Path) -> None:
-    daemon.script = lambda _: daemon.json({"ready": True})
+def test_ready_says_whether_calls_would_be_served(
+    client: ControlClient, daemon: ScriptedDaemon, tmp_path: Path
+) -> None:
+    daemon.script = lambda _: as_json({"ready": True})
     assert client.ready()
 
-    daemon.script = lambda _: daemon.json({"ready": False}, NotReady.http_status)
+    daemon.script = lambda _: as_json({"ready": False}, NotReady.http_status)
     assert not client.ready()
     assert not ControlClient(tmp_path / "nobody").ready()
 
-    daemon.script = lambda _: daemon.raw(b"oh", 500)
+    daemon.script = lambda _: DaemonReply(500, b"oh")
     with pytest.raises(DaemonFault, match="500: oh"):
         client.ready()
 
 
-def test_wait_returns_once_all_is_loaded_and_profiled(client: ControlClient, daemon: LittleDaemon) -> None:
-    def script(asked: Asked) -> Answer:
-        turn = len(daemon.asked)
-        if asked.path == "/v2/health/ready":
-            return daemon.json({}, 200 if turn > 2 else NotReady.http_status)
-        return daemon.json({"models": [{"name": "a", "profiled": True}, {"name": "b", "profiled": turn > 5}]})
+def test_wait_returns_once_all_is_loaded_and_profiled(client: ControlClient, daemon: ScriptedDaemon) -> None:
+    def script(asked: DaemonRequest) -> DaemonReply:
+        turn = len(daemon.requests)
+        if asked.url == "/v2/health/ready":
+            return as_json({}, 200 if turn > 2 else NotReady.http_status)
+        return as_json({"models": [{"name": "a", "profiled": True}, {"name": "b", "profiled": turn > 5}]})
 
     daemon.script = script
     client.wait(timeout_s=10)
-    assert len(daemon.asked) == 3
+    assert len(daemon.requests) == 3
 
     client.wait(timeout_s=10, profiled=True)
     assert daemon.paths()[-1] == "GET /collab/v1/models"
-    assert len(daemon.asked) == 7
+    assert len(daemon.requests) == 7
 
 
-def test_wait_says_what_it_waited_for(client: ControlClient, daemon: LittleDaemon, tmp_path: Path) -> None:
-    daemon.script = lambda _: daemon.json({"models": [{"name": "b", "profiled": False}]})
+def test_wait_says_what_it_waited_for(
+    client: ControlClient, daemon: ScriptedDaemon, clock: HandClock, tmp_path: Path
+) -> None:
+    daemon.script = lambda _: as_json({"models": [{"name": "b", "profiled": False}]})
     with pytest.raises(DeadlineExceeded, match="still profiling b"):
         client.wait(timeout_s=0.5, profiled=True)
 
-    daemon.script = lambda _: daemon.json({}, NotReady.http_status)
+    daemon.script = lambda _: as_json({}, NotReady.http_status)
     with pytest.raises(DeadlineExceeded, match="still loading"):
         client.wait(timeout_s=0.5)
     with pytest.raises(DeadlineExceeded, match="it is not running"):
-        ControlClient(tmp_path / "nobody").wait(timeout_s=0.5)
+        ControlClient(tmp_path / "nobody", clock=clock).wait(timeout_s=0.5)
 
-    release = threading.Event()
-    daemon.script = lambda _: daemon.raw(str(release.wait(10)).encode())
+    def late(_: DaemonRequest) -> DaemonReply:
+        clock.now += 1
+        raise DeadlineExceeded("late")
+
+    daemon.script = late
     with pytest.raises(DeadlineExceeded, match="it does not answer"):
         client.wait(timeout_s=0.5)
-    release.set()
 
 
 def test_a_daemon_that_starts_after_its_client_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.delenv("COLLABD_SOCKET", raising=False)
-    own = own_socket()
-    with ControlClient() as client:
-        assert client.socket == SYSTEM_SOCKET
+    own, transport = own_socket(), UnixTransport()
+    with ControlClient(transport=transport) as client:
+        assert transport.path == SYSTEM_SOCKET
         with ThreadPoolExecutor() as pool:
             waiting = pool.submit(client.wait, 20)
             own.parent.mkdir()
-            late = LittleDaemon(own, lambda _: Answer(b"{}"))
+            late = ServedDaemon(own, lambda _: DaemonReply(200, b"{}"))
             waiting.result()
         late.stop()
-        assert client.socket == own, "a daemon that restarts is waited for where it was"
+        assert transport.path == own, "a daemon that restarts is waited for where it was"
 
 
 def test_whose_runtime_directory_cannot_be_looked_into_asks_the_service(tmp_path: Path) -> None:

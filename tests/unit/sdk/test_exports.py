@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+import pkgutil
 import subprocess
 import sys
-from types import ModuleType
+from collections.abc import Callable, Iterator
+from types import FunctionType, ModuleType
+from typing import Any
 
 import pytest
 
@@ -41,6 +45,39 @@ def test_a_name_that_there_is_not() -> None:
         _ = collab_sdk.infre  # type: ignore[attr-defined]
 
 
+def callables() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Every function, method and constructor of the SDK, the private ones too."""
+    for found in pkgutil.iter_modules(collab_sdk.__path__, "collab_sdk."):
+        module = importlib.import_module(found.name)
+        for name, value in vars(module).items():
+            if getattr(value, "__module__", None) != found.name:
+                continue
+            if isinstance(value, FunctionType):
+                yield f"{found.name}.{name}", value
+            elif isinstance(value, type):
+                yield from ((f"{found.name}.{name}.{part}", each) for part, each in functions_of(value))
+
+
+def functions_of(kind: type) -> Iterator[tuple[str, Callable[..., Any]]]:
+    for name, value in vars(kind).items():
+        unbound = value.__func__ if isinstance(value, classmethod | staticmethod) else value
+        # Those that Python itself calls have its order of parameters.
+        if not isinstance(unbound, FunctionType) or unbound.__module__ != kind.__module__:
+            continue
+        if name == "__init__" or not name.startswith("__"):
+            yield name, unbound
+
+
+def test_more_than_three_parameters_in_a_row_have_names() -> None:
+    too_many = {}
+    for name, function in callables():
+        parameters = inspect.signature(function).parameters.values()
+        in_a_row = [each.name for each in parameters if each.kind in {each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD}]
+        if len([each for each in in_a_row if each not in {"self", "cls"}]) > 3:
+            too_many[name] = in_a_row
+    assert too_many == {}
+
+
 def fresh(code: str) -> list[str]:
     """What the code prints in an interpreter that has imported nothing yet."""
     command = [sys.executable, "-I", "-W", "error", "-c", code]
@@ -58,8 +95,9 @@ def test_all_names_are_seen_before_they_are_used() -> None:
         ("import collab_sdk", set()),
         ("import collab_sdk.budget, collab_sdk.control, collab_sdk.errors, collab_sdk.reports", set()),
         ("from collab_sdk import Budget, ControlClient, NotReady", set()),
+        ("from collab_sdk import Fallback, Reason, Transport, UnixTransport", set()),
         ("import collab_sdk.wire", {"numpy"}),
-        ("from collab_sdk import Client, Result, infer", {"numpy"}),
+        ("from collab_sdk import Client, MockTransport, Result, infer", {"numpy"}),
         ("from collab_sdk import AsyncClient", {"numpy", "asyncio"}),
     ],
 )

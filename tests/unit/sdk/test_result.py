@@ -11,6 +11,7 @@ import pytest
 
 from collab_sdk import Budget, Plan, Predicted, ProtocolError, Result, Timings, wire
 from collab_sdk.result import decode_result, encode_result
+from collab_sdk.vocabulary import Cap, EnergySource, Objective, Reason
 from collab_sdk.wire import InferResponse, Tensor
 
 
@@ -35,7 +36,7 @@ def test_a_result_arrives_as_it_left(result: Result) -> None:
 
 
 def test_a_local_result_arrives_as_it_left(result: Result, changed: Callable[..., Result]) -> None:
-    plan = type(result.plan)("local", "none", "DDD", None, "")
+    plan = Plan(cut="local", codec="none", placement="DDD", cloud=None, reason="")
     local = changed(
         plan=plan, predicted=Predicted(), measured=Timings(), unmet=(), budget_met=True, fidelity=None, why=""
     )
@@ -86,11 +87,17 @@ def test_an_unbounded_prediction_is_left_out(changed: Callable[..., Result]) -> 
             "dog 0.50 · 13 ms, cut pool2 q8, pc, finished on the device · missed latency, cost of 10ms · degraded: x",
         ),
         (
-            {"ran": "DDC", "unmet": (), "degraded": False, "why": "", "budget": Budget(10, cost=0.001)},
+            {"ran": "DDC", "unmet": (), "degraded": False, "why": "", "budget": Budget(latency_ms=10, cost=0.001)},
             "dog 0.50 · 13 ms, cut pool2 q8, pc · within 10ms, cost 0.001",
         ),
         (
-            {"ran": "DDC", "unmet": (), "degraded": False, "why": "waited 2.0 s", "budget": Budget(objective="energy")},
+            {
+                "ran": "DDC",
+                "unmet": (),
+                "degraded": False,
+                "why": "waited 2.0 s",
+                "budget": Budget(objective=Objective.ENERGY),
+            },
             "dog 0.50 · 13 ms, cut pool2 q8, pc · waited 2.0 s",
         ),
         (
@@ -99,24 +106,24 @@ def test_an_unbounded_prediction_is_left_out(changed: Callable[..., Result]) -> 
         ),
         (
             {
-                "plan": Plan("output", "none", "DDD", None, ""),
+                "plan": Plan(cut="output", codec="none", placement="DDD", cloud=None, reason=""),
                 "unmet": (),
                 "degraded": False,
                 "why": "",
                 "budget": Budget(),
-                "measured": Timings(4.25),
+                "measured": Timings(latency_ms=4.25),
             },
             "dog 0.50 · 4.2 ms, all on the device",
         ),
         (
             {
-                "plan": Plan("DCD", "f32", "DCD", "pc", ""),
+                "plan": Plan(cut="DCD", codec="f32", placement="DCD", cloud="pc", reason=""),
                 "ran": "DCD",
                 "unmet": (),
                 "degraded": False,
                 "why": "",
-                "budget": Budget(80),
-                "measured": Timings(1234.5),
+                "budget": Budget(latency_ms=80),
+                "measured": Timings(latency_ms=1234.5),
             },
             "dog 0.50 · 1234 ms, several cuts f32, pc · within 80ms",
         ),
@@ -125,7 +132,7 @@ def test_an_unbounded_prediction_is_left_out(changed: Callable[..., Result]) -> 
 def test_as_text_it_is_one_line_that_leads_with_the_answer(
     changed: Callable[..., Result], changes: dict[str, Any], said: str
 ) -> None:
-    assert str(changed(**({"budget": Budget(10)} | changes))) == said
+    assert str(changed(**({"budget": Budget(latency_ms=10)} | changes))) == said
 
 
 def test_top_gives_the_best_first(result: Result) -> None:
@@ -145,6 +152,31 @@ def test_a_newer_daemons_additions_are_ignored(result: Result) -> None:
     assert (got.bytes_up, got.plan) == (7, result.plan)
 
 
+def test_the_words_of_an_answer_are_those_of_the_vocabulary(changed: Callable[..., Result]) -> None:
+    plan = Plan(cut="pool2", codec="q8", placement="DDC", cloud="pc", reason=Reason.NEAREST)
+    sent_one = changed(plan=plan, energy_source=EnergySource.MEASURED, unmet=(Cap.LATENCY,))
+
+    got = decode_result(sent(encode_result(sent_one)), sent_one.labels)
+
+    assert got.plan.reason is Reason.NEAREST
+    assert got.energy_source is EnergySource.MEASURED
+    assert got.unmet[0] is Cap.LATENCY
+
+
+def test_the_words_of_a_newer_daemon_stay_text(result: Result) -> None:
+    response = encode_result(result)
+    response.parameters |= {
+        "plan.reason": "foreseen",
+        "energy_source": "learned",
+        "unmet": "latency,carbon\x1b[2J",
+    }
+
+    got = decode_result(sent(response), result.labels)
+
+    assert (got.plan.reason, got.energy_source, got.unmet) == ("foreseen", "learned", ("latency", "carbon"))
+    assert "missed latency, carbon" in str(got)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -154,7 +186,8 @@ def test_a_newer_daemons_additions_are_ignored(result: Result) -> None:
         ("measured.head_ms", "3"),
         ("measured.head_ms", True),
         ("energy_mj", "much"),
-        ("energy_source", "guessed"),
+        ("energy_source", 3),
+        ("plan.reason", None),
         ("bytes_up", 1.5),
         ("bytes_up", True),
         ("budget_met", 1),
@@ -195,7 +228,7 @@ def test_a_missing_part_is_a_protocol_error(result: Result, gone: str) -> None:
         Tensor.from_array("scores", np.ones(3, np.float32)),
         Tensor.from_array("scores", np.ones((1, 3), np.float64)),
         Tensor.from_array("logits", np.ones((1, 3), np.float32)),
-        Tensor("scores", "FP32", (1, 3), b"abc", {"codec": "q8"}),
+        Tensor("scores", "FP32", (1, 3), data=b"abc", parameters={"codec": "q8"}),
     ],
 )
 def test_scores_that_do_not_fit_the_labels_are_a_protocol_error(result: Result, output: Tensor) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,159 +17,158 @@ from collab_sdk.budget import Budget
 from collab_sdk.client import Client
 from collab_sdk.errors import NotReady, Overloaded
 from collab_sdk.result import PHASES, Result, Timings
-
-if TYPE_CHECKING:
-    from tests.unit.sdk.conftest import Answer, Asked, LittleDaemon
+from collab_sdk.transport import DaemonReply, DaemonRequest
+from tests.served import refusal
+from tests.unit.sdk.conftest import HandClock, ScriptedDaemon, a_result, answer_with, is_inference
 
 IMAGE = np.zeros((2, 2, 3), np.uint8)
 # The second and third try come after pauses of 0 and 50 ms.
-PAUSES_MS = 50
+PAUSES_MS = 50.0
+REFUSALS = [refusal(NotReady("stopping"), retry_after="0"), refusal(Overloaded("full"), retry_after="0")]
+
+Infer = Callable[[ScriptedDaemon, HandClock, str], Result]
 
 
-def by_infer(daemon: LittleDaemon, budget: str) -> Result:
-    with Client(daemon.path, timeout_s=10) as client:
-        return client.infer(IMAGE, budget)
+def by_infer(daemon: ScriptedDaemon, clock: HandClock, budget: str) -> Result:
+    return Client(timeout_s=10, transport=daemon, clock=clock).infer(IMAGE, budget)
 
 
-def by_stream(daemon: LittleDaemon, budget: str) -> Result:
-    with Client(daemon.path, timeout_s=10) as client:
-        (result,) = client.stream([IMAGE], budget)
+def by_stream(daemon: ScriptedDaemon, clock: HandClock, budget: str) -> Result:
+    (result,) = Client(timeout_s=10, transport=daemon, clock=clock).stream([IMAGE], budget)
     return result
 
 
-def by_async_infer(daemon: LittleDaemon, budget: str) -> Result:
+def by_async_infer(daemon: ScriptedDaemon, clock: HandClock, budget: str) -> Result:
+    return asyncio.run(AsyncClient(timeout_s=10, transport=daemon, clock=clock).infer(IMAGE, budget))
+
+
+def by_async_stream(daemon: ScriptedDaemon, clock: HandClock, budget: str) -> Result:
     async def call() -> Result:
-        async with AsyncClient(daemon.path, timeout_s=10) as client:
-            return await client.infer(IMAGE, budget)
-
-    return asyncio.run(call())
-
-
-def by_async_stream(daemon: LittleDaemon, budget: str) -> Result:
-    async def call() -> Result:
-        async with AsyncClient(daemon.path, timeout_s=10) as client:
-            (result,) = [result async for result in client.stream([IMAGE], budget)]
-            return result
+        client = AsyncClient(timeout_s=10, transport=daemon, clock=clock)
+        (result,) = [result async for result in client.stream([IMAGE], budget)]
+        return result
 
     return asyncio.run(call())
 
 
 each_way = pytest.mark.parametrize("infer", [by_infer, by_stream, by_async_infer, by_async_stream])
-Infer = Callable[["LittleDaemon", str], Result]
 
 
 @pytest.fixture
-def hesitant(daemon: LittleDaemon, changed: Callable[..., Result]) -> LittleDaemon:
+def hesitant(daemon: ScriptedDaemon, changed: Callable[..., Result]) -> ScriptedDaemon:
     """Takes the third try, keeps every budget itself, and counts what the caller has waited, as collabd does."""
 
-    def script(asked: Asked) -> Answer:
-        if len(daemon.asked) < 3:
-            raise (NotReady("stopping"), Overloaded("full"))[len(daemon.asked) - 1]
-        latency_ms = 1e3 * wire.waited_s(asked.headers) + 3
-        result = changed(measured=Timings(latency_ms, head_ms=2), budget_met=True, unmet=(), degraded=False, why="")
-        return daemon.answer_with(result)(asked)
+    def script(asked: DaemonRequest) -> DaemonReply:
+        if len(daemon.requests) < 3:
+            return REFUSALS[len(daemon.requests) - 1]
+        latency_ms = 1e3 * wire.waited_s(asked.message.headers) + 3
+        measured = Timings(latency_ms=latency_ms, head_ms=2)
+        return answer_with(changed(measured=measured, budget_met=True, unmet=(), degraded=False, why=""))(asked)
 
-    daemon.script, daemon.beside_errors = script, {"Retry-After": "0"}
+    daemon.script = script
     return daemon
 
 
 @each_way
-def test_waiting_for_the_daemon_counts_against_the_cap(hesitant: LittleDaemon, infer: Infer) -> None:
-    result = infer(hesitant, "40ms")
+def test_waiting_for_the_daemon_counts_against_the_cap(
+    hesitant: ScriptedDaemon, clock: HandClock, infer: Infer
+) -> None:
+    result = infer(hesitant, clock, "40ms")
     assert (result.budget_met, result.unmet) == (False, ("latency",))
-    assert result.measured.latency_ms is not None
-    assert result.measured.client_ms is not None
-    assert PAUSES_MS <= result.measured.client_ms < result.measured.latency_ms
-    assert result.why.startswith("waited ")
-    assert "for collabd to take the call" in result.why
+    assert result.measured.latency_ms == pytest.approx(PAUSES_MS + 3)
+    assert result.measured.client_ms == pytest.approx(PAUSES_MS)
+    assert result.why.startswith("the call waited 50 ms until collabd accepted it")
 
 
 @each_way
-def test_a_cap_that_is_kept_in_spite_of_it_is_kept(hesitant: LittleDaemon, infer: Infer) -> None:
-    result = infer(hesitant, "60s")
+def test_a_cap_that_is_kept_in_spite_of_it_is_kept(hesitant: ScriptedDaemon, clock: HandClock, infer: Infer) -> None:
+    result = infer(hesitant, clock, "60ms")
     assert (result.budget_met, result.unmet) == (True, ())
-    assert (result.measured.latency_ms or 0) >= PAUSES_MS
-    assert "for collabd to take the call" in result.why
+    assert result.measured.latency_ms == pytest.approx(PAUSES_MS + 3)
+    assert result.why == "the call waited 50 ms until collabd accepted it"
 
 
-def test_the_daemon_is_told_what_is_left(hesitant: LittleDaemon) -> None:
-    by_infer(hesitant, "40ms")
-    waited_ms = [1e3 * wire.waited_s(asked.headers) for asked in hesitant.asked[:3]]
-    assert waited_ms[0] == 0
-    assert 0 < waited_ms[1] < waited_ms[2]
-    assert waited_ms[2] >= PAUSES_MS
-    assert {asked.infer().parameters["budget"] for asked in hesitant.asked[:3]} == {"40ms"}
+def test_the_daemon_is_told_what_is_left(hesitant: ScriptedDaemon, clock: HandClock) -> None:
+    clock.now = 0.0
+    by_infer(hesitant, clock, "40ms")
+    # The first pause takes no time.
+    assert [1e3 * wire.waited_s(asked.message.headers) for asked in hesitant.requests[:3]] == [0, 0, PAUSES_MS]
+    assert [str(call.budget) for call in hesitant.calls] == ["40ms"] * 3
 
 
 @each_way
 def test_a_daemon_that_does_not_count_it_changes_nothing(
-    daemon: LittleDaemon, changed: Callable[..., Result], infer: Infer
+    daemon: ScriptedDaemon, clock: HandClock, changed: Callable[..., Result], infer: Infer
 ) -> None:
-    answer = daemon.answer_with(changed(measured=Timings(3.0), budget_met=True, unmet=()))
-
-    def script(asked: Asked) -> Answer:
-        if len(daemon.asked) < 3:
-            raise NotReady("stopping")
-        return answer(asked)
-
-    daemon.script, daemon.beside_errors = script, {"Retry-After": "0"}
-    result = infer(daemon, "40ms")
+    answer = answer_with(changed(measured=Timings(latency_ms=3.0), budget_met=True, unmet=()))
+    daemon.script = lambda asked: REFUSALS[0] if len(daemon.requests) < 3 else answer(asked)
+    result = infer(daemon, clock, "40ms")
     assert result.unmet == ("latency",)
     assert result.measured.other_ms == pytest.approx(3.0)
 
 
-def slow(daemon: LittleDaemon, seconds: float) -> None:
-    answer = daemon.script
+def slow(daemon: ScriptedDaemon, clock: HandClock, seconds: float) -> None:
+    """Every answer takes so long, and keeps its budget as far as the daemon knows."""
+    answer = answer_with(a_result(measured=Timings(latency_ms=3.0), budget_met=True, unmet=()))
 
-    def script(asked: Asked) -> Answer:
-        time.sleep(seconds if asked.path.endswith("/infer") else 0)
+    def script(asked: DaemonRequest) -> DaemonReply:
+        clock.now += seconds if is_inference(asked) else 0
         return answer(asked)
 
     daemon.script = script
 
 
-def over_one_thread(
-    calls: Callable[[AsyncClient], Iterable[asyncio.Future[Result]]], daemon: LittleDaemon
-) -> list[Result]:
-    async def run() -> list[Result]:
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
-        async with AsyncClient(daemon.path, timeout_s=10) as client:
-            return list(await asyncio.gather(*calls(client)))
+def test_waiting_for_a_thread_is_waiting(daemon: ScriptedDaemon, clock: HandClock) -> None:
+    slow(daemon, clock, 0.05)
+    # The clock must not go on while the loop looks at it: a call is answered when the one before it is done.
+    turns, answer = threading.Semaphore(0), daemon.script
 
-    return asyncio.run(run())
+    def in_turn(asked: DaemonRequest) -> DaemonReply:
+        if is_inference(asked):
+            turns.acquire(timeout=10)
+        return answer(asked)
 
-
-def test_waiting_for_a_thread_is_waiting(daemon: LittleDaemon) -> None:
-    slow(daemon, 0.05)
-    results = over_one_thread(
-        lambda client: [asyncio.ensure_future(client.infer(IMAGE, "100ms")) for _ in range(4)], daemon
-    )
-    latencies = [result.measured.latency_ms or 0 for result in results]
-    assert latencies == sorted(latencies)
-    assert latencies[3] >= 200
-    assert "latency" in results[3].unmet
-
-
-def test_a_frame_waits_from_when_it_was_taken(daemon: LittleDaemon) -> None:
-    slow(daemon, 0.05)
+    daemon.script = in_turn
 
     async def run() -> list[Result]:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
-        async with AsyncClient(daemon.path, timeout_s=10) as client:
-            return [result async for result in client.stream([IMAGE] * 3, in_flight=3)]
+        client = AsyncClient(timeout_s=10, transport=daemon, clock=clock)
+        calls = [asyncio.create_task(client.infer(IMAGE, "180ms")) for _ in range(4)]
+        for call in calls:
+            call.add_done_callback(lambda _: turns.release())
+        await asyncio.sleep(0)  # all of them wait for the thread
+        turns.release()
+        return await asyncio.gather(*calls)
 
-    assert (asyncio.run(run())[2].measured.latency_ms or 0) >= 150
+    results = asyncio.run(run())
+    assert [result.measured.latency_ms for result in results] == pytest.approx([50, 100, 150, 200])
+    assert [result.unmet for result in results] == [(), (), (), ("latency",)]
+
+
+def test_a_frame_waits_from_when_it_was_taken(daemon: ScriptedDaemon, clock: HandClock) -> None:
+    slow(daemon, clock, 0.05)
+
+    async def run() -> list[Result]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        client = AsyncClient(timeout_s=10, transport=daemon, clock=clock)
+        return [result async for result in client.stream([IMAGE] * 3, in_flight=3)]
+
+    assert asyncio.run(run())[2].measured.latency_ms == pytest.approx(150)
 
 
 def a_call(changed: Callable[..., Result], cap_ms: float | None) -> Result:
-    times = Timings(10.0, head_ms=4.0, tail_ms=5.0)
-    return changed(measured=times, budget=Budget(cap_ms), budget_met=True, unmet=(), why="", degraded=False)
+    times = Timings(latency_ms=10.0, head_ms=4.0, tail_ms=5.0)
+    return changed(measured=times, budget=Budget(latency_ms=cap_ms), budget_met=True, unmet=(), why="", degraded=False)
 
 
 def test_what_the_client_took_itself_is_named(changed: Callable[..., Result]) -> None:
     result = waited(a_call(changed, 12.0), 0.015)
     assert (result.measured.latency_ms, result.measured.client_ms, result.measured.other_ms) == (15.0, 5.0, 1.0)
-    assert (result.budget_met, result.unmet, result.why) == (False, ("latency",), "5 ms of it passed outside collabd")
+    assert (result.budget_met, result.unmet, result.why) == (
+        False,
+        ("latency",),
+        "5 ms of the latency passed outside collabd",
+    )
 
 
 def test_the_longest_wait_holds_however_often_it_is_told(changed: Callable[..., Result]) -> None:
@@ -185,10 +183,12 @@ def test_a_clock_that_is_coarse_takes_nothing_away(changed: Callable[..., Result
 
 
 def test_other_caps_that_were_missed_stay(changed: Callable[..., Result]) -> None:
-    missed = changed(budget=Budget(1.0), measured=Timings(0.5), budget_met=False, unmet=("cost",), why="late")
+    missed = changed(
+        budget=Budget(latency_ms=1.0), measured=Timings(latency_ms=0.5), budget_met=False, unmet=("cost",), why="late"
+    )
     result = waited(missed, 0.002)
     assert result.unmet == ("latency", "cost")
-    assert result.why == "late; 2 ms of it passed outside collabd"
+    assert result.why == "late; 2 ms of the latency passed outside collabd"
 
 
 def test_phases_add_up_to_the_latency(changed: Callable[..., Result]) -> None:

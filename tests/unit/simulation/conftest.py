@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.profiling.profile import CodecTimes, CutTimes, Machine, Profile
 from collabd.simulation.workload import Workload
 

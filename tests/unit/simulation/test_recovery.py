@@ -11,21 +11,26 @@ from math import exp, inf
 import numpy as np
 import pytest
 
-from collabd.device.decide.chooser import Chooser
-from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Request, choose, hedged, predict
-from collabd.planning.choose import Stickiness
+from collab_sdk.vocabulary import Objective
+from collabd.device.decide.chooser import Chooser, PastPlans
+from collabd.planning import CallFacts, Candidate, Candidates, Caps, CloudState, DeviceState, choose, hedged, predict
+from collabd.planning.choose import SwitchGain
 from collabd.sensing.estimates.speed import SpeedFactor
 from collabd.sensing.link.estimate import LinkEstimate, Transfer
 
 LOCAL_S, TAIL_S, SENT_BYTES = 0.076, 0.020, 1330.0
 PLANS = Candidates(
     [
-        Candidate("output", "none", None, LOCAL_S, 0, 0, 0, 0, 0, LOCAL_S, 1.0),
-        Candidate("image", "source", 0, 0, 0, 280, 900, 0, TAIL_S, LOCAL_S, 1.0),
+        Candidate(cut="output", codec="none", cloud=None, head_s=LOCAL_S, local_tail_s=LOCAL_S),
+        Candidate(
+            cut="image", codec="source", cloud=0, up_bytes=280, down_bytes=900, tail_s=TAIL_S, local_tail_s=LOCAL_S
+        ),
     ]
 )
-DEVICE = DeviceState(1.0, 0.06, 6.4, 2.7, 0.002, 0.1, 0.001)
-REQUEST = Request(0.0, (0.001,), 1050)
+DEVICE = DeviceState(
+    speed=1.0, spread=0.06, busy_w=6.4, idle_w=2.7, tx_w_per_mbps=0.002, tx_base_w=0.1, overhead_s=0.001
+)
+CALL = CallFacts(0.0, (0.001,), 1050)
 NO_CAPS = Caps()
 
 
@@ -49,15 +54,15 @@ SCENARIOS = [
     Scenario("a deadline that both keep", Caps(latency_s=0.1), tail=3.0, races=True, within_s=5),
     Scenario("a deadline without a race", Caps(latency_s=0.1), tail=3.0),
     Scenario("a deadline that the device just keeps", Caps(latency_s=0.087), tail=20.0),
-    Scenario("energy", Caps(objective="energy"), tail=10.0),
+    Scenario("energy", Caps(objective=Objective.ENERGY), tail=10.0),
     Scenario("a cap on energy", Caps(energy_j=0.3), tail=10.0),
     Scenario("a cap on cost", Caps(cost=1e-3), tail=10.0, races=True, within_s=5),
     Scenario("cost and energy", Caps(cost=1e-3, energy_j=0.6), tail=100.0, within_s=600),
-    Scenario("pace", Caps(objective="throughput"), tail=100.0),
-    Scenario("half an hour", Caps(objective="throughput"), tail=10.0, slow_s=1800, within_s=600),
+    Scenario("pace", Caps(objective=Objective.THROUGHPUT), tail=100.0),
+    Scenario("half an hour", Caps(objective=Objective.THROUGHPUT), tail=10.0, slow_s=1800, within_s=600),
     Scenario("no deadline that could be kept", Caps(latency_s=0.01), tail=10.0),
-    Scenario("the link, for energy", Caps(objective="energy"), link=1000.0, within_s=600),
-    Scenario("the link, for its pace", Caps(objective="throughput"), link=1000.0, within_s=600),
+    Scenario("the link, for energy", Caps(objective=Objective.ENERGY), link=1000.0, within_s=600),
+    Scenario("the link, for its pace", Caps(objective=Objective.THROUGHPUT), link=1000.0, within_s=600),
     Scenario("the link, under a deadline", Caps(latency_s=0.1), link=1000.0, within_s=600),
 ]
 
@@ -74,15 +79,15 @@ def test_what_is_well_again_is_asked_again(scenario: Scenario) -> None:
 def calls(scenario: Scenario, after_s: int) -> list[bool]:
     """Whether the companion was asked, each second, the last `after_s` of which it is well again."""
     rng = np.random.default_rng(0)
-    speed, link, chooser = SpeedFactor(), LinkEstimate(0.7), Chooser(Stickiness(5e-4, 0.03), 0.02)
+    speed, link, chooser = SpeedFactor(), LinkEstimate(0.7), Chooser(SwitchGain(5e-4, 0.03), 0.02, PastPlans())
     link.learn_rtt(0.002)
     asked, asked_at = [], -inf
     for second in range(60 + scenario.slow_s + after_s):
         now = 100.0 + second
         slow = 60 <= second < 60 + scenario.slow_s
         cloud = replace(seen(speed, link, now), unasked_s=now - asked_at)
-        prediction = predict(PLANS, DEVICE, [cloud], REQUEST, 0.98)
-        prediction = hedged(PLANS, prediction, [cloud], 0.1) if scenario.races else prediction
+        prediction = predict(PLANS, device=DEVICE, clouds=[cloud], call=CALL, quantile=0.98)
+        prediction = hedged(PLANS, prediction, clouds=[cloud], price=0.1) if scenario.races else prediction
         asks = PLANS.rows[chooser.choose("call", PLANS, prediction, scenario.caps).row].cloud == 0
         if asks:
             asked_at = now
@@ -99,15 +104,15 @@ def calls(scenario: Scenario, after_s: int) -> list[bool]:
 def seen(speed: SpeedFactor, link: LinkEstimate, now: float) -> CloudState:
     factor, reading = speed.read(now), link.read(now)
     return CloudState(
-        "pc",
-        True,
-        reading.rtt_s,
-        reading.up_s_per_byte,
-        reading.down_s_per_byte,
-        reading.spread,
-        factor.value,
-        factor.spread,
-        0.0,
+        name="pc",
+        up=True,
+        rtt_s=reading.rtt_s,
+        up_s_per_byte=reading.up_s_per_byte,
+        down_s_per_byte=reading.down_s_per_byte,
+        link_spread=reading.spread,
+        speed=factor.value,
+        speed_spread=factor.spread,
+        queue_s=0.0,
         price_per_request=1e-4,
     )
 
@@ -115,7 +120,7 @@ def seen(speed: SpeedFactor, link: LinkEstimate, now: float) -> CloudState:
 @pytest.mark.parametrize("factor", [2.0, 10.0])
 def test_a_companion_that_stays_slow_is_asked_rarely(factor: float) -> None:
     """The profile says that it is faster than the device; it has long been so many times slower than that."""
-    scenario = Scenario("pace", Caps(objective="throughput"), tail=factor * LOCAL_S / TAIL_S, slow_s=7200)
+    scenario = Scenario("pace", Caps(objective=Objective.THROUGHPUT), tail=factor * LOCAL_S / TAIL_S, slow_s=7200)
     asked = calls(scenario, after_s=0)[-3600:]
     assert 0 < np.mean(asked) * (factor - 1.0) < 0.06
 
@@ -129,7 +134,7 @@ def test_a_device_that_was_slow_is_trusted_again_though_nothing_ran(spike_s: int
         slow = 4.0 if 60 <= second < 60 + spike_s else 1.0
         factor = speed.read(float(second))
         device = replace(DEVICE, speed=factor.value, spread=factor.spread)
-        prediction = predict(PLANS, device, [], Request(0.0, (), None), 0.98)
+        prediction = predict(PLANS, device=device, clouds=[], call=CallFacts(0.0, (), None), quantile=0.98)
         unmet = choose(PLANS, prediction, caps, allowed=PLANS.local).unmet
         # In the spike others' work runs, which may take as long as it takes.
         if not unmet or 60 <= second < 60 + spike_s:

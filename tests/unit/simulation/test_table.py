@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from click.testing import CliRunner
 
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.profiling.profile import Profile
 from collabd.simulation.compare import POLICIES
 from collabd.simulation.table import main

@@ -63,7 +63,7 @@ def test_open_to_others_takes_both_a_token_and_tls(keys: CloudServerSettings) ->
 
 
 def test_halves_are_refused(keys: CloudServerSettings) -> None:
-    assert said(keys, tls_key="")[0] == "server: tls_cert and tls_key go together"
+    assert said(keys, tls_key="")[0] == "server: tls_cert and tls_key need each other"
     assert said(keys, tls_cert="", tls_key="")[0] == "server.client_ca: needs tls_cert and tls_key"
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from collab_sdk import wire
 from collab_sdk.errors import InvalidImage
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.cloud.call.decoding import DecodingThreads
 from collabd.cloud.call.intake import RequestLimits
 from collabd.cloud.models.model import CloudModel

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collab_sdk.errors import RequestTooLarge, StorageUnavailable
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.cloud.models.eviction import PushedPackage, to_delete, to_load, to_unload
 from collabd.config import PackageSettings
 

@@ -10,7 +10,7 @@ import pytest
 
 from collab_sdk import wire
 from collab_sdk.errors import InvalidTensor
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.cloud.call.intake import RequestLimits, work_of
 from collabd.cloud.models.model import CloudModel
 

@@ -95,13 +95,13 @@ def test_a_name_without_an_address() -> None:
 
 
 def test_a_port_where_nobody_listens() -> None:
-    with pytest.raises(Unreached, match="nobody listens") as failure:
+    with pytest.raises(Unreached, match="no program listens") as failure:
         reach(CloudSettings(name="pc", url=f"http://127.0.0.1:{free_port()}"))
     assert "systemctl start collab-cloudd" in failure.value.advice
 
 
 def test_another_program_on_the_port() -> None:
-    with companion(live=404) as url, pytest.raises(Unreached, match="not as a companion"):
+    with companion(live=404) as url, pytest.raises(Unreached, match="not a companion"):
         reach(CloudSettings(name="pc", url=url))
 
 
@@ -109,7 +109,7 @@ def test_a_redirection_is_no_companion() -> None:
     with (
         companion() as other,
         companion(live=302, location=f"{other}/v2/health/live") as url,
-        pytest.raises(Unreached, match="not as a companion"),
+        pytest.raises(Unreached, match="not a companion"),
     ):
         reach(CloudSettings(name="pc", url=url))
 
@@ -145,7 +145,7 @@ def test_one_that_hangs_up() -> None:
         thread.join()
 
 
-@pytest.mark.parametrize(("own", "said"), [("", "none is configured"), ("w" * 43, "does not know the key")])
+@pytest.mark.parametrize(("own", "said"), [("", "has none for it"), ("w" * 43, "does not know the key")])
 def test_a_key_that_is_missing_or_wrong(tmp_path: Path, own: str, said: str) -> None:
     with companion(token=TOKEN) as url, pytest.raises(Unreached, match=said) as failure:
         reach(CloudSettings(name="pc", url=url, token_file=token_file(tmp_path, own) if own else ""))
@@ -215,9 +215,9 @@ def test_a_companion_that_wants_a_certificate(tmp_path: Path) -> None:
 def test_what_the_daemon_makes_of_it() -> None:
     assert of_status(CLOUD).severity == "ok"
     found = of_status(UNHEARD)
-    assert (found.severity, "on trial" in found.title) == ("warning", True)
+    assert (found.severity, "tries it again" in found.title) == ("warning", True)
     down: CloudReport = {**CLOUD, "state": "down", "breaker": "open"}
-    assert "left alone" in of_status(down).title
+    assert "leaves it alone" in of_status(down).title
 
 
 @pytest.mark.parametrize(("seconds", "severity"), [(0, "ok"), (20, "ok"), (-3600, "note"), (86400, "note")])

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from collab_sdk import ControlClient
+from collab_sdk import UnixTransport
 from collab_sdk.reports import ModelReport, StatusReport
 from collabd.config import CloudConfig, DeviceConfig
 from collabd.ctl.doctor.configuration import check_configuration
@@ -34,8 +34,7 @@ def summary(findings: list[Finding]) -> list[tuple[str, str]]:
 
 def test_every_mistake_of_a_configuration(machine: Make, tmp_path: Path) -> None:
     there = machine({"/etc/collabd/collabd.toml": "[planning]\nmin_fidelty = 0.9\n[link]\nmemory = 7\n"})
-    with ControlClient(tmp_path / "none") as client:
-        found = list(check_configuration(gather(there, client)))
+    found = list(check_configuration(gather(there, UnixTransport(tmp_path / "none"))))
     assert summary(found) == [("configuration", "error")] * 2
     assert "did you mean 'min_fidelity'" in found[0].title
     assert "reload-or-restart collabd" in found[0].advice
@@ -43,8 +42,7 @@ def test_every_mistake_of_a_configuration(machine: Make, tmp_path: Path) -> None
 
 def test_what_is_installed_is_found_and_read(machine: Make, tmp_path: Path) -> None:
     there = machine({"/etc/collabd/collab-cloudd.toml": "[server]\nport = 9000\n"})
-    with ControlClient(tmp_path / "none") as client:
-        context = gather(there, client)
+    context = gather(there, UnixTransport(tmp_path / "none"))
     assert context.roles == (COMPANION,)
     assert context.device is None
     assert context.companion is not None
@@ -53,8 +51,7 @@ def test_what_is_installed_is_found_and_read(machine: Make, tmp_path: Path) -> N
 
 
 def test_without_anything_installed_a_device_is_looked_for(machine: Make, tmp_path: Path) -> None:
-    with ControlClient(tmp_path / "none") as client:
-        context = gather(machine(), client)
+    context = gather(machine(), UnixTransport(tmp_path / "none"))
     assert context.roles == (DEVICE,)
     assert "no file" in next(check_configuration(context)).title
 
@@ -69,8 +66,7 @@ def test_a_configuration_that_may_not_be_read_is_not_measured(machine: Make) -> 
 def with_token(machine: Make, token: Path) -> Context:
     text = f'[[clouds]]\nname = "pc"\nurl = "https://pc.example:8470"\ntoken_file = "{token}"\n'
     there = machine({"/etc/collabd/collabd.toml": text})
-    with ControlClient(token.parent / "none") as client:
-        return gather(there, client)
+    return gather(there, UnixTransport(token.parent / "none"))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +152,7 @@ def test_whole_packages(machine: Make, package: Path) -> None:
 
 def test_a_package_that_changed_on_the_disk(machine: Make, package: Path) -> None:
     (found,) = check_packages(serving(machine, package, "sha256:other"))
-    assert (found.severity, "after collabd loaded it" in found.title) == ("warning", True)
+    assert (found.severity, "since collabd loaded it" in found.title) == ("warning", True)
 
 
 def test_a_broken_package(machine: Make, package: Path) -> None:
@@ -171,7 +167,7 @@ def test_packages_of_a_companion_without_a_daemon(machine: Make, package: Path) 
     shutil.copytree(package, package.parent / "state/models/alexnet")
     context = Context(machine(), SOCKET, roles=(COMPANION,), settings=(settings,))
     assert [finding.title for finding in check_packages(context)] == [
-        "1 of 1 model packages are whole, by their digests"
+        "the digests of 1 of 1 model packages match their files"
     ]
 
 

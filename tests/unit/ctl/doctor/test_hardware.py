@@ -36,10 +36,15 @@ def device(**changes: Any) -> DeviceReport:
 @pytest.mark.parametrize(
     ("now", "before", "severity", "part"),
     [
-        ([], [], "ok", "neither"),
-        (["under-voltage"], ["under-voltage"], "warning", "held back now: under-voltage"),
-        ([], ["throttled", "frequency-capped"], "warning", "held back earlier: throttled, frequency-capped"),
-        (None, None, "not-measured", "does not tell"),
+        ([], [], "ok", "no under-voltage"),
+        (["under-voltage"], ["under-voltage"], "warning", "slows this machine down: under-voltage"),
+        (
+            [],
+            ["throttled", "frequency-capped"],
+            "warning",
+            "earlier slowed this machine down: throttled, frequency-capped",
+        ),
+        (None, None, "not-measured", "does not report"),
     ],
 )
 def test_what_the_firmware_says(now: Any, before: Any, severity: str, part: str) -> None:
@@ -83,12 +88,12 @@ def test_the_memory_controller(machine: Make, files: dict[str, str], severity: s
 def test_memory_that_is_left(machine: Make) -> None:
     memory = Memory(total=4_000_000_000, left=3_000_000_000, swap=100_000_000, swap_left=60_000_000)
     _, found = check_memory(Context(machine(memory=memory), SOCKET))
-    assert (found.severity, found.title) == ("ok", "3000 of 4000 MB of memory are left, 60 of 100 MB of swap")
+    assert (found.severity, found.title) == ("ok", "3000 of 4000 MB of memory are free, 60 of 100 MB of swap")
 
 
 def test_memory_that_runs_out() -> None:
     found = of_memory(Memory(total=1_000_000_000, left=90_000_000, swap=0, swap_left=0))
-    assert (found.severity, found.title) == ("warning", "90 of 1000 MB of memory are left, no swap")
+    assert (found.severity, found.title) == ("warning", "90 of 1000 MB of memory are free, no swap")
     assert of_memory(None).severity == "not-measured"
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from collabd.device.companions.breaker import Breaker, BreakerState
+from collab_sdk.vocabulary import BreakerState
+from collabd.device.companions.breaker import Breaker
 
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 

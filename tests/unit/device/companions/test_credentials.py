@@ -37,12 +37,14 @@ def test_a_token_goes_over_tls_or_stays_here(tmp_path: Path, token: str, url: st
 )
 def test_a_token_in_the_clear_is_refused(tmp_path: Path, token: str, url: str) -> None:
     (problem,) = said(tmp_path, url=url)
-    assert problem.startswith("clouds[0].token_file: whoever listens on the way")
+    assert problem.startswith("clouds[0].token_file: anyone on the way")
     assert said(tmp_path, url=url, insecure=True) == []
 
 
 def test_what_does_not_fit_together_is_told(tmp_path: Path, token: str) -> None:
-    assert said(tmp_path, url="https://pc", client_cert="x") == ["clouds[0].client_cert: goes together with client_key"]
+    assert said(tmp_path, url="https://pc", client_cert="x") == [
+        "clouds[0].client_cert: client_cert and client_key need each other"
+    ]
     found = said(tmp_path, url="http://localhost", ca_file=str(tmp_path / "none"))
     assert found[0] == "clouds[0].ca_file: needs an https url"
     assert found[1].startswith(f"{tmp_path}/none: cannot be read")

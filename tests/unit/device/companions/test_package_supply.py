@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.device.companions.exchange import CompanionFailure
 from collabd.device.companions.package_supply import _profile
 

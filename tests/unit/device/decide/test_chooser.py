@@ -7,15 +7,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from collabd.device.decide.chooser import Chooser
-from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Prediction, Request, choose, predict
-from collabd.planning.choose import Reason, Stickiness
+from collab_sdk.vocabulary import Objective, Reason
+from collabd.device.decide.chooser import Chooser, PastPlans
+from collabd.planning import (
+    CallFacts,
+    Candidate,
+    Candidates,
+    Caps,
+    CloudState,
+    DeviceState,
+    Prediction,
+    choose,
+    predict,
+)
+from collabd.planning.choose import SwitchGain
 
-DEVICE = DeviceState(1.0, 0.1, 5.0, 2.0, 0.3, 0.1)
+DEVICE = DeviceState(speed=1.0, spread=0.1, busy_w=5.0, idle_w=2.0, tx_w_per_mbps=0.3, tx_base_w=0.1)
 PLANS = Candidates(
     [
-        Candidate("output", "none", None, 0.100, 0, 0, 0, 0, 0, 0.1, 1.0),
-        Candidate("image", "u8", 0, 0, 0, 10_000, 0, 0, 0.02, 0.1, 1.0),
+        Candidate(cut="output", codec="none", cloud=None, head_s=0.100, local_tail_s=0.1),
+        Candidate(cut="image", codec="u8", cloud=0, up_bytes=10_000, tail_s=0.02, local_tail_s=0.1),
     ]
 )
 LOCAL, REMOTE = 0, 1
@@ -24,12 +35,22 @@ ANY = Caps()
 
 def link(seconds: float) -> Prediction:
     """The remote plan takes so long on the link, and 20 ms of work."""
-    cloud = CloudState("pc", True, 0.0, seconds / 10_000, 0.0, 0.1, 1.0, 0.1, 0.0)
-    return predict(PLANS, DEVICE, [cloud], Request(0.0, (0.0,), None), 0.95)
+    cloud = CloudState(
+        name="pc",
+        up=True,
+        rtt_s=0.0,
+        up_s_per_byte=seconds / 10_000,
+        down_s_per_byte=0.0,
+        link_spread=0.1,
+        speed=1.0,
+        speed_spread=0.1,
+        queue_s=0.0,
+    )
+    return predict(PLANS, device=DEVICE, clouds=[cloud], call=CallFacts(0.0, (0.0,), None), quantile=0.95)
 
 
 def chooser() -> Chooser:
-    return Chooser(Stickiness(gain_s=0.005, gain_ratio=0.05), explore_share=0.02)
+    return Chooser(SwitchGain(gain_s=0.005, gain_ratio=0.05), explore_share=0.02, past=PastPlans())
 
 
 def test_it_stays_until_a_switch_is_worth_it() -> None:
@@ -58,7 +79,7 @@ def test_a_plan_that_is_gone_is_no_past() -> None:
     it = chooser()
     it.choose("a", PLANS, link(0.070), Caps())
     only = Candidates(PLANS.rows[:1])
-    prediction = predict(only, DEVICE, [], Request(0.0, (), None), 0.95)
+    prediction = predict(only, device=DEVICE, clouds=[], call=CallFacts(0.0, (), None), quantile=0.95)
     assert it.choose("a", only, prediction, Caps()).reason is Reason.CHOSEN
 
 
@@ -125,23 +146,39 @@ def test_credit_is_not_saved_for_ever() -> None:
 # Of 100 ms and 500 mJ here; there 20 ms of work, and the link. Nobody has asked it for a minute.
 def unasked(link_s: float, unasked_s: float = 60.0, spread: float = 0.05) -> Prediction:
     cloud = CloudState(
-        "pc", True, 0.0, link_s / 10_000, 0.0, spread, 1.0, 0.05, 0.0, price_per_request=1.0, unasked_s=unasked_s
+        name="pc",
+        up=True,
+        rtt_s=0.0,
+        up_s_per_byte=link_s / 10_000,
+        down_s_per_byte=0.0,
+        link_spread=spread,
+        speed=1.0,
+        speed_spread=0.05,
+        queue_s=0.0,
+        price_per_request=1.0,
+        unasked_s=unasked_s,
     )
-    return predict(PLANS, replace(DEVICE, spread=0.05, idle_w=4.0), [cloud], Request(0.0, (0.0,), None), 0.95)
+    return predict(
+        PLANS,
+        device=replace(DEVICE, spread=0.05, idle_w=4.0),
+        clouds=[cloud],
+        call=CallFacts(0.0, (0.0,), None),
+        quantile=0.95,
+    )
 
 
 SLOWER = unasked(0.081)
 SPARING = [
     ("latency", Caps()),
     ("latency with a cap that both keep", Caps(latency_s=0.2)),
-    ("energy", Caps(objective="energy")),
-    ("pace", Caps(objective="throughput")),
+    ("energy", Caps(objective=Objective.ENERGY)),
+    ("pace", Caps(objective=Objective.THROUGHPUT)),
 ]
 
 
 @pytest.mark.parametrize(("what", "caps"), SPARING, ids=[what for what, _ in SPARING])
 def test_where_the_loss_is_real_a_companion_is_tried_that_nobody_asked(what: str, caps: Caps) -> None:
-    link_s = {"energy": 0.099, "throughput": 0.1015}.get(caps.objective, 0.081)
+    link_s = {Objective.ENERGY: 0.099, Objective.THROUGHPUT: 0.1015}.get(caps.objective, 0.081)
     assert choose(PLANS, unasked(link_s), caps).row == LOCAL, what
     reasons = choices(unasked(link_s), 300, caps)
     tries = reasons.count(Reason.EXPLORED)
@@ -155,7 +192,7 @@ def test_where_the_loss_is_real_a_companion_is_tried_that_nobody_asked(what: str
         (unasked(0.095), Caps()),  # loses too much
         (unasked(0.081, spread=1.0), Caps()),  # may lose too much
         (unasked(0.081, spread=0.06), Caps(latency_s=0.1085)),  # would break the cap
-        (SLOWER, Caps(objective="cost")),  # the device is free
+        (SLOWER, Caps(objective=Objective.COST)),  # the device is free
         (SLOWER, Caps(cost=0.5)),  # may not be paid
     ],
 )
@@ -181,7 +218,7 @@ def test_calls_whose_caps_differ_are_of_one_kind() -> None:
         Caps(latency_s=0.08, fidelity=0.99),
         Caps(energy_j=0.02, fidelity=0.99),
         Caps(latency_s=0.02, energy_j=0.02, fidelity=0.99),
-        Caps(latency_s=0.02, fidelity=0.99, objective="energy"),
+        Caps(latency_s=0.02, fidelity=0.99, objective=Objective.ENERGY),
         Caps(latency_s=0.02, fidelity=1.0),
         Caps(cost=0.0),
         Caps(),

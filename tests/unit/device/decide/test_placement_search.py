@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from collab_sdk.errors import InvalidPlacement
-from collabd.catalog.package import Package
+from collab_sdk.vocabulary import Fallback
+from collabd.catalog.package.package import Package
 from collabd.config import PlanningSettings as Settings
 from collabd.config import PolicySettings as Configured
 from collabd.device.call.result import predicted
@@ -41,8 +42,7 @@ def timed(profile: Profile, segments: Mapping[str, float]) -> Profile:
 @pytest.fixture
 def model(tiny_package: Package, profile: Profile) -> DeviceModel:
     model = DeviceModel(tiny_package, tiny_package.network(), 1.0)
-    model.profile = timed(profile, HERE)
-    model.whole_s = model.profile.whole_ms / 1e3
+    model.take_profile(timed(profile, HERE))
     return model
 
 
@@ -112,7 +112,7 @@ def test_pins_of_the_configuration(model: DeviceModel, companion: Companion) -> 
         with pytest.raises(InvalidPlacement, match="pin_last"):
             plan(it, model, cut="pool1")
         assert plan(it, model, placement="DDCCCCD").reason == "fixed"
-    nothing = planner(companion, policies=(Configured("tiny", fallback="never-leave"),))
+    nothing = planner(companion, policies=(Configured("tiny", fallback=Fallback.NEVER_LEAVE),))
     assert plan(nothing, model).cut == "output"
     with pytest.raises(InvalidPlacement, match="never-leave"):
         plan(nothing, model, cut="pool1")

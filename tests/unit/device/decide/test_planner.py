@@ -1,4 +1,4 @@
-"""From a call to a job: fixed placements, codecs, stickiness, and what is predicted of the image itself."""
+"""From a call to a job: fixed placements, codecs, the gain of a switch, and what is predicted of the image itself."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from collab_sdk.errors import InvalidPlacement
+from collab_sdk.vocabulary import Reason
 from collabd.device.companions.companion import Companion
 from collabd.device.job.image import CallImage
 from collabd.device.job.options import CallOptions
 from collabd.device.models.model import DeviceModel
-from collabd.planning.choose import Reason
 from tests.unit.device.conftest import FILE, PIXELS, link_is, plan, planner
 
 
@@ -135,3 +135,12 @@ def test_a_look_neither_sees_nor_leaves_a_last_plan(model: DeviceModel, companio
     closer = replace(evaluation, prediction=replace(evaluation.prediction, latency_s=latency_s))
     assert it.decide(closer).row == other
     assert it.decide(evaluation).row == best
+
+
+def test_only_a_call_makes_a_companion_wanted(model: DeviceModel, companion: Companion) -> None:
+    """A look at what calls would get, as `collabctl profile` takes, keeps no link probed."""
+    it, before = planner(companion), companion.wanted_at
+    it.decide(it.evaluate(model, None, CallOptions.from_parameters({})))
+    assert companion.wanted_at == before
+    plan(it, model)
+    assert companion.wanted_at > before

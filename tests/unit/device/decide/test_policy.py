@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from collab_sdk.errors import InvalidPlacement
-from collabd.catalog.package import Package
+from collab_sdk.vocabulary import Fallback
+from collabd.catalog.package.package import Package
 from collabd.config import DeviceConfig, PlanningSettings, PolicySettings
 from collabd.device.decide.policy import CallPolicy, Policies
 from collabd.device.job.options import CallOptions
@@ -17,7 +18,7 @@ def policy(package: Package, config: DeviceConfig, **parameters: object) -> Call
 
 
 def test_nothing_is_pinned_unless_somebody_says_so(tiny_package: Package) -> None:
-    assert policy(tiny_package, DeviceConfig()) == CallPolicy(0, 0, "local")
+    assert policy(tiny_package, DeviceConfig()) == CallPolicy(0, 0, Fallback.LOCAL)
 
 
 def test_of_all_pins_the_largest_count(tiny_package: Package) -> None:
@@ -25,40 +26,40 @@ def test_of_all_pins_the_largest_count(tiny_package: Package) -> None:
         planning=PlanningSettings(pin_first=1, pin_last=2),
         policies=(PolicySettings("tiny", pin_first=3), PolicySettings("other", 9, 9)),
     )
-    assert policy(tiny_package, config) == CallPolicy(3, 2, "local")
-    assert policy(tiny_package, config, pin_first=2, pin_last=4) == CallPolicy(3, 4, "local")
+    assert policy(tiny_package, config) == CallPolicy(3, 2, Fallback.LOCAL)
+    assert policy(tiny_package, config, pin_first=2, pin_last=4) == CallPolicy(3, 4, Fallback.LOCAL)
 
 
 @pytest.mark.parametrize(
     ("configured", "called", "holds"),
     [
-        ("local", None, "local"),
-        ("fail", None, "fail"),
-        ("fail", "local", "local"),
-        ("local", "never-leave", "never-leave"),
-        ("never-leave", None, "never-leave"),
-        ("never-leave", "local", "never-leave"),
+        (Fallback.LOCAL, None, Fallback.LOCAL),
+        (Fallback.FAIL, None, Fallback.FAIL),
+        (Fallback.FAIL, "local", Fallback.LOCAL),
+        (Fallback.LOCAL, "never-leave", Fallback.NEVER_LEAVE),
+        (Fallback.NEVER_LEAVE, None, Fallback.NEVER_LEAVE),
+        (Fallback.NEVER_LEAVE, "local", Fallback.NEVER_LEAVE),
     ],
 )
 def test_a_call_chooses_its_fallback_but_never_lifts_never_leave(
-    tiny_package: Package, configured: str, called: str | None, holds: str
+    tiny_package: Package, configured: Fallback, called: str | None, holds: Fallback
 ) -> None:
-    config = DeviceConfig(policies=(PolicySettings("tiny", fallback=configured),))  # type: ignore[arg-type]
+    config = DeviceConfig(policies=(PolicySettings("tiny", fallback=configured),))
     parameters = {} if called is None else {"fallback": called}
-    assert policy(tiny_package, config, **parameters).fallback == holds
+    assert policy(tiny_package, config, **parameters).fallback is holds
 
 
 @pytest.mark.parametrize(
     ("pinned", "pins"),
     [
-        (CallPolicy(0, 0, "local"), Pins(0, 0)),
-        (CallPolicy(1, 1, "local"), Pins(1, 1)),
-        (CallPolicy(2, 1, "local"), Pins(1, 1)),
-        (CallPolicy(3, 3, "local"), Pins(2, 1)),
-        (CallPolicy(0, 4, "local"), Pins(0, 2)),
-        (CallPolicy(99, 0, "fail"), Pins(3, 0)),
-        (CallPolicy(0, 99, "local"), Pins(0, 3)),
-        (CallPolicy(0, 0, "never-leave"), Pins(0, 0, never_leave=True)),
+        (CallPolicy(0, 0, Fallback.LOCAL), Pins(0, 0)),
+        (CallPolicy(1, 1, Fallback.LOCAL), Pins(1, 1)),
+        (CallPolicy(2, 1, Fallback.LOCAL), Pins(1, 1)),
+        (CallPolicy(3, 3, Fallback.LOCAL), Pins(2, 1)),
+        (CallPolicy(0, 4, Fallback.LOCAL), Pins(0, 2)),
+        (CallPolicy(99, 0, Fallback.FAIL), Pins(3, 0)),
+        (CallPolicy(0, 99, Fallback.LOCAL), Pins(0, 3)),
+        (CallPolicy(0, 0, Fallback.NEVER_LEAVE), Pins(0, 0, never_leave=True)),
     ],
 )
 def test_a_segment_stays_as_soon_as_one_of_its_layers_has_to(pinned: CallPolicy, pins: Pins) -> None:
@@ -69,10 +70,10 @@ def test_a_segment_stays_as_soon_as_one_of_its_layers_has_to(pinned: CallPolicy,
 @pytest.mark.parametrize(
     ("pinned", "placement", "says"),
     [
-        (CallPolicy(1, 0, "local"), "CDD", "first 1 layers are pinned"),
-        (CallPolicy(0, 2, "local"), "DCD", "last 2 layers are pinned"),
-        (CallPolicy(0, 9, "local"), "CDD", "last 9 layers are pinned"),
-        (CallPolicy(0, 0, "never-leave"), "DCD", "never-leave"),
+        (CallPolicy(1, 0, Fallback.LOCAL), "CDD", "first 1 layers are pinned"),
+        (CallPolicy(0, 2, Fallback.LOCAL), "DCD", "last 2 layers are pinned"),
+        (CallPolicy(0, 9, Fallback.LOCAL), "CDD", "last 9 layers are pinned"),
+        (CallPolicy(0, 0, Fallback.NEVER_LEAVE), "DCD", "never-leave"),
     ],
 )
 def test_a_placement_that_breaks_the_policy(pinned: CallPolicy, placement: str, says: str) -> None:
@@ -82,5 +83,5 @@ def test_a_placement_that_breaks_the_policy(pinned: CallPolicy, placement: str, 
 
 
 def test_a_placement_that_keeps_it() -> None:
-    CallPolicy(1, 1, "fail").check("DCD")
-    CallPolicy(0, 0, "local").check("CCC")
+    CallPolicy(1, 1, Fallback.FAIL).check("DCD")
+    CallPolicy(0, 0, Fallback.LOCAL).check("CCC")

@@ -9,20 +9,23 @@ import pytest
 
 from collab_sdk.budget import Budget
 from collab_sdk.errors import InvalidBudget, InvalidRequest
+from collab_sdk.vocabulary import Objective, OnInfeasible
 from collabd.device.job.options import CallOptions
 from collabd.planning import Caps
 
 
 def test_defaults() -> None:
     options = CallOptions.from_parameters({"binary_data_output": True})
-    assert options == CallOptions(Budget(), None, None, None, None, "nearest", pin_first=0, pin_last=0)
+    assert options == CallOptions(Budget(), None, None, None, None, OnInfeasible.NEAREST, pin_first=0, pin_last=0)
     assert not options.is_fixed
     assert options.caps(0.99) == Caps(fidelity=0.99)
 
 
 def test_the_budget_in_si_units() -> None:
     options = CallOptions.from_parameters({"budget": "80ms,150mJ,99.9%,cost 0.002,min-energy"})
-    assert options.caps(0.5) == Caps(0.08, 0.15, 0.002, 0.999, "energy")
+    assert options.caps(0.5) == Caps(
+        latency_s=0.08, energy_j=0.15, cost=0.002, fidelity=0.999, objective=Objective.ENERGY
+    )
 
 
 def test_a_budget_that_is_a_number_is_a_cost() -> None:
@@ -72,12 +75,12 @@ def test_a_fixed_cut() -> None:
         ({"timeout": "80ms"}, InvalidRequest, "microseconds"),
         ({"cut": 3}, InvalidRequest, "cut must be text"),
         ({"codec": "mp3"}, InvalidRequest, "unknown codec 'mp3'"),
-        ({"fallback": "pray"}, InvalidRequest, "fallback is one of local, fail, never-leave"),
-        ({"fallback": None}, InvalidRequest, "fallback is one of"),
-        ({"pin_first": -1}, InvalidRequest, "pin_first is a number of layers, not -1"),
-        ({"pin_last": True}, InvalidRequest, "pin_last is a number of layers, not True"),
-        ({"pin_last": "1"}, InvalidRequest, "pin_last is a number of layers, not '1'"),
-        ({"on_infeasible": True}, InvalidRequest, "on_infeasible is one of"),
+        ({"fallback": "pray"}, InvalidRequest, "fallback must be one of local, fail, never-leave"),
+        ({"fallback": None}, InvalidRequest, "fallback must be one of"),
+        ({"pin_first": -1}, InvalidRequest, "pin_first must be a number of layers, not -1"),
+        ({"pin_last": True}, InvalidRequest, "pin_last must be a number of layers, not True"),
+        ({"pin_last": "1"}, InvalidRequest, "pin_last must be a number of layers, not '1'"),
+        ({"on_infeasible": True}, InvalidRequest, "on_infeasible must be one of"),
         ({"cut": "a", "placement": "DC"}, InvalidRequest, "not both"),
         ({"cut": "a", "fallback": "never-leave"}, InvalidRequest, "never-leave"),
     ],

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collab_sdk.errors import InvalidPlacement
-from collabd.catalog.manifest import Cut, Layer, Manifest, Preprocessing
+from collabd.catalog.package.manifest import Cut, Layer, Manifest, Preprocessing
 from collabd.device.job.placement import Stage, head_layers_of, outputs_of, parse_placement, single_cut, stages
 
 MANIFEST = Manifest(
@@ -54,7 +54,7 @@ def test_cuts_by_name(cut: str, head: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("DDX", "not 'X'"), ("DC", "3 layers, the placement 2 letters"), ("", "0 letters"), ("ddd", "'d'")],
+    [("DDX", "not 'X'"), ("DC", "3 layers, but the placement has 2 letters"), ("", "0 letters"), ("ddd", "'d'")],
 )
 def test_placements_that_are_none(text: str, says: str) -> None:
     with pytest.raises(InvalidPlacement, match=says):
@@ -62,7 +62,7 @@ def test_placements_that_are_none(text: str, says: str) -> None:
 
 
 def test_a_cut_that_is_none_lists_those_there_are() -> None:
-    with pytest.raises(InvalidPlacement, match=r"no cut 'pool' \(candidate cuts are image, conv, output, .*\)"):
+    with pytest.raises(InvalidPlacement, match=r"no cut 'pool' \(the candidate cuts are image, conv, output, .*\)"):
         head_layers_of("pool", MANIFEST)
 
 

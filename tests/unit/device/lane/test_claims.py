@@ -8,17 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from collabd.config import DeviceConfig, EnergySettings
+from collabd.config import DeviceConfig
 from collabd.device.companions.companion import Companion
-from collabd.device.decide.planner import Planner
-from collabd.device.job.job import CallRecord
 from collabd.device.job.options import CallOptions
 from collabd.device.lane.claims import Claims
 from collabd.device.lane.lane import Lane
 from collabd.device.models.model import DeviceModel
 from collabd.device.run.executor import Executor
-from collabd.device.senses import Senses
 from collabd.engine import Engine, Stop
+from tests.device_parts import new_record, planner_of
 from tests.unit.device.conftest import FILE, PIXELS, planner
 
 
@@ -63,11 +61,11 @@ async def test_a_call_that_waits_for_another_says_so(lane: Lane, model: DeviceMo
     engine.add(model.key, model.network)
     executor = Executor(engine, lane, hedge_price=0.0)
     options = CallOptions.from_parameters({})
-    it = Planner(DeviceConfig(), [], Senses(EnergySettings(board="pi4")), lane.wait_s)
+    it = planner_of(DeviceConfig(), [], lane_wait_s=lane.wait_s)
     free = threading.Event()
     held = asyncio.create_task(lane.run(lambda _: free.wait(20), expect_s=100.0))
     await asyncio.sleep(0.05)
-    planned, record = await it.plan(model, PIXELS, options), CallRecord()
+    planned, record = await it.plan(model, PIXELS, options), new_record()
     assert 50.0 < planned.evaluation.device.queue_s <= 100.0
     under_way = asyncio.create_task(executor.run(planned.job, record))
     await asyncio.sleep(0.2)

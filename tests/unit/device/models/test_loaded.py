@@ -17,8 +17,8 @@ import onnx
 import pytest
 
 from collab_sdk.errors import InvalidRequest, StorageUnavailable, UnknownModel
-from collabd.catalog.package import MODEL, Package, write
-from collabd.catalog.store import Store
+from collabd.catalog.package.package import MODEL, Package, write
+from collabd.catalog.store.store import Store
 from collabd.device.lane.lane import Lane
 from collabd.device.models.loaded import DEFAULT, LoadedModels
 from collabd.device.models.model import DeviceModel
@@ -59,8 +59,8 @@ async def test_the_model_of_a_call_that_names_none(
 @pytest.mark.parametrize(
     ("names", "default", "error", "says"),
     [
-        (["ours", "theirs"], DEFAULT_MODEL, InvalidRequest, "say which model: loaded are ours, theirs"),
-        (["ours", "theirs"], "", InvalidRequest, "say which model: loaded are ours, theirs"),
+        (["ours", "theirs"], DEFAULT_MODEL, InvalidRequest, "name a model: ours, theirs are loaded"),
+        (["ours", "theirs"], "", InvalidRequest, "name a model: ours, theirs are loaded"),
         # Chosen, and missing: another one's labels would not be what the caller expects.
         (["ours"], "our", UnknownModel, "no model 'our' is loaded .*, did you mean 'ours'"),
         ([], DEFAULT_MODEL, UnknownModel, "no model is loaded; add one: collabctl models add /"),
@@ -88,7 +88,7 @@ async def test_a_package_whose_graph_is_no_good_is_left_out(
         await models.load_all()
     lane.close()
     assert [model.manifest.name for model in models] == ["tiny"]
-    assert "broken is left out" in caplog.text
+    assert "broken is not loaded" in caplog.text
 
 
 @dataclass

@@ -15,8 +15,7 @@ from PIL import Image
 
 from collab_sdk import wire
 from collab_sdk.errors import CompanionUnavailable
-from collabd.catalog.package import Package
-from collabd.config import CloudSettings, FailoverSettings, LinkSettings
+from collabd.catalog.package.package import Package
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.exchange import Response
@@ -28,6 +27,7 @@ from collabd.device.models.model import DeviceModel
 from collabd.device.run.executor import Executor
 from collabd.engine import Engine
 from collabd.profiling.profile import Profile
+from tests.device_parts import companion_at, new_record
 from tests.unit.device.conftest import PIXELS, link_is, planner
 
 
@@ -47,7 +47,7 @@ async def silent(tiny_package: Package, profile: Profile) -> AsyncIterator[Compa
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections:
         url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        companion = Companion(CloudSettings("pc", url), LinkSettings(), FailoverSettings(), connections)
+        companion = companion_at(url, connections)
         companion.reached = True
         companion.profiles[tiny_package.digest] = profile
         yield companion
@@ -66,7 +66,7 @@ def executor(model: DeviceModel) -> Iterator[Executor]:
 async def run(executor: Executor, model: DeviceModel, companion: Companion, **parameters: str) -> CallRecord:
     planned = await planner(companion).plan(model, PIXELS, CallOptions.from_parameters({"codec": "u8", **parameters}))
     assert planned.job.companion is companion
-    record = CallRecord()
+    record = new_record()
     output = await executor.run(planned.job, record)
     image = {model.manifest.input: PIXELS.prepare(model.manifest.preprocessing)}
     whole = executor.engine.run(model.key, image, (model.manifest.output,))
@@ -93,7 +93,7 @@ async def test_what_cannot_be_packed_is_finished_here(
     for fallback in ("local", "fail"):
         options = CallOptions.from_parameters({"cut": "image", "codec": "source", "fallback": fallback})
         planned = await planner(silent).plan(model, photo, options)
-        record = CallRecord()
+        record = new_record()
         if fallback == "fail":
             with pytest.raises(CompanionUnavailable, match="cannot be sent: LookupError"):
                 await executor.run(planned.job, record)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from collabd.catalog.package import Package
+from collabd.catalog.package.package import Package
 from collabd.codec import CodecError
 from collabd.device.companions.exchange import CompanionFailure
 from collabd.device.job.job import Crossing

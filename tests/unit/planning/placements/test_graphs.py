@@ -10,17 +10,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from collabd.partition import LayerSpec, Network, layers, order
-from collabd.planning import Caps, CloudState, DeviceState, Request
+from collabd.planning import CallFacts, Caps, CloudState, DeviceState
 from collabd.planning.placements.chain import Chain, CrossingOption
 from collabd.planning.placements.search import place
 from collabd.planning.placements.trellis import Pins
 from tests.unit.partition.graphs import models
 
-DEVICE = DeviceState(1.0, 0.0, 5.0, 2.0, 0.0, 0.0)
+DEVICE = DeviceState(speed=1.0, spread=0.0, busy_w=5.0, idle_w=2.0, tx_w_per_mbps=0.0, tx_base_w=0.0)
 
 
 def lossless(network: Network, tensors: tuple[str, ...]) -> tuple[CrossingOption, ...]:
-    return (CrossingOption("f32", sum(network.tensor(name).nbytes for name in tensors), 0.0, 0.0, 1.0),)
+    return (CrossingOption(codec="f32", sent_bytes=sum(network.tensor(name).nbytes for name in tensors)),)
 
 
 def chain_of(network: Network, found: tuple[LayerSpec, ...], speeds: list[float]) -> Chain:
@@ -29,7 +29,7 @@ def chain_of(network: Network, found: tuple[LayerSpec, ...], speeds: list[float]
     frontiers = [("image",), *(layer.tensors for layer in found)]
     ways = tuple(lossless(network, tensors) for tensors in frontiers)
     cloud_s = tuple(seconds * speed for seconds, speed in zip(device_s, speeds, strict=True))
-    return Chain(0, device_s, cloud_s, ways[:-1], ways[1:])
+    return Chain(cloud=0, device_s=device_s, cloud_s=cloud_s, up=ways[:-1], down=ways[1:])
 
 
 def alive(network: Network, found: tuple[LayerSpec, ...], k: int) -> int:
@@ -58,9 +58,21 @@ def test_no_other_placement_of_the_layers_is_faster(
         crossings = [k for k, (a, b) in enumerate(pairwise(f"D{letters}D")) if a != b]
         return run_s + sum(crossing_s[k] for k in crossings) + offset_s * len(crossings) / 2
 
-    cloud = CloudState("pc", True, offset_s, 10**rate, 10**rate, 0.0, 1.0, 0.0, 0.0)
+    cloud = CloudState(
+        name="pc",
+        up=True,
+        rtt_s=offset_s,
+        up_s_per_byte=10**rate,
+        down_s_per_byte=10**rate,
+        link_spread=0.0,
+        speed=1.0,
+        speed_spread=0.0,
+        queue_s=0.0,
+    )
     pins = Pins(first=pinned, last=pinned)
-    got = place([chain], DEVICE, [cloud], Request(0.0, (0.0,), None), Caps(), quantile=0.5, pins=pins)
+    got = place(
+        [chain], device=DEVICE, clouds=[cloud], call=CallFacts(0.0, (0.0,), None), caps=Caps(), quantile=0.5, pins=pins
+    )
     free = "DC" if not pinned else "D"
     ends = (free, *["DC"] * (len(found) - 2), free) if len(found) > 1 else (free,)
     best = min(seconds("".join(letters)) for letters in product(*ends))

@@ -10,21 +10,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collabd.planning import Candidate, Candidates, Caps, CloudState, DeviceState, Request, choose, predict
+from collab_sdk.vocabulary import Objective
+from collabd.planning import CallFacts, Candidate, Candidates, Caps, CloudState, DeviceState, choose, predict
 from collabd.planning.candidates import SOURCE
-from collabd.planning.limits import Objective
 from collabd.planning.nearest import EQUALLY_LIKELY
 from collabd.planning.placements.chain import Chain, CrossingOption
-from collabd.planning.placements.route import Placement
+from collabd.planning.placements.placement import Placement
 from collabd.planning.placements.search import place
 from collabd.planning.placements.trellis import NO_PINS, Pins
 from tests.unit.planning.brute_force import Floats, Outcomes, Situation, outcomes
 
 DEVICE = DeviceState(speed=2.0, spread=0.0, busy_w=5.0, idle_w=2.0, tx_w_per_mbps=0.3, tx_base_w=0.1)
-CLOUD = CloudState("pc", True, 0.010, 1e-6, 2e-6, 0.0, 1.5, 0.0, 0.003, 2.0, 0.5, 0.001)
-REQUEST = Request(prep_s=0.005, cloud_prep_s=(0.001,), source_bytes=20_000)
+CLOUD = CloudState(
+    name="pc",
+    up=True,
+    rtt_s=0.010,
+    up_s_per_byte=1e-6,
+    down_s_per_byte=2e-6,
+    link_spread=0.0,
+    speed=1.5,
+    speed_spread=0.0,
+    queue_s=0.003,
+    price_per_gb=2.0,
+    price_per_second=0.5,
+    price_per_request=0.001,
+)
+CALL = CallFacts(prep_s=0.005, cloud_prep_s=(0.001,), source_bytes=20_000)
 NO_CAPS = Caps()
-NEVER = CrossingOption("slow", 1e9, 0.0, 0.0, 1.0)
+NEVER = CrossingOption(codec="slow", sent_bytes=1e9)
 
 
 def transfers(rng: np.random.Generator, codecs: int, friction: float) -> tuple[CrossingOption, ...]:
@@ -44,7 +57,7 @@ def transfers(rng: np.random.Generator, codecs: int, friction: float) -> tuple[C
 
 def chain_of(rng: np.random.Generator, segments: int, codecs: int, friction: float = 1.0) -> Chain:
     """The companion may well be slower at a segment than the device."""
-    file = CrossingOption(SOURCE, 300.0, 0.0, 0.0, 1.0)
+    file = CrossingOption(codec=SOURCE, sent_bytes=300.0)
     ups = [transfers(rng, codecs, friction) for _ in range(segments)]
     return Chain(
         cloud=0,
@@ -62,29 +75,38 @@ def situations(draw: st.DrawFn) -> Situation:
     # Where crossing is cheap, the best placements have many.
     friction = draw(st.sampled_from([1.0, 0.03]))
     spread = draw(st.sampled_from([0.0, 0.3]))
-    prices = draw(st.sampled_from([(0.0, 0.0, 0.0), (2.0, 0.5, 0.0), (0.0, 0.1, 0.001)]))
+    per_gb, per_second, per_request = draw(st.sampled_from([(0.0, 0.0, 0.0), (2.0, 0.5, 0.0), (0.0, 0.1, 0.001)]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    device = DeviceState(rng.uniform(0.5, 3), spread * rng.random(), rng.uniform(2, 8), rng.uniform(1, 2), 0.3, 0.1)
+    device = DeviceState(
+        speed=rng.uniform(0.5, 3),
+        spread=spread * rng.random(),
+        busy_w=rng.uniform(2, 8),
+        idle_w=rng.uniform(1, 2),
+        tx_w_per_mbps=0.3,
+        tx_base_w=0.1,
+    )
     rtt_s, queue_s = friction * rng.uniform(0, 0.02), friction * rng.uniform(0, 0.01)
     s_per_byte = 10 ** rng.uniform(-8, -6)
     cloud = CloudState(
-        "pc",
-        True,
-        rtt_s,
-        s_per_byte,
-        s_per_byte * rng.uniform(0.1, 1),
-        spread,
-        1.2,
-        spread * rng.random(),
-        queue_s,
-        *prices,
+        name="pc",
+        up=True,
+        rtt_s=rtt_s,
+        up_s_per_byte=s_per_byte,
+        down_s_per_byte=s_per_byte * rng.uniform(0.1, 1),
+        link_spread=spread,
+        speed=1.2,
+        speed_spread=spread * rng.random(),
+        queue_s=queue_s,
+        price_per_gb=per_gb,
+        price_per_second=per_second,
+        price_per_request=per_request,
     )
     pins = draw(st.sampled_from([Pins(), Pins(1, 1), Pins(0, 2), Pins(segments, 0), Pins(never_leave=True)]))
     return Situation(
         chain=chain_of(rng, segments, codecs, friction),
         device=device,
         cloud=cloud,
-        request=replace(REQUEST, source_bytes=draw(st.sampled_from([None, 20_000]))),
+        call=replace(CALL, source_bytes=draw(st.sampled_from([None, 20_000]))),
         quantile=draw(st.sampled_from([0.5, 0.95])),
         pins=pins,
     )
@@ -93,10 +115,10 @@ def situations(draw: st.DrawFn) -> Situation:
 def placed(situation: Situation, caps: Caps) -> Placement:
     return place(
         [situation.chain],
-        situation.device,
-        [situation.cloud],
-        situation.request,
-        caps,
+        device=situation.device,
+        clouds=[situation.cloud],
+        call=situation.call,
+        caps=caps,
         quantile=situation.quantile,
         pins=situation.pins,
     )
@@ -106,7 +128,7 @@ VARYING = ("energy_j", "energy_deviation_j", "cost", "cost_deviation")
 FIGURES = ("latency_s", "deviation_s", "deadline_s", *VARYING, "energy_most_j", "cost_most")
 # What is as likely, or exceeds the caps as much, when it is summed in another order.
 UNSURE = 1e-6
-PHASES = ("prep_s", "head_s", "encode_s", "up_bytes", "link_s", "queue_s", "decode_s", "tail_s")
+PHASES = ("prep_s", "head_s", "encode_s", "link_s", "queue_s", "decode_s", "tail_s")
 
 
 def figure(placement: Placement, name: str) -> float:
@@ -130,7 +152,7 @@ TIGHTNESS = st.sampled_from([None, None, -0.2, 0.05, 0.15, 0.4])
     situations(),
     st.tuples(TIGHTNESS, TIGHTNESS, TIGHTNESS),
     st.sampled_from([0.0, 0.9, 0.97, 1.0]),
-    st.sampled_from(["latency", "energy", "cost"]),
+    st.sampled_from([Objective.LATENCY, Objective.ENERGY, Objective.COST]),
 )
 def test_no_other_placement_is_better(
     situation: Situation,
@@ -176,7 +198,7 @@ def single_cuts(chain: Chain) -> Candidates:
     """The plans with one crossing, as the device lists them: whole heads and whole tails."""
     whole_s = sum(chain.device_s)
     (answer,) = chain.down[-1]
-    rows = [Candidate("D" * len(chain), "none", None, whole_s, 0, 0, 0, 0, 0, whole_s, 1.0)]
+    rows = [Candidate(cut="D" * len(chain), codec="none", cloud=None, head_s=whole_s, local_tail_s=whole_s)]
     rows.extend(
         Candidate(
             cut="D" * k + "C" * (len(chain) - k),
@@ -201,7 +223,7 @@ def single_cuts(chain: Chain) -> Candidates:
     situations(),
     st.sampled_from([None, 0.5, 0.9, 1.2]),
     st.sampled_from([0.0, 0.97]),
-    st.sampled_from(["latency", "energy", "cost"]),
+    st.sampled_from([Objective.LATENCY, Objective.ENERGY, Objective.COST]),
     st.booleans(),
 )
 def test_where_one_crossing_is_best_the_choice_is_that_among_single_cuts(
@@ -209,11 +231,13 @@ def test_where_one_crossing_is_best_the_choice_is_that_among_single_cuts(
 ) -> None:
     """Either there is no way back but the answer's, or it is as good as none."""
     chain = situation.chain
-    answer = CrossingOption("f32", 4_000.0, 0.0, 0.0, 1.0)
+    answer = CrossingOption(codec="f32", sent_bytes=4_000.0)
     back = (NEVER,) if way_back else ()
     chain = replace(chain, down=(*(back for _ in chain.down[1:]), (answer,)))
     plans = single_cuts(chain)
-    wanted = predict(plans, situation.device, [situation.cloud], situation.request, situation.quantile)
+    wanted = predict(
+        plans, device=situation.device, clouds=[situation.cloud], call=situation.call, quantile=situation.quantile
+    )
     cap = None if tightness is None else tightness * float(wanted.deadline_s.min())
     caps = Caps(latency_s=cap, fidelity=fidelity, objective=objective)
     decision = choose(plans, wanted, caps)
@@ -226,17 +250,17 @@ def test_where_one_crossing_is_best_the_choice_is_that_among_single_cuts(
         assert figure(got, name) == pytest.approx(one, rel=1e-12, abs=1e-15), name
 
 
-F32 = CrossingOption("f32", 40_000.0, 0.0, 0.0, 1.0)
-Q8 = CrossingOption("q8", 10_000.0, 0.001, 0.0005, 0.99)
-ANSWER = CrossingOption("f32", 400.0, 0.0, 0.0, 1.0)
+F32 = CrossingOption(codec="f32", sent_bytes=40_000.0)
+Q8 = CrossingOption(codec="q8", sent_bytes=10_000.0, device_s=0.001, cloud_s=0.0005, fidelity=0.99)
+ANSWER = CrossingOption(codec="f32", sent_bytes=400.0)
 HEAVY_MIDDLE = Chain(
     cloud=0,
     device_s=(0.005, 0.1, 0.1, 0.001),
     cloud_s=(0.001, 0.004, 0.006, 0.001),
-    up=((CrossingOption("u8", 150_000.0, 0.0, 0.0, 1.0),), (F32, Q8), (F32, Q8), (F32, Q8)),
+    up=((CrossingOption(codec="u8", sent_bytes=150_000.0),), (F32, Q8), (F32, Q8), (F32, Q8)),
     down=((F32, Q8), (F32, Q8), (F32, Q8), (ANSWER,)),
 )
-SCENE = Situation(HEAVY_MIDDLE, DEVICE, CLOUD, REQUEST, 0.95)
+SCENE = Situation(HEAVY_MIDDLE, DEVICE, CLOUD, CALL, 0.95)
 
 
 def test_two_crossings_by_hand() -> None:
@@ -287,7 +311,7 @@ SCENARIOS = [
     Scenario("half the seconds may be paid", "DCDD", Caps(cost=0.0045)),
     Scenario("nothing is as fast", "DCCC", Caps(latency_s=0.01), unmet=("latency",)),
     Scenario("nor as cheap: local exceeds its caps least", "DDDD", Caps(latency_s=0.4, cost=1e-6), unmet=("latency",)),
-    Scenario("what may not leave may be late", "DDDD", Caps(0.1), Pins(never_leave=True), ("latency",)),
+    Scenario("what may not leave may be late", "DDDD", Caps(latency_s=0.1), Pins(never_leave=True), ("latency",)),
 ]
 
 
@@ -303,21 +327,21 @@ def test_a_companion_that_is_down_gets_nothing() -> None:
 
 
 def test_the_file_goes_as_it_came_or_not_at_all() -> None:
-    file = CrossingOption(SOURCE, 300.0, 0.0, 0.0, 1.0)
+    file = CrossingOption(codec=SOURCE, sent_bytes=300.0)
     chain = replace(HEAVY_MIDDLE, up=((file,), *HEAVY_MIDDLE.up[1:]), device_s=(0.1, 0.1, 0.1, 0.001))
     got = placed(replace(SCENE, chain=chain, pins=Pins(last=1)), Caps(fidelity=1.0))
     assert (got.letters, got.runs[0].up) == ("CCCD", file)
     assert figure(got, "prep_s") == 0
-    assert figure(got, "up_bytes") == 20_300
+    assert figure(got, "link_s") == pytest.approx(0.01 + 20_300e-6 + got.runs[0].down.sent_bytes * 2e-6)
     assert figure(got, "decode_s") == pytest.approx(0.001 * 1.5)
-    pixels = replace(REQUEST, source_bytes=None)
-    assert placed(replace(SCENE, chain=chain, request=pixels), Caps()).letters[0] == "D"
+    pixels = replace(CALL, source_bytes=None)
+    assert placed(replace(SCENE, chain=chain, call=pixels), Caps()).letters[0] == "D"
 
 
 def test_the_file_is_prepared_by_the_companion_that_gets_it() -> None:
-    chain = replace(HEAVY_MIDDLE, cloud=1, up=((CrossingOption(SOURCE, 300.0, 0.0, 0.0, 1.0),), (), (), ()))
-    request = replace(REQUEST, cloud_prep_s=(9.0, 0.002))
-    got = place([chain], DEVICE, [CLOUD, CLOUD], request, Caps(), quantile=0.95)
+    chain = replace(HEAVY_MIDDLE, cloud=1, up=((CrossingOption(codec=SOURCE, sent_bytes=300.0),), (), (), ()))
+    call = replace(CALL, cloud_prep_s=(9.0, 0.002))
+    got = place([chain], device=DEVICE, clouds=[CLOUD, CLOUD], call=call, caps=Caps(), quantile=0.95)
     assert (got.letters, got.cloud) == ("CCCC", 1)
     assert figure(got, "decode_s") == pytest.approx(0.002 * 1.5)
 
@@ -329,7 +353,7 @@ def test_of_placements_that_cost_the_same_the_fastest(energy: float) -> None:
     scene = replace(SCENE, chain=chain_of(np.random.default_rng(5), 6, 3, 0.1), device=device, cloud=free)
     every = outcomes(scene)
     energy_j = float(np.quantile(every.energy_most, energy))
-    got = placed(scene, Caps(energy_j=energy_j, fidelity=0.9, objective="cost"))
+    got = placed(scene, Caps(energy_j=energy_j, fidelity=0.9, objective=Objective.COST))
     fits = (every.energy_most <= energy_j) & (every.fidelity >= 0.9)
     assert figure(got, "latency_s") == pytest.approx(every.latency[fits].min())
 
@@ -348,21 +372,27 @@ def test_what_is_a_little_slower_but_steadier_is_kept_in_mind() -> None:
     """The link varies by all that it takes, which is half the time of the fastest ways there and back."""
     rough = replace(CLOUD, rtt_s=0.0, up_s_per_byte=1e-6, down_s_per_byte=1e-6, link_spread=1.0, queue_s=0.0)
     device = replace(DEVICE, speed=1.0)
-    there = CrossingOption("fast", 10_000.0, 0.0, 0.0, 1.0), CrossingOption("steady", 1_000.0, 0.010, 0.0, 1.0)
-    back = CrossingOption("fast", 10_000.0, 0.0, 0.0, 1.0), CrossingOption("steady", 0.0, 0.020, 0.0, 1.0)
-    chain = Chain(0, (1.0,), (0.0,), (there,), (back,))
-    got = placed(Situation(chain, device, rough, Request(0.0, (0.0,), None), 0.8413), Caps(latency_s=0.033))
+    there = (
+        CrossingOption(codec="fast", sent_bytes=10_000.0),
+        CrossingOption(codec="steady", sent_bytes=1_000.0, device_s=0.010),
+    )
+    back = (
+        CrossingOption(codec="fast", sent_bytes=10_000.0),
+        CrossingOption(codec="steady", sent_bytes=0.0, device_s=0.020),
+    )
+    chain = Chain(cloud=0, device_s=(1.0,), cloud_s=(0.0,), up=(there,), down=(back,))
+    got = placed(Situation(chain, device, rough, CallFacts(0.0, (0.0,), None), 0.8413), Caps(latency_s=0.033))
     assert got.unmet == ()
     assert [(run.up.codec, run.down.codec) for run in got.runs] == [("steady", "fast")]
 
 
 def test_the_better_companion_is_asked() -> None:
     far = replace(CLOUD, name="far", rtt_s=0.2)
-    request = replace(REQUEST, cloud_prep_s=(0.001, 0.001))
+    call = replace(CALL, cloud_prep_s=(0.001, 0.001))
     chains = [replace(HEAVY_MIDDLE, cloud=1), HEAVY_MIDDLE]
 
     def asked(clouds: list[CloudState], caps: Caps = NO_CAPS) -> int | None:
-        return place(chains, DEVICE, clouds, request, caps, quantile=0.95).cloud
+        return place(chains, device=DEVICE, clouds=clouds, call=call, caps=caps, quantile=0.95).cloud
 
     assert asked([CLOUD, far]) == 0
     assert asked([far, CLOUD]) == 1
@@ -374,15 +404,15 @@ def test_the_better_companion_is_asked() -> None:
 def test_the_nearer_companion_is_asked(near: int) -> None:
     free = replace(CLOUD, price_per_gb=0.0, price_per_second=0.0, price_per_request=0.0)
     clouds = [replace(free, rtt_s=0.010 if cloud == near else 0.2) for cloud in (0, 1)]
-    request = replace(REQUEST, cloud_prep_s=(0.001, 0.001))
+    call = replace(CALL, cloud_prep_s=(0.001, 0.001))
     chains = [HEAVY_MIDDLE, replace(HEAVY_MIDDLE, cloud=1)]
     far_s = figure(placed(replace(SCENE, cloud=clouds[1 - near]), NO_CAPS), "deadline_s")
     for caps in (
-        Caps(objective="cost"),  # both cost nothing
+        Caps(objective=Objective.COST),  # both cost nothing
         Caps(latency_s=0.99 * far_s),  # only the near one is fast enough
         Caps(latency_s=0.01),  # neither is
     ):
-        assert place(chains, DEVICE, clouds, request, caps, quantile=0.95).cloud == near
+        assert place(chains, device=DEVICE, clouds=clouds, call=call, caps=caps, quantile=0.95).cloud == near
 
 
 def test_a_chain_has_figures_for_all_its_segments() -> None:

@@ -1,0 +1,1 @@
+"""PyTorch modules become ONNX graphs. Needs the extra `author`."""

@@ -1,0 +1,88 @@
+"""What a model package says of itself: `package.json`, as typed and validated data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from collab_sdk.vocabulary import ScoreKind
+
+# What the output is. `logits`: unbounded. `probabilities`: of labels of which one is right; they sum to 1.
+# `independent`: a probability for each label by itself, as sigmoids give.
+
+
+class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How any RGB image becomes the network's uint8 input of shape [1, height, width, 3]."""
+
+    height: int
+    width: int
+    # The shorter side is resized to this and the centre cropped; None: resized straight to height x width.
+    resize_shorter: int | None = None
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+
+
+class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A run of neighbouring graph nodes that is placed as one; the smallest unit of a placement."""
+
+    name: str
+    op: str
+    # The frontier behind this layer: every tensor that a later layer still needs.
+    tensors: tuple[str, ...]
+    macs: int
+
+
+class CodecFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one codec makes of the features at one cut, over the calibration images."""
+
+    codec: str
+    # None: one scale per tensor; else the axis that has a scale per index.
+    channel_axis: int | None
+    bytes_median: int
+    bytes_p95: int
+    # Of `images` calibration images, how many had the top-1 of the unsplit network: only pictures that differ count,
+    # and fewer where nearly all are of one class. `images` 0: lossless by nature.
+    agreed: int
+    images: int
+
+    @property
+    def fidelity(self) -> float:
+        """Expected top-1 agreement with the unsplit network, 0..1: the posterior mean under Jeffreys' prior.
+
+        100 of 100 says 0.995 and 1000 of 1000 says 0.9995, so few images cannot promise much.
+        """
+        return 1.0 if self.images == 0 else (self.agreed + 0.5) / (self.images + 1)
+
+
+class Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A candidate cut: `layers[:head_layers]` run on the device, the rest on the cloud."""
+
+    name: str
+    head_layers: int
+    tensors: tuple[str, ...]
+    codecs: tuple[CodecFigures, ...]
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`package.json`. The input tensor is uint8 [batch, height, width, 3]; the output float32 [batch, labels]."""
+
+    format: Literal[1] = 1
+    name: str
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    input: str
+    output: str
+    output_kind: ScoreKind = ScoreKind.LOGITS
+    dynamic_batch: bool
+    layers: tuple[Layer, ...]
+    # In graph order. The first is the image itself (head_layers 0); running all on the device is no cut.
+    cuts: tuple[Cut, ...]
+    licence: str
+    provenance: str
+    # For example {"dataset": "...", "images": 5000, "top1": 0.8786}; None: not measured.
+    accuracy: dict[str, str | int | float] | None = None
+
+    @property
+    def crossing(self) -> tuple[str, ...]:
+        """What a device sends or asks for by itself: the input, the output, and the tensors at the cuts."""
+        return tuple(dict.fromkeys([self.input, self.output, *(name for cut in self.cuts for name in cut.tensors)]))

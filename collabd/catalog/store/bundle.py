@@ -1,0 +1,105 @@
+"""A model package as one run of bytes, to push it to a companion: a plain USTAR archive of its four files.
+
+`unpack` takes bytes from the network. It reads the archive block by block instead of with `tarfile`, whose formats
+(links, sparse files, extended headers) are more than a package needs and more than a stranger should be offered.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from collab_sdk.errors import InvalidPackage, RequestTooLarge
+from collabd.catalog.package.atomic_directory import whole_directory
+from collabd.catalog.package.package import CONTENT, DIGEST, LICENCE, MANIFEST, Package, load
+from collabd.catalog.trial.apart import try_apart
+
+_BLOCK = tarfile.BLOCKSIZE
+_FILES = (*CONTENT, DIGEST)
+_SMALL = {DIGEST: 256, LICENCE: 1 << 20, MANIFEST: 1 << 20}
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def pack(package: Package) -> bytes:
+    """The archive of `package`; equal packages give equal bytes."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name in _FILES:
+            data = (package.path / name).read_bytes()
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return archive.getvalue()
+
+
+def unpack(data: bytes | memoryview, parent: Path, *, digest: str, max_bytes: int) -> Package:
+    """Check an archive and keep it as a directory in `parent`; nothing is left there if it is refused.
+
+    Raises `RequestTooLarge` above `max_bytes`, and `InvalidPackage` unless the archive holds exactly the files of a
+    sound package of this `digest`, whose graph passes `try_apart`.
+    """
+    if len(data) > max_bytes:
+        raise RequestTooLarge(f"a package of {len(data)} bytes is above the limit of {max_bytes} bytes")
+    if not _DIGEST.fullmatch(digest):
+        raise InvalidPackage(f"{digest[:80]!r} is not a digest: sha256: and 64 hexadecimal digits")
+    content = _content(memoryview(data))
+    target = place(parent, digest)
+    with whole_directory(target) as directory:
+        for name, value in content.items():
+            (directory / name).write_bytes(value)
+        package = _read(directory)
+        if package.digest != digest:
+            raise InvalidPackage(f"the package has digest {package.digest} and was announced as {digest}")
+        try_apart(directory)
+    return replace(package, path=target)
+
+
+def place(parent: Path, digest: str) -> Path:
+    """The directory in `parent` where the package of this digest is kept."""
+    return parent / digest.replace(":", "-")
+
+
+def _read(directory: Path) -> Package:
+    try:
+        return load(directory)
+    except InvalidPackage as error:
+        # To the sender the paths of this machine say nothing.
+        raise InvalidPackage(str(error).replace(f"{directory}/", "")) from error
+
+
+def _content(archive: memoryview) -> dict[str, memoryview]:
+    content: dict[str, memoryview] = {}
+    for name, data in _members(archive):
+        if name not in _FILES or name in content:
+            raise InvalidPackage(
+                f"the archive has the file {name[:80]!r} where each of {', '.join(_FILES)} belongs once"
+            )
+        if len(data) > _SMALL.get(name, len(data)):
+            raise InvalidPackage(f"{name} of {len(data)} bytes is above the limit of {_SMALL[name]} bytes")
+        content[name] = data
+    if len(content) != len(_FILES):
+        raise InvalidPackage(f"the archive lacks {', '.join(sorted(set(_FILES) - set(content)))}")
+    return content
+
+
+def _members(archive: memoryview) -> Iterator[tuple[str, memoryview]]:
+    """Name and data of each file. An archive ends with a block of zeros; what follows it is ignored, as tar does."""
+    at = 0
+    while archive[at : at + _BLOCK] != bytes(_BLOCK):
+        header = _header(archive[at : at + _BLOCK])
+        start, end = at + _BLOCK, at + _BLOCK + header.size
+        if header.type != tarfile.REGTYPE or not 0 <= header.size <= len(archive) - start:
+            raise InvalidPackage(f"{header.name[:80]!r} in the archive is not a regular file, or is cut short")
+        yield header.name, archive[start:end]
+        at = start + -(-header.size // _BLOCK) * _BLOCK
+
+
+def _header(block: memoryview) -> tarfile.TarInfo:
+    try:
+        return tarfile.TarInfo.frombuf(bytes(block), "ascii", "strict")
+    except (tarfile.TarError, ValueError) as error:
+        raise InvalidPackage(f"not a package archive: {error}") from error

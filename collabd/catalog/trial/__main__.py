@@ -1,0 +1,45 @@
+"""The process that tries one package out, within bounds of memory and time of its own; `apart` starts it."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+from collab_sdk.errors import InvalidPackage
+from collabd.catalog.package.package import MODEL, load
+from collabd.catalog.trial.apart import REFUSED
+from collabd.catalog.trial.inspection import inspect
+
+# The file, its weights in float32 and as the runtime packs them, with copies on the way; besides, what `effort` allows.
+_BYTES_A_BYTE = 8
+_BYTES = 3 << 30
+_CPU_S = 240
+
+
+def _bound(directory: Path) -> None:
+    """Now that the libraries are loaded: what they took is not counted against the graph."""
+    pages = int(Path("/proc/self/statm").read_text().split()[5])
+    limit = pages * resource.getpagesize() + _BYTES + _BYTES_A_BYTE * (directory / MODEL).stat().st_size
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S + 1))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main(path: str) -> int:
+    """The exit status: 0 if the package passes, `REFUSED` with the reason printed if not."""
+    try:
+        package = load(Path(path))
+        _bound(package.path)
+        inspect(package)
+    except InvalidPackage as error:
+        sys.stdout.write(str(error))
+        return REFUSED
+    except MemoryError:
+        sys.stdout.write("reading and running it once takes more memory than is given to one package")
+        return REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,91 @@
+"""When a request is sent again: the daemon restarts, is busy, or has a full queue."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+
+from collab_sdk._message import WAITED_MS, Message, decode_error
+from collab_sdk.clock import WaitingClock
+from collab_sdk.errors import DaemonUnavailable, DeadlineExceeded, NotReady, Overloaded
+from collab_sdk.transport import TOO_LATE, ConnectionBroke, DaemonReply, DaemonRequest, QueueFull, Transport
+
+# The longest that a daemon is left alone because it says so.
+MOST_RETRY_AFTER_S = 60.0
+# A request that kills the daemon must not kill it for as long as the deadline allows.
+MOST_INTERRUPTIONS = 3
+_FOR_NOW = (Overloaded, NotReady)
+
+
+class Resender:
+    """Sends requests over a transport until they are answered, or their deadline has passed."""
+
+    def __init__(self, transport: Transport, clock: WaitingClock) -> None:
+        self._transport = transport
+        self._clock = clock
+
+    def send(
+        self, request: DaemonRequest, *, deadline: float, resend: bool = True, goes_on: bool = False
+    ) -> tuple[DaemonReply, float]:
+        """The daemon's reply, whatever its status, and the seconds that passed before the try that it answers.
+
+        ``deadline`` is on the clock, seconds. A request whose connection breaks (the daemon restarts) is sent again
+        until then, if it may be: ``resend``. So is one that the daemon did not take for now, when it says when to come
+        back and that is before the deadline. A daemon that is gone is waited for where the request ``goes_on`` with
+        what the daemon has answered before. The daemon is told how long the caller has waited by then, since the
+        call's deadline is no later than before. The transport's errors, and `DeadlineExceeded`.
+        """
+        interruptions, known, pauses_s = 0, goes_on, _back_off()
+        began, waited_s = self._clock.monotonic(), 0.0
+        while True:
+            pause_s = next(pauses_s)
+            try:
+                reply = self._transport.send(_after(waited_s, request), timeout_s=self._left_s(deadline))
+                retry_after_s = _retry_after_s(reply)
+                if retry_after_s is not None and self._clock.monotonic() + retry_after_s < deadline:
+                    known, pause_s = True, max(pause_s, retry_after_s)
+                elif not (interruptions and _still_loading(reply)):
+                    return reply, waited_s
+            except ConnectionBroke:
+                interruptions += 1
+                if not resend or interruptions == MOST_INTERRUPTIONS:
+                    raise
+            except QueueFull:
+                pass
+            except DaemonUnavailable:
+                if not (interruptions or known) or self._clock.monotonic() + pause_s > deadline:
+                    raise
+            self._clock.sleep(min(pause_s, self._left_s(deadline)))
+            waited_s = self._clock.monotonic() - began
+
+    def _left_s(self, deadline: float) -> float:
+        left_s = deadline - self._clock.monotonic()
+        if left_s <= 0:
+            raise DeadlineExceeded(TOO_LATE)
+        return left_s
+
+
+def _after(waited_s: float, request: DaemonRequest) -> DaemonRequest:
+    """The request of a caller who has waited so long already."""
+    if not waited_s:
+        return request
+    headers = request.message.headers | {WAITED_MS: f"{waited_s * 1e3:.3f}"}
+    return replace(request, message=Message(request.message.chunks, headers))
+
+
+def _back_off() -> Iterator[float]:
+    """Pauses between attempts, seconds: a restart takes from a tenth of a second to a few."""
+    return itertools.chain((0.0, 0.05, 0.1, 0.2), itertools.repeat(0.4))
+
+
+def _retry_after_s(reply: DaemonReply) -> float | None:
+    """When to come back, if the request was not taken for now; None: it was, or the daemon does not say."""
+    text = reply.headers.get("Retry-After") or ""
+    if not (text.isascii() and text.isdecimal() and isinstance(decode_error(reply.status, reply.body), _FOR_NOW)):
+        return None
+    return min(float(text), MOST_RETRY_AFTER_S)
+
+
+def _still_loading(reply: DaemonReply) -> bool:
+    return reply.status == NotReady.http_status and isinstance(decode_error(reply.status, reply.body), NotReady)

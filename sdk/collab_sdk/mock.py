@@ -1,0 +1,179 @@
+"""A daemon that is not there, for the tests of applications.
+
+>>> from collab_sdk import Client, MockTransport
+>>> from collab_sdk.mock import mock_result
+>>> transport = MockTransport.answering(mock_result({"cat": 0.9, "dog": 0.1}))
+>>> Client(transport=transport).infer(b"a JPEG", "80ms").label
+'cat'
+>>> (call,) = transport.calls
+>>> call.image, str(call.budget)
+(b'a JPEG', '80ms')
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self, TypeAlias
+from urllib.parse import unquote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collab_sdk import wire
+from collab_sdk.budget import Budget
+from collab_sdk.channels import Channels
+from collab_sdk.errors import CollabError
+from collab_sdk.result import Plan, Predicted, Result, Timings, encode_result
+from collab_sdk.transport import DaemonReply, DaemonRequest, Transport
+from collab_sdk.vocabulary import EnergySource, Reason
+
+__all__ = ["InferCall", "MockTransport", "mock_result"]
+
+_MODELS = "/v2/models/"
+_INFER = "/infer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferCall:
+    """What an application asked for with one `infer`, or with one image of a `stream`.
+
+    ``image``: a file's bytes as they were given or read, or a uint8 array of the shape that ``channels`` needs; a
+    Pillow image is an RGB array [height, width, 3]. ``model``: None where the call named none. ``options``: of cut,
+    placement, codec, pin_first, pin_last, fallback and on_infeasible those that the call stated.
+    """
+
+    image: bytes | NDArray[np.uint8]
+    channels: Channels
+    model: str | None
+    budget: Budget
+    options: Mapping[str, str | int]
+
+    @classmethod
+    def of(cls, request: DaemonRequest) -> Self:
+        """The call that a client's request to ``/v2/models/MODEL/infer`` stands for."""
+        message = request.message
+        asked = wire.decode_request(message.body(), wire.header_length(message.headers))
+        (tensor,) = asked.inputs
+        options = dict(asked.parameters)
+        options.pop("binary_data_output", None)
+        model = unquote(_model_of(request))
+        return cls(
+            image=tensor.to_bytes_list()[0] if tensor.datatype == "BYTES" else tensor.to_array(),
+            channels=Channels(tensor.parameters.get("channels", Channels.RGB)),
+            model=None if model == "_default" else model,
+            budget=Budget.parse(options.pop("budget", None)),
+            options=options,
+        )
+
+
+Handler: TypeAlias = Callable[[DaemonRequest], DaemonReply]
+Answer: TypeAlias = Result | CollabError | Callable[[InferCall], Result]
+
+
+class MockTransport(Transport):
+    """Answers the requests of a `Client`, `AsyncClient` or `ControlClient` within the test's own process.
+
+    ``handler`` makes the `DaemonReply` to each `DaemonRequest`; what it raises, such as `DaemonUnavailable`, the caller
+    of the client sees, unless the client sends the request again as it would to a daemon. It is called from whatever
+    thread the client is used in. For `infer` alone, `answering` is simpler.
+
+    ``requests`` are those that came, in order, with copies of their bodies.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        self.requests: list[DaemonRequest] = []
+        self._handler = handler
+
+    @classmethod
+    def answering(cls, *answers: Answer) -> Self:
+        """A daemon that answers one `infer` after another, and the last answer ever again.
+
+        An answer is a `Result` (`mock_result` makes one), a `CollabError` to be raised (`DaemonUnavailable`,
+        `BudgetInfeasible`, ...), or a function that makes the result of the `InferCall`. Besides, `ready` is answered;
+        any other call raises a LookupError.
+        """
+        return cls(_Answers(answers))
+
+    @property
+    def calls(self) -> list[InferCall]:
+        """The calls of `infer` that came, in order; one that was sent again counts again."""
+        return [InferCall.of(request) for request in list(self.requests) if request.url.endswith(_INFER)]
+
+    def send(self, request: DaemonRequest, *, timeout_s: float) -> DaemonReply:  # noqa: ARG002  nothing is waited for
+        """See `Transport.send`."""
+        # An image array may be the application's own memory, which it fills anew.
+        copied = wire.Message([request.message.body()], request.message.headers)
+        self.requests.append(kept := replace(request, message=copied))
+        return self._handler(kept)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _Answers:
+    """Answers `infer`, asks for a model's labels, and whether it is ready."""
+
+    def __init__(self, answers: tuple[Answer, ...]) -> None:
+        if not answers:
+            raise ValueError("give at least one answer")
+        self._answers = deque(answers)
+        self._given: dict[str, Result] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, request: DaemonRequest) -> DaemonReply:
+        if request.url.endswith(_INFER):
+            return self._infer(InferCall.of(request))
+        if request.url == "/v2/health/ready":
+            return DaemonReply(200, b"{}")
+        if request.url.startswith(_MODELS) and (given := self._given.get(_model_of(request))):
+            parameters = {"digest": given.digest, "labels": given.labels}
+            return DaemonReply(200, json.dumps({"name": given.model, "parameters": parameters}).encode())
+        raise LookupError(f"MockTransport.answering has no answer to {request.method} {request.url}: give a handler")
+
+    def _infer(self, call: InferCall) -> DaemonReply:
+        with self._lock:
+            answer = self._answers.popleft() if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, CollabError):
+            raise type(answer)(str(answer), answer.details)
+        result = answer if isinstance(answer, Result) else answer(call)
+        self._given[result.model] = result
+        message = wire.encode_response(encode_result(result), binary=True)
+        return DaemonReply(200, message.body(), message.headers)
+
+
+def _model_of(request: DaemonRequest) -> str:
+    return request.url.removeprefix(_MODELS).removesuffix(_INFER)
+
+
+def mock_result(probabilities: Mapping[str, float], **changes: Any) -> Result:
+    """A result with these probabilities by label; ``changes`` are other fields of `Result`.
+
+    The rest is that of an answer that the device gave alone in 10 ms, keeping the budget.
+    """
+    labels = tuple(probabilities)
+    result = Result(
+        model="mock",
+        digest=f"sha256:{hashlib.sha256(json.dumps(labels).encode()).hexdigest()}",
+        scores=np.array([*probabilities.values()], np.float32),
+        labels=labels,
+        plan=Plan(cut="output", codec="none", placement="D", cloud=None, reason=Reason.CHOSEN),
+        predicted=Predicted(latency_ms=10.0, head_ms=10.0, energy_mj=50.0, cost=0.0),
+        measured=Timings(latency_ms=10.0, head_ms=10.0),
+        energy_mj=50.0,
+        energy_source=EnergySource.MODELLED,
+        cost=0.0,
+        fidelity=1.0,
+        bytes_up=0,
+        bytes_down=0,
+        budget_met=True,
+        unmet=(),
+        degraded=False,
+        why="",
+        ran="D",
+    )
+    return replace(result, **changes)

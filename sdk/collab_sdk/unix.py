@@ -1,0 +1,158 @@
+"""HTTP/1.1 over the daemon's Unix socket, on connections that are kept."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+from collab_sdk._socket_path import socket_path
+from collab_sdk.errors import DaemonUnavailable, DeadlineExceeded, PermissionRefused, ProtocolError
+from collab_sdk.transport import TOO_LATE, ConnectionBroke, DaemonReply, DaemonRequest, QueueFull, Transport
+
+__all__ = ["UnixTransport"]
+
+IDLE_CONNECTIONS = 8
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        with contextlib.ExitStack() as undo:
+            sock = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            sock.settimeout(self.timeout)
+            sock.connect(str(self._path))
+            undo.pop_all()
+        self.sock = sock
+
+    def limit(self, seconds: float) -> None:
+        """Bound every following wait of this connection."""
+        self.timeout = seconds
+        if self.sock is not None:
+            self.sock.settimeout(seconds)
+
+    def broke_while_idle(self) -> bool:
+        """Whether the peer hung up (or spoke out of turn) since the last reply."""
+        self.sock.settimeout(0)
+        try:
+            self.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
+
+class UnixTransport(Transport):
+    """Sends requests to the daemon behind one socket; any number of threads may share it.
+
+    ``socket``: its path; None: $COLLABD_SOCKET, else $XDG_RUNTIME_DIR/collabd/collabd.sock if there is one, else
+    /run/collabd/collabd.sock.
+    """
+
+    def __init__(self, socket: str | os.PathLike[str] | None = None) -> None:
+        self._given = socket
+        self._reached: Path | None = None
+        self._idle: list[_Connection] = []
+        self._lock = threading.Lock()
+        self._owner = os.getpid()
+        self._closed = False
+
+    @property
+    def path(self) -> Path:
+        """The daemon's socket; looked for anew until a daemon was there, since it may be about to make it."""
+        return self._reached or socket_path(self._given)
+
+    def close(self) -> None:
+        """Close the idle connections; those in use close when their reply is in."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def send(self, request: DaemonRequest, *, timeout_s: float) -> DaemonReply:
+        """See `Transport.send`."""
+        deadline = time.monotonic() + timeout_s
+        connection = self._take() or self._connect(deadline)
+        try:
+            reply = self._exchange(connection, request, deadline)
+        except BaseException:
+            connection.close()
+            raise
+        self._give_back(connection)
+        return reply
+
+    def _connect(self, deadline: float) -> _Connection:
+        path = self.path
+        connection = _Connection(path)
+        connection.limit(_left_s(deadline))
+        try:
+            connection.connect()
+        except BlockingIOError as error:
+            # A Unix socket whose queue is full says so at once, timeout or not.
+            raise QueueFull(f"cannot reach collabd at {path}: too many callers wait for it") from error
+        except PermissionError as error:
+            raise PermissionRefused(
+                f"this user may not open {path}: join the group collab "
+                "(sudo usermod -aG collab $USER, then log in again)"
+            ) from error
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise DaemonUnavailable(
+                f"cannot reach collabd at {path}: it is not running (sudo systemctl start collabd, or run `collabd`)"
+            ) from error
+        except OSError as error:
+            raise DaemonUnavailable(f"cannot reach collabd at {path}: {error}") from error
+        self._reached = path
+        return connection
+
+    def _exchange(self, connection: _Connection, request: DaemonRequest, deadline: float) -> DaemonReply:
+        message = request.message
+        headers = message.headers | {"Content-Length": str(message.length)}
+        try:
+            connection.limit(_left_s(deadline))
+            # A daemon that refuses a body closes before it has read it all; its reply may be there.
+            with contextlib.suppress(BrokenPipeError):
+                connection.request(request.method, request.url, body=message.chunks, headers=headers)
+            connection.limit(_left_s(deadline))
+            response = connection.getresponse()
+            return DaemonReply(response.status, response.read(), response.headers)
+        except TimeoutError as error:
+            raise DeadlineExceeded(TOO_LATE) from error
+        except (ConnectionError, http.client.IncompleteRead) as error:
+            raise ConnectionBroke(f"collabd at {self.path} closed the connection during the call: {error}") from error
+        except http.client.HTTPException as error:
+            raise ProtocolError(f"the program that answers is not collabd: {error!r}") from error
+
+    def _take(self) -> _Connection | None:
+        with self._lock:
+            if self._owner != os.getpid():
+                # A fork's two processes would read each other's replies.
+                self._idle, self._owner = [], os.getpid()
+            while self._idle:
+                connection = self._idle.pop()
+                if not connection.broke_while_idle():
+                    return connection
+                connection.close()
+        return None
+
+    def _give_back(self, connection: _Connection) -> None:
+        with self._lock:
+            if connection.sock is not None and not self._closed and len(self._idle) < IDLE_CONNECTIONS:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+
+def _left_s(deadline: float) -> float:
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:
+        raise DeadlineExceeded(TOO_LATE)
+    return left_s

@@ -1,0 +1,72 @@
+"""Parts of the device daemon for tests, put together as the daemon does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from collabd.clock import MONOTONIC, Clock
+from collabd.config import CloudSettings, DeviceConfig, EnergySettings, FailoverSettings, LinkSettings
+from collabd.device.call.learned import Learned
+from collabd.device.companions.companion import Companion
+from collabd.device.companions.connections import Connections
+from collabd.device.companions.exchange import SLACK_BYTES, CompanionReply, HttpExchange
+from collabd.device.decide.planner import Planner
+from collabd.device.job.job import CallRecord
+from collabd.device.senses import Senses
+
+
+class NoExchange:
+    """The exchange of a companion that only plans reckon with."""
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        data: bytes = b"",  # noqa: ARG002
+        headers: Mapping[str, str] | None = None,  # noqa: ARG002
+        timeout_s: float | None = None,  # noqa: ARG002
+        most_bytes: int = SLACK_BYTES,  # noqa: ARG002
+    ) -> CompanionReply:
+        raise AssertionError(f"{method} {path}: nobody is to be asked here")
+
+    def leave(self) -> None:
+        pass
+
+
+def companion_at(
+    url: str,
+    connections: Connections,
+    failover: FailoverSettings | None = None,
+    *,
+    clock: Clock = MONOTONIC,
+) -> Companion:
+    """The companion "pc", asked over HTTP."""
+    exchange = HttpExchange("pc", url, connections)
+    return Companion(CloudSettings("pc", url), LinkSettings(), failover or FailoverSettings(), exchange, clock=clock)
+
+
+def planner_of(
+    config: DeviceConfig,
+    companions: Sequence[Companion],
+    *,
+    lane_wait_s: Callable[[float | None], float] = lambda _: 0.0,
+    clock: Clock = MONOTONIC,
+) -> Planner:
+    """A planner that has learned nothing yet, on a Pi 4."""
+    learned = Learned(config.emulation.device_slowdown, clock=clock)
+    return Planner(
+        config,
+        companions,
+        Senses(EnergySettings(board="pi4")),
+        speed=learned.speed,
+        overhead=learned.overhead,
+        past_plans=learned.past_plans,
+        lane_wait_s=lane_wait_s,
+        clock=clock,
+    )
+
+
+def new_record() -> CallRecord:
+    """That of a call which begins now."""
+    return CallRecord(MONOTONIC, MONOTONIC())

@@ -1,0 +1,84 @@
+"""What a call took: its energy is that of the prediction, where all took what was predicted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from collabd.device.call.result import outcome_energy_j
+from collabd.device.companions.companion import Companion
+from collabd.device.job.job import CallRecord
+from collabd.device.models.model import DeviceModel
+from collabd.planning import CallFacts, Candidate, Candidates, CloudState, DeviceState, predict
+
+DEVICE = DeviceState(
+    speed=1.0,
+    spread=0.1,
+    busy_w=5.0,
+    idle_w=2.0,
+    tx_w_per_mbps=0.3,
+    tx_base_w=0.1,
+    overhead_s=0.002,
+    queue_s=0.007,
+)
+CLOUD = CloudState(
+    name="pc",
+    up=True,
+    rtt_s=0.02,
+    up_s_per_byte=1e-6,
+    down_s_per_byte=2e-6,
+    link_spread=0.2,
+    speed=1.0,
+    speed_spread=0.1,
+    queue_s=0.003,
+)
+SPLIT = Candidate(
+    cut="mid",
+    codec="q8",
+    cloud=0,
+    head_s=0.04,
+    encode_s=0.001,
+    up_bytes=9_000,
+    down_bytes=1_000,
+    decode_s=0.002,
+    tail_s=0.01,
+    local_tail_s=0.06,
+)
+# As predicted: 31 ms on the link, of which the bytes moved for 11.
+AS_PREDICTED = CallRecord(
+    clock=lambda: 0.0,
+    started=0.0,
+    prep_s=0.005,
+    head_s=0.04,
+    encode_s=0.001,
+    link_s=0.031,
+    queue_s=0.003,
+    decode_s=0.002,
+    tail_s=0.01,
+    lane_s=0.007,
+    air_s=0.011,
+    bytes_up=9_000,
+    bytes_down=1_000,
+)
+LATENCY_S = 0.002 + 0.007 + 0.005 + 0.041 + 0.031 + 0.003 + 0.012
+
+
+def test_the_energy_of_a_call_as_predicted_is_the_predicted_one() -> None:
+    wanted = predict(
+        Candidates([SPLIT]), device=DEVICE, clouds=[CLOUD], call=CallFacts(0.005, (0.0,), None), quantile=0.9
+    )
+    assert wanted.latency_s[0] == pytest.approx(LATENCY_S)
+    assert outcome_energy_j(AS_PREDICTED, LATENCY_S, DEVICE) == pytest.approx(wanted.energy_j[0])
+
+
+def test_a_tail_that_the_companion_overtook_is_work() -> None:
+    overtaken = replace(AS_PREDICTED, overtaken_s=0.01)
+    more_j = outcome_energy_j(overtaken, LATENCY_S, DEVICE) - outcome_energy_j(AS_PREDICTED, LATENCY_S, DEVICE)
+    assert more_j == pytest.approx(0.01 * (5.0 - 2.0))
+
+
+def test_nothing_is_on_the_air_during_the_round_trip(companion: Companion, model: DeviceModel) -> None:
+    rtt_s = companion.state_for(model.digest).rtt_s
+    assert companion.air_s(rtt_s + 0.010) == pytest.approx(0.010, abs=1e-5)
+    assert companion.air_s(rtt_s / 2) == 0
