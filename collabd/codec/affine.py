@@ -34,10 +34,10 @@ def quantise(array: NDArray[np.float32], bits: int, axis: int | None) -> bytes:
     return fitted.to_bytes(axis) + (integers if bits == 8 else _pack(integers)).tobytes()
 
 
-def dequantise(data: bytes | memoryview, bits: int, axis: int | None, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def dequantise(data: bytes | memoryview, *, bits: int, axis: int | None, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """The float32 array of `shape` from exactly `nbytes` bytes; CodecError if the scales in them are not sound."""
     head = scales.nbytes(shape, axis)
-    fitted = Scales.from_bytes(data[:head], 2**bits - 1, axis, len(shape))
+    fitted = Scales.from_bytes(data[:head], levels=2**bits - 1, axis=axis, ndim=len(shape))
     integers = np.frombuffer(data, np.uint8, offset=head) if len(data) > head else np.empty(0, np.uint8)
     if bits == 4:
         integers = _unpack(integers)[: math.prod(shape)]

@@ -56,7 +56,7 @@ def encode(array: NDArray[Any], codec: str, channel_axis: int | None = None) -> 
 
 
 def decode(
-    payload: bytes | memoryview, parameters: Mapping[str, object], dtype: np.dtype[Any], shape: tuple[int, ...]
+    payload: bytes | memoryview, parameters: Mapping[str, object], *, dtype: np.dtype[Any], shape: tuple[int, ...]
 ) -> NDArray[Any]:
     """The array of `dtype` and `shape` that `encode` made `payload` of: C order, writable, its own memory.
 

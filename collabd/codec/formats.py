@@ -18,7 +18,7 @@ Shape = tuple[int, ...]
 Axis = int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CodecFormat:
     """One layout. An axis is ignored by those that have one scale or none."""
 
@@ -74,7 +74,7 @@ def _affine(bits: int) -> CodecFormat:
         accepts=_is_float32,
         nbytes=lambda _dtype, shape, axis: affine.nbytes(shape, bits, axis),
         pack=lambda array, axis: affine.quantise(array, bits, axis),
-        unpack=lambda data, _dtype, shape, axis: affine.dequantise(data, bits, axis, shape),
+        unpack=lambda data, _dtype, shape, axis: affine.dequantise(data, bits=bits, axis=axis, shape=shape),
         per_channel=True,
     )
 
@@ -83,12 +83,17 @@ _plain = partial(CodecFormat, nbytes=_plain_nbytes, pack=_plain_pack, unpack=_pl
 
 # Of what crosses behind a layer.
 FEATURE_FORMATS = {
-    "f32": _plain(_is_float32),
-    "f16": CodecFormat(_is_float32, lambda _dtype, shape, _axis: 2 * math.prod(shape), _half_pack, _half_unpack),
+    "f32": _plain(accepts=_is_float32),
+    "f16": CodecFormat(
+        accepts=_is_float32,
+        nbytes=lambda _dtype, shape, _axis: 2 * math.prod(shape),
+        pack=_half_pack,
+        unpack=_half_unpack,
+    ),
     "q8": _affine(8),
     "q4": _affine(4),
 }
 # Of the image.
-IMAGE_FORMATS = {"u8": _plain(lambda dtype: dtype == np.uint8)}
+IMAGE_FORMATS = {"u8": _plain(accepts=lambda dtype: dtype == np.uint8)}
 # "raw" is for the small tensors beside a feature, such as shapes.
-FORMATS = FEATURE_FORMATS | IMAGE_FORMATS | {"raw": _plain(lambda dtype: dtype.kind in "biuf")}
+FORMATS = FEATURE_FORMATS | IMAGE_FORMATS | {"raw": _plain(accepts=lambda dtype: dtype.kind in "biuf")}

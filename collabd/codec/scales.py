@@ -58,7 +58,7 @@ class Scales:
 
     @classmethod
     @_quiet
-    def from_bytes(cls, data: bytes | memoryview, levels: int, axis: int | None, ndim: int) -> Scales:
+    def from_bytes(cls, data: bytes | memoryview, *, levels: int, axis: int | None, ndim: int) -> Scales:
         """The scales in exactly `nbytes` bytes; CodecError if some value 0..levels would not be a finite float32."""
         if axis is None:
             both = np.frombuffer(data, "<f4").astype(np.float32)

@@ -26,7 +26,7 @@ class SubgraphSource(Protocol):
 _Identity = tuple[SubgraphSource, tuple[str, ...], tuple[str, ...]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EngineStats:
     """Sessions held and their own bytes (not the weights they share), and how often one was found, built, evicted."""
 
@@ -51,7 +51,9 @@ class Engine:
     def stats(self) -> EngineStats:
         """The sessions' figures now."""
         stats = self._sessions.stats
-        return EngineStats(stats.count, stats.nbytes, stats.hits, stats.builds, stats.evictions)
+        return EngineStats(
+            sessions=stats.count, bytes=stats.nbytes, hits=stats.hits, builds=stats.builds, evictions=stats.evictions
+        )
 
     def add(self, key: str, network: SubgraphSource) -> None:
         """Know `network` as `key`; one known so before is forgotten with its sessions."""
@@ -68,7 +70,7 @@ class Engine:
         self._session(key, inputs, outputs)
 
     def run(
-        self, key: str, feeds: Mapping[str, np.ndarray], outputs: Sequence[str], stop: Stop | None = None
+        self, key: str, feeds: Mapping[str, np.ndarray], outputs: Sequence[str], *, stop: Stop | None = None
     ) -> dict[str, np.ndarray]:
         """Compute the tensors `outputs` of network `key` from `feeds`; blocks until done, or until it is stopped.
 

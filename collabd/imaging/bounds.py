@@ -21,8 +21,9 @@ MAX_SIDE = 65_535
 _MAX_READS = 200_000
 
 
-def check_size(width: int, height: int, error: type[InvalidRequest], most: int = MAX_PIXELS) -> None:
-    """`error`: an image of these sides has more than `most` pixels, or is too long."""
+def check_size(size: tuple[int, int], error: type[InvalidRequest], most: int = MAX_PIXELS) -> None:
+    """Raises `error` where an image of this width and height has more than `most` pixels, or too long a side."""
+    width, height = size
     if width * height > most or max(width, height) > MAX_SIDE:
         raise error(
             f"an image of {width}x{height}: scale it to at most {most:,} pixels and {MAX_SIDE:,} a side; "

@@ -41,7 +41,7 @@ def one_frame(array: NDArray[Any], channels: Channels) -> NDArray[np.uint8]:
     if first == (1,) and not fits(array.shape, channels) and (len(rest) == 3 or fits(rest, channels)):
         array = array[0]
     check_pixels(array.dtype, array.shape, channels)
-    check_size(*frame_size(array, channels), InvalidTensor)
+    check_size(frame_size(array, channels), InvalidTensor)
     return array
 
 

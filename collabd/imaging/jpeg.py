@@ -38,7 +38,7 @@ _ANYTHING = b"".join(bytes((*range(3, 250, 7), 0xFF, 0xD0 + restart)) for restar
 _GREY = (128, (128, 128, 128))
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Survey:
     """What the markers of a JPEG say: where its data end, and which scans it has.
 
@@ -79,7 +79,7 @@ def open_jpeg(data: bytes) -> tuple[JpegImageFile, Survey]:
         if len(image.layer) != image.layers:
             raise ValueError("its components are not as many as it says")
         survey = _survey(data, image)
-    check_size(*image.size, InvalidImage, _MAX_NOMINAL_PIXELS)
+    check_size(image.size, InvalidImage, _MAX_NOMINAL_PIXELS)
     _check_scans(image, survey)
     return image, survey
 
@@ -93,14 +93,14 @@ def decode_jpeg(data: bytes, side: int) -> JpegImageFile:
         picture = _load(image if survey.sound else JpegImageFile(Metered(_completed(data, survey))), side)
         # Decoders leave grey what is missing.
         corner = picture.getpixel((picture.width - 1, picture.height - 1))
-        missing = _missing(data, survey, picture, side) if not survey.closed or corner in _GREY else 0.0
+        missing = _missing(data, survey, picture=picture, side=side) if not survey.closed or corner in _GREY else 0.0
     if missing > _MOST_MISSING:
         raise InvalidImage(f"the JPEG image is incomplete: {missing:.0%} of the picture is missing; send it again")
     return picture
 
 
 def _survey(data: bytes, image: JpegImageFile) -> Survey:
-    survey, at = Survey(len(data)), 2
+    survey, at = Survey(end=len(data)), 2
     for _ in range(_MAX_SEGMENTS):
         marker = _MARKER.search(data, at)
         if marker is None:
@@ -138,12 +138,12 @@ def _completed(data: bytes, survey: Survey, filling: bytes = b"") -> bytes:
 
 def _load(image: JpegImageFile, side: int) -> JpegImageFile:
     image.draft(None, (side, side))
-    check_size(*image.size, InvalidImage)
+    check_size(image.size, InvalidImage)
     image.load()
     return image
 
 
-def _missing(data: bytes, survey: Survey, picture: JpegImageFile, side: int) -> float:
+def _missing(data: bytes, survey: Survey, *, picture: JpegImageFile, side: int) -> float:
     """The share of the picture that its data do not reach: with others behind them it looks different from there on."""
     other = _load(JpegImageFile(Metered(_completed(data, survey, _ANYTHING))), side)
     difference = ImageChops.difference(picture, other)

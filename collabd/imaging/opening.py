@@ -45,5 +45,5 @@ def _open(data: bytes, kind: FileFormat) -> ImageFile:
         raise InvalidImage(f"numbers as text, of {len(data)} bytes: send the image as PNG or JPEG")
     with damage_is_the_senders(kind.name):
         image = kind.image(Metered(data))
-    check_size(*image.size, InvalidImage, _MAX_PIXELS_OF.get(kind, MAX_PIXELS))
+    check_size(image.size, InvalidImage, _MAX_PIXELS_OF.get(kind, MAX_PIXELS))
     return image

@@ -19,6 +19,7 @@ class Graph:
     def __init__(
         self,
         nodes: Iterable[onnx.NodeProto],
+        *,
         inputs: Iterable[str],
         outputs: Iterable[str],
         weights: Iterable[str],

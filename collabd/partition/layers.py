@@ -25,7 +25,7 @@ _VIEWS = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerSpec:
     """Neighbouring nodes ``[first_node, end_node)`` placed as one.
 
@@ -97,7 +97,9 @@ def _layer(network: Network, start: int, end: int) -> LayerSpec:
     frontier = network.graph.frontiers[end]
     written = network.graph.writes[end - 1]
     name = next((name for name in written if name in frontier), written[0])
-    return LayerSpec(name, _op(nodes), frontier, sum(_macs(network, node) for node in nodes), end)
+    return LayerSpec(
+        name=name, op=_op(nodes), tensors=frontier, macs=sum(_macs(network, node) for node in nodes), end_node=end
+    )
 
 
 def _op(nodes: Sequence[onnx.NodeProto]) -> str:

@@ -110,12 +110,14 @@ def _needed_part(
     """The graph without nodes and inputs that no output needs, and the names of all that is left."""
     inputs = [value.name for value in graph.input if value.name not in weights]
     outputs = [value.name for value in graph.output]
-    whole = Graph(nodes, inputs, outputs, weights)
+    whole = Graph(nodes, inputs=inputs, outputs=outputs, weights=weights)
     if unfed := whole.constants.intersection(outputs):
         raise PartitionError(f"the outputs {sorted(unfed)} do not depend on the input")
     indices, reached = whole.upstream(outputs, ())
     used = [name for name in inputs if name in reached]
-    return Graph([_copy(whole.nodes[index]) for index in indices], used, outputs, weights), reached
+    return Graph(
+        [_copy(whole.nodes[index]) for index in indices], inputs=used, outputs=outputs, weights=weights
+    ), reached
 
 
 def _copy(message: _Message) -> _Message:

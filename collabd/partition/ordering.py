@@ -32,7 +32,7 @@ def order(model: onnx.ModelProto) -> onnx.ModelProto:
 def _graph_of(model: onnx.ModelProto, nodes: Iterable[onnx.NodeProto]) -> Graph:
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value.name for value in model.graph.input if value.name not in weights]
-    return Graph(nodes, inputs, [value.name for value in model.graph.output], weights)
+    return Graph(nodes, inputs=inputs, outputs=[value.name for value in model.graph.output], weights=weights)
 
 
 def _sizes(graph: onnx.GraphProto) -> dict[str, int]:

@@ -8,7 +8,7 @@ from .network import Network
 
 
 def segment(
-    network: Network, frontiers: Sequence[Sequence[str]], start: int, end: int
+    network: Network, frontiers: Sequence[Sequence[str]], *, start: int, end: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Inputs and outputs of the layers ``[start, end)``.
 

@@ -16,7 +16,7 @@ BATCH = "batch"
 _MULTIPLE = re.compile(r"\*\s*(\d+)$")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TensorInfo:
     """A tensor of the graph. ``shape`` has None where the batch size enters; ``nbytes`` is its size at batch 1."""
 
@@ -34,7 +34,8 @@ class TensorInfo:
         dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
         dims = kind.shape.dim
         shape = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in dims)
-        return cls(value.name, dtype, shape, prod(map(_at_batch_1, dims)) * dtype.itemsize)
+        nbytes = prod(map(_at_batch_1, dims)) * dtype.itemsize
+        return cls(name=value.name, dtype=dtype, shape=shape, nbytes=nbytes)
 
     @property
     def stacks(self) -> bool:

@@ -25,7 +25,7 @@ _KEY = "calibration"
 _log = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Trial:
     """One codec with one choice of scales, tried on image after image."""
 
@@ -69,11 +69,11 @@ class Calibration:
         Of several independent labels the most probable is the top-1; of a single one, whether it applies.
         """
         decided = self.decided(kind)
-        trials = [_Trial(codec, axis) for codec, axis in self._choices(spec)]
+        trials = [_Trial(codec=codec, channel_axis=axis) for codec, axis in self._choices(spec)]
         for start, pixels in self._parts():
             features = self._features(spec, pixels)
             for trial in trials:
-                self._try(trial, features, decided[start : start + len(pixels)], kind)
+                self._try(trial, features, expected=decided[start : start + len(pixels)], kind=kind)
         best = _best([trial.figures(worth(decided)) for trial in trials if not trial.refused])
         _log.info("cut %s: %s", spec.name, best)
         return Cut(spec.name, spec.head_layers, spec.tensors, best)
@@ -103,7 +103,7 @@ class Calibration:
         return self._engine.run(_KEY, feeds, [self._output])[self._output]
 
     def _try(
-        self, trial: _Trial, features: dict[str, np.ndarray], expected: npt.NDArray[np.intp], kind: ScoreKind
+        self, trial: _Trial, features: dict[str, np.ndarray], *, expected: npt.NDArray[np.intp], kind: ScoreKind
     ) -> None:
         if trial.refused:
             return
@@ -139,7 +139,7 @@ def _cross(features: dict[str, np.ndarray], images: int, trial: _Trial) -> tuple
             one = array[index : index + 1] if images > 1 else array
             encoded = encode(one, trial.codec, trial.channel_axis)
             sizes[index] += len(encoded.payload)
-            arrived[name].append(decode(encoded.payload, encoded.parameters, one.dtype, one.shape))
+            arrived[name].append(decode(encoded.payload, encoded.parameters, dtype=one.dtype, shape=one.shape))
     return {name: np.concatenate(arrays) for name, arrays in arrived.items()}, sizes
 
 

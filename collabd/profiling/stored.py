@@ -25,7 +25,7 @@ def save(profile: Profile, directory: Path) -> None:
     _prune(directory)
 
 
-def load(digest: str, machine: Machine, threads: int, directory: Path) -> Profile | None:
+def load(digest: str, machine: Machine, *, threads: int, directory: Path) -> Profile | None:
     """The profile kept for this package on this machine; None if there is none that can be read."""
     path = directory / _file_name(digest, machine, threads)
     try:

@@ -141,7 +141,7 @@ def _encode(figures: CodecFigures, arrays: Sequence[np.ndarray]) -> list[Encoded
 
 def _decode(encoded: Sequence[Encoded], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     return [
-        decode(one.payload, one.parameters, array.dtype, array.shape)
+        decode(one.payload, one.parameters, dtype=array.dtype, shape=array.shape)
         for one, array in zip(encoded, arrays, strict=True)
     ]
 

@@ -17,7 +17,7 @@ from collabd.sensing.power.draw import Power, PowerSensor, find_meter
 from collabd.sensing.reading import Measured
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The machine at `time`, on the clock that was passed in.
 

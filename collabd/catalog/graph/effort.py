@@ -73,7 +73,9 @@ def require_bounded(model: onnx.ModelProto) -> Network:
 def _too_large(model: onnx.ModelProto, sizes: Mapping[str, int]) -> Iterator[str]:
     weights = [weight.name for weight in model.graph.initializer]
     inputs = [value.name for value in model.graph.input if value.name not in weights]
-    graph = Graph(model.graph.node, inputs, [value.name for value in model.graph.output], weights)
+    graph = Graph(
+        model.graph.node, inputs=inputs, outputs=[value.name for value in model.graph.output], weights=weights
+    )
     # What is computed from weights alone is held as one of them, widened at the most.
     widened = MAX_BYTES + _WIDENING * model.ByteSize()
     for name, nbytes in sizes.items():

@@ -96,7 +96,7 @@ class _Run:
         outputs = tuple(name for name in outputs if name not in self.tensors)
         feeds = self._needed(outputs)
         timed = await self.executor.lane.run(
-            lambda stop: engine.run(key, feeds, outputs, stop),
+            lambda stop: engine.run(key, feeds, outputs, stop=stop),
             expect_s=profiled_s * self.job.slow,
             due_s=self._due_s(),
             setup=lambda: engine.prepare(key, tuple(feeds), outputs),

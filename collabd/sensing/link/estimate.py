@@ -24,7 +24,7 @@ _LONGEST_S = 300.0
 _IDLE_S = 60.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Transfer:
     """One exchange. Each way's seconds include half the round trip; the companion's own work is in neither."""
 
@@ -34,7 +34,7 @@ class Transfer:
     down_s: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LinkReading:
     """Seconds at zero bytes there and back, seconds a byte each way, the relative deviation of the time that bytes
     take, and the age in seconds (None: never measured)."""
@@ -67,10 +67,10 @@ class LinkEstimate:
         if not all(0 <= figure < inf for figure in astuple(transfer)):
             return
         unsure_s, half_s = self._unsure_s(), self._rtt_s / 2
-        self._up.learn(transfer.up_bytes, transfer.up_s - half_s, unsure_s, now)
+        self._up.learn(transfer.up_bytes, transfer.up_s - half_s, unsure_s=unsure_s, now=now)
         down_s = transfer.down_s - half_s
         if transfer.down_bytes >= _TELLING_BYTES:
-            self._down.learn(transfer.down_bytes, down_s - self._overhead_s, unsure_s, now)
+            self._down.learn(transfer.down_bytes, down_s - self._overhead_s, unsure_s=unsure_s, now=now)
         else:
             self._note_overhead(down_s - transfer.down_bytes * self._up.at(now).s_per_byte)
         self._learned_at = now
@@ -79,7 +79,7 @@ class LinkEstimate:
         """One exchange that was given up after so long: it says something only where it should have ended before."""
         moved_s = seconds - self._rtt_s - self._overhead_s
         if moved_s > up_bytes * self._up.at(now).s_per_byte:
-            self._up.learn(up_bytes, moved_s, self._unsure_s(), now)
+            self._up.learn(up_bytes, moved_s, unsure_s=self._unsure_s(), now=now)
             self._learned_at = now
 
     def learn_rtt(self, rtt_s: float) -> None:

@@ -58,7 +58,7 @@ class PaceFilter:
         deviation = sqrt(variance + self._scatter + _LEAST_DEVIATION**2)
         return Pace(exp(level), min(deviation, _MOST_DEVIATION))
 
-    def learn(self, nbytes: float, seconds: float, unsure_s: float, now: float) -> None:
+    def learn(self, nbytes: float, seconds: float, *, unsure_s: float, now: float) -> None:
         """Take in the seconds that bytes moved, known to within `unsure_s`; what is no duration is left out.
 
         Seconds below that say only that it was no more, which is news where more was expected.

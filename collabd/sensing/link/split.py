@@ -36,4 +36,4 @@ def split(
         back_s = max(known.rtt_s - half_s, half_s) + down_bytes * known.down_s_per_byte
         up_s = link_s * there_s / (there_s + back_s)
     up_s = min(up_s, (1 - _LEAST_SHARE) * link_s)
-    return Transfer(up_bytes, up_s, down_bytes, link_s - up_s)
+    return Transfer(up_bytes=up_bytes, up_s=up_s, down_bytes=down_bytes, down_s=link_s - up_s)

@@ -71,7 +71,7 @@ class CpuLoad:
         if self._before is None:
             self._before = cores, ticks
         else:
-            self._measure(now, cores, ticks, *self._before, parse_running(text))
+            self._measure(now, cores, ticks, before=self._before, running=parse_running(text))
         return self._last
 
     def _measure(
@@ -79,11 +79,12 @@ class CpuLoad:
         now: float,
         cores: dict[int, Ticks],
         own: int | None,
-        before: dict[int, Ticks],
-        own_before: int | None,
+        *,
+        before: tuple[dict[int, Ticks], int | None],
         running: int,
     ) -> None:
-        passed = [_passed(before[core], cores[core]) for core in sorted(cores.keys() & before.keys())]
+        cores_before, own_before = before
+        passed = [_passed(cores_before[core], cores[core]) for core in sorted(cores.keys() & cores_before.keys())]
         passed = [ticks for ticks in passed if ticks.total > 0]
         whole = sum(ticks.total for ticks in passed)
         if not passed:

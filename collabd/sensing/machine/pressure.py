@@ -36,10 +36,11 @@ class CpuPressure:
             self._last = Reading(average, now, spread=average / 2)
             self._before = now, stalled_s
         else:
-            self._measure(now, stalled_s, *self._before)
+            self._measure(now, stalled_s, before=self._before)
         return self._last
 
-    def _measure(self, now: float, stalled_s: float, time: float, stalled_before: float) -> None:
+    def _measure(self, now: float, stalled_s: float, *, before: tuple[float, float]) -> None:
+        time, stalled_before = before
         if now - time >= _LEAST_S:
             share = (stalled_s - stalled_before) / (now - time)
             self._last = Reading(min(max(share, 0.0), 1.0), now, spread=min(_APART_S / (now - time), 1.0))

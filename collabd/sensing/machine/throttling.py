@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -29,7 +29,7 @@ _HISTORY_SHIFT = 16
 Since = Literal["boot", "start"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
     """Each None where the source does not tell.
 
@@ -43,8 +43,12 @@ class Flags:
     soft_temperature_limit: bool | None = None
 
     def __or__(self, other: Flags) -> Flags:
-        pairs = zip(astuple(self), astuple(other), strict=True)
-        return Flags(*(b if a is None else a if b is None else a or b for a, b in pairs))
+        mine, theirs = asdict(self), asdict(other)
+        return Flags(**{name: _either(mine[name], theirs[name]) for name in mine})
+
+
+def _either(a: bool | None, b: bool | None) -> bool | None:
+    return b if a is None else a if b is None else a or b
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,12 @@ def parse_word(text: str) -> int | None:
 
 def decode(bits: int) -> Flags:
     """Flags of the lower four bits."""
-    return Flags(*(bool(bits >> bit & 1) for bit in range(4)))
+    return Flags(
+        under_voltage=bool(bits & 1),
+        frequency_capped=bool(bits & 2),
+        throttled=bool(bits & 4),
+        soft_temperature_limit=bool(bits & 8),
+    )
 
 
 def _first_answering(root: Path, vcgencmd: Vcgencmd) -> _Source:

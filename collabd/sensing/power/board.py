@@ -18,7 +18,7 @@ from collabd.sensing.files import read_text
 from collabd.sensing.reading import NotMeasured
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BoardPower:
     """Watts of the whole board, and watts above idle that sending takes at a rate: slope * Mbit/s + base."""
 

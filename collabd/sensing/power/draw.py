@@ -28,7 +28,7 @@ _FIT_S = 300.0
 _PRIOR_VARIANCE = 0.1**2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Power:
     """Watts drawn now, who says so (`model`, or the instrument), of what, and why it is modelled if it is.
 
@@ -97,13 +97,13 @@ class PowerSensor:
     def read(self, now: float, load: Measured[Load]) -> Power:
         """Watts now. `load` is the processor's at the same time."""
         if isinstance(self._meter, NotMeasured):
-            return self._modelled(now, load, "the whole board", self._meter.reason)
+            return self._modelled(now, load, covers="the whole board", reason=self._meter.reason)
         if self._every.due(now):
             self._last = self._measure(self._meter, now, load)
         if isinstance(self._last, NotMeasured):
             covers = self._meter.covers if self._fit.samples else "the whole board"
-            return self._modelled(now, load, covers, self._last.reason)
-        return Power(self._last, self._meter.name, self._meter.covers, self._fit.board)
+            return self._modelled(now, load, covers=covers, reason=self._last.reason)
+        return Power(watts=self._last, source=self._meter.name, covers=self._meter.covers, board=self._fit.board)
 
     def _measure(self, meter: Meter, now: float, load: Measured[Load]) -> Measured[float]:
         watts = meter.watts(now)
@@ -113,9 +113,9 @@ class PowerSensor:
             self._fit.learn(load.value.mean, watts, now)
         return self._smoother.learn(watts, now)
 
-    def _modelled(self, now: float, load: Measured[Load], covers: str, reason: str) -> Power:
+    def _modelled(self, now: float, load: Measured[Load], *, covers: str, reason: str) -> Power:
         board = self._fit.board
-        return Power(modelled_watts(board, load, now), _MODEL, covers, board, reason)
+        return Power(watts=modelled_watts(board, load, now), source=_MODEL, covers=covers, board=board, reason=reason)
 
 
 def modelled_watts(board: BoardPower, load: Measured[Load], now: float) -> Reading[float]:

@@ -56,18 +56,19 @@ class Rapl:
         if self._before is None:
             self._before = now, energy
         elif now - self._before[0] >= _SHORTEST_S:
-            self._last = self._mean(now, energy, *self._before)
+            self._last = self._mean(now, energy, before=self._before)
             self._before = now, energy
         return self._last
 
-    def _mean(self, now: float, energy: list[float], time: float, before: list[float]) -> float | NotMeasured:
+    def _mean(self, now: float, energy: list[float], *, before: tuple[float, list[float]]) -> float | NotMeasured:
+        time, energy_before = before
         if now - time > _LONGEST_S:
             return NotMeasured(
                 f"rapl: {now - time:.0f} s since the last reading, the counter may have overflowed twice"
             )
         used_uj = sum(
             end - start + (zone.range_uj if end < start else 0.0)
-            for zone, start, end in zip(self._zones, before, energy, strict=True)
+            for zone, start, end in zip(self._zones, energy_before, energy, strict=True)
         )
         return plausible(used_uj / 1e6 / (now - time), self.name)
 
