@@ -35,14 +35,14 @@ class Snapshot:
 
 
 class Sampler:
-    """Reads every source of this machine. What there is, the power meter too, is found out once, when it is made.
+    """Reads every source of this machine. Which sources and which power meter exist, it finds out once, when made.
 
-    A sample is some 20 small files; on a Pi also, every few seconds, one or two runs of `vcgencmd`, so a caller with an
-    event loop takes samples in a thread. One thread at a time: load and energy are differences between two samples.
+    A sample reads some 20 small files, and on a Pi runs `vcgencmd` once or twice every few seconds. So a caller with an
+    event loop takes samples in a thread, one at a time, since load and energy are differences between two samples.
     """
 
     def __init__(self, board: BoardPower, vcgencmd: Vcgencmd, root: Path = Path("/")) -> None:
-        """`root` is where /proc and /sys are; `board` the model of what the machine draws."""
+        """`root`: where /proc and /sys are; `board`: the model of the power that the machine draws."""
         self._load = CpuLoad(root)
         self._pressure = CpuPressure(root)
         self._frequency = CpuFrequency(root)

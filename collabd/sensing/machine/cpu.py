@@ -10,9 +10,9 @@ from typing import NamedTuple
 from collabd.sensing.files import read_text
 from collabd.sensing.reading import Measured, NotMeasured, Reading
 
-# A tick is 10 ms: over fewer than these of them a load is mostly rounding.
+# A tick is 10 ms. Over fewer ticks than this a load is mostly rounding.
 _LEAST_TICKS = 10
-# user nice system idle iowait irq softirq steal; the two of guests that follow are within user and nice.
+# user nice system idle iowait irq softirq steal. The two columns of guests that follow are contained in user and nice.
 _COLUMNS = 8
 _IDLE, _IOWAIT = 3, 4
 _RUNNING = re.compile(r"^procs_running ([0-9]{1,9})$", re.MULTILINE | re.ASCII)
@@ -27,11 +27,11 @@ class Ticks(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Shares from 0 to 1 since the sample before.
+    """Shares of time, 0 to 1, since the previous sample.
 
-    `cores`: how much of the time each online core was busy or taken away by a hypervisor. `own`: what this process took
-    of all cores together; None where that cannot be read. `waiting`: how many tasks more than cores wanted to run, at
-    the moment of the sample.
+    `cores`: for each online core the share in which it was busy, or taken away by a hypervisor. `own`: the share of all
+    cores together that this process took; None where that cannot be read. `waiting`: how many more tasks than cores
+    wanted to run at the moment of the sample.
     """
 
     cores: tuple[float, ...]
@@ -40,17 +40,17 @@ class Load:
 
     @property
     def mean(self) -> float:
-        """Of all cores together."""
+        """The busy share of all cores together."""
         return sum(self.cores) / len(self.cores)
 
     @property
     def others(self) -> float | None:
-        """What other processes took of all cores together."""
+        """The share of all cores together that other processes took."""
         return None if self.own is None else max(self.mean - self.own, 0.0)
 
 
 class CpuLoad:
-    """Load from one sample to the next. `ProcSubset=pid` in a unit hides /proc/stat: not measured then."""
+    """Load between two samples. It is not measured where `ProcSubset=pid` in a unit hides /proc/stat."""
 
     def __init__(self, root: Path) -> None:
         self._stat = root / "proc/stat"
@@ -59,7 +59,7 @@ class CpuLoad:
         self._last: Measured[Load] = NotMeasured(f"{self._stat}: a load takes two samples, this is the first")
 
     def read(self, now: float) -> Measured[Load]:
-        """The load since the sample before; where hardly a tick has passed since, that of the sample before."""
+        """The load since the previous sample; if hardly a tick has passed since, that of the previous sample."""
         text = read_text(self._stat)
         if isinstance(text, NotMeasured):
             return text
@@ -88,12 +88,12 @@ class CpuLoad:
         passed = [ticks for ticks in passed if ticks.total > 0]
         whole = sum(ticks.total for ticks in passed)
         if not passed:
-            # Every counter ran backwards (a restored container): what was read before is of no use any more.
+            # Every counter ran backwards (a restored container), so the previous sample is useless.
             self._before = cores, own
         if whole < _LEAST_TICKS * len(cores):
             return
         share = None if own is None or own_before is None else min(max(own - own_before, 0) / whole, 1.0)
-        # The one that runs and reads this is not to be counted.
+        # Our own task, which is running as it reads this, does not count.
         waiting = max(running - 1 - len(passed), 0)
         load = Load(tuple(ticks.busy / ticks.total for ticks in passed), share, waiting)
         self._last = Reading(load, now, spread=1 / min(ticks.total for ticks in passed))
@@ -101,7 +101,7 @@ class CpuLoad:
 
 
 def parse_cores(text: str) -> dict[int, Ticks]:
-    """Core number to ticks, from /proc/stat; lines that are something else are passed over."""
+    """Core number to ticks, from /proc/stat; all other lines are ignored."""
     cores = {}
     for line in text.splitlines():
         name, *columns = line.split() or [""]
@@ -118,14 +118,14 @@ def parse_cores(text: str) -> dict[int, Ticks]:
 
 
 def parse_running(text: str) -> int:
-    """How many tasks run or could, from /proc/stat; 0 where it does not say."""
+    """How many tasks run or want to run, from /proc/stat; 0 where it does not say."""
     found = _RUNNING.search(text)
     return int(found[1]) if found else 0
 
 
 def parse_process(text: str) -> int | None:
     """Ticks of all threads of the process, from /proc/self/stat: utime and stime, the 14th and 15th field."""
-    # The second field, the name, is in parentheses and may hold anything, spaces and parentheses too.
+    # The second field, the name, is in parentheses, and may itself hold spaces and parentheses.
     fields = text.rpartition(")")[2].split()
     try:
         ticks = [int(field) for field in fields[11:13]]
