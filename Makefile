@@ -1,9 +1,9 @@
-# Everything runs in .venv, which each target makes if need be. `make help` lists the targets.
+# Everything runs in .venv; each target makes it if it is missing. `make help` lists the targets.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
-# On x86-64 this pair is known to fit together; elsewhere pip finds its own.
+# On x86-64 these two versions are known to work together; elsewhere pip chooses.
 AUTHOR := $(if $(filter x86_64,$(shell uname -m)),torch==2.14.1 torchvision==0.29.1,)
 SOURCES := collabd sdk models tests packaging
 
@@ -22,26 +22,26 @@ $(VENV)/run: pyproject.toml sdk/pyproject.toml
 	@touch $@
 
 $(VENV)/dev: $(VENV)/run
-	@echo "installing the tools of the tests into $(VENV) (with torch, which takes a while) ..."
+	@echo "installing what the tests need into $(VENV) (torch too, which takes a while) ..."
 	@$(PIP) install $(AUTHOR) -e ./sdk -e '.[author,dev]'
 	@touch $@
 
-demo: $(VENV)/run  ## The main job: both daemons, a shaped link, real images, a killed companion
+demo: $(VENV)/run  ## Show the main job: both daemons, a shaped link, real images, a killed companion
 	@$(BIN)/python -m collabd.simulation.demo
 
 test: $(VENV)/dev  ## Run the tests
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile tests/unit
 	@$(BIN)/python -m pytest --ignore=tests/unit
 
-lint: $(VENV)/dev  ## Style and the borders between the parts
+lint: $(VENV)/dev  ## Check the style and the borders between the parts
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/lint-imports
 
-types: $(VENV)/dev  ## Static types
+types: $(VENV)/dev  ## Check the static types
 	@$(BIN)/mypy
 
-check: lint types test  ## All that CI runs
+check: lint types test  ## Run all that CI runs
 
 bench: $(VENV)/dev  ## Measure memory, start-up, decisions and codecs
 	@$(BIN)/python -m tests.bench
@@ -53,7 +53,7 @@ chaos: $(VENV)/dev  ## Call both daemons 10,000 times while everything breaks: m
 	@mkdir -p build
 	@$(BIN)/python -m tests.chaos $(if $(REQUESTS),--requests $(REQUESTS)) $(if $(SEED),--seed $(SEED)) --json build/chaos.json
 
-soak: $(VENV)/dev  ## Call both daemons 100,000 times; nothing may grow: make soak [REQUESTS=5000]
+soak: $(VENV)/dev  ## Call both daemons 100,000 times and check that nothing grows: make soak [REQUESTS=5000]
 	@mkdir -p build
 	@$(BIN)/python -m tests.soak $(if $(REQUESTS),--requests $(REQUESTS)) --plot build/soak.png
 
@@ -64,13 +64,13 @@ $(VENV)/fuzz: $(VENV)/run
 fuzz: $(VENV)/fuzz  ## Feed every parser a million broken inputs: make fuzz [RUNS=100000]
 	@$(BIN)/python -m tests.fuzz $(if $(RUNS),--runs $(RUNS))
 
-accuracy: $(VENV)/dev  ## Top-1 of every split through the daemons: make accuracy DATA=cifar10.zip
+accuracy: $(VENV)/dev  ## Measure the top-1 of every split through the daemons: make accuracy DATA=cifar10.zip
 	@$(BIN)/python -m tests.bench.accuracy $(DATA)
 
-families: $(VENV)/dev  ## Cut torchvision's families, at their own sizes, everywhere; takes hours, and can be resumed
+families: $(VENV)/dev  ## Cut torchvision's families everywhere, at their own image sizes; this takes hours and can be resumed
 	@$(BIN)/python -m tests.bench.families
 
-models: $(VENV)/dev  ## Build the shipped model packages anew: make models DATA=cifar10.zip
+models: $(VENV)/dev  ## Build the model packages of this repository again: make models DATA=cifar10.zip
 	@$(BIN)/python -m models.build --data $(DATA)
 
 clean:  ## Remove what the targets made

@@ -12,13 +12,15 @@ DEFAULT_CONFIG = Path("/etc/collabd/collabd.toml")
 
 
 @click.command()
-@click.option("--config", "path", type=click.Path(path_type=Path), help=f"Configuration (default: {DEFAULT_CONFIG}).")
-@click.option("--check", is_flag=True, help="Only check the configuration; exit status 78: it is bad.")
+@click.option(
+    "--config", "path", type=click.Path(path_type=Path), help=f"Configuration file (default: {DEFAULT_CONFIG})."
+)
+@click.option("--check", is_flag=True, help="Only check the configuration; exit status 78 means that it is bad.")
 @click.option("--verbose", is_flag=True, help="Log details.")
 @click.version_option(__version__)
 def main(path: Path | None, check: bool, verbose: bool) -> None:
     """Answer infer(image, budget) on a Unix socket, together with the companions of the configuration."""
-    source = config.Source(config.DeviceConfig, path, DEFAULT_CONFIG, _problems)
+    source = config.Source(config.DeviceConfig, path, DEFAULT_CONFIG, problems=_problems)
     loaded = lifecycle.start("collabd", source, verbose=verbose, check=check, refused=_turn_callers_away)
 
     from collabd.device.server import serve  # noqa: PLC0415  a third of a second, after the configuration is checked

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Write files so that nobody sees them half written."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import os
 import tempfile
 from pathlib import Path
 
-# Files that begin so are not finished; who dies in the middle leaves one.
+# The names of unfinished files begin with this. A process that dies while it writes leaves one.
 UNFINISHED = ".new-"
 
 
-def replace_file(target: Path, content: bytes, mode: int = 0o600, owner: int | None = None) -> None:
-    """Put `content` at `target` in one go; who looks finds the old or the new, and at no time a more open mode.
+def replace_file(target: Path, content: bytes, *, mode: int = 0o600, owner: int | None = None) -> None:
+    """Replace the file `target` by one with this `content`. Raises `OSError`.
 
-    `owner`: a uid; None: whoever does it. Raises `OSError`.
+    A reader finds the old file or the new one. The new one never has more rights than `mode` says. `owner` is a uid;
+    None stands for the user of this process.
     """
     descriptor, scratch = tempfile.mkstemp(dir=target.parent, prefix=UNFINISHED)
     try:

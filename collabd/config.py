@@ -29,32 +29,34 @@ HttpUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[\w.:\[\]%~-]+/?\Z")]
 
 
 class ModelSettings(msgspec.Struct, frozen=True):
-    """Where model packages lie. The first root is where new ones are put."""
+    """Where model packages lie. The first root gets new packages."""
 
     roots: tuple[str, ...] = ()
 
 
 class DeviceModelSettings(ModelSettings, frozen=True):
-    """The models of the device, and which of them is meant by a call that names none."""
+    """The models of the device, and the one for calls that name none."""
 
-    # Where the one that ships is not loaded, the only one that is; else such a call is refused.
+    # If this one ships with collabd and is not loaded, the only loaded model serves such calls; if there are several,
+    # the daemon refuses them.
     default: str = DEFAULT_MODEL
 
 
 class EngineSettings(msgspec.Struct, frozen=True):
-    """How graphs are run. threads 0: one for each core."""
+    """How the engine runs graphs. threads 0: one for each core."""
 
     threads: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
     cache_mb: Count = 128
 
 
-class DeviceServerSettings(msgspec.Struct, frozen=True):
+class DeviceServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The Unix socket. Empty: the one systemd hands over, else $XDG_RUNTIME_DIR/collabd/collabd.sock."""
 
     socket: str = ""
     max_request_mb: Count = 64
-    # So many calls are served at once, three quarters of them one user's. One user's calls hold so much in their
-    # bodies, those of all together `max_request_mb` more. So many more calls wait, half of them one user's.
+    # `max_inside` calls are served at once; one user has at most three quarters of them. The bodies of one user's calls
+    # take at most `max_inside_mb`, those of all users `max_request_mb` more. `max_waiting` more calls may wait; one
+    # user has at most half of them.
     max_inside: Count = 16
     max_inside_mb: Count = 128
     max_waiting: Count = 256
@@ -62,51 +64,52 @@ class DeviceServerSettings(msgspec.Struct, frozen=True):
     administrators: str = ""
 
 
-class PlanningSettings(msgspec.Struct, frozen=True):
-    """How a plan is chosen where the call's budget does not say."""
+class PlanningSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the planner chooses where the call's budget does not say."""
 
-    # How often a plan's answer must equal the unsplit network's, for calls that state no fidelity.
+    # For calls that state no fidelity: how often a plan's answer must equal the unsplit network's answer.
     min_fidelity: Share = 0.99
-    # Caps are held against this quantile of the prediction; objectives use the median.
+    # The planner holds caps against this quantile of the prediction; for objectives it uses the median.
     cap_quantile: Annotated[float, msgspec.Meta(ge=0.5, lt=1)] = 0.98
-    # A new plan must be better by both of these. 40 ms against 39 ms is better by 1 ms and 2.5 %: not worth it.
+    # A new plan must be better than the last one by both of these. 40 ms against 39 ms is 1 ms and 2.5 %: not worth it.
     switch_gain_ms: NotNegative = 0.5
     switch_gain_ratio: Share = 0.03
-    # A companion that looks too slow is tried now and then: this share of the latency may be lost by it.
+    # Now and then calls try a companion that looks too slow. Such tries may cost this share of the latency.
     explore_share: Share = 0.02
-    # So many of the first and last layers of every model never run on a companion.
+    # How many of the first and of the last layers of every model never run on a companion.
     pin_first: Layers = 0
     pin_last: Layers = 0
 
 
-class LinkSettings(msgspec.Struct, frozen=True):
-    """How the link to a companion is learned."""
+class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How collabd estimates the link to a companion."""
 
     # How much of its spread the estimate keeps when the next transfer comes.
     memory: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.7
-    # An estimate older than this is refreshed by a probe, on at most this share of the link.
+    # When an estimate is older than `stale_s`, a probe refreshes it. Probes take at most `probe_share` of the link.
     stale_s: Positive = 2.0
     probe_share: Annotated[float, msgspec.Meta(gt=0, le=0.1)] = 0.01
     probe_kb: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
 
 
-class FailoverSettings(msgspec.Struct, frozen=True):
-    """When a companion is given up on."""
+class FailoverSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """When collabd gives a companion up."""
 
     connect_timeout_s: Positive = 3.0
-    # While it waits the device starts the tail itself as soon as the chance that it will be first is worth the work: a
-    # second of work that an answer makes useless may cost as much as so many seconds of latency. At 0.1 it starts when
-    # the chance is 1 in 11; at 0 always at once. Where the budget speaks of energy it waits until the answer is late by
-    # far (3 times the prediction, and 250 ms at least); an answer that takes so long counts against the companion.
+    # While the device waits for an answer, it starts the tail itself as soon as the chance that it finishes first is
+    # worth the work. If the answer then makes that work useless, one second of it may cost as much as `hedge_price`
+    # seconds of latency. At 0.1 the device starts when the chance is 1 in 11; at 0 always at once. If the budget speaks
+    # of energy, the device waits until the answer is very late (3 times the prediction, and at least 250 ms). An answer
+    # that takes so long counts against the companion.
     hedge_price: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.1
     breaker_failures: Count = 2
     breaker_open_s: Positive = 5.0
 
 
-class EnergySettings(msgspec.Struct, frozen=True):
-    """Power of the board, where no instrument measures it. A figure left out comes from the model of the board.
+class EnergySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Power of the board, if no instrument measures it. A figure left out comes from the model of the board.
 
-    "auto" reads the board's own name, and takes a pi4 where it has none that is known.
+    "auto" reads the board's own name, and takes pi4 if it does not know the name.
     """
 
     board: Literal["auto", "pi3", "pi4", "pi5", "zero2w", "custom"] = "auto"
@@ -123,7 +126,7 @@ class EmulationSettings(msgspec.Struct, frozen=True):
     device_slowdown: Annotated[float, msgspec.Meta(ge=1, le=1000)] = 1.0
 
 
-class CloudSettings(msgspec.Struct, frozen=True):
+class CloudSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One companion and what it costs, in a currency of your choice."""
 
     name: Name
@@ -131,28 +134,28 @@ class CloudSettings(msgspec.Struct, frozen=True):
     price_per_gb: NotNegative = 0.0
     price_per_second: NotNegative = 0.0
     price_per_request: NotNegative = 0.0
-    # Send the companion a package that it does not hold.
+    # Send the companion packages that it lacks.
     push_packages: bool = True
-    # Keys, each the path of a file; "": none. The companion's certificate or authority is pinned by ca_file.
+    # Keys, each the path of a file; "": none. ca_file pins the companion's certificate or authority.
     token_file: str = ""
     ca_file: str = ""
     client_cert: str = ""
     client_key: str = ""
-    # A token may go over plain HTTP, where whoever listens can take it.
+    # Send the token over plain HTTP, although anyone on the way can read it.
     insecure: bool = False
 
 
-class PolicySettings(msgspec.Struct, frozen=True):
-    """What may leave the device where one model is concerned. A call may forbid more, never less."""
+class PolicySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What may leave the device for one model. A call may forbid more, never less."""
 
     model: Name
     pin_first: Layers = 0
     pin_last: Layers = 0
-    # That of calls which state none; never-leave holds for all.
+    # For calls that state none. No call can lift never-leave.
     fallback: Fallback = Fallback.LOCAL
 
 
-class DeviceConfig(msgspec.Struct, frozen=True):
+class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`collabd.toml`."""
 
     server: DeviceServerSettings = DeviceServerSettings()
@@ -165,11 +168,11 @@ class DeviceConfig(msgspec.Struct, frozen=True):
     emulation: EmulationSettings = EmulationSettings()
     clouds: tuple[CloudSettings, ...] = ()
     policies: tuple[PolicySettings, ...] = ()
-    # Profiles are kept here. Empty: $STATE_DIRECTORY, else $XDG_STATE_HOME/collabd.
+    # The directory for profiles and added models. Empty: $STATE_DIRECTORY, else $XDG_STATE_HOME/collabd.
     state_dir: str = ""
 
 
-class CloudServerSettings(msgspec.Struct, frozen=True):
+class CloudServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the companion listens."""
 
     host: str = "127.0.0.1"
@@ -180,21 +183,21 @@ class CloudServerSettings(msgspec.Struct, frozen=True):
     tls_cert: str = ""
     tls_key: str = ""
     client_ca: str = ""
-    # Listen for other machines without a token or without TLS.
+    # Listen to other machines without a token or without TLS.
     insecure: bool = False
 
 
 class BatchingSettings(msgspec.Struct, frozen=True):
-    """Requests that wait for the engine run together, `max` at most; more than `queue` waiting are refused."""
+    """Requests that wait for the engine run together, at most `max`. More than `queue` waiting requests are refused."""
 
     max: Count = 8
     queue: Count = 64
 
 
-class PackageSettings(msgspec.Struct, frozen=True):
+class PackageSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether devices may push model packages, and how large.
 
-    Of all that were pushed, those of the device that has most make room on the disk and in memory.
+    When the disk or the memory is full, the device that has most pushed packages makes room with one of its own.
     """
 
     accept: bool = True
@@ -204,7 +207,7 @@ class PackageSettings(msgspec.Struct, frozen=True):
     loaded_mb: Count = 1024
 
 
-class CloudConfig(msgspec.Struct, frozen=True):
+class CloudConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`collab-cloudd.toml`."""
 
     server: CloudServerSettings = CloudServerSettings()
@@ -251,8 +254,8 @@ class Source(Generic[Config]):
     kind: type[Config]
     path: Path | None
     default: Path
-    # What is wrong with a configuration as such a daemon finds it here: its key files, say.
-    problems: Callable[[Config], list[str]] = lambda _: []
+    # Finds what is wrong with a configuration on this machine, such as its key files.
+    problems: Callable[[Config], list[str]] = field(default=lambda _: [], kw_only=True)
 
     def load(self) -> Loaded[Config]:
         """As `load` does. Raises `ConfigError`."""
@@ -278,7 +281,7 @@ def load(kind: type[Config], path: Path | None) -> Loaded[Config]:
 
 
 def state_dir(config: DeviceConfig | CloudConfig, program: str) -> Path:
-    """Where `program` keeps what it learned: the configured place, systemd's, or the user's."""
+    """Where `program` keeps its state: the configured directory, systemd's, or the user's."""
     home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local/state")
     return Path(config.state_dir or os.environ.get("STATE_DIRECTORY") or f"{home}/{program}")
 
@@ -341,16 +344,16 @@ def _same_names(raw: dict[str, Any], tables: str, key: str) -> list[str]:
 
 
 def _no_paths(raw: dict[str, Any]) -> Iterator[str]:
-    """Text that could be a path and is none."""
+    """Texts that stand where a path may, and are none."""
     for key, value in _leaves(raw, ""):
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and "\0" in text:
-                yield f"{key}: has a character of code 0"
+                yield f"{key}: contains a character of code 0"
             elif isinstance(text, str) and text.startswith("~"):
                 try:
                     Path(text).expanduser()
                 except RuntimeError:
-                    yield f"{key}: whose home is meant? (it is {text!r})"
+                    yield f"{key}: no user has this home directory (it is {text!r})"
 
 
 def _with_keys_located(raw: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -365,7 +368,7 @@ def _with_keys_located(raw: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def _custom_board(energy: dict[str, Any]) -> list[str]:
     missing = {"busy_w", "idle_w"} - energy.keys() if energy.get("board") == "custom" else set()
-    return [f"energy.{key}: missing, and a custom board has no model" for key in sorted(missing)]
+    return [f"energy.{key}: missing; a custom board has no model to take it from" for key in sorted(missing)]
 
 
 def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""What to say of a name that nothing has."""
+"""What to say of an unknown name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LONGEST = 80
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`, did you mean 'x'?` with the name that begins with `word`, or is spelt much like it; empty: there is none."""
+    """`, did you mean 'x'?` with a known name that begins with `word` or is spelt much like it, else empty."""
     by_letters = {name.lower(): name for name in known}
     wanted = word[:_LONGEST].lower()
     begin = [name for name in by_letters if wanted and name.startswith(wanted)]

@@ -1,4 +1,4 @@
-"""What all share, given out by owner (a user, a device): nobody has all of it, and those who wait take turns."""
+"""Something that owners (users, devices) share: none of them can have all of it, and those who wait take turns."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-# What no single device can take.
+# The share of the whole that no single device can take.
 _RESERVED = 0.25
 
 
 def most_for(device: str | None, whole: int) -> int:
-    """Of `whole`. One without a name came through another server of this machine, like all others: it may have all."""
+    """The most that one device may have of `whole`.
+
+    If requests come through another server of this machine, devices have no name and cannot be told apart: all of them
+    together may have the whole.
+    """
     return whole - int(_RESERVED * whole) if device else whole
 
 
@@ -24,10 +28,11 @@ class _Claimant:
 
 
 class FairShares:
-    """`whole` of something (places, bytes), of which one owner holds `each` at most; an amount above counts as `each`.
+    """An amount `whole` of something (places, bytes), of which one owner holds `each` at most.
 
-    Of the owners who wait and may hold more, the one who holds least is next, and of equals the one who has not been
-    served for longest. What is large is not overtaken by what is small, lest it wait for ever.
+    Who asks for more than `each` gets `each`. Of the owners who wait and may hold more, the one who holds least is
+    next; of those who hold the same, the one who was last served longest ago. Small amounts do not overtake a large
+    one, which would otherwise wait for ever.
     """
 
     def __init__(self, whole: int, each: int) -> None:
@@ -41,16 +46,16 @@ class FairShares:
 
     @property
     def taken(self) -> int:
-        """What all hold together."""
+        """The amount that all owners hold together."""
         return self._held.total()
 
     def of(self, owner: Hashable) -> int:
-        """What this owner holds."""
+        """The amount that this owner holds."""
         return self._held[owner]
 
     @asynccontextmanager
     async def held(self, owner: Hashable, amount: int = 1) -> AsyncIterator[None]:
-        """Wait for `amount`, and hold it."""
+        """Wait for `amount`, and hold it while the context lasts."""
         waiting = _Claimant(min(amount, self._each), asyncio.get_running_loop().create_future())
         self._queues.setdefault(owner, deque()).append(waiting)
         self._call()
@@ -73,7 +78,7 @@ class FairShares:
             first.called.set_result(None)
 
     def _first(self, owner: Hashable) -> _Claimant | None:
-        """Its next, if it may hold as much. One that was cancelled, and did not hear of it yet, is passed over."""
+        """The owner's next claimant, if the owner may hold as much. Claimants that were cancelled are passed over."""
         first = next((waiting for waiting in self._queues[owner] if not waiting.called.done()), None)
         return first if first and self._held[owner] + first.amount <= self._each else None
 

@@ -1,4 +1,4 @@
-"""What both daemons do from start to end besides their own work: read the configuration, serve, stop well."""
+"""What both daemons do around their own work: read the configuration, serve until stopped, keep tasks running."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 Step: TypeAlias = tuple[str, Callable[[], AbstractAsyncContextManager[None]]]
 
 EX_CONFIG = 78
-# Before a background task that failed is begun anew. One that has run for so long since was well again.
+# Pauses before a background task that failed is started again. After a run of `_WELL_S` it counts as well again.
 _PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _WELL_S = 300.0
 
@@ -41,9 +41,9 @@ def start(
     check: bool,
     refused: Callable[[], None] = lambda: None,
 ) -> config.Loaded[config.Config]:
-    """Set up logging and load the configuration; exits 0 if no more than a check was wanted.
+    """Set up logging and load the configuration.
 
-    If the configuration is bad, it calls `refused` and exits 78.
+    With `check` it then exits with status 0. If the configuration is bad, it calls `refused` and exits with status 78.
     """
     set_up_logging(program, logging.DEBUG if verbose else logging.INFO)
     try:
@@ -59,12 +59,12 @@ def start(
 
 
 def run(program: str, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run the daemon's coroutine to its end; what keeps it from starting becomes one line and exit status 1."""
+    """Run the daemon's coroutine to its end. If the daemon cannot start, say why in one line and exit with a status."""
     import uvloop  # noqa: PLC0415  not before the configuration is known to be good
 
-    # The watchdog's SIGABRT leaves in the journal where each thread was stuck.
+    # At the watchdog's SIGABRT, the journal gets the place where each thread was stuck.
     faulthandler.enable()
-    # Until there is something to reload: SIGHUP would end the process, and look like a wanted end.
+    # Until the daemon can reload: otherwise SIGHUP would end the process, and systemd would take that for a wanted end.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         uvloop.run(serve())
@@ -95,18 +95,22 @@ async def started(steps: Sequence[Step]) -> AsyncIterator[None]:
 async def serve_until_stopped(
     worker: Worker,
     status: Callable[[], str],
+    *,
     read: Callable[[], config.Loaded[config.Config]],
     apply: Callable[[config.Loaded[config.Config]], Awaitable[None]],
 ) -> None:
-    """Return at SIGTERM or SIGINT; until then be ready, as the service manager sees it.
+    """Return at SIGTERM or SIGINT. Until then the service manager is told that the daemon is ready.
 
-    It is told what `status` says and that `worker` gets on. At SIGHUP the configuration is `read` and given to `apply`.
+    It is also told what `status` says, and that `worker` makes progress. At SIGHUP the configuration is `read` and
+    given to `apply`.
     """
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(ready())
-        await stack.enter_async_context(background("the status line", partial(keep_status, status), do_without))
-        await stack.enter_async_context(background("the watchdog", partial(watchdog, worker)))
-        await stack.enter_async_context(background("reloading", partial(reload_at_hangup, read, apply)))
+    steps: tuple[Step, ...] = (
+        ("say that it is ready", ready),
+        ("keep the status line", lambda: background("the status line", partial(keep_status, status), do_without)),
+        ("ping the watchdog", lambda: background("the watchdog", partial(watchdog, worker))),
+        ("reload at a hangup", lambda: background("reloading", partial(reload_at_hangup, read, apply))),
+    )
+    async with started(steps):
         await _stop_signal()
 
 
@@ -118,12 +122,12 @@ async def _stop_signal() -> None:
 
 
 def end_daemon(_: Exception) -> None:
-    """What the daemon cannot do without has failed for good: end, so that the service manager starts another."""
+    """End the process after a failure of what the daemon needs, so that the service manager starts it again."""
     raise SystemExit(1)
 
 
 def do_without(_: Exception) -> None:
-    """The daemon serves calls without it."""
+    """Go on after a failure of what the daemon can do without."""
 
 
 @asynccontextmanager
@@ -135,11 +139,11 @@ async def background(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncIterator[None]:
-    """Run `work` beside the body; when it fails, begin it anew after a pause that doubles with each failure in a row.
+    """Run `work` while the context lasts. If it fails, start it again after a pause, which doubles with each failure.
 
-    The journal hears of each. `give_up` is called with the failure that is one too many. `name`: what the work is.
+    Each failure is logged under `name`. After too many in a row, `give_up` is called with the last one.
     """
-    task = asyncio.create_task(_supervised(name, work, give_up, clock, sleep))
+    task = asyncio.create_task(_supervised(name, work, give_up=give_up, clock=clock, sleep=sleep))
     try:
         yield
     finally:
@@ -150,6 +154,7 @@ async def background(
 async def _supervised(
     name: str,
     work: Callable[[], Coroutine[Any, Any, None]],
+    *,
     give_up: Callable[[Exception], None],
     clock: Callable[[], float],
     sleep: Callable[[float], Awaitable[None]],

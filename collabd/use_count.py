@@ -1,4 +1,4 @@
-"""Things that are let go with their last user, whatever has taken their place meanwhile."""
+"""Things that have been replaced, and are let go when their last user is done with them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class UseCount:
-    """Counts the users of one thing, on the event loop."""
+    """Counts the users of one thing. For one thread, the event loop's."""
 
     def __init__(self) -> None:
         self.users = 0
@@ -15,7 +15,7 @@ class UseCount:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Around each use, begun before the thing is retired."""
+        """Each use is inside this context. It begins before the thing is retired."""
         self.users += 1
         try:
             yield
@@ -25,7 +25,7 @@ class UseCount:
                 self._let_go()
 
     def retire(self, let_go: Callable[[], None]) -> None:
-        """Nobody new will use it: call `let_go` once nobody does."""
+        """There will be no new users. Call `let_go` when the last user is done, or now if there is none."""
         if self.users:
             self._let_go = let_go
         else:

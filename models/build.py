@@ -55,7 +55,7 @@ def cifar10_package(name: str, data: Path, out: Path) -> Package:
         export(trained(name), height=side, width=side, mean=cifar10.MEAN, std=cifar10.STD),
         name=name,
         labels=cifar10.CLASSES,
-        preprocessing=Preprocessing(side, side),
+        preprocessing=Preprocessing(height=side, width=side),
         licence="Apache-2.0",
         provenance=_CIFAR10_PROVENANCE,
         images=_some_of_each_class(cifar10.jpegs(data, "train")),
@@ -72,7 +72,7 @@ def lite0_package(out: Path) -> Package:
         export(lite0.trained(weights), height=lite0.SIDE, width=lite0.SIDE, mean=lite0.MEAN, std=lite0.STD),
         name=_LITE0,
         labels=EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"],
-        preprocessing=Preprocessing(lite0.SIDE, lite0.SIDE, resize_shorter=256, interpolation="bicubic"),
+        preprocessing=Preprocessing(height=lite0.SIDE, width=lite0.SIDE, resize_shorter=256, interpolation="bicubic"),
         licence="Apache-2.0",
         provenance=_LITE0_PROVENANCE,
         images=crops(PHOTOGRAPHS, _CROPS_EACH),
@@ -113,7 +113,7 @@ def _with_accuracy(package: Package, images: list[tuple[bytes, int]]) -> Package
     }
     manifest = msgspec.structs.replace(package.manifest, accuracy=accuracy)
     model, licence = (package.path / MODEL).read_bytes(), (package.path / LICENCE).read_text()
-    return write(package.path, manifest, model, licence)
+    return write(package.path, manifest, model=model, licence=licence)
 
 
 def main() -> None:

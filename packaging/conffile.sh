@@ -1,6 +1,6 @@
 #!/bin/sh
-# A configuration file in the way of Debian's conffiles: what its owner changed is never overwritten nor removed.
-#   conffile.sh install NEW SHIPPED LIVE    SHIPPED is the copy of the installed version, by which a change is known
+# Treats a configuration file as Debian treats conffiles: it never overwrites or removes a file that its owner changed.
+#   conffile.sh install NEW SHIPPED LIVE    SHIPPED is the installed version: a LIVE that differs was changed
 #   conffile.sh remove SHIPPED LIVE
 set -eu
 
@@ -12,7 +12,7 @@ place() {
         install -D -m 644 "$new" "$live"
     elif [ -e "$live" ] && ! same "$live" "$new" && ! same "$shipped" "$new"; then
         install -m 644 "$new" "$live.new"
-        echo "$live was changed by you and is kept; the new version lies beside it as $live.new"
+        echo "you changed $live, so it stays; the new version lies beside it as $live.new"
     fi
     install -D -m 644 "$new" "$shipped"
 }
@@ -22,7 +22,7 @@ withdraw() {
     if same "$live" "$shipped"; then
         rm -f "$live"
     elif [ -e "$live" ]; then
-        echo "$live was changed by you and is kept; make purge removes it"
+        echo "you changed $live, so it stays; make purge removes it"
     fi
     rm -f "$live.new" "$shipped"
 }

@@ -19,9 +19,9 @@ start() {
 echo "Installed. Next:"
 for daemon; do
     start "$daemon"
-    [ "$daemon" != collab-cloudd ] || echo "  sudo collabctl pair new DEVICE    # lets a device in; see: man collabctl"
+    [ "$daemon" != collab-cloudd ] || echo "  sudo collabctl pair new DEVICE    # makes the keys for a device; see: man collabctl"
     [ "$daemon" != collabd ] || cat <<NEXT
-  sudo usermod -aG collab \$USER    # for whoever may call it; from the next login on
+  sudo usermod -aG collab \$USER    # lets this user call collabd, from the next login on
   collabctl wait && collabctl status
   pip install $share/collab_sdk-*.whl    # in the environment of your application
 NEXT

@@ -93,7 +93,7 @@ def tiny_package(
         tiny_model,
         name="tiny",
         labels=TINY_LABELS,
-        preprocessing=Preprocessing(TINY_SIDE, TINY_SIDE),
+        preprocessing=Preprocessing(height=TINY_SIDE, width=TINY_SIDE),
         licence="CC0-1.0",
         provenance="made for the tests",
         images=tiny_images,

@@ -43,7 +43,8 @@ def companion_at(
 ) -> Companion:
     """The companion "pc", asked over HTTP."""
     exchange = HttpExchange("pc", url, connections)
-    return Companion(CloudSettings("pc", url), LinkSettings(), failover or FailoverSettings(), exchange, clock=clock)
+    settings = CloudSettings(name="pc", url=url), LinkSettings(), failover or FailoverSettings()
+    return Companion(*settings, exchange=exchange, clock=clock)
 
 
 def planner_of(

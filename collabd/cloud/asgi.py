@@ -15,15 +15,15 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from collabd.cloud.server import answering, running
-from collabd.config import CloudConfig
+from collabd.cloud.server import answering
+from collabd.config import CloudConfig, Loaded
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _HOST = "collab-cloudd"
-# They speak of one connection or one server, and here are two of each.
+# These headers speak of one connection or one server, and here are two of each.
 _HOP_BY_HOP = frozenset(
     {"connection", "date", "expect", "keep-alive", "server", "te", "trailer", "transfer-encoding", "upgrade"}
 )
@@ -31,7 +31,7 @@ _BODY = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class Bridge:
-    """The application. It starts and stops with the server's lifespan; before that it can be copied to a replica."""
+    """The application. It starts and stops with the lifespan of the server; before, it can be copied to a replica."""
 
     _inside: aiohttp.ClientSession
 
@@ -68,19 +68,19 @@ class Bridge:
 
 @asynccontextmanager
 async def _started(config: CloudConfig) -> AsyncIterator[aiohttp.ClientSession]:
-    """A running companion, seen through the one socket it listens on."""
+    """A session with a running companion, through the one socket that it listens on."""
     with TemporaryDirectory(prefix=f"{_HOST}-") as directory:
         path = f"{directory}/http"
-        async with running(config) as cloud, answering(cloud) as runner:
+        async with answering(Loaded(config, None)) as runner:
             await web.UnixSite(runner, path).start()
-            # How many and how long is the server's business, not ours.
+            # The server before us bounds how many requests there are, and how long they take.
             connector, patience = aiohttp.UnixConnector(path, limit=0), aiohttp.ClientTimeout(total=None)
             async with aiohttp.ClientSession(connector=connector, timeout=patience) as session:
                 yield session
 
 
 async def _body(receive: Receive) -> AsyncIterator[bytes]:
-    """Piece by piece, so that what is too large is refused before all of it is here."""
+    """The body piece by piece, so that one that is too large is refused before all of it has come."""
     more = True
     while more:
         message = await receive()

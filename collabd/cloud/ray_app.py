@@ -19,12 +19,12 @@ from collabd.cloud.api.guard import require_token
 from collabd.cloud.asgi import Bridge
 from collabd.config import CloudConfig, load
 
-# Probes, profiles and refusals get through while the queue is full.
+# So many more requests reach a replica whose queue is full: probes, profiles, and those that it refuses.
 _BESIDE_THE_QUEUE = 16
 
 
 class CloudReplica:
-    """What Serve makes a replica of; the ASGI application it is given does the work."""
+    """Serve makes replicas of this class. The ASGI application that it is given does the work."""
 
 
 def app(arguments: Mapping[str, str]) -> serve.Application:
@@ -42,7 +42,7 @@ def _application(*, config: str) -> serve.Application:
     deployed = serve.deployment(
         name="collab-cloudd",
         ray_actor_options={"num_cpus": settings.engine.threads or 1},
-        # Else Serve keeps what it will not pass on, and the batcher has nothing to join and none to refuse.
+        # With fewer Serve would hold requests back, and the batcher could neither join nor refuse them.
         max_ongoing_requests=batching.queue + batching.max + _BESIDE_THE_QUEUE,
     )
     return deployed(serve.ingress(Bridge(settings))(CloudReplica)).bind()

@@ -91,7 +91,9 @@ def render_answer(report: AnswerReport) -> Iterator[Table]:
             ", ".join(f"{each['label']} {figures.share(each['score'])}" for each in report["top"]), "bold"
         ),
         "model": f"{report['model']} ({figures.short_digest(report['digest'])})",
-        "plan": figures.plan(plan["cut"], plan["placement"], plan["codec"], plan["cloud"], plan["reason"]),
+        "plan": figures.plan(
+            plan["cut"], placement=plan["placement"], codec=plan["codec"], cloud=plan["cloud"], reason=plan["reason"]
+        ),
         "ran": _ran(report["ran"], plan["cloud"]),
         "sent": f"{figures.size(report['bytes_up'])} bytes up, {figures.size(report['bytes_down'])} bytes down",
         "energy": f"{figures.number(report['energy_mj'])} mJ ({report['energy_source']}), "

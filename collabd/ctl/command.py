@@ -24,7 +24,7 @@ socket_option = click.option(
     type=click.Path(path_type=Path),
     expose_value=False,
     callback=_remember,
-    help="Socket of collabd (default: $COLLABD_SOCKET, else the user's own daemon, else the service).",
+    help="Socket of collabd (default: $COLLABD_SOCKET, else that of the user's own daemon, else that of the service).",
 )
 
 

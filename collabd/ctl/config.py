@@ -26,7 +26,7 @@ def config(as_json: bool) -> None:
 
 
 def _render(report: ConfigReport) -> Iterator[Table]:
-    yield fields({"file": report["file"] or "none: all settings have their defaults"})
+    yield fields({"file": report["file"] or "no file: all settings have their defaults"})
     built = table("setting", "from", "value", long_last=True)
     for key, setting in report["settings"].items():
         origin = "default" if setting["origin"] == "default" else styled("file", "bold")

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command, epilog=glossary("Verdicts:", VERDICTS | REASONS))
-@click.option("--last", type=click.IntRange(min=1), default=1, show_default=True, help="So many calls, latest first.")
+@click.option(
+    "--last", type=click.IntRange(min=1), default=1, show_default=True, help="How many calls to show, latest first."
+)
 @json_option
 def explain(last: int, as_json: bool) -> None:
     """Show the plans that were considered for the last calls, and why each was taken or not.
@@ -46,7 +48,11 @@ def _summary(decision: DecisionReport) -> dict[str, str]:
         "call": f"{decision['model']}, {figures.number(decision['age_s'])} s ago",
         "budget": decision["budget"] or "no caps",
         "plan": figures.plan(
-            decision["cut"], decision["placement"], decision["codec"], decision["cloud"], decision["reason"]
+            decision["cut"],
+            placement=decision["placement"],
+            codec=decision["codec"],
+            cloud=decision["cloud"],
+            reason=decision["reason"],
         ),
         "took": outcome + missed,
     }

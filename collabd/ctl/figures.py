@@ -71,7 +71,7 @@ def cut(name: str, layers: int) -> str:
     return " ".join(f"{len(list(run))}{side}" for side, run in groupby(name))
 
 
-def plan(name: str, placement: str, codec: str, cloud: str | None, reason: str) -> str:
+def plan(name: str, *, placement: str, codec: str, cloud: str | None, reason: str) -> str:
     """A plan in words, of the name of its cut and a letter a layer."""
     cuts = "layers" if name == placement else "cut"
     where = "all on the device" if cloud is None else f"{cuts} {cut(name, len(placement))} as {codec} to {cloud}"

@@ -16,30 +16,38 @@ if TYPE_CHECKING:
     from collab_sdk.client import InferOptions
 
 
-@click.command(cls=Command, epilog=glossary("Why a plan was taken:", REASONS))
+@click.command(cls=Command, epilog=glossary("Why a plan was chosen:", REASONS))
 @click.argument("images", nargs=-1, required=True, type=click.Path(), metavar="IMAGE...")
-@click.option("--budget", metavar="TEXT", default="", help="Caps and objective, such as '80ms,150mJ,99%,min-energy'.")
-@click.option("--model", metavar="NAME", help="The model to ask (default: the daemon's).")
-@click.option("--cut", metavar="NAME", help="Cut there: a layer's name, 'image' or 'output' (all on the device).")
-@click.option("--placement", metavar="LETTERS", help="One letter a layer: D on the device, C on the companion.")
 @click.option(
-    "--codec", metavar="NAME", help="How to send: an image as u8, jpeg or source; features as f32, f16, q8, q4."
+    "--budget", metavar="TEXT", default="", help="Caps and an objective, such as '80ms,150mJ,99%,min-energy'."
+)
+@click.option("--model", metavar="NAME", help="The model to ask (default: the daemon's).")
+@click.option(
+    "--cut",
+    metavar="NAME",
+    help="Cut behind this layer, or at 'image' (all on the companion) or 'output' (all on the device).",
+)
+@click.option("--placement", metavar="LETTERS", help="One letter for each layer: D on the device, C on the companion.")
+@click.option(
+    "--codec", metavar="NAME", help="The codec: u8, jpeg or source for an image; f32, f16, q8 or q4 for features."
 )
 @click.option("--pin-first", type=click.IntRange(min=0), metavar="N", help="Run the first N layers on the device.")
 @click.option("--pin-last", type=click.IntRange(min=0), metavar="N", help="Run the last N layers on the device.")
 @click.option(
     "--fallback",
     type=click.Choice([each.value for each in Fallback]),
-    help="Should the companion fail: finish on the device, or fail; or send nothing in the first place.",
+    help="If the companion fails: finish on the device, or fail. never-leave sends nothing in the first place.",
 )
 @click.option(
     "--on-infeasible",
     type=click.Choice([each.value for each in OnInfeasible]),
-    help="Should no plan fit the budget: run the nearest, or fail before anything runs.",
+    help="If no plan fits the budget: run the nearest plan, or fail before anything runs.",
 )
-@click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, metavar="K", help="Labels to show.")
+@click.option(
+    "--top", type=click.IntRange(min=1), default=1, show_default=True, metavar="K", help="How many labels to show."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON for each image.")
-def infer(images: tuple[str, ...], budget: str, top: int, as_json: bool, **options: Unpack[InferOptions]) -> None:
+def infer(images: tuple[str, ...], *, budget: str, top: int, as_json: bool, **options: Unpack[InferOptions]) -> None:
     """Classify images within a budget.
 
     Each IMAGE is a JPEG, PNG, WebP, AVIF, BMP, GIF or PPM file. One that is not does not keep the others from being

@@ -26,7 +26,7 @@ _FITS = (Reason.WORSE, Reason.NOT_WORTH_A_SWITCH)
 
 @click.command(cls=Command, epilog=glossary("Verdicts:", VERDICTS))
 @click.argument("model")
-@click.option("--budget", metavar="TEXT", help="Caps and objective, such as '80ms,150mJ,99%,min-energy'.")
+@click.option("--budget", metavar="TEXT", help="Caps and an objective, such as '80ms,150mJ,99%,min-energy'.")
 @json_option
 def profile(model: str, budget: str | None, as_json: bool) -> None:
     """Show what each cut of MODEL takes, and which is chosen.
@@ -55,7 +55,7 @@ def _render(report: ProfileReport) -> Iterator[Table]:
 
 def _link(link: LinkReport | None) -> str:
     if link is None or link["age_s"] is None:
-        return "link not measured yet"
+        return "the link is not measured yet"
     up, down, round_trip = (figures.number(link[key]) for key in ("up_mbps", "down_mbps", "rtt_ms"))
     age = figures.duration(link["age_s"])
     return f"{up} Mbit/s up, {down} down, round trip {round_trip} ms, measured {age} ago"

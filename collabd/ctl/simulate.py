@@ -20,64 +20,79 @@ if TYPE_CHECKING:
     from collabd.simulation.world import Outcome
 
 POLICIES = {
-    "local": "all on the device",
-    "remote_raw": "the image's pixels to the companion, always",
-    "remote_jpeg": "the image as JPEG to the companion, always",
-    "static": "the best single plan, known in hindsight",
-    "neurosurgeon": "cut a chain by the last measured bandwidth, features in fp32",
-    "dads": "the same on a graph: its minimum cut",
-    "collabd": "the planner of this program",
-    "oracle": "for each request what will be fastest, knowing the future",
+    "local": "run all on the device",
+    "remote_raw": "always send the image's pixels to the companion",
+    "remote_jpeg": "always send the image as JPEG to the companion",
+    "static": "use the single plan that is best in hindsight",
+    "neurosurgeon": "cut a chain by the last measured bandwidth, with features in fp32",
+    "dads": "do the same on a graph, by its minimum cut",
+    "collabd": "plan as collabd does",
+    "oracle": "for each request, use the plan that will be fastest, knowing the future",
 }
 _EPILOG = "\n".join(["\b", "Policies:", *(f"  {name:<13} {meaning}" for name, meaning in POLICIES.items())])
 
 
 @click.command(cls=Command, epilog=_EPILOG)
-@click.option("--model", required=True, metavar="DIR", help="A model package's directory.")
+@click.option("--model", required=True, metavar="DIR", help="The directory of a model package.")
 @click.option(
     "--trace",
     "trace_file",
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The link: mahimahi, or JSON or CSV of duration_ms, bandwidth_kbps, latency_ms. It repeats.",
+    help="The record of the link: mahimahi, or JSON or CSV of duration_ms, bandwidth_kbps, latency_ms. It repeats.",
 )
 @click.option(
     "--device-slowdown",
     type=click.FloatRange(min=1),
     default=8.0,
     show_default=True,
-    help="So many times slower than this machine is the device; the companion is as fast as this machine.",
+    help="How many times slower than this machine the device is; the companion is as fast as this machine.",
 )
 @click.option(
-    "--policy", "policies", multiple=True, type=click.Choice(list(POLICIES)), help="Only this one. Repeatable."
+    "--policy",
+    "policies",
+    multiple=True,
+    type=click.Choice(list(POLICIES)),
+    help="Run only this policy; you can give several.",
 )
-@click.option("--requests", type=click.IntRange(min=1), help="How many (default: one round of the trace).")
+@click.option(
+    "--requests", type=click.IntRange(min=1), help="How many requests to run (default: one round of the trace)."
+)
 @click.option(
     "--every-ms",
     type=click.FloatRange(min=0, min_open=True),
     default=250.0,
     show_default=True,
-    help="A request comes so long after the one before, or when that is answered.",
+    help="Time from one request to the next; a request also waits until the one before is answered.",
 )
-@click.option("--rtt-ms", type=click.FloatRange(min=0), help="Round trip (default: as the trace says, else 20).")
-@click.option("--min-fidelity", type=click.FloatRange(0, 1), default=0.99, show_default=True, help="Of lossy plans.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the noise of times and sizes.")
+@click.option("--rtt-ms", type=click.FloatRange(min=0), help="Round trip (default: from the trace, else 20).")
+@click.option(
+    "--min-fidelity",
+    type=click.FloatRange(0, 1),
+    default=0.99,
+    show_default=True,
+    help="The least fidelity of lossy plans.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise in times and sizes.")
 @click.option(
     "--profile",
     "profile_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Times of the package, as JSON (default: measured on this machine once, and kept).",
+    help="Times of the package, as JSON (default: measure them once on this machine, and keep them).",
 )
 @click.option(
     "--config",
     "config_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A collabd.toml, for collabd's own settings (default: the defaults).",
+    help="A collabd.toml with collabd's settings (default: all defaults).",
 )
-@click.option("--plot", "picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw it as this PNG file.")
+@click.option(
+    "--plot", "picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw the results into this PNG file."
+)
 @json_option
 def simulate(
     model: str,
+    *,
     trace_file: Path,
     device_slowdown: float,
     policies: tuple[str, ...],
@@ -124,7 +139,7 @@ def simulate(
         policies=policy_reports(runs),
     )
     if picture is not None:
-        _draw(runs, trace, f"{package.manifest.name} on {trace_file.name}", picture)
+        _draw(runs, trace, title=f"{package.manifest.name} on {trace_file.name}", path=picture)
     emit(report, _render, as_json=as_json)
 
 
@@ -137,7 +152,7 @@ def _trace(path: Path) -> Trace:
     except TraceError as error:
         raise InvalidRequest(f"{path}: {error}") from error
     if not any(step.rate for step in trace.steps):
-        raise InvalidRequest(f"{path}: it lets nothing through")
+        raise InvalidRequest(f"{path}: this link lets nothing through")
     return trace
 
 
@@ -151,7 +166,7 @@ def _settings(path: Path | None) -> DeviceConfig:
         raise InvalidRequest("; ".join(str(error).splitlines())) from error
 
 
-def _draw(runs: dict[str, list[Outcome]], trace: Trace, title: str, path: Path) -> None:
+def _draw(runs: dict[str, list[Outcome]], trace: Trace, *, title: str, path: Path) -> None:
     from collab_sdk.errors import InvalidRequest
     from collabd.simulation.plot import plot
 
@@ -164,13 +179,13 @@ def _draw(runs: dict[str, list[Outcome]], trace: Trace, title: str, path: Path) 
 
 
 def _render(report: SimulationReport) -> Iterator[Table]:
-    rtt = "as the trace says, else 20 ms" if report["rtt_ms"] is None else f"{report['rtt_ms']:g} ms"
+    rtt = "from the trace, else 20 ms" if report["rtt_ms"] is None else f"{report['rtt_ms']:g} ms"
     yield fields(
         {
             "model": f"{report['model']}: {figures.number(report['device_ms'])} ms on the device "
             f"({report['device_slowdown']:g}x slowed down), {figures.number(report['cloud_ms'])} ms on the companion",
             "link": f"{report['trace']}, round trip {rtt}",
-            "requests": f"{report['requests']}, one each {report['every_ms']:g} ms, fidelity at least "
+            "requests": f"{report['requests']}, one every {report['every_ms']:g} ms, fidelity at least "
             f"{figures.share(report['min_fidelity'])}, seed {report['seed']}",
         }
     )

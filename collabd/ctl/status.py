@@ -91,7 +91,9 @@ def _requests(requests: RequestsReport) -> str:
 
 
 def _last(last: LastReport) -> str | Text:
-    plan = figures.plan(last["cut"], last["placement"], last["codec"], last["cloud"], last["reason"])
+    plan = figures.plan(
+        last["cut"], placement=last["placement"], codec=last["codec"], cloud=last["cloud"], reason=last["reason"]
+    )
     text = (
         f"{last['model']}, {plan}: {figures.number(last['measured_ms'])} ms, "
         f"predicted {figures.number(last['predicted_ms'])}, budget {'met' if last['budget_met'] else 'missed'}"

@@ -63,7 +63,7 @@ class Table:
         layout = self._layout(width)
         yield from self._heading_lines(layout)
         for cells in self._rows:
-            yield from self._row_lines(layout, cells, console, width)
+            yield from self._row_lines(layout, cells, console=console, width=width)
         if left_out := [heading for heading in self._spare if self._headings.index(heading) not in layout.widths]:
             yield Text(f"Not shown for want of room, but with --json: {', '.join(left_out)}.", "dim")
 
@@ -123,7 +123,7 @@ class Table:
                 {index: Text(each[line], "bold") for index, each in words.items() if len(each) >= -line},
             )
 
-    def _row_lines(self, layout: _Layout, cells: Sequence[Text], console: Console, width: int) -> Iterator[Text]:
+    def _row_lines(self, layout: _Layout, cells: Sequence[Text], *, console: Console, width: int) -> Iterator[Text]:
         """A name without room stands above the rest of its row, long text without room below it."""
         from rich.text import Text
 
@@ -131,7 +131,7 @@ class Table:
         if cells[0].cell_len > layout.widths[0]:
             yield from cells[0].wrap(console, width)
             del shown[0]
-        beside, long = self._long_lines(layout, cells, console, width)
+        beside, long = self._long_lines(layout, cells, console=console, width=width)
         if self._long is not None:
             shown[self._long] = long.pop(0) if beside else Text()
         if any(shown.values()):
@@ -141,7 +141,7 @@ class Table:
             yield Text(indent) + line
 
     def _long_lines(
-        self, layout: _Layout, cells: Sequence[Text], console: Console, width: int
+        self, layout: _Layout, cells: Sequence[Text], *, console: Console, width: int
     ) -> tuple[bool, list[Text]]:
         """The lines of the long text, and whether they stand beside the row."""
         if self._long is None or not cells[self._long]:

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from collab_sdk.vocabulary import Reason
 
 VERDICTS = {
-    Reason.CHOSEN: "taken: the best on the objective of all that fit",
-    Reason.EXPLORED: "taken for once: looked too slow, may be well again",
-    Reason.KEPT: "taken again: the best one's gain is not worth a switch",
-    Reason.NEAREST: "taken: none fits the budget, this most likely will",
-    Reason.WORSE: "fits, but another does better on the objective",
-    Reason.NOT_WORTH_A_SWITCH: "better than the one kept, but not by enough",
+    Reason.CHOSEN: "chosen: it fits, and is the best on the objective",
+    Reason.EXPLORED: "chosen as a trial, because it looked too slow",
+    Reason.KEPT: "chosen again: the best plan gains too little",
+    Reason.NEAREST: "chosen: none fits, this one most likely keeps the caps",
+    Reason.WORSE: "fits, but another plan is better on the objective",
+    Reason.NOT_WORTH_A_SWITCH: "better than the plan that was kept, but not by enough",
     Reason.OVER_LATENCY: "would take longer than the budget allows",
     Reason.OVER_ENERGY: "would take more energy than the budget allows",
     Reason.OVER_COST: "would cost more than the budget allows",
-    Reason.BELOW_FIDELITY: "would agree with the unsplit network too rarely",
+    Reason.BELOW_FIDELITY: "would give the unsplit network's answer too rarely",
     Reason.BUSY: "the companion has asked to be left alone for a moment",
-    Reason.IMPOSSIBLE: "the companion is down or does not have the model",
+    Reason.IMPOSSIBLE: "the companion is down or lacks the model",
     Reason.NOT_ALLOWED: "pins, never-leave or the call's codec exclude it",
 }
 TAKEN = (Reason.CHOSEN, Reason.EXPLORED, Reason.KEPT, Reason.NEAREST)

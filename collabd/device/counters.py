@@ -23,16 +23,18 @@ class Counters:
             "collabd_answers", "Calls answered", ["model", "where", "codec"], registry=self._registry
         )
         self._refused = Counter("collabd_errors", "Calls that ended in an error", ["code"], registry=self._registry)
-        self._degraded = Counter("collabd_degraded", "Calls finished otherwise than planned", registry=self._registry)
-        self._missed = Counter("collabd_budget_missed", "Caps missed", ["cap"], registry=self._registry)
+        self._degraded = Counter(
+            "collabd_degraded", "Calls that were finished otherwise than planned", registry=self._registry
+        )
+        self._missed = Counter("collabd_budget_missed", "Caps that calls missed", ["cap"], registry=self._registry)
         self._latency = Histogram(
             "collabd_latency_seconds", "Latency of answered calls", ["model"], buckets=_BUCKETS, registry=self._registry
         )
         self._bytes = Counter("collabd_bytes", "Bytes exchanged with companions", ["way"], registry=self._registry)
-        self._energy = Counter("collabd_energy_joules", "Energy of answered calls, modelled", registry=self._registry)
+        self._energy = Counter("collabd_energy_joules", "Modelled energy of answered calls", registry=self._registry)
         self._cost = Counter("collabd_cost", "What companions charged", registry=self._registry)
         self._waiting = Gauge("collabd_waiting", "Calls that wait for a place", registry=self._registry)
-        self._in_flight = Gauge("collabd_in_flight", "Calls being served", registry=self._registry)
+        self._in_flight = Gauge("collabd_in_flight", "Calls that run now", registry=self._registry)
         self.report = RequestsReport(total=0, failed=0, degraded=0, remote=0, budget_missed=0)
 
     @contextmanager

@@ -62,17 +62,22 @@ class Journal:
         about = {"COLLABD_MODEL": result.model, "COLLABD_BUDGET": budget}
         kind = self._kind(result.model, result.budget)
         if result.plan.reason != Reason.EXPLORED:
-            self._plan(call, about, kind, result.plan)
-        self._deadline(call, about, kind, result)
+            self._plan(call, kind, result.plan, about=about)
+        self._deadline(call, kind, result, about=about)
 
     def sensed(self, throttling: Measured[Throttling]) -> None:
         """The machine's throttling as it is now."""
         flags = () if isinstance(throttling, NotMeasured) else _raised(throttling.value.now)
         if flags and flags != self._throttled:
             said = ", ".join(flags)
-            _report(logging.WARNING, THROTTLED, f"this machine is held back: {said}", {"COLLABD_FLAGS": said})
+            _report(
+                logging.WARNING,
+                THROTTLED,
+                f"the firmware slows this machine down: {said}",
+                about={"COLLABD_FLAGS": said},
+            )
         elif self._throttled and not flags:
-            _report(logging.INFO, THROTTLING_ENDED, "this machine is no longer held back", {})
+            _report(logging.INFO, THROTTLING_ENDED, "the firmware no longer slows this machine down", about={})
         self._throttled = flags
 
     def _kind(self, model: str, budget: Budget) -> _Kind:
@@ -83,7 +88,7 @@ class Journal:
             self._kinds.popitem(last=False)
         return kind
 
-    def _plan(self, call: str, about: dict[str, str], kind: _Kind, plan: Plan) -> None:
+    def _plan(self, call: str, kind: _Kind, plan: Plan, *, about: dict[str, str]) -> None:
         before, now = kind.plan, self._clock()
         if before is None:
             kind.plan = plan
@@ -93,14 +98,14 @@ class Journal:
         _report(
             logging.INFO,
             PLAN_SWITCHED,
-            f"{call}: {_described(before)} gives way to {_described(plan)}",
-            about
+            f"{call}: the plan changes from {_described(before)} to {_described(plan)}",
+            about=about
             | {"COLLABD_PLAN_BEFORE": _described(before), "COLLABD_CUT": plan.cut, "COLLABD_CODEC": plan.codec}
             | {"COLLABD_COMPANION": plan.cloud or "", "COLLABD_REASON": plan.reason},
         )
 
     @staticmethod
-    def _deadline(call: str, about: dict[str, str], kind: _Kind, result: Result) -> None:
+    def _deadline(call: str, kind: _Kind, result: Result, *, about: dict[str, str]) -> None:
         if Cap.LATENCY not in result.unmet:
             kind.kept_in_a_row += 1
             return
@@ -111,7 +116,7 @@ class Journal:
                 DEADLINE_MISSED,
                 f"{call} took {taken_ms:.1f} ms with {_described(result.plan)} and missed its deadline"
                 + (f": {result.why}" if result.why else ""),
-                about | {"COLLABD_LATENCY_MS": f"{taken_ms:.3f}", "COLLABD_CUT": result.plan.cut},
+                about=about | {"COLLABD_LATENCY_MS": f"{taken_ms:.3f}", "COLLABD_CUT": result.plan.cut},
             )
         kind.kept_in_a_row = 0
 
@@ -120,9 +125,9 @@ def companion_changed(name: str, *, up: bool) -> None:
     """A companion can be reached again, or cannot any more."""
     about = {"COLLABD_COMPANION": name}
     if up:
-        _report(logging.INFO, COMPANION_REGAINED, f"companion {name} is there", about)
+        _report(logging.INFO, COMPANION_REGAINED, f"companion {name} is available", about=about)
     else:
-        _report(logging.WARNING, COMPANION_LOST, f"companion {name} is lost: the device works alone", about)
+        _report(logging.WARNING, COMPANION_LOST, f"companion {name} is lost, and the device works alone", about=about)
 
 
 def _described(plan: Plan) -> str:
@@ -136,5 +141,5 @@ def _raised(flags: Flags) -> tuple[str, ...]:
     return tuple(flag.name.replace("_", " ") for flag in fields(flags) if getattr(flags, flag.name))
 
 
-def _report(level: int, message_id: str, message: str, about: dict[str, str]) -> None:
+def _report(level: int, message_id: str, message: str, *, about: dict[str, str]) -> None:
     log.log(level, message, extra=with_fields({"MESSAGE_ID": message_id} | about))

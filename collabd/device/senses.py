@@ -62,7 +62,7 @@ class Senses:
 def _board(energy: EnergySettings) -> BoardPower:
     board: str | NotMeasured = recognise(Path("/")) if energy.board == "auto" else energy.board
     if isinstance(board, NotMeasured):
-        log.info("power is modelled as that of a %s: %s", _UNKNOWN_BOARD, board.reason)
+        log.info("the power model is that of a %s: %s", _UNKNOWN_BOARD, board.reason)
         board = _UNKNOWN_BOARD
     return board_power(
         board,

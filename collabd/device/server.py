@@ -48,7 +48,7 @@ _CONTROL_S = 4.0
 async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceConfig]]) -> None:
     """Run until SIGTERM or SIGINT; then answer what is in flight, and stop. `read` is for SIGHUP."""
     async with running(loaded) as daemon:
-        await serve_until_stopped(daemon.machinery.lane.worker, daemon.status, read, daemon.reconfigure)
+        await serve_until_stopped(daemon.machinery.lane.worker, daemon.status, read=read, apply=daemon.reconfigure)
 
 
 @asynccontextmanager
@@ -72,7 +72,7 @@ class DeviceDaemon:
         self._threads = config.engine.threads or os.cpu_count() or 1
         engine = Engine(threads=self._threads, cache_bytes=config.engine.cache_mb * 2**20)
         lane = Lane(config.emulation.device_slowdown)
-        models = LoadedModels(Store(model_roots(config, PROGRAM)), engine, lane, config.models.default)
+        models = LoadedModels(Store(model_roots(config, PROGRAM)), engine, lane, default=config.models.default)
         clock = MONOTONIC
         self.machinery = Machinery(
             lane=lane,
@@ -139,7 +139,7 @@ class DeviceDaemon:
     @asynccontextmanager
     async def _core(self) -> AsyncIterator[None]:
         try:
-            self._plane = DeviceDataPlane(await self._assembly.core(self._loaded))
+            self._plane = DeviceDataPlane(await self._assembly.core(self._loaded), self.machinery.models)
             yield
         finally:
             await self._assembly.close()
@@ -187,4 +187,9 @@ def _tell_what_is_loaded(models: Sequence[str]) -> None:
 def _limits(server: DeviceServerSettings) -> AdmissionLimits:
     """Beside one user's share there is room for the largest request of another."""
     each = max(server.max_inside_mb, server.max_request_mb) * 2**20
-    return AdmissionLimits(server.max_inside, each, each + server.max_request_mb * 2**20, server.max_waiting)
+    return AdmissionLimits(
+        places=server.max_inside,
+        bytes_each=each,
+        most_bytes=each + server.max_request_mb * 2**20,
+        waiting=server.max_waiting,
+    )

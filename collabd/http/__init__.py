@@ -1,1 +1,1 @@
-"""HTTP as both daemons speak it: connections, bodies, the protocol."""
+"""HTTP as both daemons speak it: connections, bodies, error replies, the protocol."""

@@ -1,8 +1,8 @@
-"""What a request asks for besides its tensors, read alike by both daemons: parameters, and the outputs it wants.
+"""What a request says besides its tensors: its parameters, and the outputs that it wants. Both daemons read it alike.
 
-Parameters are optional in the protocol, and clients add their own (tritonclient: `priority`, `sequence_id`, ...). What
-a daemon does not know it ignores, unless the name is nearly one that it knows: that is a slip, and the caller would
-take the answer for what was meant. What it knows has the right type, or is refused.
+Parameters are optional in the protocol, and clients add their own (tritonclient: `priority`, `sequence_id`, ...). A
+daemon ignores a parameter that it does not know. If the name is nearly one that it knows, it refuses the request: the
+name is misspelt, and the caller would believe that the answer heeds it. A known parameter of the wrong type is refused.
 """
 
 from __future__ import annotations
@@ -19,29 +19,30 @@ from collab_sdk.errors import InvalidRequest, InvalidTensor
 
 # The protocol's extensions that both daemons speak.
 EXTENSIONS = ("binary_tensor_data", "classification")
-# How much of a name must agree: 0.83 for bugdet and budget, 0.67 for cat and cut.
+# From this ratio of `difflib` on, two names are nearly the same: bugdet and budget have 0.83, cat and cut 0.67.
 _NEARLY = 0.8
-# Of every request: how its outputs come, how an image's pixels lie, the most latency in microseconds (0: no matter).
+# Those of every request: whether outputs come as binary data, how the pixels of an image lie, and the most latency in
+# microseconds (0: any).
 _ALWAYS = ("binary_data_output", "channels", "timeout")
 _OF_OUTPUTS = ("binary_data", "classification", "shared_memory_region")
 
 
 def check_parameters(parameters: Mapping[str, Any], known: Collection[str]) -> None:
-    """Raises `InvalidRequest` for a name that is nearly one of `known`, and for what all requests may say amiss."""
+    """Raises `InvalidRequest` for a name that is nearly one of `known`, and for wrong values of `_ALWAYS`."""
     _check_names(parameters, (*known, *_ALWAYS))
     _check_bool(parameters, "binary_data_output")
     _check_count(parameters, "timeout", "microseconds")
 
 
 def timeout_ms(parameters: Mapping[str, Any]) -> float | None:
-    """The latency that the parameter `timeout`, once checked, allows; None: any."""
+    """The most latency, in ms, by the parameter `timeout` of parameters that were checked; None: any."""
     return parameters.get("timeout", 0) / 1e3 or None
 
 
 def check_outputs(outputs: Sequence[wire.RequestedOutput], classes: str, there: Collection[str] | None = None) -> None:
-    """Raises `InvalidRequest` for outputs that are not `there`, are named twice, or are wanted as they cannot be had.
+    """Raises `InvalidRequest` for an output that is not `there`, is named twice, or is wanted in a form it has not.
 
-    `classes`: the one output of scores, which may come as a classification.
+    `classes`: the output of scores, the only one that may come as a classification.
     """
     names = [output.name for output in outputs]
     for output in outputs:
@@ -55,7 +56,7 @@ def check_outputs(outputs: Sequence[wire.RequestedOutput], classes: str, there: 
 def as_asked(
     tensors: Sequence[wire.Tensor], outputs: Sequence[wire.RequestedOutput], labels: Sequence[str]
 ) -> list[wire.Tensor]:
-    """The answer's tensors; scores as a classification where the request, once checked, wants that."""
+    """The tensors of the answer, with scores as a classification if the checked request wants them so."""
     counts = {output.name: output.parameters.get("classification", 0) for output in outputs}
     return [
         _classified(tensor, counts[tensor.name], labels) if counts.get(tensor.name) else tensor for tensor in tensors

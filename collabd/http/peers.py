@@ -1,4 +1,4 @@
-"""Who is at the other end of a Unix socket, as the kernel knows it: SO_PEERCRED of unix(7)."""
+"""Who is at the other end of a Unix socket. The kernel knows it: SO_PEERCRED of unix(7)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 _CREDENTIALS = struct.Struct("3i")
 # SO_PEERGROUPS, since Linux 4.13; Python has no name for it.
 _PEERGROUPS = 59
-# Python asks for no more than 1 KiB: 256 groups. Of a process in more of them the kernel says none.
+# Python reads 1 KiB at most, which is 256 groups. Of a process in more groups the kernel names none.
 _MOST_BYTES = 1024
 _GROUP = "I"
 
 
 @dataclass(frozen=True)
 class PeerCredentials:
-    """Those that the process had when it connected; `groups`: its own and the supplementary ones."""
+    """What the process had when it connected. `groups`: its own group and the supplementary ones."""
 
     pid: int
     uid: int
@@ -27,7 +27,7 @@ class PeerCredentials:
 
 
 def credentials(transport: asyncio.BaseTransport | None) -> PeerCredentials | None:
-    """The peer's; None: it cannot be said, as of a peer that came over the network or is gone."""
+    """Those of the peer; None: the kernel does not know them, since the peer came over the network or is gone."""
     connection = None if transport is None else transport.get_extra_info("socket")
     if connection is None or connection.family != socket.AF_UNIX:
         return None

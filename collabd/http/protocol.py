@@ -1,71 +1,28 @@
-"""The Open Inference Protocol v2 over HTTP, in front of whatever can answer: the adapter that both daemons share.
-
-Every failure leaves as the wire form of an error: its HTTP status and ``{"error": ..., "code": ..., "details": ...}``.
-"""
+"""The Open Inference Protocol v2 over HTTP, in front of whatever can answer: the adapter that both daemons share."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
+from aiohttp import web
 
 from collab_sdk import wire
-from collab_sdk.errors import (
-    CollabError,
-    DaemonFault,
-    InvalidRequest,
-    InvalidTensor,
-    NotReady,
-    Overloaded,
-    RequestTimeout,
-    RequestTooLarge,
-    UnknownModel,
-)
+from collab_sdk.errors import NotReady, UnknownModel
 from collab_sdk.result import MODEL_VERSION
-from collab_sdk.text import plain
-from collabd.codec import CodecError
+from collabd.http import bodies
+from collabd.http.bodies import NETWORK, BodyPace
 
-log = logging.getLogger(__name__)
-
-_RETRY_AFTER_S = 1
-CONTINUE = "100-continue"
-# Decoded within some 10 ms.
+# JSON of this size is decoded within some 10 ms.
 _QUICK_JSON_BYTES = 2**18
-# The body of a request, once it has been read.
-BODY = web.RequestKey("body", bytearray)
 
 Infer: TypeAlias = Callable[[str, wire.InferRequest], Awaitable[wire.InferResponse]]
-# Lets an inference request in when its turn comes, its body not yet read, and gives what to ask; raises `CollabError`.
+# Lets an inference request in when its turn comes, before its body is read, and gives the function that answers it.
+# Raises `CollabError`.
 Door: TypeAlias = Callable[[web.Request], AbstractAsyncContextManager[Infer]]
-
-
-@dataclass(frozen=True)
-class BodyPace:
-    """How slowly a body may come: a pause is `stalled_s` at most, the whole `stalled_s` and its bytes at `bytes_per_s`.
-
-    A peer that lost power goes without a word, and one of ill will sends a byte now and then.
-    """
-
-    stalled_s: float
-    bytes_per_s: float
-
-    def most_s(self, received: int) -> float:
-        """How long a body of so many bytes may take."""
-        return self.stalled_s + received / self.bytes_per_s
-
-
-# Less than half of 10 kbit/s, which is slow and no fault.
-NETWORK = BodyPace(60.0, 500.0)
-# From the same machine, however busy; meanwhile it holds bytes of its user's share.
-LOCAL = BodyPace(10.0, 2.0**18)
 
 
 class DataPlane(Protocol):
@@ -91,10 +48,12 @@ class DataPlane(Protocol):
 
 
 def routes(
-    plane: DataPlane, max_request_bytes: int, door: Door | None = None, pace: BodyPace = NETWORK
+    plane: DataPlane, max_request_bytes: int, *, door: Door | None = None, pace: BodyPace = NETWORK
 ) -> list[web.RouteDef]:
     """The protocol's paths; a request's body may have `max_request_bytes`. Without a `door` all are let in at once."""
-    handlers = _Handlers(plane, max_request_bytes, door or (lambda _: nullcontext(plane.infer)), pace)
+    handlers = _Handlers(
+        plane, max_request_bytes=max_request_bytes, door=door or (lambda _: nullcontext(plane.infer)), pace=pace
+    )
     defined = [
         web.get("/v2", handlers.server),
         web.get("/v2/health/live", handlers.live),
@@ -106,96 +65,15 @@ def routes(
         defined += [
             web.get(model, handlers.model),
             web.get(f"{model}/ready", handlers.model_ready),
-            web.post(f"{model}/infer", handlers.infer, expect_handler=when_read),
+            web.post(f"{model}/infer", handlers.infer, expect_handler=bodies.when_read),
         ]
     return defined
-
-
-async def when_read(_: web.Request) -> None:
-    """The `expect_handler` of paths that tell a client which asks first to send its body no earlier than it is read."""
-
-
-def check_length(request: web.Request, limit: int) -> None:
-    """Raises `RequestTooLarge` if the body says so itself."""
-    if (request.content_length or 0) > limit:
-        raise _too_large(limit)
-
-
-def largest_body(request: web.Request, limit: int) -> int:
-    """What its body may come to: as long as it says, or the limit where it does not say, or is compressed."""
-    if request.content_length is None or hdrs.CONTENT_ENCODING in request.headers:
-        return limit
-    return request.content_length
-
-
-async def read_body(request: web.Request, limit: int, pace: BodyPace = NETWORK) -> bytearray:
-    """The request's body, unpacked if it came compressed.
-
-    Raises `RequestTooLarge` as soon as it passes `limit`, `RequestTimeout` if it comes slower than `pace`.
-    """
-    check_length(request, limit)
-    await _continue(request)
-    body = bytearray()
-    start = time.monotonic()
-    try:
-        while chunk := await _next_chunk(request, pace, time.monotonic() - start, len(body)):
-            body += chunk
-            if len(body) > limit:
-                raise _too_large(limit)
-    except TimeoutError:
-        raise RequestTimeout(
-            f"the body stopped coming, or came too slowly: {len(body)} bytes in {time.monotonic() - start:.0f} s"
-        ) from None
-    except (web.RequestPayloadError, ConnectionError) as error:
-        # Else aiohttp reads on behind our reply, meets the same error and logs it as a defect.
-        request.content.feed_eof()
-        raise InvalidRequest(f"the body cannot be read: {error}") from error
-    request[BODY] = body
-    return body
-
-
-async def timed_body(request: web.Request, limit: int, pace: BodyPace = NETWORK) -> tuple[bytearray, dict[str, str]]:
-    """The body as `read_body` does, and the response's header that says how long it took to come."""
-    start = time.perf_counter()
-    body = await read_body(request, limit, pace)
-    return body, {wire.RECEIVE_MS: f"{(time.perf_counter() - start) * 1e3:.3f}"}
-
-
-def error_reply(error: CollabError) -> web.Response:
-    """The wire form of an error."""
-    headers = {hdrs.RETRY_AFTER: str(_RETRY_AFTER_S)} if isinstance(error, Overloaded | NotReady) else None
-    body = wire.encode_error(error)
-    return web.Response(body=body, status=error.http_status, content_type="application/json", headers=headers)
-
-
-@web.middleware
-async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever a handler raises into the wire form. What is nobody's mistake but ours is logged in full."""
-    try:
-        return await handler(request)
-    except CollabError as error:
-        if isinstance(error, DaemonFault):
-            log.exception("%s %s failed", request.method, plain(request.path))
-        reply = error_reply(error)
-    except CodecError as error:
-        reply = error_reply(InvalidTensor(str(error)))
-    except wire.WireError as error:
-        reply = error_reply(InvalidRequest(str(error)))
-    except web.HTTPException as error:
-        reply = _http_reply(request, error)
-    except Exception:
-        log.exception("%s %s failed", request.method, plain(request.path))
-        reply = error_reply(DaemonFault("the daemon failed at this request; its journal says how"))
-    # What follows a body that could not be read, or that need not be sent, is not the next request.
-    if request.content.exception() is not None or (hdrs.EXPECT in request.headers and BODY not in request):
-        reply.force_close()
-    return reply
 
 
 class _Handlers:
     """One method a path."""
 
-    def __init__(self, plane: DataPlane, max_request_bytes: int, door: Door, pace: BodyPace) -> None:
+    def __init__(self, plane: DataPlane, *, max_request_bytes: int, door: Door, pace: BodyPace) -> None:
         self._plane = plane
         self._max_request_bytes = max_request_bytes
         self._door = door
@@ -235,35 +113,20 @@ class _Handlers:
 
     async def infer(self, request: web.Request) -> web.Response:
         name = _model_name(request)
-        check_length(request, self._max_request_bytes)
+        bodies.check_length(request, self._max_request_bytes)
         async with self._door(request) as infer:
-            body, received = await timed_body(request, self._max_request_bytes, self._pace)
+            body, received = await bodies.timed_body(request, self._max_request_bytes, self._pace)
             asked = await self._decoded(body, wire.header_length(request.headers))
             answer = await infer(name, asked)
             message = wire.encode_response(answer, asked.wants_binary)
         return web.Response(body=message.body(), headers=message.headers | received)
 
     async def _decoded(self, body: bytearray, header_length: int | None) -> wire.InferRequest:
-        """JSON of some MB takes seconds, one after the other, while all else goes on."""
+        """The request. JSON of megabytes takes seconds: it is decoded in a thread, one request after the other."""
         if (len(body) if header_length is None else header_length) <= _QUICK_JSON_BYTES:
             return wire.decode_request(body, header_length)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._long_json, wire.decode_request, body, header_length)
-
-
-async def _continue(request: web.Request) -> None:
-    if request.headers.get(hdrs.EXPECT, "").lower() == CONTINUE and request.writer.output_size == 0:
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0
-
-
-async def _next_chunk(request: web.Request, pace: BodyPace, taken_s: float, received: int) -> bytes:
-    async with asyncio.timeout(min(pace.stalled_s, pace.most_s(received) - taken_s)):
-        return await request.content.readany()
-
-
-def _too_large(limit: int) -> RequestTooLarge:
-    return RequestTooLarge(f"the request has more than {limit} bytes", {"limit_bytes": limit})
 
 
 def _model_name(request: web.Request) -> str:
@@ -272,12 +135,3 @@ def _model_name(request: web.Request) -> str:
     if version != MODEL_VERSION:
         raise UnknownModel(f"model {name[:80]!r} has no version {version[:20]!r}, only {MODEL_VERSION!r}")
     return name
-
-
-def _http_reply(request: web.Request, error: web.HTTPException) -> web.Response:
-    """aiohttp's own refusals: no such path, or not with this method."""
-    reply = error_reply(InvalidRequest(f"{request.method} {request.path[:200]}: {error.reason}"))
-    reply.set_status(error.status)
-    if hdrs.ALLOW in error.headers:
-        reply.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
-    return reply

@@ -3,15 +3,16 @@
 aiohttp bounds each line and field and their number, the requests that wait behind one (pipelining), what is read ahead
 of a body and how much of a compressed one is unpacked at a time; it refuses requests whose length can be read in two
 ways. What it does not bound is bounded here: the time and the bytes until a request's headers are complete, the time
-in which a reply is taken, and the number of connections. The time of a body is `collabd.http.protocol.Pace`'s.
+in which a reply is taken, and the number of connections. The time of a body is bounded by `collabd.http.bodies`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -19,24 +20,25 @@ from aiohttp import hdrs, web
 
 from collab_sdk import wire
 from collab_sdk.errors import InvalidRequest, Overloaded
-from collabd.http import protocol
+from collabd.http.aiohttp_privates import Answer, HttpConnection, HttpRunner, HttpServer
+from collabd.http.bodies import CONTINUE, NETWORK, BodyPace
+from collabd.http.error_replies import error_reply
 from collabd.http.peers import credentials
 from collabd.lifecycle import background
 
-# Half of the descriptors that a process has as a rule. One peer gets half of it.
-CONNECTIONS = 512
-# A request's line and headers: ours have 300 bytes, a browser's 2 kB.
-HEAD_S = 10.0
-_HEAD_BYTES = 32 * 1024
+# A request of ours has a head of 300 bytes, one of a browser 2 kB.
 _LINE_BYTES = 4096
-_HEADERS = 64
-# Clients of ours send one request after another; some that are made for many send the next ahead.
-_PIPELINED = 4
-# Longer than clients keep theirs, so that they are the ones to close them.
-_KEEPALIVE_S = 75.0
-# What is left of a refused body is read on for so long, lest its peer's kernel drop our reply.
-_LINGER_S = 2.0
-_LOOK_S = 1.0
+# What aiohttp bounds by itself.
+_SETTINGS: dict[str, Any] = {
+    "access_log": None,
+    # Longer than clients keep a connection, so that they are the ones to close it.
+    "keepalive_timeout": 75.0,
+    # Seconds for which the rest of a refused body is read: where it is not, its peer's kernel may drop our reply.
+    "lingering_time": 2.0,
+    "max_line_size": _LINE_BYTES,
+    "max_field_size": _LINE_BYTES,
+    "max_headers": 64,
+}
 _FULL = wire.encode_error(Overloaded("there are too many connections; try again later"))
 _TURNED_AWAY = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\nConnection: close\r\n"
@@ -44,46 +46,69 @@ _TURNED_AWAY = (
     % (wire.CHECKSUM.encode(), wire.checksum(_FULL).encode(), len(_FULL), _FULL)
 )
 
-_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionLimits:
+    """What connections may take.
+
+    `connections`: how many stay open; half of them for one peer. `head_s` and `head_bytes`: until a request's headers
+    are complete. `requests_ahead`: how many may come before the answer to the one that is served. `reply_pace`: how
+    slowly a peer may take a reply. `look_s`: seconds from one look for peers that are late to the next.
+    """
+
+    # Half of the descriptors that a process may have open as a rule.
+    connections: int = 512
+    head_s: float = 10.0
+    head_bytes: int = 32 * 1024
+    # Clients of ours send one request after another; some that are made for many send the next ahead.
+    requests_ahead: int = 4
+    reply_pace: BodyPace = NETWORK
+    look_s: float = 1.0
 
 
-class Connection(web.RequestHandler):
+class Connection(HttpConnection):
     """One connection; times are the event loop's."""
 
-    __slots__ = ("_gone_by", "_head_by", "_head_bytes", "_link", "_sent_by", "heard", "peer")
+    __slots__ = ("_clock", "_gone_by", "_head_by", "_head_bytes", "_limits", "_link", "_sent_by", "heard", "peer")
+
+    def __init__(self, server: web.Server, limits: ConnectionLimits) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(server, loop=loop, **_SETTINGS)
+        self._clock = loop.time
+        self._limits = limits
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The first request must not be long in coming."""
-        # It is none but of a stream; uvloop's are no subclass.
+        """From now on the peer has its time to send a request."""
+        # It has the methods of one; the transports of uvloop do not inherit from asyncio's class.
         self._link = cast("asyncio.Transport", transport)
         self.peer = _peer(transport)
-        self.heard = self._loop.time()
-        self._head_by: float | None = self.heard + HEAD_S
+        self.heard = self._clock()
+        self._head_by: float | None = self.heard + self._limits.head_s
         self._head_bytes = 0
         self._sent_by: float | None = None
         self._gone_by: float | None = None
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Between requests what comes is the head of the next, which must be complete in its time and size."""
-        self.heard = self._loop.time()
-        between = self.idle
+        """What comes between requests is the head of the next, which has its time and its size to be complete."""
+        self.heard = self._clock()
+        between = self.waits_for_request
         super().data_received(data)
-        if between and self.idle:
-            self._head_by = self._head_by or self.heard + HEAD_S
+        if between and self.waits_for_request:
+            self._head_by = self._head_by or self.heard + self._limits.head_s
             self._head_bytes += len(data)
         else:
             self._head_by, self._head_bytes = None, 0
-        if self._head_bytes > _HEAD_BYTES or len(self._messages) > _PIPELINED:
+        if self._head_bytes > self._limits.head_bytes or self.requests_ahead > self._limits.requests_ahead:
             self.abort()
 
     def pause_writing(self) -> None:
-        """The peer has to take the reply faster than a slow link would."""
+        """The peer does not take the reply as fast as it is written: from now on it has its time to do so."""
         super().pause_writing()
-        self._sent_by = self._loop.time() + self._to_send_s()
+        self._sent_by = self._clock() + self._to_send_s()
 
     def resume_writing(self) -> None:
-        """It did."""
+        """The peer took it."""
         self._sent_by = None
         super().resume_writing()
 
@@ -94,105 +119,97 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What is no HTTP is answered and not logged: anybody could fill the journal with it."""
+        """Answer what is no HTTP without logging it: otherwise anybody could fill the journal."""
         if status != HTTPStatus.BAD_REQUEST:
             return super().handle_error(request, status, exc, message)
-        reply = protocol.error_reply(InvalidRequest(f"this is no HTTP request: {(message or '')[:200]}"))
+        reply = error_reply(InvalidRequest(f"this is no HTTP request: {(message or '')[:200]}"))
         reply.force_close()
         return reply
 
     @property
-    def idle(self) -> bool:
-        """Whether it waits for a request."""
-        return self._waiter is not None and not self._waiter.done()
-
-    @property
     def unproven(self) -> bool:
-        """Whether no request came from it, or the next one's head is late in coming."""
+        """Whether it has sent no request yet, or is in the middle of sending the next one's head."""
         return self._head_by is not None
 
     def overdue(self, now: float) -> bool:
-        """Whether its peer has had its time."""
+        """Whether its peer has used up its time."""
         if self._gone_by is None and self._link.is_closing():
             self._gone_by = now + self._to_send_s()
         return any(by is not None and now > by for by in (self._head_by, self._sent_by, self._gone_by))
 
     def turn_away(self) -> None:
-        """Say that there is no room, and close."""
+        """Say that there are too many connections, and close this one."""
         self._link.write(_TURNED_AWAY)
         self.force_close()
 
     def abort(self) -> None:
-        """Close it now, whatever is unsent."""
+        """Close it now, even if not all was sent."""
         self.force_close()
         self._link.abort()
 
     def _to_send_s(self) -> float:
-        return protocol.NETWORK.most_s(self._link.get_write_buffer_size())
+        return self._limits.reply_pace.most_s(self._link.get_write_buffer_size())
 
 
-class ConnectionServer(web.Server):
-    """Makes the connections, and knows them. At most `CONNECTIONS` stay open: then the idlest makes room."""
+class ConnectionServer(HttpServer):
+    """Makes the connections, and knows them. Where more are open than `limits` says, the idlest makes room."""
 
-    def __call__(self) -> Connection:
-        """A new connection's protocol."""
-        return Connection(self, loop=self._loop, **self._kwargs)
+    def __init__(self, answer: Answer, inside: web.Server, limits: ConnectionLimits) -> None:
+        super().__init__(answer, inside)
+        self._limits = limits
 
-    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Take it in, or turn it away where nobody makes room."""
-        super().connection_made(handler, transport)
-        assert isinstance(handler, Connection)  # noqa: S101  `__call__` makes no others
-        others = [other for other in self._connections if isinstance(other, Connection) and other is not handler]
+    def new_connection(self) -> Connection:
+        """The protocol of the next connection."""
+        return Connection(self, self._limits)
+
+    def connected(self, connection: web.RequestHandler) -> None:
+        """Take the connection in; where too many are open, close an idle one for it, or turn it away."""
+        assert isinstance(connection, Connection)  # noqa: S101  `new_connection` makes no others
+        others = [other for other in self._ours() if other is not connection]
         peers = Counter(other.peer for other in others)
-        if peers[handler.peer] >= CONNECTIONS // 2:
-            others = [other for other in others if other.peer == handler.peer]
-        elif len(others) < CONNECTIONS:
+        if peers[connection.peer] >= self._limits.connections // 2:
+            others = [other for other in others if other.peer == connection.peer]
+        elif len(others) < self._limits.connections:
             return
-        idle = [other for other in others if other.idle]
+        idle = [other for other in others if other.waits_for_request]
         if idle:
             max(idle, key=lambda other: (peers[other.peer], other.unproven, -other.heard)).abort()
         else:
-            handler.turn_away()
+            connection.turn_away()
 
     async def watch(self) -> None:
-        """Close the connections whose peers have had their time, until cancelled."""
+        """Close the connections whose peers have used up their time, until cancelled."""
+        clock = asyncio.get_running_loop().time
         while True:
-            await asyncio.sleep(_LOOK_S)
-            now = self._loop.time()
-            for connection in self.connections:
-                if isinstance(connection, Connection) and connection.overdue(now):
+            await asyncio.sleep(self._limits.look_s)
+            now = clock()
+            for connection in self._ours():
+                if connection.overdue(now):
                     connection.abort()
 
-
-class _Runner(web.AppRunner):
-    async def _make_server(self) -> ConnectionServer:
-        made = await super()._make_server()
-        # A device or caller that has its answer from elsewhere hangs up; its request is then dropped.
-        return ConnectionServer(
-            _met(made.request_handler),
-            request_factory=made.request_factory,
-            handler_cancellation=True,
-            **self._limits(),
-        )
-
-    @staticmethod
-    def _limits() -> dict[str, Any]:
-        return {
-            "access_log": None,
-            "keepalive_timeout": _KEEPALIVE_S,
-            "lingering_time": _LINGER_S,
-            "max_line_size": _LINE_BYTES,
-            "max_field_size": _LINE_BYTES,
-            "max_headers": _HEADERS,
-        }
+    def _ours(self) -> list[Connection]:
+        return [connection for connection in self.connections if isinstance(connection, Connection)]
 
 
 @asynccontextmanager
-async def http_runner(app: web.Application, drain_s: float) -> AsyncIterator[web.AppRunner]:
-    """The paths of `app`, for any listener; leaving the context finishes requests in progress, up to `drain_s`."""
-    runner = _Runner(app, shutdown_timeout=drain_s)
+async def http_runner(
+    app: web.Application,
+    drain_s: float,
+    *,
+    guard: Callable[[Answer], Answer] = lambda answer: answer,
+    limits: ConnectionLimits = ConnectionLimits(),
+) -> AsyncIterator[web.AppRunner]:
+    """The paths of `app`, for any listener; leaving the context finishes requests in progress, up to `drain_s` seconds.
+
+    `guard` makes of the application's answers those that are given, before the application sees a request.
+    """
+
+    def served(answer: Answer, inside: web.Server) -> ConnectionServer:
+        return ConnectionServer(guard(_expectations_checked(answer)), inside, limits)
+
+    runner = HttpRunner(app, served, shutdown_timeout=drain_s)
     await runner.setup()
-    assert isinstance(runner.server, ConnectionServer)  # noqa: S101  `_make_server` makes no other
+    assert isinstance(runner.server, ConnectionServer)  # noqa: S101  `served` makes no other
     try:
         async with background("the watch over connections", runner.server.watch):
             yield runner
@@ -200,13 +217,13 @@ async def http_runner(app: web.Application, drain_s: float) -> AsyncIterator[web
         await runner.cleanup()
 
 
-def _met(handler: _Handler) -> _Handler:
-    """aiohttp answers an unknown expectation with its text, and fails where that is no text."""
+def _expectations_checked(answer: Answer) -> Answer:
+    """aiohttp answers an unknown `Expect:` with its text, and fails where that is no text."""
 
     async def checked(request: web.BaseRequest) -> web.StreamResponse:
-        if request.headers.get(hdrs.EXPECT, protocol.CONTINUE).lower() == protocol.CONTINUE:
-            return await handler(request)
-        reply = protocol.error_reply(InvalidRequest(f"the only expectation that is met is {protocol.CONTINUE}"))
+        if request.headers.get(hdrs.EXPECT, CONTINUE).lower() == CONTINUE:
+            return await answer(request)
+        reply = error_reply(InvalidRequest(f"the only expectation that is met is {CONTINUE}"))
         reply.set_status(HTTPStatus.EXPECTATION_FAILED)
         reply.force_close()
         return reply

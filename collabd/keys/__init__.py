@@ -1,1 +1,1 @@
-"""What device and companion know one another by: tokens and certificates, as files that only their owner reads."""
+"""By what device and companion know one another: tokens and certificates, in files that only their owner may read."""

@@ -1,4 +1,4 @@
-"""Key files: found, checked and read. What is in them appears in no error."""
+"""Find, check and read key files. No error shows what is in them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 import stat
 from pathlib import Path
 
-# A certificate with its chain has a few kilobytes, a line of tokens a hundred bytes.
+# Far more than any has: a certificate with its chain takes a few kilobytes, a line of tokens a hundred bytes.
 _MOST_BYTES = 2**20
-# Others may read it or write it, or the group may write it. The group may read: so do `ssl-cert` and systemd's
-# credentials work.
+# Rights that a private file must not give: to others any, to its group to write. The group may read, because the group
+# `ssl-cert` and systemd's credentials rely on it.
 TOO_OPEN = stat.S_IRWXO | stat.S_IWGRP
 
 
@@ -18,7 +18,7 @@ class KeyProblem(Exception):
 
 
 def locate(name: str, configuration: Path) -> str:
-    """Where the key file `name` of a configuration file lies: among systemd's credentials, else beside that file."""
+    """The path of the key file `name`: among systemd's credentials, else beside the file of the `configuration`."""
     credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / name
     path = Path(name).expanduser()
     if not path.is_absolute() and os.access(credential, os.R_OK):
@@ -27,7 +27,7 @@ def locate(name: str, configuration: Path) -> str:
 
 
 def read(path: str, *, private: bool) -> bytes:
-    """The content of a key file; one that is `private` must be closed to others. Raises `KeyProblem`."""
+    """The content of a key file. If it is `private`, others must have no right to it. Raises `KeyProblem`."""
     try:
         with Path(path).open("rb") as file:
             status = os.fstat(file.fileno())

@@ -1,4 +1,4 @@
-"""TLS of both sides, made from key files."""
+"""TLS contexts for both sides, made from key files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from collabd.keys.files import KeyProblem, read
 
 
 def server_context(certificate: str, key: str, client_ca: str) -> ssl.SSLContext:
-    """For a companion with this certificate; `client_ca`: devices must show one that it signed. Raises `KeyProblem`."""
+    """For a companion that shows this certificate. Raises `KeyProblem`.
+
+    If `client_ca` is given, devices must show a certificate that this authority signed.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     present(context, certificate, key)
@@ -21,7 +24,10 @@ def server_context(certificate: str, key: str, client_ca: str) -> ssl.SSLContext
 
 
 def client_context(ca: str, certificate: str, key: str) -> ssl.SSLContext:
-    """For a device; empty `ca`: the system's authorities, empty `certificate`: none is shown. Raises `KeyProblem`."""
+    """For a device. Raises `KeyProblem`.
+
+    An empty `ca` stands for the authorities of the system. With an empty `certificate` the device shows none.
+    """
     context = ssl.create_default_context() if not ca else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca:
@@ -32,7 +38,7 @@ def client_context(ca: str, certificate: str, key: str) -> ssl.SSLContext:
 
 
 def present(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    """Show this certificate from now on, in handshakes to come. Raises `KeyProblem`."""
+    """Show this certificate in all handshakes from now on. Raises `KeyProblem`."""
     for path, private in ((certificate, False), (key, True)):
         if b"-----BEGIN" not in read(path, private=private):
             raise KeyProblem(f"{path}: is not in PEM")
@@ -45,7 +51,7 @@ def present(context: ssl.SSLContext, certificate: str, key: str) -> None:
 
 
 def _trust(context: ssl.SSLContext, path: str) -> None:
-    """An authority, or just the one certificate that the other side has."""
+    """Trust the certificate at `path`: an authority's, or simply the one that the other side shows."""
     try:
         context.load_verify_locations(cadata=read(path, private=False).decode("ascii"))
     except (ssl.SSLError, UnicodeDecodeError):
@@ -54,9 +60,9 @@ def _trust(context: ssl.SSLContext, path: str) -> None:
 
 
 def _refused(context: ssl.SSLContext, certificate: str) -> str:
-    """Why a client that trusts this very certificate would refuse it; "": it would not.
+    """Why a client that trusts this very certificate would refuse it; empty: it would not.
 
-    Not that its time is still to come: a machine without a clock of its own starts in the past.
+    That the certificate is not valid yet is no reason: a machine without a battery for its clock starts in the past.
     """
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
@@ -75,11 +81,11 @@ def _refused(context: ssl.SSLContext, certificate: str) -> str:
             except ssl.SSLCertVerificationError as error:
                 return "" if error.verify_code == _NOT_YET else error.verify_message
             except ssl.SSLError:
-                return ""  # the server wants a certificate of the client: then its own was taken
+                return ""  # the server wants a certificate of the client, so the client has accepted the server's
     return ""
 
 
-# X509_V_ERR_CERT_NOT_YET_VALID
+# X509_V_ERR_CERT_NOT_YET_VALID of OpenSSL.
 _NOT_YET = 9
 
 

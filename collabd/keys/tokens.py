@@ -1,7 +1,7 @@
-"""Bearer tokens: the device keeps its own, the companion a line for each device with the token's SHA-256.
+"""Bearer tokens: a device keeps its own; the companion keeps a line for each device, with the SHA-256 of its token.
 
-A token is 32 random bytes, so a plain hash cannot be turned back, and the companion's file opens nothing. Removing a
-line revokes the device that it names.
+A token is 32 random bytes, so nobody finds it from its hash, and whoever reads the companion's file gets no access.
+Removing a line shuts out the device that it names.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SCHEME = "bearer "
 
 
 class Tokens:
-    """Who may come in: the SHA-256 of each device's token, by the device's name."""
+    """Who may use the companion: the SHA-256 of each device's token, by the name of the device."""
 
     def __init__(self, hashes: Mapping[str, str]) -> None:
         self._hashes = dict(hashes)
@@ -32,20 +32,23 @@ class Tokens:
         return list(self._hashes)
 
     def device(self, authorization: str) -> str | None:
-        """Whose token this Authorization header has; None: nobody's. Takes as long for every header of a length."""
+        """The device whose token is in this Authorization header; None: no device's.
+
+        Headers of the same length all take the same time.
+        """
         presented = fingerprint(authorization[len(_SCHEME) :])
-        # All of them, each in constant time: how long it takes says nothing about which one is near.
+        # Every hash is compared, each in constant time, so that the time does not tell which one is nearly right.
         found = [name for name, known in self._hashes.items() if hmac.compare_digest(known, presented)]
         return found[0] if found and authorization[: len(_SCHEME)].lower() == _SCHEME else None
 
 
 def read_tokens(path: str) -> Tokens:
-    """The companion's file. Raises `KeyProblem`, which names lines by number alone."""
+    """Read the companion's file. Raises `KeyProblem`, which gives the number of a wrong line, never its text."""
     return Tokens(dict(_entries(path, read(path, private=True).decode(errors="replace"))))
 
 
 def read_token(path: str) -> str:
-    """A device's own token. Raises `KeyProblem`."""
+    """Read a device's own token. Raises `KeyProblem`."""
     token = read(path, private=True).decode(errors="replace").strip()
     if not _TOKEN.fullmatch(token):
         raise KeyProblem(f"{path}: holds no token: one line of 32 or more letters and digits, as collabctl pair makes")
@@ -58,12 +61,12 @@ def new_token() -> str:
 
 
 def fingerprint(token: str) -> str:
-    """What the companion keeps of a token."""
+    """The SHA-256 of a token, which the companion keeps."""
     return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 
 def line(name: str, token: str) -> str:
-    """The companion's line for a device."""
+    """The line for a device in the companion's file."""
     return f"{name} sha256:{fingerprint(token)}\n"
 
 

@@ -40,7 +40,14 @@ class _Trial:
         median, high = (int(np.percentile(self.sizes, part, method="higher")) for part in (50, 95))
         compared = 0 if self.codec in LOSSLESS else worth
         agreed = self.agreed * worth // len(self.sizes)
-        return CodecFigures(self.codec, self.channel_axis, median, high, agreed, compared)
+        return CodecFigures(
+            codec=self.codec,
+            channel_axis=self.channel_axis,
+            bytes_median=median,
+            bytes_p95=high,
+            agreed=agreed,
+            images=compared,
+        )
 
 
 class Calibration:
@@ -76,7 +83,7 @@ class Calibration:
                 self._try(trial, features, expected=decided[start : start + len(pixels)], kind=kind)
         best = _best([trial.figures(worth(decided)) for trial in trials if not trial.refused])
         _log.info("cut %s: %s", spec.name, best)
-        return Cut(spec.name, spec.head_layers, spec.tensors, best)
+        return Cut(name=spec.name, head_layers=spec.head_layers, tensors=spec.tensors, codecs=best)
 
     def _parts(self) -> Iterator[tuple[int, np.ndarray]]:
         for start in range(0, len(self.images), self._batch):
@@ -126,8 +133,12 @@ def codecs_at(spec: CutSpec) -> tuple[str, ...]:
 def uncalibrated(network: Network, spec: CutSpec) -> Cut:
     """A cut without sample images: only the lossless codecs, with the most bytes that they can take."""
     most = sum(network.tensor(name).nbytes for name in spec.tensors)
-    lossless = (CodecFigures(codec, None, most, most, 0, 0) for codec in codecs_at(spec) if codec in LOSSLESS)
-    return Cut(spec.name, spec.head_layers, spec.tensors, tuple(lossless))
+    lossless = (
+        CodecFigures(codec=codec, channel_axis=None, bytes_median=most, bytes_p95=most, agreed=0, images=0)
+        for codec in codecs_at(spec)
+        if codec in LOSSLESS
+    )
+    return Cut(name=spec.name, head_layers=spec.head_layers, tensors=spec.tensors, codecs=tuple(lossless))
 
 
 def _cross(features: dict[str, np.ndarray], images: int, trial: _Trial) -> tuple[dict[str, np.ndarray], list[int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from collabd.sensing.machine.cpu import CpuLoad, Load
+from collabd.sensing.machine.cpu import CpuLoad, Load, ReadCounters, read_counters
 from collabd.sensing.machine.firmware import Vcgencmd
 from collabd.sensing.machine.frequency import CpuFrequency, Frequency
 from collabd.sensing.machine.pressure import CpuPressure
@@ -41,9 +41,16 @@ class Sampler:
     event loop takes samples in a thread, one at a time, since load and energy are differences between two samples.
     """
 
-    def __init__(self, board: BoardPower, vcgencmd: Vcgencmd, root: Path = Path("/")) -> None:
+    def __init__(
+        self,
+        board: BoardPower,
+        vcgencmd: Vcgencmd,
+        *,
+        root: Path = Path("/"),
+        counters: ReadCounters = read_counters,
+    ) -> None:
         """`root`: where /proc and /sys are; `board`: the model of the power that the machine draws."""
-        self._load = CpuLoad(root)
+        self._load = CpuLoad(counters)
         self._pressure = CpuPressure(root)
         self._frequency = CpuFrequency(root)
         self._temperature = Temperature(root)

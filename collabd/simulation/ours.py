@@ -52,7 +52,7 @@ class Ours:
             plans, device=device, clouds=[cloud], call=call, quantile=self._config.planning.cap_quantile
         )
         prediction = hedged(plans, prediction, clouds=[cloud], price=price)
-        plan = plans.rows[self._chooser.choose("call", plans, prediction, self._caps).row]
+        plan = plans.rows[self._chooser.choose(plans, prediction, self._caps, kind="call").row]
         wait = expected_wait(
             cloud, up_bytes=plan.up_bytes, down_bytes=plan.down_bytes, work_s=plan.decode_s + plan.tail_s
         )

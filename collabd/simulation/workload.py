@@ -47,7 +47,7 @@ class Workload:
         manifest = package.manifest
         local = local_plan(profile.whole_ms / 1e3)
         # A camera gives no file, so that none can be sent as it came.
-        remote = [plan for plan in remote_plans(manifest, profile, profile, 0) if plan.codec != SOURCE]
+        remote = [plan for plan in remote_plans(manifest, profile, profile, cloud=0) if plan.codec != SOURCE]
         self.model = manifest.name
         self.slowdown = slowdown
         self.prep_s = profile.prep_ms / 1e3

@@ -1,1 +1,1 @@
-"""What the daemons have to do with systemd: readiness, status line, watchdog, reload and journal."""
+"""The daemons' side of systemd: readiness, status line, watchdog, reload and journal."""

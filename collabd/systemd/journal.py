@@ -1,4 +1,4 @@
-"""Logging: to the systemd journal with the fields that an event carries, elsewhere to stderr."""
+"""Logging: under systemd to the journal, with the fields of an event; elsewhere to stderr."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 # syslog(3).
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
-# Where a record keeps the fields of its event.
+# The attribute of a log record that holds the fields of its event.
 _FIELDS = "journal_fields"
 
 
 def set_up_logging(program: str, level: int) -> None:
-    """Log to the journal if that is where stderr goes, else to stderr."""
+    """Log to the journal if stderr goes there, else to stderr."""
     logging.basicConfig(level=level, handlers=[_journal(program) or _stderr()])
 
 
@@ -35,14 +35,14 @@ def _journal(program: str) -> logging.Handler | None:
 
     if not check_journal_stream():
         return None
-    # Not connected: the journal may be restarted.
+    # Without a connection, which would break when the journal is restarted.
     handler = JournalHandler(program, JournaldTransport(connected=False))
     handler.setFormatter(logging.Formatter("%(message)s"))
     return handler
 
 
 def with_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The `extra` of a log call: these fields stand in the journal beside the message."""
+    """The argument `extra` of a log call, which puts these fields into the journal beside the message."""
     return {_FIELDS: fields}
 
 
@@ -55,7 +55,7 @@ class JournalHandler(logging.Handler):
         self._transport = transport
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send a record; should the journal not take it, stderr does."""
+        """Send a record to the journal; if the journal does not take it, the failure goes to stderr."""
         try:
             self._transport.send(self._pairs(record))
         except OSError:

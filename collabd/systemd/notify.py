@@ -1,4 +1,4 @@
-"""What a daemon tells the service manager, sd_notify(3). Without a service manager nothing is told."""
+"""What a daemon tells the service manager, by sd_notify(3). Without a service manager all of this does nothing."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _STATUS_EVERY_S = 1.0
 
 
 def notify(*assignments: str) -> None:
-    """Tell the service manager these assignments in one message."""
+    """Send the service manager these assignments in one message."""
     if "NOTIFY_SOCKET" in os.environ:
         _notifier(os.environ["NOTIFY_SOCKET"]).notify("\n".join(assignments))
 
 
 @asynccontextmanager
 async def ready() -> AsyncIterator[None]:
-    """Tell that the daemon is ready, and on leaving that it stops."""
+    """Say that the daemon is ready; on leaving the context, that it stops."""
     notify("READY=1")
     try:
         yield
@@ -32,7 +32,7 @@ async def ready() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def reloading() -> AsyncIterator[None]:
-    """Tell that the configuration is read anew, and on leaving that this is over."""
+    """Say that the configuration is being read again; on leaving the context, that this is done."""
     notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
     try:
         yield
@@ -41,7 +41,7 @@ async def reloading() -> AsyncIterator[None]:
 
 
 async def keep_status(line: Callable[[], str]) -> None:
-    """Until cancelled: show `line()` in `systemctl status`, each time that it has changed."""
+    """Show `line()` in `systemctl status` whenever it has changed, until cancelled."""
     shown = ""
     while True:
         text = line()
@@ -55,6 +55,6 @@ async def keep_status(line: Callable[[], str]) -> None:
 def _notifier(_address: str) -> sdnotify.SystemdNotifier:
     notifier = sdnotify.SystemdNotifier()
     if notifier.socket is not None:
-        # A manager that does not read, with its queue full, must not stop the daemon: what does not fit is not told.
+        # A manager that does not read must not stop the daemon: once its queue is full, messages are dropped.
         notifier.socket.setblocking(False)
     return notifier

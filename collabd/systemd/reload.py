@@ -1,4 +1,4 @@
-"""Reading the configuration again at SIGHUP, and what of it can take effect while the daemon runs."""
+"""Read the configuration again at SIGHUP, and put into force what can change while the daemon runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 async def reload_at_hangup(
     read: Callable[[], Loaded[Config]], apply: Callable[[Loaded[Config]], Awaitable[None]]
 ) -> None:
-    """Until cancelled: at each SIGHUP `read` the configuration and `apply` it. A bad one changes nothing."""
+    """At each SIGHUP `read` the configuration and `apply` it, until cancelled. A bad configuration changes nothing."""
     asked = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
     while True:
@@ -41,9 +41,9 @@ async def _reload(read: Callable[[], Loaded[Config]], apply: Callable[[Loaded[Co
 
 
 def merge(running: Loaded[Config], new: Loaded[Config], fixed: Sequence[str]) -> Loaded[Config]:
-    """`new`, but with the values of `running` for the dotted keys `fixed`, which take effect at a restart only.
+    """`new`, with the values of `running` for the dotted keys `fixed`, which change only at a restart.
 
-    Logs which of them would have changed.
+    Logs which of these keys have another value in `new`.
     """
     before, after = (msgspec.to_builtins(loaded.config) for loaded in (running, new))
     held = []

@@ -1,4 +1,4 @@
-"""The watchdog: tells the service manager that the daemon gets on, and only while it does."""
+"""The watchdog: tells the service manager that the daemon makes progress, and stops telling when it does not."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import ParamSpec, TypeVar
 
 from collabd.systemd.notify import notify
 
-# A single job may take long: a network of hundreds of megabytes comes from a memory card, and is run for the first
-# time, in one. With WatchdogSec=30 that may last two minutes; an event loop that hangs is found after 30 s.
+# How many periods of the watchdog one job may take. One job reads a network of hundreds of megabytes from a memory card
+# and runs it for the first time. With WatchdogSec=30 it has two minutes; an event loop that hangs is found after 30 s.
 _PERIODS_A_JOB = 4
 
 P = ParamSpec("P")
@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 
 class Worker(ThreadPoolExecutor):
-    """One thread for what is heavy, that knows when it last finished something (`time.monotonic`)."""
+    """One thread for heavy work. `finished_at`: when it last finished a job, by `time.monotonic`."""
 
     def __init__(self, name: str) -> None:
         super().__init__(1, thread_name_prefix=name)
         self.finished_at = time.monotonic()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """As the base class does."""
+        """Run `fn` in the thread, as the base class does."""
         return super().submit(self._noting_the_end, fn, *args, **kwargs)
 
     def _noting_the_end(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -38,9 +38,9 @@ class Worker(ThreadPoolExecutor):
 
 
 async def watchdog(worker: Worker) -> None:
-    """Ping until cancelled, as long as `worker` finishes jobs; returns where the service manager wants no pings.
+    """Send pings while `worker` finishes jobs, until cancelled. Returns at once if the service manager wants no pings.
 
-    So that it has something to finish while nobody calls, it is given a job of nothing, which waits for its turn.
+    While nobody calls, the worker is given empty jobs, so that it has something to finish.
     """
     period_s = _period_s()
     if period_s is None:
@@ -55,7 +55,7 @@ async def watchdog(worker: Worker) -> None:
 
 
 def _period_s() -> float | None:
-    """What the unit calls WatchdogSec; None: the service manager keeps no watch over this process."""
+    """WatchdogSec of the unit, in seconds; None: the service manager does not watch this process."""
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     microseconds = os.environ.get("WATCHDOG_USEC")

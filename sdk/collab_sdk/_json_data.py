@@ -20,7 +20,7 @@ def to_json(tensor: Tensor) -> list[Any]:
     try:
         return [element.decode() for element in tensor.to_bytes_list()]
     except UnicodeDecodeError as error:
-        raise WireError(f"tensor {tensor.name!r}: bytes that are not UTF-8 must go as binary_data") from error
+        raise WireError(f"tensor {tensor.name!r}: bytes that are not UTF-8 need binary_data") from error
 
 
 def fill(tensor: Tensor, data: Any) -> Tensor:
@@ -28,7 +28,7 @@ def fill(tensor: Tensor, data: Any) -> Tensor:
     if not isinstance(data, list):
         raise WireError(f"tensor {tensor.name!r} has neither a list `data` nor `binary_data_size`")
     if "codec" in tensor.parameters:
-        raise WireError(f"tensor {tensor.name!r}: an encoded tensor must come in binary")
+        raise WireError(f"tensor {tensor.name!r}: an encoded tensor needs binary_data")
     leaves = list(_leaves(data, MAX_RANK))
     if tensor.datatype == "BYTES":
         tensor.data = Tensor.from_bytes_list(tensor.name, [_text(tensor.name, leaf) for leaf in leaves]).data
@@ -42,10 +42,10 @@ def _numbers(tensor: Tensor, leaves: list[Any]) -> NDArray[Any]:
     dtype = tensor.dtype
     kinds: dict[str, set[type]] = {"b": {bool}, "f": {int, float}}
     if not set(map(type, leaves)) <= kinds.get(dtype.kind, {int}):
-        raise WireError(f"tensor {tensor.name!r}: data holds something that is no {tensor.datatype}")
+        raise WireError(f"tensor {tensor.name!r}: data holds something that is not {tensor.datatype}")
     least, most = _limits(dtype)
     if not all(least <= leaf <= most for leaf in leaves):
-        raise WireError(f"tensor {tensor.name!r}: data holds a number beyond {tensor.datatype}")
+        raise WireError(f"tensor {tensor.name!r}: data holds a number outside the range of {tensor.datatype}")
     return np.array(leaves, dtype)
 
 
@@ -58,11 +58,11 @@ def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
 
 def _text(name: str, leaf: Any) -> bytes:
     if not isinstance(leaf, str):
-        raise WireError(f"tensor {name!r}: BYTES come as strings in JSON")
+        raise WireError(f"tensor {name!r}: BYTES in JSON must be strings")
     try:
         return leaf.encode()
     except UnicodeEncodeError as error:
-        raise WireError(f"tensor {name!r}: a lone surrogate is no text") from error
+        raise WireError(f"tensor {name!r}: a lone surrogate is not text") from error
 
 
 def _leaves(data: list[Any], depth: int) -> Iterator[Any]:
@@ -72,4 +72,4 @@ def _leaves(data: list[Any], depth: int) -> Iterator[Any]:
         elif depth:
             yield from _leaves(item, depth - 1)
         else:
-            raise WireError(f"data is nested deeper than {MAX_RANK}")
+            raise WireError(f"data is nested deeper than {MAX_RANK} levels")

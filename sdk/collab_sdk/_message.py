@@ -65,13 +65,13 @@ def decode_error(status: int, body: bytes) -> CollabError:
 def decode_json(text: bytes | memoryview) -> dict[str, Any]:
     """The JSON object that a body without tensors holds. WireError: it is none, or over `MAX_JSON_BYTES`."""
     if len(text) > MAX_JSON_BYTES:
-        raise WireError(f"JSON of {len(text)} bytes; at most {MAX_JSON_BYTES} are taken (send tensors in binary)")
+        raise WireError(f"the JSON has {len(text)} bytes, more than {MAX_JSON_BYTES}: send tensors in binary")
     try:
         head = json.loads(str(text, "utf-8"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise WireError(f"no JSON: {error}") from error
+        raise WireError(f"this is not JSON: {error}") from error
     if not isinstance(head, dict):
-        raise WireError("no JSON object")
+        raise WireError("this is not a JSON object")
     return head
 
 

@@ -20,7 +20,7 @@ def scalar(key: str, value: Any) -> Any:
             return value
         case float() if math.isfinite(value):
             return value
-    raise WireError(f"parameter {key!r}: {str(value)[:40]} is no string, bool or finite number")
+    raise WireError(f"parameter {key!r}: {str(value)[:40]} is not a string, a boolean or a finite number")
 
 
 def scalars(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,8 +71,8 @@ def unflatten(flat: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         for group in groups:
             at = at.setdefault(group, {})
             if not isinstance(at, dict):
-                raise WireError(f"parameter {key!r}: {group!r} is a value too")
+                raise WireError(f"parameter {key!r}: {group!r} has a value of its own")
         if last in at:
-            raise WireError(f"parameter {key!r} is a group too")
+            raise WireError(f"parameter {key!r} also has parameters below it")
         at[last] = flat[key]
     return nested

@@ -95,7 +95,7 @@ def datatype_of(dtype: np.dtype[Any]) -> str:
     """OIP's name of a numpy dtype. WireError: it has none."""
     datatype = _DATATYPES.get(dtype.newbyteorder("<"))
     if datatype is None:
-        raise WireError(f"dtype {dtype} has no datatype in the protocol")
+        raise WireError(f"the protocol has no datatype for dtype {dtype}")
     return datatype
 
 
@@ -106,11 +106,11 @@ def checked_shape(name: str, datatype: str, shape: Any) -> tuple[int, ...]:
     if not isinstance(shape, list) or len(shape) > MAX_RANK:
         raise WireError(f"tensor {name!r}: shape must be a list of at most {MAX_RANK} sizes")
     if not all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in shape):
-        raise WireError(f"tensor {name!r}: a size in its shape is no natural number")
+        raise WireError(f"tensor {name!r}: a size in its shape is not a natural number")
     limit = MAX_STRINGS if datatype == "BYTES" else MAX_TENSOR_BYTES // _DTYPES[datatype].itemsize
     # A size of 0 must not hide the others: numpy refuses [0, 2**62, 4].
     if math.prod(max(size, 1) for size in shape) > limit:
-        raise WireError(f"tensor {name!r}: its shape has over {limit} elements")
+        raise WireError(f"tensor {name!r}: its shape has more than {limit} elements")
     return tuple(shape)
 
 
@@ -120,7 +120,7 @@ def check_length(tensor: Tensor) -> None:
         for _ in _elements(tensor):
             pass
     elif len(tensor.data) != (needed := math.prod(tensor.shape) * tensor.dtype.itemsize):
-        raise WireError(f"tensor {tensor.name!r}: {len(tensor.data)} bytes where its shape needs {needed}")
+        raise WireError(f"tensor {tensor.name!r}: its data has {len(tensor.data)} bytes, but its shape needs {needed}")
 
 
 def _elements(tensor: Tensor) -> Iterator[memoryview]:
@@ -128,11 +128,11 @@ def _elements(tensor: Tensor) -> Iterator[memoryview]:
     rest = memoryview(tensor.data)
     for _ in range(math.prod(tensor.shape)):
         if len(rest) < _ELEMENT_LENGTH.size:
-            raise WireError(f"tensor {tensor.name!r}: fewer elements than its shape needs")
+            raise WireError(f"tensor {tensor.name!r}: its data has fewer elements than its shape needs")
         end = _ELEMENT_LENGTH.size + _ELEMENT_LENGTH.unpack_from(rest)[0]
         if end > len(rest):
-            raise WireError(f"tensor {tensor.name!r}: an element is cut off")
+            raise WireError(f"tensor {tensor.name!r}: its last element is cut off")
         yield rest[_ELEMENT_LENGTH.size : end]
         rest = rest[end:]
     if rest:
-        raise WireError(f"tensor {tensor.name!r}: {len(rest)} bytes stand behind its last element")
+        raise WireError(f"tensor {tensor.name!r}: its data has {len(rest)} bytes after the last element")

@@ -15,7 +15,7 @@ def resent(result: Result, seconds: float) -> Result:
     # The daemon was told of it, and its latency is no less.
     counted = seconds * 1e3 <= (result.measured.latency_ms or 0.0)
     measured = replace(result.measured, client_ms=seconds * 1e3 if counted else 0.0)
-    why = _joined(result.why, f"waited {_said(seconds)} for collabd to take the call")
+    why = _joined(result.why, f"the call waited {_said(seconds)} until collabd accepted it")
     return replace(result, measured=measured, why=why)
 
 
@@ -28,7 +28,7 @@ def waited(result: Result, seconds: float) -> Result:
     cap_ms = result.budget.latency_ms
     if cap_ms is None or latency_ms <= cap_ms or Cap.LATENCY in result.unmet:
         return result
-    why = _joined(result.why, f"{_said(client_ms / 1e3)} of it passed outside collabd")
+    why = _joined(result.why, f"{_said(client_ms / 1e3)} of the latency passed outside collabd")
     return replace(result, budget_met=False, unmet=(Cap.LATENCY, *result.unmet), why=why)
 
 

@@ -67,9 +67,9 @@ class Budget:
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, _cap(name, value))
         if self.latency_ms == 0:
-            raise InvalidBudget("latency_ms: nothing answers in no time; the cap must be above 0")
+            raise InvalidBudget("latency_ms: the cap must be above 0")
         if self.fidelity is not None and self.fidelity > 1:
-            raise InvalidBudget(f"fidelity: {self.fidelity!r} is over 1, which is full agreement (100%)")
+            raise InvalidBudget(f"fidelity: {self.fidelity!r} is above 1; 1 means full agreement (100%)")
         if self.objective is not None:
             object.__setattr__(self, "objective", _objective(self.objective))
 
@@ -90,12 +90,12 @@ class Budget:
                 return cls._parse_text(value)
             case Real() if not isinstance(value, bool):
                 return cls(cost=value)
-        raise InvalidBudget(f"a {type(value).__name__} is no budget: {FORMS}")
+        raise InvalidBudget(f"a {type(value).__name__} is not a budget: {FORMS}")
 
     @classmethod
     def _parse_text(cls, text: str) -> Self:
         if len(text) > MAX_TEXT:
-            raise InvalidBudget(f"a budget of {len(text)} characters: {FORMS}")
+            raise InvalidBudget(f"this budget has {len(text)} characters, too many: {FORMS}")
         found: dict[str, Any] = {}
         for token in text.split(",") if text.strip() else []:
             name, value = _parse_token(token.strip())
@@ -114,7 +114,7 @@ class Budget:
 
 def _cap(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise InvalidBudget(f"{name}: {value!r} is no number")
+        raise InvalidBudget(f"{name}: {value!r} is not a number")
     cap = _finite(name, value)
     if cap < 0:
         raise InvalidBudget(f"{name}: {cap!r} is negative")
@@ -132,7 +132,7 @@ def _finite(name: str, value: Real) -> float:
     with contextlib.suppress(OverflowError):
         if math.isfinite(cap := float(value)):
             return cap
-    raise InvalidBudget(f"{name}: {str(value)[:40]} is not finite; leave the cap out where there is none")
+    raise InvalidBudget(f"{name}: {str(value)[:40]} is not finite; for no cap, leave it out")
 
 
 def _parse_token(token: str) -> tuple[str, Any]:
@@ -157,7 +157,7 @@ def _scaled(number: str, power: int) -> float:
     try:
         return float(Decimal(number).scaleb(power))
     except ArithmeticError as error:
-        raise InvalidBudget(f"{number[:40]} is no finite number") from error
+        raise InvalidBudget(f"{number[:40]} is not a finite number") from error
 
 
 def _did_you_mean(word: str, known: dict[str, Any]) -> str:

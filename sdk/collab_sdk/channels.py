@@ -33,9 +33,9 @@ _NEEDED = {
 }
 _SCALING = {
     "b": "use image.astype(np.uint8) * 255",
-    "f": "scale it to 0..255, such as (image * 255).clip(0, 255).astype(np.uint8) where white is 1",
-    "u": "scale it to 0..255, such as (image >> 8).astype(np.uint8) where white is 65535",
-    "i": "where its values are 0..255 use image.astype(np.uint8)",
+    "f": "scale it to 0..255, such as (image * 255).clip(0, 255).astype(np.uint8) if white is 1",
+    "u": "scale it to 0..255, such as (image >> 8).astype(np.uint8) if white is 65535",
+    "i": "if its values are 0..255, use image.astype(np.uint8)",
 }
 
 
@@ -44,14 +44,14 @@ def channels_of(name: str) -> Channels:
     try:
         return Channels(name)
     except ValueError as error:
-        raise InvalidTensor(f"channels: {name!r} is none of {', '.join(Channels)}") from error
+        raise InvalidTensor(f"channels: {name!r} is not one of {', '.join(Channels)}") from error
 
 
 def check_pixels(dtype: np.dtype[Any], shape: tuple[int, ...], channels: Channels) -> None:
     """`InvalidTensor`, with what to do, unless an array of this dtype and shape is an image with these channels."""
     if dtype != np.uint8:
         raise InvalidTensor(
-            f"the image array has dtype {dtype}, expected uint8: {_SCALING.get(dtype.kind, 'no number')}"
+            f"the image array has dtype {dtype}, expected uint8: {_SCALING.get(dtype.kind, 'it holds no numbers')}"
         )
     if not fits(shape, channels):
         raise InvalidTensor(
@@ -59,7 +59,7 @@ def check_pixels(dtype: np.dtype[Any], shape: tuple[int, ...], channels: Channel
             f'with channels="{channels}"{_hint(shape)}'
         )
     if 0 in shape:
-        raise InvalidTensor(f"the image array has shape {list(shape)}: no pixels")
+        raise InvalidTensor(f"the image array has shape {list(shape)}, which holds no pixels")
 
 
 def fits(shape: tuple[int, ...], channels: Channels) -> bool:
@@ -77,16 +77,16 @@ def fits(shape: tuple[int, ...], channels: Channels) -> bool:
 def _hint(shape: tuple[int, ...]) -> str:
     match shape:
         case (1 | 3 | 4, _, _):
-            return ": for channels first use image.transpose(1, 2, 0)"
+            return ": if the channels come first, use image.transpose(1, 2, 0)"
         case (_, _) | (_, _, 1):
             return ': say channels="grey", or "yuv420" for a camera\'s planes'
         case (_, _, 3):
             return ': say channels="rgb", or "bgr" for OpenCV and picamera2\'s RGB888'
         case (_, _, 4):
             return (
-                ': say channels="rgbx" where red comes first (RGBA of Pillow, XBGR8888 of picamera2), or "bgrx" '
-                "where blue does (BGRA of OpenCV, XRGB8888 of picamera2)"
+                ': say channels="rgbx" if red comes first (RGBA of Pillow, XBGR8888 of picamera2), or "bgrx" '
+                "if blue comes first (BGRA of OpenCV, XRGB8888 of picamera2)"
             )
         case (_, _, _, _):
-            return ": send one image a call"
+            return ": send one image in each call"
     return ""

@@ -124,7 +124,8 @@ class Client(ControlClient):
             if labels is not None:
                 result = resent(decode_result(response, labels, allowed), waited_s)
                 return waited(result, self._clock.monotonic() - began)
-        raise ProtocolError(f"the model {response.model_name!r} keeps changing: its labels are not those of its answer")
+        name = response.model_name
+        raise ProtocolError(f"the model {name!r} was replaced during every try: its labels do not fit its answer")
 
     def stream(
         self,
@@ -186,4 +187,4 @@ def _labels(metadata: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     match metadata:
         case {"parameters": {"digest": str(digest), "labels": [*labels]}} if {str}.issuperset(map(type, labels)):
             return digest, tuple(map(plain, labels))
-    raise ProtocolError("the model's metadata has no digest and labels: is the socket collabd's?")
+    raise ProtocolError("the model's metadata has no digest and labels: does this socket belong to collabd?")

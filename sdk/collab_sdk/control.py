@@ -149,7 +149,7 @@ class ControlClient:
     def _deadline(self, timeout_s: float | None) -> float:
         seconds = self.timeout_s if timeout_s is None else timeout_s
         if not (math.isfinite(seconds) and seconds > 0):
-            raise InvalidRequest(f"timeout_s: {seconds!r} is no number of seconds above 0")
+            raise InvalidRequest(f"timeout_s: {seconds!r} is not a number of seconds above 0")
         return self._clock.monotonic() + seconds
 
     def _call(

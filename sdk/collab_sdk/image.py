@@ -46,7 +46,7 @@ def image_tensor(image: Image, channels: Channels | str = Channels.RGB) -> Tenso
         case PilImage():
             return Tensor.from_array("image", _from_pillow(image))
     raise InvalidImage(
-        f"a {type(image).__name__} is no image: give a path, an encoded file's bytes, a PIL image or a uint8 array "
+        f"a {type(image).__name__} is not an image: give a path, an encoded file's bytes, a PIL image or a uint8 array "
         "of shape [height, width, 3]"
     )
 
@@ -58,7 +58,7 @@ def _read(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         raise InvalidImage(f"cannot read the image {str(path)!r}: {getattr(error, 'strerror', error)}") from error
     if len(data) > MAX_FILE_BYTES:
-        raise RequestTooLarge(f"the file {str(path)!r} is over {MAX_FILE_BYTES} bytes")
+        raise RequestTooLarge(f"the file {str(path)!r} has more than {MAX_FILE_BYTES} bytes")
     return data
 
 

@@ -58,7 +58,9 @@ def to_rgb(image: PilImage) -> Any:
     if image.mode == "RGB":
         return image
     if image.mode == "F":
-        raise InvalidImage('a PIL image of floats, mode "F": nothing says what is white; scale it to 0..255, mode "L"')
+        raise InvalidImage(
+            'a PIL image of floats (mode "F") does not say which value is white: scale it to 0..255, mode "L"'
+        )
     if image.mode.startswith("I"):
         return _scaled(image).convert("RGB")
     # Straight to RGB, Pillow warns of a palette's transparency.
@@ -71,7 +73,7 @@ def _scaled(image: PilImage) -> Any:
     darkest, lightest = grey.getextrema()
     if darkest < 0 or lightest > _MAX_GREY:
         raise InvalidImage(
-            f"a PIL image of 32 bits with values from {darkest} to {lightest}: nothing says what is white; "
+            f"a PIL image of 32 bits with values from {darkest} to {lightest} does not say which value is white: "
             'scale it to 0..255, mode "L"'
         )
     return grey.point(lambda value: value * (1 / 256))

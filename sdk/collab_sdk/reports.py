@@ -13,6 +13,8 @@ path under /collab/v1/      method  answer
 ``config``                  GET     `ConfigReport`
 ==========================  ======  ===================================
 
+A companion answers ``status`` with a `CloudStatusReport`, and ``packages`` with a list of `PackageReport`.
+
 Times are milliseconds, energies millijoules, sizes bytes unless the name says otherwise. A field of type
 ``Reason | str`` holds text as it came, which equals the word of `collab_sdk.vocabulary`: compare with ``==``. A newer
 daemon may use others.
@@ -25,13 +27,16 @@ from typing import Any, TypedDict
 from collab_sdk.vocabulary import BreakerState, CompanionState, Reason
 
 __all__ = [
+    "AnswersReport",
     "CandidateReport",
     "CloudReport",
+    "CloudStatusReport",
     "CodecReport",
     "ConfigReport",
     "CutReport",
     "DecisionReport",
     "DeviceReport",
+    "EngineReport",
     "ExplainReport",
     "LastReport",
     "LayerReport",
@@ -39,6 +44,7 @@ __all__ = [
     "LinkReport",
     "ModelReport",
     "ModelsReport",
+    "PackageReport",
     "ProfileReport",
     "RequestsReport",
     "SettingReport",
@@ -286,3 +292,49 @@ class ConfigReport(TypedDict):
     file: str | None
     # By dotted key: "energy.busy_w".
     settings: dict[str, SettingReport]
+
+
+class PackageReport(TypedDict):
+    """A package that a companion has loaded."""
+
+    name: str
+    digest: str
+    weight_bytes: int
+    layers: int
+    cuts: int
+
+
+class EngineReport(TypedDict):
+    """The sessions of a companion's engine."""
+
+    # Sessions held, and their own bytes, without the weights that they share.
+    sessions: int
+    bytes: int
+    # How often a session was found, built and evicted since the start.
+    hits: int
+    builds: int
+    evictions: int
+
+
+class AnswersReport(TypedDict):
+    """What a companion has answered since it started."""
+
+    total: int
+    # What the engine took for the latest; None: there was none yet.
+    last_ms: float | None
+
+
+class CloudStatusReport(TypedDict):
+    """How a companion is, in its own words."""
+
+    version: str
+    pid: int
+    uptime_s: float
+    ready: bool
+    # Share of its CPUs in use, 0..1.
+    load: float | None
+    # Requests that wait for the engine.
+    queue: int
+    packages: list[PackageReport]
+    engine: EngineReport
+    answers: AnswersReport

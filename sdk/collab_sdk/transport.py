@@ -16,7 +16,7 @@ from collab_sdk.errors import DaemonUnavailable
 __all__ = ["TOO_LATE", "ConnectionBroke", "DaemonReply", "DaemonRequest", "QueueFull", "Transport"]
 
 # What `DeadlineExceeded` says, whoever finds that the time is over.
-TOO_LATE = "collabd did not answer in the time that the client allows (timeout_s)"
+TOO_LATE = "collabd did not answer within the client's timeout_s"
 
 
 class ConnectionBroke(DaemonUnavailable):

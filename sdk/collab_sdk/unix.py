@@ -101,7 +101,8 @@ class UnixTransport(Transport):
             raise QueueFull(f"cannot reach collabd at {path}: too many callers wait for it") from error
         except PermissionError as error:
             raise PermissionRefused(
-                f"may not open {path}: join the group collab (sudo usermod -aG collab $USER, then log in again)"
+                f"this user may not open {path}: join the group collab "
+                "(sudo usermod -aG collab $USER, then log in again)"
             ) from error
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise DaemonUnavailable(
@@ -126,9 +127,9 @@ class UnixTransport(Transport):
         except TimeoutError as error:
             raise DeadlineExceeded(TOO_LATE) from error
         except (ConnectionError, http.client.IncompleteRead) as error:
-            raise ConnectionBroke(f"collabd at {self.path} broke off during the call: {error}") from error
+            raise ConnectionBroke(f"collabd at {self.path} closed the connection during the call: {error}") from error
         except http.client.HTTPException as error:
-            raise ProtocolError(f"what answers is not collabd: {error!r}") from error
+            raise ProtocolError(f"the program that answers is not collabd: {error!r}") from error
 
     def _take(self) -> _Connection | None:
         with self._lock:

@@ -165,7 +165,7 @@ def header_length(headers: Headers) -> int | None:
     if value is None:
         return None
     if not (value.isascii() and value.isdigit() and len(value) < 12):
-        raise WireError(f"{HEADER_LENGTH}: {value[:40]!r} is no length")
+        raise WireError(f"{HEADER_LENGTH}: {value[:40]!r} is not a length")
     return int(value)
 
 
@@ -177,7 +177,7 @@ def waited_s(headers: Headers) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds <= _MOST_WAITED_S:
-        raise WireError(f"{WAITED_MS}: {value[:40]!r} is no time that a call waits")
+        raise WireError(f"{WAITED_MS}: {value[:40]!r} is not a number of milliseconds that a call can have waited")
     return seconds
 
 
@@ -220,7 +220,7 @@ def _split(body: bytes | bytearray | memoryview, length: int | None) -> tuple[di
 def _objects(head: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     items: list[Any] = member(head, key, [])
     if len(items) > MAX_TENSORS:
-        raise WireError(f"{key}: {len(items)} tensors; at most {MAX_TENSORS} are taken")
+        raise WireError(f"{key}: there are {len(items)} tensors, more than {MAX_TENSORS}")
     if not all(isinstance(item, dict) for item in items):
         raise WireError(f"{key}: every item must be an object")
     return items
@@ -229,7 +229,7 @@ def _objects(head: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
 def _name(item: Mapping[str, Any]) -> str:
     name: str = member(item, "name", "")
     if not name:
-        raise WireError("name: every tensor needs one")
+        raise WireError("name: every tensor needs a name")
     return name
 
 
@@ -245,7 +245,7 @@ def _tensors(head: Mapping[str, Any], key: str, rest: memoryview) -> list[Tensor
             raise WireError(f"{key}: two tensors are named {tensor.name!r}")
         tensors[tensor.name] = tensor
     if rest:
-        raise WireError(f"{len(rest)} bytes stand behind the last tensor")
+        raise WireError(f"the body has {len(rest)} bytes after the last tensor")
     return list(tensors.values())
 
 
@@ -253,13 +253,13 @@ def _tensor(item: Mapping[str, Any], rest: memoryview) -> tuple[Tensor, memoryvi
     """The tensor that the item describes, and the binary data behind its own."""
     name, parameters, datatype = _name(item), _parameters(item), member(item, "datatype", "")
     if "shared_memory_region" in parameters:
-        raise WireError(f"tensor {name!r}: shared_memory_region: no memory is shared here, send its data")
+        raise WireError(f"tensor {name!r}: shared_memory_region: collabd shares no memory; send the tensor's data")
     size = parameters.pop("binary_data_size", None)
     tensor = Tensor(name, datatype, checked_shape(name, datatype, item.get("shape")), data=b"", parameters=parameters)
     if size is None:
         return fill(tensor, item.get("data")), rest
     if type(size) is not int or not 0 <= size <= len(rest) or "data" in item:
-        raise WireError(f"tensor {name!r}: binary_data_size {size!r} does not fit: {len(rest)} bytes are left")
+        raise WireError(f"tensor {name!r}: binary_data_size {size!r} does not fit: the body has {len(rest)} bytes left")
     tensor.data = rest[:size]
     if "codec" not in parameters:
         check_length(tensor)

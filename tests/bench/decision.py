@@ -51,7 +51,8 @@ async def _real(profiles: Path, network: Shipped) -> tuple[int, Seconds]:
         raise RuntimeError(f"collabd has stored no profile of {network.name} under {profiles}")
     width, height = (network.package.manifest.preprocessing.width, network.package.manifest.preprocessing.height)
     photo = CallImage(image, width * height)
-    companion = Companion(CloudSettings("companion", "http://127.0.0.1"), config.link, config.failover, NoExchange())
+    cloud = CloudSettings(name="companion", url="http://127.0.0.1")
+    companion = Companion(cloud, config.link, config.failover, exchange=NoExchange())
     companion.reached, companion.profiles[digest] = True, model.profile
     planner = planner_of(config, [companion])
     seconds = repeated(lambda: planner.decide(planner.evaluate(model, photo, _OPTIONS), 0), _REPEATS)
@@ -84,7 +85,7 @@ def _synthetic(link_spread: float) -> Seconds:
         prediction = hedged(
             plans, predict(plans, device=device, clouds=clouds, call=call, quantile=0.98), clouds=clouds, price=0.1
         )
-        chooser.choose("call", plans, prediction, caps)
+        chooser.choose(plans, prediction, caps, kind="call")
 
     return repeated(decide, _REPEATS)
 

@@ -188,7 +188,7 @@ async def _daemons(settings: Settings, packages: Mapping[str, Package], director
 def _variant(package: Package, path: Path, **changes: str) -> Path:
     """The same network, with something else in its manifest."""
     manifest = msgspec.structs.replace(package.manifest, **changes)
-    return write(path, manifest, (package.path / "model.onnx").read_bytes(), "Apache-2.0").path
+    return write(path, manifest, model=(package.path / "model.onnx").read_bytes(), licence="Apache-2.0").path
 
 
 def _image_names(models: Sequence[str]) -> dict[str, list[Path]]:

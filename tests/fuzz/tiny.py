@@ -19,23 +19,44 @@ LABELS = ("circle", "square")
 MANIFEST = Manifest(
     name="tiny",
     labels=LABELS,
-    preprocessing=Preprocessing(SIDE, SIDE),
+    preprocessing=Preprocessing(height=SIDE, width=SIDE),
     input="image",
     output="logits",
     dynamic_batch=True,
     layers=(
-        Layer("conv", "Conv", ("relu",), 3456),
-        Layer("pool", "AveragePool", ("flat",), 0),
-        Layer("fc", "Gemm", ("logits",), 16),
+        Layer(name="conv", op="Conv", tensors=("relu",), macs=3456),
+        Layer(name="pool", op="AveragePool", tensors=("flat",), macs=0),
+        Layer(name="fc", op="Gemm", tensors=("logits",), macs=16),
     ),
     cuts=(
-        Cut("image", 0, ("image",), (CodecFigures("u8", None, 90, 192, 0, 0), CodecFigures("jpeg", None, 7, 8, 9, 10))),
-        Cut("conv", 1, ("relu",), (CodecFigures("q8", 1, 90, 120, 9, 10), CodecFigures("f32", None, 400, 576, 0, 0))),
-        Cut("pool", 2, ("flat",), (CodecFigures("q4", None, 14, 16, 8, 10),)),
+        Cut(
+            name="image",
+            head_layers=0,
+            tensors=("image",),
+            codecs=(
+                CodecFigures(codec="u8", channel_axis=None, bytes_median=90, bytes_p95=192, agreed=0, images=0),
+                CodecFigures(codec="jpeg", channel_axis=None, bytes_median=7, bytes_p95=8, agreed=9, images=10),
+            ),
+        ),
+        Cut(
+            name="conv",
+            head_layers=1,
+            tensors=("relu",),
+            codecs=(
+                CodecFigures(codec="q8", channel_axis=1, bytes_median=90, bytes_p95=120, agreed=9, images=10),
+                CodecFigures(codec="f32", channel_axis=None, bytes_median=400, bytes_p95=576, agreed=0, images=0),
+            ),
+        ),
+        Cut(
+            name="pool",
+            head_layers=2,
+            tensors=("flat",),
+            codecs=(CodecFigures(codec="q4", channel_axis=None, bytes_median=14, bytes_p95=16, agreed=8, images=10),),
+        ),
     ),
     licence="CC0-1.0",
     provenance="made for the tests",
-)  # fmt: skip
+)
 
 MACHINE = Machine(cpu="a Pi", cores=4, onnxruntime="1.22.0", collabd="0.1.0")
 
@@ -43,7 +64,7 @@ MACHINE = Machine(cpu="a Pi", cores=4, onnxruntime="1.22.0", collabd="0.1.0")
 @cache
 def package() -> Package:
     """uint8 [batch, 8, 8, 3] to 2 scores. Its directory's parent holds nothing else."""
-    return write(new_directory("packages") / "tiny", MANIFEST, graph().SerializeToString(), "CC0-1.0")
+    return write(new_directory("packages") / "tiny", MANIFEST, model=graph().SerializeToString(), licence="CC0-1.0")
 
 
 def graph() -> onnx.ModelProto:

@@ -51,4 +51,4 @@ def _visitor(source: Path, target: Path) -> Path:
     """The package at `source` under a name and so a digest of its own."""
     manifest = msgspec.structs.replace(package.load(source).manifest, name=VISITOR)
     licence = (source / package.LICENCE).read_text()
-    return package.write(target, manifest, (source / package.MODEL).read_bytes(), licence).path
+    return package.write(target, manifest, model=(source / package.MODEL).read_bytes(), licence=licence).path

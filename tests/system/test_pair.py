@@ -55,7 +55,7 @@ def test_a_pair_works_until_the_device_is_removed_and_again_once_it_is_paired_an
     box.run("collabctl", "pair", "remove", "pi")
     companion.systemctl("reload")
     cloud = until(device, lambda cloud: cloud["state"] == "down")
-    assert "the companion refused our key" in cloud["problem"]
+    assert "the companion refused the key of this device" in cloud["problem"]
     pid = device.pid()
     pair(device, "--replace")
     companion.systemctl("reload")

@@ -107,4 +107,4 @@ def test_the_companion_reloads_too(companion: Service) -> None:
         time.sleep(0.05)
     assert any("only after a restart: server" in entry["MESSAGE"] for entry in lines)
     put = ("curl", "--silent", "--request", "PUT", "--data", "x", "http://127.0.0.1:8470/collab/v1/packages/sha256:0")
-    assert "takes no packages" in companion.box.run(*put).stdout
+    assert "accepts no packages" in companion.box.run(*put).stdout

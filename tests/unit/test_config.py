@@ -86,7 +86,7 @@ def test_unusable_files(tmp_path: Path, text: str) -> None:
 
 def test_a_custom_board_needs_its_figures(tmp_path: Path) -> None:
     found = problems(tmp_path, '[energy]\nboard = "custom"\nbusy_w = 4.0\n')
-    assert found == ["energy.idle_w: missing, and a custom board has no model"]
+    assert found == ["energy.idle_w: missing; a custom board has no model to take it from"]
 
 
 def test_a_table_list_given_as_a_value(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The size of the batch, read where it is used.
 
-Exporters read it once, from the image. Up to its last use it would be alive at every cut, and it cannot be joined as
-features are: it has no entry an image.
+Exporters read it once, from the image. It would then be alive at every cut up to its last use, and it cannot be joined
+as features are, since it has no entry for each image.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collabd.partition import Graph, TensorInfo, annotate
 
 
 def localise(model: onnx.ModelProto) -> onnx.ModelProto:
-    """`model` with the size of the batch read from the last tensor that has it as its first axis, before each use.
+    """`model` with the size of the batch read anew before each use, from the nearest tensor whose first axis it is.
 
     PartitionError if the shapes of the graph cannot be inferred.
     """
@@ -32,7 +32,7 @@ def _reads_batch(node: onnx.NodeProto, inputs: set[str]) -> bool:
 
 
 class _Localised:
-    """`nodes`: those of a graph, with what follows from the size of the batch alone computed anew for each use."""
+    """`nodes`: those of a graph. What follows from the size of the batch alone is computed anew for each use."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         weights = [weight.name for weight in model.graph.initializer]
@@ -65,7 +65,7 @@ class _Localised:
         self._nearest = next((name for name in node.output if name in self._stacks), self._nearest)
 
     def _again(self, name: str) -> str:
-        """The size that was called `name`, computed from the nearest tensor."""
+        """The name of the value that was called `name`, computed anew from the nearest tensor."""
         made = f"{name}:{self._nearest}"
         if made not in self._known:
             self._known.add(made)

@@ -54,7 +54,7 @@ def build(
     [height, width, 3]) calibrate the codecs; without them only the lossless ones are offered. `licence` names the
     licence, `licence_text` is all of it. `scores` says what they are; None: judged by their values. `tell` is called
     with what was found out. Raises `InvalidPackage` if the graph cannot be cut, does not fit its labels, or answers
-    otherwise once stored; `InvalidImage` if an image cannot be read.
+    differently once stored; `InvalidImage` if an image cannot be read.
     """
     try:
         stored, network = _stored(model, tell)
@@ -69,7 +69,7 @@ def build(
         input=network.inputs[0].name,
         output=network.outputs[0].name,
         dynamic_batch=network.inputs[0].shape[0] is None,
-        layers=tuple(Layer(spec.name, spec.op, spec.tensors, spec.macs) for spec in specs),
+        layers=tuple(Layer(name=spec.name, op=spec.op, tensors=spec.tensors, macs=spec.macs) for spec in specs),
         cuts=tuple(uncalibrated(network, spec) for spec in candidates),
         licence=licence,
         provenance=provenance,
@@ -80,7 +80,7 @@ def build(
     try:
         calibration = Calibration(network, _pixels(images, preprocessing))
         probes = probe_images(preprocessing.height, preprocessing.width) if images else calibration.images[:0]
-        kind = _kind(model, calibration, probes, scores, tell)
+        kind = _kind(model, calibration, probes, stated=scores, tell=tell)
         manifest = msgspec.structs.replace(manifest, output_kind=kind)
         if images:
             for doubt in doubts(len(images), calibration.decided(kind), len(labels)):
@@ -89,11 +89,11 @@ def build(
     except EngineError as error:
         raise InvalidPackage(f"{name} cannot be run cut: {error}") from error
     text = licence_text or f"Licence: {licence}\n\n{provenance}\n"
-    return write(out, manifest, stored.SerializeToString(deterministic=True), text)
+    return write(out, manifest, model=stored.SerializeToString(deterministic=True), licence=text)
 
 
 def _stored(model: onnx.ModelProto, tell: Tell = _log.info) -> tuple[onnx.ModelProto, Network]:
-    """The graph as the package keeps it: for one image at a time where several must not run together."""
+    """The graph as the package keeps it. It takes one image at a time if several must not run together."""
     try:
         stored = halve_weights(order(localise(optimise(model))))
         network = Network.from_proto(stored)
@@ -109,11 +109,11 @@ def _stored(model: onnx.ModelProto, tell: Tell = _log.info) -> tuple[onnx.ModelP
 
 
 def _kind(
-    model: onnx.ModelProto, calibration: Calibration, probes: np.ndarray, stated: ScoreKind | None, tell: Tell
+    model: onnx.ModelProto, calibration: Calibration, probes: np.ndarray, *, stated: ScoreKind | None, tell: Tell
 ) -> ScoreKind:
-    """What the scores are, by the images of `calibration` and the `probes`.
+    """The kind of the scores, judged by the images of `calibration` and the `probes`.
 
-    Raises `InvalidPackage` where the stored network answers otherwise than `model` does.
+    Raises `InvalidPackage` if the stored network answers differently from `model`.
     """
     pictures = calibration.images
     expected = reference_scores(model, np.concatenate([pictures, probes]))
@@ -128,7 +128,7 @@ def _kind(
 
 
 def _pixels(images: Sequence[bytes | np.ndarray], wanted: Preprocessing) -> np.ndarray:
-    """The images as the network takes them, no copies among them; images made by rule if there are none."""
+    """The images as the network takes them, each once. If there are none, images made by rule."""
     if not images:
         return probe_images(wanted.height, wanted.width)
     return distinct(np.concatenate([prepare(image, wanted) for image in images]))

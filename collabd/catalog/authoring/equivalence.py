@@ -13,7 +13,8 @@ from collab_sdk.errors import InvalidPackage
 from collabd.catalog.authoring.sessions import open_session
 
 _LEAST_AGREEMENT = 0.99
-# Two scores nearer than this part of the range of an image's scores are a tie, which rounding may settle either way.
+# Two scores are a tie if they differ by less than this part of the range of all scores of the image. Rounding may
+# settle it either way.
 _TIE = 0.01
 _log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def reference_scores(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
 def compare(expected: np.ndarray, found: np.ndarray) -> Comparison:
     """How far two sets of scores, [images, classes], agree; there are two classes at least."""
     ranges = np.ptp(expected, axis=1)
-    # Of two classes, an image between them has hardly a range of its own.
+    # An image between two classes has hardly a range of its own.
     span = np.maximum(ranges, max(ranges.mean(), np.finfo(np.float32).tiny))
     rows = np.arange(len(expected))
     behind = expected.max(axis=1) - expected[rows, found.argmax(axis=1)]
@@ -46,7 +47,7 @@ def compare(expected: np.ndarray, found: np.ndarray) -> Comparison:
 def require_equal(expected: np.ndarray, found: np.ndarray) -> None:
     """Raise `InvalidPackage` unless the top-1 agrees on 99 % of the images; a tie counts as agreement.
 
-    Images of which the original itself makes no finite scores tell nothing, unless it does so of all.
+    An image for which the original gives no finite scores tells nothing. If it gives none for any, that is an error.
     """
     finite = np.isfinite(expected).all(axis=1)
     if not finite.any() or not np.isfinite(found[finite]).all():

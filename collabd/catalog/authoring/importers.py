@@ -1,6 +1,6 @@
-"""Bring a network in from where it is: torchvision, a PyTorch factory of the user's, or an ONNX file.
+"""Import a network from torchvision, from a PyTorch factory of the user, or from an ONNX file.
 
-PyTorch is imported only for those that need it; it comes with the extra `author`.
+PyTorch, which comes with the extra `author`, is imported only where it is needed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 _UNSTATED = "not stated"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImportOptions:
     """What the user states of a network; None: as the source says, else ImageNet's normalisation and numbered labels.
 
@@ -55,7 +55,7 @@ class ImportOptions:
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Imported:
     """A network as `authoring.build.build` takes it. `notes` say what was decided for the user, a line each."""
 
@@ -109,7 +109,10 @@ def _from_torchvision(name: str, options: ImportOptions) -> Imported:
         name=options.name or name,
         labels=options.labels or tuple(weights.meta["categories"]),
         preprocessing=Preprocessing(
-            height, width, options.resize_shorter or preset.resize_size[0], preset.interpolation.value
+            height=height,
+            width=width,
+            resize_shorter=options.resize_shorter or preset.resize_size[0],
+            interpolation=preset.interpolation.value,
         ),
         licence=options.licence or "BSD-3-Clause",
         provenance=f"torchvision {torchvision.__version__} {name}, {origin}",
@@ -130,16 +133,16 @@ def _trained(name: str, weights: object) -> torch.nn.Module:
 
 
 def _untrained(name: str, side: int) -> torch.nn.Module:
-    """The same weights every time, so that equal commands build equal packages; for images of `side` if it must know.
+    """The network with random weights. They are the same every time, so that equal commands build equal packages.
 
-    Trained weights state the size of a vision transformer; without them it is made for 224 pixels unless told.
+    A vision transformer is made for images of one size. With trained weights that is theirs; here it is `side`.
     """
     import torch
     import torchvision
 
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # some announce that their initialisation will change
-        with torch.device("meta"):  # takes no memory, and tells what it knows of its size
+        with torch.device("meta"):  # takes no memory, and shows whether it is made for one size
             knows_its_size = hasattr(torchvision.models.get_model(name, weights=None), "image_size")
         torch.manual_seed(0)
         sizes = {"image_size": side} if knows_its_size else {}
@@ -162,25 +165,28 @@ def _from_factory(source: str, options: ImportOptions) -> Imported:
         raise InvalidRequest(f"{source} returns a {type(module).__name__}, not a torch.nn.Module")
     height, width = options.size
     model = export(module, height=height, width=width, mean=options.mean, std=options.std)
-    return _stated(as_classifier(model, _wanted(options)), options, attribute, f"PyTorch factory {source}")
+    return _stated(
+        as_classifier(model, _wanted(options)), options, name=attribute, provenance=f"PyTorch factory {source}"
+    )
 
 
 def _from_onnx(path: Path, options: ImportOptions) -> Imported:
     taken = as_classifier(read(path), _wanted(options))
-    return _stated(taken, options, path.stem, f"ONNX file {path.name}")
+    return _stated(taken, options, name=path.stem, provenance=f"ONNX file {path.name}")
 
 
 def _wanted(options: ImportOptions) -> Wanted:
     labels = None if options.labels is None else len(options.labels)
-    return Wanted(options.mean, options.std, options.size, options.output, labels)
+    return Wanted(mean=options.mean, std=options.std, size=options.size, output=options.output, labels=labels)
 
 
-def _stated(taken: Classifier, options: ImportOptions, name: str, provenance: str) -> Imported:
+def _stated(taken: Classifier, options: ImportOptions, *, name: str, provenance: str) -> Imported:
+    height, width = taken.size
     return Imported(
         model=taken.model,
         name=options.name or re.sub(r"[^A-Za-z0-9._-]+", "-", name),
         labels=options.labels or tuple(map(str, range(taken.classes))),
-        preprocessing=Preprocessing(*taken.size, options.resize_shorter),
+        preprocessing=Preprocessing(height=height, width=width, resize_shorter=options.resize_shorter),
         licence=options.licence or _UNSTATED,
         provenance=provenance,
         notes=taken.notes,

@@ -1,4 +1,4 @@
-"""The form in which a graph is stored: optimised as far as holds on any machine, large weights in half width."""
+"""The form in which a graph is stored: optimised as far as is right for every machine, large weights in half width."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from collabd.catalog.authoring.sessions import open_session
 from collabd.catalog.graph.operator_sets import check_versions
 from collabd.catalog.graph.tensors import is_writable
 
-# Below this a weight saves no space worth its Cast node, and biases keep their precision.
+# A weight of fewer elements is not halved: it would save less than its Cast node takes, and biases keep precision.
 _SMALLEST_HALVED = 1024
 _QUANTISERS = frozenset({"DequantizeLinear", "QuantizeLinear"})
-# Twice the rounding of float16; weights all too large or too small for it lose more.
+# The largest error that halving may make, as a part of the largest value: twice the rounding of float16. Weights that
+# are too large or too small for float16 lose more.
 _HALF_PRECISION = 2**-10
 
 
@@ -42,7 +43,7 @@ def optimise(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _unaffordable(model: onnx.ModelProto) -> list[str]:
-    """Folding makes float32 of weights in half width; those of the very largest networks fit into no graph then."""
+    """The optimisers to leave out: folding widens weights to float32, and the largest networks then fit no graph."""
     return [] if is_writable(model, halves_widened=True) else ["ConstantFolding"]
 
 
@@ -104,7 +105,7 @@ def _fits_half(weight: TensorProto) -> bool:
 
 
 def _forget_unused_domains(model: onnx.ModelProto) -> None:
-    """ONNX Runtime declares all operator sets that it knows, and other tools refuse those that they do not know."""
+    """Remove them: ONNX Runtime declares all operator sets that it knows, and other tools refuse unknown ones."""
     used = set(_domains(model.graph)) | {domain for function in model.functions for domain in _domains(function)}
     declared = [entry for entry in model.opset_import if entry.domain in used]
     del model.opset_import[:]

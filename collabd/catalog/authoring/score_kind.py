@@ -1,4 +1,4 @@
-"""What a network's scores are, judged by their values: operators come in too many disguises."""
+"""What a network's scores are, judged by their values, because the same operator can be written in many ways."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import numpy.typing as npt
 
 from collab_sdk.vocabulary import ScoreKind
 
-# A thousand float16 probabilities, added in float16, were off by 0.2 %.
+# How far a sum of probabilities may be from 1. A thousand in float16, added in float16, were off by 0.2 %.
 _SUM_ERROR = 0.01
-# An 8-bit scale may end a little above 1; below 0 nothing is rounded, since 0 is always one of its steps.
+# How far probabilities may leave 0 to 1. An 8-bit scale may end a little above 1. It rounds nothing to below 0, since 0
+# is always one of its steps.
 _ABOVE_ONE = 0.005
 _BELOW_ZERO = 1e-6
-# Steps of 8 bits are 1/256, or 1/127 signed. Finer ones change no sum by more than is allowed anyway.
+# Steps between these two come from 8 bits: 1/256, or 1/127 if signed. Finer steps change a sum by less than is allowed.
 _STEPS = (2**-10, 2**-6)
-# Sigmoids of a trained network come near 0 or 1 on some of the images; small logits need not.
+# Sigmoids of a trained network come this near to 1 on some image; small logits need not.
 _DECIDED = 0.9
 
 
@@ -29,9 +30,9 @@ class Judgement:
 
 
 def judge(found: npt.NDArray[np.float32]) -> Judgement:
-    """Judge scores [images, labels] of images as unlike as there are: what is said must hold for each of them.
+    """Judge scores [images, labels]. What is said holds for each image, so they should be as unlike as possible.
 
-    Images of which the network makes no finite scores tell nothing.
+    Images for which the network gives no finite scores tell nothing.
     """
     scores = found[np.isfinite(found).all(axis=1)].astype(np.float64)
     if not len(scores):
@@ -59,17 +60,17 @@ def _doubt(low: float, high: float) -> str:
 
 
 def _sum_to_one(scores: npt.NDArray[np.float64]) -> bool:
-    """Whether each row can be one of probabilities, as far as the arithmetic is fine enough to tell."""
+    """Whether each row may be one of probabilities, as far as the precision of the scores can tell."""
     half = _step(scores) / 2
     shown = scores > half
-    # What was rounded away may be half a step each; what is left is at most half a step off.
+    # A score that was rounded to 0 may have been half a step, and each other one is off by at most half a step.
     least = scores.sum(axis=1) - half * shown.sum(axis=1)
     most = scores.sum(axis=1) + half * scores.shape[1]
     return bool(((least <= 1 + _SUM_ERROR) & (most >= 1 - _SUM_ERROR)).all())
 
 
 def _step(scores: npt.NDArray[np.float64]) -> float:
-    """The step of scores that were quantised, and so are multiples of it; 0 if they were not, or finely."""
+    """The step of which all scores are multiples, if they were quantised; 0 if they were not, or with fine steps."""
     values = np.unique(np.append(scores, 0.0))
     step = float(np.diff(values).min(initial=np.inf))
     if not _STEPS[0] < step < _STEPS[1]:

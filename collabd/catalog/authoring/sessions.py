@@ -1,4 +1,4 @@
-"""Sessions of ONNX Runtime over whole graphs, for building packages: what it refuses is said in one line."""
+"""Sessions of ONNX Runtime over whole graphs, for building packages. Each refusal becomes one line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SILENT = 4  # What goes wrong is in the exception; lines on stderr would double
 def open_session(
     model: onnx.ModelProto, options: onnxruntime.SessionOptions, without: Sequence[str] = ()
 ) -> onnxruntime.InferenceSession:
-    """A session over `model`, without the optimisers named. Raises `InvalidPackage` if ONNX Runtime refuses it."""
+    """A session over `model`, but without the optimisers in `without`. Raises `InvalidPackage` if it is refused."""
     options.log_severity_level = _SILENT
     with _refusals():
         return onnxruntime.InferenceSession(
@@ -35,9 +35,9 @@ def open_session(
 
 
 def outputs_of(model: onnx.ModelProto, image: np.ndarray) -> dict[str, object]:
-    """All that `model` makes of one input, by the outputs' names: arrays, or lists for sequences.
+    """All outputs of `model` for one input, by name: arrays, or lists for sequences.
 
-    Run without optimisations, so it is what the graph says. Raises `InvalidPackage` if ONNX Runtime cannot run it.
+    It runs without optimisations, so they are what the graph says. Raises `InvalidPackage` if ONNX Runtime refuses it.
     """
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

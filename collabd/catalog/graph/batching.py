@@ -1,4 +1,4 @@
-"""Whether images of different callers may run together: found out by running them so."""
+"""Whether images of different callers may run together, found out by running some together and alone."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from collabd.catalog.graph.probe_images import UNLIKE, probe_images
 from collabd.engine import Engine, EngineError
 from collabd.partition import Network, candidate_cuts, layers
 
-# The last is what a companion joins at most by default.
+# So many images run together. The last is the most that a companion joins by default.
 _SIZES = (2, 3, 8)
-# Of a tensor's range of values. Arithmetic in another order is off by 1e-6, and flips an 8-bit step here and there,
-# which makes 1e-4 on average. A scale taken over the whole batch, the least influence that was met, makes 3e-3.
+# How far a tensor may be off, as a part of its range of values. Arithmetic in another order makes 1e-6, and 1e-4 on
+# average where it flips single 8-bit steps. The least influence that was met, a scale over the whole batch, makes 3e-3.
 _NOISE = 1e-3
-# Of its largest value, where the range is small beside it.
+# The same as a part of its largest value, which counts where the range is much smaller.
 _ROUNDING = 1e-6
 _CACHE_BYTES = 1 << 28
 _KEY = "batching"
@@ -28,7 +28,7 @@ _Tensors = Mapping[str, npt.NDArray[np.generic]]
 
 
 def crossing(network: Network) -> list[str]:
-    """What a device sends or asks for by itself: the input, the outputs, and the tensors at candidate cuts."""
+    """The tensors that a device may send or ask for: the input, the outputs, and those at candidate cuts."""
     cuts = candidate_cuts(network, layers(network))
     ends = (*network.inputs, *network.outputs)
     return list(dict.fromkeys([*(info.name for info in ends), *(name for cut in cuts for name in cut.tensors)]))
@@ -39,10 +39,10 @@ def hindrance(
 ) -> str | None:
     """Why images of `network` must not run together, in words that follow its name; None if they may.
 
-    What is `crossing` must stack, and be for each image what it is when the image runs alone. Where that holds for
-    what enters a part of the network and for what leaves it, that part keeps the images apart. Images unlike in
-    brightness and content run in several numbers and places, on `threads` cores (None: all); of a run of three or
-    more no more than `most_macs` are asked.
+    The tensors in `crossing` must stack, and have for each image the values that they have when it runs alone. Where
+    that holds for the tensors that enter a part of the network and for those that leave it, the part keeps images
+    apart. The images differ in brightness and content, and run in several numbers and places, on `threads` cores
+    (None: all). Runs of three or more images are left out if they take more than `most_macs`.
     """
     if network.inputs[0].shape[:1] != (None,):
         return "takes a fixed number of images"
@@ -52,7 +52,7 @@ def hindrance(
     engine.add(_KEY, network)
     try:
         wanted = [name for name in crossing if name not in network.graph.inputs]
-        return _influence(engine, network, wanted, _sizes(network, most_macs))
+        return _influence(engine, network, wanted=wanted, sizes=_sizes(network, most_macs))
     except EngineError as error:
         return f"cannot run several images at once ({error})"
 
@@ -62,7 +62,7 @@ def _sizes(network: Network, most_macs: float) -> list[int]:
     return [size for size in _SIZES if size <= rows_together(one) and (size == 2 or size * one.macs <= most_macs)]
 
 
-def _influence(engine: Engine, network: Network, wanted: Sequence[str], sizes: Sequence[int]) -> str | None:
+def _influence(engine: Engine, network: Network, *, wanted: Sequence[str], sizes: Sequence[int]) -> str | None:
     source = network.inputs[0]
     images = probe_images(*(size or 1 for size in source.shape[1:3]))
     orders = [_order(size) for size in sizes]
@@ -81,12 +81,12 @@ def _influence(engine: Engine, network: Network, wanted: Sequence[str], sizes: S
 
 
 def _order(size: int) -> list[int]:
-    """Each size begins with another image, so that each image has been first, last and in between."""
+    """The images of one run. Each size begins with another one, so that each has been first, last and in between."""
     return [UNLIKE[(size + place) % len(UNLIKE)] for place in range(size)]
 
 
 def _alike(expected: npt.NDArray[np.generic], found: npt.NDArray[np.generic]) -> bool:
-    """Whether every row is the same but for noise. Not a number in both, or the same infinity, is no difference."""
+    """Whether every row is the same but for noise. Two NaNs, or two equal infinities, are no difference."""
     if expected.shape != found.shape:
         return False
     wanted, got = (np.asarray(array, np.float64).reshape(len(array), -1) for array in (expected, found))

@@ -1,4 +1,4 @@
-"""Whether running a graph takes a bounded amount of memory and work, found out without running it."""
+"""How much memory and work a graph takes, and whether they are bounded, found out without running it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from collab_sdk.errors import InvalidPackage
 from collabd.codec import MAX_BYTES
 from collabd.partition import Graph, Network, PartitionError, TensorInfo, annotate, layers
 
-# Of one run, be it of one image or of several together. An EfficientNet-B7 at 600x600 has 0.2 GB alive at once, and so
+# The most bytes alive at once in one run, of one image or of several. An EfficientNet-B7 at 600x600 has 0.2 GB, and so
 # has a ViT-H/14 at 518x518, by its attention.
 _MOST_BYTES = 2**30
-# A ViT-H/14 at 518x518 has 1.02e12, a VGG-19 a fiftieth of that. A core does 10 to 100 thousand million a second, and
-# whoever else asks meanwhile waits for one run.
+# The most multiply-accumulates of one run. A ViT-H/14 at 518x518 has 1.02e12, a VGG-19 a fiftieth of that. A core does
+# 1e10 to 1e11 in a second, and all other requests wait for the run.
 _MOST_MACS = 1_200_000_000_000
-# The widest that a stored weight becomes: 4 bits as float32.
+# A stored weight grows so many times at most: from 4 bits to float32.
 _WIDENING = 8
-# Shapes are computed from the values of smaller weights; of larger ones only the shape matters, and copies cost.
+# Shapes may be computed from the values of a weight up to this size. Larger ones lose their values, since copies cost.
 _SHAPES_BYTES = 4096
 _BATCH = re.compile(r"batch(\*\d+)?")
 
@@ -35,7 +35,7 @@ class Effort:
 
 
 def effort(network: Network) -> Effort:
-    """What an image takes in the whole of `network`; a part of it takes no more."""
+    """What one image takes in the whole of `network`; it takes no more in a part of it."""
     used = network.graph.last_use.keys() - network.graph.constants
     sizes = {name: network.tensor(name).nbytes for name in used}
     return Effort(sum(layer.macs for layer in layers(network)), _peak(network.graph, sizes))
@@ -47,12 +47,12 @@ def rows_together(one: Effort) -> int:
 
 
 def require_bounded(model: onnx.ModelProto) -> Network:
-    """The network of `model`, whose weights lie inside. Raises `InvalidPackage` if what it takes is not bounded.
+    """The network of `model`, whose weights lie inside. Raises `InvalidPackage` if its effort is not bounded.
 
-    Every shape must follow from the graph alone: an operator whose result is as large as the values it is given say
-    (NonZero, Range, a computed Expand) could take all memory. The shapes are inferred anew, for a sender may state
-    what it likes, and must be those that the graph states. Counted is what a run holds: the weights once, and of all
-    else what is alive at the same time.
+    Every shape must follow from the graph alone: an operator could take all memory if the values that it reads decide
+    how large its result is (NonZero, Range, a computed Expand). The shapes are inferred anew, because a sender may
+    state what it likes, and must be those that the graph states. Counted are the bytes that a run holds: all weights
+    once, and of the other tensors those that are alive at the same time.
     """
     try:
         annotated = annotate(_without_statements(model))
@@ -73,10 +73,9 @@ def require_bounded(model: onnx.ModelProto) -> Network:
 def _too_large(model: onnx.ModelProto, sizes: Mapping[str, int]) -> Iterator[str]:
     weights = [weight.name for weight in model.graph.initializer]
     inputs = [value.name for value in model.graph.input if value.name not in weights]
-    graph = Graph(
-        model.graph.node, inputs=inputs, outputs=[value.name for value in model.graph.output], weights=weights
-    )
-    # What is computed from weights alone is held as one of them, widened at the most.
+    outputs = [value.name for value in model.graph.output]
+    graph = Graph(model.graph.node, inputs=inputs, outputs=outputs, weights=weights)
+    # A tensor that is computed from weights alone is held like a weight. It may be as large as all weights widened.
     widened = MAX_BYTES + _WIDENING * model.ByteSize()
     for name, nbytes in sizes.items():
         if nbytes > (most := widened if name in graph.constants else MAX_BYTES):
@@ -88,7 +87,7 @@ def _too_large(model: onnx.ModelProto, sizes: Mapping[str, int]) -> Iterator[str
 
 
 def _peak(graph: Graph, sizes: Mapping[str, int]) -> int:
-    """The most bytes alive at once for one image, when each tensor goes after its last use; weights do not count."""
+    """The most bytes alive at once for one image if each tensor is freed after its last use. Weights do not count."""
     alive = {name: sizes.get(name, 0) for name in graph.inputs}
     held = most = sum(alive.values())
     for index, (reads, writes) in enumerate(zip(graph.reads, graph.writes, strict=True)):

@@ -1,4 +1,4 @@
-"""Operator sets: what the oldest ONNX Runtime that a device may have can read, and graphs brought down to it."""
+"""Operator sets: the newest that every device can read, and graphs converted down to it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from onnx import defs, inliner, version_converter
 
 from collab_sdk.errors import InvalidPackage
 
-# What ONNX Runtime 1.20 reads, the oldest that a device may have.
+# The newest that ONNX Runtime 1.20 reads. A device may have that version, or a newer one.
 _NEWEST_IR = 10
 _NEWEST_OPSET = 21
-# ONNX Runtime takes none older, and onnx's converter brings up none.
+# ONNX Runtime takes no older one, and onnx's converter converts no older one.
 _OLDEST_OPSET = 7
 _log = logging.getLogger(__name__)
 

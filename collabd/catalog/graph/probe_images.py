@@ -1,19 +1,19 @@
-"""Images made by rule, to find out how a network behaves where there are no photographs, or too few."""
+"""Images made by rule. They show how a network behaves where there are no photographs, or too few."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-# Where few images must do, these: what lies side by side in a batch differs in brightness and in content.
+# The numbers of three images that differ in brightness and in content, for where few must do.
 UNLIKE = (0, 1, 2)
 
 
 def probe_images(height: int, width: int) -> npt.NDArray[np.uint8]:
     """Ten images, uint8 [10, height, width, 3], equal for equal sizes.
 
-    Dark, bright and full noise, patches of colour, gradients both ways, black, grey and white: what saturates on one
-    of them does not on all.
+    Dark, bright and full noise, patches of colour, gradients both ways, black, grey and white: a value that saturates
+    on one of them does not saturate on all.
     """
     rng = np.random.default_rng(0)
 

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from collab_sdk.errors import InvalidPackage
 
-# The most that protobuf, and so ONNX, writes as one message.
+# protobuf, and so ONNX, writes no larger message.
 _MOST_BYTES = 2**31 - 1
 
 
@@ -27,7 +27,7 @@ def tensors(message: Message) -> Iterator[onnx.TensorProto]:
 
 
 def require_writable(model: onnx.ModelProto) -> None:
-    """Raise `InvalidPackage` if the weights of `model` take more than a graph may hold; no values are read."""
+    """Raise `InvalidPackage` if a graph cannot hold the weights of `model`. No values are read."""
     if not is_writable(model):
         raise InvalidPackage(
             f"its weights take {_total(model) / 1e9:.1f} GB, and an ONNX graph holds 2.1 GB at most (protobuf's limit)"

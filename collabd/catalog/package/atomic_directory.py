@@ -15,14 +15,14 @@ _TEMPORARY = ".new-"
 
 @contextmanager
 def whole_directory(target: Path) -> Iterator[Path]:
-    """A fresh directory to fill; on a clean exit it becomes `target`, else nothing of it stays behind.
+    """A fresh directory to fill. On a clean exit it becomes `target`; on an error it is removed.
 
-    A `target` that exists is replaced. Hidden names mark the directories that are not finished; what a process leaves
-    of them when it dies in the middle, `tidy` sets right.
+    A `target` that exists is replaced. Directories that are not finished have hidden names. If the process dies in the
+    middle, `tidy` removes what is left of them.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{target.name}-", dir=target.parent))
-    # Held as long as this process lives.
+    # The kernel frees it when this process ends.
     lock = os.open(scratch, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -41,7 +41,7 @@ def whole_directory(target: Path) -> Iterator[Path]:
 
 
 def remove_directory(target: Path) -> None:
-    """Remove `target`, which is gone at once even if removing its files is cut short. Needs no room on the disk."""
+    """Remove `target`. Its name goes first, so that one that is cut short leaves no half. Needs no free space."""
     gone = target.with_name(f"{_TEMPORARY}{target.name}-gone")
     if gone.exists():
         shutil.rmtree(gone)
@@ -50,9 +50,9 @@ def remove_directory(target: Path) -> None:
 
 
 def tidy(parent: Path) -> None:
-    """Remove what processes that died left unfinished in `parent`. Raises `OSError`.
+    """Remove the unfinished directories that dead processes left in `parent`. Raises `OSError`.
 
-    A directory that had made way for its successor takes its place again.
+    A directory that was about to be replaced gets its name back.
     """
     for scratch in parent.glob(f"{_TEMPORARY}*"):
         lock = os.open(scratch, os.O_RDONLY)
@@ -72,7 +72,7 @@ def _restore(scratch: Path, target: Path) -> None:
 
 
 def _flush(*paths: Path) -> None:
-    """A Pi loses power without warning: without this a rename could outlive the contents."""
+    """Write the contents to the disk. A Pi may lose power at any time, and then a rename could survive without them."""
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY)
         try:

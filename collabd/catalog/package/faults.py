@@ -99,12 +99,12 @@ def _repeated(kind: str, names: Iterable[str]) -> Iterator[str]:
 def _ends(manifest: Manifest, network: Network) -> Iterator[str]:
     batch = None if manifest.dynamic_batch else 1
     wanted = manifest.preprocessing
-    yield from _end(network.inputs, manifest.input, np.uint8, (batch, wanted.height, wanted.width, 3))
-    yield from _end(network.outputs, manifest.output, np.float32, (batch, len(manifest.labels)))
+    yield from _end(network.inputs, manifest.input, dtype=np.uint8, shape=(batch, wanted.height, wanted.width, 3))
+    yield from _end(network.outputs, manifest.output, dtype=np.float32, shape=(batch, len(manifest.labels)))
 
 
 def _end(
-    found: Sequence[TensorInfo], name: str, dtype: type[np.generic], shape: tuple[int | None, ...]
+    found: Sequence[TensorInfo], name: str, *, dtype: type[np.generic], shape: tuple[int | None, ...]
 ) -> Iterator[str]:
     if [(tensor.name, tensor.dtype, tensor.shape) for tensor in found] != [(name, np.dtype(dtype), shape)]:
         described = ", ".join(f"{tensor.name} {tensor.dtype}{list(tensor.shape)}" for tensor in found)

@@ -12,17 +12,17 @@ from collab_sdk.vocabulary import ScoreKind
 # `independent`: a probability for each label by itself, as sigmoids give.
 
 
-class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How any RGB image becomes the network's uint8 input of shape [1, height, width, 3]."""
 
     height: int
     width: int
-    # The shorter side is resized to this and the centre cropped; None: resized straight to height x width.
+    # The shorter side is resized to this, and the centre is cropped; None: the image is resized to height x width.
     resize_shorter: int | None = None
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
 
-class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A run of neighbouring graph nodes that is placed as one; the smallest unit of a placement."""
 
     name: str
@@ -32,16 +32,16 @@ class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     macs: int
 
 
-class CodecFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CodecFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What one codec makes of the features at one cut, over the calibration images."""
 
     codec: str
-    # None: one scale per tensor; else the axis that has a scale per index.
+    # None: one scale for the tensor; else one for each index along this axis.
     channel_axis: int | None
     bytes_median: int
     bytes_p95: int
-    # Of `images` calibration images, how many had the top-1 of the unsplit network: only pictures that differ count,
-    # and fewer where nearly all are of one class. `images` 0: lossless by nature.
+    # How many of `images` calibration images had the top-1 of the unsplit network. Equal pictures count once, and fewer
+    # count where nearly all are of one class. `images` 0: the codec is lossless.
     agreed: int
     images: int
 
@@ -49,12 +49,12 @@ class CodecFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def fidelity(self) -> float:
         """Expected top-1 agreement with the unsplit network, 0..1: the posterior mean under Jeffreys' prior.
 
-        100 of 100 says 0.995 and 1000 of 1000 says 0.9995, so few images cannot promise much.
+        100 of 100 give 0.995, and 1000 of 1000 give 0.9995: few images cannot promise much.
         """
         return 1.0 if self.images == 0 else (self.agreed + 0.5) / (self.images + 1)
 
 
-class Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A candidate cut: `layers[:head_layers]` run on the device, the rest on the cloud."""
 
     name: str
@@ -84,5 +84,5 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def crossing(self) -> tuple[str, ...]:
-        """What a device sends or asks for by itself: the input, the output, and the tensors at the cuts."""
+        """The tensors that a device may send or ask for: the input, the output, and those at the cuts."""
         return tuple(dict.fromkeys([self.input, self.output, *(name for cut in self.cuts for name in cut.tensors)]))

@@ -23,14 +23,14 @@ MODEL = "model.onnx"
 LICENCE = "LICENCE"
 DIGEST = "digest"
 CONTENT = (LICENCE, MODEL, MANIFEST)
-# `PartitionError`, and what onnx raises where the fields of a graph contradict one another: it differs by field.
+# `PartitionError` is one of them. onnx raises any of them if the fields of a graph contradict one another.
 MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError)
 _REBUILD = "build the package again with 'collabctl models add'"
 
 
 @dataclass(frozen=True)
 class Package:
-    """A checked package. Its graph is read only by `network`, which costs memory and tenths of a second."""
+    """A checked package. Only `network` reads its graph, which takes memory and tenths of a second."""
 
     path: Path
     manifest: Manifest
@@ -38,7 +38,7 @@ class Package:
 
     @property
     def nbytes(self) -> int:
-        """What its files take on the disk."""
+        """The bytes that its files take on the disk."""
         return sum((self.path / name).stat().st_size for name in (*CONTENT, DIGEST))
 
     def network(self) -> Network:
@@ -60,7 +60,7 @@ def load(path: Path) -> Package:
 
     Reads every file once and parses only the manifest, so that a Pi can list its packages quickly.
     """
-    # A FIFO or a device, opened, might never end.
+    # Reading a FIFO or a device might never end.
     if missing := [name for name in (*CONTENT, DIGEST) if not (path / name).is_file()]:
         raise InvalidPackage(f"{path} is no model package: it lacks {', '.join(missing)}")
     stated = _read(path / DIGEST).decode("utf-8", "replace").strip()
@@ -78,7 +78,7 @@ def digest_of(path: Path) -> str:
     return f"sha256:{whole.hexdigest()}"
 
 
-def write(path: Path, manifest: Manifest, model: bytes, licence: str) -> Package:
+def write(path: Path, manifest: Manifest, *, model: bytes, licence: str) -> Package:
     """Write a package (`model`: serialised ONNX) as directory `path`, whole or not at all, replacing what is there."""
     content = {
         LICENCE: licence.encode(),
@@ -103,7 +103,7 @@ def _manifest(path: Path) -> Manifest:
 
 
 def _plain(manifest: Manifest) -> Manifest:
-    """With every text that people are shown made plain; names of tensors are the graph's."""
+    """The manifest with all text that people see made plain. Names of tensors stay as the graph has them."""
     layers = (msgspec.structs.replace(layer, name=plain(layer.name), op=plain(layer.op)) for layer in manifest.layers)
     return msgspec.structs.replace(
         manifest,

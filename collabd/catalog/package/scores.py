@@ -1,4 +1,4 @@
-"""A network's scores, read by what their package says that they are."""
+"""A network's scores as probabilities and as classes, by the kind that its package states."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collab_sdk.vocabulary import ScoreKind
 
 
 def as_probabilities(output: npt.NDArray[np.float32], kind: ScoreKind) -> npt.NDArray[np.float32]:
-    """Scores of one image, float32 [labels], as the caller gets them: softmax of logits, all others as they are.
+    """The scores of one image as the caller gets them, float32 [labels]: softmax of logits, others as they are.
 
-    A single logit is that of its label applying or not, so its sigmoid: the softmax of one score is always 1.
+    Of a single logit it is the sigmoid, since the label applies or not, and the softmax of one score is always 1.
     """
     if kind != ScoreKind.LOGITS:
         return output
     against = np.append(output, np.float32(0)) if len(output) == 1 else output
-    # Scores that are not finite are the network's own affair, and become NaN.
+    # Scores that are not finite become NaN; nothing better can be made of them.
     with np.errstate(invalid="ignore"):
         exponents = np.exp(against - against.max())
     return np.asarray((exponents / exponents.sum())[: len(output)], np.float32)
 
 
 def as_classes(scores: npt.NDArray[np.float32], kind: ScoreKind) -> npt.NDArray[np.float32]:
-    """Scores [images, labels] such that the largest of a row is what it decides for, float32 [images, 2 or more].
+    """The scores of each class, float32 [images, 2 or more]: the largest of a row is what the network decides for.
 
     A single label becomes two classes, "does not apply" and "applies".
     """

@@ -9,14 +9,13 @@ from __future__ import annotations
 import io
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from collab_sdk.errors import InvalidPackage, RequestTooLarge
 from collabd.catalog.package.atomic_directory import whole_directory
 from collabd.catalog.package.package import CONTENT, DIGEST, LICENCE, MANIFEST, Package, load
-from collabd.catalog.trial.apart import try_apart
 
 _BLOCK = tarfile.BLOCKSIZE
 _FILES = (*CONTENT, DIGEST)
@@ -36,11 +35,13 @@ def pack(package: Package) -> bytes:
     return archive.getvalue()
 
 
-def unpack(data: bytes | memoryview, parent: Path, *, digest: str, max_bytes: int) -> Package:
+def unpack(
+    data: bytes | memoryview, parent: Path, *, digest: str, max_bytes: int, try_out: Callable[[Path], None]
+) -> Package:
     """Check an archive and keep it as a directory in `parent`; nothing is left there if it is refused.
 
     Raises `RequestTooLarge` above `max_bytes`, and `InvalidPackage` unless the archive holds exactly the files of a
-    sound package of this `digest`, whose graph passes `try_apart`.
+    sound package of this `digest`, which passes `try_out`.
     """
     if len(data) > max_bytes:
         raise RequestTooLarge(f"a package of {len(data)} bytes is above the limit of {max_bytes} bytes")
@@ -54,7 +55,7 @@ def unpack(data: bytes | memoryview, parent: Path, *, digest: str, max_bytes: in
         package = _read(directory)
         if package.digest != digest:
             raise InvalidPackage(f"the package has digest {package.digest} and was announced as {digest}")
-        try_apart(directory)
+        try_out(directory)
     return replace(package, path=target)
 
 
@@ -67,7 +68,7 @@ def _read(directory: Path) -> Package:
     try:
         return load(directory)
     except InvalidPackage as error:
-        # To the sender the paths of this machine say nothing.
+        # Paths of this machine tell the sender nothing.
         raise InvalidPackage(str(error).replace(f"{directory}/", "")) from error
 
 
@@ -87,7 +88,7 @@ def _content(archive: memoryview) -> dict[str, memoryview]:
 
 
 def _members(archive: memoryview) -> Iterator[tuple[str, memoryview]]:
-    """Name and data of each file. An archive ends with a block of zeros; what follows it is ignored, as tar does."""
+    """The name and data of each file. An archive ends with a block of zeros; what follows is ignored, as tar does."""
     at = 0
     while archive[at : at + _BLOCK] != bytes(_BLOCK):
         header = _header(archive[at : at + _BLOCK])

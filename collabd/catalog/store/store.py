@@ -1,11 +1,11 @@
-"""The model packages that a machine holds: one writable directory and any number that are only read."""
+"""The model packages of a machine, in one directory that is written and any number that are only read."""
 
 from __future__ import annotations
 
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,15 +14,16 @@ from collab_sdk.errors import InvalidPackage, InvalidRequest, StorageUnavailable
 from collabd.catalog.package.atomic_directory import remove_directory, tidy, whole_directory
 from collabd.catalog.package.package import CONTENT, DIGEST, Package, load
 from collabd.catalog.store import bundle
+from collabd.catalog.trial.apart import try_apart
 from collabd.did_you_mean import unknown_model
 
 log = logging.getLogger(__name__)
 
 _Stamp = tuple[tuple[str, int, int], ...]
-# Beside the files of a received package: whose it is, a name a line.
+# A file beside those of a received package: the devices that it belongs to, one name in a line.
 _DEVICES = "devices"
 _BESIDE = frozenset({_DEVICES, f".{_DEVICES}"})
-# Of one package. Names can be addresses, and of those there is no end.
+# One package has no more devices. Their names can be addresses, and there is no end of those.
 _MOST_DEVICES = 64
 
 
@@ -37,13 +38,14 @@ class Problem:
 class Store:
     """Packages in `roots`, searched in order; the first root is where packages are installed.
 
-    Every call looks at the disk, so a package that another process installed is seen; a file is read again only
-    after it changed. Where two packages have one name, the earlier root hides the later one, and what was installed
-    hides what was received.
+    Every call looks at the disk, so that a package is seen which another process installed. A file is read again only
+    if it changed. If two packages have the same name, the one in the earlier root hides the other, and an installed one
+    hides a received one. `try_out` raises `InvalidPackage` where a received package must not be kept.
     """
 
-    def __init__(self, roots: Sequence[Path]) -> None:
+    def __init__(self, roots: Sequence[Path], *, try_out: Callable[[Path], None] = try_apart) -> None:
         self._roots = tuple(roots)
+        self._try_out = try_out
         self._loaded: dict[Path, tuple[_Stamp, Package]] = {}
 
     @property
@@ -52,14 +54,14 @@ class Store:
         return self._roots[0]
 
     def packages(self) -> list[Package]:
-        """The packages that a name can mean, one for each name, in search order."""
+        """One package for each name, in search order."""
         by_name: dict[str, Package] = {}
         for package in self._sound():
             by_name.setdefault(package.manifest.name, package)
         return list(by_name.values())
 
     def problems(self) -> list[Problem]:
-        """The directories that are no sound packages; they are otherwise passed over."""
+        """The directories that are no sound packages. All other calls pass them over."""
         return [found for found in self._found() if isinstance(found, Problem)]
 
     def get(self, name: str) -> Package:
@@ -70,14 +72,14 @@ class Store:
         return packages[name]
 
     def by_digest(self, digest: str) -> Package:
-        """The package of this digest, hidden by another of its name or not; raises `UnknownPackage`."""
+        """The package of this digest, even if another of its name hides it. Raises `UnknownPackage`."""
         for package in self._sound():
             if package.digest == digest:
                 return package
         raise UnknownPackage(f"no package with digest {digest[:80]}")
 
     def install(self, source: Path, digest: str | None = None) -> Package:
-        """Copy the package in directory `source`, of this `digest` if one is given, replacing one of its name.
+        """Copy the package from directory `source`, replacing one of its name. If `digest` is given, it must have that.
 
         Raises `InvalidPackage`, `StorageUnavailable`.
         """
@@ -96,7 +98,7 @@ class Store:
         Raises `StorageUnavailable`, and what `bundle.unpack` raises.
         """
         with _writing(self.writable):
-            package = bundle.unpack(data, self.writable, digest=digest, max_bytes=max_bytes)
+            package = bundle.unpack(data, self.writable, digest=digest, max_bytes=max_bytes, try_out=self._try_out)
         # It was just read and checked.
         self._loaded[package.path] = _stamp(package.path), package
         return package
@@ -111,7 +113,7 @@ class Store:
         return package.path == bundle.place(self.writable, package.digest)
 
     def used(self, package: Package, device: str | None = None) -> None:
-        """Remember over restarts that a received package is in use now, and of whom."""
+        """Remember, over restarts too, that `device` uses a received package now."""
         try:
             os.utime(package.path)
             if device is not None:
@@ -139,7 +141,7 @@ class Store:
             remove_directory(package.path)
 
     def tidy(self) -> None:
-        """Remove what a process that died left unfinished; what cannot be removed is logged."""
+        """Remove the unfinished directories of processes that died. Log what cannot be removed."""
         try:
             tidy(self.writable)
         except OSError as error:
@@ -162,7 +164,7 @@ class Store:
 
     def _found(self) -> Iterator[Package | Problem]:
         found = [self._look(path) for root in self._roots for path in self._paths(root)]
-        # What an administrator installed comes before what anybody pushed.
+        # Packages that an administrator installed come before those that devices pushed.
         yield from sorted(found, key=lambda each: isinstance(each, Package) and self.is_pushed(each))
 
     def _paths(self, root: Path) -> list[Path]:
@@ -185,7 +187,7 @@ class Store:
 
 @contextmanager
 def _writing(root: Path) -> Iterator[None]:
-    """A disk that is full, read-only or broken is nobody's mistake, and passes once somebody sees to it."""
+    """Around writes: `StorageUnavailable` if the disk is full, read-only or broken, which no caller is to blame for."""
     try:
         yield
     except OSError as error:
@@ -196,7 +198,7 @@ def _writing(root: Path) -> Iterator[None]:
 
 
 def _directories(root: Path) -> list[Path]:
-    """Hidden ones are unfinished (see `whole_directory`)."""
+    """The directories in `root` that are finished: hidden ones are not (see `whole_directory`)."""
     if not root.is_dir():
         return []
     return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))

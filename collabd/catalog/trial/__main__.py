@@ -11,14 +11,15 @@ from collabd.catalog.package.package import MODEL, load
 from collabd.catalog.trial.apart import REFUSED
 from collabd.catalog.trial.inspection import inspect
 
-# The file, its weights in float32 and as the runtime packs them, with copies on the way; besides, what `effort` allows.
+# Memory: eight bytes for each byte of the file, whose weights are held in float32, as the runtime packs them, and in
+# copies; besides, what `effort` allows.
 _BYTES_A_BYTE = 8
 _BYTES = 3 << 30
 _CPU_S = 240
 
 
 def _bound(directory: Path) -> None:
-    """Now that the libraries are loaded: what they took is not counted against the graph."""
+    """Limit memory and time from here on: the libraries are loaded, and what they took does not count."""
     pages = int(Path("/proc/self/statm").read_text().split()[5])
     limit = pages * resource.getpagesize() + _BYTES + _BYTES_A_BYTE * (directory / MODEL).stat().st_size
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

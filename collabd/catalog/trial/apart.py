@@ -1,4 +1,4 @@
-"""A graph from a stranger is judged, and first run, in a process of its own: what it breaks there breaks nothing else.
+"""A graph from a stranger is judged and first run in a process of its own. What it breaks there breaks nothing else.
 
 The libraries that read and run graphs are large, written in C++, and were not made for files that mean harm.
 """
@@ -16,7 +16,7 @@ from collab_sdk.text import plain
 
 log = logging.getLogger(__name__)
 
-# The exit status of a trial that found a reason to refuse, which it printed.
+# The exit status of a trial that refused a package and printed the reason.
 REFUSED = 3
 _WALL_S = 300.0
 _LONGEST_REASON = 1000

@@ -15,9 +15,9 @@ from collabd.catalog.trial.plain_graph import read_plain
 from collabd.engine import Engine, EngineError
 from collabd.partition import Network
 
-# On one core. It is one job of the companion's only lane, and others wait.
+# The longest run, in seconds of one core. All other requests wait for it on the companion's only lane.
 _LONGEST_RUN_S = 30.0
-# About a second of one core. Two images run together in any case: whoever built the package tried more.
+# Runs of three and more images may take no more, about a second of one core. Who built the package tried them all.
 _MACS_TOGETHER = 50e9
 _REBUILD = "build the package again"
 

@@ -1,4 +1,4 @@
-"""What a graph that a stranger sends may hold: standard operators with their weights inside, and no more."""
+"""What a graph from a stranger may hold: standard operators and their weights, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from collab_sdk.errors import InvalidPackage
 from collabd.catalog.graph.operator_sets import check_versions
 from collabd.catalog.graph.tensors import tensors
 
-# ONNX Runtime takes none older. Newer than `check_versions` allows, a device could not have built.
+# ONNX Runtime takes no older one. A device cannot have built a newer one than `check_versions` allows.
 _OLDEST_OPSET = 7
-# Ten times the largest networks there are for images; what reads a graph takes time that grows with the square.
+# Ten times as many as in the largest networks for images. The time to read a graph grows with the square.
 _MOST_NODES = 10_000
 _LONGEST_NAME = 512
 _RANDOM = frozenset(
@@ -24,9 +24,9 @@ _RANDOM = frozenset(
 def read_plain(data: bytes) -> onnx.ModelProto:
     """The graph in `data`, a serialised ONNX model. Raises `InvalidPackage` unless it is sound and plain.
 
-    No operator of another domain than ONNX's own and no function, no nested graph (so every node runs once), nothing
-    random, no sparse weights (a few bytes of which stand for gigabytes), and no weights in other files: a path in a
-    graph could name any file of this machine.
+    It may have no operators but ONNX's own, no functions, no nested graphs (so every node runs once), nothing random,
+    no sparse weights (a few bytes can stand for gigabytes), and no weights in other files (a path in a graph could
+    name any file of this machine).
     """
     try:
         model = onnx.load_model_from_string(data)

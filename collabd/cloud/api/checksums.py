@@ -1,4 +1,4 @@
-"""Every reply says what its body should be and what it answers, so that no device takes damaged bytes for an answer."""
+"""Every reply carries checksums of its body and of its request, so that no device takes damaged bytes for an answer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from collab_sdk import wire
-from collabd.http import protocol
+from collabd.http.bodies import BODY
 from collabd.http.checksums import checksum
 
 
@@ -16,8 +16,8 @@ async def checksum_middleware(request: web.Request, handler: Handler) -> web.Str
     reply = await handler(request)
     if isinstance(reply, web.Response) and isinstance(reply.body, bytes | bytearray | None):
         reply.headers[wire.CHECKSUM] = await checksum(reply.body or b"")
-    # Not left there: aiohttp keeps a request until the next one on its connection.
-    asked = request.pop(protocol.BODY, None if request.body_exists else bytearray())
+    # Taken out of the request, because aiohttp keeps it until the next one on its connection.
+    asked = request.pop(BODY, None if request.body_exists else bytearray())
     if asked is not None:
         reply.headers[wire.REQUEST_CHECKSUM] = await checksum(asked)
     return reply

@@ -1,4 +1,4 @@
-"""Who is let in, before anything of a request but its headers is read: a busy companion says so before the upload.
+"""Requests are let in by their headers alone: a busy companion says so before the upload.
 
 A refusal costs the device the headers and a round trip. It does not ask first (`Expect: 100-continue`), which would
 cost that round trip each time: what is refused here is rare, since every reply tells of the queue, and one refusal
@@ -14,20 +14,21 @@ from functools import partial
 from aiohttp import web
 
 from collabd.cloud.api.guard import device_of
-from collabd.cloud.call.dataplane import CloudDataPlane
-from collabd.http.protocol import Infer, largest_body
+from collabd.cloud.call.dispatcher import CloudDispatcher
+from collabd.http.bodies import largest_body
+from collabd.http.protocol import Infer
 
 
 class CloudDoor:
     """A `collabd.http.protocol.Door`."""
 
-    def __init__(self, plane: CloudDataPlane, max_request_bytes: int) -> None:
-        self._plane = plane
+    def __init__(self, dispatcher: CloudDispatcher, max_request_bytes: int) -> None:
+        self._dispatcher = dispatcher
         self._max_request_bytes = max_request_bytes
 
     @asynccontextmanager
     async def __call__(self, request: web.Request) -> AsyncIterator[Infer]:
         """Around a request. Raises `Overloaded` and `NotReady`."""
         device = device_of(request)
-        with self._plane.arriving(device, largest_body(request, self._max_request_bytes)):
-            yield partial(self._plane.infer, peer=device)
+        with self._dispatcher.arriving(device, largest_body(request, self._max_request_bytes)):
+            yield partial(self._dispatcher.infer, peer=device)

@@ -1,27 +1,26 @@
-"""Who may use the companion: a key for every request from elsewhere, asked for before anything of it is looked at."""
+"""Who may use the companion. Every request needs a key, and is not looked at before that."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 from aiohttp import hdrs, web
 
 from collab_sdk import wire
 from collab_sdk.errors import Unauthorised
 from collabd.config import CloudConfig, CloudServerSettings
+from collabd.http.aiohttp_privates import Answer
 from collabd.keys import tls
 from collabd.keys.files import KeyProblem
 from collabd.keys.tokens import Tokens, read_tokens
 
-_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-# What watches over daemons asks these, and they tell no more than that there is one.
+# Monitors ask these without a key. They tell only that there is a companion.
 _OPEN = frozenset({"/v2/health/live", "/v2/health/ready"})
 _DEVICE = web.RequestKey("device", str)
-_REFUSED = "no valid key: an `Authorization: Bearer` header with a token of this companion is needed"
+_REFUSED = "no valid key: send a token of this companion in the header `Authorization: Bearer TOKEN`"
 
 
 class Guard:
@@ -33,27 +32,24 @@ class Guard:
         self.tls = _tls(server)
 
     def renew(self) -> None:
-        """Read the key files again, for the requests and connections to come; on `KeyProblem` nothing changes."""
+        """Read the key files again. They hold for new requests and connections; on `KeyProblem` nothing changes."""
         tokens, checked = _tokens(self._server), _tls(self._server)
         if self.tls is not None and checked is not None:
             tls.present(self.tls, self._server.tls_cert, self._server.tls_key)
         self._tokens = tokens
 
-    def stand_before(self, runner: web.AppRunner) -> None:
-        """From now on the server of `runner` hands on only what has a key.
+    def before(self, inner: Answer) -> Answer:
+        """A handler that gives `inner` only the requests that have a key.
 
-        In front of the application, since that would already say what paths there are, or "100 Continue".
+        It stands before the application, which would already say what paths there are, or "100 Continue".
         """
-        server = runner.server
-        assert server is not None  # noqa: S101  it is set up
-        inner: _Handler = server.request_handler
 
         async def guarded(request: web.BaseRequest) -> web.StreamResponse:
             if self.admits(request):
                 return await inner(request)
             return _refusal(request)
 
-        server.request_handler = guarded
+        return guarded
 
     def admits(self, request: web.BaseRequest) -> bool:
         """Whether a request may be looked at."""
@@ -66,7 +62,7 @@ class Guard:
 
 
 def device_of(request: web.BaseRequest) -> str | None:
-    """Who asks: the device whose key it is, else the address; None: it came through another server of this machine."""
+    """Who asks: the device whose key it is, else the address; None if it came through another server here."""
     device: str | None = request.get(_DEVICE, request.remote)
     return device
 
@@ -78,18 +74,18 @@ def problems(config: CloudConfig) -> list[str]:
 
 
 def require_token(config: CloudConfig) -> None:
-    """For a companion behind a server of others, which may listen anywhere. Raises `KeyProblem`."""
+    """Raise `KeyProblem` if there is no token. For a companion behind another server, which may listen anywhere."""
     if not (config.server.token_file or config.server.insecure):
         raise KeyProblem(
-            "server.token_file: missing, and whoever reaches Serve could use the companion: "
-            "collabctl pair new DEVICE makes one (insecure = true does without)"
+            "server.token_file: missing, so anyone who reaches Serve could use the companion: "
+            "make one with collabctl pair new DEVICE (or set insecure = true to go without)"
         )
 
 
 def binds_loopback(host: str) -> bool:
-    """Whether all addresses that listening on `host` means are this machine's own. An unknown name is anything."""
+    """Whether only this machine reaches what listens on `host`. False for an unknown name."""
     try:
-        # An empty host is every address.
+        # An empty host means every address.
         found = socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):
         return False
@@ -98,7 +94,7 @@ def binds_loopback(host: str) -> bool:
 
 def _incomplete(server: CloudServerSettings) -> Iterator[str]:
     if bool(server.tls_cert) != bool(server.tls_key):
-        yield "server: tls_cert and tls_key go together"
+        yield "server: tls_cert and tls_key need each other"
     if server.client_ca and not server.tls_cert:
         yield "server.client_ca: needs tls_cert and tls_key"
 
@@ -115,8 +111,8 @@ def _too_open(server: CloudServerSettings) -> Iterator[str]:
     missing = [name for name, given in (("a token", server.token_file), ("TLS", server.tls_cert)) if not given]
     if missing and not server.insecure and not binds_loopback(server.host):
         yield (
-            f"server.host: {server.host!r} is open to other machines, without {' and '.join(missing)}: "
-            "sudo collabctl pair new DEVICE makes the keys (insecure = true does without)"
+            f"server.host: {server.host!r} is open to other machines without {' and '.join(missing)}: "
+            "make the keys with sudo collabctl pair new DEVICE (or set insecure = true to go without)"
         )
 
 
@@ -134,7 +130,7 @@ def _refusal(request: web.BaseRequest) -> web.Response:
     body = wire.encode_error(Unauthorised(_REFUSED))
     headers = {hdrs.WWW_AUTHENTICATE: "Bearer", wire.CHECKSUM: wire.checksum(body)}
     reply = web.Response(body=body, status=Unauthorised.http_status, content_type="application/json", headers=headers)
-    # What follows is the body, if the peer sends it at all, and not the next request.
+    # The bytes that follow, if any, are the body of this request and not the next request.
     if request.body_exists:
         reply.force_close()
     return reply

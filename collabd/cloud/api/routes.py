@@ -1,29 +1,29 @@
-"""The companion's own calls, beside the protocol: packages, profiles, link probes, status and metrics."""
+"""The companion's own paths, besides the protocol's: packages, profiles, link probes, status and metrics."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
-import collabd
 from collab_sdk.errors import PermissionRefused, RequestTimeout
+from collabd.cloud.api.checksums import checksum_middleware
+from collabd.cloud.api.dataplane import CloudDataPlane
+from collabd.cloud.api.door import CloudDoor
 from collabd.cloud.api.guard import device_of
-from collabd.cloud.call.batcher import Batcher
-from collabd.cloud.call.dataplane import CloudDataPlane
-from collabd.cloud.load import LoadMeter
-from collabd.cloud.metrics import Metrics
+from collabd.cloud.call.dispatcher import CloudDispatcher
+from collabd.cloud.counters import CloudCounters
+from collabd.cloud.load_meter import LoadMeter
 from collabd.cloud.models.loaded import CloudModels
-from collabd.cloud.models.model import CloudModel
 from collabd.cloud.models.profiles import Profiles
+from collabd.cloud.report.reporter import CloudReporter, package_report
 from collabd.config import PackageSettings
-from collabd.engine import Engine
-from collabd.http.protocol import read_body, timed_body, when_read
+from collabd.http import protocol
+from collabd.http.bodies import read_body, timed_body, when_read
+from collabd.http.error_replies import error_middleware
 
 _PING_BYTES = 2**20
 _PUSH_S = 600.0
@@ -31,29 +31,26 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class CloudRoutes:
-    """One method a path."""
+    """One method for each path."""
 
     def __init__(
         self,
         *,
-        plane: CloudDataPlane,
+        dispatcher: CloudDispatcher,
         models: CloudModels,
         profiles: Profiles,
-        batcher: Batcher,
-        engine: Engine,
+        reporter: CloudReporter,
         load: LoadMeter,
-        metrics: Metrics,
+        counters: CloudCounters,
         packages: Callable[[], PackageSettings],
     ) -> None:
-        self._plane = plane
+        self._dispatcher = dispatcher
         self._models = models
         self._profiles = profiles
-        self._batcher = batcher
-        self._engine = engine
+        self._reporter = reporter
         self._load = load
-        self._metrics = metrics
+        self._counters = counters
         self._packages = packages
-        self._started = time.monotonic()
 
     def routes(self) -> list[web.RouteDef]:
         """The paths."""
@@ -62,19 +59,21 @@ class CloudRoutes:
             web.put("/collab/v1/packages/{digest}", self.receive_package, expect_handler=when_read),
             web.get("/collab/v1/profile/{digest}", self.profile),
             web.get("/collab/v1/status", self.status),
-            web.post("/collab/v1/ping", self.ping),
+            web.post("/collab/v1/ping", self.ping, expect_handler=when_read),
             web.get("/metrics", self.metrics),
         ]
 
     async def list_packages(self, _: web.Request) -> web.Response:
         """The loaded packages."""
-        return web.json_response([_described(model) for model in self._models.loaded])
+        return web.json_response(self._reporter.packages())
 
     async def receive_package(self, request: web.Request) -> web.Response:
         """Take a package that a device sends."""
         settings = self._packages()
         if not settings.accept:
-            raise PermissionRefused("this companion takes no packages; install them there ('collabctl models add')")
+            raise PermissionRefused(
+                "this companion accepts no packages from devices: install the package on the companion itself"
+            )
         max_bytes, device = settings.max_mb * 2**20, device_of(request)
         async with AsyncExitStack() as turn:
             await turn.enter_async_context(self._models.pushes.held(device))
@@ -82,7 +81,9 @@ class CloudRoutes:
                 async with asyncio.timeout(_PUSH_S):
                     data = await read_body(request, max_bytes)
             except TimeoutError:
-                raise RequestTimeout(f"a package has {_PUSH_S:.0f} s to come in, for others wait") from None
+                raise RequestTimeout(
+                    f"the package did not come in within {_PUSH_S:.0f} s, and other packages wait"
+                ) from None
             model = await self._models.receive(
                 data,
                 digest=request.match_info["digest"],
@@ -90,7 +91,7 @@ class CloudRoutes:
                 device=device,
                 turn=turn.pop_all(),
             )
-        return web.json_response(_described(model), status=201)
+        return web.json_response(package_report(model), status=201)
 
     async def profile(self, request: web.Request) -> web.Response:
         """The profile of a package on this machine; status 202 while it is being measured."""
@@ -103,34 +104,24 @@ class CloudRoutes:
 
     async def status(self, _: web.Request) -> web.Response:
         """What the daemon is doing."""
-        body = {
-            "version": collabd.__version__,
-            "ready": self._plane.ready(),
-            "uptime_s": round(time.monotonic() - self._started, 1),
-            "load": self._load.value,
-            "queue": self._batcher.queued,
-            "packages": [_described(model) for model in self._models.loaded],
-            "engine": msgspec.to_builtins(self._engine.stats),
-        }
-        return web.json_response(body)
+        return web.json_response(self._reporter.status())
 
     async def ping(self, request: web.Request) -> web.Response:
-        """A probe of the link: the body is for its weight only."""
-        self._plane.check_open()
+        """Answer a probe of the link. Only the size of its body matters."""
+        self._dispatcher.check_open()
         body, received = await timed_body(request, _PING_BYTES)
         answer = {"bytes": len(body), "load": self._load.value, "slowdown": self._load.slowdown}
         return web.json_response(answer, headers=received)
 
     async def metrics(self, _: web.Request) -> web.Response:
         """Prometheus text."""
-        return web.Response(body=self._metrics.text(), headers={"Content-Type": _METRICS_TYPE})
+        return web.Response(body=self._counters.metrics(), headers={"Content-Type": _METRICS_TYPE})
 
 
-def _described(model: CloudModel) -> dict[str, Any]:
-    return {
-        "name": model.manifest.name,
-        "digest": model.digest,
-        "weight_bytes": model.network.weight_bytes,
-        "layers": len(model.manifest.layers),
-        "cuts": len(model.manifest.cuts),
-    }
+def application(
+    plane: CloudDataPlane, door: CloudDoor, routes: CloudRoutes, *, max_request_bytes: int
+) -> web.Application:
+    """All paths of the daemon."""
+    app = web.Application(middlewares=[checksum_middleware, error_middleware])
+    app.add_routes([*protocol.routes(plane, max_request_bytes, door=door), *routes.routes()])
+    return app

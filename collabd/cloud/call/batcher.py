@@ -1,12 +1,11 @@
-"""Natural batching: what arrives while the engine is busy runs together next. Nobody waits while it is idle."""
+"""Natural batching: requests that come while the engine is busy run together next. None waits for an idle engine."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from collab_sdk.errors import Overloaded
+from collabd.cloud.call.work import Done, Tensors, Work
 from collabd.fair_shares import most_for
-
-Tensors = dict[str, npt.NDArray[Any]]
 
 
 class Runner(Protocol):
@@ -31,33 +29,7 @@ class Runner(Protocol):
         """Run; blocks."""
 
 
-@dataclass(frozen=True)
-class Work:
-    """One run asked for. Work of equal `group` may run together, joined along axis 0; None: it runs alone.
-
-    `rows` is the length of axis 0 in every input, or 1 where the work runs alone; a joint run holds at most
-    `most_rows`.
-    """
-
-    key: str
-    feeds: Tensors
-    outputs: tuple[str, ...]
-    group: Hashable | None
-    rows: int
-    most_rows: int = sys.maxsize
-
-
-@dataclass(frozen=True)
-class Done:
-    """The outputs, and what the run took: `queue_s` from submission to its start; `batch` rows ran together."""
-
-    outputs: Tensors
-    queue_s: float
-    compute_s: float
-    batch: int
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _QueuedWork:
     work: Work
     peer: str | None
@@ -83,13 +55,13 @@ class Batcher:
         self._arrived = asyncio.Event()
         self._admitted: Counter[str | None] = Counter()
         self._batch: list[_QueuedWork] = []
-        # Of those who wait, when each was last served.
+        # The turn in which each waiting device was last served.
         self._turns: dict[str | None, int] = {}
         self._turn = 0
 
     @property
     def queued(self) -> int:
-        """Requests admitted that do not run yet."""
+        """Requests that are admitted and do not run yet."""
         return self._admitted.total() - self._running.total()
 
     @property
@@ -101,7 +73,7 @@ class Batcher:
         """Raises `Overloaded` where one more request of this device finds no place in the queue."""
         queued, own = self.queued, self._admitted[peer] - self._running[peer]
         if queued >= self._queue_max or own >= most_for(peer, self._queue_max):
-            raise Overloaded(f"{queued} requests are waiting already; try again later", {"queue": queued})
+            raise Overloaded(f"{queued} requests already wait; try again later", {"queue": queued})
 
     @contextmanager
     def admitted(self, peer: str | None = None) -> Iterator[None]:
@@ -115,7 +87,7 @@ class Batcher:
 
     async def submit(self, work: Work, peer: str | None = None) -> Done:
         """Run `work` in its turn; a caller that is cancelled before that leaves the queue. Raises what the run does."""
-        waiting = _QueuedWork(work, peer, asyncio.get_running_loop().create_future())
+        waiting = _QueuedWork(work=work, peer=peer, done=asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._arrived.set()
         return await waiting.done
@@ -134,8 +106,8 @@ class Batcher:
     def _take(self) -> list[_QueuedWork]:
         """The next work and what can join it. Work whose caller has gone is dropped.
 
-        Next is the oldest of the device that has not been served for longest: one that asks for much at once does not
-        make the others wait for all of it.
+        Next is the oldest work of the device that was not served for the longest time. So a device that asks for much
+        at once does not make the others wait for all of it.
         """
         waiting = [each for each in self._waiting if not each.done.cancelled()]
         batch = [min(waiting, key=lambda each: self._turns.get(each.peer, 0))] if waiting else []
@@ -175,7 +147,7 @@ class Batcher:
         works = [waiting.work for waiting in batch]
         feeds = works[0].feeds if len(works) == 1 else _join(works)
         key, outputs = works[0].key, works[0].outputs
-        # Building a session is waiting, not computing: it happens once.
+        # Building a session counts as waiting, not as computing: it happens once.
         self._runner.prepare(key, tuple(feeds), outputs)
         start = time.perf_counter()
         results = self._runner.run(key, feeds, outputs)
@@ -183,7 +155,10 @@ class Batcher:
         rows = sum(work.rows for work in works)
         self._on_run(rows)
         parts = [results] if len(works) == 1 else _split(results, [work.rows for work in works])
-        return [Done(part, start - waiting.since, seconds, rows) for waiting, part in zip(batch, parts, strict=True)]
+        return [
+            Done(outputs=part, queue_s=start - waiting.since, compute_s=seconds, batch=rows)
+            for waiting, part in zip(batch, parts, strict=True)
+        ]
 
 
 def _may_join(one: _QueuedWork, first: _QueuedWork) -> bool:
@@ -195,7 +170,7 @@ def _join(works: Sequence[Work]) -> Tensors:
 
 
 def _split(results: Tensors, rows: Sequence[int]) -> list[Tensors]:
-    """Each caller's rows of the results; ValueError if the graph did something else to axis 0 than keep it."""
+    """Each caller's rows of the results. ValueError unless the graph kept the length of axis 0."""
     for name, array in results.items():
         if array.shape[:1] != (sum(rows),):
             raise ValueError(f"{name} has shape {array.shape} for {sum(rows)} rows")

@@ -21,17 +21,17 @@ from collabd.fair_shares import FairShares
 
 log = logging.getLogger(__name__)
 
-# Each may have `max_mb` in memory, and a trial's process beside it.
+# How many packages are received at once. Each may take `max_mb` of memory, and its trial a process of its own.
 _PUSHES = 2
-# With the pushes fewer than there are threads for such work, five at least: lookups need one, too.
+# How many packages are loaded at once. asyncio has five threads at least; pushes and loads leave one for lookups.
 _LOADS = 2
 
 
 class CloudModels:
     """Loaded packages. A name means the package that the store means by it; a digest means just that package.
 
-    Those that were pushed keep within `limits`, and each device within its share (see `room`). Nobody waits for what is
-    loaded or tried out for another, unless it is the same package.
+    Pushed packages keep within `limits`, and each device within its share (see `eviction`). A request waits for no
+    package that is loaded or tried out for another, unless it needs the same one.
     """
 
     def __init__(self, store: Store, engine: Engine, limits: Callable[[], PackageSettings]) -> None:
@@ -41,18 +41,18 @@ class CloudModels:
         # Least recently used first.
         self._by_digest: OrderedDict[str, CloudModel] = OrderedDict()
         self._by_name: dict[str, CloudModel] = {}
-        # By what is loaded or received, as long as anybody does.
+        # One lock for each package that is loaded or received now.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        # Pushes that have their room, and are not kept yet.
+        # Pushed packages whose room is made, and which are not in the store yet.
         self._coming: dict[str, PushedPackage] = {}
         self._making_room = asyncio.Lock()
-        # Whoever takes in a package holds one until it is kept or refused: one a device.
+        # A device holds one of these turns from the upload of a package until it is kept or refused.
         self.pushes = FairShares(_PUSHES, 1)
         self._loads = FairShares(_LOADS, 1)
 
     @property
     def loaded(self) -> list[CloudModel]:
-        """All of them."""
+        """The loaded models."""
         return list(self._by_digest.values())
 
     @property
@@ -67,13 +67,13 @@ class CloudModels:
         return self._by_name[name]
 
     async def load_all(self) -> None:
-        """Load what the store holds, of what was pushed the most recently used that fit.
+        """Load the installed packages, and as many pushed ones as fit, the most recently used first.
 
-        What cannot be used is logged and passed over.
+        A package that cannot be used is logged and left out.
         """
         await asyncio.to_thread(self._store.tidy)
         for problem in await asyncio.to_thread(self._store.problems):
-            log.warning("%s is no model package: %s", problem.path, problem.reason)
+            log.warning("%s is not a model package: %s", problem.path, problem.reason)
         packages = await asyncio.to_thread(self._store.packages)
         chosen = [package for package in packages if not self._store.is_pushed(package)]
         chosen += to_load([each for each in await self._kept() if each.package in packages], self._limits())
@@ -93,7 +93,7 @@ class CloudModels:
     async def by_digest(self, digest: str, device: str | None = None) -> CloudModel:
         """The model of this digest, loaded if need be. Raises `UnknownPackage`, `InvalidPackage`.
 
-        It is loaded when this returns, and stays so for who has it lent then, before anything else runs.
+        It is loaded when this returns. It stays loaded if the caller takes it into use before it awaits anything.
         """
         while (model := self._by_digest.get(digest)) is None or device not in model.devices:
             await (self._held(digest, device) if model is None else self._note_use(model, device))
@@ -103,24 +103,26 @@ class CloudModels:
     async def receive(
         self, data: bytes | bytearray, *, digest: str, max_bytes: int, device: str | None, turn: AsyncExitStack
     ) -> CloudModel:
-        """Keep and load a package that a device sent; done in full, then leaving `turn`, even if it no longer waits.
+        """Keep and load a package that a device sent, then leave `turn`; finished even if the caller is cancelled.
 
         Raises `InvalidPackage`, `RequestTooLarge`, `StorageUnavailable`.
         """
-        return await asyncio.shield(self._receive(data, digest, max_bytes, device, turn))
+        return await asyncio.shield(self._receive(data, digest=digest, max_bytes=max_bytes, device=device, turn=turn))
 
     async def _receive(
-        self, data: bytes | bytearray, digest: str, max_bytes: int, device: str | None, turn: AsyncExitStack
+        self, data: bytes | bytearray, *, digest: str, max_bytes: int, device: str | None, turn: AsyncExitStack
     ) -> CloudModel:
         async with turn, self._alone(f"the push of {digest}"):
             if digest not in self._by_digest:
-                async with self._room_for(digest, PushedPackage(None, len(data), _named(device), busy=True)):
-                    await self._keep(data, digest, max_bytes, device)
+                async with self._room_for(
+                    digest, PushedPackage(package=None, nbytes=len(data), devices=_named(device), busy=True)
+                ):
+                    await self._keep(data, digest=digest, max_bytes=max_bytes, device=device)
             model = await self.by_digest(digest, device)
             self._by_name.setdefault(model.manifest.name, model)
             return model
 
-    async def _keep(self, data: bytes | bytearray, digest: str, max_bytes: int, device: str | None) -> None:
+    async def _keep(self, data: bytes | bytearray, *, digest: str, max_bytes: int, device: str | None) -> None:
         package = await asyncio.to_thread(self._store.receive, memoryview(data), digest=digest, max_bytes=max_bytes)
         try:
             await self._held(digest, device)
@@ -142,21 +144,21 @@ class CloudModels:
 
     async def _delete(self, package: Package) -> None:
         async with self._alone(package.digest):
-            # It may have found a user meanwhile.
+            # A request may have begun to use it meanwhile.
             if not self._is_busy(package):
                 self._unload(package.digest)
                 await asyncio.to_thread(self._store.discard, package)
                 log.info("%s made room for another package: %s", package.manifest.name, package.digest)
 
     async def _kept(self) -> list[PushedPackage]:
-        """The pushed packages, least recently used first; those that are not loaded are older than all that are."""
+        """The pushed packages, least recently used first. Those that are not loaded count as the oldest."""
         pushed = await asyncio.to_thread(
             lambda: [(each, each.nbytes, self._store.devices(each)) for each in self._store.pushed()]
         )
         order = {digest: place for place, digest in enumerate(self._by_digest)}
         pushed.sort(key=lambda each: order.get(each[0].digest, -1))
         return [
-            PushedPackage(package, nbytes, devices, self._is_busy(package))
+            PushedPackage(package=package, nbytes=nbytes, devices=devices, busy=self._is_busy(package))
             for package, nbytes, devices in pushed
             if package.digest not in self._coming
         ]
@@ -167,13 +169,13 @@ class CloudModels:
 
     @asynccontextmanager
     async def _alone(self, what: str) -> AsyncIterator[None]:
-        """Around what only one may do at a time."""
+        """Around work on `what`, which only one task may do at a time."""
         lock = self._locks.setdefault(what, asyncio.Lock())
         async with lock:
             yield
 
     async def _held(self, digest: str, device: str | None) -> None:
-        """Loaded once, however many ask; to the end even if nobody waits any longer."""
+        """Load a package once, however many ask for it; finished even if nobody waits any longer."""
         await asyncio.shield(self._load(digest, device))
 
     async def _load(self, digest: str, device: str | None) -> None:
@@ -187,29 +189,29 @@ class CloudModels:
                 self._unload_excess(model)
 
     async def _note_use(self, model: CloudModel, device: str | None) -> None:
-        """Once a device and a time that it is loaded: every request would wear the disk out."""
+        """Note each device once while the model is loaded: noting every request would wear the disk out."""
         model.devices.add(device)
         if self._store.is_pushed(model.package):
             await asyncio.to_thread(self._store.used, model.package, device)
 
     def _loaded(self, package: Package) -> CloudModel:
-        """Warm, too: only a session shows whether the runtime takes the graph."""
+        """The model with its session built: only that shows whether the runtime takes the graph."""
         model = CloudModel(package, package.network())
         self._engine.add(model.key, model.network)
         try:
             self._engine.prepare(model.key, (package.manifest.input,), (package.manifest.output,))
         except EngineError as error:
             self._engine.remove(model.key)
-            raise InvalidPackage(f"{package.manifest.name} does not run here: {error}") from error
+            raise InvalidPackage(f"{package.manifest.name} does not run on the companion: {error}") from error
         return model
 
     def _unload_excess(self, newest: CloudModel) -> None:
         pushed = [model for model in self.loaded if self._store.is_pushed(model.package)]
         loaded = [
             PushedPackage(
-                model.package,
-                model.network.weight_bytes,
-                _named(*model.devices),
+                package=model.package,
+                nbytes=model.network.weight_bytes,
+                devices=_named(*model.devices),
                 busy=model is newest or self._is_busy(model.package),
             )
             for model in pushed
@@ -226,5 +228,5 @@ class CloudModels:
 
 
 def _named(*devices: str | None) -> frozenset[str]:
-    """Those without a name have nothing that is theirs."""
+    """The devices that have a name; one without a name owns no package."""
     return frozenset(device for device in devices if device)

@@ -17,27 +17,27 @@ from collabd.codec import CodecError, decode
 from collabd.partition import Network, PartitionError, TensorInfo
 from collabd.use_count import UseCount
 
-# Distinct pairs of inputs and outputs whose dependencies are remembered: cuts and stages of placements.
+# For so many pairs of inputs and outputs it is remembered which inputs the outputs need. A cut or a stage has one.
 _REMEMBERED = 1024
 
 
 class CloudModel:
-    """One package, ready to be asked by any thread.
+    """One loaded package. Any thread may use it.
 
-    The engine runs its network under `key`, until the last request to which it is `lent` has ended.
+    The engine holds its network under `key`, until the last request that has it `lent` has ended.
     """
 
     def __init__(self, package: Package, network: Network) -> None:
         self.package = package
         self.network = network
-        # Not the digest alone: the same package may be loaded anew while requests still hold what was loaded before.
+        # The digest alone would not do: a package may be loaded anew while requests still use the model from before.
         self.key = f"{package.digest} {id(self):x}"
         self.lent = UseCount()
-        # Which of the inputs (first) the outputs are computed from. Raises `InvalidTensor`, naming what is missing.
-        self.needed = lru_cache(_REMEMBERED)(partial(_needed, network, package.manifest.name))
+        # By inputs and outputs: the inputs that the outputs need. Raises `InvalidTensor`, naming what is missing.
+        self.needed = lru_cache(_REMEMBERED)(partial(_needed, network, name=package.manifest.name))
         # How many images may run together.
         self.most_rows = rows_together(effort(network))
-        # Who used it since it was loaded.
+        # The devices that used it since it was loaded.
         self.devices: set[str | None] = set()
 
     @property
@@ -52,12 +52,12 @@ class CloudModel:
 
     @cached_property
     def joinable(self) -> frozenset[str]:
-        """The tensors along whose axis 0 requests may be joined: of others nobody found out whether rows stay apart."""
+        """The tensors along whose axis 0 requests may be joined. Of others it is unknown whether rows stay apart."""
         crossing = self.manifest.crossing if self.manifest.dynamic_batch else ()
         return frozenset(name for name in crossing if self.tensor(name).stacks)
 
     def tensor(self, name: str) -> TensorInfo:
-        """What the graph states of a tensor. Raises `InvalidTensor` if it has none such."""
+        """What the graph states of a tensor. Raises `InvalidTensor` if it has no such tensor."""
         try:
             return self.network.tensor(name)
         except PartitionError:
@@ -81,7 +81,7 @@ class CloudModel:
             raise InvalidTensor(f"tensor {tensor.name!r}: {error}") from error
 
 
-def _needed(network: Network, name: str, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> tuple[str, ...]:
+def _needed(network: Network, inputs: tuple[str, ...], outputs: tuple[str, ...], *, name: str) -> tuple[str, ...]:
     if len({*inputs, *outputs}) < len(inputs) + len(outputs):
         raise InvalidTensor(f"a tensor is named twice among the inputs {inputs} and the outputs {outputs}")
     try:
@@ -103,7 +103,9 @@ def _batch(tensor: wire.Tensor, info: TensorInfo) -> int | None:
         return None
     batch, odd = divmod(math.prod(tensor.shape) * info.dtype.itemsize, info.nbytes)
     if odd or not batch:
-        raise InvalidTensor(f"tensor {tensor.name!r} has the shape {list(tensor.shape)}, which no whole batch has")
+        raise InvalidTensor(
+            f"tensor {tensor.name!r} has the shape {list(tensor.shape)}, which is not a whole number of images"
+        )
     return batch
 
 

@@ -20,31 +20,31 @@ from collabd.profiling.profile import Profile
 
 log = logging.getLogger(__name__)
 
-# A stored profile is read well within this, so that the first to ask need not ask again.
+# A request waits for a profile so long. Reading a stored one takes less, so the device need not ask again.
 _PATIENCE_S = 0.2
-# Packages come and go.
+# How many finished tasks are remembered; packages come and go.
 _REMEMBERED = 100
-# Devices whose packages are being measured.
+# How many devices may have a package measured at the same time.
 _DEVICES = 8
 
 K = TypeVar("K")
 
 
 class Profiles:
-    """Profiles by digest. Measuring runs on `lane`, in pieces, so that requests get their turn in between.
+    """Profiles by digest. Measuring runs on `lane` in pieces, and requests run between them.
 
-    There is never more than one piece on the lane. One package of a device is measured at a time, and devices take
-    turns, piece by piece: a request waits for one piece, and nobody's profile for all that another device has.
+    There is never more than one piece on the lane, so a request waits for one at most. One package of each device is
+    measured at a time, and the devices take turns, so none waits for all packages of another.
     """
 
     def __init__(
-        self, engine: Engine, lane: Executor, directory: Path, find: Callable[[str], Awaitable[CloudModel]]
+        self, engine: Engine, lane: Executor, *, directory: Path, find: Callable[[str], Awaitable[CloudModel]]
     ) -> None:
         self._engine = engine
         self._lane = lane
         self._directory = directory
         self._find = find
-        # By digest and device: one that another device asked for may have much before it.
+        # By digest and device: the same package may have to wait longer in the turn of another device.
         self._asked: dict[tuple[str, str | None], asyncio.Task[Profile]] = {}
         # By digest.
         self._measured: dict[str, asyncio.Task[Profile]] = {}
@@ -61,7 +61,7 @@ class Profiles:
         if not task.done():
             return None
         if error := task.exception():
-            raise InvalidPackage(f"{model.manifest.name} cannot be measured here: {error}")
+            raise InvalidPackage(f"{model.manifest.name} cannot be measured on the companion: {error}")
         return task.result()
 
     async def close(self) -> None:
@@ -77,7 +77,7 @@ class Profiles:
     ) -> asyncio.Task[Profile]:
         """The task of this key, begun now if there is none."""
         for done in [known for known, task in tasks.items() if task.done()][:-_REMEMBERED]:
-            del tasks[done]  # it is read from the disk again
+            del tasks[done]  # its profile is read from the disk when it is asked for again
         if key not in tasks or _is_gone(tasks[key]):
             tasks[key] = asyncio.create_task(work())
         return tasks[key]
@@ -92,14 +92,14 @@ class Profiles:
             return await asyncio.shield(task)
 
     async def _measure(self, digest: str, device: str | None) -> Profile:
-        # It may have been unloaded while it waited.
+        # The package may have been unloaded while it waited for its turn.
         model = await self._find(digest)
         with model.lent.in_use():
             profile = await self._timed(model, device)
         try:
             await asyncio.to_thread(stored.save, profile, self._directory)
         except OSError as error:
-            log.warning("the profile of %s is not kept over a restart: %s", model.manifest.name, error)
+            log.warning("cannot keep the profile of %s over a restart: %s", model.manifest.name, error)
         return profile
 
     async def _timed(self, model: CloudModel, device: str | None) -> Profile:
@@ -111,7 +111,7 @@ class Profiles:
         except Exception:
             log.exception("measuring %s failed", model.manifest.name)
             raise
-        log.info("measured %s: %.1f ms whole", model.manifest.name, profile.whole_ms)
+        log.info("measured %s: the whole network takes %.1f ms", model.manifest.name, profile.whole_ms)
         return profile
 
     async def _next(self, pieces: Generator[None, None, Profile], device: str | None) -> Profile | None:

@@ -26,6 +26,9 @@ def of_clock(machine: ExaminedMachine) -> Finding:
         return Finding("clock", "ok", "the clock is set by the network")
     if said == "no":
         return Finding(
-            "clock", "note", "nothing sets the clock: certificates hold by it", "sudo timedatectl set-ntp true"
+            "clock",
+            "note",
+            "nothing sets the clock, and certificates are valid only by it",
+            advice="sudo timedatectl set-ntp true",
         )
-    return Finding("clock", "not-measured", "nobody tells whether the clock is right: timedatectl does not answer")
+    return Finding("clock", "not-measured", "timedatectl does not answer, so nothing says whether the clock is right")

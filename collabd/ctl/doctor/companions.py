@@ -11,11 +11,11 @@ from collab_sdk.vocabulary import BreakerState, CompanionState
 from collabd.ctl.doctor.context import COMPANION, DEVICE, Context
 from collabd.ctl.doctor.finding import Finding, Severity
 from collabd.ctl.doctor.machine import AS_ROOT
-from collabd.ctl.doctor.reach import Reached, Unreached, reach
 
 if TYPE_CHECKING:
     from collab_sdk.reports import CloudReport, ModelReport
     from collabd.config import CloudSettings
+    from collabd.ctl.doctor.reach import Reached
 
 # Without a daemon there is no use for one.
 _UNLESS = ("socket", "access", "daemon", "service", "configuration")
@@ -36,7 +36,7 @@ def check_companions(context: Context) -> Iterator[Finding]:
             "companion",
             "note",
             "no companion is configured: everything runs on this device",
-            "Add one: collabctl pair, or [[clouds]] in the configuration",
+            advice="Add one: sudo collabctl pair add FILE, or [[clouds]] in the configuration",
         )
     for cloud in context.device.clouds:
         yield from _one(cloud, known.get(cloud.name), status["models"] if status else [])
@@ -56,7 +56,11 @@ def check_listening(context: Context) -> Iterator[Finding]:
         said = (error.strerror or str(error)).lower()
         title = f"collab-cloudd does not listen on {server.host}, port {server.port}: {said}"
         yield Finding(
-            "listening", "error", title, "Start it: sudo systemctl start collab-cloudd", ("service", "configuration")
+            "listening",
+            "error",
+            title,
+            advice="Start it: sudo systemctl start collab-cloudd",
+            unless=("service", "configuration"),
         )
         return
     title = f"collab-cloudd listens on {server.host}, port {server.port}"
@@ -65,13 +69,14 @@ def check_listening(context: Context) -> Iterator[Finding]:
             "listening",
             "note",
             f"{title}: no other machine can reach it",
-            "Set [server] host, with keys: collabctl pair new",
+            advice="Make keys, which also sets [server] host: sudo collabctl pair new DEVICE",
         )
     else:
         yield Finding("listening", "ok", title)
 
 
 def _one(cloud: CloudSettings, known: CloudReport | None, models: list[ModelReport]) -> Iterator[Finding]:
+    from collabd.ctl.doctor.reach import Unreached, reach
     from collabd.keys.files import KeyProblem
 
     if known is not None:
@@ -79,19 +84,21 @@ def _one(cloud: CloudSettings, known: CloudReport | None, models: list[ModelRepo
     try:
         reached = reach(cloud)
     except Unreached as error:
-        yield Finding("companion", "error", f"{cloud.name}: {error}", error.advice, _UNLESS)
+        yield Finding("companion", "error", f"{cloud.name}: {error}", advice=error.advice, unless=_UNLESS)
     except PermissionError:
-        yield Finding("companion", "not-measured", f"{cloud.name}: its keys may not be read by this user", AS_ROOT)
+        yield Finding("companion", "not-measured", f"{cloud.name}: this user may not read its keys", advice=AS_ROOT)
     except KeyProblem as error:
         if isinstance(error.__cause__, PermissionError):
-            yield Finding("companion", "not-measured", f"{cloud.name}: its keys may not be read by this user", AS_ROOT)
+            yield Finding("companion", "not-measured", f"{cloud.name}: this user may not read its keys", advice=AS_ROOT)
         else:
-            yield Finding("companion", "error", f"{cloud.name}: {error}", "Make keys with collabctl pair", ("keys",))
+            yield Finding(
+                "companion", "error", f"{cloud.name}: {error}", advice="Make keys with collabctl pair", unless=("keys",)
+            )
     else:
         yield Finding(
             "companion",
             "ok",
-            f"{cloud.name} at {cloud.url} answers, and takes the key of this device"
+            f"{cloud.name} at {cloud.url} answers, and accepts the key of this device"
             if cloud.token_file
             else f"{cloud.name} at {cloud.url} answers",
         )
@@ -103,18 +110,18 @@ def of_status(known: CloudReport) -> Finding:
     """What the daemon makes of it."""
     name = known["name"]
     if known["state"] == CompanionState.UP:
-        return Finding("companion", "ok", f"{name} is up, says collabd")
+        return Finding("companion", "ok", f"collabd says that {name} is up")
     breaker: dict[str, str] = {
-        BreakerState.OPEN: "it failed and is left alone for a while",
-        BreakerState.HALF_OPEN: "it failed and is on trial",
+        BreakerState.OPEN: "it failed, and collabd leaves it alone for a while",
+        BreakerState.HALF_OPEN: "it failed, and collabd tries it again",
     }
     reason = breaker.get(known["breaker"], "it has not answered yet")
     return Finding(
         "companion",
         "warning",
-        f"{name} is {known['state']}, says collabd: {reason}",
-        "Read what happened: journalctl -e -u collabd",
-        _UNLESS,
+        f"collabd says that {name} is {known['state']}: {reason}",
+        advice="Read what happened: journalctl -e -u collabd",
+        unless=_UNLESS,
     )
 
 
@@ -123,13 +130,17 @@ def of_clock(name: str, reached: Reached, now: datetime) -> Finding:
     try:
         theirs = parsedate_to_datetime(reached.date or "")
     except ValueError:
-        return Finding("companion-clock", "not-measured", f"{name} does not tell the time")
+        return Finding("companion-clock", "not-measured", f"{name} does not tell its time")
     off_s = abs((theirs - now).total_seconds())
     if off_s <= _CLOCKS_AGREE_S:
-        return Finding("companion-clock", "ok", f"the clocks here and on {name} agree")
-    title = f"the clocks here and on {name} differ by {off_s:.0f} s"
+        return Finding("companion-clock", "ok", f"the clocks of this machine and of {name} agree")
+    title = f"the clocks of this machine and of {name} differ by {off_s:.0f} s"
     return Finding(
-        "companion-clock", "note", title, "Certificates hold by the clock. Set the wrong one: timedatectl set-ntp true"
+        "companion-clock",
+        "note",
+        title,
+        advice="Certificates are valid by the clock. "
+        "On the machine with the wrong clock: sudo timedatectl set-ntp true",
     )
 
 
@@ -141,9 +152,11 @@ def of_packages(cloud: CloudSettings, reached: Reached, models: list[ModelReport
         yield Finding("companion-packages", "ok", f"{cloud.name} holds all {len(models)} models of this device")
     for model in lacking:
         other = f"another version of {model['name']}" if model["name"] in reached.packages else f"no {model['name']}"
-        advice = f"Install this device's package there ({model['path']}): it may not be sent (push_packages)"
+        advice = (
+            f"Install this device's package there ({model['path']}), because push_packages = false forbids to send it"
+        )
         if cloud.push_packages:
-            advice = "collabd sends it when it can. If this stays so, read why: journalctl -e -u collabd"
+            advice = "collabd sends the package when it can. If this does not end, read why: journalctl -e -u collabd"
         severity: Severity = "note" if cloud.push_packages else "warning"
-        title = f"{cloud.name} holds {other}: it runs here alone"
-        yield Finding("companion-packages", severity, title, advice, _UNLESS)
+        title = f"{cloud.name} holds {other}, so this model runs only on this device"
+        yield Finding("companion-packages", severity, title, advice=advice, unless=_UNLESS)

@@ -19,10 +19,10 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
     """What to make of one file."""
     path, program = settings.path, settings.role.program
     if settings.forbidden:
-        yield Finding("configuration", "not-measured", f"{path} may not be read by this user", AS_ROOT)
+        yield Finding("configuration", "not-measured", f"this user may not read {path}", advice=AS_ROOT)
     elif settings.problems:
         advice = f"Correct it, then reload: sudo systemctl reload-or-restart {program}"
-        yield from (Finding("configuration", "error", f"{path}: {each}", advice) for each in settings.problems)
+        yield from (Finding("configuration", "error", f"{path}: {each}", advice=advice) for each in settings.problems)
     elif not path.exists():
         yield Finding("configuration", "ok", f"{program} has no file {path}: all settings have their defaults")
     else:

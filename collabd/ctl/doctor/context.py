@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,7 @@ class Settings:
 
     role: Role
     path: Path
+    _: KW_ONLY
     config: DeviceConfig | CloudConfig | None = None
     problems: tuple[str, ...] = ()
     forbidden: bool = False
@@ -75,6 +76,7 @@ class Context:
 
     machine: ExaminedMachine
     socket: Path
+    _: KW_ONLY
     roles: tuple[Role, ...] = (DEVICE,)
     heard: Heard = field(default_factory=Heard)
     settings: tuple[Settings, ...] = ()
@@ -104,7 +106,8 @@ def gather(machine: ExaminedMachine, transport: UnixTransport) -> Context:
     files = {role: machine.path(role.file) for role in roles}
     if heard.status is not None:
         files[DEVICE] = Path(heard.file) if heard.file else files[DEVICE]
-    return Context(machine, transport.path, roles, heard, tuple(_settings(role, files[role]) for role in roles))
+    settings = tuple(_settings(role, files[role]) for role in roles)
+    return Context(machine, transport.path, roles=roles, heard=heard, settings=settings)
 
 
 def _heard(transport: UnixTransport) -> Heard:
@@ -125,7 +128,7 @@ def _settings(role: Role, path: Path) -> Settings:
         if there is not None:
             there.open("rb").close()  # `load` does not tell a file that is closed to us from a broken one
         config = (load(DeviceConfig, there) if role == DEVICE else load(CloudConfig, there)).config
-        return Settings(role, path, config)
+        return Settings(role, path, config=config)
     except PermissionError:
         return Settings(role, path, forbidden=True)
     except ConfigError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal, TypedDict
 
 Severity = Literal["ok", "note", "warning", "error", "not-measured"]
@@ -20,6 +20,7 @@ class Finding:
     code: str
     severity: Severity
     title: str
+    _: KW_ONLY
     advice: str = ""
     unless: tuple[str, ...] = ()
 

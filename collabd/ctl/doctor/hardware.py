@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collabd.ctl.doctor.context import DEVICE, Context
 from collabd.ctl.doctor.finding import Finding
-from collabd.ctl.doctor.machine import ExaminedMachine
+from collabd.ctl.doctor.machine import ExaminedMachine, Memory
 
 if TYPE_CHECKING:
     from collab_sdk.reports import DeviceReport
@@ -19,8 +19,8 @@ _LEAST_DISK_BYTES = 200e6
 _NO_DISK_BYTES = 20e6
 _SENSED = ("socket", "access", "service", "daemon")
 _ADVICE = {
-    "under-voltage": "Use the board's own power supply, and a short thick cable",
-    "throttled": "Cool it: a heat sink, a fan, air around it",
+    "under-voltage": "Use the board's own power supply and a short, thick cable",
+    "throttled": "Cool the board: a heat sink, a fan, air around it",
 }
 
 
@@ -42,13 +42,13 @@ def of_power(device: DeviceReport) -> Finding:
     """What the firmware holds the processor back for."""
     now, before = device["throttled"], device["throttled_before"]
     if now is None or before is None:
-        return Finding("power", "not-measured", "this machine's firmware does not tell of under-voltage and throttling")
+        return Finding("power", "not-measured", "this machine's firmware does not report under-voltage and throttling")
     if not now and not before:
-        return Finding("power", "ok", "neither under-voltage nor throttling since collabd or the machine started")
+        return Finding("power", "ok", "no under-voltage and no throttling since collabd or the machine started")
     flags = now or before
-    title = f"held back {'now' if now else 'earlier'}: {', '.join(flags)}"
+    title = f"the firmware {'slows' if now else 'earlier slowed'} this machine down: {', '.join(flags)}"
     advice = _ADVICE["under-voltage" if "under-voltage" in flags else "throttled"]
-    return Finding("power", "warning", title, advice)
+    return Finding("power", "warning", title, advice=advice)
 
 
 def of_temperature(device: DeviceReport) -> Finding:
@@ -58,14 +58,14 @@ def of_temperature(device: DeviceReport) -> Finding:
         return Finding("temperature", "not-measured", "this machine has no thermometer that collabd can read")
     title = f"the processor is at {celsius:.0f} °C"
     if celsius >= _HOT_C:
-        return Finding("temperature", "warning", title, _ADVICE["throttled"])
+        return Finding("temperature", "warning", title, advice=_ADVICE["throttled"])
     return Finding("temperature", "ok", title)
 
 
 def check_memory(context: Context) -> Iterator[Finding]:
     """Whether the kernel keeps the limits of the units, and whether memory is left."""
     yield of_controller(context.machine)
-    yield of_meminfo(_meminfo(context.machine))
+    yield of_memory(context.machine.memory())
 
 
 def of_controller(machine: ExaminedMachine) -> Finding:
@@ -76,21 +76,21 @@ def of_controller(machine: ExaminedMachine) -> Finding:
         return Finding("memory-limit", "not-measured", "there are no control groups under /sys/fs/cgroup")
     if v1 or "memory" in (controllers or "").split():
         return Finding("memory-limit", "ok", "the kernel keeps the memory limits of the units")
-    title = "the kernel was started without its memory controller: MemoryMax= of the units does nothing"
-    advice = "Add cgroup_enable=memory to the one line of /boot/firmware/cmdline.txt, and reboot"
-    return Finding("memory-limit", "note", title, advice)
+    title = "the kernel runs without its memory controller, so MemoryMax= of the units does nothing"
+    advice = "Add cgroup_enable=memory to the only line of /boot/firmware/cmdline.txt, and reboot"
+    return Finding("memory-limit", "note", title, advice=advice)
 
 
-def of_meminfo(info: Mapping[str, int]) -> Finding:
-    """What to make of /proc/meminfo, in kB."""
-    if "MemTotal" not in info or "MemAvailable" not in info:
-        return Finding("memory", "not-measured", "/proc/meminfo does not tell how much memory is left")
-    total, left = info["MemTotal"], info["MemAvailable"]
-    swap, swap_left = info.get("SwapTotal", 0), info.get("SwapFree", 0)
-    title = f"{left // 1000} of {total // 1000} MB of memory are left"
-    title += f", {swap_left // 1000} of {swap // 1000} MB of swap" if swap else ", no swap"
-    if left < _LEAST_MEMORY_SHARE * total:
-        return Finding("memory", "warning", title, "End other programs, serve fewer models, or lower [engine] cache_mb")
+def of_memory(memory: Memory | None) -> Finding:
+    """What to make of how much is left."""
+    if memory is None:
+        return Finding("memory", "not-measured", "/proc/meminfo does not say how much memory is free")
+    title = f"{memory.left / 1e6:.0f} of {memory.total / 1e6:.0f} MB of memory are free"
+    title += f", {memory.swap_left / 1e6:.0f} of {memory.swap / 1e6:.0f} MB of swap" if memory.swap else ", no swap"
+    if memory.left < _LEAST_MEMORY_SHARE * memory.total:
+        return Finding(
+            "memory", "warning", title, advice="End other programs, serve fewer models, or lower [engine] cache_mb"
+        )
     return Finding("memory", "ok", title)
 
 
@@ -105,10 +105,12 @@ def check_disk(context: Context) -> Iterator[Finding]:
 def of_room(path: Path, free: int) -> Finding:
     """What to make of so many free bytes."""
     title = f"{free / 1e6:.0f} MB are free for {path}"
-    advice = "Make room: neither profiles nor packages can be kept otherwise"
+    advice = "Make room, or collabd cannot keep profiles and packages"
     if free < _NO_DISK_BYTES:
-        return Finding("disk", "error", title, advice)
-    return Finding("disk", "warning", title, advice) if free < _LEAST_DISK_BYTES else Finding("disk", "ok", title)
+        return Finding("disk", "error", title, advice=advice)
+    return (
+        Finding("disk", "warning", title, advice=advice) if free < _LEAST_DISK_BYTES else Finding("disk", "ok", title)
+    )
 
 
 def _existing(path: Path) -> Path:
@@ -120,8 +122,3 @@ def _existing(path: Path) -> Path:
         except OSError:
             continue
     return Path("/")
-
-
-def _meminfo(machine: ExaminedMachine) -> dict[str, int]:
-    lines = [line.split() for line in (machine.read("/proc/meminfo") or "").splitlines()]
-    return {parts[0].rstrip(":"): int(parts[1]) for parts in lines if len(parts) > 1 and parts[1].isdecimal()}

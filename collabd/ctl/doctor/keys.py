@@ -6,9 +6,10 @@ import os
 import pwd
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from collabd.ctl.doctor.context import COMPANION, DEVICE, Context, Role
 from collabd.ctl.doctor.finding import Finding
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 _SOON = timedelta(days=30)
 
 
-class KeyFile(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class KeyFile:
     """A file that a daemon is told to use; `private`: nobody else may read it."""
 
     role: Role
@@ -40,11 +42,13 @@ def check_keys(context: Context) -> Iterator[Finding]:
                 yield of_certificate(key, key.path.read_bytes(), now)
         except PermissionError:
             yield Finding(
-                "keys", "not-measured", f"{key.path} ({key.setting}) may not be looked at by this user", AS_ROOT
+                "keys", "not-measured", f"this user may not look at {key.path} ({key.setting})", advice=AS_ROOT
             )
         except OSError as error:
             title = f"{key.path} ({key.setting}): {(error.strerror or str(error)).lower()}"
-            yield Finding("keys", "error", title, f"Make keys with collabctl pair, or take {key.setting} out")
+            yield Finding(
+                "keys", "error", title, advice=f"Make keys with collabctl pair, or remove the setting {key.setting}"
+            )
 
 
 def of_file(key: KeyFile, status: os.stat_result) -> Finding:
@@ -52,17 +56,20 @@ def of_file(key: KeyFile, status: os.stat_result) -> Finding:
     mode, owner = stat.S_IMODE(status.st_mode), _owner(status.st_uid)
     title = f"{key.path} ({key.setting}): mode {mode:04o}, owner {owner}"
     if key.private and mode & TOO_OPEN:
-        lost = "Whoever read it can use the companion: make new keys if strangers could"
-        return Finding("keys", "error", f"{title}: others may read it", f"chmod 400 {key.path}. {lost}")
+        lost = "Anyone who has read it can use the companion: if strangers could, make new keys"
+        return Finding("keys", "error", f"{title}: other users may read it", advice=f"chmod 400 {key.path}. {lost}")
     if mode & (stat.S_IWOTH | stat.S_IWGRP):
-        return Finding("keys", "error", f"{title}: others may replace it", f"chmod 444 {key.path}")
+        return Finding("keys", "error", f"{title}: other users may replace it", advice=f"chmod 444 {key.path}")
     if key.private and mode & stat.S_IRGRP:
         return Finding(
-            "keys", "warning", f"{title}: its group may read it", f"chmod 400 {key.path}, unless that is meant"
+            "keys", "warning", f"{title}: its group may read it", advice=f"chmod 400 {key.path}, unless you want that"
         )
     if key.private and owner not in {"root", key.role.program} and str(key.path).startswith("/etc/"):
         return Finding(
-            "keys", "warning", f"{title}: the daemon may not be able to read it", f"chown {key.role.program} {key.path}"
+            "keys",
+            "warning",
+            f"{title}: the daemon may not be able to read it",
+            advice=f"chown {key.role.program} {key.path}",
         )
     return Finding("keys", "ok", title)
 
@@ -77,24 +84,24 @@ def of_certificate(key: KeyFile, pem: bytes, now: datetime) -> Finding:
         return Finding(
             "certificates",
             "error",
-            f"{key.path} ({key.setting}) holds no certificate in PEM",
-            "Make new keys with collabctl pair",
+            f"{key.path} ({key.setting}) holds no certificate in PEM format",
+            advice="Make new keys with collabctl pair",
         )
     last = min(certificate.not_valid_after_utc for certificate in certificates)
     first = max(certificate.not_valid_before_utc for certificate in certificates)
-    title = f"{key.path} ({key.setting}) holds until {last:%Y-%m-%d}"
+    title = f"{key.path} ({key.setting}) is valid until {last:%Y-%m-%d}"
     if last <= now:
-        return Finding("certificates", "error", f"{title}: it has expired", "Make new keys with collabctl pair")
+        return Finding("certificates", "error", f"{title}: it has expired", advice="Make new keys with collabctl pair")
     if first > now:
         return Finding(
             "certificates",
             "error",
-            f"{key.path} ({key.setting}) holds from {first:%Y-%m-%d} on",
-            "Set this machine's clock",
+            f"{key.path} ({key.setting}) is valid only from {first:%Y-%m-%d} on",
+            advice="Set this machine's clock",
         )
     if last - now < _SOON:
         return Finding(
-            "certificates", "warning", f"{title}: it is about to expire", "Make new keys with collabctl pair"
+            "certificates", "warning", f"{title}: it will expire soon", advice="Make new keys with collabctl pair"
         )
     return Finding("certificates", "ok", title)
 
@@ -111,7 +118,8 @@ def _named(role: Role, prefix: str, table: CloudSettings | CloudServerSettings) 
     private = {"token_file": True, "client_key": True, "tls_key": True}
     for setting in ("token_file", "ca_file", "client_cert", "client_key", "tls_cert", "tls_key", "client_ca"):
         if path := getattr(table, setting, ""):
-            yield KeyFile(role, f"{prefix}: {setting}", Path(path), private.get(setting, False))
+            is_private = private.get(setting, False)
+            yield KeyFile(role=role, setting=f"{prefix}: {setting}", path=Path(path), private=is_private)
 
 
 def _owner(uid: int) -> str:

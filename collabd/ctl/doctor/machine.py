@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-AS_ROOT = "Only root may look: sudo collabctl doctor"
+AS_ROOT = "Run doctor as root: sudo collabctl doctor"
 _TIMEOUT_S = 10.0
 
 
@@ -28,6 +29,16 @@ class User(NamedTuple):
     uid: int
     name: str
     groups: frozenset[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Bytes."""
+
+    total: int
+    left: int
+    swap: int
+    swap_left: int
 
 
 # A command in, what came of it out; None: it is not installed, or did not end in time.
@@ -66,14 +77,29 @@ def whoever_runs_this() -> User:
     return User(uid, name, frozenset((*os.getgroups(), os.getegid())))
 
 
-@dataclass(frozen=True)
+def read_memory() -> Memory | None:
+    """The memory of this machine; None: the kernel does not tell."""
+    import psutil
+
+    try:
+        with warnings.catch_warnings():
+            # That the kernel does not tell how much was swapped; it is not asked for here.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            memory, swap = psutil.virtual_memory(), psutil.swap_memory()
+    except (OSError, KeyError, ValueError):
+        return None
+    return Memory(total=memory.total, left=memory.available, swap=swap.total, swap_left=swap.free)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExaminedMachine:
-    """`root` has the files of /etc, /proc, /run, /sys and /var below it."""
+    """`root` has the files of /etc, /run, /sys and /var below it."""
 
     root: Path = Path("/")
     run: Run = run
     user: User = field(default_factory=whoever_runs_this)
     free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
+    memory: Callable[[], Memory | None] = read_memory
 
     def path(self, absolute: str) -> Path:
         """Where a file of the machine lies."""

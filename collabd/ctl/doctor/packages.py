@@ -21,16 +21,16 @@ def check_packages(context: Context) -> Iterator[Finding]:
         try:
             places += sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
         except PermissionError:
-            yield Finding("packages", "not-measured", f"{root} may not be looked into by this user", AS_ROOT)
+            yield Finding("packages", "not-measured", f"this user may not look into {root}", advice=AS_ROOT)
         except OSError:
             continue
     loaded = {path.resolve(): digest for path, digest in loaded.items()}
     found = {path: of_package(path, loaded.get(path)) for path in dict.fromkeys(place.resolve() for place in places)}
     yield from (finding for finding in found.values() if finding is not None)
     if sound := sum(finding is None for finding in found.values()):
-        yield Finding("packages", "ok", f"{sound} of {len(found)} model packages are whole, by their digests")
+        yield Finding("packages", "ok", f"the digests of {sound} of {len(found)} model packages match their files")
     elif not places:
-        yield Finding("packages", "warning", "no model package is installed", "Add one: collabctl models add")
+        yield Finding("packages", "warning", "no model package is installed", advice="Add one: collabctl models add")
 
 
 def of_package(path: Path, loaded: str | None) -> Finding | None:
@@ -39,15 +39,15 @@ def of_package(path: Path, loaded: str | None) -> Finding | None:
     from collabd.catalog.package.package import load
 
     if not os.access(path, os.R_OK | os.X_OK):
-        return Finding("packages", "not-measured", f"{path} may not be read by this user", AS_ROOT)
+        return Finding("packages", "not-measured", f"this user may not read {path}", advice=AS_ROOT)
     try:
         found = load(path).digest
     except InvalidPackage as error:
-        return Finding("packages", "error", str(error), f"Install it again, or remove it: {path}")
+        return Finding("packages", "error", str(error), advice=f"Install it again, or remove it: {path}")
     if loaded in {None, found}:
         return None
-    title = f"{path} was changed after collabd loaded it"
-    return Finding("packages", "warning", title, "Load it: sudo systemctl restart collabd")
+    title = f"{path} has changed since collabd loaded it"
+    return Finding("packages", "warning", title, advice="Load it again: sudo systemctl restart collabd")
 
 
 def _roots(machine: ExaminedMachine, settings: Settings) -> list[Path]:

@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from contextlib import closing
 from dataclasses import dataclass, field
-from email.message import Message
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import requests
+from requests.adapters import HTTPAdapter
+from yarl import URL
 
 from collab_sdk.text import plain
+from collabd.keys.tls import client_context
+from collabd.keys.tokens import read_token
 
 if TYPE_CHECKING:
     from collabd.config import CloudSettings
 
 _TIMEOUT_S = 5.0
 _MOST_BYTES = 2**20
-_PORTS = {"http": 80, "https": 443}
+_PIECE_BYTES = 2**16
 
 
 class Unreached(Exception):
@@ -42,70 +44,101 @@ class Reached:
 def reach(cloud: CloudSettings) -> Reached:
     """Name, connection, TLS, life, key. Raises `Unreached`, and `KeyProblem` where a key file cannot be used."""
     authorization = _authorization(cloud)
-    with closing(_connection(cloud)) as connection:
-        live, headers, _ = _get(connection, "/v2/health/live", {})
-        if live != HTTPStatus.OK:
-            title = f"{cloud.url} answers, but not as a companion (status {live})"
+    with _session(cloud) as session:
+        live = _get(session, cloud, "/v2/health/live", headers={})
+        if live.status != HTTPStatus.OK:
+            title = f"{cloud.url} answers, but it is not a companion (status {live.status})"
             raise Unreached(title, "Correct the url of this companion")
-        status, _, body = _get(connection, "/collab/v1/packages", authorization)
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        title = "it does not know the key of this device" if authorization else "it wants a key, and none is configured"
-        raise Unreached(title, "Make a key there and bring it here: collabctl pair")
-    return Reached(headers["Date"], _packages(body))
+        listed = _get(session, cloud, "/collab/v1/packages", headers=authorization)
+    if listed.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        title = (
+            "it does not know the key of this device"
+            if authorization
+            else "it asks for a key, but this device has none for it"
+        )
+        raise Unreached(title, "Make a key on the companion and add it here: collabctl pair new, collabctl pair add")
+    return Reached(listed.date, _packages(listed.body))
 
 
-def _connection(cloud: CloudSettings) -> HTTPConnection:
-    """Connected, with TLS where the url says so."""
-    from collabd.keys.tls import client_context
+class _Reply(NamedTuple):
+    """What is looked at of a reply; `body` may be its beginning alone."""
 
-    url = urlsplit(cloud.url)
-    host, port = url.hostname or "", url.port or _PORTS[url.scheme]
-    tls = client_context(cloud.ca_file, cloud.client_cert, cloud.client_key) if url.scheme == "https" else None
-    bare = _connected(host, port)
-    connection = HTTPConnection(host, port)
-    connection.auto_open = 0  # it would open a plain one where TLS was cut off
-    connection.sock = bare if tls is None else _encrypted(bare, tls, host)
-    return connection
+    status: int
+    date: str | None
+    body: bytes
 
 
-def _connected(host: str, port: int) -> socket.socket:
+class _Verified(HTTPAdapter):
+    """Trusts whom the daemon trusts: `tls` is made from the key files as the daemon makes it."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self._tls = tls
+        super().__init__()
+
+    def build_connection_pool_key_attributes(self, *args: Any, **options: Any) -> tuple[Any, Any]:
+        host, pool = super().build_connection_pool_key_attributes(*args, **options)
+        return host, {**pool, "ssl_context": self._tls}
+
+    def cert_verify(self, *_: Any) -> None:
+        """Add nothing to the context: requests would trust the authorities on its own list as well."""
+
+
+def _session(cloud: CloudSettings) -> requests.Session:
+    session = requests.Session()
+    # The daemon knows neither proxies nor ~/.netrc.
+    session.trust_env = False
+    if cloud.url.startswith("https:"):
+        session.mount("https://", _Verified(client_context(cloud.ca_file, cloud.client_cert, cloud.client_key)))
+    return session
+
+
+def _get(session: requests.Session, cloud: CloudSettings, path: str, *, headers: dict[str, str]) -> _Reply:
+    url = cloud.url.rstrip("/") + path
     try:
-        return socket.create_connection((host, port), _TIMEOUT_S)
-    except (socket.gaierror, UnicodeError) as error:
-        title = f"its name {host} has no address: {error}"
-        raise Unreached(title, "Correct the url, or the network's name service") from error
-    except ConnectionRefusedError as error:
-        start = "Start it there: sudo systemctl start collab-cloudd. Does it listen for others ([server] host)?"
-        raise Unreached(f"nobody listens on port {port} of {host}", start) from error
-    except OSError as error:
-        title = f"no connection to {host}, port {port}: {(error.strerror or str(error)).lower()}"
-        raise Unreached(title, f"Is it on, in this network, and does its firewall let port {port} through?") from error
+        with session.get(url, headers=headers, timeout=_TIMEOUT_S, allow_redirects=False, stream=True) as reply:
+            body = b""
+            for piece in reply.iter_content(_PIECE_BYTES):
+                body += piece
+                if len(body) > _MOST_BYTES:
+                    break
+            return _Reply(reply.status_code, reply.headers.get("Date"), body)
+    except requests.RequestException as error:
+        raise _failed(error, URL(cloud.url)) from error
 
 
-def _encrypted(bare: socket.socket, tls: ssl.SSLContext, host: str) -> socket.socket:
-    try:
-        return tls.wrap_socket(bare, server_hostname=host)
-    except ssl.SSLCertVerificationError as error:
-        title = f"its certificate is refused: {error.verify_message}"
-        raise Unreached(title, "Do the clocks agree? Else bring its certificate here: collabctl pair") from error
-    except OSError as error:
+def _failed(error: requests.RequestException, url: URL) -> Unreached:
+    """At which step, and what to do about it. Below the error of requests lies that of the system or of TLS."""
+    host, port, cause = url.host, url.port, _first_cause(error)
+    if isinstance(error, requests.exceptions.InvalidURL) or isinstance(cause, socket.gaierror):
+        title = f"the name {host} has no address: {cause}"
+        return Unreached(title, "Correct the url, or the network's name service")
+    if isinstance(cause, ConnectionRefusedError):
+        start = "Start it there: sudo systemctl start collab-cloudd. Does it listen to other machines ([server] host)?"
+        return Unreached(f"no program listens on port {port} of {host}", start)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        title = f"its certificate is refused: {cause.verify_message}"
+        return Unreached(
+            title, "Do the clocks agree? If so, add its certificate here: collabctl pair new, collabctl pair add"
+        )
+    if isinstance(cause, ssl.SSLError):
         advice = "Does it speak TLS ([server] tls_cert there), and does it know this device's certificate?"
-        raise Unreached(f"TLS fails: {error}", advice) from error
+        return Unreached(f"TLS fails: {cause}", advice)
+    connected = isinstance(error, requests.ReadTimeout) or isinstance(cause, ConnectionError)
+    if isinstance(cause, OSError) and not connected:
+        title = f"no connection to {host}, port {port}: {(cause.strerror or str(cause)).lower()}"
+        return Unreached(title, f"Is it on, in this network, and does its firewall let port {port} through?")
+    title = f"it takes connections and does not answer: {cause}"
+    return Unreached(title, "Is that port collab-cloudd's, and is https in the url where it speaks TLS?")
 
 
-def _get(connection: HTTPConnection, path: str, headers: dict[str, str]) -> tuple[int, Message, bytes]:
-    try:
-        connection.request("GET", path, headers=headers)
-        reply = connection.getresponse()
-        return reply.status, reply.headers, reply.read(_MOST_BYTES)
-    except (HTTPException, OSError) as error:
-        title = f"it takes connections and does not answer: {error}"
-        raise Unreached(title, "Is that port collab-cloudd's, and is https in the url where it speaks TLS?") from error
+def _first_cause(error: BaseException) -> BaseException:
+    """The error that requests and urllib3 wrapped, by raising another in its place or by passing it to another."""
+    passed = next((each for each in error.args if isinstance(each, BaseException)), None)
+    below = error.__cause__ or error.__context__ or passed
+    return error if below is None else _first_cause(below)
 
 
 def _authorization(cloud: CloudSettings) -> dict[str, str]:
-    from collabd.keys.tokens import read_token
-
     return {"Authorization": f"Bearer {read_token(cloud.token_file)}"} if cloud.token_file else {}
 
 

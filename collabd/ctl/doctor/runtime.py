@@ -30,7 +30,9 @@ def of_machine(arch: str, bits: int, page_bytes: int) -> Finding:
     title = f"{arch}, {bits}-bit programs, memory pages of {page_bytes // 1024} KB"
     if bits == 64:
         return Finding("machine", "ok", title)
-    return Finding("machine", "error", title, "ONNX Runtime needs a 64-bit system: install the 64-bit image of the OS")
+    return Finding(
+        "machine", "error", title, advice="ONNX Runtime needs a 64-bit system: install the 64-bit image of the OS"
+    )
 
 
 def check_python(_: Context) -> Iterator[Finding]:
@@ -44,7 +46,9 @@ def of_python(version: tuple[int, int, int], abi: str) -> Finding:
     title = f"Python {'.'.join(map(str, version))}, {abi}"
     if version >= (3, 11):
         return Finding("python", "ok", title)
-    return Finding("python", "error", title, "Install Python 3.11 or newer, and collabd into an environment of it")
+    return Finding(
+        "python", "error", title, advice="Install Python 3.11 or newer, then collabd into an environment of that Python"
+    )
 
 
 def check_runtime(_: Context) -> Iterator[Finding]:
@@ -56,12 +60,12 @@ def try_runtime(command: Sequence[str]) -> Finding:
     """Run the trial, or what stands in its place, and say how it ended."""
     answer = run(command, timeout_s=_TRIAL_S)
     if answer is None:
-        return Finding("onnxruntime", "error", f"ONNX Runtime does not end within {_TRIAL_S:g} s", _ANOTHER)
+        return Finding("onnxruntime", "error", f"ONNX Runtime does not end within {_TRIAL_S:g} s", advice=_ANOTHER)
     if answer.status < 0:
         name = signal.Signals(-answer.status).name
         meaning = signal.strsignal(-answer.status) or "a signal"
-        title = f"ONNX Runtime dies here of {name} ({meaning.lower()})"
-        return Finding("onnxruntime", "error", title, f"This processor cannot run this build. {_ANOTHER}")
+        title = f"the signal {name} kills ONNX Runtime on this machine ({meaning.lower()})"
+        return Finding("onnxruntime", "error", title, advice=f"This processor cannot run this build. {_ANOTHER}")
     if answer.status:
         return _failed(answer)
     return of_versions(**json.loads(answer.out))
@@ -70,16 +74,20 @@ def try_runtime(command: Sequence[str]) -> Finding:
 def _failed(answer: Answer) -> Finding:
     last = (answer.err or answer.out).strip().rpartition("\n")[2]
     if not answer.err:
-        return Finding("onnxruntime", "error", "ONNX Runtime runs here and counts wrongly", _ANOTHER)
-    return Finding("onnxruntime", "error", f"ONNX Runtime does not run here: {last}", "Install collabd anew")
+        return Finding(
+            "onnxruntime", "error", "ONNX Runtime runs on this machine but gives wrong numbers", advice=_ANOTHER
+        )
+    return Finding(
+        "onnxruntime", "error", f"ONNX Runtime does not run on this machine: {last}", advice="Install collabd again"
+    )
 
 
 def of_versions(onnxruntime: str, onnx: str) -> Finding:
     """What to make of versions that run."""
-    title = f"ONNX Runtime {onnxruntime} runs a graph, onnx {onnx}"
+    title = f"ONNX Runtime {onnxruntime} (with onnx {onnx}) runs a graph"
     major, minor = (int(part) for part in onnxruntime.split(".")[:2])
     if (major, minor) < (1, 20):
-        return Finding("onnxruntime", "error", f"{title}: too old", _ANOTHER)
+        return Finding("onnxruntime", "error", f"{title}: too old", advice=_ANOTHER)
     if (major, minor) == (1, 21):
-        return Finding("onnxruntime", "error", f"{title}: 1.21 dies on a Raspberry Pi 4", _ANOTHER)
+        return Finding("onnxruntime", "error", f"{title}: 1.21 dies on a Raspberry Pi 4", advice=_ANOTHER)
     return Finding("onnxruntime", "ok", title)

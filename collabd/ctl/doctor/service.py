@@ -25,7 +25,7 @@ _RESULTS = {
 def check_services(context: Context) -> Iterator[Finding]:
     """One finding for each daemon that is installed."""
     if not context.machine.path("/run/systemd/system").exists():
-        yield Finding("service", "not-measured", "systemd does not run here: whoever starts collabd knows how it is")
+        yield Finding("service", "not-measured", "systemd does not run here, so nothing says whether a service runs")
         return
     for role in context.roles:
         state = _state(context.machine, role.unit)
@@ -44,10 +44,10 @@ def of_state(role: Role, state: Mapping[str, str], socket: Mapping[str, str]) ->
     if active == "failed" or state.get("SubState") == "auto-restart" or _pauses(state):
         return _failed(program, state)
     if active in {"activating", "deactivating"}:
-        return Finding("service", "note", f"{program} is {active}", "Wait: collabctl wait")
+        return Finding("service", "note", f"{program} is {active}", advice="Wait: collabctl wait")
     if role == DEVICE and socket.get("ActiveState") == "active":
         return Finding("service", "ok", f"{program} is not running, and starts with the first call")
-    return Finding("service", "error", f"{program} is not running", f"Start it: {start}")
+    return Finding("service", "error", f"{program} is not running", advice=f"Start it: {start}")
 
 
 def _pauses(state: Mapping[str, str]) -> bool:
@@ -58,10 +58,14 @@ def _pauses(state: Mapping[str, str]) -> bool:
 def _failed(program: str, state: Mapping[str, str]) -> Finding:
     if state.get("ExecMainStatus") == _BAD_CONFIGURATION:
         check = f"/etc/collabd/{program}.toml, and check it: {program} --check"
-        return Finding("service", "error", f"{program} has failed: it refuses its configuration", f"Correct {check}")
+        return Finding(
+            "service", "error", f"{program} has failed: it refuses its configuration", advice=f"Correct {check}"
+        )
     result = state.get("Result", "")
     reason = _RESULTS.get(result, result or "unknown reason")
-    return Finding("service", "error", f"{program} has failed: {reason}", f"Read why: journalctl -e -u {program}")
+    return Finding(
+        "service", "error", f"{program} has failed: {reason}", advice=f"Read why: journalctl -e -u {program}"
+    )
 
 
 def _state(machine: ExaminedMachine, unit: str) -> dict[str, str] | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from collabd import __version__
 from collabd.ctl.doctor.context import DEVICE, Context
 from collabd.ctl.doctor.finding import Finding
-from collabd.ctl.doctor.machine import ExaminedMachine, User
+from collabd.ctl.doctor.machine import ExaminedMachine
 
 GROUP = "collab"
 _START = "Start the service: sudo systemctl start collabd"
@@ -26,21 +26,21 @@ def check_socket(context: Context) -> Iterator[Finding]:
         status = path.stat()
     except PermissionError:
         yield Finding(
-            "socket", "error", f"{path}: this user may not look into {path.parent}", f"chmod 755 {path.parent}"
+            "socket", "error", f"{path}: this user may not look into {path.parent}", advice=f"chmod 755 {path.parent}"
         )
         return
     except OSError:
-        yield Finding("socket", "error", f"{path}: there is no socket", _START, unless=("service",))
+        yield Finding("socket", "error", f"{path}: there is no socket", advice=_START, unless=("service",))
         return
     if not stat.S_ISSOCK(status.st_mode):
         yield Finding(
-            "socket", "error", f"{path} is not a socket", f"Remove it, and start the service again: rm {path}"
+            "socket", "error", f"{path} is not a socket", advice=f"Remove it, and start the service again: rm {path}"
         )
         return
     group, mode = _group(status.st_gid), stat.S_IMODE(status.st_mode)
     yield of_mode(path, mode, group)
     if not os.access(path, os.R_OK | os.W_OK):
-        yield of_access(context.machine, context.machine.user, path, group, status.st_gid)
+        yield of_access(context.machine, path, group=group, gid=status.st_gid)
 
 
 def of_mode(path: Path, mode: int, group: str) -> Finding:
@@ -51,29 +51,30 @@ def of_mode(path: Path, mode: int, group: str) -> Finding:
             "socket",
             "warning",
             f"{title}: every user may call",
-            "Restart its unit: sudo systemctl restart collabd.socket",
+            advice="Restart the socket's unit: sudo systemctl restart collabd.socket",
         )
     return Finding("socket", "ok", title)
 
 
-def of_access(machine: ExaminedMachine, user: User, path: Path, group: str, gid: int) -> Finding:
-    """Why this user may not connect."""
-    title = f"{user.name} may not talk to {path}"
+def of_access(machine: ExaminedMachine, path: Path, *, group: str, gid: int) -> Finding:
+    """Why the user of the machine may not connect."""
+    user = machine.user
+    title = f"{user.name} may not use {path}"
     if user.name not in _members(machine).get(group, ()):
         return Finding(
             "access",
             "error",
-            f"{title}: not in the group {group}",
-            f"Join it: sudo usermod -aG {group} {user.name}; then log in again",
+            f"{title}: this user is not in the group {group}",
+            advice=f"Join the group: sudo usermod -aG {group} {user.name}; then log in again",
         )
     if gid not in user.groups:
-        again = f"Log out and in again, or start a shell that has it: newgrp {group}"
-        return Finding("access", "error", f"{title}: joined the group {group} after this login", again)
+        again = f"Log out and in again, or start a shell that has the group: newgrp {group}"
+        return Finding("access", "error", f"{title}: this user joined the group {group} after this login", advice=again)
     return Finding(
         "access",
         "error",
         f"{title}: the socket is closed to its group",
-        "Restart its unit: sudo systemctl restart collabd.socket",
+        advice="Restart the socket's unit: sudo systemctl restart collabd.socket",
     )
 
 
@@ -83,12 +84,18 @@ def check_daemon(context: Context) -> Iterator[Finding]:
         return
     status, failure = context.heard.status, context.heard.failure
     if status is None:
-        yield Finding("daemon", "error", f"collabd does not answer: {failure}", _START, ("socket", "access", "service"))
+        yield Finding(
+            "daemon",
+            "error",
+            f"collabd does not answer: {failure}",
+            advice=_START,
+            unless=("socket", "access", "service"),
+        )
     elif not status["ready"]:
-        yield Finding("daemon", "note", "collabd is still loading its models", "Wait: collabctl wait")
+        yield Finding("daemon", "note", "collabd is still loading its models", advice="Wait: collabctl wait")
     elif status["version"] != __version__:
-        title = f"collabd {status['version']} answers, this is collabctl {__version__}"
-        yield Finding("daemon", "warning", title, "Restart the daemon: sudo systemctl restart collabd")
+        title = f"collabd {status['version']} answers, but this is collabctl {__version__}"
+        yield Finding("daemon", "warning", title, advice="Restart the daemon: sudo systemctl restart collabd")
     else:
         yield Finding("daemon", "ok", f"collabd {status['version']} answers, with {len(status['models'])} models")
 

@@ -26,40 +26,54 @@ def _size(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int,
         return None
     sides = text.split("x")
     if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
-        raise click.BadParameter(f"{text!r} is no size such as 224x224")
+        raise click.BadParameter(f"{text!r} is not a size such as 224x224")
     return int(sides[0]), int(sides[-1])
 
 
 @click.command(cls=Command)
 @click.argument("source", metavar="SPEC")
-@click.option("--name", help="Its name in collabd (default: as the source says).")
+@click.option("--name", help="The model's name in collabd (default: the name in the source).")
 @click.option(
-    "--labels", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file, one label a line."
+    "--labels", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file with one label on each line."
 )
 @click.option(
     "--calibration",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder of typical images (100 or more): measures how far the lossy codecs may be trusted.",
+    help="A folder of typical images (100 or more), to measure how far to trust the lossy codecs.",
 )
-@click.option("--size", metavar="HxW", callback=_size, help="Height and width of the network's input.")
-@click.option("--output", metavar="NAME", help="ONNX files: the output that holds the scores, if there are several.")
 @click.option(
-    "--resize-shorter", type=click.IntRange(min=1), metavar="PIXELS", help="Resize the shorter side to this, then crop."
+    "--size",
+    metavar="HxW",
+    callback=_size,
+    help="Height and width of the network's input, if the file leaves them open.",
 )
-@click.option("--mean", type=float, nargs=3, metavar="R G B", help="Of the pixels in 0..1 (default: ImageNet's).")
-@click.option("--std", type=float, nargs=3, metavar="R G B", help="Of the pixels in 0..1 (default: ImageNet's).")
+@click.option("--output", metavar="NAME", help="For ONNX files with several outputs: the output that holds the scores.")
+@click.option(
+    "--resize-shorter",
+    type=click.IntRange(min=1),
+    metavar="PIXELS",
+    help="Resize the image's shorter side to this, then crop.",
+)
+@click.option("--mean", type=float, nargs=3, metavar="R G B", help="Mean of the pixels in 0..1 (default: ImageNet's).")
+@click.option(
+    "--std",
+    type=float,
+    nargs=3,
+    metavar="R G B",
+    help="Standard deviation of the pixels in 0..1 (default: ImageNet's).",
+)
 @click.option(
     "--scores",
     type=click.Choice([kind.value for kind in ScoreKind]),
-    help="What the network gives (default: judged by the values): unbounded scores, probabilities of labels of which "
-    "one is right, or a probability for each label by itself, as sigmoids do.",
+    help="The kind of scores (default: judged by their values): unbounded scores, probabilities of labels of which "
+    "one is right, or a probability for each label by itself, as sigmoids give.",
 )
 @click.option("--licence", help="The licence of the network.")
-@click.option("--random-weights", is_flag=True, help="Torchvision: do not download trained weights.")
+@click.option("--random-weights", is_flag=True, help="For torchvision: do not download trained weights.")
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Keep the built package as this directory."
 )
-@click.option("--no-load", is_flag=True, help="Only build it (with --out).")
+@click.option("--no-load", is_flag=True, help="Only build the package (with --out).")
 def add(source: str, out: Path | None, no_load: bool, **stated: Any) -> None:
     """Build and load the model SPEC.
 
@@ -94,7 +108,7 @@ def _destination(out: Path | None) -> Iterator[Path]:
     """Where to build: a package that is there gives way, but nothing else may."""
     if out is not None:
         if out.is_dir() and any(out.iterdir()) and not (out / "package.json").is_file():
-            raise click.BadParameter(f"{out} exists, and is no package to replace", param_hint="--out")
+            raise click.BadParameter(f"{out} exists and is not a package, so it is not replaced", param_hint="--out")
         yield out
         return
 
@@ -116,11 +130,9 @@ def _build(source: str, given: dict[str, Any], directory: Path) -> None:
 def _promise(manifest: Manifest) -> str:
     lossy = [codec for cut in manifest.cuts for codec in cut.codecs if codec.images]
     if not lossy:
-        return "lossless codecs only (--calibration lets it use the others)"
+        return "lossless codecs only (give --calibration to allow lossy ones)"
     best = max(lossy, key=lambda codec: codec.fidelity)
-    return (
-        f"lossy codecs calibrated on {best.images} images, which promise a fidelity of {share(best.fidelity)} at most"
-    )
+    return f"lossy codecs calibrated on {best.images} images, with a fidelity of at most {share(best.fidelity)}"
 
 
 def _load(directory: Path) -> None:

@@ -41,7 +41,7 @@ def build_package(
     """
     torchvision = source.startswith("torchvision:")
     if torchvision and stated.keys() & {"mean", "std"}:
-        raise click.UsageError("torchvision's networks state their own --mean and --std")
+        raise click.UsageError("torchvision's networks bring their own --mean and --std: leave these options out")
     if "output" in stated and not source.lower().endswith(".onnx"):
         raise click.UsageError("--output is for ONNX files")
     if random_weights and not torchvision:
@@ -87,7 +87,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     try:
         labels = tuple(line.strip() for line in data.decode(encoding).rstrip().splitlines())
     except UnicodeDecodeError as error:
-        raise InvalidRequest(f"{path} is no text in UTF-8") from error
+        raise InvalidRequest(f"{path} is not text in UTF-8") from error
     if not labels:
         raise InvalidRequest(f"{path} holds no labels")
     return labels

@@ -67,7 +67,7 @@ def _verify(path: Path, loaded: str | None) -> VerdictReport:
         verdict["fault"] = str(error)
     else:
         if loaded not in (None, package.digest):
-            verdict["fault"] = f"collabd still runs {loaded}: restart it, or add the package again"
+            verdict["fault"] = f"collabd still runs {loaded}: restart collabd, or add the package again"
     return verdict
 
 

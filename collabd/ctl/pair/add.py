@@ -21,10 +21,14 @@ _KEY_FILES = {"token_file": "token", "ca_file": "ca.crt", "client_cert": "client
 
 @click.command(cls=Command)
 @click.argument("file", type=click.Path(allow_dash=True))
-@click.option("--name", "called", callback=name, help="What to call the companion (default: as the file says).")
-@click.option("--replace", is_flag=True, help="The configuration has one of this name: change its url and keys.")
+@click.option("--name", "called", callback=name, help="The name of the companion here (default: the name in the file).")
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Change the url and keys of the companion if the configuration has one of this name.",
+)
 @places(DEVICE)
-def add(file: str, called: str | None, replace: bool, config: Path, keys: Path | None) -> None:
+def add(file: str, *, called: str | None, replace: bool, config: Path, keys: Path | None) -> None:
     """On the device: put the keys of FILE in place (-: standard input) and name the companion in the configuration."""
     from collabd.ctl.pair.carried import decode
     from collabd.ctl.pair.places import Place, rewrite, text_of
@@ -40,15 +44,17 @@ def add(file: str, called: str | None, replace: bool, config: Path, keys: Path |
     clouds = _settings(place).clouds
     names = [cloud.name for cloud in clouds]
     if called in names and not replace:
-        raise Failure(f"{config} has a companion {called} already: --replace changes it, --name adds another")
+        raise Failure(
+            f"{config} already has a companion {called}: change it with --replace, or add this one as --name NAME"
+        )
     files = _put(place, called, carried)
     index = names.index(called) if called in names else len(names)
     stale = {key: "" for key in _KEY_FILES if called in names and getattr(clouds[index], key)}
     values = {"name": called, "url": carried.url} | stale | {key: place.configured(path) for key, path in files.items()}
-    rewrite(config, changed(text_of(config), "[[clouds]]", values, index))
-    click.echo(f"{called} at {carried.url} is a companion from now on, after: {command_for('reload', DEVICE, place)}")
+    rewrite(config, changed(text_of(config), "[[clouds]]", values, index=index))
+    click.echo(f"added the companion {called} at {carried.url}. To use it, run: {command_for('reload', DEVICE, place)}")
     if file != "-":
-        click.echo(f"delete {file}: it holds the keys")
+        click.echo(f"delete {file}, because it holds the keys")
 
 
 def _put(place: Place, called: str, carried: Carried) -> dict[str, str]:

@@ -28,4 +28,4 @@ def decode(data: bytes) -> Carried:
     try:
         return msgspec.json.decode(data, type=Carried)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ValueError("this is no file of collabctl pair new") from None
+        raise ValueError("collabctl pair new did not write this file") from None

@@ -38,12 +38,12 @@ def authority(name: str) -> Pair:
 def server(issuer: Pair, name: str, hosts: Iterable[str]) -> Pair:
     """A certificate for a companion that devices reach under these names and addresses."""
     names = x509.SubjectAlternativeName([_general(host) for host in hosts])
-    return _issued(issuer, name, ExtendedKeyUsageOID.SERVER_AUTH, names)
+    return _issued(issuer, name, purpose=ExtendedKeyUsageOID.SERVER_AUTH, names=names)
 
 
 def client(issuer: Pair, name: str) -> Pair:
     """A certificate for a device."""
-    return _issued(issuer, name, ExtendedKeyUsageOID.CLIENT_AUTH)
+    return _issued(issuer, name, purpose=ExtendedKeyUsageOID.CLIENT_AUTH)
 
 
 def hosts_of(certificate: bytes) -> set[str]:
@@ -64,7 +64,7 @@ def serves(certificate: bytes, issuer: bytes, hosts: Collection[str]) -> bool:
 
 
 def _issued(
-    issuer: Pair, name: str, purpose: x509.ObjectIdentifier, names: x509.SubjectAlternativeName | None = None
+    issuer: Pair, name: str, *, purpose: x509.ObjectIdentifier, names: x509.SubjectAlternativeName | None = None
 ) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     its_key = serialization.load_pem_private_key(issuer.key, None)

@@ -36,7 +36,8 @@ class CompanionHalf:
         kept = devices.without(text_of(self.tokens), device)
         content = f"{kept.rstrip()}\n{line(device, token)}".lstrip().encode()
         if self.tokens.exists():
-            replace_file(self.tokens, content, PRIVATE, self.tokens.stat().st_uid if os.geteuid() == 0 else None)
+            owner = self.tokens.stat().st_uid if os.geteuid() == 0 else None
+            replace_file(self.tokens, content, mode=PRIVATE, owner=owner)
         else:
             self._place.put("tokens", content, PRIVATE)
         return token
@@ -77,7 +78,9 @@ class CompanionHalf:
         """Raises `Failure` where devices' certificates are not ours to give."""
         ours = {"", str(self._place.folder.absolute() / "ca.crt")}
         if self.server.client_ca not in ours or not self.has_own_certificate:
-            raise Failure("the certificates here are not of collabctl pair: nor can the device's be")
+            raise Failure(
+                "collabctl pair did not make the certificates of this companion, so it cannot make one for the device"
+            )
 
     def _authority(self, machine: str) -> Pair:
         from collabd.ctl.pair import certificates

@@ -16,14 +16,21 @@ _ANYWHERE = ("192.0.2.1", 9)
 
 @click.command(cls=Command)
 @click.argument("device", callback=name)
-@click.option("--host", "hosts", multiple=True, help="Name or address of this machine for devices; repeatable.")
-@click.option("--name", "called", callback=name, help="What the device calls this companion (default: its host name).")
-@click.option("--mutual", is_flag=True, help="From now on devices must show a certificate too, besides the token.")
-@click.option("--replace", is_flag=True, help="The device has a token already: give it another.")
-@click.option("--out", type=click.Path(path_type=Path), help="The device's file (default: DEVICE.pair; -: print it).")
+@click.option(
+    "--host", "hosts", multiple=True, help="Name or address by which devices reach this machine; you can give several."
+)
+@click.option(
+    "--name", "called", callback=name, help="What the device calls this companion (default: this machine's host name)."
+)
+@click.option("--mutual", is_flag=True, help="From now on devices must show a certificate besides the token.")
+@click.option("--replace", is_flag=True, help="Give the device another token if it has one already.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The file for the device (default: DEVICE.pair; - prints it)."
+)
 @places(COMPANION)
 def new(
     device: str,
+    *,
     hosts: tuple[str, ...],
     called: str | None,
     mutual: bool,
@@ -45,7 +52,7 @@ def new(
     place = Place(COMPANION, config, keys)
     half = CompanionHalf(place)
     if device in half.devices and not replace:
-        raise Failure(f"{device} has a token already: --replace gives it another")
+        raise Failure(f"{device} already has a token: give it another one with --replace")
     hosts, machine = hosts or _own_addresses(), _machine()
     mutual = mutual or bool(half.server.client_ca)
     if mutual:
@@ -65,8 +72,10 @@ def new(
     is_new = half.configure(hosts[0], mutual=mutual)
     _hand_over(carried.encode(), out or Path(f"{device}.pair"))
     if now_mutual and half.devices:
-        click.echo(f"refused from now on, until they are paired again: {', '.join(half.devices)}", err=True)
-    click.echo(f"next, here: {command_for('restart' if is_new else 'reload', COMPANION, place)}", err=True)
+        click.echo(
+            f"from now on these devices are refused, until you pair them again: {', '.join(half.devices)}", err=True
+        )
+    click.echo(f"on this machine, run: {command_for('restart' if is_new else 'reload', COMPANION, place)}", err=True)
 
 
 def _hand_over(content: bytes, path: Path) -> None:
@@ -76,8 +85,11 @@ def _hand_over(content: bytes, path: Path) -> None:
     if str(path) == "-":
         click.echo(content, nl=False)
         return
-    replace_file(path, content, OWNERS, caller())
-    click.echo(f"wrote {path}: carry it to the device, there: sudo collabctl pair add {path.name}; delete it", err=True)
+    replace_file(path, content, mode=OWNERS, owner=caller())
+    click.echo(
+        f"wrote {path}. Copy it to the device, and run there: sudo collabctl pair add {path.name}. Then delete {path}",
+        err=True,
+    )
 
 
 def _machine() -> str:
@@ -95,7 +107,7 @@ def _own_addresses() -> tuple[str, ...]:
         try:
             probe.connect(_ANYWHERE)
         except OSError:
-            raise Failure("this machine has no network: say by --host how devices will reach it") from None
+            raise Failure("this machine has no network: use --host to say how devices will reach it") from None
         return (str(probe.getsockname()[0]),)
 
 

@@ -24,9 +24,11 @@ def places(daemon: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     default = SERVICES / f"{daemon}.toml"
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        keys = click.option("--keys", type=_PATH, help=f"Folder of the keys (default: keys/{daemon} beside it).")
+        keys = click.option(
+            "--keys", type=_PATH, help=f"Folder of the keys (default: keys/{daemon} beside the configuration)."
+        )
         return click.option(
-            "--config", type=_PATH, default=default, help=f"Configuration of {daemon} (default: {default})."
+            "--config", type=_PATH, default=default, help=f"Configuration file of {daemon} (default: {default})."
         )(keys(function))
 
     return decorate
@@ -38,7 +40,7 @@ def name(_: click.Context, parameter: click.Parameter, text: str | None) -> str 
 
     if text is None or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
         return text
-    raise click.BadParameter(f"{text!r}: letters, digits and . _ - make a name", param=parameter)
+    raise click.BadParameter(f"{text!r}: a name has only letters, digits and . _ -", param=parameter)
 
 
 def server_of(place: Place) -> CloudServerSettings:
@@ -55,4 +57,4 @@ def command_for(verb: str, daemon: str, place: Place) -> str:
     """What the daemon needs now."""
     if place.configuration.parent == SERVICES:
         return f"sudo systemctl {verb} {daemon}"
-    return f"start {daemon} again" if verb == "restart" else f"send {daemon} SIGHUP"
+    return f"start {daemon} again" if verb == "restart" else f"send SIGHUP to {daemon}"

@@ -25,7 +25,7 @@ class Place:
         """Write a key file; it is the daemon's, or only whose who runs this."""
         path = self.folder / name
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        replace_file(path, content, mode, self._owner if daemons else None)
+        replace_file(path, content, mode=mode, owner=self._owner if daemons else None)
 
     def configured(self, name: str) -> str:
         """A key file as the configuration file names it."""
@@ -39,10 +39,11 @@ def rewrite(path: Path, text: str) -> None:
     real = path.resolve()
     if not real.exists():
         real.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(real, text.encode(), 0o644)
+        replace_file(real, text.encode(), mode=0o644)
         return
     status = real.stat()
-    replace_file(real, text.encode(), status.st_mode & 0o7777, status.st_uid if os.geteuid() == 0 else None)
+    owner = status.st_uid if os.geteuid() == 0 else None
+    replace_file(real, text.encode(), mode=status.st_mode & 0o7777, owner=owner)
 
 
 def text_of(path: Path) -> str:

@@ -26,5 +26,7 @@ def remove(device: str, config: Path, keys: Path | None) -> None:
         raise Failure(f"{path} has no device {device}")
     owner = path.stat().st_uid if os.geteuid() == 0 else None
     # An empty file would be taken for a damaged one.
-    replace_file(path, (devices.without(path.read_text(), device) or "# No device.\n").encode(), PRIVATE, owner)
-    click.echo(f"{device} is refused from now on, after: {command_for('reload', COMPANION, place)}")
+    left = devices.without(path.read_text(), device) or "# No device.\n"
+    replace_file(path, left.encode(), mode=PRIVATE, owner=owner)
+    command = command_for("reload", COMPANION, place)
+    click.echo(f"removed the token of {device}. To refuse this device from now on, run: {command}")

@@ -15,7 +15,7 @@ _HEADER = re.compile(r"\s*(\[\[?[^\]]+\]\]?)\s*(#.*)?")
 Values = Mapping[str, str | bool]
 
 
-def changed(text: str, header: str, values: Values, index: int = 0) -> str:
+def changed(text: str, header: str, values: Values, *, index: int = 0) -> str:
     """`text` with these values in the table that opens with the line `header`, the `index`th such; added if missing.
 
     Raises `Failure`, with what to write by hand, where the file has the table in another form.
@@ -31,8 +31,8 @@ def changed(text: str, header: str, values: Values, index: int = 0) -> str:
         for key in reversed([*values]):
             _set(section, key, values[key])
         result = "".join([*lines[:start], *section, *lines[end:]])
-    if not _is_right(text, result, header, values, index):
-        raise Failure(f"cannot change the settings; below {header} write: {'; '.join(_lines(values))}")
+    if not _is_right(text, result, header=header, values=values, index=index):
+        raise Failure(f"cannot change the settings: write below {header} yourself: {'; '.join(_lines(values))}")
     return result
 
 
@@ -70,7 +70,7 @@ def _written(values: Values) -> str:
     return "".join(f"{line}\n" for line in _lines(values))
 
 
-def _is_right(before: str, after: str, header: str, values: Values, index: int) -> bool:
+def _is_right(before: str, after: str, *, header: str, values: Values, index: int) -> bool:
     """Whether nothing but these values differs: patterns do not know TOML, its parser does."""
     wanted = tomllib.loads(before)
     name = header.strip("[]")

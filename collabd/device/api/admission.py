@@ -17,7 +17,7 @@ from collab_sdk.errors import NotReady, Overloaded
 from collabd.fair_shares import FairShares
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AdmissionLimits:
     """`places`: calls being answered. `bytes_each`: one user's bodies. `most_bytes`: those of all together.
 
@@ -128,10 +128,10 @@ class Admission:
         waiting, own = self.waiting, self._here[user] - self._places.of(user)
         if own >= self._room.waiting_each or waiting >= self._room.waiting:
             raise Overloaded(
-                f"{waiting} calls wait already, {own} of them yours; try again later",
+                f"{waiting} calls already wait, {own} of them yours; try again later",
                 {"waiting": waiting, "yours": own},
             )
 
 
 def _stopping() -> NotReady:
-    return NotReady("collabd is stopping; ask again, the next one will answer")
+    return NotReady("collabd is stopping: call again, and the next collabd will answer")

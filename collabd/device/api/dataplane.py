@@ -5,36 +5,52 @@ from __future__ import annotations
 from typing import Any
 
 from collab_sdk import wire
+from collab_sdk.result import SCORES
+from collab_sdk.vocabulary import ScoreKind
+from collabd import __version__
 from collabd.device.core.generation import Generation
+from collabd.device.models.loaded import LoadedModels
+from collabd.http.parameters import EXTENSIONS
 
 
 class DeviceDataPlane:
     """`core` may be replaced at any time: calls in progress stay with the one that they began with."""
 
-    def __init__(self, core: Generation) -> None:
+    def __init__(self, core: Generation, models: LoadedModels) -> None:
         self.core = core
+        self._models = models
 
     def ready(self) -> bool:
-        """Whether the models are warm."""
-        return self.core.dispatcher.ready()
+        """The models were warm before there was a core."""
+        return True
 
     def server_metadata(self) -> dict[str, Any]:
         """Name, version and extensions of the protocol."""
-        return self.core.dispatcher.server_metadata()
+        return {"name": "collabd", "version": __version__, "extensions": list(EXTENSIONS)}
 
     def models(self) -> list[str]:
         """Names of the loaded models."""
-        return self.core.dispatcher.models()
+        return [model.manifest.name for model in self._models]
 
     def model_ready(self, name: str) -> bool:
         """Loaded models are warm."""
-        return self.core.dispatcher.model_ready(name)
+        return bool(self._models.get(name))
 
     def model_metadata(self, name: str) -> dict[str, Any]:
-        """The protocol's metadata of a model."""
-        return self.core.dispatcher.model_metadata(name)
+        """The protocol's metadata; its parameters say labels, digest, and whether the scores are `independent`."""
+        model = self._models.get(name)
+        manifest = model.manifest
+        kind = ScoreKind.INDEPENDENT if manifest.output_kind == ScoreKind.INDEPENDENT else ScoreKind.PROBABILITIES
+        return {
+            "name": manifest.name,
+            "platform": "onnxruntime",
+            "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, -1, 3]}],
+            "outputs": [{"name": SCORES, "datatype": "FP32", "shape": [1, len(manifest.labels)]}],
+            "parameters": {"digest": model.digest, "labels": list(manifest.labels), "scores": kind},
+        }
 
     async def infer(self, name: str, request: wire.InferRequest, arrived: float | None = None) -> wire.InferResponse:
         """Answer one call. `arrived`: when it came, on the clock of the daemon; None: now."""
-        with self.core.call() as dispatcher:
-            return await dispatcher.infer(name, request, arrived)
+        core = self.core
+        with core.calls.in_use():
+            return await core.dispatcher.infer(name, request, arrived)

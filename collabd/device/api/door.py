@@ -15,8 +15,9 @@ from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.hangups import Hangups
 from collabd.device.counters import Counters
 from collabd.device.lane.turns import USER
-from collabd.http import protocol
+from collabd.http.bodies import BODY, largest_body
 from collabd.http.peers import credentials
+from collabd.http.protocol import Infer
 
 
 class DeviceDoor:
@@ -39,22 +40,22 @@ class DeviceDoor:
         self._hangups = Hangups()
 
     @asynccontextmanager
-    async def __call__(self, request: web.Request) -> AsyncIterator[protocol.Infer]:
+    async def __call__(self, request: web.Request) -> AsyncIterator[Infer]:
         """Let the call's body be read, and give what answers it in its turn. Raises `Overloaded`, `NotReady`."""
         arrived = self._clock() - wire.waited_s(request.headers)
-        size = protocol.largest_body(request, self._max_request_bytes)
+        size = largest_body(request, self._max_request_bytes)
         with self._hangups.watched(request.transport):
             async with AsyncExitStack() as stack:
                 with self._counters.at_the_door():
                     arrival = await stack.enter_async_context(self._admission.arrival(_user(request), size))
                 try:
-                    yield partial(self._infer, arrival, arrived)
+                    yield partial(self._infer, arrival=arrival, arrived=arrived)
                 finally:
                     # aiohttp keeps a request until the next one on its connection.
-                    request.pop(protocol.BODY, None)
+                    request.pop(BODY, None)
 
     async def _infer(
-        self, arrival: Arrival, arrived: float, name: str, request: wire.InferRequest
+        self, name: str, request: wire.InferRequest, *, arrival: Arrival, arrived: float
     ) -> wire.InferResponse:
         async with AsyncExitStack() as stack:
             with self._counters.at_the_door():

@@ -26,7 +26,7 @@ _READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 class PeerKind(StrEnum):
     """Who a peer is to the daemon; of several the first."""
 
-    UNKNOWN = "nobody that the kernel can name"
+    UNKNOWN = "a caller whom the kernel cannot name"
     ROOT = "root"
     OWN = "the user that collabd runs as"
     ADMINISTRATOR = "a member of the administrators' group"
@@ -71,8 +71,8 @@ def _check(request: web.Request, administrators: str) -> None:
     log.warning("refused %s %s to %s", request.method, plain(request.path), who)
     group = f", and the group {administrators}" if administrators else ""
     raise PermissionRefused(
-        f"you are {who}; models are added and removed by root and by the user that collabd runs as{group}: use sudo, "
-        "or name a group of yours in server.administrators",
+        f"you are {who}; only root, the user that collabd runs as{group} may add and remove models: use sudo, "
+        "or name one of your groups in server.administrators",
         {"case": case.name.lower()},
     )
 

@@ -14,6 +14,8 @@ from collabd.device.call.history import KEPT_DECISIONS
 from collabd.device.counters import Counters
 from collabd.device.models.loaded import LoadedModels
 from collabd.http import protocol
+from collabd.http.bodies import LOCAL, read_body, when_read
+from collabd.http.error_replies import error_middleware
 
 # Our own calls carry a path or a name, no tensors.
 _MAX_JSON = 64 * 1024
@@ -37,7 +39,7 @@ class DeviceRoutes:
             web.get("/collab/v1/profile/{model}", self._profile),
             web.get("/collab/v1/models", self._list),
             web.get("/collab/v1/models/{model}", self._show),
-            web.post("/collab/v1/models", self._load, expect_handler=protocol.when_read),
+            web.post("/collab/v1/models", self._load, expect_handler=when_read),
             web.delete("/collab/v1/models/{model}", self._remove),
             web.get("/collab/v1/explain", self._explain),
             web.get("/collab/v1/config", self._config),
@@ -53,7 +55,7 @@ class DeviceRoutes:
     async def _explain(self, request: web.Request) -> web.Response:
         text = request.query.get("last", "1")
         if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= KEPT_DECISIONS):
-            raise InvalidRequest(f"last is a number from 1 to {KEPT_DECISIONS}, not {text[:20]!r}")
+            raise InvalidRequest(f"last must be a number from 1 to {KEPT_DECISIONS}, not {text[:20]!r}")
         return web.json_response(self._plane.core.reporter.explain(int(text)))
 
     async def _list(self, _: web.Request) -> web.Response:
@@ -63,7 +65,7 @@ class DeviceRoutes:
         return web.json_response(self._plane.core.reporter.layers(self._models.get(request.match_info["model"])))
 
     async def _load(self, request: web.Request) -> web.Response:
-        body = await protocol.read_body(request, _MAX_JSON, protocol.LOCAL)
+        body = await read_body(request, _MAX_JSON, LOCAL)
         try:
             path = msgspec.json.decode(body, type=_LoadRequest).path
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -95,7 +97,7 @@ def application(
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=counters.metrics(), content_type="text/plain")
 
-    app = web.Application(middlewares=[protocol.error_middleware, gatekeeper(administrators)])
-    inference = protocol.routes(plane, max_request_bytes, door, protocol.LOCAL)
+    app = web.Application(middlewares=[error_middleware, gatekeeper(administrators)])
+    inference = protocol.routes(plane, max_request_bytes, door=door, pace=LOCAL)
     app.add_routes([*inference, *control.routes(), web.get("/metrics", metrics)])
     return app

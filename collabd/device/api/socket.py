@@ -67,4 +67,4 @@ def _remove_stale(path: Path) -> None:
         except ConnectionRefusedError:
             path.unlink()
             return
-    raise SocketInUse(f"another collabd answers behind {path} (systemctl status collabd)")
+    raise SocketInUse(f"another collabd already answers at {path} (systemctl status collabd)")

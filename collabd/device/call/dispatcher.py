@@ -6,13 +6,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from typing import Any
 
 from collab_sdk import wire
 from collab_sdk.errors import BudgetInfeasible
 from collab_sdk.result import SCORES, encode_result
-from collab_sdk.vocabulary import OnInfeasible, ScoreKind
-from collabd import __version__
+from collab_sdk.vocabulary import OnInfeasible
 from collabd.clock import Clock
 from collabd.device.call.learned import Learned
 from collabd.device.call.result import predicted, result
@@ -25,13 +23,13 @@ from collabd.device.journal import Journal
 from collabd.device.models.loaded import LoadedModels
 from collabd.device.models.model import DeviceModel
 from collabd.device.run.executor import Executor
-from collabd.http.parameters import EXTENSIONS, as_asked, check_outputs
+from collabd.http.parameters import as_asked, check_outputs
 
 log = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """The device's data plane (`collabd.http.protocol.DataPlane`)."""
+    """Answers calls by one configuration."""
 
     def __init__(
         self,
@@ -53,35 +51,6 @@ class Dispatcher:
         self._clock = clock
         self._records: list[CallRecord] = []
 
-    def ready(self) -> bool:
-        """The models were warm before there was a dispatcher."""
-        return True
-
-    def server_metadata(self) -> dict[str, Any]:
-        """Name, version and extensions of the protocol."""
-        return {"name": "collabd", "version": __version__, "extensions": list(EXTENSIONS)}
-
-    def models(self) -> list[str]:
-        """Names of the loaded models."""
-        return [model.manifest.name for model in self._models]
-
-    def model_ready(self, name: str) -> bool:
-        """Loaded models are warm."""
-        return bool(self._models.get(name))
-
-    def model_metadata(self, name: str) -> dict[str, Any]:
-        """The protocol's metadata; its parameters say labels, digest, and whether the scores are `independent`."""
-        model = self._models.get(name)
-        manifest = model.manifest
-        kind = ScoreKind.INDEPENDENT if manifest.output_kind == ScoreKind.INDEPENDENT else ScoreKind.PROBABILITIES
-        return {
-            "name": manifest.name,
-            "platform": "onnxruntime",
-            "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, -1, 3]}],
-            "outputs": [{"name": SCORES, "datatype": "FP32", "shape": [1, len(manifest.labels)]}],
-            "parameters": {"digest": model.digest, "labels": list(manifest.labels), "scores": kind},
-        }
-
     async def infer(self, name: str, request: wire.InferRequest, arrived: float | None = None) -> wire.InferResponse:
         """Answer one call, whose time counts from when it `arrived` (None: from now)."""
         options = CallOptions.from_parameters(request.parameters)
@@ -90,9 +59,9 @@ class Dispatcher:
         arrived = now if arrived is None else arrived
         record = CallRecord(self._clock, arrived, waited_s=now - arrived)
         with self._counters.call(), self._models.lent(name) as model, self._under_way(record):
-            planned = await self._plan(model, request, options, record.waited_s)
+            planned = await self._plan(model, request, options, waited_s=record.waited_s)
             output = await self._executor.run(planned.job, record)
-            answer = result(planned, record, output, self._planner.device_state(), self._planner.energy_source)
+            answer = result(planned, record, output)
             answer = replace(answer, budget=options.budget)
             self._learned.take_in(planned, record, slowdown=self._planner.slowdown())
             self._counters.answered(answer)
@@ -111,17 +80,17 @@ class Dispatcher:
         try:
             yield
         finally:
-            self._records = [other for other in self._records if other is not record]
+            self._records.remove(record)
 
     async def _plan(
-        self, model: DeviceModel, request: wire.InferRequest, options: CallOptions, waited_s: float
+        self, model: DeviceModel, request: wire.InferRequest, options: CallOptions, *, waited_s: float
     ) -> CallPlan:
         photo = CallImage.from_request(request)
-        planned = await self._planner.plan(model, photo, options, waited_s)
+        planned = await self._planner.plan(model, photo, options, waited_s=waited_s)
         if planned.unmet and options.on_infeasible == OnInfeasible.FAIL:
             figures = {key: value for key, value in asdict(predicted(planned)).items() if value is not None}
             raise BudgetInfeasible(
-                f"no plan keeps the budget {str(options.budget) or '(default fidelity)'}: the nearest, cut "
+                f"no plan keeps the budget {str(options.budget) or '(default fidelity)'}: the nearest plan, cut "
                 f"{planned.cut} with codec {planned.job.codec}, misses {', '.join(planned.unmet)} (predicted: "
                 f"{figures['latency_ms']:.1f} ms, {figures['energy_mj']:.0f} mJ, cost {figures['cost']:g})",
                 {"cut": planned.cut, "codec": planned.job.codec, "unmet": ",".join(planned.unmet), **figures},

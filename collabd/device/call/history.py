@@ -17,7 +17,7 @@ from collabd.planning.choose import Decision, verdicts
 KEPT_DECISIONS = 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Entry:
     """Not the plan itself, which holds the image."""
 
@@ -37,7 +37,15 @@ class History:
 
     def add(self, planned: CallPlan, budget: Budget, result: Result) -> None:
         """Remember an answered call."""
-        self._entries.append(_Entry(self._clock(), planned.evaluation, _decided(planned), budget, result))
+        self._entries.append(
+            _Entry(
+                at=self._clock(),
+                evaluation=planned.evaluation,
+                decision=_decided(planned),
+                budget=budget,
+                result=result,
+            )
+        )
 
     @property
     def last(self) -> Result | None:

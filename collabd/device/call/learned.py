@@ -28,8 +28,8 @@ class Learned:
     def take_in(self, plan: CallPlan, record: CallRecord, *, slowdown: float) -> None:
         """Learn from a call that has ended; `slowdown`: times longer than alone that a run was expected to take."""
         job, now = plan.job, self._clock()
-        if record.prep_s is not None:
-            job.model.prep.learn(job.photo.pixels / 1e6, record.prep_s, now)
+        if "prep" in record.phases:
+            job.model.prep.learn(job.photo.pixels / 1e6, record.phases["prep"], now)
         if not record.why:
             self.overhead.learn(record.unaccounted_s(), now, alone=record.alone)
         for measured_s, profiled_s in record.speed_here:

@@ -7,32 +7,28 @@ import numpy.typing as npt
 
 from collab_sdk.result import Plan, Predicted, Result, Timings
 from collab_sdk.text import plain
-from collab_sdk.vocabulary import Cap, EnergySource
+from collab_sdk.vocabulary import Cap
 from collabd.catalog.package.scores import as_probabilities
 from collabd.codec import LOSSLESS
 from collabd.device.decide.planner import CallPlan
-from collabd.device.job.job import CallRecord
+from collabd.device.job.job import CallRecord, Phase
 from collabd.planning import Caps, DeviceState
 from collabd.planning.candidates import SOURCE
 from collabd.planning.energy import energy_j
 
 _LOSSLESS = LOSSLESS | {SOURCE}
-_PHASES = ("prep", "head", "encode", "queue", "decode", "tail", "local_tail")
+# Where a result has another word for it.
+_SAID_AS: dict[Phase, str] = {"link": "upload"}
+_ON_DEVICE: tuple[Phase, ...] = ("prep", "head", "encode", "local_tail")
 
 
-def result(
-    planned: CallPlan,
-    record: CallRecord,
-    output: npt.NDArray[np.float32],
-    device: DeviceState,
-    energy_source: EnergySource,
-) -> Result:
+def result(planned: CallPlan, record: CallRecord, output: npt.NDArray[np.float32]) -> Result:
     """The answer with its provenance; `output` is the network's, float32 [1, labels]."""
     model, job = planned.job.model, planned.job
     latency_s = record.elapsed_s()
-    joules = outcome_energy_j(record, latency_s, device)
+    joules = outcome_energy_j(record, latency_s, planned.evaluation.device)
     fidelity = _fidelity(planned, record)
-    unmet = _unmet(planned.caps, latency_s, joules, record.cost, fidelity)
+    unmet = _unmet(planned.caps, latency_s=latency_s, energy_j=joules, cost=record.cost, fidelity=fidelity)
     return Result(
         model=model.manifest.name,
         digest=model.digest,
@@ -48,7 +44,7 @@ def result(
         predicted=predicted(planned),
         measured=_measured(record, latency_s),
         energy_mj=joules * 1e3,
-        energy_source=energy_source,
+        energy_source=planned.energy_source,
         cost=record.cost,
         fidelity=fidelity,
         bytes_up=record.bytes_up,
@@ -87,15 +83,14 @@ def predicted(planned: CallPlan) -> Predicted:
 
 
 def _measured(record: CallRecord, latency_s: float) -> Timings:
-    phases = {f"{phase}_ms": getattr(record, f"{phase}_s") for phase in _PHASES} | {"upload_ms": record.link_s}
-    known = {name: seconds * 1e3 for name, seconds in phases.items() if seconds is not None}
-    return Timings(latency_ms=latency_s * 1e3, **known)
+    taken = {f"{_SAID_AS.get(phase, phase)}_ms": seconds * 1e3 for phase, seconds in record.phases.items()}
+    return Timings(latency_ms=latency_s * 1e3, **taken)
 
 
 def outcome_energy_j(record: CallRecord, latency_s: float, device: DeviceState) -> float:
     """What the call took of the battery, with the times that really passed; the device idles for the rest of them."""
-    phases_s = (record.prep_s, record.head_s, record.encode_s, record.local_tail_s)
-    busy_s = sum(filter(None, phases_s), record.overtaken_s + device.overhead_s)
+    phases_s = sum(record.phases.get(phase, 0.0) for phase in _ON_DEVICE)
+    busy_s = phases_s + record.overtaken_s + device.overhead_s
     return energy_j(
         device,
         busy_s=busy_s,
@@ -112,7 +107,7 @@ def _fidelity(planned: CallPlan, record: CallRecord) -> float | None:
     return None if planned.row is None else planned.evaluation.plans.rows[planned.row].fidelity
 
 
-def _unmet(caps: Caps, latency_s: float, energy_j: float, cost: float, fidelity: float | None) -> tuple[Cap, ...]:
+def _unmet(caps: Caps, *, latency_s: float, energy_j: float, cost: float, fidelity: float | None) -> tuple[Cap, ...]:
     broken = {
         Cap.LATENCY: caps.latency_s is not None and latency_s > caps.latency_s,
         Cap.ENERGY: caps.energy_j is not None and energy_j > caps.energy_j,

@@ -21,7 +21,7 @@ _CLOCK_RATIO, _CLOCK_S = 1.05, 1e-3
 _MOST = sys.float_info.max
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Question:
     """`outputs` of the network `model` of package `digest` are to be computed from `inputs`; they take `bytes_down`.
 
@@ -53,7 +53,7 @@ class Health:
     slowdown: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RemoteAnswer:
     """What the companion computed, and where the time went (seconds). `link_s` is the whole less its own work."""
 
@@ -79,9 +79,11 @@ def answer_of(question: Question, reply: CompanionReply, bytes_up: int) -> Remot
     except (wire.WireError, KeyError, ValueError) as error:
         raise CompanionFailure(FailureReason.NONSENSE, f"the companion sent no usable answer: {error}") from error
     if said.get("digest") != question.digest:
-        raise CompanionFailure(FailureReason.OTHER_PACKAGE, "the companion's answer is that of another model package")
+        raise CompanionFailure(FailureReason.OTHER_PACKAGE, "the companion's answer belongs to another model package")
     if queue_s + decode_s + compute_s > _CLOCK_RATIO * reply.seconds + _CLOCK_S:
-        raise CompanionFailure(FailureReason.NONSENSE, "the companion claims to have worked longer than it had time")
+        raise CompanionFailure(
+            FailureReason.NONSENSE, "the companion claims to have worked for longer than the exchange took"
+        )
     return RemoteAnswer(
         outputs=question.check(outputs),
         link_s=max(reply.seconds - queue_s - decode_s - compute_s, 1e-6),

@@ -52,7 +52,7 @@ class Lack:
     until: float = 0.0
 
 
-_NOT_YET = Lack("is not known to hold the package yet")
+_NOT_YET = Lack("has not said yet whether it holds the package")
 
 
 class Companion:
@@ -63,11 +63,13 @@ class Companion:
         cloud: CloudSettings,
         link: LinkSettings,
         failover: FailoverSettings,
-        exchange: CompanionExchange,
         *,
+        exchange: CompanionExchange,
         clock: Clock = MONOTONIC,
     ) -> None:
         self.cloud = cloud
+        # In the configuration.
+        self.name = cloud.name
         self.exchange = exchange
         self.clock = clock
         self.link = LinkEstimate(link.memory)
@@ -102,14 +104,9 @@ class Companion:
         """What is known of the link to it now."""
         return self.link.read(self.clock())
 
-    @property
-    def name(self) -> str:
-        """Its name in the configuration."""
-        return self.cloud.name
-
     def is_up(self) -> bool:
         """Whether calls may be sent to it."""
-        return self.reached and self.breaker_state is BreakerState.CLOSED
+        return self.reached and self.breaker.opened_at is None
 
     def why_not(self, digest: str) -> str:
         """Why calls for the package `digest` are not sent to it now."""
@@ -161,7 +158,7 @@ class Companion:
 
     def air_s(self, link_s: float) -> float:
         """For how long bytes moved in an exchange that took so long on the link: all but the round trip."""
-        return max(link_s - self.link.read(self.clock()).rtt_s, 0.0)
+        return max(link_s - self.link_now.rtt_s, 0.0)
 
     async def infer(self, question: Question) -> RemoteAnswer:
         """Ask it. Raises `CompanionFailure` whatever goes wrong, also here, and feeds the breaker."""
@@ -261,13 +258,13 @@ class Companion:
 
     def give_up(self, error: Exception) -> None:
         """It cannot be watched any more: nobody would know when it is well, so it counts as down from now on."""
-        why = f"watching it failed, and it is not used until its settings change or collabd is restarted: {error!r}"
+        why = f"watching it failed, so collabd does not use it until its settings change or collabd restarts: {error!r}"
         self.breaker.trip(self.clock())
         self.note_failure(CompanionFailure(FailureReason.FAULT, why))
 
     def _fault(self, error: BaseException) -> CompanionFailure:
         """What nobody thought of fails no call either; but the journal has its trace."""
-        log.error("asking %s failed, and the device goes on without it", self.name, exc_info=error)
+        log.error("asking %s failed for an unexpected reason; collabd goes on without it", self.name, exc_info=error)
         failure = CompanionFailure(FailureReason.FAULT, f"asking {self.name} failed: {error!r}")
         self.exchange.leave()
         self.note_failure(failure)

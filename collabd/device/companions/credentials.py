@@ -45,15 +45,15 @@ def problems(config: DeviceConfig) -> list[str]:
 def _problems(cloud: CloudSettings, prefix: str) -> Iterator[str]:
     secure = cloud.url.startswith("https:")
     if bool(cloud.client_cert) != bool(cloud.client_key):
-        yield f"{prefix}client_cert: goes together with client_key"
+        yield f"{prefix}client_cert: client_cert and client_key need each other"
         return
     for name in ("ca_file", "client_cert"):
         if getattr(cloud, name) and not secure:
             yield f"{prefix}{name}: needs an https url"
     if cloud.token_file and not secure and not cloud.insecure and not _is_here(cloud.url):
         yield (
-            f"{prefix}token_file: whoever listens on the way to {cloud.url} could take the token: "
-            "use https, as collabctl pair sets it up (insecure = true does without)"
+            f"{prefix}token_file: anyone on the way to {cloud.url} could read the token: "
+            "use https, as collabctl pair sets it up (or set insecure = true to go without)"
         )
     try:
         read_keys(cloud)

@@ -27,6 +27,7 @@ from collab_sdk.errors import (
 from collab_sdk.text import plain
 from collabd.clock import MONOTONIC, Clock
 from collabd.device.companions.connections import Connections
+from collabd.http.aiohttp_privates import ConnectedResponse
 from collabd.http.checksums import checksum
 from collabd.sensing.link.round_trip import Socket, round_trip_s
 from collabd.sensing.reading import NotMeasured
@@ -39,7 +40,9 @@ _STALE = (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError, a
 # An address that answers so has nobody behind it.
 _DEAD = frozenset({errno.ECONNREFUSED})
 _OK = range(200, 300)
-_PAIR_AGAIN = "there: sudo collabctl pair new DEVICE --replace; here: sudo collabctl pair add FILE --replace"
+_PAIR_AGAIN = (
+    "on the companion: sudo collabctl pair new DEVICE --replace; on this device: sudo collabctl pair add FILE --replace"
+)
 
 
 class FailureReason(StrEnum):
@@ -67,32 +70,25 @@ class CompanionFailure(Exception):
         self.retry_after_s = retry_after_s
 
 
-class Response(aiohttp.ClientResponse):
-    """One that keeps hold of its connection, which a response gives back as soon as it has come."""
-
-    _transport: asyncio.Transport | None = None
-
-    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        """Begin to read it from `connection`."""
-        self._transport = connection.transport
-        return await super().start(connection)
+class Response(ConnectedResponse):
+    """One whose connection can be asked for its socket, and be closed, after it has come."""
 
     @property
     def socket(self) -> Socket | None:
         """The connection's; None: it is gone."""
         # A TLS transport that was closed can be asked for nothing more.
-        if self._transport is None or self._transport.is_closing():
+        if self.held_transport is None or self.held_transport.is_closing():
             return None
-        found: Socket | None = self._transport.get_extra_info("socket")
+        found: Socket | None = self.held_transport.get_extra_info("socket")
         return found
 
     def hang_up(self) -> None:
         """Let nobody use the connection any more. Should somebody do so already, that exchange is made once more."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.abort()
+        if self.held_transport is not None and not self.held_transport.is_closing():
+            self.held_transport.abort()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CompanionReply:
     """What came back over HTTP, and what the exchange says of the link. `receive_s` None: the companion did not say."""
 
@@ -126,7 +122,7 @@ class CompanionExchange(Protocol):
 class HttpExchange:
     """HTTP with the companion `name` at `url`."""
 
-    def __init__(self, name: str, url: str, connections: Connections, clock: Clock = MONOTONIC) -> None:
+    def __init__(self, name: str, url: str, connections: Connections, *, clock: Clock = MONOTONIC) -> None:
         self._name = name
         self._base = url.rstrip("/")
         self._connections = connections
@@ -152,7 +148,7 @@ class HttpExchange:
         what was sent here.
         """
         sent = await checksum(data)
-        ask = partial(self._once, method, path, data, headers, most_bytes, sent)
+        ask = partial(self._once, method, path, data=data, headers=headers, most_bytes=most_bytes, sent=sent)
         try:
             async with asyncio.timeout(timeout_s):
                 try:
@@ -167,12 +163,12 @@ class HttpExchange:
             self._connections.leave()
             raise CompanionFailure(FailureReason.LATE, f"{self._name} did not answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
-            dead = isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno in _DEAD
+            dead = isinstance(error, aiohttp.ClientConnectorError) and error.errno in _DEAD
             reason = FailureReason.DEAD if dead else FailureReason.UNREACHABLE
             raise CompanionFailure(reason, f"{self._name} at {self._base}: {_said(error)}") from error
 
     async def _once(
-        self, method: str, path: str, data: bytes, headers: Mapping[str, str] | None, most_bytes: int, sent: str
+        self, method: str, path: str, *, data: bytes, headers: Mapping[str, str] | None, most_bytes: int, sent: str
     ) -> CompanionReply:
         # aiohttp writes bytes in one go, which would hold up the loop where they are a package or a large photograph.
         body = io.BytesIO(data) if len(data) > _ONE_GO else data
@@ -204,12 +200,17 @@ class HttpExchange:
                 reply.hang_up()  # refused unread: the rest need not be sent
             round_trip = round_trip_s(reply.socket)
             return CompanionReply(
-                reply.status, reply.headers, answer, seconds, _receive_s(reply.headers, seconds), round_trip
+                status=reply.status,
+                headers=reply.headers,
+                body=answer,
+                seconds=seconds,
+                receive_s=_receive_s(reply.headers, seconds),
+                round_trip_s=round_trip,
             )
 
     async def _read(self, reply: Response, most_bytes: int) -> bytes:
         answer = bytearray()
-        too_large = CompanionFailure(FailureReason.NONSENSE, f"{self._name} sends more than {most_bytes} bytes")
+        too_large = CompanionFailure(FailureReason.NONSENSE, f"{self._name} sent more than {most_bytes} bytes")
         if (reply.content_length or 0) > most_bytes:
             raise too_large
         while chunk := await reply.content.readany():
@@ -220,11 +221,11 @@ class HttpExchange:
 
     async def _check(self, reply: Response, answer: bytes, sent: str) -> None:
         if reply.headers.get(wire.CHECKSUM) != await checksum(answer):
-            raise CompanionFailure(FailureReason.CORRUPT, f"{self._name}'s reply was damaged on its way")
+            raise CompanionFailure(FailureReason.CORRUPT, f"the reply of {self._name} was damaged on the link")
         received = reply.headers.get(wire.REQUEST_CHECKSUM)
         refused_unread = received is None and reply.status not in _OK
         if received != sent and not refused_unread:
-            raise CompanionFailure(FailureReason.CORRUPT, f"{self._name} got something else than what was sent")
+            raise CompanionFailure(FailureReason.CORRUPT, f"{self._name} received other bytes than the device sent")
 
 
 def _said(error: Exception) -> str:
@@ -243,7 +244,9 @@ def refusal(status: int, body: bytes, headers: Mapping[str, str]) -> CompanionFa
     error: CollabError = wire.decode_error(status, body)
     match error:
         case Unauthorised():
-            return CompanionFailure(FailureReason.REFUSED, f"the companion refused our key: {error} ({_PAIR_AGAIN})")
+            return CompanionFailure(
+                FailureReason.REFUSED, f"the companion refused the key of this device: {error} ({_PAIR_AGAIN})"
+            )
         case UnknownPackage() | UnknownModel():
             reason = FailureReason.UNKNOWN_PACKAGE
         case Overloaded() | NotReady():

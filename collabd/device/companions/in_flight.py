@@ -27,7 +27,7 @@ class InFlight:
                 finally:
                     self._ends.discard(end)
         except TimeoutError as error:
-            why = f"{self._name} was given up meanwhile: other exchanges with it failed"
+            why = f"collabd gave {self._name} up meanwhile, because other exchanges with it failed"
             raise CompanionFailure(FailureReason.ABANDONED, why) from error
 
     def end(self) -> None:

@@ -29,7 +29,7 @@ _FULL_S = 300.0
 # Somebody has to see to it, here or there; to find out costs little.
 _FAULTY_S = 30.0
 _MEASURING = Lack("is still measuring the package")
-_SENDING = Lack("does not hold the package yet: it is being sent")
+_SENDING = Lack("lacks the package, which the device is sending")
 
 
 class PackageSupply:
@@ -85,12 +85,12 @@ class PackageSupply:
         except CompanionFailure as failure:
             if failure.reason is not FailureReason.NONSENSE:
                 raise
-            self._note_lack(package, f"is of no use for the package: {failure}", _FAULTY_S)
+            self._note_lack(package, f"cannot serve the package: {failure}", _FAULTY_S)
         except OSError as error:
-            self._note_lack(package, f"cannot be sent the package: {error}", _FAULTY_S)
+            self._note_lack(package, f"lacks the package, and the device cannot send it: {error}", _FAULTY_S)
         except Exception as error:
-            log.exception("giving %s to %s failed", package.manifest.name, self._companion.name)
-            self._note_lack(package, f"cannot be sent the package: {error!r}", _FAULTY_S)
+            log.exception("sending %s to %s failed", package.manifest.name, self._companion.name)
+            self._note_lack(package, f"lacks the package, and the device cannot send it: {error!r}", _FAULTY_S)
 
     async def _learn(self, package: Package) -> int:
         """Ask for a package's profile; the reply's status. What it does not hold, or measures anew, is forgotten."""
@@ -117,7 +117,7 @@ class PackageSupply:
             self._companion.lacks.setdefault(package.digest, _SENDING)
             self._to_send[package.digest] = package
         else:
-            self._note_lack(package, "does not hold the package and may not be sent it (push_packages)", math.inf)
+            self._note_lack(package, "lacks the package, and push_packages = false forbids to send it", math.inf)
 
     async def _push(self, package: Package) -> None:
         data = await asyncio.to_thread(bundle.pack, package)
@@ -158,7 +158,7 @@ def _profile(body: bytes, package: Package, name: str) -> Profile:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CompanionFailure(FailureReason.NONSENSE, f"{name} sent no profile: {error}") from error
     if profile.digest != package.digest or not profile.is_complete(package.manifest):
-        raise CompanionFailure(FailureReason.NONSENSE, f"{name} sent the profile of something else")
+        raise CompanionFailure(FailureReason.NONSENSE, f"{name} sent the profile of another package")
     return profile
 
 

@@ -35,6 +35,7 @@ class Watcher:
         companion: Companion,
         link: LinkSettings,
         packages: Callable[[], Iterable[Package]],
+        *,
         slept_s: Callable[[], float] = slept_s,
     ) -> None:
         self._companion = companion

@@ -38,7 +38,7 @@ class Assembly:
         self._senses: Reused[EnergySettings, Senses] = Reused(_sensing)
         # What each core holds of them.
         self._held: dict[Generation, AsyncExitStack] = {}
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def core(self, loaded: Loaded[DeviceConfig], before: Generation | None = None) -> Generation:
         """The core of a configuration, in succession to `before`, whose companions it keeps where it can.
@@ -51,7 +51,7 @@ class Assembly:
                 await held.enter_async_context(self._companions.held(settings)) for settings in _settings(config)
             ]
             senses = await held.enter_async_context(self._senses.held(config.energy))
-            core = Generation(loaded, self._machinery, companions, senses)
+            core = Generation(loaded, self._machinery, companions=companions, senses=senses)
             if before is not None:
                 await self._make_acquaintance(set(companions) - set(before.companions))
             self._held[core] = held.pop_all()
@@ -59,21 +59,20 @@ class Assembly:
 
     def retire(self, core: Generation) -> None:
         """It gets no more calls: when its last one has ended, close what only it needed."""
-        retiring = asyncio.create_task(self._retired(core))
-        self._retiring.add(retiring)
-        retiring.add_done_callback(self._retiring.discard)
+        core.calls.retire(partial(self._let_go, core))
 
     async def close(self) -> None:
         """Close everything, whoever uses it."""
-        for retiring in self._retiring:
-            retiring.cancel()
-        await asyncio.gather(*self._retiring, return_exceptions=True)
-        for held in self._held.values():
-            await held.aclose()
+        for core in list(self._held):
+            self._let_go(core)
+        await asyncio.gather(*self._closing)
 
-    async def _retired(self, core: Generation) -> None:
-        await core.end_of_calls()
-        await self._held.pop(core).aclose()
+    def _let_go(self, core: Generation) -> None:
+        # None: the daemon stops, and has let it go already.
+        if (held := self._held.pop(core, None)) is not None:
+            closing = asyncio.create_task(held.aclose())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     async def _make_acquaintance(self, companions: Collection[Companion]) -> None:
         """Wait until calls can use them, so that none has to do without; but not for one that does not answer."""
@@ -88,8 +87,8 @@ class Assembly:
         cloud, link, failover, keys = settings
         async with Connections(partial(_session, failover, keys)) as connections:
             clock = self._machinery.clock
-            exchange = HttpExchange(cloud.name, cloud.url, connections, clock)
-            companion = Companion(cloud, link, failover, exchange, clock=clock)
+            exchange = HttpExchange(cloud.name, cloud.url, connections, clock=clock)
+            companion = Companion(cloud, link, failover, exchange=exchange, clock=clock)
             watcher = Watcher(companion, link, self._machinery.models.packages)
             async with background(f"watching {companion.name}", watcher.run, companion.give_up):
                 yield companion

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collabd.clock import Clock
@@ -21,6 +19,7 @@ from collabd.device.report.reporter import Reporter
 from collabd.device.run.executor import Executor
 from collabd.device.senses import Senses
 from collabd.engine import Engine
+from collabd.use_count import UseCount
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +43,12 @@ class Generation:
         self,
         loaded: Loaded[DeviceConfig],
         machinery: Machinery,
+        *,
         companions: Sequence[Companion],
         senses: Senses,
     ) -> None:
+        # Those that it serves.
+        self.calls = UseCount()
         config, learned, clock = loaded.config, machinery.learned, machinery.clock
         self.loaded = loaded
         self.companions = companions
@@ -81,22 +83,3 @@ class Generation:
             slowdown=machinery.lane.slowdown,
             uptime_s=lambda: clock() - machinery.started,
         )
-        self._calls = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-
-    @contextmanager
-    def call(self) -> Iterator[Dispatcher]:
-        """Around each call that it serves."""
-        self._calls += 1
-        self._idle.clear()
-        try:
-            yield self.dispatcher
-        finally:
-            self._calls -= 1
-            if not self._calls:
-                self._idle.set()
-
-    async def end_of_calls(self) -> None:
-        """Return when it serves none."""
-        await self._idle.wait()

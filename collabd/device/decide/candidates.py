@@ -23,11 +23,11 @@ def candidates(model: DeviceModel, remote: Sequence[Profile | None]) -> Candidat
     if model.profile is not None:
         for cloud, profile in enumerate(remote):
             if profile is not None:
-                rows.extend(remote_plans(model.manifest, model.profile, profile, cloud))
+                rows.extend(remote_plans(model.manifest, model.profile, profile, cloud=cloud))
     return Candidates(rows)
 
 
-def remote_plans(manifest: Manifest, here: Profile, there: Profile, cloud: int) -> Iterator[Candidate]:
+def remote_plans(manifest: Manifest, here: Profile, there: Profile, *, cloud: int) -> Iterator[Candidate]:
     """Every cut and codec with one companion, from the profiles of the package here and there."""
     down_bytes = answer_down(manifest).sent_bytes
     yield Candidate(

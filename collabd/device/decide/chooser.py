@@ -61,7 +61,13 @@ class Chooser:
         self._past = past
 
     def choose(
-        self, kind: Hashable | None, plans: Candidates, prediction: Prediction, caps: Caps, allowed: Mask | None = None
+        self,
+        plans: Candidates,
+        prediction: Prediction,
+        caps: Caps,
+        *,
+        kind: Hashable | None,
+        allowed: Mask | None = None,
     ) -> Decision:
         """Take a plan for a call of this kind, and remember it; None: for a call that has no past and no future."""
         if kind is None:
@@ -71,16 +77,15 @@ class Chooser:
         decision = choose(plans, prediction, caps, allowed=allowed, previous=previous, switch_gain=self._switch_gain)
         taken = plans.rows[decision.row]
         past.plan = (taken.cut, taken.codec, taken.cloud)
-        others = _others(plans, prediction, caps, decision, allowed)
-        return decision if others is None else self._explore(past, decision, plans, prediction, caps, others)
-
-    def _explore(
-        self, past: _Past, decision: Decision, plans: Candidates, prediction: Prediction, caps: Caps, others: Mask
-    ) -> Decision:
-        """The best of `others` where what is saved up pays for it, else the decision."""
+        others = _others(plans, prediction, decision, caps=caps, allowed=allowed)
+        if others is None:
+            return decision
         other = choose(plans, prediction, caps, allowed=others)
+        return self._explore(past, decision, other, lost=_lost(prediction, caps, decision=decision, other=other))
+
+    def _explore(self, past: _Past, decision: Decision, other: Decision, *, lost: float) -> Decision:
+        """The other decision where what is saved up pays for what it loses, else the decision."""
         past.credit = min(past.credit + self._explore_share, _TRIES * _TRY_RATIO)
-        lost = _lost(prediction, caps, decision, other)
         if lost > min(past.credit, _TRY_RATIO):
             return decision
         past.credit -= max(lost, 0.0)
@@ -88,7 +93,7 @@ class Chooser:
 
 
 def _others(
-    plans: Candidates, prediction: Prediction, caps: Caps, decision: Decision, allowed: Mask | None
+    plans: Candidates, prediction: Prediction, decision: Decision, *, caps: Caps, allowed: Mask | None
 ) -> Mask | None:
     """The plans of other companions that may be tried, if there are any."""
     raced = prediction.hedged_s is not None and caps.objective == Objective.LATENCY and not decision.unmet
@@ -102,7 +107,7 @@ def _others(
     return others if others.any() else None
 
 
-def _lost(prediction: Prediction, caps: Caps, decision: Decision, other: Decision) -> float:
+def _lost(prediction: Prediction, caps: Caps, *, decision: Decision, other: Decision) -> float:
     """What may be lost by the other plan, as a share of what the call is about; all of it where it breaks a cap."""
     if decision.unmet:
         return loss(nearness_to_caps(prediction, caps), other.row, decision.row)

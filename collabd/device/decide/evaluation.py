@@ -20,7 +20,7 @@ from collabd.planning.placements.trellis import with_requests
 Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """Every candidate of a call, and the prediction with all that it was made from.
 
@@ -73,7 +73,14 @@ class Evaluation:
         return replace(
             self,
             plans=placed.plans,
-            prediction=predicted(placed.plans, self.device, clouds, call, self.quantile, self.hedge_price),
+            prediction=predicted(
+                placed.plans,
+                self.device,
+                clouds,
+                call=call,
+                quantile=self.quantile,
+                hedge_price=self.hedge_price,
+            ),
             allowed=None if self.allowed is None else np.append(self.allowed, True),
             clouds=clouds,
             call=call,
@@ -85,6 +92,7 @@ def predicted(
     plans: Candidates,
     device: DeviceState,
     clouds: tuple[CloudState, ...],
+    *,
     call: CallFacts,
     quantile: float,
     hedge_price: float | None,
@@ -95,7 +103,7 @@ def predicted(
 
 
 def allowed_plans(
-    plans: Candidates, prediction: Prediction, options: CallOptions, policy: CallPolicy, manifest: Manifest
+    plans: Candidates, prediction: Prediction, *, options: CallOptions, policy: CallPolicy, manifest: Manifest
 ) -> Mask | None:
     """The plans with one crossing or none that the policy and the call's own codec leave; None: all."""
     if policy.fallback == Fallback.NEVER_LEAVE:

@@ -34,7 +34,7 @@ _SHARE = 0.05
 _SHORT_S, _FEW_BYTES = 1e-3, 1_000.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Situation:
     """All that the best placement of a call depends on; `plans` are those with one crossing or none."""
 
@@ -71,7 +71,7 @@ class Situation:
         return self.plans is other.plans and bool(np.abs(self.figures - other.figures).max() < _CHANGE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FoundPlacement:
     """The best placement, as a plan beside those with one crossing: the last of `plans`.
 
@@ -167,7 +167,13 @@ def placed(situation: Situation) -> FoundPlacement | None:
         tail_s=sum(step.run_s for step in crossings),
         local_tail_s=next(step.crossing.rest_s for step in crossings if step.crossing is not None),
     )
-    return FoundPlacement(letters, best.cloud, len(best.runs), made, Candidates([*situation.plans.rows, plan]))
+    return FoundPlacement(
+        letters=letters,
+        cloud=best.cloud,
+        requests=len(best.runs),
+        steps=made,
+        plans=Candidates([*situation.plans.rows, plan]),
+    )
 
 
 def _restricted(chain: Chain, codec: str | None) -> Chain:

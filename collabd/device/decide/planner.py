@@ -11,21 +11,19 @@ from collab_sdk.vocabulary import Cap, EnergySource, Fallback, Reason
 from collabd.clock import Clock
 from collabd.config import DeviceConfig
 from collabd.device.companions.companion import Companion
-from collabd.device.decide import steps
 from collabd.device.decide.candidates import candidates
 from collabd.device.decide.chooser import Chooser, PastPlans
 from collabd.device.decide.evaluation import Evaluation, allowed_plans, predicted
-from collabd.device.decide.fixed_placement import cut_name, fixed_codec, fixed_placement
 from collabd.device.decide.placement_search import FoundPlacement, PlacementSearch, Situation
 from collabd.device.decide.policy import Policies
+from collabd.device.decide.prepared_placements import PreparedPlacements
 from collabd.device.decide.segments import ModelSegments, segments
 from collabd.device.job.image import CallImage
 from collabd.device.job.job import Job, JobStep
 from collabd.device.job.options import CallOptions
-from collabd.device.job.placement import head_layers_of, single_cut
 from collabd.device.models.model import DeviceModel
 from collabd.device.senses import Senses
-from collabd.planning import CallFacts, Candidate, Candidates, Caps, DeviceState
+from collabd.planning import CallFacts, Candidate, Candidates, Caps, DeviceState, predict
 from collabd.planning.candidates import SOURCE
 from collabd.planning.choose import Decision, SwitchGain, choose
 from collabd.profiling.profile import Profile
@@ -37,11 +35,13 @@ _PATIENT_SHARE = 0.1
 _PATIENT_S = 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CallPlan:
     """A plan ready to run. `row` is its row in `evaluation`; None: a fixed placement that is no candidate.
 
-    `caps`: the call's own, from its arrival on; the evaluation's are what was left of them when it was planned.
+    `evaluation`: of all candidates, or of the fixed placement alone. `caps`: the call's own, from its arrival on; the
+    evaluation's are what was left of them when it was planned. `energy_source`: whether an instrument says what busy
+    and idle draw; sending is modelled in any case.
     """
 
     job: Job
@@ -51,16 +51,18 @@ class CallPlan:
     evaluation: Evaluation
     caps: Caps
     row: int | None
+    energy_source: EnergySource
     unmet: tuple[Cap, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Known:
     """What is made of a model's profiles, until one comes or goes: the device's, then each companion's."""
 
     profiles: tuple[Profile | None, ...]
     plans: Candidates
     segments: tuple[ModelSegments, ...]
+    prepared: PreparedPlacements
 
 
 class Planner:
@@ -109,10 +111,19 @@ class Planner:
         policy = self._policies.of(model.manifest, options)
         caps = options.caps(self._settings.min_fidelity)
         price = None if options.is_sparing or policy.fallback != Fallback.LOCAL else self._hedge_price
-        prediction = predicted(plans, device, clouds, call, quantile, price)
-        allowed = allowed_plans(plans, prediction, options, policy, model.manifest)
+        prediction = predicted(plans, device, clouds, call=call, quantile=quantile, hedge_price=price)
         return Evaluation(
-            plans, prediction, allowed, caps, policy, device, clouds, call, quantile, price, self._companions
+            plans=plans,
+            prediction=prediction,
+            allowed=allowed_plans(plans, prediction, options=options, policy=policy, manifest=model.manifest),
+            caps=caps,
+            policy=policy,
+            device=device,
+            clouds=clouds,
+            call=call,
+            quantile=quantile,
+            hedge_price=price,
+            companions=self._companions,
         )
 
     def decide(self, evaluation: Evaluation, kind: Hashable | None = None) -> Decision:
@@ -122,21 +133,29 @@ class Planner:
         """
         if kind is None:
             return choose(evaluation.plans, evaluation.prediction, evaluation.caps, allowed=evaluation.allowed)
-        return self._chooser.choose(kind, evaluation.plans, evaluation.prediction, evaluation.caps, evaluation.allowed)
+        return self._chooser.choose(
+            evaluation.plans, evaluation.prediction, evaluation.caps, kind=kind, allowed=evaluation.allowed
+        )
 
-    async def plan(self, model: DeviceModel, photo: CallImage, options: CallOptions, waited_s: float = 0.0) -> CallPlan:
+    async def plan(
+        self, model: DeviceModel, photo: CallImage, options: CallOptions, *, waited_s: float = 0.0
+    ) -> CallPlan:
         """The plan of a call that has waited so long to be planned. Raises `InvalidPlacement`."""
         caps, left = options.caps(self._settings.min_fidelity), options.after(waited_s)
         lane_wait_s = self._lane_wait_s(left.caps(caps.fidelity).latency_s)
         for each in self._companions:
             each.note_wanted()
-        evaluation = self.evaluate(model, photo, left, lane_wait_s=lane_wait_s)
         if options.is_fixed:
-            return self._fixed(model, photo, options, evaluation)
+            return self._fixed(model, photo, options, caps=caps, lane_wait_s=lane_wait_s)
+        evaluation = self.evaluate(model, photo, left, lane_wait_s=lane_wait_s)
         # Plans count companions by their place among these.
         names = tuple(companion.name for companion in self._companions)
         kind = (names, model.digest, caps.kind, options.codec, evaluation.policy, photo.file_bytes is None)
-        placed = await self._placed(model, photo, options, evaluation, kind) if evaluation.wants_more else None
+        placed = (
+            await self._placed(model, photo, evaluation, codec=options.codec, kind=kind)
+            if evaluation.wants_more
+            else None
+        )
         if placed is not None:
             evaluation = evaluation.beside(placed)
         decision = self.decide(evaluation, kind)
@@ -144,11 +163,30 @@ class Planner:
         if placed is not None and chosen is placed.plans.rows[-1]:
             letters, made = placed.letters, placed.steps
         else:
-            letters = single_cut(head_layers_of(chosen.cut, model.manifest), len(model.manifest.layers))
-            made = steps.of_plan(chosen, letters, model.manifest)
-        companion = None if chosen.cloud is None else evaluation.companions[chosen.cloud]
-        job = self._job(model, photo, options, evaluation, made, companion, profiled=True)
-        return CallPlan(job, chosen.cut, letters, decision.reason, evaluation, caps, decision.row, decision.unmet)
+            prepared = self._of(model).prepared.of(
+                cut=chosen.cut, placement=None, codec=chosen.codec, cloud=chosen.cloud, has_file=True
+            )
+            letters, made = prepared.letters, prepared.steps
+        return CallPlan(
+            job=self._job(
+                model,
+                photo,
+                options,
+                evaluation=evaluation,
+                plan=chosen,
+                made=made,
+                sparing=options.is_sparing,
+                profiled=True,
+            ),
+            cut=chosen.cut,
+            placement=letters,
+            reason=decision.reason,
+            evaluation=evaluation,
+            caps=caps,
+            row=decision.row,
+            energy_source=self._energy_source(),
+            unmet=decision.unmet,
+        )
 
     def device_state(self) -> DeviceState:
         """The device as planning sees it."""
@@ -168,9 +206,7 @@ class Planner:
         """How many times longer than alone a run should take now, from what is sensed."""
         return self._senses.slowdown(self._threads)
 
-    @property
-    def energy_source(self) -> EnergySource:
-        """Whether an instrument says what busy and idle draw. Sending is modelled in any case."""
+    def _energy_source(self) -> EnergySource:
         return EnergySource.MEASURED if self._senses.snapshot.power.measured else EnergySource.MODELLED
 
     def _of(self, model: DeviceModel) -> _Known:
@@ -178,15 +214,18 @@ class Planner:
         known = self._known.get(model)
         if known is None or any(a is not b for a, b in zip(known.profiles, profiles, strict=True)):
             chained = tuple(
-                segments(model, model.profile, there, cloud)
+                segments(model, model.profile, there, cloud=cloud)
                 for cloud, there in enumerate(profiles[1:])
                 if model.profile is not None and there is not None
             )
-            known = self._known[model] = _Known(profiles, candidates(model, profiles[1:]), chained)
+            plans = candidates(model, profiles[1:])
+            there_s = [0.0 if there is None else there.whole_ms / 1e3 for there in profiles[1:]]
+            prepared = PreparedPlacements(model.manifest, plans, whole_s=model.whole_s, whole_there_s=there_s)
+            known = self._known[model] = _Known(profiles=profiles, plans=plans, segments=chained, prepared=prepared)
         return known
 
     async def _placed(
-        self, model: DeviceModel, photo: CallImage, options: CallOptions, evaluation: Evaluation, kind: Hashable
+        self, model: DeviceModel, photo: CallImage, evaluation: Evaluation, *, codec: str | None, kind: Hashable
     ) -> FoundPlacement | None:
         """The best placement with several crossings, if there is one."""
         chained = self._of(model).segments
@@ -200,7 +239,7 @@ class Planner:
             call=evaluation.call,
             caps=evaluation.open_caps,
             policy=evaluation.policy,
-            codec=options.codec,
+            codec=codec,
             quantile=evaluation.quantile,
         )
         sizes = photo.pixels.bit_length(), (photo.file_bytes or 0).bit_length()
@@ -208,61 +247,92 @@ class Planner:
         patience_s = _PATIENT_S if latency_s is None else _PATIENT_SHARE * latency_s
         return await self._placer.place((kind, sizes), situation, patience_s)
 
-    def _fixed(self, model: DeviceModel, photo: CallImage, options: CallOptions, evaluation: Evaluation) -> CallPlan:
-        placement = fixed_placement(options, model)
-        evaluation.policy.check(placement)
-        cut = cut_name(model, placement)
-        codec = fixed_codec(options, placement, photo)
-        cloud = next((index for index, state in enumerate(evaluation.clouds) if state.up), None)
-        cloud = cloud if "C" in placement else None
-        row = evaluation.plans.index.get((cut, codec, cloud))
-        if row is not None:
-            plan = evaluation.plans.rows[row]
-        else:
-            plan = Candidate(
-                cut=cut,
-                codec=codec,
-                cloud=cloud,
-                tail_s=self._whole_there_s(model, cloud),
-                local_tail_s=model.whole_s,
-                fidelity=0.0,
-            )
-        made = steps.of_plan(plan, placement, model.manifest)
-        companion = None if cloud is None else self._companions[cloud]
-        job = self._job(model, photo, options, evaluation, made, companion, profiled=row is not None)
-        caps = options.caps(self._settings.min_fidelity)
-        return CallPlan(job, cut, placement, Reason.FIXED, evaluation, caps, row)
+    def _fixed(
+        self, model: DeviceModel, photo: CallImage, options: CallOptions, *, caps: Caps, lane_wait_s: float
+    ) -> CallPlan:
+        """The plan of a call that says itself where its layers run: nothing is compared."""
+        clouds = tuple(companion.state_for(model.digest) for companion in self._companions)
+        prepared = self._of(model).prepared.of(
+            cut=options.cut,
+            placement=options.placement,
+            codec=options.codec,
+            cloud=next((index for index, state in enumerate(clouds) if state.up), None),
+            has_file=photo.file_bytes is not None,
+        )
+        policy = self._policies.of(model.manifest, options)
+        policy.check(prepared.letters)
+        device, call = replace(self.device_state(), queue_s=lane_wait_s), self._call_facts(model, photo)
+        quantile = self._settings.cap_quantile
+        prediction = predict(prepared.plans, device=device, clouds=clouds, call=call, quantile=quantile)
+        evaluation = Evaluation(
+            plans=prepared.plans,
+            prediction=prediction,
+            allowed=None,
+            caps=caps,
+            policy=policy,
+            device=device,
+            clouds=clouds,
+            call=call,
+            quantile=quantile,
+            hedge_price=None,
+            companions=self._companions,
+        )
+        return CallPlan(
+            # Who says where layers run wants them to run there.
+            job=self._job(
+                model,
+                photo,
+                options,
+                evaluation=evaluation,
+                plan=prepared.plan,
+                made=prepared.steps,
+                sparing=True,
+                profiled=prepared.is_candidate,
+            ),
+            cut=prepared.plan.cut,
+            placement=prepared.letters,
+            reason=Reason.FIXED,
+            evaluation=evaluation,
+            caps=caps,
+            row=0 if prepared.is_candidate else None,
+            energy_source=self._energy_source(),
+        )
 
     def _job(
         self,
         model: DeviceModel,
         photo: CallImage,
         options: CallOptions,
-        evaluation: Evaluation,
-        made: tuple[JobStep, ...],
-        companion: Companion | None,
         *,
+        evaluation: Evaluation,
+        plan: Candidate,
+        made: tuple[JobStep, ...],
+        sparing: bool,
         profiled: bool,
     ) -> Job:
-        latency_ms, device = options.budget.latency_ms, evaluation.device
+        latency_ms, device, call = options.budget.latency_ms, evaluation.device, evaluation.call
         first = made[0].crossing
-        prep_s = 0.0 if first is not None and first.codec == SOURCE else evaluation.call.prep_s
+        prep_s = 0.0 if first is not None and first.codec == SOURCE else call.prep_s
+        companion = None if plan.cloud is None else evaluation.companions[plan.cloud]
         return Job(
             model=model,
             photo=photo,
             steps=made,
+            codec=plan.codec,
             companion=companion,
-            alone="; ".join(each.why_not(model.digest) for each in self._companions) or "no companion is configured",
+            alone="" if companion is not None else self._why_alone(model),
             fallback=evaluation.policy.fallback,
-            # Who says where layers run wants them to run there.
-            sparing=options.is_sparing or options.is_fixed,
+            sparing=sparing,
             # The answer is still to be wrapped up and sent.
             deadline_s=None if latency_ms is None else latency_ms / 1e3 - device.overhead_s,
             slow=evaluation.prediction.basis.slow,
             here_s=prep_s + device.speed * sum(step.run_s for step in made if step.crossing is None),
-            prep_s=evaluation.call.prep_s,
+            prep_s=call.prep_s,
             profiled=profiled,
         )
+
+    def _why_alone(self, model: DeviceModel) -> str:
+        return "; ".join(each.why_not(model.digest) for each in self._companions) or "no companion is configured"
 
     def _call_facts(self, model: DeviceModel, photo: CallImage | None) -> CallFacts:
         spec, now = model.manifest.preprocessing, self._clock()
@@ -273,7 +343,3 @@ class Planner:
         there = (companion.profiles.get(model.digest) for companion in self._companions)
         cloud_prep_s = tuple(0.0 if profile is None else larger * profile.prep_ms / 1e3 for profile in there)
         return CallFacts(prep_s, cloud_prep_s, None if photo is None else photo.file_bytes)
-
-    def _whole_there_s(self, model: DeviceModel, cloud: int | None) -> float:
-        profile = None if cloud is None else self._companions[cloud].profiles.get(model.digest)
-        return 0.0 if profile is None else profile.whole_ms / 1e3

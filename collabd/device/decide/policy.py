@@ -53,7 +53,7 @@ class Policies:
 
     def of(self, manifest: Manifest, options: CallOptions) -> CallPolicy:
         """What holds for a call."""
-        mine = self._of_model.get(manifest.name) or PolicySettings(manifest.name)
+        mine = self._of_model.get(manifest.name) or PolicySettings(model=manifest.name)
         forbidden = Fallback.NEVER_LEAVE in {mine.fallback, options.fallback}
         return CallPolicy(
             pin_first=max(self._everywhere.pin_first, mine.pin_first, options.pin_first),

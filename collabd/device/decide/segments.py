@@ -12,7 +12,7 @@ from collabd.planning.placements.chain import Chain
 from collabd.profiling.profile import Profile
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelSegments:
     """`chain` for planning, beside the cuts that its segments start at and what runs take on either side."""
 
@@ -33,7 +33,7 @@ class ModelSegments:
         return "".join(letter * (end - start) for letter, start, end in zip(letters, self.starts, ends, strict=True))
 
 
-def segments(model: DeviceModel, here: Profile, there: Profile, cloud: int) -> ModelSegments:
+def segments(model: DeviceModel, here: Profile, there: Profile, *, cloud: int) -> ModelSegments:
     """From the profiles of the package here and on the companion of this index."""
     times_here, times_there = ({times.cut: times for times in profile.cuts} for profile in (here, there))
     cuts = tuple(cut for cut in model.manifest.cuts if cut.name in times_here and cut.name in times_there)
@@ -48,4 +48,4 @@ def segments(model: DeviceModel, here: Profile, there: Profile, cloud: int) -> M
         up=tuple((FILE_UP, *up) if cut.head_layers == 0 else up for cut, up in zip(cuts, options, strict=True)),
         down=tuple((option,) for option in (*map(tensors_down, inner), answer_down(model.manifest))),
     )
-    return ModelSegments(chain, cuts, spans_here, spans_there, len(model.manifest.layers))
+    return ModelSegments(chain=chain, cuts=cuts, here=spans_here, there=spans_there, layers=len(model.manifest.layers))

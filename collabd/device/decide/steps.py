@@ -15,7 +15,7 @@ from collabd.planning.placements.placement import Placement
 def of_plan(plan: Candidate, placement: str, manifest: Manifest) -> tuple[JobStep, ...]:
     """Those of a placement, one letter a layer, whose head, tail and codec are the plan's."""
     axis = next((channel_axis(cut, plan.codec) for cut in manifest.cuts if cut.name == plan.cut), None)
-    crossing = Crossing(plan.codec, axis, plan.decode_s, plan.local_tail_s)
+    crossing = Crossing(plan.codec, axis, decode_s=plan.decode_s, rest_s=plan.local_tail_s)
     return tuple(
         JobStep(stage, plan.head_s) if stage.side == "D" else JobStep(stage, plan.tail_s, crossing)
         for stage in stages(placement)
@@ -38,7 +38,8 @@ def _of_placement(placement: Placement, segments: ModelSegments) -> Iterator[Job
             continue
         up = runs[first].up
         rest_s = segments.here.seconds(first, len(segments.cuts))
-        crossing = Crossing(up.codec, channel_axis(segments.cuts[first], up.codec), up.cloud_s, rest_s)
+        axis = channel_axis(segments.cuts[first], up.codec)
+        crossing = Crossing(up.codec, axis, decode_s=up.cloud_s, rest_s=rest_s)
         yield JobStep(stage, segments.there.seconds(first, last), crossing)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -14,38 +14,38 @@ from collabd.catalog.package.manifest import Preprocessing
 from collabd.imaging import frame_size, one_frame, open_image, prepare
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class CallImage:
     """What the caller gave. `pixels` counts those of the original, not of the network's input.
 
-    `channels` are those of an array, and mean nothing for a file.
+    `channels` are those of an array, and mean nothing for a file. `file_bytes`: size of the file; None if the caller
+    gave pixels.
     """
 
     content: bytes | npt.NDArray[np.uint8]
     pixels: int
     channels: Channels = Channels.RGB
+    file_bytes: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.file_bytes = len(self.content) if isinstance(self.content, bytes) else None
 
     @classmethod
     def from_request(cls, request: wire.InferRequest) -> CallImage:
         """Check the one input of a request without decoding it. Raises `InvalidImage`, `InvalidTensor`."""
         if len(request.inputs) != 1:
-            raise InvalidTensor(f"one image a request, not {len(request.inputs)} tensors")
+            raise InvalidTensor(f"send one image in each request, not {len(request.inputs)} tensors")
         tensor = request.inputs[0]
         if tensor.datatype == "BYTES":
             files = tensor.to_bytes_list()
             if len(files) != 1:
-                raise InvalidTensor(f"one image a request, not {len(files)}")
+                raise InvalidTensor(f"send one image in each request, not {len(files)}")
             width, height = open_image(files[0]).size
             return cls(files[0], width * height)
         channels = channels_of((request.parameters | tensor.parameters).get("channels", "rgb"))
         frame = one_frame(tensor.to_array(), channels)
         width, height = frame_size(frame, channels)
         return cls(frame, width * height, channels)
-
-    @property
-    def file_bytes(self) -> int | None:
-        """Size of the file; None if the caller gave pixels."""
-        return len(self.content) if isinstance(self.content, bytes) else None
 
     def prepare(self, spec: Preprocessing) -> npt.NDArray[np.uint8]:
         """The network's input, uint8 [1, height, width, 3]. Raises `InvalidImage`."""
@@ -54,5 +54,5 @@ class CallImage:
     def as_file(self, name: str) -> wire.Tensor:
         """The file as it came, as a wire tensor."""
         if not isinstance(self.content, bytes):
-            raise InvalidTensor("pixels have no file to send: choose another codec")
+            raise InvalidTensor("codec source needs an image file, not pixels: choose another codec")
         return wire.Tensor.from_bytes_list(name, [self.content])

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
+from typing import Literal
 
 from collab_sdk.vocabulary import Fallback
 from collabd.clock import Clock
-from collabd.device.companions.answers import RemoteAnswer
 from collabd.device.companions.companion import Companion
 from collabd.device.job.image import CallImage
 from collabd.device.job.placement import NO_CODEC, Stage
 from collabd.device.models.model import DeviceModel
-from collabd.planning.candidates import SOURCE
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Crossing:
 
     codec: str
     channel_axis: int | None
+    _: KW_ONLY
     decode_s: float
     rest_s: float
 
@@ -37,24 +39,21 @@ class JobStep:
     run_s: float
     crossing: Crossing | None = None
 
-    @property
-    def work_s(self) -> float:
-        """The companion's own work, without queue and link."""
-        return self.run_s + (0.0 if self.crossing is None else self.crossing.decode_s)
-
 
 def codec_name(codecs: Iterable[str]) -> str:
     """The codecs of a plan's crossings as one name: "source+q8"."""
     return "+".join(dict.fromkeys(codecs)) or NO_CODEC
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """What to run. `deadline_s` counts from `CallRecord.started`."""
 
     model: DeviceModel
     photo: CallImage
     steps: tuple[JobStep, ...]
+    # How features travel, at all crossings.
+    codec: str
     companion: Companion | None
     # Why there is no companion, should a step need one.
     alone: str
@@ -71,33 +70,18 @@ class Job:
     # Whether the steps' seconds are profiled for just these runs, so that these tell of the machines' speed.
     profiled: bool
 
-    @property
-    def codec(self) -> str:
-        """How features travel, at all crossings."""
-        return codec_name(step.crossing.codec for step in self.steps if step.crossing is not None)
 
-    def rest_s(self, crossing: Crossing) -> float:
-        """Seconds that the network from a crossing on may well take here."""
-        return crossing.rest_s * self.slow + (self.prep_s if crossing.codec == SOURCE else 0.0)
+Phase = Literal["prep", "head", "encode", "link", "queue", "decode", "tail", "local_tail"]
 
 
-PHASES = ("prep", "head", "encode", "link", "queue", "decode", "tail", "local_tail")
-
-
-@dataclass
+@dataclass(eq=False)
 class CallRecord:
-    """What happened to a job: seconds a phase (None: that phase was not part of it), bytes, letters that really ran."""
+    """What happened to a job: seconds of each phase that was part of it, bytes, letters that really ran."""
 
     clock: Clock
     started: float
-    prep_s: float | None = None
-    head_s: float | None = None
-    encode_s: float | None = None
-    link_s: float | None = None
-    queue_s: float | None = None
-    decode_s: float | None = None
-    tail_s: float | None = None
-    local_tail_s: float | None = None
+    _: KW_ONLY
+    phases: defaultdict[Phase, float] = field(default_factory=partial(defaultdict, float))
     # Until the call was let in and had come in.
     waited_s: float = 0.0
     # For the lane, which other calls had.
@@ -119,35 +103,10 @@ class CallRecord:
     speed_here: list[tuple[float, float]] = field(default_factory=list)
     speed_there: list[tuple[float, float]] = field(default_factory=list)
 
-    def add(self, phase: str, seconds: float) -> None:
-        """Add to the phase's time."""
-        setattr(self, phase, (getattr(self, phase) or 0.0) + seconds)
-
     def elapsed_s(self) -> float:
         """Seconds since the job started."""
         return self.clock() - self.started
 
     def unaccounted_s(self) -> float:
         """Seconds since the job was taken up that are no phase's, nor spent waiting for the lane."""
-        phases_s = sum(getattr(self, f"{phase}_s") or 0.0 for phase in PHASES)
-        return self.elapsed_s() - self.waited_s - self.lane_s - phases_s
-
-    def note_unanswered(self, bytes_up: int, *, air_s: float, cost: float) -> None:
-        """Add what an exchange took whose answer was not waited for."""
-        self.air_s += air_s
-        self.bytes_up += bytes_up
-        self.cost += cost
-
-    def note_answer(self, answer: RemoteAnswer, *, air_s: float, cost: float) -> None:
-        """Add what an exchange with a companion took."""
-        self.air_s += air_s
-        for phase, seconds in (
-            ("link_s", answer.link_s),
-            ("queue_s", answer.queue_s),
-            ("decode_s", answer.decode_s),
-            ("tail_s", answer.compute_s),
-        ):
-            self.add(phase, seconds)
-        self.bytes_up += answer.bytes_up
-        self.bytes_down += answer.bytes_down
-        self.cost += cost
+        return self.elapsed_s() - self.waited_s - self.lane_s - sum(self.phases.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, TypeVar
 
 from collab_sdk.budget import Budget
@@ -23,7 +24,7 @@ T = TypeVar("T", bound=StrEnum)
 U = TypeVar("U")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CallOptions:
     """A call's wishes. `cut` or `placement` fix where layers run; then `codec` says how features travel.
 
@@ -48,20 +49,20 @@ class CallOptions:
             cut=_text(parameters, "cut"),
             placement=_text(parameters, "placement"),
             codec=_text(parameters, "codec"),
-            fallback=_one_of(parameters, "fallback", Fallback, None),
-            on_infeasible=_one_of(parameters, "on_infeasible", OnInfeasible, OnInfeasible.NEAREST),
+            fallback=_one_of(parameters, "fallback", Fallback, default=None),
+            on_infeasible=_one_of(parameters, "on_infeasible", OnInfeasible, default=OnInfeasible.NEAREST),
             pin_first=_layers(parameters, "pin_first"),
             pin_last=_layers(parameters, "pin_last"),
         )
         options._check()
         return options
 
-    @property
+    @cached_property
     def is_fixed(self) -> bool:
         """Whether the caller, and not the planner, says where the layers run."""
         return self.cut is not None or self.placement is not None
 
-    @property
+    @cached_property
     def is_sparing(self) -> bool:
         """Whether no tail is to be run here for the chance to be first: energy counts, or the lane has other work."""
         return self.budget.energy_mj is not None or self.budget.objective not in {None, Objective.LATENCY}
@@ -82,7 +83,7 @@ class CallOptions:
         if self.cut is not None and self.placement is not None:
             raise InvalidRequest("give a cut or a placement, not both")
         if self.codec is not None and self.codec not in _CODECS:
-            raise InvalidRequest(f"unknown codec {self.codec!r}; known are {', '.join(_CODECS)}")
+            raise InvalidRequest(f"unknown codec {self.codec!r}: it is one of {', '.join(_CODECS)}")
         if self.is_fixed and self.fallback == Fallback.NEVER_LEAVE:
             raise InvalidRequest("a fixed cut or placement cannot be combined with fallback=never-leave")
 
@@ -105,14 +106,14 @@ def _text(parameters: Mapping[str, Any], key: str) -> str | None:
 def _layers(parameters: Mapping[str, Any], key: str) -> int:
     value = parameters.get(key, 0)
     if type(value) is not int or value < 0:  # bool is an int too
-        raise InvalidRequest(f"{key} is a number of layers, not {value!r}")
+        raise InvalidRequest(f"{key} must be a number of layers, not {value!r}")
     return value
 
 
-def _one_of(parameters: Mapping[str, Any], key: str, kind: type[T], default: U) -> T | U:
+def _one_of(parameters: Mapping[str, Any], key: str, kind: type[T], *, default: U) -> T | U:
     if key not in parameters:
         return default
     try:
         return kind(parameters[key])
     except ValueError as error:
-        raise InvalidRequest(f"{key} is one of {', '.join(kind)}, not {parameters[key]!r}") from error
+        raise InvalidRequest(f"{key} must be one of {', '.join(kind)}, not {parameters[key]!r}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Literal
 
@@ -26,10 +27,10 @@ class Stage:
     first: int
     last: int
 
-    @property
-    def layers(self) -> int:
-        """How many."""
-        return self.last - self.first
+    @cached_property
+    def letters(self) -> str:
+        """One a layer."""
+        return self.side * (self.last - self.first)
 
 
 def single_cut(head_layers: int, layers: int) -> str:
@@ -54,10 +55,10 @@ def parse_placement(text: str, manifest: Manifest) -> str:
     """A caller's placement, checked. Raises `InvalidPlacement`."""
     wrong = sorted(set(text) - set("DC"))
     if wrong:
-        raise InvalidPlacement(f"a placement is made of D (device) and C (cloud), not {wrong[0]!r}")
+        raise InvalidPlacement(f"a placement has only the letters D (device) and C (companion), not {wrong[0]!r}")
     if len(text) != len(manifest.layers):
         raise InvalidPlacement(
-            f"{manifest.name} has {len(manifest.layers)} layers, the placement {len(text)} letters "
+            f"{manifest.name} has {len(manifest.layers)} layers, but the placement has {len(text)} letters "
             f"(`collabctl models show {manifest.name}` lists the layers)"
         )
     return text
@@ -75,13 +76,6 @@ def head_layers_of(cut: str, manifest: Manifest) -> int:
     candidates = (*(cut.name for cut in manifest.cuts), "output")
     names, known = (*candidates, *(layer.name for layer in manifest.layers)), ", ".join(candidates)
     raise InvalidPlacement(
-        f"{manifest.name} has no cut {cut!r} (candidate cuts are {known}, and any layer's name is one)"
+        f"{manifest.name} has no cut {cut!r} (the candidate cuts are {known}, and the name of any layer is a cut)"
         f"{did_you_mean(cut, names)}"
     )
-
-
-def outputs_of(stage: Stage, manifest: Manifest) -> tuple[str, ...]:
-    """The tensors that a stage must leave behind: the frontier at its end, or the network's output."""
-    if stage.last == len(manifest.layers):
-        return (manifest.output,)
-    return manifest.layers[stage.last - 1].tensors

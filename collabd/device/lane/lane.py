@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
 from collabd.clock import MONOTONIC, Clock
-from collabd.device.lane.claims import Claims
 from collabd.device.lane.promises import Promises
 from collabd.device.lane.turns import Turns, due_at
 from collabd.engine import Stop, Stopped
@@ -35,6 +35,14 @@ class _Running(NamedTuple):
 _IDLE = _Running(0.0, 0.0, 0.0)
 
 
+@dataclass(eq=False)
+class Claim:
+    """What a call under way has yet to run, in seconds, and when it is due, on the lane's clock."""
+
+    due_s: float
+    left_s: float
+
+
 @dataclass(frozen=True)
 class Timed(Generic[T]):
     """A result, the seconds that it took, and those before that until it began."""
@@ -55,8 +63,9 @@ class Lane:
         self.clock = clock
         self.worker = Worker("compute")
         self.promises = Promises(lambda: self.backlog_s)
-        self.claims = Claims()
         self._turns = Turns()
+        # Of all calls under way, those included that have not come to the lane yet.
+        self._claims: list[Claim] = []
         self._pieces = 0
         self._expected_s = 0.0
         self._running = _IDLE
@@ -75,11 +84,26 @@ class Lane:
         """How long a call that comes now, and is due within that, waits for others: for what runs, and for those due
         before it. `within_s` None: it has no deadline."""
         now_s, running = self.clock(), self._running
+        if not self._claims and running is _IDLE:
+            return 0.0
         due_s = due_at(now_s, None if within_s is None else now_s + within_s)
-        before_s = self.claims.before_s(due_s)
+        before_s = sum(claim.left_s for claim in self._claims if claim.due_s <= due_s)
         left_s = running.left_s(now_s)
         # What runs is part of what is before, if it is due before.
         return max(before_s - running.done_s(now_s), left_s) if running.due_s <= due_s else before_s + left_s
+
+    @contextmanager
+    def claimed(self, due_s: float | None, seconds: float) -> Iterator[Claim]:
+        """Around a call that will run so much, and is due then or at no time: other calls can tell how long they wait.
+
+        What `run` runs for the claim is taken off it.
+        """
+        claim = Claim(due_at(self.clock(), due_s), seconds)
+        self._claims.append(claim)
+        try:
+            yield claim
+        finally:
+            self._claims.remove(claim)
 
     async def run(
         self,
@@ -87,6 +111,7 @@ class Lane:
         *,
         expect_s: float = 0.0,
         due_s: float | None = None,
+        claim: Claim | None = None,
         setup: Callable[[], None] | None = None,
     ) -> Timed[T]:
         """Run `work`, which may well take `expect_s`, on the lane; its errors are raised here. `setup` goes first.
@@ -99,18 +124,23 @@ class Lane:
         stop = Stop()
         self._pieces += 1
         self._expected_s += expect_s
-        self.promises.look()
+        if self.promises.open:
+            self.promises.look()
         try:
-            due = due_at(self.clock(), due_s)
-            piece = partial(self._timed, work, setup, stop, self.clock(), expect_s, due)
+            now = self.clock()
+            due = due_at(now, due_s)
+            piece = partial(self._timed, work, stop, setup=setup, asked=now, expect_s=expect_s, due_s=due)
             async with self._turns.turn(due_s, expect_s):
-                return await asyncio.get_running_loop().run_in_executor(self.worker, piece)
+                timed = await asyncio.get_running_loop().run_in_executor(self.worker, piece)
         except asyncio.CancelledError:
             stop.request()
             raise
         finally:
             self._pieces -= 1
             self._expected_s -= expect_s
+        if claim is not None:
+            claim.left_s = max(claim.left_s - timed.seconds, 0.0)
+        return timed
 
     async def run_unpaced(self, work: Callable[[], T]) -> T:
         """Run `work` on the lane without emulating a slower device: measuring, building and other preparation."""
@@ -119,8 +149,9 @@ class Lane:
     def _timed(
         self,
         work: Callable[[Stop], T],
-        setup: Callable[[], None] | None,
         stop: Stop,
+        *,
+        setup: Callable[[], None] | None,
         asked: float,
         expect_s: float,
         due_s: float,

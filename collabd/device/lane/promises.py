@@ -30,7 +30,7 @@ class Promises:
 
     def __init__(self, backlog_s: Callable[[], float]) -> None:
         self._backlog_s = backlog_s
-        self._open: list[_Promise] = []
+        self.open: list[_Promise] = []
         self._timer: asyncio.TimerHandle | None = None
 
     @contextmanager
@@ -42,21 +42,21 @@ class Promises:
         loop = asyncio.get_running_loop()
         promise = _Promise(due_s, tail_s, loop.create_future())
         if due_s - tail_s > loop.time():
-            self._open.append(promise)
+            self.open.append(promise)
             self.look()
         try:
             yield promise.must_start
         finally:
             promise.must_start.cancel()
-            if promise in self._open:
-                self._open.remove(promise)
+            if promise in self.open:
+                self.open.remove(promise)
 
     def look(self) -> None:
         """See who must start, and wake up for the next; to be called whenever there is more work before them."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self._open:
+        if not self.open:
             return
         loop = asyncio.get_running_loop()
         now_s, wake_s = loop.time(), math.inf
@@ -64,7 +64,7 @@ class Promises:
         for promise, start_s in self._starts():
             # As long as the lane is free in time, one that waits behind other work gains nothing by waiting there.
             if start_s <= max(now_s, free_s - _ROUNDING_S):
-                self._open.remove(promise)
+                self.open.remove(promise)
                 promise.must_start.set_result(None)
                 free_s += promise.tail_s
             else:
@@ -75,7 +75,7 @@ class Promises:
     def _starts(self) -> list[tuple[_Promise, float]]:
         """From the last to be due back to the first: each ends when it is due, or when the next one must start."""
         starts, next_s = [], math.inf
-        for promise in sorted(self._open, key=lambda each: each.due_s, reverse=True):
+        for promise in sorted(self.open, key=lambda each: each.due_s, reverse=True):
             next_s = min(promise.due_s, next_s) - promise.tail_s
             starts.append((promise, next_s))
         return starts[::-1]

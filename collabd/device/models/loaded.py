@@ -28,7 +28,7 @@ DEFAULT = "_default"
 class LoadedModels:
     """Loads packages from the store, warms them, and finds them for calls."""
 
-    def __init__(self, store: Store, engine: Engine, lane: Lane, default: str) -> None:
+    def __init__(self, store: Store, engine: Engine, lane: Lane, *, default: str) -> None:
         self._store = store
         self._engine = engine
         self._lane = lane
@@ -68,12 +68,12 @@ class LoadedModels:
         """Load every package of the store; a broken one is reported and left out."""
         self._store.tidy()
         for problem in self._store.problems():
-            log.error("package %s is left out: %s", problem.path, problem.reason)
+            log.error("the package %s is not loaded: %s", problem.path, problem.reason)
         for package in self._store.packages():
             try:
                 await self.load(package)
             except InvalidPackage as error:
-                log.error("package %s is left out: %s", package.path, error)  # noqa: TRY400  the reason says it all
+                log.error("the package %s is not loaded: %s", package.path, error)  # noqa: TRY400  the reason says it all
 
     async def install(self, path: Path) -> DeviceModel:
         """Load the package at `path`, then copy it into the store; only then it replaces one of its name.
@@ -133,7 +133,7 @@ class LoadedModels:
             self._engine.run(model.key, feeds, outputs)
         except EngineError as error:
             self._engine.remove(model.key)
-            raise InvalidPackage(f"{package.manifest.name} does not run here: {error}") from error
+            raise InvalidPackage(f"{package.manifest.name} does not run on this device: {error}") from error
         model.warmed_up(time.perf_counter() - start)
         return model
 
@@ -145,4 +145,4 @@ class LoadedModels:
             return self._default
         if len(self._loaded) == 1:
             return next(iter(self._loaded))
-        raise InvalidRequest(f"say which model: loaded are {', '.join(self._loaded)} (or set models.default)")
+        raise InvalidRequest(f"name a model: {', '.join(self._loaded)} are loaded (or set models.default)")

@@ -7,7 +7,6 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from collabd.catalog.package.manifest import Manifest
 from collabd.catalog.package.package import Package
 from collabd.partition import Network
 from collabd.profiling.profile import Profile
@@ -26,8 +25,12 @@ class DeviceModel:
 
     def __init__(self, package: Package, network: Network, slowdown: float) -> None:
         self.package = package
+        self.manifest = package.manifest
+        self.digest = package.digest
         self.network = network
         self._slowdown = slowdown
+        # The tensors alive behind each layer; behind the last, the network's output.
+        self.frontiers = (*(layer.tensors for layer in package.manifest.layers[:-1]), (package.manifest.output,))
         # Not the digest alone: the same package may be loaded anew while calls still hold what was loaded before.
         self.key = f"{package.digest} {id(self):x}"
         self.lent = UseCount()
@@ -47,16 +50,6 @@ class DeviceModel:
         self.whole_s = profile.whole_ms / 1e3
         spec = self.manifest.preprocessing
         self.prep.note_profile(spec.height * spec.width / 1e6, profile.prep_ms / 1e3 * self._slowdown)
-
-    @property
-    def manifest(self) -> Manifest:
-        """Its package's manifest."""
-        return self.package.manifest
-
-    @property
-    def digest(self) -> str:
-        """Its package's digest."""
-        return self.package.digest
 
     @cached_property
     def blank(self) -> npt.NDArray[np.uint8]:

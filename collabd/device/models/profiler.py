@@ -55,7 +55,7 @@ class Profiler:
             await self._measure(model)
         except Exception:
             self._failed.add(model.digest)
-            log.exception("measuring %s failed: its calls all run here", model.manifest.name)
+            log.exception("measuring %s failed: all its calls run on this device alone", model.manifest.name)
 
     async def _measure(self, model: DeviceModel) -> None:
         # An engine of its own: the sessions of all cuts would crowd out those that calls use, and stay.
@@ -66,8 +66,13 @@ class Profiler:
         while (profile := await self._lane.run_unpaced(lambda: advance(pieces))) is None:
             pass
         model.take_profile(profile)
-        log.info("profiled %s: %.1f ms whole, %d cuts", model.manifest.name, profile.whole_ms, len(profile.cuts))
+        log.info(
+            "profiled %s: the whole network takes %.1f ms, %d cuts",
+            model.manifest.name,
+            profile.whole_ms,
+            len(profile.cuts),
+        )
         try:
             await asyncio.to_thread(stored.save, profile, self._directory)
         except OSError as error:
-            log.warning("the profile of %s is not kept over a restart: %s", model.manifest.name, error)
+            log.warning("cannot keep the profile of %s over a restart: %s", model.manifest.name, error)

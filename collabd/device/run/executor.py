@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,17 +19,16 @@ from collabd.codec import CodecError
 from collabd.device.companions.answers import Question, RemoteAnswer, Tensors
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.overhead import ENVELOPE_DOWN_BYTES, HEADER_BYTES
-from collabd.device.job.job import CallRecord, Crossing, Job, JobStep
-from collabd.device.job.placement import outputs_of
-from collabd.device.lane.claims import Claim
-from collabd.device.lane.lane import Lane, Timed
-from collabd.device.lane.turns import due_at
-from collabd.device.run.features import checked, encode_features, size
-from collabd.engine import Engine
+from collabd.device.job.job import CallRecord, Crossing, Job, JobStep, Phase
+from collabd.device.lane.lane import Claim, Lane, Timed
+from collabd.device.run.features import checked, encode_features
+from collabd.engine import Engine, Stop
 from collabd.planning import Wait, expected_wait, local_start_s, lost_after_s
 from collabd.planning.candidates import SOURCE
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # How long a call without a deadline waits that may not be finished here.
 _PATIENT_S = 10.0
@@ -51,19 +52,22 @@ class Executor:
         return await _Run(self, job, record).output()
 
 
-@dataclass
 class _Run:
-    """One job under way. `tensors`: all that is known so far, which no failure takes away."""
+    """One job under way."""
 
-    executor: Executor
-    job: Job
-    record: CallRecord
-    tensors: Tensors = field(default_factory=dict)
-    claim: Claim = field(init=False)
+    claim: Claim
+
+    def __init__(self, executor: Executor, job: Job, record: CallRecord) -> None:
+        self.executor = executor
+        self.job = job
+        self.record = record
+        # All that are known so far, which no failure takes away.
+        self.tensors: Tensors = {}
+        # When the answer must be there, on the record's clock; None: at no time.
+        self.due_s = None if job.deadline_s is None else record.started + job.deadline_s
 
     async def output(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        due_s = due_at(self.record.clock(), self._due_s())
-        with self.executor.lane.claims.made(due_s, self.job.here_s) as self.claim:
+        with self.executor.lane.claimed(self.due_s, self.job.here_s) as self.claim:
             return await self._output()
 
     async def _output(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -80,36 +84,44 @@ class _Run:
         return np.asarray(self.tensors[output], np.float32)
 
     async def _prepare(self) -> None:
-        job = self.job
-        timed = await self.executor.lane.run(
-            lambda _: job.photo.prepare(job.model.manifest.preprocessing), expect_s=job.prep_s, due_s=self._due_s()
-        )
-        self._ran("prep_s", timed)
-        self.tensors[job.model.manifest.input] = timed.value
+        photo, manifest = self.job.photo, self.job.model.manifest
+        timed = await self._on_lane("prep", lambda _: photo.prepare(manifest.preprocessing), self.job.prep_s)
+        self.tensors[manifest.input] = timed.value
 
     async def _here(self, step: JobStep) -> None:
-        self.tensors |= await self._layers(outputs_of(step.stage, self.job.model.manifest), "head_s", step.run_s)
-        self.record.ran += "D" * step.stage.layers
+        self.tensors |= await self._layers(self._outputs(step), "head", step.run_s)
+        self.record.ran += step.stage.letters
 
-    async def _layers(self, outputs: tuple[str, ...], phase: str, profiled_s: float) -> Tensors:
+    async def _layers(self, outputs: tuple[str, ...], phase: Phase, profiled_s: float) -> Tensors:
         engine, key = self.executor.engine, self.job.model.key
-        outputs = tuple(name for name in outputs if name not in self.tensors)
         feeds = self._needed(outputs)
-        timed = await self.executor.lane.run(
+        timed = await self._on_lane(
+            phase,
             lambda stop: engine.run(key, feeds, outputs, stop=stop),
-            expect_s=profiled_s * self.job.slow,
-            due_s=self._due_s(),
-            setup=lambda: engine.prepare(key, tuple(feeds), outputs),
+            profiled_s * self.job.slow,
+            setup=partial(engine.prepare, key, tuple(feeds), outputs),
         )
-        self._ran(phase, timed)
         if self.job.profiled:
             self.record.speed_here.append((timed.seconds, profiled_s))
         return timed.value
 
-    def _ran(self, phase: str, timed: Timed[Any]) -> None:
-        self.record.add(phase, timed.seconds)
+    async def _on_lane(
+        self,
+        phase: Phase,
+        work: Callable[[Stop], T],
+        expect_s: float = 0.0,
+        *,
+        setup: Callable[[], None] | None = None,
+    ) -> Timed[T]:
+        """Run a phase of this call."""
+        timed = await self.executor.lane.run(work, expect_s=expect_s, due_s=self.due_s, claim=self.claim, setup=setup)
+        self.record.phases[phase] += timed.seconds
         self.record.lane_s += timed.waited_s
-        self.claim.ran(timed.seconds)
+        return timed
+
+    def _outputs(self, step: JobStep) -> tuple[str, ...]:
+        """The tensors that a step must leave behind, and that are not there yet."""
+        return tuple(name for name in self.job.model.frontiers[step.stage.last - 1] if name not in self.tensors)
 
     def _needed(self, outputs: tuple[str, ...]) -> Tensors:
         return {name: self.tensors[name] for name in self.job.model.needed(tuple(self.tensors), outputs)}
@@ -119,18 +131,27 @@ class _Run:
         companion = self.job.companion
         if companion is None:
             return await self._give_up(step, crossing, self.job.alone)
-        outputs = tuple(name for name in outputs_of(step.stage, self.job.model.manifest) if name not in self.tensors)
+        outputs = self._outputs(step)
         try:
             inputs = await self._encode(crossing, outputs)
         except CodecError as error:
             return await self._give_up(step, crossing, f"the features cannot be sent: {error}")
         except Exception as error:
-            log.exception("encoding the features failed for a reason that is none of the expected")
+            log.exception("encoding the features failed for an unexpected reason")
             return await self._give_up(step, crossing, f"the features cannot be sent: {error!r}")
-        wait = self._expected_wait(companion, step, size(inputs), outputs)
-        remote = asyncio.create_task(companion.infer(self._question(inputs, outputs)))
+        question, work_s = self._question(inputs, outputs), step.run_s + crossing.decode_s
+        sent_bytes = sum(len(tensor.data) for tensor in inputs)
+        wait = expected_wait(
+            companion.state_for(question.digest),
+            up_bytes=sent_bytes,
+            down_bytes=question.bytes_down + ENVELOPE_DOWN_BYTES + HEADER_BYTES,
+            work_s=work_s,
+        )
+        remote = asyncio.create_task(companion.infer(question))
         try:
-            await self._raced(step, crossing, companion, remote, wait, size(inputs))
+            await self._raced(
+                step, crossing, companion=companion, remote=remote, wait=wait, sent_bytes=sent_bytes, work_s=work_s
+            )
         finally:
             remote.cancel()
 
@@ -138,13 +159,15 @@ class _Run:
         self,
         step: JobStep,
         crossing: Crossing,
+        *,
         companion: Companion,
         remote: asyncio.Task[RemoteAnswer],
         wait: Wait,
         sent_bytes: int,
+        work_s: float,
     ) -> None:
         """The companion has its time; from then on whoever finishes first wins."""
-        sent, prepared_s = self.record.clock(), self.record.prep_s
+        sent, phases = self.record.clock(), self.record.phases.copy()
         with self._promised(crossing) as must_start:
             patience_s = self._patience_s(crossing, wait)
             either: tuple[asyncio.Future[Any], ...] = (remote, must_start)
@@ -158,18 +181,19 @@ class _Run:
             if remote.done() and remote.exception() is None:
                 self.record.overtaken_s += 0.0 if local is None else self.record.clock() - started
                 # Phases follow one another: what ran here beside the exchange is none.
-                self.record.prep_s, self.record.local_tail_s = prepared_s, None
+                self.record.phases = phases
                 return self._take(step, companion, remote.result())
             waited_s = self.record.clock() - sent
             why = _why(remote, waited_s)
             late = remote.done() or wait.longer_than(waited_s) < _LATE
             if not remote.done():
                 lost = waited_s >= lost_after_s(wait)
-                link_s = waited_s - step.work_s
+                link_s = waited_s - work_s
                 companion.note_late(why, sent_bytes, link_s, late=late, lost=lost)
+                self.record.air_s += companion.air_s(link_s)
                 # The companion may have all of it by now, and do the work.
-                cost = companion.cost(sent_bytes, step.work_s)
-                self.record.note_unanswered(sent_bytes, air_s=companion.air_s(link_s), cost=cost)
+                self.record.bytes_up += sent_bytes
+                self.record.cost += companion.cost(sent_bytes, work_s)
             if local is None:
                 return await self._give_up(step, crossing, why)
             self._finished(step, await local, why, degraded=late)
@@ -178,12 +202,19 @@ class _Run:
                 local.cancel()
 
     def _take(self, step: JobStep, companion: Companion, answer: RemoteAnswer) -> None:
-        cost = companion.cost(answer.bytes_up + answer.bytes_down, answer.compute_s)
-        self.record.note_answer(answer, air_s=companion.air_s(answer.link_s), cost=cost)
-        self.record.ran += "C" * step.stage.layers
+        record = self.record
+        record.phases["link"] += answer.link_s
+        record.phases["queue"] += answer.queue_s
+        record.phases["decode"] += answer.decode_s
+        record.phases["tail"] += answer.compute_s
+        record.air_s += companion.air_s(answer.link_s)
+        record.bytes_up += answer.bytes_up
+        record.bytes_down += answer.bytes_down
+        record.cost += companion.cost(answer.bytes_up + answer.bytes_down, answer.compute_s)
+        record.ran += step.stage.letters
         # In a batch a tail takes longer, and by no fault of the companion.
         if self.job.profiled and answer.batch == 1:
-            self.record.speed_there.append((answer.compute_s, step.run_s))
+            record.speed_there.append((answer.compute_s, step.run_s))
         self.tensors |= answer.outputs
 
     async def _encode(self, crossing: Crossing, outputs: tuple[str, ...]) -> list[wire.Tensor]:
@@ -191,8 +222,7 @@ class _Run:
         if crossing.codec == SOURCE:
             return [self.job.photo.as_file(model.manifest.input)]
         features = self._needed(outputs)
-        timed = await self.executor.lane.run(lambda _: encode_features(features, crossing, model), due_s=self._due_s())
-        self._ran("encode_s", timed)
+        timed = await self._on_lane("encode", lambda _: encode_features(features, crossing, model))
         return timed.value
 
     def _question(self, inputs: list[wire.Tensor], outputs: tuple[str, ...]) -> Question:
@@ -202,43 +232,30 @@ class _Run:
             digest=model.digest,
             inputs=inputs,
             outputs=outputs,
-            bytes_down=self._bytes_down(outputs),
-            check=lambda arrays: checked(model, arrays, outputs),
+            bytes_down=sum(model.network.tensor(name).nbytes for name in outputs),
+            check=partial(checked, model, outputs),
         )
-
-    def _bytes_down(self, outputs: tuple[str, ...]) -> int:
-        return sum(self.job.model.network.tensor(name).nbytes for name in outputs)
-
-    def _expected_wait(self, companion: Companion, step: JobStep, sent_bytes: int, outputs: tuple[str, ...]) -> Wait:
-        returned = self._bytes_down(outputs) + ENVELOPE_DOWN_BYTES + HEADER_BYTES
-        cloud = companion.state_for(self.job.model.digest)
-        return expected_wait(cloud, up_bytes=sent_bytes, down_bytes=returned, work_s=step.work_s)
 
     def _promised(self, crossing: Crossing) -> AbstractContextManager[asyncio.Future[None]]:
         """Around the wait: done when the tail must start here, lest the calls that wait now miss their deadlines."""
-        due_s = self._due_s()
-        if due_s is None or self.job.fallback != Fallback.LOCAL:
+        if self.due_s is None or self.job.fallback != Fallback.LOCAL:
             return nullcontext(asyncio.get_running_loop().create_future())
-        return self.executor.lane.promises.made(due_s, self.job.rest_s(crossing))
+        return self.executor.lane.promises.made(self.due_s, self._rest_s(crossing))
 
-    def _due_s(self) -> float | None:
-        """When the answer must be there, on the record's clock."""
-        deadline_s = self.job.deadline_s
-        if deadline_s is None:
-            return None
-        return self.record.clock() + deadline_s - self.record.elapsed_s()
+    def _rest_s(self, crossing: Crossing) -> float:
+        """Seconds that the network from a crossing on may well take here."""
+        return crossing.rest_s * self.job.slow + (self.job.prep_s if crossing.codec == SOURCE else 0.0)
 
     def _patience_s(self, crossing: Crossing, wait: Wait) -> float:
-        job = self.job
-        left_s = None if job.deadline_s is None else job.deadline_s - self.record.elapsed_s()
-        if job.fallback == Fallback.FAIL:
+        left_s = None if self.due_s is None else self.due_s - self.record.clock()
+        if self.job.fallback == Fallback.FAIL:
             # There is nothing to start here, so nothing is won by giving up early.
             latest_s = max(_PATIENT_S, lost_after_s(wait)) if left_s is None else left_s
             return latest_s if latest_s > 0 else wait.median_s
         # What the lane does for this call alone, others would have to wait for.
-        spares = job.sparing or self.executor.lane.busy
+        spares = self.job.sparing or self.executor.lane.busy
         price = None if spares else self.executor.hedge_price
-        return local_start_s(deadline_s=left_s, local_tail_s=job.rest_s(crossing), wait=wait, price=price)
+        return local_start_s(deadline_s=left_s, local_tail_s=self._rest_s(crossing), wait=wait, price=price)
 
     async def _give_up(self, step: JobStep, crossing: Crossing, why: str) -> None:
         if self.job.fallback == Fallback.FAIL:
@@ -247,10 +264,10 @@ class _Run:
 
     async def _finish(self, crossing: Crossing) -> Tensors:
         """The network's output from the tensors at hand."""
-        with self.executor.lane.claims.made(self.claim.due_s, self.job.rest_s(crossing)):
+        with self.executor.lane.claimed(self.claim.due_s, self._rest_s(crossing)):
             if not self.tensors:
                 await self._prepare()
-            return await self._layers((self.job.model.manifest.output,), "local_tail_s", crossing.rest_s)
+            return await self._layers((self.job.model.manifest.output,), "local_tail", crossing.rest_s)
 
     def _finished(self, step: JobStep, outputs: Tensors, why: str, *, degraded: bool) -> None:
         self.tensors |= outputs

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from collab_sdk import wire
@@ -22,18 +20,14 @@ def encode_features(features: Tensors, crossing: Crossing, model: DeviceModel) -
     for name, array in features.items():
         if array.dtype.kind == "f" and np.isnan(array).any():
             raise CodecError(f"{name} holds NaN")
-    return [
-        encode_tensor(name, array, *_codec_of(crossing, is_image=name == model.manifest.input))
-        for name, array in features.items()
-    ]
+    return [_encoded(name, array, crossing, is_image=name == model.manifest.input) for name, array in features.items()]
 
 
-def encode_tensor(
-    name: str, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], codec: str, axis: int | None
+def _encoded(
+    name: str, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], crossing: Crossing, *, is_image: bool
 ) -> wire.Tensor:
-    """A feature as it travels. Raises `CodecError` where the codec cannot hold it."""
-    encoded = encode(array, codec, axis)
-    tensor = wire.Tensor.from_array(name, array)
+    codec, axis = _codec_of(crossing, is_image=is_image)
+    encoded, tensor = encode(array, codec, axis), wire.Tensor.from_array(name, array)
     return wire.Tensor(name, tensor.datatype, tensor.shape, data=encoded.payload, parameters=encoded.parameters)
 
 
@@ -44,12 +38,7 @@ def _codec_of(crossing: Crossing, *, is_image: bool) -> tuple[str, int | None]:
     return ("f32", None) if crossing.codec in IMAGE_CODECS else (crossing.codec, crossing.channel_axis)
 
 
-def size(inputs: Iterable[wire.Tensor]) -> int:
-    """Bytes of the tensors as they travel."""
-    return sum(len(tensor.data) for tensor in inputs)
-
-
-def checked(model: DeviceModel, outputs: Tensors, wanted: tuple[str, ...]) -> Tensors:
+def checked(model: DeviceModel, wanted: tuple[str, ...], outputs: Tensors) -> Tensors:
     """The tensors asked for, each of the right type and shape and free of NaN; else it is no answer."""
     for name in wanted:
         expected = model.network.tensor(name)

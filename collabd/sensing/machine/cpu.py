@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+
+import psutil
 
 from collabd.sensing.files import read_text
 from collabd.sensing.reading import Measured, NotMeasured, Reading
 
-# A tick is 10 ms. Over fewer ticks than this a load is mostly rounding.
-_LEAST_TICKS = 10
+# The kernel counts in ticks of 10 ms. Over fewer than ten ticks a load is mostly rounding.
+_TICK_S = 0.01
+_LEAST_S = 10 * _TICK_S
 # user nice system idle iowait irq softirq steal. The two columns of guests that follow are contained in user and nice.
 _COLUMNS = 8
-_IDLE, _IOWAIT = 3, 4
-_RUNNING = re.compile(r"^procs_running ([0-9]{1,9})$", re.MULTILINE | re.ASCII)
+_LOADAVG = Path("/proc/loadavg")
+# "0.20 0.18 0.12 3/1200 11206": of 1200 tasks three run or want to run.
+_RUNNING = re.compile(r" ([0-9]{1,9})/", re.ASCII)
 
 
-class Ticks(NamedTuple):
-    """Ticks since boot."""
+class CoreTime(NamedTuple):
+    """Seconds since boot. What a hypervisor took away counts as busy."""
 
-    busy: int
-    total: int
+    busy_s: float
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """The kernel's counters. `own_s`: processor time of this process. `running`: tasks that run now or want to run."""
+
+    cores: tuple[CoreTime, ...]
+    own_s: float
+    running: int
+
+
+ReadCounters: TypeAlias = Callable[[], Counters | NotMeasured]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +48,12 @@ class Load:
     """Shares of time, 0 to 1, since the previous sample.
 
     `cores`: for each online core the share in which it was busy, or taken away by a hypervisor. `own`: the share of all
-    cores together that this process took; None where that cannot be read. `waiting`: how many more tasks than cores
-    wanted to run at the moment of the sample.
+    cores together that this process took. `waiting`: how many more tasks than cores wanted to run at the moment of the
+    sample.
     """
 
     cores: tuple[float, ...]
-    own: float | None
+    own: float
     waiting: int = 0
 
     @property
@@ -44,97 +62,73 @@ class Load:
         return sum(self.cores) / len(self.cores)
 
     @property
-    def others(self) -> float | None:
+    def others(self) -> float:
         """The share of all cores together that other processes took."""
-        return None if self.own is None else max(self.mean - self.own, 0.0)
+        return max(self.mean - self.own, 0.0)
 
 
-class CpuLoad:
-    """Load between two samples. It is not measured where `ProcSubset=pid` in a unit hides /proc/stat."""
-
-    def __init__(self, root: Path) -> None:
-        self._stat = root / "proc/stat"
-        self._own = root / "proc/self/stat"
-        self._before: tuple[dict[int, Ticks], int | None] | None = None
-        self._last: Measured[Load] = NotMeasured(f"{self._stat}: a load takes two samples, this is the first")
-
-    def read(self, now: float) -> Measured[Load]:
-        """The load since the previous sample; if hardly a tick has passed since, that of the previous sample."""
-        text = read_text(self._stat)
-        if isinstance(text, NotMeasured):
-            return text
-        cores = parse_cores(text)
-        if not cores:
-            return NotMeasured(f"{self._stat}: no core in it")
-        own = read_text(self._own)
-        ticks = None if isinstance(own, NotMeasured) else parse_process(own)
-        if self._before is None:
-            self._before = cores, ticks
-        else:
-            self._measure(now, cores, ticks, before=self._before, running=parse_running(text))
-        return self._last
-
-    def _measure(
-        self,
-        now: float,
-        cores: dict[int, Ticks],
-        own: int | None,
-        *,
-        before: tuple[dict[int, Ticks], int | None],
-        running: int,
-    ) -> None:
-        cores_before, own_before = before
-        passed = [_passed(cores_before[core], cores[core]) for core in sorted(cores.keys() & cores_before.keys())]
-        passed = [ticks for ticks in passed if ticks.total > 0]
-        whole = sum(ticks.total for ticks in passed)
-        if not passed:
-            # Every counter ran backwards (a restored container), so the previous sample is useless.
-            self._before = cores, own
-        if whole < _LEAST_TICKS * len(cores):
-            return
-        share = None if own is None or own_before is None else min(max(own - own_before, 0) / whole, 1.0)
-        # Our own task, which is running as it reads this, does not count.
-        waiting = max(running - 1 - len(passed), 0)
-        load = Load(tuple(ticks.busy / ticks.total for ticks in passed), share, waiting)
-        self._last = Reading(load, now, spread=1 / min(ticks.total for ticks in passed))
-        self._before = cores, own
+def read_counters() -> Counters | NotMeasured:
+    """This machine's counters. `ProcSubset=pid` in a unit hides them."""
+    try:
+        cores = tuple(core_time(columns) for columns in psutil.cpu_times(percpu=True))
+    except (OSError, ValueError, TypeError) as error:
+        return NotMeasured(f"cpu times: {error}")
+    if not cores:
+        return NotMeasured("cpu times: the kernel shows no core")
+    return Counters(cores, time.process_time(), running_tasks(read_text(_LOADAVG)))
 
 
-def parse_cores(text: str) -> dict[int, Ticks]:
-    """Core number to ticks, from /proc/stat; all other lines are ignored."""
-    cores = {}
-    for line in text.splitlines():
-        name, *columns = line.split() or [""]
-        if not (name.startswith("cpu") and name != "cpu"):
-            continue
-        try:
-            core, ticks = int(name[3:]), [int(column) for column in columns[:_COLUMNS]]
-        except ValueError:
-            continue
-        if len(ticks) > _IOWAIT and min(ticks) >= 0:
-            total = sum(ticks)
-            cores[core] = Ticks(total - ticks[_IDLE] - ticks[_IOWAIT], total)
-    return cores
+def core_time(columns: Sequence[float]) -> CoreTime:
+    """Of one core, from the columns of psutil."""
+    _, _, _, idle, iowait, *_ = columns
+    total = sum(columns[:_COLUMNS])
+    return CoreTime(total - idle - iowait, total)
 
 
-def parse_running(text: str) -> int:
-    """How many tasks run or want to run, from /proc/stat; 0 where it does not say."""
-    found = _RUNNING.search(text)
+def running_tasks(loadavg: str | NotMeasured) -> int:
+    """How many tasks run or want to run, from /proc/loadavg; 0 where it does not say."""
+    found = None if isinstance(loadavg, NotMeasured) else _RUNNING.search(loadavg)
     return int(found[1]) if found else 0
 
 
-def parse_process(text: str) -> int | None:
-    """Ticks of all threads of the process, from /proc/self/stat: utime and stime, the 14th and 15th field."""
-    # The second field, the name, is in parentheses, and may itself hold spaces and parentheses.
-    fields = text.rpartition(")")[2].split()
-    try:
-        ticks = [int(field) for field in fields[11:13]]
-    except ValueError:
-        return None
-    return sum(ticks) if len(ticks) == 2 and min(ticks) >= 0 else None
+class CpuLoad:
+    """Load between two samples."""
+
+    def __init__(self, counters: ReadCounters = read_counters) -> None:
+        self._counters = counters
+        self._before: Counters | None = None
+        self._last: Measured[Load] = NotMeasured("cpu times: a load takes two samples, this is the first")
+
+    def read(self, now: float) -> Measured[Load]:
+        """The load since the previous sample; if hardly a tick has passed since, that of the previous sample."""
+        counters = self._counters()
+        if isinstance(counters, NotMeasured):
+            return counters
+        # Counters do not say which core they belong to, so they begin anew when a core came or went.
+        if self._before is None or len(counters.cores) != len(self._before.cores):
+            self._before = counters
+        else:
+            self._measure(now, counters, self._before)
+        return self._last
+
+    def _measure(self, now: float, counters: Counters, before: Counters) -> None:
+        passed = [_passed(*pair) for pair in zip(before.cores, counters.cores, strict=True)]
+        passed = [core for core in passed if core.total_s > 0]
+        whole_s = sum(core.total_s for core in passed)
+        if not passed:
+            # Every counter ran backwards (a restored container), so the previous sample is useless.
+            self._before = counters
+        if whole_s < _LEAST_S * len(counters.cores):
+            return
+        own = min(max(counters.own_s - before.own_s, 0.0) / whole_s, 1.0)
+        # Our own task, which is running as it reads this, does not count.
+        waiting = max(counters.running - 1 - len(passed), 0)
+        load = Load(tuple(core.busy_s / core.total_s for core in passed), own, waiting)
+        self._last = Reading(load, now, spread=_TICK_S / min(core.total_s for core in passed))
+        self._before = counters
 
 
-def _passed(before: Ticks, after: Ticks) -> Ticks:
+def _passed(before: CoreTime, after: CoreTime) -> CoreTime:
     # The kernel's idle and iowait of a core can run backwards by a little.
-    total = max(after.total - before.total, 0)
-    return Ticks(min(max(after.busy - before.busy, 0), total), total)
+    total_s = max(after.total_s - before.total_s, 0.0)
+    return CoreTime(min(max(after.busy_s - before.busy_s, 0.0), total_s), total_s)

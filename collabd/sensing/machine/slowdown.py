@@ -27,7 +27,7 @@ _HELD_BACK = 1.7
 
 def crowding(load: Measured[Load], pressure: Measured[float], threads: int) -> float:
     """How many times longer a run of `threads` takes since others use the cores; 1 where that is not measured."""
-    if isinstance(load, NotMeasured) or load.value.others is None:
+    if isinstance(load, NotMeasured):
         return 1.0
     cores = len(load.value.cores)
     others = competing(load.value, pressure)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from collab_sdk.errors import InvalidPackage, RequestTooLarge
 from collabd.catalog.store import bundle
+from collabd.catalog.trial.apart import try_apart
 from tests.fuzz import tiny
 from tests.fuzz.choices import Choices
 from tests.fuzz.scratch import new_directory
@@ -36,7 +37,7 @@ def check(data: bytes) -> None:
     choices = Choices(data)
     archive = choices.rest() if choices.below(2) else _edited(_archive(), choices)
     try:
-        bundle.unpack(archive, _parent(), digest=ANNOUNCED, max_bytes=MAX_BYTES)
+        bundle.unpack(archive, _parent(), digest=ANNOUNCED, max_bytes=MAX_BYTES, try_out=try_apart)
     except (InvalidPackage, RequestTooLarge):
         assert not [*_parent().iterdir()]
         return

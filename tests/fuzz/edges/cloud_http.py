@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from collabd.cloud.server import CloudDaemon, started
-from collabd.config import CloudConfig
+from collabd.cloud.server import CloudDaemon, running
+from collabd.config import CloudConfig, Loaded
 from tests.fuzz import tiny
 from tests.fuzz.edges import intake
 from tests.fuzz.scratch import new_directory
@@ -36,7 +36,7 @@ def _served() -> Served:
     }
 
     def start() -> AbstractAsyncContextManager[Any]:
-        return started(msgspec.convert(settings, CloudConfig))
+        return running(Loaded(msgspec.convert(settings, CloudConfig), None))
 
     def connect(cloud: CloudDaemon) -> socket.socket:
         address = urlsplit(cloud.address)

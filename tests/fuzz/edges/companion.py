@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import aiohttp
@@ -116,7 +116,14 @@ async def _infer(companion: Companion) -> RemoteAnswer:
 def _question() -> Question:
     relu, wanted = Tensor.from_array("relu", np.ones((1, 4, 6, 6), np.float32)), ("logits",)
     model = DeviceModel(tiny.package(), tiny.package().network(), 1.0)
-    return Question("tiny", tiny.package().digest, [relu], wanted, 8, lambda arrays: checked(model, arrays, wanted))
+    return Question(
+        model="tiny",
+        digest=tiny.package().digest,
+        inputs=[relu],
+        outputs=wanted,
+        bytes_down=8,
+        check=partial(checked, model, wanted),
+    )
 
 
 async def _ping(companion: Companion) -> None:

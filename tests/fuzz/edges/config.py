@@ -14,7 +14,7 @@ from tests.fuzz.scratch import new_directory
 ETC = Path(__file__).parents[3] / "etc"
 DAEMONS = (
     # The companion's own look at its keys asks for the addresses of whatever it finds.
-    ("collabd.toml", lambda path: Source(DeviceConfig, path, path, problems).load()),
+    ("collabd.toml", lambda path: Source(DeviceConfig, path, path, problems=problems).load()),
     ("collab-cloudd.toml", lambda path: Source(CloudConfig, path, path).load()),
 )
 WORDS = tuple(

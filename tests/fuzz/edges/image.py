@@ -13,7 +13,7 @@ from collabd.catalog.package.manifest import Preprocessing
 from collabd.imaging import MAX_PIXELS, open_image, prepare
 from tests.fuzz import pictures
 
-SPECS = (Preprocessing(8, 8), Preprocessing(6, 9, resize_shorter=12, interpolation="bicubic"))
+SPECS = (Preprocessing(height=8, width=8), Preprocessing(height=6, width=9, resize_shorter=12, interpolation="bicubic"))
 WORDS = (
     *("IHDR", "IDAT", "PLTE", "tRNS", "IEND", "Exif", "JFIF", "GIF89a", "RIFF", "WEBP", "VP8L"),
     *("VP8X", "BM", "P6", "ftypavif", "ispe", "irot"),

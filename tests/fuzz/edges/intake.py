@@ -9,7 +9,7 @@ import numpy as np
 from collab_sdk import wire
 from collab_sdk.errors import InvalidRequest
 from collab_sdk.wire import InferRequest, RequestedOutput, Tensor, WireError
-from collabd.cloud.call.intake import RequestLimits, work_of
+from collabd.cloud.call.work import RequestLimits, work_of
 from collabd.cloud.models.model import CloudModel
 from collabd.codec import encode
 from tests.fuzz import message, tiny

@@ -94,7 +94,7 @@ def _settings(data: bytes) -> None:
     values: dict[str, str | bool] = {"name": "pc", "url": "https://pc:8470", "token_file": "pc/token"}
     clouds = before.get("clouds", [])
     try:
-        after = tomllib.loads(changed(text, "[[clouds]]", values, len(clouds) if isinstance(clouds, list) else 0))
+        after = tomllib.loads(changed(text, "[[clouds]]", values, index=len(clouds) if isinstance(clouds, list) else 0))
     except click.ClickException:
         return
     assert {key: value for key, value in after.items() if key != "clouds"} == {

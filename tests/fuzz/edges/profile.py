@@ -43,7 +43,8 @@ def _file() -> Path:
 
 @cache
 def _planner() -> tuple[Planner, Companion, DeviceModel]:
-    companion = Companion(CloudSettings("pc", "http://127.0.0.1:1"), LinkSettings(), FailoverSettings(), NoExchange())
+    cloud = CloudSettings(name="pc", url="http://127.0.0.1:1")
+    companion = Companion(cloud, LinkSettings(), FailoverSettings(), exchange=NoExchange())
     companion.reached = True
     model = DeviceModel(tiny.package(), tiny.package().network(), 1.0)
     return planner_of(DeviceConfig(), [companion]), companion, model

@@ -12,13 +12,13 @@ from collabd.sensing.power.board import board_power
 from collabd.sensing.reading import NotMeasured
 from collabd.sensing.sampler import Sampler
 from tests.fuzz.scratch import new_directory
-from tests.unit.sensing.conftest import PMIC, Firmware, Machine, pi
+from tests.unit.sensing.conftest import PMIC, Firmware, Kernel, Machine, counters, pi
 
 BETWEEN = b"\n--\n"
 COMMANDS = ("get_throttled", "pmic_read_adc")
 FILES = {name: text.encode() if isinstance(text, str) else text for name, text in pi().items()}
 WORDS = (
-    *("cpu0", "total=", "throttled=0x", "current(0)=", "volt(8)=", "Discharging", "1e400", "nan"),
+    *("total=", "throttled=0x", "current(0)=", "volt(8)=", "Discharging", "1e400", "nan"),
     *("-0",),
     "some avg10=",
 )
@@ -41,7 +41,7 @@ def check(data: bytes) -> None:
         else:
             firmware.answers[COMMANDS[which % 2]] = section[1:].decode("utf-8", "replace")
     try:
-        sampler = Sampler(board_power("pi5"), firmware, machine.root)
+        sampler = Sampler(board_power("pi5"), firmware, root=machine.root, counters=Kernel(counters((30, 70))))
         sampler.sample(1.0)
         snapshot = sampler.sample(9.0)
     finally:

@@ -20,8 +20,9 @@ from onnx import TensorProto, helper, numpy_helper
 from collab_sdk import wire
 from collabd.catalog.package.manifest import Preprocessing
 from collabd.catalog.package.package import Package
-from collabd.cloud.server import CloudDaemon, started
-from collabd.config import CloudConfig
+from collabd.catalog.trial.apart import try_apart
+from collabd.cloud.server import CloudDaemon, running
+from collabd.config import CloudConfig, Loaded
 from collabd.engine import Engine
 
 SIDE = 16
@@ -61,10 +62,12 @@ class Starter(Protocol):
 
 @pytest.fixture
 def start(tmp_path: Path) -> Callable[..., Any]:
-    """Start a companion over these roots, with sections of its configuration changed."""
+    """Start a companion over these roots, with other sections of its configuration; `try_out` judges what is pushed."""
 
     @asynccontextmanager
-    async def start(*roots: Path, **sections: dict[str, Any]) -> AsyncIterator[Companion]:
+    async def start(
+        *roots: Path, try_out: Callable[[Path], None] = try_apart, **sections: dict[str, Any]
+    ) -> AsyncIterator[Companion]:
         settings: dict[str, Any] = {
             "server": {"port": 0},
             "engine": {"threads": 1},
@@ -74,7 +77,7 @@ def start(tmp_path: Path) -> Callable[..., Any]:
         for name, values in sections.items():
             settings[name] = settings.get(name, {}) | values
         config = msgspec.convert(settings, CloudConfig)
-        async with started(config) as cloud, aiohttp.ClientSession() as http:
+        async with running(Loaded(config, None), try_out=try_out) as cloud, aiohttp.ClientSession() as http:
             yield Companion(cloud, http)
 
     return start
@@ -145,7 +148,7 @@ def package(images: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathFact
         _branchy(),
         name="branchy",
         labels=LABELS,
-        preprocessing=Preprocessing(SIDE, SIDE),
+        preprocessing=Preprocessing(height=SIDE, width=SIDE),
         licence="CC0-1.0",
         provenance="made for the tests",
         images=list(images),

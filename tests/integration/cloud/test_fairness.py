@@ -27,13 +27,41 @@ KEYS = {"a": new_token(), "b": new_token()}
 Start = Callable[..., Any]
 
 
+class Trials:
+    """Trials that find nothing wrong, what a trial finds is tested elsewhere; they last while they are held up."""
+
+    def __init__(self) -> None:
+        self.began = 0
+        self.free = threading.Event()
+        self.free.set()
+
+    def __call__(self, _: Path) -> None:
+        self.began += 1
+        assert self.free.wait(20)
+
+    @contextmanager
+    def held_up(self) -> Iterator[None]:
+        """Counted from here, and without end until `free` is set."""
+        self.began = 0
+        self.free.clear()
+        try:
+            yield
+        finally:
+            self.free.set()
+
+
 @pytest.fixture
-def guarded(start: Start, tmp_path: Path) -> Start:
+def trials() -> Trials:
+    return Trials()
+
+
+@pytest.fixture
+def guarded(start: Start, trials: Trials, tmp_path: Path) -> Start:
     """Start a companion that takes the two keys, with no package of its own."""
     tokens = tmp_path / "tokens"
     tokens.write_text("".join(line(device, token) for device, token in KEYS.items()))
     tokens.chmod(0o400)
-    return lambda **sections: start(server={"token_file": str(tokens)}, **sections)
+    return lambda **sections: start(try_out=trials, server={"token_file": str(tokens)}, **sections)
 
 
 @pytest.fixture
@@ -49,39 +77,9 @@ def made(package: Package, tmp_path: Path) -> Callable[[str], Package]:
     def make(name: str) -> Package:
         manifest = msgspec.structs.replace(package.manifest, name=name)
         model = (package.path / packages.MODEL).read_bytes()
-        return packages.write(tmp_path / "made" / name, manifest, model, "CC0-1.0")
+        return packages.write(tmp_path / "made" / name, manifest, model=model, licence="CC0-1.0")
 
     return make
-
-
-class Trials:
-    """Trials that last until `free` is set."""
-
-    def __init__(self) -> None:
-        self.began = 0
-        self.free = threading.Event()
-
-    def __call__(self, _: Path) -> None:
-        self.began += 1
-        assert self.free.wait(20)
-
-
-@contextmanager
-def slow_trials(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trials]:
-    trials = Trials()
-    monkeypatch.setattr(bundle, "vet", trials)
-    try:
-        yield trials
-    finally:
-        trials.free.set()
-
-
-@pytest.fixture
-def quick_trials(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trials]:
-    """Packages are taken as they come: what a trial finds is tested elsewhere."""
-    with slow_trials(monkeypatch) as trials:
-        trials.free.set()
-        yield trials
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -116,14 +114,14 @@ async def profile(companion: Companion, device: str, digest: str) -> int:
 async def infer(companion: Companion, device: str, package: Package) -> None:
     image = wire.Tensor.from_array("image", np.zeros((1, 16, 16, 3), np.uint8))
     request = wire.InferRequest([image], parameters={"digest": package.digest})
-    await companion.cloud.plane.infer(package.manifest.name, request, peer=device)
+    await companion.cloud.dispatcher.infer(package.manifest.name, request, peer=device)
 
 
 async def test_a_trial_keeps_nobody_waiting(
-    companion: Companion, made: Callable[[str], Package], monkeypatch: pytest.MonkeyPatch
+    companion: Companion, made: Callable[[str], Package], trials: Trials
 ) -> None:
     await push(companion, "b", mine := made("mine"))
-    with slow_trials(monkeypatch) as trials:
+    with trials.held_up():
         first, second = pushing(companion, "a", made("a0")), pushing(companion, "a", made("a1"))
         await until(lambda: trials.began == 1)
         for digest in (made("a0").digest, "sha256:" + "0" * 64):
@@ -141,13 +139,13 @@ async def test_a_trial_keeps_nobody_waiting(
 
 
 async def test_what_is_not_loaded_is_loaded_while_another_is_tried_out(
-    guarded: Start, made: Callable[[str], Package], monkeypatch: pytest.MonkeyPatch
+    guarded: Start, made: Callable[[str], Package], trials: Trials
 ) -> None:
     async with guarded() as companion:
         await push(companion, "b", mine := made("mine"))
     async with guarded(packages={"loaded_mb": 1}) as companion:
         companion.cloud.models._unload(mine.digest)
-        with slow_trials(monkeypatch) as trials:
+        with trials.held_up():
             trying = pushing(companion, "a", made("a0"))
             await until(lambda: trials.began == 1)
             await infer(companion, "b", mine)
@@ -157,7 +155,7 @@ async def test_what_is_not_loaded_is_loaded_while_another_is_tried_out(
 
 
 async def test_a_device_has_one_package_loaded_at_a_time_also_after_it_hung_up(
-    companion: Companion, made: Callable[[str], Package], quick_trials: Trials, monkeypatch: pytest.MonkeyPatch
+    companion: Companion, made: Callable[[str], Package], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = {name: made(name) for name in ("a0", "a1", "b0")}
     for name, package in asked.items():
@@ -186,9 +184,9 @@ async def test_a_device_has_one_package_loaded_at_a_time_also_after_it_hung_up(
 
 
 async def test_who_hangs_up_during_a_trial_gets_no_other_one(
-    companion: Companion, made: Callable[[str], Package], monkeypatch: pytest.MonkeyPatch
+    companion: Companion, made: Callable[[str], Package], trials: Trials
 ) -> None:
-    with slow_trials(monkeypatch) as trials:
+    with trials.held_up():
         gone = pushing(companion, "a", made("a0"))
         await until(lambda: trials.began == 1)
         gone.cancel()
@@ -222,7 +220,7 @@ async def test_a_push_that_does_not_come_keeps_no_other_device_waiting(
 
 
 async def test_what_one_pushes_does_not_push_out_what_another_has(
-    guarded: Start, made: Callable[[str], Package], quick_trials: Trials
+    guarded: Start, made: Callable[[str], Package]
 ) -> None:
     settings = {"packages": {"max_packages": 4}}
     mine, shared = made("mine"), made("shared")
@@ -243,7 +241,7 @@ async def test_what_one_pushes_does_not_push_out_what_another_has(
 
 
 async def test_profiles_are_measured_one_piece_at_a_time_and_devices_take_turns(
-    companion: Companion, made: Callable[[str], Package], caplog: pytest.LogCaptureFixture, quick_trials: Trials
+    companion: Companion, made: Callable[[str], Package], caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = [made(name) for name in ("a0", "a1", "both")]
     for package in asked:

@@ -38,7 +38,7 @@ def other(package: Package, directory: Path) -> Package:
     from collabd.catalog.package import package as packages
 
     manifest = msgspec.structs.replace(package.manifest, provenance="another version")
-    return packages.write(directory, manifest, (package.path / packages.MODEL).read_bytes(), "CC0-1.0")
+    return packages.write(directory, manifest, model=(package.path / packages.MODEL).read_bytes(), licence="CC0-1.0")
 
 
 async def profiled(companion: Any, package: Package) -> None:
@@ -86,7 +86,7 @@ async def test_a_profile_that_cannot_be_kept_is_used_all_the_same(
         ballast = fill(tmp_path / "state")
         async with start(package.path.parent) as companion:
             await profiled(companion, package)
-            assert "is not kept over a restart: [Errno 28] No space left on device" in caplog.text
+            assert "over a restart: [Errno 28] No space left on device" in caplog.text
         assert names(tmp_path / "state/profiles") == []
         ballast.unlink()
         async with start(package.path.parent) as companion:

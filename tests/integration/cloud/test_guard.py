@@ -218,7 +218,7 @@ def test_the_daemon_does_not_listen_for_others_without_keys(tmp_path: Path, chec
         [sys.executable, "-m", "collabd.cloud", *check, "--config", config], capture_output=True, text=True, check=False
     )
     assert done.returncode == 78
-    assert "without a token and TLS: sudo collabctl pair new DEVICE" in done.stderr
+    assert "without a token and TLS: make the keys with sudo collabctl pair new DEVICE" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -13,7 +13,7 @@ import pytest
 from collab_sdk import wire
 from collab_sdk.errors import NotReady, Overloaded
 from collabd.catalog.package.package import Package
-from collabd.cloud.call.memory import RequestMemory
+from collabd.cloud.call.request_memory import RequestMemory
 from tests.integration.cloud.conftest import Companion, Local
 from tests.integration.cloud.test_service import held_up, queued, request
 
@@ -84,7 +84,7 @@ async def test_who_goes_down_says_so_and_finishes_what_it_has(
         call = asyncio.create_task(companion.infer("branchy", request(images[:1])))
         await queued(companion, 0)
         await asyncio.sleep(0.1)
-        stopping = asyncio.create_task(companion.cloud.plane.drain())
+        stopping = asyncio.create_task(companion.cloud.dispatcher.drain())
         await asyncio.sleep(0)
         with pytest.raises(NotReady):
             await companion.infer("branchy", request(images[:1]))

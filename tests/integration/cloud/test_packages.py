@@ -79,7 +79,7 @@ async def test_a_package_of_a_known_name_is_held_beside_the_other(
 ) -> None:
     manifest = msgspec.structs.replace(package.manifest, provenance="another version")
     model = (package.path / packages.MODEL).read_bytes()
-    other = packages.write(tmp_path / "elsewhere" / "branchy", manifest, model, "CC0-1.0")
+    other = packages.write(tmp_path / "elsewhere" / "branchy", manifest, model=model, licence="CC0-1.0")
     image = [wire.Tensor.from_array("image", images[:1])]
     async with start(package.path.parent) as companion:
         await push(companion, other.digest, bundle.pack(other))
@@ -135,7 +135,9 @@ async def test_a_graph_that_does_not_run_is_refused_and_not_kept(start: Any, pac
     model = onnx.load(package.path / packages.MODEL)
     convolution = next(node for node in model.graph.node if node.op_type == "Conv")
     convolution.op_type, convolution.domain = "Convolute", "nowhere"
-    broken = packages.write(tmp_path / "elsewhere" / "branchy", package.manifest, model.SerializeToString(), "CC0-1.0")
+    broken = packages.write(
+        tmp_path / "elsewhere" / "branchy", package.manifest, model=model.SerializeToString(), licence="CC0-1.0"
+    )
     async with start() as companion:
         with pytest.raises(InvalidPackage):
             await push(companion, broken.digest, bundle.pack(broken))
@@ -173,14 +175,14 @@ async def test_a_broken_package_does_not_keep_the_others_from_being_served(
     (tmp_path / "writable" / "damaged" / packages.MODEL).write_bytes(b"damaged")
     async with start(package.path.parent) as companion:
         assert companion.cloud.models.names == ["branchy"]
-    assert "damaged is no model package" in caplog.text
+    assert "damaged is not a model package" in caplog.text
 
 
 def version(package: Package, directory: Path, number: int) -> Package:
     """The same network as another package of its name."""
     manifest = msgspec.structs.replace(package.manifest, provenance=f"version {number}")
     model = (package.path / packages.MODEL).read_bytes()
-    return packages.write(directory / f"{number}" / "branchy", manifest, model, "CC0-1.0")
+    return packages.write(directory / f"{number}" / "branchy", manifest, model=model, licence="CC0-1.0")
 
 
 @pytest.fixture
@@ -227,7 +229,7 @@ async def test_the_least_recently_used_package_makes_room_for_the_next(
 async def test_the_disk_quota_is_kept(start: Any, package: Package, versions: list[Package], tmp_path: Path) -> None:
     # A licence of nearly 1 MB, so that three packages are above a device's share of 3 MB.
     large = [
-        packages.write(each.path, each.manifest, (each.path / packages.MODEL).read_bytes(), "x" * 900_000)
+        packages.write(each.path, each.manifest, model=(each.path / packages.MODEL).read_bytes(), licence="x" * 900_000)
         for each in versions[:3]
     ]
     async with start(packages={"quota_mb": 3}) as companion:
@@ -288,7 +290,9 @@ async def test_memory_for_pushed_packages_is_bounded_and_those_unloaded_still_an
             onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in shapes.items()
         )
         manifest = msgspec.structs.replace(package.manifest, provenance=f"heavy {number}")
-        heavy.append(packages.write(tmp_path / f"{number}", manifest, model.SerializeToString(), "CC0-1.0"))
+        heavy.append(
+            packages.write(tmp_path / f"{number}", manifest, model=model.SerializeToString(), licence="CC0-1.0")
+        )
     async with start(packages={"loaded_mb": 1}) as companion:
         await push_all(companion, heavy)
         assert [model.digest for model in companion.cloud.models.loaded] == [heavy[2].digest]

@@ -107,7 +107,7 @@ def test_a_package_that_another_replica_kept_is_found_by_digest(
 ) -> None:
     manifest = msgspec.structs.replace(package.manifest, name="pushed")
     model = (package.path / packages.MODEL).read_bytes()
-    other = packages.write(root / ".elsewhere" / "pushed", manifest, model, "CC0-1.0")
+    other = packages.write(root / ".elsewhere" / "pushed", manifest, model=model, licence="CC0-1.0")
     with pytest.raises(UnknownPackage):
         infer(address, "pushed", whole(images[:1], digest=other.digest))
     shutil.copytree(other.path, root / "pushed")

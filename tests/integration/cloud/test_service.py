@@ -18,6 +18,7 @@ import pytest
 
 from collab_sdk import wire
 from collab_sdk.errors import InvalidPackage, Overloaded, UnknownPackage
+from collab_sdk.reports import CloudStatusReport
 from collabd.codec import encode
 from collabd.profiling.profile import Profile
 
@@ -203,11 +204,14 @@ async def test_a_probe_is_small(companion: Any) -> None:
 async def test_status_tells_what_is_held_and_done(companion: Any, package: Any, images: Any) -> None:
     await companion.infer("branchy", request(images[:1]))
     _, body = await companion.call("GET", "/collab/v1/status")
-    status = msgspec.json.decode(body)
+    status = msgspec.json.decode(body, type=CloudStatusReport)
     assert status["ready"] is True
+    assert status["answers"]["total"] == 1
+    assert status["answers"]["last_ms"] is not None
     assert (status["packages"][0]["name"], status["packages"][0]["digest"]) == ("branchy", package.digest)
     assert status["engine"]["sessions"] >= 1
     assert status["queue"] == 0
+    assert status["load"] is not None
     assert 0 <= status["load"] <= 1
 
 

@@ -158,7 +158,7 @@ async def test_replies_say_what_they_took(companion: Any, images: Pixels, packag
         (wire.Tensor.from_array("image", np.zeros((2, 9, 9, 3), np.uint8)), InvalidTensor, "16 x 16"),
         (wire.Tensor.from_array("image", np.zeros((0, 16, 16, 3), np.uint8)), InvalidTensor, "[0, 16, 16, 3]"),
         (wire.Tensor.from_array("image", np.zeros((0, 9, 3), np.uint8)), InvalidTensor, ""),
-        (wire.Tensor.from_array("image", np.zeros((16, 16, 4), np.uint8)), InvalidTensor, '"bgrx" where blue does'),
+        (wire.Tensor.from_array("image", np.zeros((16, 16, 4), np.uint8)), InvalidTensor, '"bgrx" if blue comes first'),
         (
             wire.Tensor.from_array("image", np.zeros((2, 16, 16, 3), np.uint8), {"channels": "bgr"}),
             InvalidTensor,

@@ -16,7 +16,7 @@ import pytest
 
 from collab_sdk import AsyncClient
 from collabd.catalog.package.package import Package, write
-from collabd.cloud.server import started
+from collabd.cloud.server import running as running_cloud
 from collabd.config import CloudConfig, CloudServerSettings, DeviceConfig, Loaded, ModelSettings, load
 from collabd.device.server import DeviceDaemon, running
 from collabd.engine import Engine
@@ -61,8 +61,10 @@ def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) 
             url = cloud if isinstance(cloud, str) else ""
             if cloud is True:
                 models = ModelSettings(roots=(str(tmp_path / "cloud/models"), *(() if pushed else (str(root),))))
-                config = CloudConfig(CloudServerSettings(port=0), models, state_dir=str(tmp_path / "cloud"))
-                url = (await cloud_stack.enter_async_context(started(config))).address
+                config = CloudConfig(
+                    server=CloudServerSettings(port=0), models=models, state_dir=str(tmp_path / "cloud")
+                )
+                url = (await cloud_stack.enter_async_context(running_cloud(Loaded(config, None)))).address
             own_stack = await stack.enter_async_context(AsyncExitStack())
             daemon = await own_stack.enter_async_context(running(_loaded(tmp_path, root, settings, url, prices)))
             client = await stack.enter_async_context(AsyncClient(tmp_path / "collabd.sock", timeout_s=20))
@@ -91,7 +93,7 @@ def other_package(tmp_path: Path, tiny_package: Package) -> Package:
     """The tiny network under another name."""
     manifest = msgspec.structs.replace(tiny_package.manifest, name="other")
     model = (tiny_package.path / "model.onnx").read_bytes()
-    return write(tmp_path / "other", manifest, model, "CC0-1.0")
+    return write(tmp_path / "other", manifest, model=model, licence="CC0-1.0")
 
 
 async def until_up(bench: Bench) -> None:

@@ -74,7 +74,7 @@ async def test_a_broken_file_is_refused_even_where_it_would_travel_as_it_came(be
 CALLS: list[tuple[dict[str, Any], type[CollabError], str]] = [
     ({"model": "resnet"}, UnknownModel, "loaded are tiny"),
     ({"model": "../../etc"}, UnknownModel, "no model"),
-    ({"cut": "nowhere"}, InvalidPlacement, "candidate cuts are image"),
+    ({"cut": "nowhere"}, InvalidPlacement, "the candidate cuts are image"),
     ({"placement": "DDC"}, InvalidPlacement, "letters"),
     ({"placement": "D" * 40}, InvalidPlacement, "letters"),
     ({"cut": "relu1", "codec": "jpeg"}, InvalidPlacement, "jpeg is for the image"),
@@ -149,7 +149,7 @@ async def test_a_client_of_the_protocol_says_what_its_pixels_are(bench: Factory,
     async with bench(cloud=False) as it:
         frame = np.dstack([it.images[0][..., ::-1], np.zeros((16, 16), np.uint8)])[np.newaxis]
         _, refused, _ = await posted(it, request({}, wire.Tensor.from_array("image", frame)))
-        assert 'channels=\\"rgbx\\" where red comes first' in refused.decode()
+        assert 'channels=\\"rgbx\\" if red comes first' in refused.decode()
         of_request, of_tensor = ({"channels": "bgrx"} if name == where else {} for name in ("request", "tensor"))
         status, body, headers = await posted(it, request(of_request, wire.Tensor.from_array("image", frame, of_tensor)))
         assert status == 200

@@ -14,10 +14,11 @@ import pytest
 from aiohttp import web
 
 from collab_sdk import wire
-from collabd.cloud.server import started
+from collabd.cloud.server import running
 from collabd.config import (
     CloudConfig,
     CloudServerSettings,
+    Loaded,
     ModelSettings,
 )
 from collabd.device.companions.answers import Question
@@ -34,14 +35,18 @@ async def http() -> AsyncIterator[Connections]:
 
 
 NOTHING_SENT = {wire.REQUEST_CHECKSUM: wire.checksum(b"")}
-QUESTION = Question("net", "sha256:0", [], ["scores"], 12, lambda arrays: arrays)
+QUESTION = Question(
+    model="net", digest="sha256:0", inputs=[], outputs=["scores"], bytes_down=12, check=lambda arrays: arrays
+)
 
 
 async def test_a_ping_measures_the_link_and_the_load(http: Connections, tmp_path: Path) -> None:
     config = CloudConfig(
-        CloudServerSettings(port=0), ModelSettings(roots=(str(tmp_path / "models"),)), state_dir=str(tmp_path)
+        server=CloudServerSettings(port=0),
+        models=ModelSettings(roots=(str(tmp_path / "models"),)),
+        state_dir=str(tmp_path),
     )
-    async with started(config) as cloud:
+    async with running(Loaded(config, None)) as cloud:
         companion = companion_at(cloud.address, http)
         await companion.ping(0)
         assert companion.link.read(0.0).age_s is None  # it set up the connection, which is no measure of the link

@@ -61,7 +61,7 @@ async def test_explain_names_a_reason_for_every_candidate(bench: Factory) -> Non
         chosen = next(candidate for candidate in free["candidates"] if candidate["verdict"] == "chosen")
         assert (chosen["cut"], chosen["cloud"]) == ("output", None)
         assert "over-cost" in {candidate["verdict"] for candidate in free["candidates"]}
-        with pytest.raises(InvalidRequest, match="last is a number from 1 to 100"):
+        with pytest.raises(InvalidRequest, match="last must be a number from 1 to 100"):
             await it.client.explain(1000)
 
 
@@ -86,7 +86,7 @@ async def test_models_are_added_and_removed(bench: Factory, tmp_path: Path, othe
         added = await it.client.load_model(other_package.path)
         assert added["name"] == "other"
         assert (await it.client.infer(it.images[0], model="other")).model == "other"
-        with pytest.raises(InvalidRequest, match="say which model: loaded are tiny, other"):
+        with pytest.raises(InvalidRequest, match="name a model: tiny, other are loaded"):
             await it.client.infer(it.images[0])
         await it.client.unload_model("other")
         assert [model["name"] for model in await it.client.models()] == ["tiny"]

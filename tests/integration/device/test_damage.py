@@ -13,8 +13,8 @@ import pytest
 
 from collab_sdk import Result
 from collabd.catalog.package.package import Package
-from collabd.cloud.server import started
-from collabd.config import CloudConfig, CloudServerSettings, ModelSettings
+from collabd.cloud.server import running
+from collabd.config import CloudConfig, CloudServerSettings, Loaded, ModelSettings
 from tests.integration.device.conftest import Bench, Factory, until_up
 
 # The breaker would end the test after two failures.
@@ -76,9 +76,15 @@ async def proxied(url: str, damage: Damage) -> AsyncIterator[str]:
 async def damaged(bench: Factory, package: Package, directory: Path) -> AsyncIterator[tuple[Bench, Damage]]:
     """A device and a companion with a proxy in between."""
     roots = (str(directory / "cloud/models"), str(directory / "packages"))
-    config = CloudConfig(CloudServerSettings(port=0), ModelSettings(roots=roots), state_dir=str(directory / "cloud"))
+    config = CloudConfig(
+        server=CloudServerSettings(port=0), models=ModelSettings(roots=roots), state_dir=str(directory / "cloud")
+    )
     damage = Damage()
-    async with started(config) as cloud, proxied(cloud.address, damage) as url, bench(TOUGH, cloud=url) as it:
+    async with (
+        running(Loaded(config, None)) as cloud,
+        proxied(cloud.address, damage) as url,
+        bench(TOUGH, cloud=url) as it,
+    ):
         await until_up(it)
         yield it, damage
 

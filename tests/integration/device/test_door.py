@@ -24,7 +24,8 @@ from collabd.device.api import door
 from collabd.device.job.image import CallImage
 from collabd.device.lane.lane import Lane
 from collabd.engine import Stop, Stopped
-from collabd.http import protocol
+from collabd.http import bodies, protocol
+from collabd.http.bodies import BODY, BodyPace
 from tests.integration.device.conftest import Bench, Factory
 
 _HEAD = "POST /v2/models/tiny/infer HTTP/1.1\r\nHost: d\r\nContent-Length: {length}\r\n{more}\r\n"
@@ -112,7 +113,7 @@ def busy_lane(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Occupied]:
 def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How many bodies were in memory, at each moment that one more came."""
     now, seen = 0, [0]
-    read, serve = protocol.timed_body, protocol._Handlers.infer
+    read, serve = bodies.timed_body, protocol._Handlers.infer
 
     async def noted(*arguments: Any) -> tuple[bytearray, dict[str, str]]:
         nonlocal now
@@ -126,10 +127,10 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
             return await serve(handlers, request)
         finally:
             now -= 1
-            assert protocol.BODY not in request
+            assert BODY not in request
 
     with monkeypatch.context() as patch:
-        patch.setattr(protocol, "timed_body", noted)
+        patch.setattr(bodies, "timed_body", noted)
         patch.setattr(protocol._Handlers, "infer", served)
         yield seen
 
@@ -217,7 +218,7 @@ async def test_one_users_calls_inside_let_anothers_pass(bench: Factory, monkeypa
 
 async def test_an_upload_that_stops_coming_is_told_so(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     async with bench(cloud=False) as it:
-        monkeypatch.setattr(protocol.BodyPace, "most_s", lambda *_: 0.2)
+        monkeypatch.setattr(BodyPace, "most_s", lambda *_: 0.2)
         with closing(Peer(it.socket)) as peer:
             peer.send(_LARGE, b"{")
             assert "408" in await asyncio.to_thread(peer.status)
@@ -309,7 +310,7 @@ async def test_the_sdk_comes_back_when_it_is_told_to(bench: Factory, monkeypatch
             calls = crowd(it, 6)  # one inside, one at the door, four told to come back
             await until(lambda: it.daemon.door.inside + it.daemon.door.waiting == 2)
             async with AsyncClient(it.socket, timeout_s=0.5) as hasty:
-                with pytest.raises(Overloaded, match="wait already"):
+                with pytest.raises(Overloaded, match="already wait"):
                     await hasty.infer(it.images[0])
             occupied.free.set()
         assert len(await asyncio.gather(*calls)) == 6

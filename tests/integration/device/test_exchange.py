@@ -19,7 +19,9 @@ from collabd.device.companions.connections import Connections
 from collabd.device.companions.exchange import CompanionFailure, FailureReason, HttpExchange, Response
 from tests.device_parts import companion_at
 
-QUESTION = Question("net", "sha256:0", [], ["scores"], 12, lambda arrays: arrays)
+QUESTION = Question(
+    model="net", digest="sha256:0", inputs=[], outputs=["scores"], bytes_down=12, check=lambda arrays: arrays
+)
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 

@@ -148,9 +148,9 @@ async def test_a_late_companion_may_still_win(bench: Factory, monkeypatch: pytes
     ended: list[str] = []
     timed = Lane._timed
 
-    def observed(lane: Lane, *work: Any) -> Any:
+    def observed(lane: Lane, *work: Any, **about: Any) -> Any:
         try:
-            result = timed(lane, *work)
+            result = timed(lane, *work, **about)
         except Stopped:
             ended.append("stopped")
             raise
@@ -184,9 +184,9 @@ async def test_what_runs_beside_an_exchange_is_no_phase_of_the_call(
     ended = 0
     timed = Lane._timed
 
-    def observed(lane: Lane, *work: Any) -> Any:
+    def observed(lane: Lane, *work: Any, **about: Any) -> Any:
         nonlocal ended
-        result = timed(lane, *work)
+        result = timed(lane, *work, **about)
         ended += 1
         return result
 

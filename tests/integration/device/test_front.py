@@ -7,12 +7,15 @@ import socket
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
-from collabd.http import server
+from collabd.cloud import server as companion_server
+from collabd.device import server as device_server
+from collabd.http.server import ConnectionLimits, http_runner
 from tests.integration.device.conftest import Bench, Factory
 
 Open = Callable[[], socket.socket]
@@ -45,6 +48,12 @@ async def both(bench: Factory, side: str) -> AsyncIterator[tuple[Bench, Open]]:
         assert "D" in (await it.client.infer(it.images[0], fallback="never-leave")).ran
 
 
+def limit(monkeypatch: pytest.MonkeyPatch, limits: ConnectionLimits) -> None:
+    """Of both daemons that start from now on."""
+    for module in (companion_server, device_server):
+        monkeypatch.setattr(module, "http_runner", partial(http_runner, limits=limits))
+
+
 def to_the_end(peer: socket.socket) -> bytes:
     heard = b""
     with suppress(ConnectionError):
@@ -66,7 +75,7 @@ async def hears(connect: Open, says: bytes) -> bytes:
 
 
 async def test_a_thousand_silent_peers_stop_nobody(bench: Factory, side: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "CONNECTIONS", 64)
+    limit(monkeypatch, ConnectionLimits(connections=64))
     async with both(bench, side) as (it, connect):
         silent = []
         for _ in range(1000):
@@ -81,8 +90,8 @@ async def test_a_thousand_silent_peers_stop_nobody(bench: Factory, side: str, mo
 
 
 async def test_who_does_not_ask_is_cut_off(bench: Factory, side: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit(monkeypatch, ConnectionLimits(head_s=1.0))
     async with both(bench, side) as (_, connect):
-        monkeypatch.setattr(server, "HEAD_S", 0.2)
         for says in (b"", INFER):
             peer = connect()
             peer.sendall(says)

@@ -31,7 +31,7 @@ async def test_a_full_disk_keeps_nothing_new_and_stops_nothing(
                 if "is not kept" in caplog.text:
                     break
                 await asyncio.sleep(0.05)
-            assert "is not kept over a restart: [Errno 28] No space left on device" in caplog.text
+            assert "over a restart: [Errno 28] No space left on device" in caplog.text
             with pytest.raises(StorageUnavailable, match=r"No space left.*make room"):
                 await it.client.load_model(other_package.path)
             assert [model["name"] for model in await it.client.models()] == ["tiny"]
@@ -53,7 +53,7 @@ async def test_one_rotten_package_does_not_keep_the_others_from_answering(
     shutil.copytree(tiny_package.path, tmp_path / "device/models/.new-tiny-1/new")
     async with bench(cloud=False) as it:
         await it.client.infer(it.images[0])
-    assert f"package {rotten} is left out: " in caplog.text
+    assert f"the package {rotten} is not loaded: " in caplog.text
     assert names(tmp_path / "device/models") == ["rotten"]
 
 
@@ -61,9 +61,9 @@ async def test_a_package_that_does_not_run_replaces_none_that_does(
     bench: Factory, tiny_package: Package, tmp_path: Path
 ) -> None:
     graph = (tiny_package.path / packages.MODEL).read_bytes().replace(b"MaxPool", b"MaxFool")
-    broken = packages.write(tmp_path / "broken", tiny_package.manifest, graph, "CC0-1.0")
+    broken = packages.write(tmp_path / "broken", tiny_package.manifest, model=graph, licence="CC0-1.0")
     async with bench(cloud=False) as it:
-        with pytest.raises(InvalidPackage, match="does not run here"):
+        with pytest.raises(InvalidPackage, match="does not run on this device"):
             await it.client.load_model(broken.path)
         await it.client.infer(it.images[0])
     async with bench(cloud=False) as it:

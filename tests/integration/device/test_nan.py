@@ -54,7 +54,7 @@ def rooted(dark: int, out: Path) -> Package:
         model,
         name=out.name,
         labels=TINY_LABELS,
-        preprocessing=Preprocessing(TINY_SIDE, TINY_SIDE),
+        preprocessing=Preprocessing(height=TINY_SIDE, width=TINY_SIDE),
         licence="CC0-1.0",
         provenance="made for the tests",
         images=images,

@@ -94,7 +94,7 @@ async def test_a_package_that_cannot_be_read_keeps_no_other_from_the_companion(
     shutil.move(other_package.path, away)
     async with serving(picky) as url, watched(url, lambda: [other_package, tiny_package]) as companion:
         await until(lambda: usable(companion, tiny_package))
-        await until(lambda: "cannot be sent the package: " in companion.why_not(other_package.digest))
+        await until(lambda: "the device cannot send it: " in companion.why_not(other_package.digest))
         assert "No such file" in companion.why_not(other_package.digest)
         # Its companion comes and goes all the same.
         companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))
@@ -151,7 +151,7 @@ async def test_a_companion_that_refused_a_package_is_not_down(
 
 
 async def test_one_that_may_not_be_sent_it(bench: Factory, other_package: Package) -> None:
-    reason = "pc does not hold the package and may not be sent it"
+    reason = "pc lacks the package, and push_packages = false forbids to send it"
     async with serving(Picky(other_package)) as url, told(bench, url, reason, "push_packages = false"):
         pass
 
@@ -166,7 +166,8 @@ async def test_one_that_is_not_done_measuring_it(bench: Factory, tiny_package: P
 async def test_one_that_refuses_the_key(bench: Factory, tiny_package: Package) -> None:
     picky = Picky(tiny_package)
     picky.refusal = Unauthorised("no valid key")
-    async with serving(picky) as url, told(bench, url, "pc is down: the companion refused our key: no valid key"):
+    reason = "pc is down: the companion refused the key of this device: no valid key"
+    async with serving(picky) as url, told(bench, url, reason):
         pass
 
 
@@ -195,7 +196,7 @@ async def test_a_profile_that_cannot_be_costs_its_package_alone(tiny_package: Pa
         await until(lambda: usable(companion, tiny_package))
         assert companion.is_up()
         assert companion.why_not(other_package.digest) == (
-            "pc is of no use for the package: pc sent the profile of something else"
+            "pc cannot serve the package: pc sent the profile of another package"
         )
 
 
@@ -206,7 +207,7 @@ async def test_a_push_that_never_ends_keeps_nobody_from_the_companion(
     picky.receives.clear()
     async with serving(picky) as url, watched(url, lambda: [other_package, tiny_package]) as companion:
         await until(lambda: bool(picky.pushed) and usable(companion, tiny_package))
-        assert companion.why_not(other_package.digest) == "pc does not hold the package yet: it is being sent"
+        assert companion.why_not(other_package.digest) == "pc lacks the package, which the device is sending"
         companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))
         assert not usable(companion, tiny_package)
         await until(lambda: usable(companion, tiny_package))

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from collab_sdk import InvalidPlacement, InvalidRequest
-from collabd.cloud.server import started
-from collabd.config import CloudConfig, CloudServerSettings, ModelSettings
+from collabd.cloud.server import running
+from collabd.config import CloudConfig, CloudServerSettings, Loaded, ModelSettings
 from collabd.profiling.profile import CutTimes, Profile
 from tests.integration.device.conftest import Factory, stored_profile, until_up
 
@@ -67,7 +67,7 @@ async def test_pins_of_the_configuration_hold_for_every_call(heavy: Factory) -> 
             await it.client.infer(it.images[0], cut="image")
         with pytest.raises(InvalidPlacement, match="last 1 layers are pinned"):
             await it.client.infer(it.images[0], cut="pool1")
-        with pytest.raises(InvalidRequest, match="pin_last is a number of layers"):
+        with pytest.raises(InvalidRequest, match="pin_last must be a number of layers"):
             await it.client.infer(it.images[0], pin_last=-1)
 
 
@@ -151,8 +151,8 @@ async def test_a_companion_that_dies_between_the_crossings(bench: Factory, tmp_p
     async with AsyncExitStack() as stack:
         companion = await stack.enter_async_context(AsyncExitStack())
         models = ModelSettings(roots=(str(tmp_path / "cloud/models"),))
-        config = CloudConfig(CloudServerSettings(port=0), models, state_dir=str(tmp_path / "cloud"))
-        port = int((await companion.enter_async_context(started(config))).address.rpartition(":")[2])
+        config = CloudConfig(server=CloudServerSettings(port=0), models=models, state_dir=str(tmp_path / "cloud"))
+        port = int((await companion.enter_async_context(running(Loaded(config, None)))).address.rpartition(":")[2])
         address = await stack.enter_async_context(dying(port, companion.aclose))
         it = await stack.enter_async_context(bench(cloud=address))
         await until_up(it)

@@ -29,7 +29,9 @@ def versions(tiny_package: Package, tmp_path: Path) -> tuple[Path, Path]:
     """The tiny network as the model "changing": two packages with other digests."""
     manifest = msgspec.structs.replace(tiny_package.manifest, name="changing")
     model = (tiny_package.path / "model.onnx").read_bytes()
-    one, other = (write(tmp_path / licence, manifest, model, licence).path for licence in ("CC0-1.0", "MIT"))
+    one, other = (
+        write(tmp_path / licence, manifest, model=model, licence=licence).path for licence in ("CC0-1.0", "MIT")
+    )
     return one, other
 
 

@@ -65,7 +65,7 @@ def built(tiny_model: onnx.ModelProto, kind: str, out: Path) -> Package:
         model,
         name="tiny",
         labels=TINY_LABELS[:labels],
-        preprocessing=Preprocessing(TINY_SIDE, TINY_SIDE),
+        preprocessing=Preprocessing(height=TINY_SIDE, width=TINY_SIDE),
         licence="CC0-1.0",
         provenance="made for the tests",
         out=out,

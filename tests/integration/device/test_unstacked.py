@@ -38,7 +38,7 @@ def tiny_package(tiny_model: onnx.ModelProto, tmp_path_factory: pytest.TempPathF
         model,
         name="tiny",
         labels=TINY_LABELS,
-        preprocessing=Preprocessing(TINY_SIDE, TINY_SIDE),
+        preprocessing=Preprocessing(height=TINY_SIDE, width=TINY_SIDE),
         licence="CC0-1.0",
         provenance="made for the tests",
         out=tmp_path_factory.mktemp("packages") / "tiny",

@@ -17,7 +17,8 @@ from collab_sdk import AsyncClient
 from collab_sdk.reports import CloudReport
 from collabd.catalog.package.package import Package
 from collabd.cloud.api import guard
-from collabd.cloud.server import CloudDaemon, started
+from collabd.cloud.server import CloudDaemon
+from collabd.cloud.server import running as running_cloud
 from collabd.config import CloudConfig, DeviceConfig, Loaded, Source
 from collabd.ctl.__main__ import main as collabctl
 from collabd.device.companions import credentials
@@ -46,20 +47,20 @@ class Machines:
             done = self.ctl(*words)
             assert done.exit_code == 0, done.output
 
-    def cloud_settings(self) -> CloudConfig:
+    def cloud_settings(self) -> Loaded[CloudConfig]:
         """Read and checked as the daemon does."""
         path = self.companion / "collab-cloudd.toml"
-        return Source(CloudConfig, path, path, guard.problems).load().config
+        return Source(CloudConfig, path, path, problems=guard.problems).load()
 
     def device_settings(self, address: str) -> Loaded[DeviceConfig]:
         """Read and checked as the daemon does, with the companion at the address that it got."""
         path = self.device / "collabd.toml"
         path.write_text(re.sub(r'url = "https?://[^"]*"', f'url = "{address}"', path.read_text()))
-        return Source(DeviceConfig, path, path, credentials.problems).load()
+        return Source(DeviceConfig, path, path, problems=credentials.problems).load()
 
     def cloud(self) -> AbstractAsyncContextManager[CloudDaemon]:
         """The companion, running."""
-        return started(self.cloud_settings())
+        return running_cloud(self.cloud_settings())
 
     @asynccontextmanager
     async def device_at(self, address: str) -> AsyncIterator[tuple[AsyncClient, DeviceDaemon]]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from collab_sdk import AsyncClient, CompanionUnavailable
-from collabd.cloud.server import started
+from collabd.cloud.server import running
 from collabd.config import ConfigError
 from collabd.ctl.pair import certificates
 from collabd.keys.files import KeyProblem
@@ -55,7 +55,7 @@ async def test_a_wrong_token_is_refused_and_the_device_says_how_to_mend_it(
     machines.pair()
     replace(machines.device / "keys/collabd/pc/token", new_token().encode())
     async with machines.cloud() as cloud, machines.device_at(local(cloud.address)) as (client, _):
-        await assert_alone(client, tiny_images[0], "the companion refused our key")
+        await assert_alone(client, tiny_images[0], "the companion refused the key of this device")
         await assert_alone(client, tiny_images[0], "sudo collabctl pair new")
 
 
@@ -64,7 +64,7 @@ async def test_without_a_token_a_device_is_refused(machines: Machines, tiny_imag
     path = machines.device / "collabd.toml"
     path.write_text("".join(line for line in path.read_text().splitlines(True) if "token_file" not in line))
     async with machines.cloud() as cloud, machines.device_at(local(cloud.address)) as (client, _):
-        await assert_alone(client, tiny_images[0], "the companion refused our key")
+        await assert_alone(client, tiny_images[0], "the companion refused the key of this device")
 
 
 async def test_a_revoked_device_is_refused_at_its_next_request_and_another_is_not(machines: Machines) -> None:
@@ -97,7 +97,7 @@ async def test_a_new_token_works_after_a_reload(machines: Machines, tiny_images:
         await assert_split(client, tiny_images[0])
         machines.pair("--replace", add=("--replace",))
         cloud.guard.renew()
-        with pytest.raises(CompanionUnavailable, match="the companion refused our key"):
+        with pytest.raises(CompanionUnavailable, match="the companion refused the key of this device"):
             await client.infer(tiny_images[0], cut="image", fallback="fail")
         await daemon.reconfigure(machines.device_settings(local(cloud.address)))
         await assert_split(client, tiny_images[0])
@@ -225,7 +225,7 @@ async def test_the_daemon_itself_refuses_too(machines: Machines) -> None:
     settings = machines.cloud_settings()
     (machines.companion / "keys/collab-cloudd/tokens").unlink()
     with pytest.raises(KeyProblem, match="tokens: cannot be read"):
-        async with started(settings):
+        async with running(settings):
             pass
 
 

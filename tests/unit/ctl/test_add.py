@@ -62,7 +62,7 @@ def test_an_onnx_file_is_built_then_loaded(daemon: LittleDaemon, run: Run, netwo
     ran = run("models", "add", network)
     assert (ran.exit_code, ran.stdout) == (0, "added net (0123456789ab): 3 layers, 2 cuts\n")
     assert "built shapes: " in ran.stderr
-    assert "lossless codecs only (--calibration" in ran.stderr
+    assert "lossless codecs only (give --calibration" in ran.stderr
     (directory,) = loads(daemon)
     assert not directory.exists()  # the daemon has its copy
 
@@ -85,7 +85,7 @@ def test_options_reach_the_package(daemon: LittleDaemon, run: Run, network: Path
     words = ["--name", "forms", "--labels", labels, "--licence", "CC0-1.0", "--calibration", photos, "--out", out]
     ran = run("models", "add", network, "--no-load", *words, "--size", "16x16", "--resize-shorter", 20)
     assert (ran.exit_code, ran.stdout, daemon.asked) == (0, "", [])
-    assert "calibrated on 12 images, which promise a fidelity of 96.15 % at most" in ran.stderr
+    assert "calibrated on 12 images, with a fidelity of at most 96.15 %" in ran.stderr
     manifest = load(out).manifest
     assert (manifest.name, manifest.licence, manifest.labels) == ("forms", "CC0-1.0", ("Kreis", "Kästchen", "Stern"))
     assert manifest.preprocessing.resize_shorter == 20
@@ -121,7 +121,7 @@ def test_out_replaces_a_package_but_nothing_else(run: Run, network: Path, out: P
     (out / "package.json").rename(out / "diary.txt")
     ran = run("models", "add", network, "--out", out, "--no-load")
     assert ran.exit_code == 2
-    assert "is no package to replace" in ran.stderr
+    assert "is not a package, so it is not replaced" in ran.stderr
     assert (out / "diary.txt").exists()
 
 
@@ -133,10 +133,10 @@ def test_out_replaces_a_package_but_nothing_else(run: Run, network: Path, out: P
         (["{network}", "--no-load"], "--no-load keeps nothing without --out"),
         (["{network}", "--random-weights"], "--random-weights is for torchvision's networks"),
         (["torchvision:resnet18", "--output", "logits"], "--output is for ONNX files"),
-        (["torchvision:resnet18", "--mean", "0", "0", "0"], "torchvision's networks state their own --mean"),
-        (["{network}", "--size", "16x"], "'16x' is no size such as 224x224"),
-        (["{network}", "--size", "0x16"], "'0x16' is no size such as 224x224"),
-        (["{network}", "--size", "1x2x3"], "'1x2x3' is no size such as 224x224"),
+        (["torchvision:resnet18", "--mean", "0", "0", "0"], "torchvision's networks bring their own --mean"),
+        (["{network}", "--size", "16x"], "'16x' is not a size such as 224x224"),
+        (["{network}", "--size", "0x16"], "'0x16' is not a size such as 224x224"),
+        (["{network}", "--size", "1x2x3"], "'1x2x3' is not a size such as 224x224"),
         (["{network}", "--labels", "/nowhere"], "does not exist"),
     ],
 )
@@ -212,7 +212,7 @@ def test_labels_are_lines_and_only_the_end_may_be_empty(tmp_path: Path) -> None:
     path.write_text("tench\n\ngreat white shark\n\n", encoding="utf-8")
     assert read_labels(path) == ("tench", "", "great white shark")
     path.write_bytes(b"K\xe4fer\n")
-    with pytest.raises(InvalidRequest, match="is no text in UTF-8"):
+    with pytest.raises(InvalidRequest, match="is not text in UTF-8"):
         read_labels(path)
 
 

@@ -69,9 +69,18 @@ def test_what_was_not_measured_is_no_factor() -> None:
 
 
 def test_plans_in_words() -> None:
-    assert figures.plan("output", "DDD", "none", None, "chosen") == "all on the device (chosen)"
-    assert figures.plan("image", "CCC", "jpeg", "desktop", "kept") == "cut image as jpeg to desktop (kept)"
-    assert figures.plan("DCCD", "DCCD", "q8", "desktop", "chosen") == "layers 1D 2C 1D as q8 to desktop (chosen)"
+    assert (
+        figures.plan("output", placement="DDD", codec="none", cloud=None, reason="chosen")
+        == "all on the device (chosen)"
+    )
+    assert (
+        figures.plan("image", placement="CCC", codec="jpeg", cloud="desktop", reason="kept")
+        == "cut image as jpeg to desktop (kept)"
+    )
+    assert (
+        figures.plan("DCCD", placement="DCCD", codec="q8", cloud="desktop", reason="chosen")
+        == "layers 1D 2C 1D as q8 to desktop (chosen)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -105,4 +105,4 @@ def test_verify_looks_at_what_the_daemon_serves(
         assert (ran.exit_code, verdict["fault"]) == (0, None)
     else:
         assert ran.exit_code == 1
-        assert verdict["fault"] == "collabd still runs sha256:old: restart it, or add the package again"
+        assert verdict["fault"] == "collabd still runs sha256:old: restart collabd, or add the package again"

@@ -113,7 +113,7 @@ def test_the_authority_stays_and_the_certificate_learns_new_names(pair: Pair, tm
 def test_mutual_stays_mutual_and_says_who_is_left_out(pair: Pair, tmp_path: Path) -> None:
     assert pair("new", "old", "--host", "h").exit_code == 0
     said = pair("new", "pi", "--host", "h", "--mutual").stderr
-    assert "until they are paired again: old" in said
+    assert "until you pair them again: old" in said
     assert pair("new", "pi-2", "--host", "h").exit_code == 0
     assert json.loads((tmp_path / "pi.pair").read_bytes())["client_key"]
 
@@ -151,7 +151,7 @@ def test_a_broken_configuration_is_told_before_anything_is_made(pair: Pair, tmp_
 )
 def test_what_is_no_pair_file_is_refused_without_its_content(pair: Pair, tmp_path: Path, content: bytes) -> None:
     refused = pair("add", "-", data=content)
-    assert (refused.exit_code, refused.stderr) == (1, "collabctl: -: this is no file of collabctl pair new\n")
+    assert (refused.exit_code, refused.stderr) == (1, "collabctl: -: collabctl pair new did not write this file\n")
     assert not (tmp_path / "keys").exists()
 
 

@@ -55,9 +55,9 @@ def test_what_has_another_form_is_left_alone_and_the_lines_are_told(before: str)
 
 def test_a_companion_is_added_behind_the_others_or_changed_in_its_place() -> None:
     one = '[[clouds]] # the first\nname = "a"\nurl = "http://a"\nprice_per_gb = 1.0\n'
-    both = changed(one, "[[clouds]]", {"name": "b", "url": "https://b"}, 1)
+    both = changed(one, "[[clouds]]", {"name": "b", "url": "https://b"}, index=1)
     assert both == one + '\n[[clouds]]\nname = "b"\nurl = "https://b"\n'
-    again = changed(both, "[[clouds]]", {"name": "a", "url": "https://a", "ca_file": "a.crt"}, 0)
+    again = changed(both, "[[clouds]]", {"name": "a", "url": "https://a", "ca_file": "a.crt"}, index=0)
     assert tomllib.loads(again)["clouds"] == [
         {"name": "a", "url": "https://a", "price_per_gb": 1.0, "ca_file": "a.crt"},
         {"name": "b", "url": "https://b"},

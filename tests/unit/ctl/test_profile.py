@@ -145,7 +145,7 @@ def test_before_anything_is_measured(report: Any, run: Run) -> None:
 @pytest.mark.parametrize("link", [None, {"rtt_ms": None, "up_mbps": None, "down_mbps": None, "age_s": None}])
 def test_a_link_that_was_never_used(report: Any, run: Run, link: Any) -> None:
     report["link"] = link
-    assert "companion  desktop, link not measured yet\n" in run("profile", "net").stdout
+    assert "companion  desktop, the link is not measured yet\n" in run("profile", "net").stdout
 
 
 def test_every_verdict_of_the_planner_is_explained() -> None:

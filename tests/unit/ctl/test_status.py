@@ -109,7 +109,7 @@ def test_wait_fails_saying_why(daemon: LittleDaemon, run: Run, words: list[str],
 
 def test_wait_refuses_a_timeout_that_is_none(run: Run) -> None:
     ran = run("wait", "--timeout", "-1")
-    assert (ran.exit_code, ran.stderr) == (1, "collabctl: timeout_s: -1.0 is no number of seconds above 0\n")
+    assert (ran.exit_code, ran.stderr) == (1, "collabctl: timeout_s: -1.0 is not a number of seconds above 0\n")
 
 
 def test_config_shows_values_as_the_file_has_them_and_their_origin(run: Run) -> None:
@@ -123,4 +123,4 @@ def test_config_shows_values_as_the_file_has_them_and_their_origin(run: Run) -> 
 
 def test_config_without_a_file(daemon: LittleDaemon, run: Run) -> None:
     daemon.answers["GET /collab/v1/config"]["file"] = None
-    assert run("config").stdout.startswith("file       none: all settings have their defaults\n")
+    assert run("config").stdout.startswith("file       no file: all settings have their defaults\n")

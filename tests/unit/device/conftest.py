@@ -56,10 +56,10 @@ def companion(tiny_package: Package, profile: Profile) -> Companion:
 
 def companion_of(package: Package, profile: Profile, price_per_second: float = 0.0) -> Companion:
     companion = Companion(
-        CloudSettings("pc", "http://127.0.0.1:1", price_per_second=price_per_second),
+        CloudSettings(name="pc", url="http://127.0.0.1:1", price_per_second=price_per_second),
         LinkSettings(),
         FailoverSettings(),
-        NoExchange(),
+        exchange=NoExchange(),
     )
     companion.reached = True
     companion.profiles[package.digest] = profile

@@ -61,7 +61,7 @@ def test_a_switch_is_told_once(heard: pytest.LogCaptureFixture) -> None:
     it = Journal()
     for plan in (LOCAL, LOCAL, REMOTE, REMOTE, REMOTE):
         it.answered(answer(plan, budget="80ms"))
-    assert heard.messages == ["net (80ms): all on the device gives way to pool1 as q8 to pc"]
+    assert heard.messages == ["net (80ms): the plan changes from all on the device to pool1 as q8 to pc"]
     (event,) = fields(heard)
     assert event["MESSAGE_ID"] == journal.PLAN_SWITCHED
     assert event["COLLABD_PLAN_BEFORE"] == "all on the device"

@@ -20,6 +20,8 @@ from collab_sdk.errors import CollabError, InvalidTensor, Overloaded, UnknownMod
 from collab_sdk.result import MODEL_VERSION
 from collabd.codec import CodecError
 from collabd.http import protocol
+from collabd.http.bodies import BODY, NETWORK, BodyPace
+from collabd.http.error_replies import error_middleware
 
 LIMIT = 10_000
 FEATURES = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -72,7 +74,7 @@ def plane() -> Echo:
 
 @pytest.fixture
 async def client(plane: Echo) -> AsyncIterator[Client]:
-    app = web.Application(middlewares=[protocol.error_middleware])
+    app = web.Application(middlewares=[error_middleware])
     app.add_routes(protocol.routes(plane, LIMIT))
     async with TestClient(TestServer(app)) as client:
         yield client
@@ -260,7 +262,7 @@ async def test_a_defect_is_logged_in_full_and_told_in_general(
 ) -> None:
     plane.error = RuntimeError("the secret path /root/x")
     message = wire.encode_request(request())
-    with caplog.at_level(logging.ERROR, "collabd.http.protocol"):
+    with caplog.at_level(logging.ERROR, "collabd.http.error_replies"):
         status, body, _ = await infer(client, message.body(), message.headers)
     assert status == 500
     assert json.loads(body)["code"] == "internal_error"
@@ -275,7 +277,7 @@ async def test_cancellation_passes() -> None:
     from aiohttp.test_utils import make_mocked_request
 
     with pytest.raises(asyncio.CancelledError):
-        await protocol.error_middleware(make_mocked_request("GET", "/"), cancelled)
+        await error_middleware(make_mocked_request("GET", "/"), cancelled)
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("DELETE", "/v2/health/live", 405)])
@@ -290,14 +292,14 @@ async def test_wrong_paths_and_methods_have_the_wire_form(client: Client, method
 
 
 HEAD = b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"
-QUICK = protocol.BodyPace(stalled_s=0.3, bytes_per_s=1e6)
+QUICK = BodyPace(stalled_s=0.3, bytes_per_s=1e6)
 Speaker = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @asynccontextmanager
 async def speaking(plane: Echo, **options: Any) -> AsyncIterator[Speaker]:
     """A bare connection to a server of its own."""
-    app = web.Application(middlewares=[protocol.error_middleware])
+    app = web.Application(middlewares=[error_middleware])
     app.add_routes(protocol.routes(plane, LIMIT, **options))
     async with TestServer(app) as server:
         reader, writer = await asyncio.open_connection(server.host, server.port)
@@ -332,7 +334,7 @@ async def test_a_peer_that_sends_a_byte_now_and_then_is_given_up(plane: Echo) ->
 @pytest.mark.parametrize("kilobytes", [1, 50, 500])
 def test_a_link_of_10_kbit_a_second_is_fast_enough(kilobytes: int) -> None:
     for received in range(0, kilobytes * 1000, 100):
-        assert received / 1250 < protocol.NETWORK.most_s(received)
+        assert received / 1250 < NETWORK.most_s(received)
 
 
 async def test_who_asks_first_is_told_when_its_body_is_read(plane: Echo) -> None:
@@ -369,9 +371,9 @@ async def test_a_body_is_read_in_the_door_and_by_nobody_whom_it_refuses(plane: E
 
     @asynccontextmanager
     async def door(request: web.Request) -> AsyncIterator[protocol.Infer]:
-        seen.append(protocol.BODY in request)
+        seen.append(BODY in request)
         yield plane.infer
-        seen.append(protocol.BODY in request)
+        seen.append(BODY in request)
 
     message = wire.encode_request(request())
     async with speaking(plane, door=door) as (reader, writer):

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -14,9 +15,10 @@ from aiohttp import web
 
 from collab_sdk import wire
 from collab_sdk.errors import InvalidRequest, Overloaded
-from collabd.http import protocol
 from collabd.http import server as module
-from collabd.http.server import ConnectionServer, http_runner
+from collabd.http.bodies import BodyPace
+from collabd.http.error_replies import error_middleware
+from collabd.http.server import ConnectionLimits, ConnectionServer, http_runner
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HELD = b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -67,13 +69,13 @@ def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLo
 
 
 @pytest.fixture
-async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
-    async with built(tmp_path, monkeypatch) as it:
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with built(tmp_path) as it:
         yield it
 
 
 @asynccontextmanager
-async def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+async def built(tmp_path: Path, **limits: Any) -> AsyncIterator[House]:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text="here")
 
@@ -84,10 +86,9 @@ async def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     async def large(_: web.Request) -> web.Response:
         return web.Response(body=bytes(LARGE))
 
-    monkeypatch.setattr(module, "_LOOK_S", 0.02)
-    app = web.Application(middlewares=[protocol.error_middleware])
+    app = web.Application(middlewares=[error_middleware])
     app.add_routes([web.route("*", "/", answer), web.get("/held", held), web.get("/large", large)])
-    async with http_runner(app, 1.0) as runner:
+    async with http_runner(app, 1.0, limits=ConnectionLimits(look_s=0.02, **limits)) as runner:
         await web.UnixSite(runner, tmp_path / "sock").start()
         assert isinstance(runner.server, ConnectionServer)
         it = House(runner.server, tmp_path / "sock")
@@ -117,39 +118,39 @@ async def test_one_request_after_another_on_one_connection(house: House) -> None
 
 
 @pytest.mark.parametrize("says", [b"", b"G", b"GET / HTTP/1.1\r\nHost: x\r\n"])
-async def test_who_does_not_ask_in_time_is_cut_off(house: House, monkeypatch: pytest.MonkeyPatch, says: bytes) -> None:
-    monkeypatch.setattr(module, "HEAD_S", 0.1)
-    assert await house.hears(says) == b""
-    await house.until(lambda: not house.server.connections)
+async def test_who_does_not_ask_in_time_is_cut_off(tmp_path: Path, says: bytes) -> None:
+    async with built(tmp_path, head_s=0.1) as house:
+        assert await house.hears(says) == b""
+        await house.until(lambda: not house.server.connections)
 
 
-async def test_who_asks_a_byte_at_a_time_is_cut_off(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "HEAD_S", 0.2)
-    reader, writer = await house.peer(GET)
-    assert b"200 OK" in await head(reader)
+async def test_who_asks_a_byte_at_a_time_is_cut_off(tmp_path: Path) -> None:
+    async with built(tmp_path, head_s=0.2) as house:
+        reader, writer = await house.peer(GET)
+        assert b"200 OK" in await head(reader)
 
-    async def trickle() -> None:
-        writer.write(b"GET / HTTP/1.1\r\n")
-        while True:
-            writer.write(b"X")
-            await asyncio.sleep(0.01)
+        async def trickle() -> None:
+            writer.write(b"GET / HTTP/1.1\r\n")
+            while True:
+                writer.write(b"X")
+                await asyncio.sleep(0.01)
 
-    trickling = asyncio.create_task(trickle())
-    assert await to_the_end(reader) == b"here"
-    trickling.cancel()
+        trickling = asyncio.create_task(trickle())
+        assert await to_the_end(reader) == b"here"
+        trickling.cancel()
 
 
-async def test_who_is_served_or_only_idle_is_not(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "HEAD_S", 0.1)
-    served, _ = await house.peer(HELD)
-    idle, writer = await house.peer(GET)
-    assert b"200 OK" in await head(idle)
-    assert await house.hears(b"") == b""  # by then the others' time would have been over
-    house.free.set()
-    assert b"200 OK" in await head(served)
-    writer.write(GET)
-    assert await idle.readexactly(4) == b"here"
-    assert b"200 OK" in await head(idle)
+async def test_who_is_served_or_only_idle_is_not(tmp_path: Path) -> None:
+    async with built(tmp_path, head_s=0.1) as house:
+        served, _ = await house.peer(HELD)
+        idle, writer = await house.peer(GET)
+        assert b"200 OK" in await head(idle)
+        assert await house.hears(b"") == b""  # by then the others' time would have been over
+        house.free.set()
+        assert b"200 OK" in await head(served)
+        writer.write(GET)
+        assert await idle.readexactly(4) == b"here"
+        assert b"200 OK" in await head(idle)
 
 
 HEADS: dict[str, bytes] = {
@@ -206,16 +207,16 @@ async def test_what_is_no_http_is_no_news(house: House, caplog: pytest.LogCaptur
     assert not caplog.records
 
 
-async def test_a_head_of_many_small_headers_has_an_end(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_HEAD_BYTES", 4096)
-    reader, writer = await house.peer(b"GET / HTTP/1.1\r\nHost: x\r\n")
-    with suppress(ConnectionError):
-        for turn in range(50):
-            writer.write(b"A%d: %b\r\n" % (turn, b"a" * 500))
+async def test_a_head_of_many_small_headers_has_an_end(tmp_path: Path) -> None:
+    async with built(tmp_path, head_bytes=4096) as house:
+        reader, writer = await house.peer(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        with suppress(ConnectionError):
+            for turn in range(50):
+                writer.write(b"A%d: %b\r\n" % (turn, b"a" * 500))
+                await writer.drain()
+                await asyncio.sleep(0)
             await writer.drain()
-            await asyncio.sleep(0)
-        await writer.drain()
-    assert await to_the_end(reader) == b""
+        assert await to_the_end(reader) == b""
 
 
 async def test_requests_sent_ahead_are_served_but_not_a_flood(house: House) -> None:
@@ -226,11 +227,11 @@ async def test_requests_sent_ahead_are_served_but_not_a_flood(house: House) -> N
     assert await house.hears(HELD * 30) == b""
 
 
-async def test_who_does_not_take_its_reply_is_cut_off(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "NETWORK", protocol.BodyPace(0.2, 1e12))
-    reader, _ = await house.peer(DEAF)
-    await head(reader)
-    await house.until(lambda: not house.server.connections)
+async def test_who_does_not_take_its_reply_is_cut_off(tmp_path: Path) -> None:
+    async with built(tmp_path, reply_pace=BodyPace(0.2, 1e12)) as house:
+        reader, _ = await house.peer(DEAF)
+        await head(reader)
+        await house.until(lambda: not house.server.connections)
 
 
 async def test_who_takes_it_slowly_is_not(house: House) -> None:
@@ -239,57 +240,56 @@ async def test_who_takes_it_slowly_is_not(house: House) -> None:
     assert len(await reader.readexactly(LARGE)) == LARGE
 
 
-async def test_a_closed_connection_whose_peer_takes_nothing_is_not_kept(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_closed_connection_whose_peer_takes_nothing_is_not_kept(house: House) -> None:
     reader, _ = await house.peer(DEAF.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     await head(reader)
-    (connection,) = house.server.connections
-    monkeypatch.setattr(protocol, "NETWORK", protocol.BodyPace(0.2, 1e12))
+    (connection,) = connections(house)
+    # From now on, so that it is the closing alone that is in time or not.
+    connection._limits = ConnectionLimits(reply_pace=BodyPace(0.2, 1e12))
     connection.force_close()
     await house.until(lambda: not house.server.connections)
 
 
-async def test_silent_peers_make_room_for_those_who_ask(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CONNECTIONS", 8)
-    for _ in range(30):
-        await house.peer()
-        await house.until(lambda: len(house.server.connections) <= 5)
-    reader, _ = await house.peer(GET)
-    assert b"200 OK" in await head(reader)
+async def test_silent_peers_make_room_for_those_who_ask(tmp_path: Path) -> None:
+    async with built(tmp_path, connections=8) as house:
+        for _ in range(30):
+            await house.peer()
+            await house.until(lambda: len(house.server.connections) <= 5)
+        reader, _ = await house.peer(GET)
+        assert b"200 OK" in await head(reader)
 
 
-async def test_of_those_who_are_idle_the_unproven_go_first(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CONNECTIONS", 8)
-    good, writer = await house.peer(GET)
-    assert b"200 OK" in await head(good)
-    for _ in range(10):
-        await house.peer()
-        await asyncio.sleep(0.01)
-    writer.write(GET)
-    assert await good.readexactly(4) == b"here"
-    assert b"200 OK" in await head(good)
+async def test_of_those_who_are_idle_the_unproven_go_first(tmp_path: Path) -> None:
+    async with built(tmp_path, connections=8) as house:
+        good, writer = await house.peer(GET)
+        assert b"200 OK" in await head(good)
+        for _ in range(10):
+            await house.peer()
+            await asyncio.sleep(0.01)
+        writer.write(GET)
+        assert await good.readexactly(4) == b"here"
+        assert b"200 OK" in await head(good)
 
 
-async def test_where_all_are_busy_the_next_is_told_to_come_back(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CONNECTIONS", 8)
-    for _ in range(4):
-        await house.peer(HELD)
-    await house.until(lambda: sum(not connection.idle for connection in connections(house)) == 4)
-    answer = await house.hears(b"")
-    assert answer.startswith(b"HTTP/1.1 503")
-    assert b"\r\nRetry-After: 1\r\n" in answer
-    assert isinstance(wire.decode_error(503, answer.split(b"\r\n\r\n")[1]), Overloaded)
+async def test_where_all_are_busy_the_next_is_told_to_come_back(tmp_path: Path) -> None:
+    async with built(tmp_path, connections=8) as house:
+        for _ in range(4):
+            await house.peer(HELD)
+        await house.until(lambda: sum(not connection.waits_for_request for connection in connections(house)) == 4)
+        answer = await house.hears(b"")
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"\r\nRetry-After: 1\r\n" in answer
+        assert isinstance(wire.decode_error(503, answer.split(b"\r\n\r\n")[1]), Overloaded)
 
 
-async def test_one_peer_leaves_the_half_to_others(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CONNECTIONS", 8)
-    for _ in range(4):
-        await house.peer(HELD)
-    await house.until(lambda: sum(not connection.idle for connection in connections(house)) == 4)
-    monkeypatch.setattr(module, "_peer", lambda _: "another")
-    reader, _ = await house.peer(GET)
-    assert b"200 OK" in await head(reader)
+async def test_one_peer_leaves_the_half_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with built(tmp_path, connections=8) as house:
+        for _ in range(4):
+            await house.peer(HELD)
+        await house.until(lambda: sum(not connection.waits_for_request for connection in connections(house)) == 4)
+        monkeypatch.setattr(module, "_peer", lambda _: "another")
+        reader, _ = await house.peer(GET)
+        assert b"200 OK" in await head(reader)
 
 
 def connections(house: House) -> list[module.Connection]:

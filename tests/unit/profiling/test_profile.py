@@ -8,16 +8,25 @@ import pytest
 from collabd.catalog.package.manifest import CodecFigures, Cut, Layer, Manifest, Preprocessing
 from collabd.profiling.profile import CodecTimes, CutTimes, Machine, Profile
 
-Q8, F32 = (CodecFigures(codec, None, 10, 12, 9, 10) for codec in ("q8", "f32"))
+Q8, F32 = (
+    CodecFigures(codec=codec, channel_axis=None, bytes_median=10, bytes_p95=12, agreed=9, images=10)
+    for codec in ("q8", "f32")
+)
 MANIFEST = Manifest(
     name="net",
     labels=("a", "b"),
-    preprocessing=Preprocessing(8, 8),
+    preprocessing=Preprocessing(height=8, width=8),
     input="image",
     output="logits",
     dynamic_batch=True,
-    layers=(Layer("conv", "Conv", ("relu",), 1), Layer("fc", "Gemm", ("logits",), 1)),
-    cuts=(Cut("image", 0, ("image",), ()), Cut("conv", 1, ("relu",), (Q8, F32))),
+    layers=(
+        Layer(name="conv", op="Conv", tensors=("relu",), macs=1),
+        Layer(name="fc", op="Gemm", tensors=("logits",), macs=1),
+    ),
+    cuts=(
+        Cut(name="image", head_layers=0, tensors=("image",), codecs=()),
+        Cut(name="conv", head_layers=1, tensors=("relu",), codecs=(Q8, F32)),
+    ),
     licence="CC0-1.0",
     provenance="made for the tests",
 )

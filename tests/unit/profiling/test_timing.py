@@ -88,7 +88,7 @@ def test_a_cut_that_the_image_crosses_too_is_measured(
         model,
         name="twice",
         labels=("a", "b", "c"),
-        preprocessing=Preprocessing(16, 16),
+        preprocessing=Preprocessing(height=16, width=16),
         licence="CC0-1.0",
         provenance="made for the tests",
         images=tiny_images[:5],

@@ -51,7 +51,7 @@ def test_the_daemons_own_calls(client: ControlClient, daemon: ScriptedDaemon, tm
 def test_a_question_that_broke_off_is_asked_again_but_no_change(client: ControlClient, daemon: ScriptedDaemon) -> None:
     def script(_: DaemonRequest) -> DaemonReply:
         if len(daemon.requests) % 2:
-            raise ConnectionBroke("it broke off")
+            raise ConnectionBroke("it closed the connection")
         return as_json({"models": []})
 
     daemon.script = script
@@ -60,7 +60,7 @@ def test_a_question_that_broke_off_is_asked_again_but_no_change(client: ControlC
     assert len(daemon.requests) == 2
     for change in (lambda: client.unload_model("net"), lambda: client.load_model("/p")):
         daemon.requests.clear()
-        with pytest.raises(DaemonUnavailable, match="broke off"):
+        with pytest.raises(DaemonUnavailable, match="closed the connection"):
             change()
         assert len(daemon.requests) == 1
 

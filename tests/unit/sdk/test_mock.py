@@ -159,4 +159,4 @@ def test_a_daemon_that_restarts_costs_no_time_of_a_test(clock: HandClock) -> Non
     transport = MockTransport(restarting)
     result = Client(transport=transport, clock=clock).infer(b"a JPEG", "60s")
     assert 30e3 <= (result.measured.latency_ms or 0) < 31e3
-    assert "for collabd to take the call" in result.why
+    assert "until collabd accepted it" in result.why

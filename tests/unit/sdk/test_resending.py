@@ -14,7 +14,7 @@ from tests.served import refusal
 from tests.unit.sdk.conftest import HandClock, ScriptedDaemon
 
 OK = DaemonReply(200, b"ok")
-BROKE = ConnectionBroke("collabd broke off during the call")
+BROKE = ConnectionBroke("collabd closed the connection during the call")
 GONE = DaemonUnavailable("it is not running")
 
 Send = Callable[..., bytes]
@@ -62,7 +62,7 @@ def test_a_call_that_broke_off_is_sent_again(daemon: ScriptedDaemon, send: Send)
 def test_a_call_that_kills_the_daemon_is_not_sent_for_ever(daemon: ScriptedDaemon, send: Send) -> None:
     one_after_another(daemon, BROKE)
 
-    with pytest.raises(DaemonUnavailable, match="broke off during the call"):
+    with pytest.raises(DaemonUnavailable, match="closed the connection during the call"):
         send()
     assert len(daemon.requests) == 3
 
@@ -70,7 +70,7 @@ def test_a_call_that_kills_the_daemon_is_not_sent_for_ever(daemon: ScriptedDaemo
 def test_a_change_that_broke_off_is_not_sent_again(daemon: ScriptedDaemon, send: Send) -> None:
     one_after_another(daemon, BROKE)
 
-    with pytest.raises(DaemonUnavailable, match="broke off"):
+    with pytest.raises(DaemonUnavailable, match="closed the connection"):
         send(resend=False)
     assert len(daemon.requests) == 1
 

@@ -84,7 +84,7 @@ def test_a_call_that_broke_off_is_told_apart(
 
     daemon.script = break_off
 
-    with pytest.raises(ConnectionBroke, match=f"collabd at {served.path} broke off during the call"):
+    with pytest.raises(ConnectionBroke, match=f"collabd at {served.path} closed the connection during the call"):
         ask(transport)
     assert len(daemon.requests) == 1
 
@@ -143,13 +143,13 @@ def test_a_socket_that_may_not_be_opened_says_which_group_to_join(served: Served
 
 @pytest.mark.parametrize("says", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 hello\r\n\r\n", b"HTTP/9.9 200 OK\r\n\r\n"])
 def test_a_peer_that_speaks_no_http_is_a_protocol_error(tmp_path: Path, says: bytes) -> None:
-    with peer(tmp_path / "sock", says), pytest.raises(ProtocolError, match="what answers is not collabd"):
+    with peer(tmp_path / "sock", says), pytest.raises(ProtocolError, match="the program that answers is not collabd"):
         ask(UnixTransport(tmp_path / "sock"))
 
 
 def test_half_an_answer_is_no_answer(tmp_path: Path) -> None:
     says = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"
-    with peer(tmp_path / "sock", says), pytest.raises(ConnectionBroke, match="broke off"):
+    with peer(tmp_path / "sock", says), pytest.raises(ConnectionBroke, match="closed the connection"):
         ask(UnixTransport(tmp_path / "sock"))
 
 

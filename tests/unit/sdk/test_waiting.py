@@ -77,7 +77,7 @@ def test_waiting_for_the_daemon_counts_against_the_cap(
     assert (result.budget_met, result.unmet) == (False, ("latency",))
     assert result.measured.latency_ms == pytest.approx(PAUSES_MS + 3)
     assert result.measured.client_ms == pytest.approx(PAUSES_MS)
-    assert result.why.startswith("waited 50 ms for collabd to take the call")
+    assert result.why.startswith("the call waited 50 ms until collabd accepted it")
 
 
 @each_way
@@ -85,7 +85,7 @@ def test_a_cap_that_is_kept_in_spite_of_it_is_kept(hesitant: ScriptedDaemon, clo
     result = infer(hesitant, clock, "60ms")
     assert (result.budget_met, result.unmet) == (True, ())
     assert result.measured.latency_ms == pytest.approx(PAUSES_MS + 3)
-    assert result.why == "waited 50 ms for collabd to take the call"
+    assert result.why == "the call waited 50 ms until collabd accepted it"
 
 
 def test_the_daemon_is_told_what_is_left(hesitant: ScriptedDaemon, clock: HandClock) -> None:
@@ -164,7 +164,11 @@ def a_call(changed: Callable[..., Result], cap_ms: float | None) -> Result:
 def test_what_the_client_took_itself_is_named(changed: Callable[..., Result]) -> None:
     result = waited(a_call(changed, 12.0), 0.015)
     assert (result.measured.latency_ms, result.measured.client_ms, result.measured.other_ms) == (15.0, 5.0, 1.0)
-    assert (result.budget_met, result.unmet, result.why) == (False, ("latency",), "5 ms of it passed outside collabd")
+    assert (result.budget_met, result.unmet, result.why) == (
+        False,
+        ("latency",),
+        "5 ms of the latency passed outside collabd",
+    )
 
 
 def test_the_longest_wait_holds_however_often_it_is_told(changed: Callable[..., Result]) -> None:
@@ -184,7 +188,7 @@ def test_other_caps_that_were_missed_stay(changed: Callable[..., Result]) -> Non
     )
     result = waited(missed, 0.002)
     assert result.unmet == ("latency", "cost")
-    assert result.why == "late; 2 ms of it passed outside collabd"
+    assert result.why == "late; 2 ms of the latency passed outside collabd"
 
 
 def test_phases_add_up_to_the_latency(changed: Callable[..., Result]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from collabd.sensing.machine.cpu import CoreTime, Counters
 from collabd.sensing.reading import NotMeasured
 
 
@@ -53,25 +54,31 @@ PMIC = """ 3V7_WL_SW_A current(0)=0.10000000A
 PMIC_W = 0.37 + 0.66 + 1.8
 
 
-def stat(*cores: tuple[int, int]) -> str:
-    """/proc/stat of cores that were busy and idle for so many ticks."""
-    lines = [f"cpu{number} {busy} 0 0 {idle} 0 0 0 0 0 0" for number, (busy, idle) in enumerate(cores)]
-    return "\n".join(["cpu  9 9 9 9 9 9 9 9 0 0", *lines, "intr 12345 0 0", "ctxt 99"]) + "\n"
+def counters(*cores: tuple[int, int], own: int = 0, running: int = 1) -> Counters:
+    """Of cores that were busy and idle for so many ticks, and a process that took so many."""
+    times = tuple(CoreTime(busy / 100, (busy + idle) / 100) for busy, idle in cores)
+    return Counters(times, own / 100, running)
 
 
-def process(user: int, system: int, name: str = "collabd") -> str:
-    """/proc/self/stat of a process that took so many ticks."""
-    return f"4711 ({name}) S 1 1 1 0 -1 4194560 1 2 3 4 {user} {system} 0 0 20 0 4 0 100 1 1"
+class Kernel:
+    """In place of the kernel's counters: what a test sets."""
+
+    def __init__(self, shown: Counters | NotMeasured) -> None:
+        self.shown = shown
+
+    def __call__(self) -> Counters | NotMeasured:
+        return self.shown
 
 
-def pi(*, busy: int = 0, idle: int = 0) -> dict[str, str]:
-    """A Pi 4 after so many ticks of each of its four cores."""
+HIDDEN = NotMeasured("cpu times: hidden")
+
+
+def pi(*, waited: int = 0) -> dict[str, str]:
+    """A Pi 4 on which tasks waited for so many ticks."""
     policy = "sys/devices/system/cpu/cpufreq/policy0/"
     zone = "sys/class/thermal/thermal_zone0/"
     return {
-        "proc/stat": stat(*[(busy, idle)] * 4),
-        "proc/self/stat": process(busy, 0),
-        "proc/pressure/cpu": f"some avg10=1.50 avg60=0.50 avg300=0.10 total={busy * 10_000}\n",
+        "proc/pressure/cpu": f"some avg10=1.50 avg60=0.50 avg300=0.10 total={waited * 10_000}\n",
         "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",
         policy + "scaling_cur_freq": "600000\n",
         policy + "scaling_max_freq": "1500000\n",

@@ -12,28 +12,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collabd.sensing.machine.cpu import Counters
 from collabd.sensing.machine.firmware import vcgencmd
 from collabd.sensing.machine.frequency import Frequency
 from collabd.sensing.power.battery import Battery
 from collabd.sensing.power.board import board_power
 from collabd.sensing.reading import NotMeasured, Reading
 from collabd.sensing.sampler import Sampler, Snapshot
-from tests.unit.sensing.conftest import PMIC, Firmware, Machine, pi
+from tests.unit.sensing.conftest import HIDDEN, PMIC, Firmware, Kernel, Machine, counters, pi
 
 BOARD = board_power("pi4")
 SENSORS = ("load", "pressure", "frequency", "temperature", "throttling", "battery")
 
 
 def test_a_pi(machine: Machine) -> None:
-    sampler = Sampler(BOARD, Firmware(), machine.write(pi()).root)
+    kernel = Kernel(counters(*[(0, 0)] * 4))
+    sampler = Sampler(BOARD, Firmware(), root=machine.write(pi()).root, counters=kernel)
     first = sampler.sample(10.0)
     assert isinstance(first.load, NotMeasured)
-    machine.write(pi(busy=30, idle=70))
+    machine.write(pi(waited=30))
+    kernel.shown = counters(*[(30, 70)] * 4, own=30)
     snapshot = sampler.sample(11.0)
     assert snapshot.time == 11.0
     assert isinstance(snapshot.load, Reading)
     assert snapshot.load.value.cores == (0.3, 0.3, 0.3, 0.3)
-    assert snapshot.load.value.own == 0.075
+    assert snapshot.load.value.own == pytest.approx(0.075)
     assert isinstance(snapshot.pressure, Reading)
     assert snapshot.pressure.value == pytest.approx(0.3)
     assert isinstance(snapshot.frequency, Reading)
@@ -48,7 +51,7 @@ def test_a_pi(machine: Machine) -> None:
 
 
 def test_a_machine_that_shows_nothing(machine: Machine) -> None:
-    snapshot = Sampler(BOARD, Firmware(), machine.root).sample(1.0)
+    snapshot = Sampler(BOARD, Firmware(), root=machine.root, counters=Kernel(HIDDEN)).sample(1.0)
     for name in SENSORS:
         measured = getattr(snapshot, name)
         assert isinstance(measured, NotMeasured)
@@ -58,7 +61,8 @@ def test_a_machine_that_shows_nothing(machine: Machine) -> None:
 
 
 def test_a_snapshot_is_json(machine: Machine) -> None:
-    snapshot = Sampler(BOARD, Firmware(), machine.write(pi()).root).sample(10.0)
+    root = machine.write(pi()).root
+    snapshot = Sampler(BOARD, Firmware(), root=root, counters=Kernel(counters((0, 0)))).sample(10.0)
     decoded = msgspec.json.decode(msgspec.json.encode(snapshot))
     assert decoded["temperature"] == {"value": 48.199, "time": 10.0, "spread": 0.5}
     assert "two samples" in decoded["load"]["reason"]
@@ -72,26 +76,38 @@ def test_this_machine() -> None:
 
 GOOD = pi() | {f"sys/class/powercap/intel-rapl:0/{name}": "1" for name in ("name", "energy_uj", "max_energy_range_uj")}
 NUMBERS = st.integers(-(10**30), 10**30).map(str) | st.floats().map(str)
-CONTENT = (
-    st.binary(max_size=60)
-    | (NUMBERS | st.sampled_from(["package-0", "ina219", "Battery", "Discharging", "rpi_volt", PMIC])).map(str.encode)
-    | st.lists(NUMBERS, max_size=12).map(lambda numbers: f"cpu0 {' '.join(numbers)}".encode())
-)
+CONTENT = st.binary(max_size=60) | (
+    NUMBERS | st.sampled_from(["package-0", "ina219", "Battery", "Discharging", "rpi_volt", PMIC])
+).map(str.encode)
 
 
 SPOILT = st.dictionaries(st.sampled_from(sorted(GOOD)), CONTENT, max_size=8)
+TICKS = st.integers(0, 10**9)
+SHOWN = st.just(HIDDEN) | st.builds(
+    lambda cores, own, running: counters(*cores, own=own, running=running),
+    st.lists(st.tuples(TICKS, TICKS), min_size=1, max_size=4),
+    TICKS,
+    TICKS,
+)
 ANSWERS = st.fixed_dictionaries({name: st.text() | st.just(PMIC) for name in ("get_throttled", "pmic_read_adc")})
 
 
 @settings(max_examples=40)
-@given(spoilt=st.lists(SPOILT, min_size=4, max_size=4), answers=ANSWERS)
+@given(
+    spoilt=st.lists(SPOILT, min_size=4, max_size=4), answers=ANSWERS, kernels=st.lists(SHOWN, min_size=4, max_size=4)
+)
 def test_nonsense_never_raises(
-    tmp_path_factory: pytest.TempPathFactory, spoilt: list[dict[str, bytes]], answers: dict[str, str]
+    tmp_path_factory: pytest.TempPathFactory,
+    spoilt: list[dict[str, bytes]],
+    answers: dict[str, str],
+    kernels: list[Counters | NotMeasured],
 ) -> None:
     machine = Machine(tmp_path_factory.getbasetemp() / "nonsense").write(GOOD).write(spoilt[0])
-    sampler = Sampler(BOARD, Firmware(answers), machine.root)
-    for now, files in zip((0.0, 1.0, 1.0, 9.0), spoilt, strict=True):
+    kernel = Kernel(HIDDEN)
+    sampler = Sampler(BOARD, Firmware(answers), root=machine.root, counters=kernel)
+    for now, files, shown in zip((0.0, 1.0, 1.0, 9.0), spoilt, kernels, strict=True):
         machine.write(files)
+        kernel.shown = shown
         _check(sampler.sample(now))
 
 
@@ -99,7 +115,8 @@ def test_nonsense_never_raises(
 @given(content=st.text(alphabet="xyz#! \n\0", max_size=40))
 def test_words_without_a_figure_measure_nothing(tmp_path_factory: pytest.TempPathFactory, content: str) -> None:
     machine = Machine(tmp_path_factory.getbasetemp() / "words").write(dict.fromkeys(GOOD, content))
-    sampler = Sampler(BOARD, Firmware(dict.fromkeys(("get_throttled", "pmic_read_adc"), content)), machine.root)
+    firmware = Firmware(dict.fromkeys(("get_throttled", "pmic_read_adc"), content))
+    sampler = Sampler(BOARD, firmware, root=machine.root, counters=Kernel(HIDDEN))
     for now in (0.0, 1.0):
         snapshot = sampler.sample(now)
         for name in SENSORS:
@@ -127,7 +144,7 @@ def _floats(value: object) -> Iterator[float]:
 
 def test_paths_are_only_read(machine: Machine) -> None:
     before = {path: path.stat().st_mtime_ns for path in _files(machine.write(pi()).root)}
-    Sampler(BOARD, Firmware(), machine.root).sample(1.0)
+    Sampler(BOARD, Firmware(), root=machine.root, counters=Kernel(HIDDEN)).sample(1.0)
     assert {path: path.stat().st_mtime_ns for path in _files(machine.root)} == before
 
 

@@ -1,4 +1,4 @@
-"""Control flow: folded where it follows from constants, and else kept in a form whose shapes are known."""
+"""Control flow is folded where it follows from constants; else it is kept, with the shapes behind it stated."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from collabd.catalog.authoring.sessions import outputs_of
 
 
 def folded(model: onnx.ModelProto, image: np.ndarray) -> tuple[onnx.ModelProto, str | None]:
-    """`model` with as little control flow as possible, and a line about what became of it, if any was there.
+    """`model` with as little control flow as possible, and a line about what is left of it.
 
-    What follows from constants goes, and what follows from a batch of one image. `image` is one that the graph takes.
+    Control flow that follows from constants goes, and so does what follows from a batch of one image. `image`: one that
+    the graph takes.
     """
     if not operators(model):
         return model, None
@@ -37,7 +38,7 @@ def operators(model: onnx.ModelProto) -> list[str]:
 
 
 def _unshaped(model: onnx.ModelProto) -> list[str]:
-    """What comes out of control flow with a shape that cannot be inferred, as out of every loop."""
+    """The outputs of control flow whose shapes cannot be inferred. Those of a loop never can."""
     inferred = onnx.shape_inference.infer_shapes(model).graph
     known = {
         value.name for value in (*inferred.value_info, *inferred.output) if value.type.tensor_type.HasField("shape")

@@ -17,15 +17,15 @@ INPUT = "image"
 _PREFIX = "collabd."
 _FLOATS = frozenset({TensorProto.FLOAT, TensorProto.DOUBLE})
 _CHANNELS = {1: "one grey channel", 3: "RGB"}
-# ITU-R BT.601 as Pillow's "L" computes it, in parts of 65,536: float32 holds every sum exactly.
+# ITU-R BT.601 as Pillow computes its mode "L", in parts of 65,536. float32 holds every sum exactly.
 _LUMA = np.array([19595, 38470, 7471]) / 65536
-# Since then ReduceSum takes its axes as an input.
+# From this version on, ReduceSum takes its axes as an input.
 _OPSET_OF_REDUCED_AXES = 13
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How an image lies in the graph's own input. `planes`: channels before height and width, else behind them."""
+    """How an image lies in the graph's own input. `planes`: the channels come before height and width, else behind."""
 
     kind: int
     channels: int
@@ -42,7 +42,7 @@ class Layout:
         return self.kind == TensorProto.UINT8
 
     def of_channels(self, rgb: Sequence[float]) -> np.ndarray:
-        """A value for each channel, float64 [channels], from those for R, G and B: grey has their luma."""
+        """A value for each channel, float64 [channels], from those for R, G and B. Grey gets their luma."""
         values = np.asarray(rgb, np.float64)
         return values if self.channels == 3 else np.array([values @ _LUMA])
 
@@ -58,7 +58,7 @@ class _Step:
     name: str
     operator: str
     constant: np.ndarray | None = None
-    attributes: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
 
 def image_input(
@@ -83,7 +83,7 @@ def image_input(
     if layout.is_ours:
         whole.graph.input.append(value)
     else:
-        _prepend(whole.graph, value, sides, list(_steps(layout, mean, std, opset_of(model))))
+        _prepend(whole.graph, value, size=sides, steps=list(_steps(layout, mean=mean, std=std, opset=opset_of(model))))
     return whole, sides
 
 
@@ -108,7 +108,7 @@ def layout_of(graph: onnx.GraphProto) -> Layout:
 
 
 def free_name(graph: onnx.GraphProto, wanted: str) -> str:
-    """`wanted`, or something like it that no tensor of `graph` is called."""
+    """`wanted`, or a name like it that no tensor of `graph` has."""
     taken = {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
     taken |= {name for node in graph.node for name in (*node.input, *node.output)}
     while wanted in taken:
@@ -141,7 +141,7 @@ def _is_turned(graph: onnx.GraphProto, name: str) -> bool:
 def _settle(
     height: onnx.TensorShapeProto.Dimension, width: onnx.TensorShapeProto.Dimension, size: tuple[int, int] | None
 ) -> tuple[int, int]:
-    """Fix the sides of the input; those that the graph states hold."""
+    """Fix the sides of the input. Sides that the graph states stay."""
     for dim, side in zip((height, width), size or (0, 0), strict=True):
         if side and dim.dim_value not in (0, side):
             raise InvalidPackage(f"the graph takes {_said(height)} x {_said(width)} pixels, not {size}")
@@ -151,8 +151,8 @@ def _settle(
     return height.dim_value, width.dim_value
 
 
-def _steps(layout: Layout, mean: Sequence[float], std: Sequence[float], opset: int) -> Iterator[_Step]:
-    """From uint8 [batch, height, width, 3] to what `layout` says."""
+def _steps(layout: Layout, *, mean: Sequence[float], std: Sequence[float], opset: int) -> Iterator[_Step]:
+    """The steps from uint8 [batch, height, width, 3] to what `layout` says."""
     shift, scale = layout.of_channels(mean), layout.of_channels(std)
     to_float = _Step("float", "Cast", attributes={"to": TensorProto.FLOAT})
     turn = _Step("planes", "Transpose", attributes={"perm": [0, 3, 1, 2]})
@@ -183,7 +183,7 @@ def _grey(opset: int) -> Iterator[_Step]:
     yield _Step("grey", "Floor")
 
 
-def _prepend(graph: onnx.GraphProto, value: onnx.ValueInfoProto, size: tuple[int, int], steps: list[_Step]) -> None:
+def _prepend(graph: onnx.GraphProto, value: onnx.ValueInfoProto, *, size: tuple[int, int], steps: list[_Step]) -> None:
     image = free_name(graph, INPUT)
     made = [free_name(graph, f"{_PREFIX}{step.name}") for step in steps[:-1]] + [value.name]
     nodes = []

@@ -1,4 +1,4 @@
-"""Quantised features as uint8: what they mean stays, and both machines then compute them alike."""
+"""Quantised features as uint8. Their values stay, and both machines compute them alike."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from collabd.catalog.authoring.foreign.standard import nodes_of
 def unsigned(model: onnx.ModelProto) -> onnx.ModelProto:
     """`model` with uint8 wherever a feature is quantised to int8, and its zero points 128 higher, so of equal value.
 
-    On x86-64 ONNX Runtime is five times slower at int8 features, so it does the same, but only where both ends of a
-    feature lie in one session: a network that is cut there would round otherwise than the whole.
+    On x86-64 ONNX Runtime is five times slower with int8 features. So it makes this change itself, but only where both
+    ends of a feature lie in one session. A network that is cut between them would round differently than the whole.
     """
     shifted = onnx.ModelProto()
     shifted.CopyFrom(model)

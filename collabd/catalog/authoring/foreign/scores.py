@@ -12,7 +12,7 @@ from collab_sdk.errors import InvalidPackage, InvalidRequest
 from collabd.catalog.authoring.foreign.image_input import free_name
 from collabd.catalog.authoring.foreign.standard import nodes_of
 
-# What the output is called that is made here.
+# The name of the output that is made here.
 _SCORES = "scores"
 _READERS = frozenset({"LSTM", "GRU", "RNN"})
 _SOFTMAX = frozenset({"Softmax", "LogSoftmax"})
@@ -77,7 +77,10 @@ def _to_rows(graph: onnx.GraphProto, name: str, value: np.ndarray) -> Iterator[o
 
 
 def _row(graph: onnx.GraphProto, value: np.ndarray) -> str:
-    """One number along one axis is the batch; anything else has lost that axis, and the graph takes one image then."""
+    """The shape to which scores of one axis are brought.
+
+    A single score lies along the batch. Several have lost the axis of the batch, so the graph then takes one image.
+    """
     along_batch = value.shape == (1,)
     free = free_name(graph, "collabd.row")
     graph.initializer.append(numpy_helper.from_array(np.array([-1, 1] if along_batch else [1, -1]), free))
@@ -94,7 +97,7 @@ def _described(graph: onnx.GraphProto, name: str, value: object) -> str:
 
 
 def _kind(graph: onnx.GraphProto, name: str, value: object) -> str:
-    """What gives outputs like this one, so that a user knows why it is refused."""
+    """The kind of network that gives such an output, so that a user knows why it is refused."""
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         return ""
     if value.ndim > 3:

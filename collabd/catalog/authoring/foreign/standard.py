@@ -1,4 +1,4 @@
-"""One way to write a graph: standard operators, weights that are no inputs, and no claims that do not hold."""
+"""A graph written in one way: standard operators, weights that are no inputs, and no false statements about shapes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _OWN = {"", "ai.onnx"}
 def standard(model: onnx.ModelProto) -> onnx.ModelProto:
     """`model` with its functions inlined and its weights apart from its inputs; inputs that nothing reads are left out.
 
-    What it states of shapes in between is left out too, for exporters are often wrong about it, and so is a size that
-    is no size (-1, 0). Raises `InvalidPackage` naming the operators that are not ONNX's own, and where all are too old.
+    Stated shapes of tensors in between are left out too, because exporters often state them wrongly, and so are sizes
+    that are none (-1, 0). Raises `InvalidPackage` if operators are not ONNX's own, naming them, or are too old.
     """
     require_known(model)
     plain = _inlined(model)
@@ -75,7 +75,7 @@ def _without_functions(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _store_constants(graph: onnx.GraphProto) -> None:
-    """Nodes that only hold a tensor become weights, as most exporters write them."""
+    """Turn nodes that only hold a tensor into weights, as most exporters write them."""
     kept = []
     for node in graph.node:
         value = next((each.t for each in node.attribute if each.name == "value" and each.HasField("t")), None)
@@ -105,7 +105,7 @@ def _open_sizes(graph: onnx.GraphProto) -> None:
 
 
 def _unname_twins(graph: onnx.GraphProto) -> None:
-    """Nodes need no names, and ONNX Runtime refuses two of one name."""
+    """Remove names that two nodes have: nodes need none, and ONNX Runtime refuses two that are equal."""
     counts = Counter(node.name for node in graph.node)
     for node in graph.node:
         if node.name and counts[node.name] > 1:
@@ -113,7 +113,7 @@ def _unname_twins(graph: onnx.GraphProto) -> None:
 
 
 def _leave_the_name(graph: onnx.GraphProto, name: str) -> None:
-    """The first cut of every package has it, so no tensor in between may."""
+    """Rename the tensor in between that has `name`, which is that of the first cut in every package."""
     if any(value.name == name for value in (*graph.input, *graph.output)):
         return
     free = free_name(graph, name)

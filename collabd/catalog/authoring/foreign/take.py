@@ -1,4 +1,4 @@
-"""Take a graph as it comes, and say what was decided for its user on the way."""
+"""Bring a graph into the form that packages are built from, and say what was decided for its user."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from collabd.catalog.authoring.sessions import outputs_of
 from collabd.catalog.graph.operator_sets import lowered, opset_of
 from collabd.catalog.graph.tensors import require_writable
 
-# Of the range of the scores; what is only written otherwise differs by rounding, 1e-6.
+# How far scores may be off, as a part of their range. A graph that is only written differently is off by 1e-6.
 _LARGEST_ERROR = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What the user states of a file; None: what the file says. `labels` is how many there are."""
+    """What the user states of a file; None: as the file says. `labels`: how many there are."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -33,7 +33,7 @@ class Wanted:
     labels: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Classifier:
     """uint8 [batch, height, width, 3] to float32 [batch, `classes`]. `notes`: what was decided, a line each."""
 
@@ -56,13 +56,13 @@ def as_classifier(model: onnx.ModelProto, wanted: Wanted) -> Classifier:
     if not layout.is_ours:
         notes.append(f"its input is {layout}{_normalised(layout, wanted)}")
     model, found = _for_one_image(model, _noise(model), notes)
-    model, scores = _scores(model, found, wanted, notes)
+    model, scores = _scores(model, found, wanted=wanted, notes=notes)
     model = _lowered(model, notes)
     model, control = folded(model, _noise(model)[:1])
     if control:
         notes.append(control)
     _require_same(model, scores)
-    return Classifier(model, size, scores.size, tuple(notes))
+    return Classifier(model=model, size=size, classes=scores.size, notes=tuple(notes))
 
 
 def _normalised(layout: Layout, wanted: Wanted) -> str:
@@ -90,7 +90,7 @@ def _noise(model: onnx.ModelProto) -> np.ndarray:
 def _for_one_image(
     model: onnx.ModelProto, images: np.ndarray, notes: list[str]
 ) -> tuple[onnx.ModelProto, dict[str, object]]:
-    """`model`, and what it makes of the first image; one that was exported for several at once is taken for one."""
+    """`model` and its outputs for the first image. A graph that was exported for several is changed to take one."""
     found = outputs_of(model, images)
     if len(images) == 1:
         return model, found
@@ -114,7 +114,7 @@ def _same_row(alone: object, together: object) -> bool:
 
 
 def _scores(
-    model: onnx.ModelProto, found: dict[str, object], wanted: Wanted, notes: list[str]
+    model: onnx.ModelProto, found: dict[str, object], *, wanted: Wanted, notes: list[str]
 ) -> tuple[onnx.ModelProto, np.ndarray]:
     """`model` with its scores as the only output, and those of the image that it was run on."""
     name = choose(found, wanted.output, wanted.labels)

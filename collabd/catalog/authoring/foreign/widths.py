@@ -17,7 +17,7 @@ _TYPES = {"to", "dtype", "output_dtype"}
 
 
 def widened(model: onnx.ModelProto) -> onnx.ModelProto:
-    """`model` with float32 wherever it has float16 or bfloat16, but for what is only stored so. Every value stays.
+    """`model` with float32 in place of float16 and bfloat16, except in weights that are only stored so. Values stay.
 
     A package stores large weights as float16 again, so they take no more room.
     """
@@ -36,7 +36,7 @@ def widened(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def has_halves(model: onnx.ModelProto) -> bool:
-    """Whether a tensor of `model` is in half width, but for weights that are only stored so."""
+    """Whether a tensor of `model` is in half width, other than weights that are only stored so."""
     stored = _only_stored(model.graph)
     kinds = [value.type.tensor_type.elem_type for value in _values(model.graph)]
     kinds += [tensor.data_type for tensor in tensors(model) if tensor.name not in stored]

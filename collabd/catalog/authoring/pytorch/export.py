@@ -43,7 +43,7 @@ def export(
 
 
 def _writable(model: onnx.ModelProto) -> onnx.ModelProto:
-    """`model`; with its weights in half width, as packages store them, if a graph cannot hold them otherwise."""
+    """`model`, with its weights in half width, as packages store them, if a graph cannot hold them in full."""
     if not is_writable(model):
         model = halve_weights(model)
         require_writable(model)
@@ -51,7 +51,7 @@ def _writable(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _without_notes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Without the exporter's notes: they are half of a small model's bytes and hold file paths of this machine."""
+    """`model` without the exporter's notes. They are half of a small model, and hold paths of this machine."""
     graph = model.graph
     for noted in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         del noted.metadata_props[:]

@@ -1,4 +1,4 @@
-"""Tensor names that an author knows again: the paths of the PyTorch modules that made the tensors.
+"""Tensor names that an author recognises: the paths of the PyTorch modules that made the tensors.
 
 The convention is that of torchvision's feature extraction: the output of a leaf module carries the module's path
 (`features.3`), that of an operation in a `forward` the path with the operation (`layer1.0.add`), and repetitions a
@@ -46,19 +46,19 @@ def _named(graph: ir.Graph, modules: Mapping[str, bool]) -> Iterator[tuple[ir.No
     for scope, run in groupby(graph, lambda node: _scope(node, modules)):
         nodes = list(run)
         for node in nodes:
-            # A leaf may take several nodes; what it returns is what the last of them makes.
+            # A leaf may have several nodes; it returns what the last of them makes.
             whole = modules[scope] and node is nodes[-1]
             yield node, scope if whole else f"{scope}.{_operation(node)}".lstrip(".")
 
 
 def _scope(node: ir.Node, modules: Mapping[str, bool]) -> str:
-    """The path of the innermost module that the node stands in; empty for the outermost or if none is noted."""
+    """The path of the innermost module with the node; empty for the outermost module, or if none is noted."""
     scopes: list[str] = ast.literal_eval(node.metadata_props.get(_SCOPES, "[]"))
     return next((scope for scope in reversed(scopes[:-1]) if scope in modules), "")
 
 
 def _operation(node: ir.Node) -> str:
-    """`add` of `aten.add.Tensor`; the ONNX operator's name where the exporter put a node in by itself."""
+    """`add` for `aten.add.Tensor`; the name of the ONNX operator if the exporter added the node by itself."""
     classes = ast.literal_eval(node.metadata_props.get(_CLASSES, "[]"))
     parts = classes[-1].split(".") if classes else []
     return parts[1] if len(parts) == 3 else node.op_type.lower()

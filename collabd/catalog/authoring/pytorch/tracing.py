@@ -14,7 +14,7 @@ from collab_sdk.errors import InvalidPackage
 
 __all__ = ["FromUint8", "trace"]
 
-# Must not follow torch's default: ONNX Runtime 1.20, the oldest that a device may have, reads opsets up to 21.
+# Fixed, not torch's default: a device may have ONNX Runtime 1.20, which reads opsets up to 21.
 _OPSET = 20
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class FromUint8(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Normalise and run."""
-        # Left in NHWC memory order, PyTorch pools by as_strided: nine nodes, fed by the image's shape.
+        # In NHWC memory order PyTorch pools by as_strided: nine nodes, which read the shape of the image.
         x = image.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
         logits: torch.Tensor = self.network(x * self.scale + self.shift)
         return logits
@@ -78,7 +78,7 @@ def trace(
 
 @contextmanager
 def _pooling_planes(network: nn.Module) -> Iterator[None]:
-    """What is pooled lies in planes then: otherwise it becomes as_strided, which reads the size of the batch."""
+    """Let adaptive pools read planes. Otherwise they become as_strided, which reads the size of the batch."""
     pools = [module for module in network.modules() if isinstance(module, nn.AdaptiveAvgPool2d)]
     hooks = [pool.register_forward_pre_hook(lambda _, given: (given[0].contiguous(),)) for pool in pools]
     try:
@@ -90,7 +90,7 @@ def _pooling_planes(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """On a refusal the exporter prints and logs whole traced graphs; what matters of them is in its exception."""
+    """Drop what the exporter prints and logs when it refuses: whole graphs. Its exception says what matters."""
     logging.disable(logging.ERROR)
     try:
         with redirect_stderr(io.StringIO()):

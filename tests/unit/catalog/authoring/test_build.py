@@ -23,7 +23,7 @@ def make(model: onnx.ModelProto, out: Path, **changes: Any) -> Package:
     statement: dict[str, Any] = {
         "name": "tiny",
         "labels": ("circle", "square", "star"),
-        "preprocessing": Preprocessing(16, 16),
+        "preprocessing": Preprocessing(height=16, width=16),
         "licence": "CC0-1.0",
         "provenance": "made for the tests",
     }
@@ -374,7 +374,7 @@ def test_a_graph_that_fails_on_an_image_is_refused(tiny_model: onnx.ModelProto, 
     ("changes", "complaint"),
     [
         ({"labels": ("one", "two")}, r"tiny: .*logits float32\[None, 2\] alone should be"),
-        ({"preprocessing": Preprocessing(32, 16)}, r"image uint8\[None, 32, 16, 3\] alone should be"),
+        ({"preprocessing": Preprocessing(height=32, width=16)}, r"image uint8\[None, 32, 16, 3\] alone should be"),
         ({"name": "not a name"}, "not 1 to 64 letters"),
         ({"labels": ()}, "labels are empty"),
     ],

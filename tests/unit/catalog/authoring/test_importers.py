@@ -60,7 +60,7 @@ def test_a_torchvision_network_brings_its_labels_and_preprocessing() -> None:
     imported = resolve("torchvision:squeezenet1_1", ImportOptions(weights="random"))
     assert imported.name == "squeezenet1_1"
     assert (imported.labels[0], len(imported.labels)) == ("tench", 1000)
-    assert imported.preprocessing == Preprocessing(224, 224, resize_shorter=256, interpolation="bilinear")
+    assert imported.preprocessing == Preprocessing(height=224, width=224, resize_shorter=256, interpolation="bilinear")
     assert imported.licence == "BSD-3-Clause"
     assert "random weights" in imported.provenance
     shape = imported.model.graph.input[0].type.tensor_type.shape.dim
@@ -84,7 +84,7 @@ def test_a_factory_gives_a_module(own_module: str) -> None:
     imported = resolve(f"{own_module}:build", ImportOptions(size=(8, 8), mean=(0, 0, 0), std=(1, 1, 1)))
     assert imported.name == "build"
     assert imported.labels == ("0", "1", "2", "3", "4")
-    assert imported.preprocessing == Preprocessing(8, 8)
+    assert imported.preprocessing == Preprocessing(height=8, width=8)
     assert imported.provenance == f"PyTorch factory {own_module}:build"
 
     import torch
@@ -134,7 +134,7 @@ def test_an_onnx_file_is_read(onnx_file: Path, tiny_model: onnx.ModelProto) -> N
     assert imported.model == tiny_model
     assert imported.name == "tiny-net"
     assert imported.labels == ("0", "1", "2")
-    assert imported.preprocessing == Preprocessing(16, 16)
+    assert imported.preprocessing == Preprocessing(height=16, width=16)
     assert (imported.licence, imported.provenance) == ("not stated", "ONNX file tiny net.onnx")
 
 
@@ -142,7 +142,7 @@ def test_what_the_user_states_holds(onnx_file: Path) -> None:
     options = ImportOptions(name="mine", labels=("a", "b", "c"), resize_shorter=20, licence="MIT")
     imported = resolve(str(onnx_file), options)
     assert (imported.name, imported.labels, imported.licence) == ("mine", ("a", "b", "c"), "MIT")
-    assert imported.preprocessing == Preprocessing(16, 16, resize_shorter=20)
+    assert imported.preprocessing == Preprocessing(height=16, width=16, resize_shorter=20)
 
 
 @pytest.mark.parametrize("content", [None, b"not onnx at all"])
@@ -189,7 +189,7 @@ def test_a_network_of_its_own_size_is_built_for_that_size(
     )
     imported = resolve("torchvision:vit_h_14", ImportOptions(weights="random", size=stated))
     side = 518 if stated is None else stated[0]
-    assert imported.preprocessing == Preprocessing(side, side, resize_shorter=518, interpolation="bicubic")
+    assert imported.preprocessing == Preprocessing(height=side, width=side, resize_shorter=518, interpolation="bicubic")
     dims = imported.model.graph.input[0].type.tensor_type.shape.dim
     assert [dim.dim_value for dim in dims][1:] == [side, side, 3]
 

@@ -123,7 +123,7 @@ def built(model: onnx.ModelProto, out: Path, **changes: Any) -> packages.Package
     statement: dict[str, Any] = {
         "name": "rows",
         "labels": "abc",
-        "preprocessing": Preprocessing(SIDE, SIDE),
+        "preprocessing": Preprocessing(height=SIDE, width=SIDE),
         "licence": "CC0-1.0",
         "provenance": "made for the tests",
     }
@@ -165,6 +165,6 @@ def test_a_package_that_claims_it_may_be_joined_and_may_not_is_refused(tmp_path:
     sound = built(APART["none"], tmp_path)
     manifest = msgspec.structs.replace(sound.manifest, cuts=sound.manifest.cuts[:1], layers=sound.manifest.layers[-1:])
     graph = annotate(order(MIXING["a mean over the batch"])).SerializeToString()
-    lying = packages.write(tmp_path / "lying", manifest, graph, "CC0-1.0")
+    lying = packages.write(tmp_path / "lying", manifest, model=graph, licence="CC0-1.0")
     with pytest.raises(InvalidPackage, match=r"says that images may run together, and .* change one another"):
         try_apart(lying.path)

@@ -76,7 +76,7 @@ def test_texts_of_a_package_are_plain_and_names_of_tensors_the_graphs(tiny_packa
             *(replace(cut, name=cut.name + evil) for cut in manifest.cuts[1:]),
         ),
     )
-    loaded = packages.write(tmp_path / "evil", changed, b"", evil).manifest
+    loaded = packages.write(tmp_path / "evil", changed, model=b"", licence=evil).manifest
     shown = loaded.labels[0], loaded.licence, loaded.provenance, loaded.layers[0].name, loaded.layers[0].op
     assert set(shown) == {"x; y"}
     assert [cut.name for cut in loaded.cuts[1:]] == [f"{cut.name}x; y" for cut in manifest.cuts[1:]]
@@ -145,8 +145,8 @@ def change_figures(**changes: Any) -> Callable[[Manifest], dict[str, Any]]:
         (lambda _: {"name": "../etc"}, "name '../etc' is not"),
         (lambda _: {"name": ""}, "name '' is not"),
         (lambda _: {"labels": ()}, "labels are empty"),
-        (lambda _: {"preprocessing": Preprocessing(0, 16)}, "input of 0 x 16 pixels"),
-        (lambda _: {"preprocessing": Preprocessing(16, 16, resize_shorter=8)}, "resize_shorter 8"),
+        (lambda _: {"preprocessing": Preprocessing(height=0, width=16)}, "input of 0 x 16 pixels"),
+        (lambda _: {"preprocessing": Preprocessing(height=16, width=16, resize_shorter=8)}, "resize_shorter 8"),
         (lambda _: {"layers": ()}, "layers are empty"),
         (lambda _: {"output": "other"}, "not the output other"),
         (lambda manifest: {"layers": manifest.layers[:1] * 2 + manifest.layers[1:]}, "occurs twice"),
@@ -212,6 +212,6 @@ def test_a_graph_that_is_none_is_refused(copy: Path, graph: bytes) -> None:
 def test_a_refused_package_replaces_nothing(tiny_package: Package, copy: Path) -> None:
     broken = replace(tiny_package.manifest, labels=())
     with pytest.raises(InvalidPackage):
-        packages.write(copy, broken, b"graph", "licence")
+        packages.write(copy, broken, model=b"graph", licence="licence")
     assert packages.load(copy).digest == tiny_package.digest
     assert list(copy.parent.iterdir()) == [copy]

@@ -4,6 +4,7 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -15,8 +16,11 @@ from collab_sdk.errors import InvalidPackage, RequestTooLarge
 from collabd.catalog.package import package as packages
 from collabd.catalog.package.package import Package
 from collabd.catalog.store import bundle
+from collabd.catalog.trial.apart import try_apart
 
 Files = dict[str, bytes]
+
+unpack = partial(bundle.unpack, try_out=try_apart)
 
 
 @pytest.fixture
@@ -48,12 +52,12 @@ def resealed(files: Files) -> tuple[bytes, str]:
 def refuse(data: bytes, parent: Path, digest: str, match: str, max_bytes: int = 1 << 24) -> None:
     parent.mkdir(exist_ok=True)
     with pytest.raises(InvalidPackage, match=match):
-        bundle.unpack(data, parent, digest=digest, max_bytes=max_bytes)
+        unpack(data, parent, digest=digest, max_bytes=max_bytes)
     assert list(parent.iterdir()) == []
 
 
 def test_a_package_survives_the_way(tiny_package: Package, tmp_path: Path) -> None:
-    received = bundle.unpack(bundle.pack(tiny_package), tmp_path, digest=tiny_package.digest, max_bytes=1 << 24)
+    received = unpack(bundle.pack(tiny_package), tmp_path, digest=tiny_package.digest, max_bytes=1 << 24)
     assert received.digest == tiny_package.digest
     assert received.manifest == tiny_package.manifest
     assert packages.load(received.path) == received
@@ -62,19 +66,19 @@ def test_a_package_survives_the_way(tiny_package: Package, tmp_path: Path) -> No
 
 def test_equal_packages_give_equal_bytes(tiny_package: Package, tmp_path: Path) -> None:
     data = bundle.pack(tiny_package)
-    assert bundle.pack(bundle.unpack(data, tmp_path, digest=tiny_package.digest, max_bytes=1 << 24)) == data
+    assert bundle.pack(unpack(data, tmp_path, digest=tiny_package.digest, max_bytes=1 << 24)) == data
 
 
 def test_a_package_may_be_received_again(tiny_package: Package, tmp_path: Path) -> None:
     for _ in range(2):
-        received = bundle.unpack(bundle.pack(tiny_package), tmp_path, digest=tiny_package.digest, max_bytes=1 << 24)
+        received = unpack(bundle.pack(tiny_package), tmp_path, digest=tiny_package.digest, max_bytes=1 << 24)
     assert list(tmp_path.iterdir()) == [received.path]
 
 
 def test_too_many_bytes_are_refused(tiny_package: Package, tmp_path: Path) -> None:
     data = bundle.pack(tiny_package)
     with pytest.raises(RequestTooLarge, match=f"{len(data)} bytes"):
-        bundle.unpack(data, tmp_path, digest=tiny_package.digest, max_bytes=len(data) - 1)
+        unpack(data, tmp_path, digest=tiny_package.digest, max_bytes=len(data) - 1)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -174,7 +178,7 @@ def test_damaged_bytes_are_refused_or_the_same(tiny_package: Package, tmp_path: 
         st.sampled_from([whole[:at], whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :], whole[at:]])
     )
     try:
-        received = bundle.unpack(damaged, tmp_path, digest=tiny_package.digest, max_bytes=1 << 24)
+        received = unpack(damaged, tmp_path, digest=tiny_package.digest, max_bytes=1 << 24)
     except InvalidPackage:
         return
     # Padding and dates in the archive are nobody's content.

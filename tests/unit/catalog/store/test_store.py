@@ -22,7 +22,7 @@ def roots(tmp_path: Path) -> tuple[Path, Path]:
 def variant(package: Package, path: Path, *, name: str, licence: str = "other") -> Package:
     """Another package made from one: renamed, and by its licence of another digest."""
     manifest = msgspec.structs.replace(package.manifest, name=name)
-    return packages.write(path, manifest, (package.path / "model.onnx").read_bytes(), licence)
+    return packages.write(path, manifest, model=(package.path / "model.onnx").read_bytes(), licence=licence)
 
 
 def test_no_root_need_exist(roots: tuple[Path, Path]) -> None:

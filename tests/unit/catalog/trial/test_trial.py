@@ -29,7 +29,7 @@ def stored(tiny_package: Package) -> onnx.ModelProto:
 
 def sealed(package: Package, model: onnx.ModelProto, path: Path) -> Package:
     """The package with another graph, and a digest that fits."""
-    return packages.write(path, package.manifest, model.SerializeToString(), "CC0-1.0")
+    return packages.write(path, package.manifest, model=model.SerializeToString(), licence="CC0-1.0")
 
 
 def test_a_sound_package_passes(tiny_package: Package) -> None:
@@ -102,7 +102,7 @@ def test_a_damaged_graph_is_refused_or_runs(tiny_package: Package, tmp_path: Pat
     graph = bytearray((tiny_package.path / packages.MODEL).read_bytes())
     for part, value in changes.items():
         graph[int(part * len(graph))] = value
-    package = packages.write(tmp_path / "tiny", tiny_package.manifest, bytes(graph), "CC0-1.0")
+    package = packages.write(tmp_path / "tiny", tiny_package.manifest, model=bytes(graph), licence="CC0-1.0")
     try:
         inspect(package)
     except InvalidPackage:

@@ -40,12 +40,12 @@ def keys(tmp_path: Path) -> CloudServerSettings:
         (tmp_path / name).chmod(0o400)
     tokens, certificate, key, authority_file = (str(tmp_path / name) for name in contents)
     return CloudServerSettings(
-        EVERYWHERE, token_file=tokens, tls_cert=certificate, tls_key=key, client_ca=authority_file
+        host=EVERYWHERE, token_file=tokens, tls_cert=certificate, tls_key=key, client_ca=authority_file
     )
 
 
 def said(server: CloudServerSettings, **changes: object) -> list[str]:
-    return problems(CloudConfig(msgspec.structs.replace(server, **changes)))
+    return problems(CloudConfig(server=msgspec.structs.replace(server, **changes)))
 
 
 def test_open_to_others_takes_both_a_token_and_tls(keys: CloudServerSettings) -> None:
@@ -63,7 +63,7 @@ def test_open_to_others_takes_both_a_token_and_tls(keys: CloudServerSettings) ->
 
 
 def test_halves_are_refused(keys: CloudServerSettings) -> None:
-    assert said(keys, tls_key="")[0] == "server: tls_cert and tls_key go together"
+    assert said(keys, tls_key="")[0] == "server: tls_cert and tls_key need each other"
     assert said(keys, tls_cert="", tls_key="")[0] == "server.client_ca: needs tls_cert and tls_key"
 
 
@@ -75,7 +75,7 @@ def test_all_bad_files_are_told_at_once(keys: CloudServerSettings, tmp_path: Pat
 
 
 def test_behind_a_server_of_others_a_token_is_needed_wherever_it_listens(keys: CloudServerSettings) -> None:
-    require_token(CloudConfig(keys))
-    require_token(CloudConfig(CloudServerSettings(insecure=True)))
+    require_token(CloudConfig(server=keys))
+    require_token(CloudConfig(server=CloudServerSettings(insecure=True)))
     with pytest.raises(KeyProblem, match="token_file"):
-        require_token(CloudConfig(CloudServerSettings()))
+        require_token(CloudConfig(server=CloudServerSettings()))

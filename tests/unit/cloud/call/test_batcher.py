@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pytest
 
 from collab_sdk.errors import Overloaded
-from collabd.cloud.call.batcher import Batcher, Done, Tensors, Work
+from collabd.cloud.call.batcher import Batcher
+from collabd.cloud.call.work import Done, Tensors, Work
 
 
 class Doubler:
@@ -56,7 +57,8 @@ async def batching(
 
 
 def work(*values: float, group: str | None = "g", key: str = "k") -> Work:
-    return Work(key, {"x": np.array(values, np.float32)}, ("y",), group, len(values))
+    feeds = {"x": np.array(values, np.float32)}
+    return Work(key=key, feeds=feeds, outputs=("y",), group=group, rows=len(values))
 
 
 async def submitted(batcher: Batcher, *works: Work) -> list[asyncio.Task[Done]]:

@@ -21,17 +21,17 @@ def kept(package: Package, *mib: int, busy: tuple[int, ...] = (), whose: Sequenc
     """Of so many MiB each; the first was used least recently. `whose`: a word of devices each, else all are of "a"."""
     return [
         PushedPackage(
-            Package(Path(str(at)), package.manifest, str(at)),
-            size * MIB,
-            frozenset((whose or ["a"] * len(mib))[at].split()),
-            at in busy,
+            package=Package(Path(str(at)), package.manifest, str(at)),
+            nbytes=size * MIB,
+            devices=frozenset((whose or ["a"] * len(mib))[at].split()),
+            busy=at in busy,
         )
         for at, size in enumerate(mib)
     ]
 
 
 def new(mib: int, device: str = "a") -> PushedPackage:
-    return PushedPackage(None, mib * MIB, frozenset({device}), busy=True)
+    return PushedPackage(package=None, nbytes=mib * MIB, devices=frozenset({device}), busy=True)
 
 
 def names(packages: Sequence[Package]) -> list[int]:
@@ -90,10 +90,14 @@ def test_however_much_one_device_pushes_another_keeps_what_it_has_while_that_is_
 ) -> None:
     """One package of 1 MiB is another's; the pushes are all of one device, which uses the other's, too."""
     manifest = tiny_package.manifest
-    theirs = PushedPackage(Package(Path("theirs"), manifest, "theirs"), MIB, frozenset({"other"}))
+    theirs = PushedPackage(
+        package=Package(Path("theirs"), manifest, "theirs"), nbytes=MIB, devices=frozenset({"other"})
+    )
     packages = [theirs]
     for at, (mib, uses) in enumerate(pushes):
-        pushed = PushedPackage(Package(Path(str(at)), manifest, str(at)), mib * MIB, frozenset({"one"}))
+        pushed = PushedPackage(
+            package=Package(Path(str(at)), manifest, str(at)), nbytes=mib * MIB, devices=frozenset({"one"})
+        )
         if uses:
             packages[packages.index(theirs)] = theirs = replace(theirs, devices=frozenset({"one", "other"}))
         gone = to_delete(packages, replace(pushed, package=None, busy=True), limits())

@@ -11,7 +11,7 @@ import pytest
 from collab_sdk import wire
 from collab_sdk.errors import InvalidTensor
 from collabd.catalog.package.package import Package
-from collabd.cloud.call.intake import RequestLimits, work_of
+from collabd.cloud.call.work import RequestLimits, work_of
 from collabd.cloud.models.model import CloudModel
 
 LIMITS = RequestLimits(batch=8, decoded_bytes=2**30)

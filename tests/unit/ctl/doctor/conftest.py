@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collabd.ctl.doctor.machine import Answer, ExaminedMachine, User
+from collabd.ctl.doctor.machine import Answer, ExaminedMachine, Memory, User
 
 Make = Callable[..., ExaminedMachine]
 
@@ -20,6 +20,7 @@ def machine(tmp_path: Path) -> Make:
         files: Mapping[str, str] | None = None,
         answers: Mapping[str, Answer] | None = None,
         free_bytes: Callable[[Path], int] = lambda _: 10**9,
+        memory: Memory | None = None,
     ) -> ExaminedMachine:
         for name, text in (files or {}).items():
             path = tmp_path / "root" / name.lstrip("/")
@@ -30,6 +31,7 @@ def machine(tmp_path: Path) -> Make:
             line = " ".join(command)
             return next((answer for start, answer in (answers or {}).items() if line.startswith(start)), None)
 
-        return ExaminedMachine(tmp_path / "root", run, User(1000, "ada", frozenset({1000})), free_bytes)
+        user = User(1000, "ada", frozenset({1000}))
+        return ExaminedMachine(root=tmp_path / "root", run=run, user=user, free_bytes=free_bytes, memory=lambda: memory)
 
     return made

@@ -16,7 +16,7 @@ from collabd.ctl.doctor.finding import Finding, Severity
 
 FINDINGS = [
     Finding("machine", "ok", "aarch64"),
-    Finding("memory-limit", "note", "no memory controller", "Add cgroup_enable=memory"),
+    Finding("memory-limit", "note", "no memory controller", advice="Add cgroup_enable=memory"),
     Finding("companion", "not-measured", "it was not looked at"),
 ]
 
@@ -43,7 +43,9 @@ def test_the_table_and_json_are_one_report(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("columns", [80, 100, 160])
 def test_a_terminal_is_never_too_narrow(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     url = "https://inference-companion-07.machine-room.campus.example.org:8470"
-    finding = Finding("companion-packages", "not-measured", f"nobody answers at {url}", f"Look whether {url} is right")
+    finding = Finding(
+        "companion-packages", "not-measured", f"nobody answers at {url}", advice=f"Look whether {url} is right"
+    )
     monkeypatch.setenv("COLUMNS", str(columns))
     _, text = said(monkeypatch, [finding])
     assert max(map(len, text.splitlines())) <= columns
@@ -54,7 +56,7 @@ def test_a_terminal_is_never_too_narrow(monkeypatch: pytest.MonkeyPatch, columns
     ("severity", "status"), [("ok", 0), ("note", 0), ("not-measured", 0), ("warning", 0), ("error", 1)]
 )
 def test_only_errors_fail(monkeypatch: pytest.MonkeyPatch, severity: Severity, status: int) -> None:
-    finding = Finding("machine", severity, "said", "Do that")
+    finding = Finding("machine", severity, "said", advice="Do that")
     assert said(monkeypatch, [finding], "--json")[0] == status
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from collab_sdk.errors import DaemonUnavailable
 from collab_sdk.reports import CloudReport
@@ -40,7 +41,7 @@ class Server(HTTPServer):
 
 @contextmanager
 def companion(
-    *, live: int = 200, token: str = "", packages: Any = (), tls: ssl.SSLContext | None = None
+    *, live: int = 200, token: str = "", packages: Any = (), location: str = "", tls: ssl.SSLContext | None = None
 ) -> Iterator[str]:
     """The few paths of a companion that are asked for; its url."""
 
@@ -57,6 +58,8 @@ def companion(
                 status, body = (200, json.dumps(packages).encode()) if admitted else (401, b"{}")
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
+            if location:
+                self.send_header("Location", location)
             self.end_headers()
             self.wfile.write(body)
 
@@ -92,14 +95,35 @@ def test_a_name_without_an_address() -> None:
 
 
 def test_a_port_where_nobody_listens() -> None:
-    with pytest.raises(Unreached, match="nobody listens") as failure:
+    with pytest.raises(Unreached, match="no program listens") as failure:
         reach(CloudSettings(name="pc", url=f"http://127.0.0.1:{free_port()}"))
     assert "systemctl start collab-cloudd" in failure.value.advice
 
 
 def test_another_program_on_the_port() -> None:
-    with companion(live=404) as url, pytest.raises(Unreached, match="not as a companion"):
+    with companion(live=404) as url, pytest.raises(Unreached, match="not a companion"):
         reach(CloudSettings(name="pc", url=url))
+
+
+def test_a_redirection_is_no_companion() -> None:
+    with (
+        companion() as other,
+        companion(live=302, location=f"{other}/v2/health/live") as url,
+        pytest.raises(Unreached, match="not a companion"),
+    ):
+        reach(CloudSettings(name="pc", url=url))
+
+
+def test_the_way_is_the_daemons_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    with companion() as url:
+        assert reach(CloudSettings(name="pc", url=url)).packages == {}
+
+
+def test_an_answer_without_end_is_not_read_to_its_end() -> None:
+    packages = [{"name": "net", "digest": DIGEST * 10**5}]
+    with companion(packages=packages) as url:
+        assert reach(CloudSettings(name="pc", url=url)).packages == {}
 
 
 def test_one_that_speaks_no_tls() -> None:
@@ -121,7 +145,7 @@ def test_one_that_hangs_up() -> None:
         thread.join()
 
 
-@pytest.mark.parametrize(("own", "said"), [("", "none is configured"), ("w" * 43, "does not know the key")])
+@pytest.mark.parametrize(("own", "said"), [("", "has none for it"), ("w" * 43, "does not know the key")])
 def test_a_key_that_is_missing_or_wrong(tmp_path: Path, own: str, said: str) -> None:
     with companion(token=TOKEN) as url, pytest.raises(Unreached, match=said) as failure:
         reach(CloudSettings(name="pc", url=url, token_file=token_file(tmp_path, own) if own else ""))
@@ -163,17 +187,37 @@ def test_a_certificate_that_is_pinned_and_one_that_is_not(tmp_path: Path) -> Non
     context = server_context(str(tmp_path / "certificate"), str(tmp_path / "key"), "")
     with companion(tls=context) as url:
         assert reach(CloudSettings(name="pc", url=url, ca_file=str(tmp_path / "ca"))).packages == {}
-        with pytest.raises(Unreached, match="its certificate is refused") as failure:
-            reach(CloudSettings(name="pc", url=url, ca_file=str(tmp_path / "other")))
-    assert "collabctl pair" in failure.value.advice
+        for ca_file in (str(tmp_path / "other"), ""):
+            with pytest.raises(Unreached, match="its certificate is refused") as failure:
+                reach(CloudSettings(name="pc", url=url, ca_file=ca_file))
+            assert "collabctl pair" in failure.value.advice
+
+
+def test_a_companion_that_wants_a_certificate(tmp_path: Path) -> None:
+    """It answers a device that shows one, and no other."""
+    issuer = certificates.authority("pc")
+    own, device = certificates.server(issuer, "pc", ["127.0.0.1"]), certificates.client(issuer, "pi")
+    files = {"ca": issuer.certificate, "certificate": own.certificate, "key": own.key}
+    for name, content in (files | {"device": device.certificate, "device-key": device.key}).items():
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(0o400)
+    paths = {name: str(tmp_path / name) for name in ("ca", "certificate", "key", "device", "device-key")}
+    context = server_context(paths["certificate"], paths["key"], paths["ca"])
+    with companion(tls=context) as url:
+        bare = CloudSettings(name="pc", url=url, ca_file=paths["ca"])
+        shown = replace(bare, client_cert=paths["device"], client_key=paths["device-key"])
+        assert reach(shown).packages == {}
+        with pytest.raises(Unreached, match="TLS fails") as failure:
+            reach(bare)
+    assert "does it know this device's certificate" in failure.value.advice
 
 
 def test_what_the_daemon_makes_of_it() -> None:
     assert of_status(CLOUD).severity == "ok"
     found = of_status(UNHEARD)
-    assert (found.severity, "on trial" in found.title) == ("warning", True)
+    assert (found.severity, "tries it again" in found.title) == ("warning", True)
     down: CloudReport = {**CLOUD, "state": "down", "breaker": "open"}
-    assert "left alone" in of_status(down).title
+    assert "leaves it alone" in of_status(down).title
 
 
 @pytest.mark.parametrize(("seconds", "severity"), [(0, "ok"), (20, "ok"), (-3600, "note"), (86400, "note")])
@@ -200,7 +244,7 @@ def test_packages_that_it_lacks_or_has_otherwise() -> None:
 
 
 def device(machine: Make, *clouds: CloudSettings, **heard: Any) -> Context:
-    settings = Settings(DEVICE, Path("/x"), DeviceConfig(clouds=clouds))
+    settings = Settings(DEVICE, Path("/x"), config=DeviceConfig(clouds=clouds))
     return Context(machine(), Path("/x"), heard=Heard(**heard), settings=(settings,))
 
 
@@ -239,8 +283,8 @@ def test_keys_that_cannot_be_used_are_said_once(machine: Make, tmp_path: Path) -
 
 def test_the_companion_here_listens_for_others_or_not(machine: Make) -> None:
     def here(host: str, port: int) -> list[tuple[str, str]]:
-        settings = Settings(COMPANION, Path("/x"), CloudConfig(server=CloudServerSettings(host=host, port=port)))
-        return summary(list(check_listening(Context(machine(), Path("/x"), (COMPANION,), settings=(settings,)))))
+        settings = Settings(COMPANION, Path("/x"), config=CloudConfig(server=CloudServerSettings(host=host, port=port)))
+        return summary(list(check_listening(Context(machine(), Path("/x"), roles=(COMPANION,), settings=(settings,)))))
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

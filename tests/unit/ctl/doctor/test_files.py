@@ -109,19 +109,19 @@ def test_what_only_root_may_see_is_not_measured(machine: Make, tmp_path: Path) -
 def test_certificates_by_their_time(days: int, severity: str) -> None:
     now = datetime.now(UTC)
     pem = certificate(now - timedelta(days=500), now + timedelta(days=days, hours=1))
-    key = KeyFile(COMPANION, "server: tls_cert", Path("/x"), private=False)
+    key = KeyFile(role=COMPANION, setting="server: tls_cert", path=Path("/x"), private=False)
     assert of_certificate(key, pem, now).severity == severity
 
 
 def test_a_certificate_of_the_future_blames_the_clock() -> None:
     now = datetime.now(UTC)
     pem = certificate(now + timedelta(days=1), now + timedelta(days=2))
-    key = KeyFile(COMPANION, "server: tls_cert", Path("/x"), private=False)
+    key = KeyFile(role=COMPANION, setting="server: tls_cert", path=Path("/x"), private=False)
     assert "clock" in of_certificate(key, pem, now).advice
 
 
 def test_no_certificate_at_all() -> None:
-    key = KeyFile(COMPANION, "server: tls_cert", Path("/x"), private=False)
+    key = KeyFile(role=COMPANION, setting="server: tls_cert", path=Path("/x"), private=False)
     assert of_certificate(key, b"nonsense", datetime.now(UTC)).severity == "error"
 
 
@@ -152,7 +152,7 @@ def test_whole_packages(machine: Make, package: Path) -> None:
 
 def test_a_package_that_changed_on_the_disk(machine: Make, package: Path) -> None:
     (found,) = check_packages(serving(machine, package, "sha256:other"))
-    assert (found.severity, "after collabd loaded it" in found.title) == ("warning", True)
+    assert (found.severity, "since collabd loaded it" in found.title) == ("warning", True)
 
 
 def test_a_broken_package(machine: Make, package: Path) -> None:
@@ -163,15 +163,15 @@ def test_a_broken_package(machine: Make, package: Path) -> None:
 
 
 def test_packages_of_a_companion_without_a_daemon(machine: Make, package: Path) -> None:
-    settings = Settings(COMPANION, SOCKET, CloudConfig(state_dir=str(package.parent / "state")))
+    settings = Settings(COMPANION, SOCKET, config=CloudConfig(state_dir=str(package.parent / "state")))
     shutil.copytree(package, package.parent / "state/models/alexnet")
-    context = Context(machine(), SOCKET, (COMPANION,), settings=(settings,))
+    context = Context(machine(), SOCKET, roles=(COMPANION,), settings=(settings,))
     assert [finding.title for finding in check_packages(context)] == [
-        "1 of 1 model packages are whole, by their digests"
+        "the digests of 1 of 1 model packages match their files"
     ]
 
 
 def test_no_package_at_all(machine: Make) -> None:
-    settings = Settings(DEVICE, SOCKET, DeviceConfig())
+    settings = Settings(DEVICE, SOCKET, config=DeviceConfig())
     (found,) = check_packages(Context(machine(), SOCKET, settings=(settings,)))
     assert found.severity == "warning"

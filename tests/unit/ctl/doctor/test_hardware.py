@@ -16,12 +16,12 @@ from collabd.ctl.doctor.hardware import (
     check_memory,
     check_power,
     of_controller,
-    of_meminfo,
+    of_memory,
     of_power,
     of_room,
     of_temperature,
 )
-from collabd.ctl.doctor.machine import Answer
+from collabd.ctl.doctor.machine import Answer, Memory, read_memory
 from collabd.ctl.doctor.socket import check_daemon
 from tests.unit.ctl.conftest import STATUS
 from tests.unit.ctl.doctor.conftest import Make
@@ -36,10 +36,15 @@ def device(**changes: Any) -> DeviceReport:
 @pytest.mark.parametrize(
     ("now", "before", "severity", "part"),
     [
-        ([], [], "ok", "neither"),
-        (["under-voltage"], ["under-voltage"], "warning", "held back now: under-voltage"),
-        ([], ["throttled", "frequency-capped"], "warning", "held back earlier: throttled, frequency-capped"),
-        (None, None, "not-measured", "does not tell"),
+        ([], [], "ok", "no under-voltage"),
+        (["under-voltage"], ["under-voltage"], "warning", "slows this machine down: under-voltage"),
+        (
+            [],
+            ["throttled", "frequency-capped"],
+            "warning",
+            "earlier slowed this machine down: throttled, frequency-capped",
+        ),
+        (None, None, "not-measured", "does not report"),
     ],
 )
 def test_what_the_firmware_says(now: Any, before: Any, severity: str, part: str) -> None:
@@ -81,15 +86,22 @@ def test_the_memory_controller(machine: Make, files: dict[str, str], severity: s
 
 
 def test_memory_that_is_left(machine: Make) -> None:
-    text = "MemTotal: 4000000 kB\nMemFree: 9 kB\nMemAvailable: 3000000 kB\nSwapTotal: 100000 kB\nSwapFree: 60000 kB\n"
-    _, found = check_memory(Context(machine({"/proc/meminfo": text}), SOCKET))
-    assert (found.severity, found.title) == ("ok", "3000 of 4000 MB of memory are left, 60 of 100 MB of swap")
+    memory = Memory(total=4_000_000_000, left=3_000_000_000, swap=100_000_000, swap_left=60_000_000)
+    _, found = check_memory(Context(machine(memory=memory), SOCKET))
+    assert (found.severity, found.title) == ("ok", "3000 of 4000 MB of memory are free, 60 of 100 MB of swap")
 
 
 def test_memory_that_runs_out() -> None:
-    found = of_meminfo({"MemTotal": 1_000_000, "MemAvailable": 90_000})
-    assert (found.severity, found.title) == ("warning", "90 of 1000 MB of memory are left, no swap")
-    assert of_meminfo({}).severity == "not-measured"
+    found = of_memory(Memory(total=1_000_000_000, left=90_000_000, swap=0, swap_left=0))
+    assert (found.severity, found.title) == ("warning", "90 of 1000 MB of memory are free, no swap")
+    assert of_memory(None).severity == "not-measured"
+
+
+def test_the_memory_of_this_machine() -> None:
+    memory = read_memory()
+    assert memory is not None
+    assert 0 < memory.left <= memory.total
+    assert 0 <= memory.swap_left <= memory.swap
 
 
 @pytest.mark.parametrize(("free", "severity"), [(10**9, "ok"), (10**8, "warning"), (10**6, "error")])

@@ -25,7 +25,7 @@ def test_it_runs_here() -> None:
 def test_a_child_that_a_signal_ends_is_named(name: str, meaning: str) -> None:
     found = try_runtime(python(f"import os, signal; os.kill(os.getpid(), signal.{name})"))
     assert found.severity == "error"
-    assert found.title == f"ONNX Runtime dies here of {name} ({meaning})"
+    assert found.title == f"the signal {name} kills ONNX Runtime on this machine ({meaning})"
     assert "pip install" in found.advice
 
 
@@ -37,7 +37,7 @@ def test_a_child_that_cannot_import_it_says_why() -> None:
 
 def test_a_child_that_counts_wrongly_is_an_error() -> None:
     found = try_runtime(python("import sys; print('{}'); sys.exit(3)"))
-    assert (found.severity, found.title) == ("error", "ONNX Runtime runs here and counts wrongly")
+    assert (found.severity, found.title) == ("error", "ONNX Runtime runs on this machine but gives wrong numbers")
 
 
 @pytest.mark.parametrize(

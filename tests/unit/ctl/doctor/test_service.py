@@ -53,7 +53,7 @@ def test_a_device_that_waits_for_its_first_call_is_well() -> None:
 def test_every_role_is_asked_for(machine: Make) -> None:
     said = Answer(0, "\n".join(f"{key}={value}" for key, value in RUNNING.items()), "")
     there = machine({"/run/systemd/system/x": ""}, {"systemctl show": said})
-    found = list(check_services(Context(there, Path("/x"), (DEVICE, COMPANION))))
+    found = list(check_services(Context(there, Path("/x"), roles=(DEVICE, COMPANION))))
     assert [finding.title for finding in found] == ["collabd runs as a service", "collab-cloudd runs as a service"]
 
 

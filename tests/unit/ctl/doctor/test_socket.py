@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 from collab_sdk.errors import DaemonUnavailable
@@ -47,26 +48,26 @@ def test_a_socket_for_everybody_is_a_warning() -> None:
 
 def test_who_is_not_in_the_group_joins_it(machine: Make) -> None:
     there = machine({"/etc/group": "root:x:0:\ncollab:x:990:collabd,bob\n"})
-    found = of_access(there, there.user, PATH, "collab", 990)
+    found = of_access(there, PATH, group="collab", gid=990)
     assert found.severity == "error"
     assert "sudo usermod -aG collab ada" in found.advice
 
 
 def test_who_joined_and_did_not_log_in_again_does(machine: Make) -> None:
     there = machine({"/etc/group": "collab:x:990:collabd,ada\n"})
-    found = of_access(there, there.user, PATH, "collab", 990)
+    found = of_access(there, PATH, group="collab", gid=990)
     assert "after this login" in found.title
     assert "newgrp collab" in found.advice
 
 
 def test_a_member_who_is_shut_out_blames_the_mode(machine: Make) -> None:
     there = machine({"/etc/group": "collab:x:990:ada\n"})
-    found = of_access(there, User(1000, "ada", frozenset({990})), PATH, "collab", 990)
+    found = of_access(replace(there, user=User(1000, "ada", frozenset({990}))), PATH, group="collab", gid=990)
     assert "closed to its group" in found.title
 
 
 def test_a_companion_alone_has_no_socket(machine: Make, tmp_path: Path) -> None:
-    context = Context(machine(), tmp_path / "none", (COMPANION,))
+    context = Context(machine(), tmp_path / "none", roles=(COMPANION,))
     assert [*check_socket(context), *check_daemon(context)] == []
 
 

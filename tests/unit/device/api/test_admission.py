@@ -13,7 +13,9 @@ class Calls:
     """Calls that stay until told to leave; `read` and `let_in`: in which order their bodies and they came in."""
 
     def __init__(self, places: int = 4, bytes_each: int = 100, most_bytes: int = 150, waiting: int = 100) -> None:
-        self.admission = Admission(AdmissionLimits(places, bytes_each, most_bytes, waiting))
+        self.admission = Admission(
+            AdmissionLimits(places=places, bytes_each=bytes_each, most_bytes=most_bytes, waiting=waiting)
+        )
         self.read: list[str] = []
         self.let_in: list[str] = []
         self._whole: dict[str, asyncio.Event] = {}

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from collabd.device.api import permissions
 from collabd.device.api.permissions import ADMINISTERS, PeerKind, case_of, gatekeeper
-from collabd.http import protocol
+from collabd.http.error_replies import error_middleware
 from collabd.http.peers import PeerCredentials, credentials
 
 STAFF = 5000
@@ -71,7 +71,7 @@ async def gate(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Path]:
         return web.Response(text="through")
 
     monkeypatch.setattr(permissions, "_gid", lambda name: STAFF if name else None)
-    app = web.Application(middlewares=[protocol.error_middleware, gatekeeper("staff")])
+    app = web.Application(middlewares=[error_middleware, gatekeeper("staff")])
     app.router.add_route("*", "/{path:.*}", through)
     runner = web.AppRunner(app)
     await runner.setup()

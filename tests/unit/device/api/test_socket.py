@@ -40,7 +40,7 @@ def test_a_socket_that_answers_belongs_to_somebody(tmp_path: Path) -> None:
     path = tmp_path / "collabd.sock"
     with open_socket(str(path)) as first:
         first.listen()
-        with pytest.raises(SocketInUse, match="another collabd answers"):
+        with pytest.raises(SocketInUse, match="another collabd already answers"):
             open_socket(str(path))
         assert path.exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 
 import pytest
@@ -49,13 +50,10 @@ SPLIT = Candidate(
 AS_PREDICTED = CallRecord(
     clock=lambda: 0.0,
     started=0.0,
-    prep_s=0.005,
-    head_s=0.04,
-    encode_s=0.001,
-    link_s=0.031,
-    queue_s=0.003,
-    decode_s=0.002,
-    tail_s=0.01,
+    phases=defaultdict(
+        float,
+        {"prep": 0.005, "head": 0.04, "encode": 0.001, "link": 0.031, "queue": 0.003, "decode": 0.002, "tail": 0.01},
+    ),
     lane_s=0.007,
     air_s=0.011,
     bytes_up=9_000,

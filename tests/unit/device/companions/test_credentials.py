@@ -22,7 +22,7 @@ def token(tmp_path: Path) -> str:
 
 
 def said(folder: Path, **settings: object) -> list[str]:
-    return problems(DeviceConfig(clouds=(CloudSettings("pc", token_file=str(folder / "token"), **settings),)))  # type: ignore[arg-type]
+    return problems(DeviceConfig(clouds=(CloudSettings(name="pc", token_file=str(folder / "token"), **settings),)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -37,12 +37,14 @@ def test_a_token_goes_over_tls_or_stays_here(tmp_path: Path, token: str, url: st
 )
 def test_a_token_in_the_clear_is_refused(tmp_path: Path, token: str, url: str) -> None:
     (problem,) = said(tmp_path, url=url)
-    assert problem.startswith("clouds[0].token_file: whoever listens on the way")
+    assert problem.startswith("clouds[0].token_file: anyone on the way")
     assert said(tmp_path, url=url, insecure=True) == []
 
 
 def test_what_does_not_fit_together_is_told(tmp_path: Path, token: str) -> None:
-    assert said(tmp_path, url="https://pc", client_cert="x") == ["clouds[0].client_cert: goes together with client_key"]
+    assert said(tmp_path, url="https://pc", client_cert="x") == [
+        "clouds[0].client_cert: client_cert and client_key need each other"
+    ]
     found = said(tmp_path, url="http://localhost", ca_file=str(tmp_path / "none"))
     assert found[0] == "clouds[0].ca_file: needs an https url"
     assert found[1].startswith(f"{tmp_path}/none: cannot be read")
@@ -51,7 +53,7 @@ def test_what_does_not_fit_together_is_told(tmp_path: Path, token: str) -> None:
 def test_no_key_is_shown(tmp_path: Path, token: str) -> None:
     path = tmp_path / "collabd.toml"
     path.write_text('[[clouds]]\nname = "pc"\nurl = "https://pc"\ntoken_file = "token"\n')
-    loaded = Source(DeviceConfig, path, path, problems).load()
+    loaded = Source(DeviceConfig, path, path, problems=problems).load()
     keys = read_keys(loaded.config.clouds[0])
     assert dict(keys.headers) == {"Authorization": f"Bearer {token}"}
     for shown in (repr(keys), repr(loaded), json.dumps(loaded.report())):
@@ -62,7 +64,7 @@ def test_no_key_is_shown(tmp_path: Path, token: str) -> None:
 def test_other_keys_are_other_settings(tmp_path: Path, token: str) -> None:
     ca = tmp_path / "ca.crt"
     ca.write_bytes(certificates.authority("one").certificate)
-    cloud = CloudSettings("pc", "https://pc", token_file=str(tmp_path / "token"), ca_file=str(ca))
+    cloud = CloudSettings(name="pc", url="https://pc", token_file=str(tmp_path / "token"), ca_file=str(ca))
     first = read_keys(cloud)
     assert (read_keys(cloud), hash(read_keys(cloud))) == (first, hash(first))
     ca.write_bytes(certificates.authority("two").certificate)
@@ -79,7 +81,7 @@ def test_systemds_credentials_come_first(tmp_path: Path, token: str, monkeypatch
     path.parent.mkdir()
     path.write_text('[[clouds]]\nname = "pc"\nurl = "https://pc"\ntoken_file = "token"\n')
     (tmp_path / "token").rename(path.parent / "token")
-    source = Source(DeviceConfig, path, path, problems)
+    source = Source(DeviceConfig, path, path, problems=problems)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
     assert source.load().config.clouds[0].token_file == str(path.parent / "token")
     (credentials / "token").write_text(new_token())

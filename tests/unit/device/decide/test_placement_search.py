@@ -106,13 +106,13 @@ def test_pins_of_a_call(
 def test_pins_of_the_configuration(model: DeviceModel, companion: Companion) -> None:
     for it in (
         planner(companion, planning=Settings(pin_first=1, pin_last=1)),
-        planner(companion, policies=(Configured("tiny", pin_first=1, pin_last=1),)),
+        planner(companion, policies=(Configured(model="tiny", pin_first=1, pin_last=1),)),
     ):
         assert plan(it, model, budget="100%").placement == "DDCCCCD"
         with pytest.raises(InvalidPlacement, match="pin_last"):
             plan(it, model, cut="pool1")
         assert plan(it, model, placement="DDCCCCD").reason == "fixed"
-    nothing = planner(companion, policies=(Configured("tiny", fallback=Fallback.NEVER_LEAVE),))
+    nothing = planner(companion, policies=(Configured(model="tiny", fallback=Fallback.NEVER_LEAVE),))
     assert plan(nothing, model).cut == "output"
     with pytest.raises(InvalidPlacement, match="never-leave"):
         plan(nothing, model, cut="pool1")

@@ -44,6 +44,19 @@ def test_fixed_cuts_default_to_lossless(model: DeviceModel, companion: Companion
         assert (planned.cut, planned.job.codec, planned.reason) == (cut, codec, Reason.FIXED)
 
 
+def test_what_a_call_fixes_is_made_ready_once_and_compared_with_nothing(
+    model: DeviceModel, companion: Companion
+) -> None:
+    it = planner(companion)
+    first, again, other = (plan(it, model, cut="pool1", codec=codec) for codec in ("f32", "f32", "q8"))
+    assert first.job.steps is again.job.steps
+    assert first.job.steps != other.job.steps
+    assert [row.codec for row in other.evaluation.plans.rows] == ["q8"]
+    companion.profiles.clear()
+    alone = plan(it, model, cut="pool1", codec="f32")
+    assert (alone.job.companion, alone.row) == (None, None)
+
+
 def test_a_candidate_cut_brings_its_calibrated_axis(model: DeviceModel, companion: Companion) -> None:
     for cut in model.manifest.cuts[1:]:
         for figures in cut.codecs:
@@ -111,7 +124,7 @@ def test_the_deadline_allows_for_a_slow_local_tail(model: DeviceModel, companion
     assert planned.row is not None
     tail_s = planned.evaluation.plans.rows[planned.row].local_tail_s
     (crossing,) = (step.crossing for step in planned.job.steps if step.crossing is not None)
-    assert planned.job.rest_s(crossing) > 100 * tail_s
+    assert crossing.rest_s * planned.job.slow > 100 * tail_s
 
 
 def test_a_call_that_has_waited_is_planned_for_what_is_left_of_its_budget(model: DeviceModel) -> None:

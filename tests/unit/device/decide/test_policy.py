@@ -24,7 +24,7 @@ def test_nothing_is_pinned_unless_somebody_says_so(tiny_package: Package) -> Non
 def test_of_all_pins_the_largest_count(tiny_package: Package) -> None:
     config = DeviceConfig(
         planning=PlanningSettings(pin_first=1, pin_last=2),
-        policies=(PolicySettings("tiny", pin_first=3), PolicySettings("other", 9, 9)),
+        policies=(PolicySettings(model="tiny", pin_first=3), PolicySettings(model="other", pin_first=9, pin_last=9)),
     )
     assert policy(tiny_package, config) == CallPolicy(3, 2, Fallback.LOCAL)
     assert policy(tiny_package, config, pin_first=2, pin_last=4) == CallPolicy(3, 4, Fallback.LOCAL)
@@ -44,7 +44,7 @@ def test_of_all_pins_the_largest_count(tiny_package: Package) -> None:
 def test_a_call_chooses_its_fallback_but_never_lifts_never_leave(
     tiny_package: Package, configured: Fallback, called: str | None, holds: Fallback
 ) -> None:
-    config = DeviceConfig(policies=(PolicySettings("tiny", fallback=configured),))
+    config = DeviceConfig(policies=(PolicySettings(model="tiny", fallback=configured),))
     parameters = {} if called is None else {"fallback": called}
     assert policy(tiny_package, config, **parameters).fallback is holds
 

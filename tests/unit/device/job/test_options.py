@@ -16,7 +16,16 @@ from collabd.planning import Caps
 
 def test_defaults() -> None:
     options = CallOptions.from_parameters({"binary_data_output": True})
-    assert options == CallOptions(Budget(), None, None, None, None, OnInfeasible.NEAREST, pin_first=0, pin_last=0)
+    assert options == CallOptions(
+        budget=Budget(),
+        cut=None,
+        placement=None,
+        codec=None,
+        fallback=None,
+        on_infeasible=OnInfeasible.NEAREST,
+        pin_first=0,
+        pin_last=0,
+    )
     assert not options.is_fixed
     assert options.caps(0.99) == Caps(fidelity=0.99)
 
@@ -75,12 +84,12 @@ def test_a_fixed_cut() -> None:
         ({"timeout": "80ms"}, InvalidRequest, "microseconds"),
         ({"cut": 3}, InvalidRequest, "cut must be text"),
         ({"codec": "mp3"}, InvalidRequest, "unknown codec 'mp3'"),
-        ({"fallback": "pray"}, InvalidRequest, "fallback is one of local, fail, never-leave"),
-        ({"fallback": None}, InvalidRequest, "fallback is one of"),
-        ({"pin_first": -1}, InvalidRequest, "pin_first is a number of layers, not -1"),
-        ({"pin_last": True}, InvalidRequest, "pin_last is a number of layers, not True"),
-        ({"pin_last": "1"}, InvalidRequest, "pin_last is a number of layers, not '1'"),
-        ({"on_infeasible": True}, InvalidRequest, "on_infeasible is one of"),
+        ({"fallback": "pray"}, InvalidRequest, "fallback must be one of local, fail, never-leave"),
+        ({"fallback": None}, InvalidRequest, "fallback must be one of"),
+        ({"pin_first": -1}, InvalidRequest, "pin_first must be a number of layers, not -1"),
+        ({"pin_last": True}, InvalidRequest, "pin_last must be a number of layers, not True"),
+        ({"pin_last": "1"}, InvalidRequest, "pin_last must be a number of layers, not '1'"),
+        ({"on_infeasible": True}, InvalidRequest, "on_infeasible must be one of"),
         ({"cut": "a", "placement": "DC"}, InvalidRequest, "not both"),
         ({"cut": "a", "fallback": "never-leave"}, InvalidRequest, "never-leave"),
     ],

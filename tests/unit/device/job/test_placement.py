@@ -10,21 +10,24 @@ from hypothesis import strategies as st
 
 from collab_sdk.errors import InvalidPlacement
 from collabd.catalog.package.manifest import Cut, Layer, Manifest, Preprocessing
-from collabd.device.job.placement import Stage, head_layers_of, outputs_of, parse_placement, single_cut, stages
+from collabd.device.job.placement import head_layers_of, parse_placement, single_cut, stages
 
 MANIFEST = Manifest(
     name="tiny",
     labels=("a", "b"),
-    preprocessing=Preprocessing(4, 4),
+    preprocessing=Preprocessing(height=4, width=4),
     input="image",
     output="logits",
     dynamic_batch=True,
     layers=(
-        Layer("conv", "Conv", ("conv",), 10),
-        Layer("left", "Conv", ("conv", "left"), 10),
-        Layer("logits", "Gemm", ("logits",), 10),
+        Layer(name="conv", op="Conv", tensors=("conv",), macs=10),
+        Layer(name="left", op="Conv", tensors=("conv", "left"), macs=10),
+        Layer(name="logits", op="Gemm", tensors=("logits",), macs=10),
     ),
-    cuts=(Cut("image", 0, ("image",), ()), Cut("conv", 1, ("conv",), ())),
+    cuts=(
+        Cut(name="image", head_layers=0, tensors=("image",), codecs=()),
+        Cut(name="conv", head_layers=1, tensors=("conv",), codecs=()),
+    ),
     licence="none",
     provenance="a test",
 )
@@ -33,18 +36,13 @@ MANIFEST = Manifest(
 @given(st.text("DC", min_size=1, max_size=40))
 def test_stages_cover_every_layer_in_order_and_alternate(placement: str) -> None:
     found = stages(placement)
-    assert "".join(stage.side * (stage.last - stage.first) for stage in found) == placement
+    assert "".join(stage.letters for stage in found) == placement
     assert [stage.first for stage in found] == [0, *(stage.last for stage in found[:-1])]
     assert all(a.side != b.side for a, b in itertools.pairwise(found))
 
 
 def test_single_cut() -> None:
     assert [single_cut(head, 3) for head in range(4)] == ["CCC", "DCC", "DDC", "DDD"]
-
-
-def test_outputs_are_the_frontier_or_the_answer() -> None:
-    assert outputs_of(Stage("D", 0, 2), MANIFEST) == ("conv", "left")
-    assert outputs_of(Stage("C", 2, 3), MANIFEST) == ("logits",)
 
 
 @pytest.mark.parametrize(("cut", "head"), [("image", 0), ("conv", 1), ("left", 2), ("logits", 3), ("output", 3)])
@@ -54,7 +52,7 @@ def test_cuts_by_name(cut: str, head: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("DDX", "not 'X'"), ("DC", "3 layers, the placement 2 letters"), ("", "0 letters"), ("ddd", "'d'")],
+    [("DDX", "not 'X'"), ("DC", "3 layers, but the placement has 2 letters"), ("", "0 letters"), ("ddd", "'d'")],
 )
 def test_placements_that_are_none(text: str, says: str) -> None:
     with pytest.raises(InvalidPlacement, match=says):
@@ -62,7 +60,7 @@ def test_placements_that_are_none(text: str, says: str) -> None:
 
 
 def test_a_cut_that_is_none_lists_those_there_are() -> None:
-    with pytest.raises(InvalidPlacement, match=r"no cut 'pool' \(candidate cuts are image, conv, output, .*\)"):
+    with pytest.raises(InvalidPlacement, match=r"no cut 'pool' \(the candidate cuts are image, conv, output, .*\)"):
         head_layers_of("pool", MANIFEST)
 
 

@@ -32,9 +32,9 @@ async def loaded(root: Path, package: Package, names: Sequence[str], default: st
     """`package` under each of the names."""
     for name in names:
         manifest = msgspec.structs.replace(package.manifest, name=name)
-        write(root / name, manifest, (package.path / MODEL).read_bytes(), "CC0-1.0")
+        write(root / name, manifest, model=(package.path / MODEL).read_bytes(), licence="CC0-1.0")
     lane = Lane(1.0)
-    models = LoadedModels(Store([root]), Engine(threads=1, cache_bytes=2**24), lane, default)
+    models = LoadedModels(Store([root]), Engine(threads=1, cache_bytes=2**24), lane, default=default)
     await models.load_all()
     yield models
     lane.close()
@@ -59,8 +59,8 @@ async def test_the_model_of_a_call_that_names_none(
 @pytest.mark.parametrize(
     ("names", "default", "error", "says"),
     [
-        (["ours", "theirs"], DEFAULT_MODEL, InvalidRequest, "say which model: loaded are ours, theirs"),
-        (["ours", "theirs"], "", InvalidRequest, "say which model: loaded are ours, theirs"),
+        (["ours", "theirs"], DEFAULT_MODEL, InvalidRequest, "name a model: ours, theirs are loaded"),
+        (["ours", "theirs"], "", InvalidRequest, "name a model: ours, theirs are loaded"),
         # Chosen, and missing: another one's labels would not be what the caller expects.
         (["ours"], "our", UnknownModel, "no model 'our' is loaded .*, did you mean 'ours'"),
         ([], DEFAULT_MODEL, UnknownModel, "no model is loaded; add one: collabctl models add /"),
@@ -80,15 +80,15 @@ async def test_a_package_whose_graph_is_no_good_is_left_out(
     graph = onnx.load(tiny_package.path / "model.onnx")
     del graph.graph.value_info[:]
     broken = msgspec.structs.replace(tiny_package.manifest, name="broken")
-    write(tmp_path / "broken", broken, graph.SerializeToString(), "CC0-1.0")
+    write(tmp_path / "broken", broken, model=graph.SerializeToString(), licence="CC0-1.0")
     shutil.copytree(tiny_package.path, tmp_path / "tiny")
     lane = Lane(1.0)
-    models = LoadedModels(Store([tmp_path]), Engine(threads=1, cache_bytes=2**24), lane, "")
+    models = LoadedModels(Store([tmp_path]), Engine(threads=1, cache_bytes=2**24), lane, default="")
     with caplog.at_level(logging.ERROR):
         await models.load_all()
     lane.close()
     assert [model.manifest.name for model in models] == ["tiny"]
-    assert "broken is left out" in caplog.text
+    assert "broken is not loaded" in caplog.text
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Shelf:
     def version(self, package: Package, licence: str) -> Path:
         """A package of the same network and name with another digest."""
         path = self.directory / licence
-        return write(path, package.manifest, (package.path / "model.onnx").read_bytes(), licence).path
+        return write(path, package.manifest, model=(package.path / "model.onnx").read_bytes(), licence=licence).path
 
     def runs(self, model: DeviceModel) -> bool:
         feeds = {model.manifest.input: model.blank}
@@ -117,7 +117,7 @@ class Shelf:
 @pytest.fixture
 def shelf(tmp_path: Path) -> Iterator[Shelf]:
     lane, engine = Lane(1.0), Engine(threads=1, cache_bytes=2**26)
-    yield Shelf(LoadedModels(Store([tmp_path / "store"]), engine, lane, ""), engine, lane, tmp_path)
+    yield Shelf(LoadedModels(Store([tmp_path / "store"]), engine, lane, default=""), engine, lane, tmp_path)
     lane.close()
 
 

@@ -22,7 +22,7 @@ def model(tiny_package: Package) -> DeviceModel:
 
 @pytest.mark.parametrize("codec", ["f32", "f16", "q8", "q4"])
 def test_nan_is_not_sent_and_so_no_fault_of_the_companions(model: DeviceModel, codec: str) -> None:
-    crossing = Crossing(codec, None, 0.0, 0.0)
+    crossing = Crossing(codec, None, decode_s=0.0, rest_s=0.0)
     features = np.ones((1, 8, 8, 8), np.float32)
     assert encode_features({"pool1": features}, crossing, model)
     features[0, 3, 2, 1] = np.nan
@@ -43,9 +43,9 @@ def test_nan_is_not_sent_and_so_no_fault_of_the_companions(model: DeviceModel, c
 )
 def test_what_is_no_answer(model: DeviceModel, outputs: dict[str, Any]) -> None:
     with pytest.raises(CompanionFailure):
-        checked(model, outputs, ("logits",))
+        checked(model, ("logits",), outputs)
 
 
 def test_what_was_not_asked_for_is_left_out(model: DeviceModel) -> None:
     array = np.zeros((1, 3), np.float32)
-    assert list(checked(model, {"logits": array, "pool1": array}, ("logits",))) == ["logits"]
+    assert list(checked(model, ("logits",), {"logits": array, "pool1": array})) == ["logits"]

@@ -32,7 +32,6 @@ def known(load: Load) -> Reading[Load]:
         (Load((1.0, 0.0, 0.0, 0.0), own=0.0), 3, 1.0),
         (Load(FULL, own=1.0), 4, 1.0),  # it is ourselves
         (Load(FULL, own=0.5, waiting=4), 4, 2.0),  # four of ours, four others, each half the time
-        (Load(FULL, own=None), 4, 1.0),  # may be ourselves or not
     ],
 )
 def test_crowding(load: Load, threads: int, expected: float) -> None:

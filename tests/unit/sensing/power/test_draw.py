@@ -37,7 +37,7 @@ BATTERY = {
 
 
 def _load(share: float, time: float) -> Reading[Load]:
-    return Reading(Load((share,), None), time, spread=0.01)
+    return Reading(Load((share,), 0.0), time, spread=0.01)
 
 
 @pytest.mark.parametrize(

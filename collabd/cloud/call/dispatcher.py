@@ -1,4 +1,4 @@
-"""What the companion answers, whole networks and tails: free of HTTP, so that other servers can stand in front."""
+"""One request, for a whole network or a tail, from its tensors to its answer. Knows nothing of HTTP."""
 
 from __future__ import annotations
 
@@ -9,34 +9,33 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
-import collabd
 from collab_sdk import wire
 from collab_sdk.errors import InvalidRequest, NotReady, Overloaded
 from collab_sdk.result import MODEL_VERSION
-from collabd.cloud.call.batcher import Batcher, Done
-from collabd.cloud.call.decoding import DecodingThreads
-from collabd.cloud.call.intake import RequestLimits, decoded_bytes
-from collabd.cloud.call.memory import RequestMemory
-from collabd.cloud.load import LoadMeter
-from collabd.cloud.metrics import Metrics
+from collabd.cloud.call.batcher import Batcher
+from collabd.cloud.call.decoding_threads import DecodingThreads
+from collabd.cloud.call.request_memory import RequestMemory
+from collabd.cloud.call.work import Done, RequestLimits, decoded_bytes
+from collabd.cloud.counters import CloudCounters
+from collabd.cloud.load_meter import LoadMeter
 from collabd.cloud.models.loaded import CloudModels
 from collabd.cloud.models.model import CloudModel
-from collabd.http.parameters import EXTENSIONS, as_asked, check_outputs, check_parameters
-from collabd.partition import TensorInfo
+from collabd.http.parameters import as_asked, check_outputs, check_parameters
 
 _KNOWN = ("digest",)
 
 
-class CloudDataPlane:
-    """The `DataPlane` of collab-cloudd. Inputs are decoded while the engine runs other requests."""
+class CloudDispatcher:
+    """Answers requests. Inputs are decoded while the engine runs other requests."""
 
     def __init__(
         self,
+        *,
         models: CloudModels,
         batcher: Batcher,
         decoding: DecodingThreads,
         limits: RequestLimits,
-        metrics: Metrics,
+        counters: CloudCounters,
         load: LoadMeter,
         memory: RequestMemory,
     ) -> None:
@@ -44,70 +43,35 @@ class CloudDataPlane:
         self._batcher = batcher
         self._decoding = decoding
         self._limits = limits
-        self._metrics = metrics
+        self._counters = counters
         self._load = load
         self._memory = memory
         self._at_work = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        # False once the daemon goes down: what runs is finished, and load balancers look elsewhere.
+        # False once the daemon stops: requests that run are finished, and load balancers send no more.
         self.open = True
-
-    def ready(self) -> bool:
-        """Whether requests are served now."""
-        return self.open
-
-    def server_metadata(self) -> dict[str, Any]:
-        """Name, version and protocol extensions."""
-        return {"name": "collab-cloudd", "version": collabd.__version__, "extensions": list(EXTENSIONS)}
-
-    def models(self) -> list[str]:
-        """Names of the loaded models."""
-        return self._models.names
-
-    def model_ready(self, name: str) -> bool:
-        """A loaded model is warm. Raises `UnknownModel`."""
-        self._models.get(name)
-        return self.open
-
-    def model_metadata(self, name: str) -> dict[str, Any]:
-        """Inputs and outputs of the whole network; -1 is the batch. Raises `UnknownModel`.
-
-        The output is the network's own; its parameters say what it is, which the device makes probabilities of.
-        """
-        model = self._models.get(name)
-        manifest = model.manifest
-        return {
-            "platform": "onnxruntime",
-            "inputs": [_metadata(info) for info in model.network.inputs],
-            "outputs": [_metadata(info) for info in model.network.outputs],
-            "parameters": {
-                "digest": model.digest,
-                "labels": list(manifest.labels),
-                "scores": manifest.output_kind,
-            },
-        }
 
     @contextmanager
     def arriving(self, peer: str | None, size: int) -> Iterator[None]:
-        """Around a request whose body of `size` bytes is still to come. Raises `Overloaded` and `NotReady`."""
+        """Around a request, before its body of `size` bytes is read. Raises `Overloaded`, `NotReady`."""
         with ExitStack() as held:
             try:
                 self.check_open()
                 self._batcher.check_room(peer)
                 held.enter_context(self._memory.held(peer, size))
             except (NotReady, Overloaded):
-                self._metrics.turned_away.inc()
+                self._counters.turned_away.inc()
                 raise
             yield
 
     def check_open(self) -> None:
-        """Raises `NotReady` once the daemon goes down."""
+        """Raises `NotReady` once the daemon stops."""
         if not self.open:
             raise NotReady("the companion is shutting down")
 
     async def drain(self) -> None:
-        """Take no more requests; return when those that had come in whole are answered."""
+        """Take no more requests; return when all that were complete are answered."""
         self.open = False
         await self._idle.wait()
 
@@ -117,7 +81,7 @@ class CloudDataPlane:
         self._at_work += 1
         self._idle.clear()
         try:
-            # More than that is refused in so many words.
+            # A larger request is refused later, with a message that says why.
             with self._memory.held(peer, min(decoded_bytes(request), self._limits.decoded_bytes)):
                 return await self._answer(name, request, peer)
         finally:
@@ -129,13 +93,13 @@ class CloudDataPlane:
         check_parameters(request.parameters, _KNOWN)
         model = await self._find(name, request.parameters, peer)
         check_outputs(request.outputs, model.manifest.output)
-        with model.lent.in_use(), self._metrics.counted(name, request), self._batcher.admitted(peer):
+        with model.lent.in_use(), self._counters.counted(name, request), self._batcher.admitted(peer):
             start = time.perf_counter()
-            work, decode_s = await self._decoding.work_of(peer, request, model, self._limits)
+            work, decode_s = await self._decoding.work_of(peer, request, model, limits=self._limits)
             waited_s = time.perf_counter() - start - decode_s
             done = await self._batcher.submit(work, peer)
         done = replace(done, queue_s=waited_s + done.queue_s)
-        self._metrics.answered(queue_s=done.queue_s, compute_s=done.compute_s)
+        self._counters.answered(queue_s=done.queue_s, compute_s=done.compute_s)
         outputs = [wire.Tensor.from_array(output, done.outputs[output]) for output in work.outputs]
         outputs = as_asked(outputs, request.outputs, model.manifest.labels)
         return wire.InferResponse(
@@ -147,7 +111,7 @@ class CloudDataPlane:
         if digest is None:
             return await self._models.by_name(name, peer)
         if not isinstance(digest, str):
-            raise InvalidRequest(f"digest is text, not {digest!r}")
+            raise InvalidRequest(f"digest must be text, not {digest!r}")
         model = await self._models.by_digest(digest, peer)
         if model.manifest.name != name:
             raise InvalidRequest(f"{digest} is the digest of {model.manifest.name}, not of {name[:80]!r}")
@@ -163,8 +127,3 @@ class CloudDataPlane:
             "batch": done.batch,
             "slowdown": self._load.slowdown,
         }
-
-
-def _metadata(info: TensorInfo) -> dict[str, Any]:
-    shape = [-1 if size is None else size for size in info.shape]
-    return {"name": info.name, "datatype": wire.datatype_of(info.dtype), "shape": shape}

@@ -1,4 +1,4 @@
-"""Threads on which requests are decoded, in turn by device: large pictures of one keep no other waiting."""
+"""Threads that decode requests. Devices take turns: the large pictures of one keep no other waiting."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ from functools import partial
 from typing import TypeVar
 
 from collab_sdk import wire
-from collabd.cloud.call.batcher import Work
-from collabd.cloud.call.intake import RequestLimits, decoded_bytes, quick_work_of, work_of
+from collabd.cloud.call.work import RequestLimits, Work, decoded_bytes, quick_work_of, work_of
 from collabd.cloud.models.model import CloudModel
 from collabd.fair_shares import FairShares
 
 T = TypeVar("T")
 
-# Each may hold some hundred MB for a picture of the largest size.
+# Each thread may hold some hundred MB, for a picture of the largest size.
 _THREADS = 2
-# Decoded within milliseconds, unless it is a file that stands for a large picture, which its header says.
+# Up to here a request is decoded within milliseconds, unless it is the file of a large picture, as its header says.
 _LITTLE_BYTES = 2**18
 
 
 class DecodingThreads:
-    """The threads. All but one decode for one device; what takes little has one for itself."""
+    """The threads. One device may have all of them but one; requests that take little have a thread for themselves."""
 
     def __init__(self) -> None:
         self._threads = _Threads(_THREADS)
         self._quick = _Threads(1)
 
     async def work_of(
-        self, device: str | None, request: wire.InferRequest, model: CloudModel, limits: RequestLimits
+        self, device: str | None, request: wire.InferRequest, model: CloudModel, *, limits: RequestLimits
     ) -> tuple[Work, float]:
-        """What `request` asks of `model`, and the seconds that it took to decode. Raises what `intake.work_of` does."""
+        """What `request` asks of `model`, and the seconds that it took to decode. Raises what `work.work_of` does."""
         decode = partial(work_of, request, model, limits)
         if decoded_bytes(request) > _LITTLE_BYTES:
             return await self._threads.timed(device, decode)
@@ -41,7 +40,7 @@ class DecodingThreads:
         return (work, seconds) if work is not None else await self._threads.timed(device, decode)
 
     def close(self) -> None:
-        """Finish what runs."""
+        """Finish what runs, drop what waits."""
         for threads in (self._threads, self._quick):
             threads.pool.shutdown(cancel_futures=True)
 
@@ -57,7 +56,7 @@ class _Threads:
             try:
                 return await asyncio.shield(running)
             finally:
-                # The thread goes on for one who hung up, and so does its turn.
+                # The thread works on even if the caller hung up, so the device keeps its turn until then.
                 await asyncio.wait([running])
 
 

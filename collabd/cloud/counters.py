@@ -1,4 +1,4 @@
-"""What the daemon counts, in the form that Prometheus reads."""
+"""What the daemon has done since it started: counts for its status and for Prometheus."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from collab_sdk import wire
 from collab_sdk.errors import CollabError, DaemonFault
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
-# Devices name the packages that they push: past so many names, the rest are counted as one.
+# Devices choose the names of packages that they push. After so many names, all others are counted as one.
 _NAMES = 100
 _OTHERS = "(others)"
 _ROWS = (1, 2, 4, 8, 16, 32, 64)
 
 
-class Metrics:
+class CloudCounters:
     """One daemon's counters, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.answers, self.last_s = 0, 0.0
+        self.answers = 0
+        # The time of the latest run; None: there was none yet.
+        self.last_ms: float | None = None
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self.packages = Gauge("collab_cloud_packages", "Loaded model packages", registry=registry)
@@ -35,10 +37,16 @@ class Metrics:
         self._names: set[str] = set()
         self._received = Counter("collab_cloud_received_bytes", "Bytes of input tensors", registry=registry)
         self._queue = Histogram(
-            "collab_cloud_queue_seconds", "Waiting for the engine", buckets=_SECONDS, registry=registry
+            "collab_cloud_queue_seconds",
+            "Time that each request waited for the engine",
+            buckets=_SECONDS,
+            registry=registry,
         )
         self._compute = Histogram(
-            "collab_cloud_compute_seconds", "Runs as each request saw them", buckets=_SECONDS, registry=registry
+            "collab_cloud_compute_seconds",
+            "Time of the run that each request was part of",
+            buckets=_SECONDS,
+            registry=registry,
         )
         self._batch = Histogram("collab_cloud_batch_size", "Images in each run", buckets=_ROWS, registry=registry)
 
@@ -65,8 +73,9 @@ class Metrics:
         return model if model in self._names else _OTHERS
 
     def answered(self, *, queue_s: float, compute_s: float) -> None:
-        """Count what a request waited and ran."""
-        self.answers, self.last_s = self.answers + 1, compute_s
+        """Count a request that was answered, the time that it waited, and the time of its run."""
+        self.answers += 1
+        self.last_ms = compute_s * 1e3
         self._queue.observe(queue_s)
         self._compute.observe(compute_s)
 
@@ -74,6 +83,6 @@ class Metrics:
         """Count a run of the engine."""
         self._batch.observe(rows)
 
-    def text(self) -> bytes:
-        """All of it, in the text format."""
+    def metrics(self) -> bytes:
+        """Prometheus text."""
         return generate_latest(self._registry)

@@ -1,9 +1,12 @@
-"""From a request to work for the engine: every tensor checked against the graph, decoded, images prepared."""
+"""Work for the engine, made of a request: every tensor checked against the graph and decoded, images prepared."""
 
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,18 +15,45 @@ from collab_sdk import wire
 from collab_sdk.channels import Channels, channels_of
 from collab_sdk.errors import InvalidTensor, RequestTooLarge
 from collabd.catalog.package.manifest import Preprocessing
-from collabd.cloud.call.batcher import Tensors, Work
 from collabd.cloud.models.model import CloudModel
 from collabd.imaging import open_image, prepare
 
+Tensors = dict[str, npt.NDArray[Any]]
+
 _SCAN = b"\xff\xda"
-# Decoded in some 20 ms; four of them where the format is slow.
+# A picture of so many pixels is decoded in some 20 ms, in four times that if its format is slow.
 _QUICK_PIXELS = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One run asked for. Work of equal `group` may run together, joined along axis 0; None: it runs alone.
+
+    `rows` is the length of axis 0 in every input, or 1 where the work runs alone; a joint run holds at most
+    `most_rows`.
+    """
+
+    key: str
+    feeds: Tensors
+    outputs: tuple[str, ...]
+    group: Hashable | None
+    rows: int
+    most_rows: int = sys.maxsize
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """The outputs, and what the run took: `queue_s` is from submission to its start; `batch` rows ran together."""
+
+    outputs: Tensors
+    queue_s: float
+    compute_s: float
+    batch: int
 
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """`batch`: images in one request. `decoded_bytes`: all its tensors together, once decoded."""
+    """The most that one request may bring: `batch` images, and `decoded_bytes` in all its tensors once decoded."""
 
     batch: int
     decoded_bytes: int
@@ -35,7 +65,7 @@ def work_of(request: wire.InferRequest, model: CloudModel, limits: RequestLimits
     for name in (*(tensor.name for tensor in request.inputs), *outputs):
         model.tensor(name)
     if (pixels := _image(request, model)) is not None:
-        return _work(model, {model.manifest.input: pixels}, outputs, 1)
+        return _work(model, {model.manifest.input: pixels}, outputs, rows=1)
     _check_size(request, limits)
     tensors = sorted(request.inputs, key=lambda tensor: tensor.name)
     used = model.needed(tuple(tensor.name for tensor in tensors), outputs)
@@ -47,11 +77,11 @@ def work_of(request: wire.InferRequest, model: CloudModel, limits: RequestLimits
             feeds[tensor.name] = array
         if batch is not None:
             batches.add(batch)
-    return _work(model, feeds, outputs, _one_batch(batches, min(limits.batch, model.most_rows)))
+    return _work(model, feeds, outputs, rows=_one_batch(batches, min(limits.batch, model.most_rows)))
 
 
 def quick_work_of(request: wire.InferRequest, model: CloudModel, limits: RequestLimits) -> Work | None:
-    """As `work_of`, for a request of few bytes; None: they stand for a picture that takes long to decode."""
+    """As `work_of`, for a request of few bytes; None if these are a file of a picture that takes long to decode."""
     return None if _is_large_picture(request) else work_of(request, model, limits)
 
 
@@ -60,7 +90,7 @@ def _is_large_picture(request: wire.InferRequest) -> bool:
     if tensor.datatype != "BYTES" or len(files := tensor.to_bytes_list()) != 1:
         return False
     picture = open_image(files[0])
-    # Each scan of a JPEG goes over all pixels.
+    # Decoding goes over all pixels once for each scan of a JPEG.
     return picture.width * picture.height * max(files[0].count(_SCAN), 1) > _QUICK_PIXELS
 
 
@@ -72,7 +102,7 @@ def _image(request: wire.InferRequest, model: CloudModel) -> npt.NDArray[np.uint
     if tensor.datatype == "BYTES":
         files = tensor.to_bytes_list()
         if len(files) != 1:
-            raise InvalidTensor(f"one encoded image a request, not {len(files)}")
+            raise InvalidTensor(f"send one encoded image in each request, not {len(files)}")
         return prepare(files[0], spec)
     channels = channels_of((request.parameters | tensor.parameters).get("channels", "rgb"))
     is_input = "codec" in tensor.parameters or tensor.shape[1:] == (spec.height, spec.width, 3)
@@ -91,7 +121,7 @@ def _fitted(tensor: wire.Tensor, channels: Channels, spec: Preprocessing) -> npt
 
 
 def decoded_bytes(request: wire.InferRequest) -> int:
-    """What the tensors take once decoded; files, of which only a small picture is kept, what they take now."""
+    """The bytes of the tensors once decoded. Files count as they are, since only a small picture is kept of them."""
     return sum(
         len(tensor.data) if tensor.datatype == "BYTES" else math.prod(tensor.shape) * tensor.dtype.itemsize
         for tensor in request.inputs
@@ -99,10 +129,10 @@ def decoded_bytes(request: wire.InferRequest) -> int:
 
 
 def _check_size(request: wire.InferRequest, limits: RequestLimits) -> None:
-    """Before decoding: a few bytes can stand for gigabytes of zeros."""
+    """Raise `RequestTooLarge` before anything is decoded: a few bytes can stand for gigabytes of zeros."""
     size = decoded_bytes(request)
     if size > limits.decoded_bytes:
-        raise RequestTooLarge(f"the decoded tensors would take {size} bytes; at most {limits.decoded_bytes} are taken")
+        raise RequestTooLarge(f"the decoded tensors would take {size} bytes, more than {limits.decoded_bytes}")
 
 
 def _one_batch(batches: set[int], most: int) -> int:
@@ -110,10 +140,10 @@ def _one_batch(batches: set[int], most: int) -> int:
         raise InvalidTensor(f"the tensors have different batch sizes: {sorted(batches)}")
     batch = max(batches, default=1)
     if batch > most:
-        raise InvalidTensor(f"a batch of {batch} is above the limit of {most}: send fewer images a request")
+        raise InvalidTensor(f"a batch of {batch} is above the limit of {most}: send fewer images in each request")
     return batch
 
 
-def _work(model: CloudModel, feeds: Tensors, outputs: tuple[str, ...], rows: int) -> Work:
+def _work(model: CloudModel, feeds: Tensors, outputs: tuple[str, ...], *, rows: int) -> Work:
     group = (model.key, tuple(feeds), outputs) if model.joinable.issuperset((*feeds, *outputs)) else None
-    return Work(model.key, feeds, outputs, group, rows, model.most_rows)
+    return Work(key=model.key, feeds=feeds, outputs=outputs, group=group, rows=rows, most_rows=model.most_rows)

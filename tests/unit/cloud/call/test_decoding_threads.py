@@ -14,8 +14,8 @@ from PIL import Image
 from collab_sdk import wire
 from collab_sdk.errors import InvalidImage
 from collabd.catalog.package.package import Package
-from collabd.cloud.call.decoding import DecodingThreads
-from collabd.cloud.call.intake import RequestLimits
+from collabd.cloud.call.decoding_threads import DecodingThreads
+from collabd.cloud.call.work import RequestLimits
 from collabd.cloud.models.model import CloudModel
 from collabd.partition import TensorInfo
 
@@ -73,11 +73,11 @@ async def test_one_devices_large_pictures_keep_no_other_waiting(
     decoding: DecodingThreads, tiny_package: Package, model: CloudModel, wanted: wire.InferRequest
 ) -> None:
     slow = Slow(tiny_package)
-    calls = [asyncio.create_task(decoding.work_of("a", LARGE, slow, LIMITS)) for _ in range(20)]
+    calls = [asyncio.create_task(decoding.work_of("a", LARGE, slow, limits=LIMITS)) for _ in range(20)]
     await until_it_began(slow, 1)
     limits = RequestLimits(batch=500, decoded_bytes=LIMITS.decoded_bytes)
     for _ in range(3):
-        assert (await decoding.work_of("b", wanted, model, limits))[0].feeds["image"].shape[1:] == (16, 16, 3)
+        assert (await decoding.work_of("b", wanted, model, limits=limits))[0].feeds["image"].shape[1:] == (16, 16, 3)
     assert (slow.began, any(call.done() for call in calls)) == (1, False)
     slow.free.set()
     await asyncio.gather(*calls)
@@ -87,10 +87,10 @@ async def test_nor_do_its_own_keep_what_takes_little(
     decoding: DecodingThreads, tiny_package: Package, model: CloudModel
 ) -> None:
     slow = Slow(tiny_package)
-    call = asyncio.create_task(decoding.work_of("a", LARGE, slow, LIMITS))
+    call = asyncio.create_task(decoding.work_of("a", LARGE, slow, limits=LIMITS))
     await until_it_began(slow, 1)
     for wanted in (pixels(), picture(200)):
-        await decoding.work_of("a", wanted, model, LIMITS)
+        await decoding.work_of("a", wanted, model, limits=LIMITS)
     assert not call.done()
     slow.free.set()
     await call
@@ -100,11 +100,11 @@ async def test_who_hangs_up_does_not_get_another_thread(
     decoding: DecodingThreads, tiny_package: Package, model: CloudModel
 ) -> None:
     slow = Slow(tiny_package)
-    gone = asyncio.create_task(decoding.work_of("a", LARGE, slow, LIMITS))
+    gone = asyncio.create_task(decoding.work_of("a", LARGE, slow, limits=LIMITS))
     await until_it_began(slow, 1)
     gone.cancel()
-    again = asyncio.create_task(decoding.work_of("a", LARGE, slow, LIMITS))
-    await decoding.work_of("b", LARGE, model, LIMITS)
+    again = asyncio.create_task(decoding.work_of("a", LARGE, slow, limits=LIMITS))
+    await decoding.work_of("b", LARGE, model, limits=LIMITS)
     assert slow.began == 1
     slow.free.set()
     await again
@@ -115,4 +115,4 @@ async def test_what_is_no_picture_is_refused(decoding: DecodingThreads, model: C
     for size in (100, 2**19):
         nonsense = wire.InferRequest([wire.Tensor.from_bytes_list("image", [bytes(size)])])
         with pytest.raises(InvalidImage):
-            await decoding.work_of("a", nonsense, model, LIMITS)
+            await decoding.work_of("a", nonsense, model, limits=LIMITS)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
-from collabd.sensing.machine.cpu import CpuLoad
+from collabd.sensing.machine.cpu import CpuLoad, ReadCounters, read_counters
 from collabd.sensing.machine.frequency import CpuFrequency
 from collabd.sensing.machine.pressure import CpuPressure
 from collabd.sensing.machine.slowdown import clocking, crowding
@@ -18,14 +18,15 @@ _INTERVAL_S = 0.5
 class LoadMeter:
     """`value`: the share of all processors' time, 0..1, that was used in the last half second; None: not measured.
 
-    `slowdown`: how many times longer than alone a run of `threads` should take now. `root` is where /proc and /sys are.
+    `slowdown`: how many times longer a run on `threads` threads takes now than it would alone, by estimate. `root`: the
+    directory of /proc and /sys.
     """
 
-    def __init__(self, threads: int, root: Path = Path("/")) -> None:
+    def __init__(self, threads: int, *, root: Path = Path("/"), counters: ReadCounters = read_counters) -> None:
         self.value: float | None = None
         self.slowdown = 1.0
         self._threads = threads
-        self._load = CpuLoad(root)
+        self._load = CpuLoad(counters)
         self._pressure = CpuPressure(root)
         self._frequency = CpuFrequency(root)
 
@@ -36,7 +37,7 @@ class LoadMeter:
         self._sample()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Sample until cancelled."""
         while True:
             await asyncio.sleep(_INTERVAL_S)
             self._sample()

@@ -11,7 +11,6 @@ import pytest
 from collabd.config import DeviceConfig
 from collabd.device.companions.companion import Companion
 from collabd.device.job.options import CallOptions
-from collabd.device.lane.claims import Claims
 from collabd.device.lane.lane import Lane
 from collabd.device.models.model import DeviceModel
 from collabd.device.run.executor import Executor
@@ -27,15 +26,23 @@ def lane() -> Iterator[Lane]:
     lane.close()
 
 
-def test_what_is_due_later_is_not_waited_for() -> None:
-    claims = Claims()
-    with claims.made(1.0, 0.3) as first, claims.made(2.0, 0.5):
-        assert [claims.before_s(due_s) for due_s in (0.5, 1.0, 1.5, 2.0)] == [0.0, 0.3, 0.3, 0.8]
-        first.ran(0.1)
-        assert claims.before_s(1.0) == pytest.approx(0.2)
-        first.ran(9.0)
-        assert claims.before_s(1.0) == 0.0
-    assert claims.before_s(9.0) == 0.0
+async def test_what_is_due_later_is_not_waited_for() -> None:
+    lane = Lane(1.0, clock=lambda: 100.0)
+    with lane.claimed(101.0, 0.3) as first, lane.claimed(102.0, 0.5):
+        assert [lane.wait_s(within_s) for within_s in (0.5, 1.0, 1.5, 2.0)] == [0.0, 0.3, 0.3, 0.8]
+        first.left_s = 0.2
+        assert lane.wait_s(1.0) == 0.2
+    assert lane.wait_s(9.0) == 0.0
+    lane.close()
+
+
+async def test_what_has_run_is_not_waited_for_any_longer(lane: Lane) -> None:
+    with lane.claimed(None, 60.0) as claim:
+        timed = await lane.run(lambda _: threading.Event().wait(0.001), claim=claim)
+        assert lane.wait_s(None) == claim.left_s == 60.0 - timed.seconds
+        claim.left_s = timed.seconds / 1e9
+        await lane.run(lambda _: None, claim=claim)
+        assert claim.left_s == 0.0
 
 
 async def test_what_runs_is_waited_for_whatever_is_due_when(lane: Lane) -> None:
@@ -46,7 +53,7 @@ async def test_what_runs_is_waited_for_whatever_is_due_when(lane: Lane) -> None:
         go_on.wait()
 
     assert lane.wait_s(None) == 0.0
-    with lane.claims.made(asyncio.get_running_loop().time() + 1.0, 100.0):
+    with lane.claimed(lane.clock() + 1.0, 100.0):
         under_way = asyncio.create_task(lane.run(work, expect_s=60.0))
         await asyncio.to_thread(runs.wait)
         assert lane.wait_s(0.001) == pytest.approx(60.0, abs=30.0)
@@ -76,7 +83,7 @@ async def test_a_call_that_waits_for_another_says_so(lane: Lane, model: DeviceMo
     assert lane.wait_s(None) == 0.0
     # The wait is no overhead, nor is it a phase.
     assert record.lane_s > 0.1
-    phases_s = sum(filter(None, (record.prep_s, record.head_s)))
+    phases_s = sum(record.phases.values())
     assert record.unaccounted_s() + phases_s <= record.elapsed_s() - record.lane_s
 
 

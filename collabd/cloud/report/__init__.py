@@ -1,0 +1,1 @@
+"""What collab-cloudd says of itself: its status, and the status line."""
