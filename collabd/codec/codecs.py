@@ -1,4 +1,4 @@
-"""The two functions through which every feature goes to bytes and back."""
+"""The two functions that turn every feature into bytes and back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ IMAGE_CODECS = (*IMAGE_FORMATS, "jpeg")
 LOSSLESS = frozenset(name for name, layout in FORMATS.items() if layout.is_lossless)
 PER_CHANNEL = frozenset(name for name, layout in FORMATS.items() if layout.per_channel)
 
-# Of one decoded tensor: VGG16's widest feature of a batch of 20 images, and a bound on what a peer makes us allocate.
+# The most bytes of one decoded tensor, which bounds what a peer makes us allocate. VGG16's widest feature of a batch of
+# 20 images has as many.
 MAX_BYTES = 256 * 2**20
 
 
@@ -35,10 +36,10 @@ class Encoded:
 def encode(array: NDArray[Any], codec: str, channel_axis: int | None = None) -> Encoded:
     """`array` as bytes.
 
-    A feature codec (f32, f16, q8, q4) carries float32 of any shape; anything else numeric it carries unchanged, as
-    "raw". `channel_axis` gives q8 and q4 one scale for each index of that axis; the others ignore it. "u8" carries
-    any uint8 array, "jpeg" one uint8 image of shape [1, H, W, 3]. Raises CodecError if the codec cannot carry the
-    array: NaN, infinity or a magnitude beyond its range, where f32 always serves.
+    A feature codec (f32, f16, q8, q4) carries float32 of any shape; other numbers travel unchanged, as "raw".
+    `channel_axis` gives q8 and q4 one scale for each index of that axis; the others ignore it. "u8" carries any uint8
+    array, "jpeg" one uint8 image of shape [1, H, W, 3]. Raises CodecError if the codec cannot carry the array: NaN,
+    infinity or a magnitude beyond its range; f32 carries them all.
     """
     array = np.asarray(array, array.dtype.newbyteorder("="), order="C")
     if codec == "jpeg":
@@ -56,12 +57,12 @@ def encode(array: NDArray[Any], codec: str, channel_axis: int | None = None) -> 
 
 
 def decode(
-    payload: bytes | memoryview, parameters: Mapping[str, object], dtype: np.dtype[Any], shape: tuple[int, ...]
+    payload: bytes | memoryview, parameters: Mapping[str, object], *, dtype: np.dtype[Any], shape: tuple[int, ...]
 ) -> NDArray[Any]:
-    """The array of `dtype` and `shape` that `encode` made `payload` of: C order, writable, its own memory.
+    """The array of `dtype` and `shape` from which `encode` made `payload`: C order, writable, in its own memory.
 
     Raises CodecError for anything that is not exactly what `parameters`, `dtype` and `shape` claim. Memory is bounded
-    by `shape`, so check that against the model first. Only f32 and raw can bring NaN or infinity.
+    by `shape`, so check `shape` against the model first. Only f32 and raw can contain NaN or infinity.
     """
     codec, squeezed = parameters.get("codec"), parameters.get("zstd", False)
     if not (isinstance(codec, str) and isinstance(squeezed, bool)):

@@ -1,4 +1,4 @@
-"""zstd at level 1 where it pays, and its inverse for bytes that nobody vouches for."""
+"""zstd at level 1 where it saves bytes, and its inverse for bytes that are not trusted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collabd.codec.errors import CodecError
 
 
 class _Contexts(threading.local):
-    """zstd contexts must not be shared between threads, and cost too much to build for every tensor."""
+    """zstd contexts, one for each thread: they must not be shared, and building them for each tensor costs too much."""
 
     def __init__(self) -> None:
         self.compressor = zstandard.ZstdCompressor(level=1)
@@ -27,7 +27,7 @@ def squeeze(data: bytes) -> tuple[bytes, bool]:
 
 
 def unsqueeze(frame: bytes | memoryview, size: int) -> bytes:
-    """The `size` bytes inside one zstd frame; memory is bounded by `size`, whatever the frame holds or claims."""
+    """The `size` bytes inside one zstd frame. Memory is bounded by `size`, whatever the frame holds or claims."""
     try:
         # The decompressor allocates what the frame claims, so the claim is checked before it is believed.
         if zstandard.frame_content_size(frame) != size:

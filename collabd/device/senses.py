@@ -41,7 +41,16 @@ class Senses:
         """From now on nothing is known of this machine, rather than what was true at some time."""
         unknown, now = NotMeasured(f"sensing failed: {error!r}"), self._clock()
         power = PowerSensor(self._board, unknown).read(now, unknown)
-        self.snapshot = Snapshot(now, unknown, unknown, unknown, unknown, unknown, unknown, power)
+        self.snapshot = Snapshot(
+            time=now,
+            load=unknown,
+            pressure=unknown,
+            frequency=unknown,
+            temperature=unknown,
+            throttling=unknown,
+            battery=unknown,
+            power=power,
+        )
 
     async def run(self) -> None:
         """Until cancelled. In a thread, since the firmware of a Pi may take its time to answer."""

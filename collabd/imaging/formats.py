@@ -1,4 +1,4 @@
-"""What kind of file bytes are, by how they begin. Seven kinds are read; the others that people have are named."""
+"""The kind of a file, by its first bytes. Seven kinds are read; other common kinds are named in the refusal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ with suppress(ImportError):  # Pillow before 11.3
     AVIF = FileFormat("AVIF", AvifImageFile) if SUPPORTED else None
 
 JPEG, WEBP, PPM = FileFormat("JPEG", JpegImageFile), FileFormat("WebP", WebPImageFile), FileFormat("PPM", PpmImageFile)
-# The first 4 bytes of a container of boxes are a length; its brands follow its kind.
+# The first 4 bytes of a container of boxes are its length; its brands follow its kind.
 _READ: tuple[tuple[bytes, FileFormat], ...] = (
     (rb"\xff\xd8\xff", JPEG),
     (rb"\x89PNG\r\n\x1a\n", FileFormat("PNG", PngImageFile)),
@@ -76,7 +76,7 @@ _HEAD_BYTES = 1024
 
 
 def format_of(data: bytes) -> FileFormat:
-    """The kind of file that `data` is. InvalidImage: none that is read."""
+    """The kind of file that `data` is. Raises InvalidImage for kinds that are not read."""
     head = data[:_HEAD_BYTES]
     for signature, kind in _READ:
         if re.match(signature, head, re.DOTALL):
@@ -87,7 +87,7 @@ def format_of(data: bytes) -> FileFormat:
 
 
 def _is_avif(head: bytes) -> bool:
-    """Whether a container of boxes says in its first one, whose length stands before it, that it holds AVIF."""
+    """Whether it is a container of boxes whose first box says that it holds AVIF. The box begins with its length."""
     return _AVIF_BRAND.match(head[: int.from_bytes(head[:4], "big")]) is not None
 
 

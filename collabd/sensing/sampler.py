@@ -16,7 +16,7 @@ from collabd.sensing.reading import Measured
 from collabd.sensing.sensed_machine import SensedMachine
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The machine at `time`, on the clock that was passed in.
 
@@ -34,10 +34,10 @@ class Snapshot:
 
 
 class Sampler:
-    """Reads every source of this machine. What there is, the power meter too, is found out once, when it is made.
+    """Reads every source of this machine. Which sources and which power meter exist, it finds out once, when made.
 
-    A sample is some 20 small files; on a Pi also, every few seconds, one or two runs of `vcgencmd`, so a caller with an
-    event loop takes samples in a thread. One thread at a time: load and energy are differences between two samples.
+    A sample reads some 20 small files, and on a Pi runs `vcgencmd` once or twice every few seconds. So a caller with an
+    event loop takes samples in a thread, one at a time, since load and energy are differences between two samples.
     """
 
     def __init__(self, board: BoardPower, machine: SensedMachine) -> None:

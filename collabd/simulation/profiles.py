@@ -35,7 +35,7 @@ def read_profile(path: Path, package: Package) -> Profile:
 def profile_here(package: Package) -> Profile:
     """The profile of this machine, on one thread. Raises `OSError` where it cannot be kept."""
     directory = state_dir(DeviceConfig(), "collabctl") / "profiles"
-    known = stored.load(package.digest, machine.describe(), _THREADS, directory)
+    known = stored.load(package.digest, machine.describe(), threads=_THREADS, directory=directory)
     if known is not None:
         return known
     _log.info("measuring %s on this machine", package.manifest.name)

@@ -73,7 +73,8 @@ def require_bounded(model: onnx.ModelProto) -> Network:
 def _too_large(model: onnx.ModelProto, sizes: Mapping[str, int]) -> Iterator[str]:
     weights = [weight.name for weight in model.graph.initializer]
     inputs = [value.name for value in model.graph.input if value.name not in weights]
-    graph = Graph(model.graph.node, inputs, [value.name for value in model.graph.output], weights)
+    outputs = [value.name for value in model.graph.output]
+    graph = Graph(model.graph.node, inputs=inputs, outputs=outputs, weights=weights)
     # A tensor that is computed from weights alone is held like a weight. It may be as large as all weights widened.
     widened = MAX_BYTES + _WIDENING * model.ByteSize()
     for name, nbytes in sizes.items():

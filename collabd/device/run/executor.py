@@ -97,7 +97,7 @@ class _Run:
         feeds = self._needed(outputs)
         timed = await self._on_lane(
             phase,
-            partial(engine.run, key, feeds, outputs),
+            lambda stop: engine.run(key, feeds, outputs, stop=stop),
             profiled_s * self.job.slow,
             setup=partial(engine.prepare, key, tuple(feeds), outputs),
         )

@@ -17,8 +17,8 @@ _PROCESSOR = "VDD_CORE"
 class Pmic:
     """The sum over the chip's rails of volts times amperes.
 
-    Not in it: what goes from the 5 V input to USB, HATs and NVMe directly, and the losses of conversion. One board
-    against a meter at its input drew 1.1451 times the sum and 0.59 W more (github.com/jfikar/RPi5-power).
+    It leaves out what goes directly from the 5 V input to USB, HATs and NVMe, and the losses of conversion. By a meter
+    at its input, one board drew 1.1451 times the sum plus 0.59 W (github.com/jfikar/RPi5-power).
     """
 
     name = "pmic"
@@ -47,7 +47,7 @@ class Pmic:
 
 
 def rails_watts(text: str) -> float | NotMeasured:
-    """Watts of all rails in what `vcgencmd pmic_read_adc` printed. Part of them is no measurement."""
+    """Watts of all rails in what `vcgencmd pmic_read_adc` printed. If some rails are missing, nothing is measured."""
     amperes, volts = (_column(text, unit) for unit in ("A", "V"))
     if _PROCESSOR not in amperes:
         return NotMeasured(f"pmic: no rail {_PROCESSOR}")

@@ -27,7 +27,7 @@ replace = msgspec.structs.replace
 
 
 def load(directory: Path, digest: str = DIGEST, here: Machine = HERE, threads: int = 4) -> Profile | None:
-    return stored.load(digest, here, threads, directory)
+    return stored.load(digest, here, threads=threads, directory=directory)
 
 
 def only_file(directory: Path) -> Path:
