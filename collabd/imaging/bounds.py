@@ -26,7 +26,7 @@ def check_size(size: tuple[int, int], error: type[InvalidRequest], most: int = M
     width, height = size
     if width * height > most or max(width, height) > MAX_SIDE:
         raise error(
-            f"an image of {width}x{height}: scale it to at most {most:,} pixels and {MAX_SIDE:,} a side; "
+            f"the image has {width}x{height} pixels: scale it to at most {most:,} pixels and {MAX_SIDE:,} a side; "
             "the network needs far fewer"
         )
 
@@ -40,7 +40,7 @@ class Metered(io.BytesIO):
         """Raises InvalidImage if there were too many reads."""
         self._reads += 1
         if self._reads > _MAX_READS:
-            raise InvalidImage("an image in too many pieces to be one: save it again, as PNG or JPEG")
+            raise InvalidImage("the image file has too many pieces: save it again, as PNG or JPEG")
         return super().read(size)
 
 
@@ -50,6 +50,6 @@ def damage_is_the_senders(what: str) -> Iterator[None]:
     try:
         yield
     except DecompressionBombError:
-        raise InvalidImage(f"an image far above {MAX_PIXELS:,} pixels: scale it down") from None
+        raise InvalidImage(f"the image has far more than {MAX_PIXELS:,} pixels: scale it down") from None
     except DAMAGE as error:
         raise InvalidImage(f"the {what} image is damaged, incomplete or empty ({error}): send it again") from None
