@@ -97,7 +97,7 @@ class Connection(web.RequestHandler):
         """What is no HTTP is answered and not logged: anybody could fill the journal with it."""
         if status != HTTPStatus.BAD_REQUEST:
             return super().handle_error(request, status, exc, message)
-        reply = oip.error_reply(InvalidRequest(f"this is no HTTP request: {(message or '')[:200]}"))
+        reply = oip.error_reply(InvalidRequest(f"this is not an HTTP request: {(message or '')[:200]}"))
         reply.force_close()
         return reply
 
@@ -206,7 +206,7 @@ def _met(handler: _Handler) -> _Handler:
     async def checked(request: web.BaseRequest) -> web.StreamResponse:
         if request.headers.get(hdrs.EXPECT, oip.CONTINUE).lower() == oip.CONTINUE:
             return await handler(request)
-        reply = oip.error_reply(InvalidRequest(f"the only expectation that is met is {oip.CONTINUE}"))
+        reply = oip.error_reply(InvalidRequest(f"this daemon meets only the expectation {oip.CONTINUE}"))
         reply.set_status(HTTPStatus.EXPECTATION_FAILED)
         reply.force_close()
         return reply

@@ -143,7 +143,7 @@ async def _supervised(
         except Exception as error:
             failures = 1 if clock() - began > _WELL_S else failures + 1
             if failures > len(_PAUSES_S):
-                log.critical("%s failed %d times in a row and is given up", name, failures, exc_info=error)
+                log.critical("%s failed %d times in a row and is not started again", name, failures, exc_info=error)
                 return give_up(error)
-            log.exception("%s failed, and begins anew in %.0f s", name, _PAUSES_S[failures - 1])
+            log.exception("%s failed, and starts again in %.0f s", name, _PAUSES_S[failures - 1])
         await sleep(_PAUSES_S[failures - 1])

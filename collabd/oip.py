@@ -149,7 +149,7 @@ async def read_body(request: web.Request, limit: int, pace: Pace = NETWORK) -> b
     except (web.RequestPayloadError, ConnectionError) as error:
         # Else aiohttp reads on behind our reply, meets the same error and logs it as a defect.
         request.content.feed_eof()
-        raise InvalidRequest(f"the body cannot be read: {error}") from error
+        raise InvalidRequest(f"the daemon cannot read the body: {error}") from error
     request[BODY] = body
     return body
 
@@ -185,7 +185,7 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
         reply = _http_reply(request, error)
     except Exception:
         log.exception("%s %s failed", request.method, plain(request.path))
-        reply = error_reply(DaemonFault("the daemon failed at this request; its journal says how"))
+        reply = error_reply(DaemonFault("the daemon failed at this request; its journal says why"))
     # What follows a body that could not be read, or that need not be sent, is not the next request.
     if request.content.exception() is not None or (hdrs.EXPECT in request.headers and BODY not in request):
         reply.force_close()

@@ -64,7 +64,7 @@ def decode(
     codec, squeezed = parameters.get("codec"), parameters.get("zstd", False)
     if not (isinstance(codec, str) and isinstance(squeezed, bool)):
         raise CodecError(
-            f"the tensor's parameters need a text 'codec' and a boolean 'zstd', not {codec!r}, {squeezed!r}"
+            f"the tensor's parameter 'codec' must be text and 'zstd' a boolean, not {codec!r} and {squeezed!r}"
         )
     _check_shape(dtype, shape)
     if codec == "jpeg":
@@ -75,7 +75,7 @@ def decode(
     size = layout.nbytes(dtype, shape, axis)
     data = unsqueeze(payload, size) if squeezed else payload
     if len(data) != size:
-        raise CodecError(f"{len(data)} bytes where {codec} of shape {list(shape)} takes {size}")
+        raise CodecError(f"the tensor has {len(data)} bytes, but {codec} of shape {list(shape)} takes {size}")
     return layout.unpack(data, dtype, shape, axis)
 
 
@@ -92,7 +92,7 @@ def _checked_axis(axis: object, ndim: int) -> int | None:
     if axis is None:
         return None
     if not isinstance(axis, int) or isinstance(axis, bool) or not 0 <= axis < ndim:
-        raise CodecError(f"channel_axis {axis!r} is no axis of a tensor of {ndim} dimensions")
+        raise CodecError(f"channel_axis {axis!r} is not an axis of a tensor with {ndim} dimensions")
     return axis
 
 
@@ -101,7 +101,7 @@ def _check_shape(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
         raise CodecError(f"{list(shape)} is not a shape")
     # numpy has at most 32 dimensions before 2.0, and refuses a product that is too large without its zeros.
     if len(shape) > 32 or math.prod(max(n, 1) for n in shape) * dtype.itemsize > MAX_BYTES:
-        raise CodecError(f"a tensor of shape {list(shape)} is above {MAX_BYTES} bytes")
+        raise CodecError(f"a tensor of shape {list(shape)} takes more than {MAX_BYTES} bytes")
 
 
 def _check_image(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:

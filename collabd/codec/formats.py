@@ -44,7 +44,7 @@ def _plain_pack(array: NDArray[Any], _axis: Axis) -> bytes:
 
 def _plain_unpack(data: bytes | memoryview, dtype: np.dtype[Any], shape: Shape, _axis: Axis) -> NDArray[Any]:
     if dtype == np.bool_ and (np.frombuffer(data, np.uint8) > 1).any():
-        raise CodecError("a boolean that is neither 0 nor 1")
+        raise CodecError("a boolean is neither 0 nor 1")
     return np.frombuffer(data, dtype).reshape(shape).copy()
 
 

@@ -27,7 +27,7 @@ def compress(array: NDArray[np.uint8]) -> bytes:
     try:
         Image.fromarray(array[0]).save(out, "JPEG", quality=_QUALITY)
     except (OSError, ValueError) as error:
-        raise CodecError(f"no JPEG of an image of shape {array.shape}: {error}") from None
+        raise CodecError(f"cannot make a JPEG of an image of shape {array.shape}: {error}") from None
     return out.getvalue()
 
 
@@ -35,12 +35,14 @@ def decompress(data: bytes | memoryview, shape: tuple[int, ...]) -> NDArray[np.u
     """The pixels, uint8 of exactly `shape`; CodecError if the JPEG is damaged or of another size."""
     # No scan after scan over the same pixels: a few bytes each, and much work.
     if len(data) > math.prod(shape) + _HEADER_BYTES:
-        raise CodecError(f"a JPEG of {len(data)} bytes for a tensor of shape {shape}, which has fewer")
+        raise CodecError(f"the JPEG has {len(data)} bytes, more than its tensor of shape {shape}")
     # Not Image.open: the size is checked here, before any pixel, and no other decoder is ever tried.
     with _damage_is_ours():
         image = JpegImageFile(io.BytesIO(data))
     if image.size != (shape[2], shape[1]) or image.mode != "RGB":
-        raise CodecError(f"a JPEG of {image.size[0]}x{image.size[1]} ({image.mode}) for a tensor of shape {shape}")
+        raise CodecError(
+            f"the JPEG has {image.size[0]}x{image.size[1]} pixels ({image.mode}), but its tensor has the shape {shape}"
+        )
     with _damage_is_ours():
         image.load()
     return np.array(image)[np.newaxis]
@@ -51,4 +53,4 @@ def _damage_is_ours() -> Iterator[None]:
     try:
         yield
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error) as error:
-        raise CodecError(f"damaged JPEG: {error}") from None
+        raise CodecError(f"the JPEG is damaged: {error}") from None

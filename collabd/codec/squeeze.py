@@ -31,10 +31,10 @@ def unsqueeze(frame: bytes | memoryview, size: int) -> bytes:
     try:
         # The decompressor allocates what the frame claims, so the claim is checked before it is believed.
         if zstandard.frame_content_size(frame) != size:
-            raise CodecError(f"a zstd frame that does not hold the {size} bytes of its tensor")
+            raise CodecError(f"the zstd frame does not hold the {size} bytes of its tensor")
         data = _contexts.decompressor.decompress(frame, allow_extra_data=False)
     except zstandard.ZstdError as error:
-        raise CodecError(f"not a zstd frame: {error}") from None
+        raise CodecError(f"this is not a zstd frame: {error}") from None
     if len(data) != size:
-        raise CodecError(f"a zstd frame of {len(data)} bytes where its tensor has {size}")
+        raise CodecError(f"the zstd frame has {len(data)} bytes, but its tensor has {size}")
     return data

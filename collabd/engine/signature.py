@@ -31,7 +31,7 @@ class Port:
     def of(cls, name: str, kind: str, shape: Sequence[int | str | None]) -> Port:
         """From what ONNX Runtime says of the input; EngineError if numpy has no such type."""
         if kind not in _DTYPES:
-            raise EngineError(f"input {name!r} is a {kind}, which cannot be fed")
+            raise EngineError(f"input {name!r} is a {kind}, which the engine cannot feed")
         return cls(name, _DTYPES[kind], tuple(shape))
 
 

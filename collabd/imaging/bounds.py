@@ -25,7 +25,7 @@ def check_size(width: int, height: int, error: type[InvalidRequest], most: int =
     """`error`: an image of these sides has more than `most` pixels, or is too long."""
     if width * height > most or max(width, height) > MAX_SIDE:
         raise error(
-            f"an image of {width}x{height}: scale it to at most {most:,} pixels and {MAX_SIDE:,} a side; "
+            f"the image has {width}x{height} pixels: scale it to at most {most:,} pixels and {MAX_SIDE:,} a side; "
             "the network needs far fewer"
         )
 
@@ -39,7 +39,7 @@ class Metered(io.BytesIO):
         """InvalidImage: too many reads."""
         self._reads += 1
         if self._reads > _MAX_READS:
-            raise InvalidImage("an image in too many pieces to be one: save it again, as PNG or JPEG")
+            raise InvalidImage("the image file has too many pieces: save it again, as PNG or JPEG")
         return super().read(size)
 
 
@@ -49,6 +49,6 @@ def damage_is_the_senders(what: str) -> Iterator[None]:
     try:
         yield
     except DecompressionBombError:
-        raise InvalidImage(f"an image far above {MAX_PIXELS:,} pixels: scale it down") from None
+        raise InvalidImage(f"the image has far more than {MAX_PIXELS:,} pixels: scale it down") from None
     except DAMAGE as error:
         raise InvalidImage(f"the {what} image is damaged, incomplete or empty ({error}): send it again") from None

@@ -66,10 +66,10 @@ _NAMED: tuple[tuple[bytes, str, str], ...] = (
     (rb"\0\0[\x01\x02]\0", "icon (ICO)", _CONVERT),
     (rb"v/1\x01|#\?R", "HDR (OpenEXR or Radiance)", _CONVERT),
     (rb"P7\n|P[Ff]\n", "PAM or PFM", _CONVERT),
-    (rb"\x93NUMPY", "NumPy", "load it, and give the array"),
+    (rb"\x93NUMPY", "NumPy", "load it, and pass the array"),
     (rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!", "archive", "unpack it, and send the images in it"),
     (rb"(\xef\xbb\xbf)?\s*(<\?xml.*)?<svg", "SVG", "render it as PNG"),
-    (rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head)", "web page", "the download has failed: look into it"),
+    (rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head)", "web page", "the download failed: look at the file"),
     (rb"data:image/|/9j/|iVBORw0KGgo|R0lGOD|UklGR", "base64 text", "decode it with base64.b64decode first"),
 )
 _HEAD_BYTES = 1024
@@ -94,8 +94,8 @@ def _is_avif(head: bytes) -> bool:
 def _refusal(head: bytes) -> str:
     read = ", ".join(["JPEG", "PNG", "WebP", *(["AVIF"] if AVIF else []), "BMP", "GIF"])
     if _is_avif(head):
-        return f"an AVIF file, which takes Pillow 11.3 or newer here: {_CONVERT}"
+        return f"this is an AVIF file, which collabd reads only with Pillow 11.3 or newer: {_CONVERT}"
     for signature, name, advice in _NAMED:
         if re.match(signature, head, re.DOTALL | re.IGNORECASE):
-            return f"this is a file of the kind {name}, which is not read ({read} and PPM are): {advice}"
-    return f"not an image: send {read} or PPM"
+            return f"this file is of the kind {name}; collabd reads only {read} and PPM: {advice}"
+    return f"this is not an image: send {read} or PPM"

@@ -77,7 +77,7 @@ def open_jpeg(data: bytes) -> tuple[JpegImageFile, Survey]:
     with damage_is_the_senders("JPEG"):
         image = JpegImageFile(Metered(data))
         if len(image.layer) != image.layers:
-            raise ValueError("its components are not as many as it says")
+            raise ValueError("it does not have as many components as it states")
         survey = _survey(data, image)
     check_size(*image.size, InvalidImage, _MAX_NOMINAL_PIXELS)
     _check_scans(image, survey)
@@ -88,14 +88,14 @@ def decode_jpeg(data: bytes, side: int) -> JpegImageFile:
     """The image, made smaller while it is decoded, to no less than `side` a side. Raises InvalidImage."""
     image, survey = open_jpeg(data)
     if not survey.closed and not survey.has_all_scans(image):
-        raise InvalidImage("the JPEG image is incomplete: it ends before its last pass over the picture; send it again")
+        raise InvalidImage("the JPEG image is incomplete: it ends before its last pass over the image; send it again")
     with damage_is_the_senders("JPEG"):
         picture = _load(image if survey.sound else JpegImageFile(Metered(_completed(data, survey))), side)
         # Decoders leave grey what is missing.
         corner = picture.getpixel((picture.width - 1, picture.height - 1))
         missing = _missing(data, survey, picture, side) if not survey.closed or corner in _GREY else 0.0
     if missing > _MOST_MISSING:
-        raise InvalidImage(f"the JPEG image is incomplete: {missing:.0%} of the picture is missing; send it again")
+        raise InvalidImage(f"the JPEG image is incomplete: {missing:.0%} of the image is missing; send it again")
     return picture
 
 
@@ -116,16 +116,19 @@ def _survey(data: bytes, image: JpegImageFile) -> Survey:
         if kind == _SCAN:
             survey.note_scan(data[at + 2 : at + length], image)
         at += length
-    raise InvalidImage(f"a JPEG image of over {_MAX_SEGMENTS:,} segments: save it again")
+    raise InvalidImage(f"the JPEG image has more than {_MAX_SEGMENTS:,} segments: save it again")
 
 
 def _check_scans(image: JpegImageFile, survey: Survey) -> None:
     pixels = image.width * image.height
     if survey.scans > _MAX_SCANS or survey.scans * pixels > _MAX_SCANNED_PIXELS:
-        raise InvalidImage(f"a JPEG in {survey.scans} scans: save it again, not progressive")
+        raise InvalidImage(f"the JPEG image has {survey.scans} scans: save it again, not progressive")
     sampling = [across * down for _, across, down, _ in image.layer]
     if survey.buffered and pixels * sum(sampling) > _MAX_COEFFICIENTS * max(sampling):
-        raise InvalidImage(f"a progressive JPEG of {image.width}x{image.height}: save it not progressive, or smaller")
+        raise InvalidImage(
+            f"the JPEG image is progressive and has {image.width}x{image.height} pixels: "
+            "save it not progressive, or smaller"
+        )
 
 
 def _completed(data: bytes, survey: Survey, filling: bytes = b"") -> bytes:

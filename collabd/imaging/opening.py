@@ -42,7 +42,7 @@ def decode(data: bytes, side: int) -> tuple[Image, int]:
 
 def _open(data: bytes, kind: Format) -> ImageFile:
     if kind == PPM and data[1:2] in b"123" and len(data) > _MAX_TEXT_BYTES:
-        raise InvalidImage(f"numbers as text, of {len(data)} bytes: send the image as PNG or JPEG")
+        raise InvalidImage(f"the image is {len(data)} bytes of numbers as text: send it as PNG or JPEG")
     with damage_is_the_senders(kind.name):
         image = kind.image(Metered(data))
     check_size(*image.size, InvalidImage, _MAX_PIXELS_OF.get(kind, MAX_PIXELS))

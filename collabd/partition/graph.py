@@ -37,7 +37,7 @@ class Graph:
         known = constants | set(self.inputs)
         for node, reads, writes in zip(self.nodes, self.reads, self.writes, strict=True):
             if missing := [name for name in reads if name not in known]:
-                raise PartitionError(f"node {node.name or writes!r} reads {missing}, which nothing before it gives")
+                raise PartitionError(f"node {node.name or writes!r} reads {missing}, but no node before it gives that")
             known.update(writes)
             if constants.issuperset(reads) and not _is_random(node):
                 constants.update(writes)

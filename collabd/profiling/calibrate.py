@@ -111,7 +111,7 @@ class Calibration:
         try:
             crossed, sizes = _cross(features, len(expected), trial)
         except CodecError as error:
-            _log.info("%s is not offered: %s", trial.codec, error)
+            _log.info("leaving out the codec %s: %s", trial.codec, error)
             trial.refused = True
             return
         trial.sizes += sizes

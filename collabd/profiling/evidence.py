@@ -42,11 +42,11 @@ def worth(decided: npt.NDArray[np.integer]) -> int:
 def doubts(given: int, decided: npt.NDArray[np.integer], labels: int) -> Iterator[str]:
     """What to tell an author of `given` pictures, of which the distinct ones were `decided` for, of so many labels."""
     if len(decided) < given:
-        yield f"only {len(decided)} of the {given} calibration images differ; copies tell nothing new"
+        yield f"only {len(decided)} of the {given} calibration images differ, and copies add nothing"
     found, classes = len(np.unique(decided)), max(labels, 2)  # a single label applies or not
     if found < min(classes, _FEW):
         yield (
-            f"the network takes all calibration images for {found} of its {classes} classes, so they say little about "
+            f"the network puts all calibration images into {found} of its {classes} classes, so they say little about "
             "fidelity: give images of more classes"
         )
 

@@ -33,10 +33,10 @@ def load(digest: str, machine: Machine, threads: int, directory: Path) -> Profil
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        _log.warning("%s is of no use and will be measured again: %s", path, error)
+        _log.warning("cannot use the profile %s, so it will be measured again: %s", path, error)
         return None
     if (profile.digest, profile.machine, profile.threads) != (digest, machine, threads):
-        _log.warning("%s was measured elsewhere and will be measured again", path)
+        _log.warning("the profile %s is of another machine, so it will be measured again", path)
         return None
     return profile
 

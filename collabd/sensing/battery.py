@@ -60,7 +60,7 @@ class Discharge:
         reading = battery.read(0.0)
         if isinstance(reading, NotMeasured):
             return reading
-        return cls(battery) if reading.value.watts is not None else NotMeasured("battery: does not measure power")
+        return cls(battery) if reading.value.watts is not None else NotMeasured("battery: it does not measure power")
 
     def watts(self, now: float) -> float | NotMeasured:
         """Watts now; not measured while a charger feeds the machine."""
@@ -68,7 +68,7 @@ class Discharge:
         if isinstance(reading, NotMeasured):
             return reading
         if reading.value.status != "discharging" or reading.value.watts is None:
-            return NotMeasured(f"battery: {reading.value.status}, so it does not tell what the machine draws")
+            return NotMeasured(f"battery: it is {reading.value.status}, so it does not show what the machine draws")
         return reading.value.watts
 
 
@@ -82,7 +82,7 @@ def _cell(path: Path) -> Battery | NotMeasured:
     if isinstance(percent, NotMeasured):
         return percent
     if not 0 <= percent <= 100:
-        return NotMeasured(f"{path}: {percent:g} % cannot be")
+        return NotMeasured(f"{path}: {percent:g} % is impossible")
     said = read_text(path / "status")
     word = "" if isinstance(said, NotMeasured) else said.lower()
     status: Status = next((known for known in get_args(Status) if known == word), "unknown")

@@ -56,7 +56,7 @@ class CpuLoad:
         self._stat = root / "proc/stat"
         self._own = root / "proc/self/stat"
         self._before: tuple[dict[int, Ticks], int | None] | None = None
-        self._last: Measured[Load] = NotMeasured(f"{self._stat}: a load takes two samples, this is the first")
+        self._last: Measured[Load] = NotMeasured(f"{self._stat}: a load needs two samples, and this is the first")
 
     def read(self, now: float) -> Measured[Load]:
         """The load since the sample before; where hardly a tick has passed since, that of the sample before."""
@@ -65,7 +65,7 @@ class CpuLoad:
             return text
         cores = parse_cores(text)
         if not cores:
-            return NotMeasured(f"{self._stat}: no core in it")
+            return NotMeasured(f"{self._stat}: it lists no core")
         own = read_text(self._own)
         ticks = None if isinstance(own, NotMeasured) else parse_process(own)
         if self._before is None:

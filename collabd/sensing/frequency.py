@@ -47,4 +47,4 @@ def _mhz(path: Path) -> float | NotMeasured:
     khz = read_number(path)
     if isinstance(khz, NotMeasured):
         return khz
-    return khz / 1e3 if 0 < khz < 1e8 else NotMeasured(f"{path}: {khz:g} kHz cannot be")
+    return khz / 1e3 if 0 < khz < 1e8 else NotMeasured(f"{path}: {khz:g} kHz is impossible")

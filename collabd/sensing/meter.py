@@ -38,4 +38,4 @@ def plausible(watts: float, origin: str) -> float | NotMeasured:
     """`watts` if a device can draw that."""
     if math.isfinite(watts) and 0 <= watts <= _MOST_W:
         return watts
-    return NotMeasured(f"{origin}: {watts:g} W cannot be")
+    return NotMeasured(f"{origin}: {watts:g} W is impossible")

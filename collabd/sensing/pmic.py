@@ -22,7 +22,7 @@ class Pmic:
     """
 
     name = "pmic"
-    covers = "the board's rails, without the 5 V one and its USB ports"
+    covers = "the board's rails, without the 5 V rail and its USB ports"
     prompt = True
     # Starting a process takes a Pi some 10 ms: half a per cent of a core at this interval.
     every_s = 2.0
@@ -53,7 +53,7 @@ def rails_watts(text: str) -> float | NotMeasured:
         return NotMeasured(f"pmic: no rail {_PROCESSOR}")
     unpaired = sorted(amperes.keys() - volts.keys())
     if unpaired:
-        return NotMeasured(f"pmic: no voltage of {', '.join(unpaired)}")
+        return NotMeasured(f"pmic: no voltage for {', '.join(unpaired)}")
     return sum(current * volts[rail] for rail, current in amperes.items())
 
 

@@ -62,8 +62,8 @@ def recognise(root: Path) -> str | NotMeasured:
     texts = [read_text(root / name) for name in _MODEL_FILES]
     model = next((text for text in texts if not isinstance(text, NotMeasured)), None)
     if model is None:
-        return NotMeasured("no device tree: not a Raspberry Pi")
+        return NotMeasured("there is no device tree, so this is not a Raspberry Pi")
     found = _MODEL.match(model)
     if found is None:
-        return NotMeasured(f"no figures for {model[:60]!r}")
+        return NotMeasured(f"there are no figures for {model[:60]!r}")
     return "zero2w" if found["zero"] else f"pi{found['family']}"

@@ -30,7 +30,7 @@ class CpuPressure:
             return NotMeasured(f"{text.reason} (psi=1 on the kernel's command line turns it on)")
         parsed = parse_pressure(text)
         if parsed is None:
-            return NotMeasured(f"{self._path}: no line 'some' in it")
+            return NotMeasured(f"{self._path}: it has no line 'some'")
         average, stalled_s = parsed
         if self._before is None:
             self._last = Reading(average, now, spread=average / 2)

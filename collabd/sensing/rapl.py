@@ -31,7 +31,7 @@ class Rapl:
         self.covers = covers
         self._zones = zones
         self._before: tuple[float, list[float]] | None = None
-        self._last: float | NotMeasured = NotMeasured("rapl: power takes two samples, this is the first")
+        self._last: float | NotMeasured = NotMeasured("rapl: power needs two samples, and this is the first")
 
     @classmethod
     def find(cls, root: Path) -> Rapl | NotMeasured:
@@ -63,7 +63,7 @@ class Rapl:
     def _mean(self, now: float, energy: list[float], time: float, before: list[float]) -> float | NotMeasured:
         if now - time > _LONGEST_S:
             return NotMeasured(
-                f"rapl: {now - time:.0f} s since the last reading, the counter may have overflowed twice"
+                f"rapl: {now - time:.0f} s have passed since the last reading, so the counter may have overflowed twice"
             )
         used_uj = sum(
             end - start + (zone.range_uj if end < start else 0.0)

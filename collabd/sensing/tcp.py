@@ -35,7 +35,7 @@ def round_trip_s(connection: Socket | None) -> float | NotMeasured:
     What waits in a queue on the way makes the smoothed one longer, our own bytes too, and these are counted elsewhere.
     """
     if connection is None:
-        return NotMeasured("tcp: no connection")
+        return NotMeasured("tcp: there is no connection")
     try:
         # A copy, since the sockets that event loops show cannot be asked.
         with socket.socket(fileno=os.dup(connection.fileno())) as copy:
@@ -77,4 +77,4 @@ def parse_info(info: bytes) -> float | NotMeasured:
             microseconds: int = struct.unpack_from("=I", info, place)[0]
             if 0 < microseconds < _NEVER:
                 return microseconds / 1e6
-    return NotMeasured("tcp: the kernel has no round trip")
+    return NotMeasured("tcp: the kernel gives no round trip")

@@ -43,4 +43,4 @@ def _celsius(zone: Path) -> float | NotMeasured:
     if isinstance(millidegrees, NotMeasured):
         return millidegrees
     degrees = millidegrees / 1e3
-    return degrees if _LEAST_C < degrees < _MOST_C else NotMeasured(f"{zone}: {degrees:g} degrees cannot be")
+    return degrees if _LEAST_C < degrees < _MOST_C else NotMeasured(f"{zone}: {degrees:g} degrees is impossible")

@@ -124,7 +124,7 @@ def _word(text: str | NotMeasured) -> tuple[Flags, Flags] | NotMeasured:
         return text
     word = parse_word(text)
     if word is None:
-        return NotMeasured(f"get_throttled: not understood: {text.strip()[:40]!r}")
+        return NotMeasured(f"get_throttled: cannot read {text.strip()[:40]!r}")
     return decode(word), decode(word >> _HISTORY_SHIFT)
 
 

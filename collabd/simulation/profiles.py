@@ -26,9 +26,9 @@ def read_profile(path: Path, package: Package) -> Profile:
     try:
         profile = msgspec.json.decode(path.read_bytes(), type=Profile)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"{path} is no profile: {error}") from error
+        raise InvalidRequest(f"{path} is not a profile: {error}") from error
     if {times.cut for times in profile.cuts} != {cut.name for cut in package.manifest.cuts}:
-        raise InvalidRequest(f"{path} is a profile of another network than {package.manifest.name}")
+        raise InvalidRequest(f"{path} is not a profile of {package.manifest.name}, but of another network")
     return profile
 
 

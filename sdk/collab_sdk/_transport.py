@@ -120,10 +120,10 @@ class Transport:
     ) -> Reply:
         """The daemon's reply, whatever its status. ``deadline`` is on `time.monotonic`'s clock, seconds.
 
-        A request whose connection breaks (the daemon restarts) is sent again until the deadline, if it may be. So is
-        one that the daemon did not take for now, when it says when to come back and that is before the deadline. And
-        where the request ``goes_on`` with what the daemon has answered before, it is waited for should it be gone.
-        The daemon is told how long the caller has waited by then, for its deadline is no later than before.
+        If a connection breaks (the daemon restarts), the request is sent again until the deadline, if it may be. The
+        same holds for a request that the daemon refuses for now, if the daemon says when to come back and that is
+        before the deadline. If a request ``goes_on`` with an earlier answer of the daemon and the daemon is gone, the
+        transport waits for it. It tells the daemon how long the caller has waited so far, because the deadline stays.
         `DaemonUnavailable`, `PermissionRefused`, `DeadlineExceeded`, `ProtocolError`.
         """
         interruptions, known, pauses_s = 0, goes_on, _back_off()
