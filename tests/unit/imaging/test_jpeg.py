@@ -138,7 +138,7 @@ def test_a_photograph_of_fifty_megapixels_looks_like_itself() -> None:
     ("size", "options", "reason"),
     [
         ((16_400, 12_240), {}, "scale it to at most 200,000,000 pixels"),
-        ((65_000, 800), {}, f"65000x800: scale it to at most {MAX_PIXELS:,} pixels"),
+        ((65_000, 800), {}, f"65000x800 pixels: scale it to at most {MAX_PIXELS:,} pixels"),
         ((9_248, 6_936), {"progressive": True, "subsampling": 0}, "progressive and has 9248x6936"),
         ((12_000, 9_000), {"progressive": True}, "has 10 scans"),
     ],
