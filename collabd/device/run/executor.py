@@ -68,7 +68,9 @@ class _Run:
 
     async def output(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         with self.executor.lane.claimed(self.due_s, self.job.here_s) as self.claim:
-            return await self._output()
+            output = await self._output()
+        self.record.latency_s = self.record.clock() - self.record.started
+        return output
 
     async def _output(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         output = self.job.model.manifest.output
