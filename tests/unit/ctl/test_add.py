@@ -94,7 +94,7 @@ def test_options_reach_the_package(daemon: LittleDaemon, run: Run, network: Path
 
 def test_what_the_scores_were_taken_for_is_said(run: Run, network: Path, out: Path) -> None:
     judged = run("models", "add", network, "--out", out, "--no-load")
-    assert "scores: logits, for they go from " in judged.stderr
+    assert "scores: logits, because they go from " in judged.stderr
     assert load(out).manifest.output_kind == "logits"
     stated = run("models", "add", network, "--out", out, "--no-load", "--scores", "independent")
     assert "scores: independent, as stated by --scores, although they look like logits" in stated.stderr

@@ -83,7 +83,7 @@ def test_the_input_is_called_image_where_that_is_free(name: str) -> None:
     ],
 )
 def test_another_kind_of_input_is_described(kind: int, shape: list[int | str | None]) -> None:
-    with pytest.raises(InvalidPackage, match=r"the input x must be an image, float32 or .*and is [A-Z0-9]+ \[1, "):
+    with pytest.raises(InvalidPackage, match=r"the input x must be an image, float32 or .*but it is [A-Z0-9]+ \[1, "):
         image_input(pass_through(kind, shape), size=None, mean=MEAN, std=STD)
 
 
