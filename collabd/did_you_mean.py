@@ -23,4 +23,4 @@ def unknown_model(name: str, loaded: Iterable[str]) -> UnknownModel:
     """The error for the name of a model that is not among the `loaded` ones."""
     names = list(loaded)
     known = ", ".join(names) or "none"
-    return UnknownModel(f"no model {name[:_LONGEST]!r} is loaded (loaded are {known}){did_you_mean(name, names)}")
+    return UnknownModel(f"no model {name[:_LONGEST]!r} is loaded (these are: {known}){did_you_mean(name, names)}")

@@ -69,11 +69,16 @@ def run(program: str, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         uvloop.run(serve())
     except KeyProblem as problem:
-        click.echo(f"{program} cannot start: {problem}", err=True)
+        click.echo(f"{program} cannot start: {_told(problem)}", err=True)
         sys.exit(EX_CONFIG)
     except OSError as error:
-        click.echo(f"{program} cannot start: {'; '.join([str(error), *getattr(error, '__notes__', ())])}", err=True)
+        click.echo(f"{program} cannot start: {_told(error)}", err=True)
         sys.exit(1)
+
+
+def _told(error: Exception) -> str:
+    """What happened, and in which step of the start."""
+    return "; ".join([str(error), *getattr(error, "__notes__", ())])
 
 
 @asynccontextmanager
@@ -167,7 +172,7 @@ async def _supervised(
         except Exception as error:
             failures = 1 if clock() - began > _WELL_S else failures + 1
             if failures > len(_PAUSES_S):
-                log.critical("%s failed %d times in a row and is given up", name, failures, exc_info=error)
+                log.critical("%s failed %d times in a row and is not started again", name, failures, exc_info=error)
                 return give_up(error)
-            log.exception("%s failed, and begins anew in %.0f s", name, _PAUSES_S[failures - 1])
+            log.exception("%s failed, and starts again in %.0f s", name, _PAUSES_S[failures - 1])
         await sleep(_PAUSES_S[failures - 1])

@@ -13,7 +13,7 @@ from collabd.device.companions.exchange import SLACK_BYTES, CompanionReply, Http
 from collabd.device.decide.planner import Planner
 from collabd.device.job.job import CallRecord
 from collabd.device.senses import Senses
-from tests.machine import SHOWS_NOTHING
+from collabd.sensing.sensed_machine import SHOWS_NOTHING
 
 
 class NoExchange:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 
-from collabd.sensing.machine.cpu import CpuLoad, ReadCounters, read_counters
+from collabd.sensing.machine.cpu import CpuLoad
 from collabd.sensing.machine.frequency import CpuFrequency
 from collabd.sensing.machine.pressure import CpuPressure
 from collabd.sensing.machine.slowdown import clocking, crowding
 from collabd.sensing.reading import NotMeasured
+from collabd.sensing.sensed_machine import SensedMachine
 
 _INTERVAL_S = 0.5
 
@@ -18,17 +18,16 @@ _INTERVAL_S = 0.5
 class LoadMeter:
     """`value`: the share of all processors' time, 0..1, that was used in the last half second; None: not measured.
 
-    `slowdown`: how many times longer a run on `threads` threads takes now than it would alone, by estimate. `root`: the
-    directory of /proc and /sys.
+    `slowdown`: how many times longer a run on `threads` threads takes now than it would alone, by estimate.
     """
 
-    def __init__(self, threads: int, *, root: Path = Path("/"), counters: ReadCounters = read_counters) -> None:
+    def __init__(self, threads: int, machine: SensedMachine) -> None:
         self.value: float | None = None
         self.slowdown = 1.0
         self._threads = threads
-        self._load = CpuLoad(counters)
-        self._pressure = CpuPressure(root)
-        self._frequency = CpuFrequency(root)
+        self._load = CpuLoad(machine.counters)
+        self._pressure = CpuPressure(machine.root)
+        self._frequency = CpuFrequency(machine.root)
 
     async def warm_up(self) -> None:
         """Take the first sample, over a fifth of a second."""

@@ -34,7 +34,7 @@ from collabd.engine import Engine
 from collabd.http.server import http_runner
 from collabd.keys.files import KeyProblem
 from collabd.lifecycle import Step, background, do_without, serve_until_stopped, started
-from collabd.sensing.machine.sources import THIS_MACHINE, MachineSources
+from collabd.sensing.sensed_machine import THIS_MACHINE, SensedMachine
 from collabd.systemd.notify import notify
 from collabd.systemd.reload import merge
 from collabd.systemd.watchdog import Worker
@@ -68,20 +68,17 @@ async def serve(loaded: Loaded[CloudConfig], read: Callable[[], Loaded[CloudConf
 
 @asynccontextmanager
 async def running(
-    loaded: Loaded[CloudConfig],
-    *,
-    try_out: Callable[[Path], None] = try_apart,
-    sources: MachineSources = THIS_MACHINE,
+    loaded: Loaded[CloudConfig], *, try_out: Callable[[Path], None] = try_apart, machine: SensedMachine = THIS_MACHINE
 ) -> AsyncIterator[CloudDaemon]:
     """The daemon, ready: models warm, address listened on. Leaving the context takes it down.
 
-    `try_out` judges the packages that devices push.
+    `try_out` judges the packages that devices push. Its sensors look at `machine`.
 
     Raises `KeyProblem`, also where it would be open to other machines without keys.
     """
     if found := problems(loaded.config):
         raise KeyProblem("\n".join(found))
-    daemon = CloudDaemon(loaded, try_out=try_out, sources=sources)
+    daemon = CloudDaemon(loaded, try_out=try_out, machine=machine)
     async with started(daemon.steps):
         yield daemon
 
@@ -95,16 +92,29 @@ async def answering(loaded: Loaded[CloudConfig]) -> AsyncIterator[web.AppRunner]
 
 
 class CloudDaemon:
-    """The parts of the daemon. Each of `steps` starts some of them."""
+    """The parts of the daemon. Each of `steps` starts some of them, and makes what needs those before."""
 
     runner: web.AppRunner
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """How it starts, in order. Behind the listener of another server it does without the last."""
+        return (
+            ("hold the threads", self._hold_threads),
+            ("load the models", self._load_models),
+            ("watch the load", self._watch_load),
+            ("run the batcher", self._run_batcher),
+            ("keep the profiles", self._keep_profiles),
+            ("answer requests", self._answer),
+            ("listen", self._listen),
+        )
 
     def __init__(
         self,
         loaded: Loaded[CloudConfig],
         *,
         try_out: Callable[[Path], None] = try_apart,
-        sources: MachineSources = THIS_MACHINE,
+        machine: SensedMachine = THIS_MACHINE,
     ) -> None:
         self._loaded = loaded
         config = loaded.config
@@ -114,7 +124,7 @@ class CloudDaemon:
         self.decoding = DecodingThreads()
         self.counters = CloudCounters()
         threads = config.engine.threads or os.cpu_count() or 1
-        self.load = LoadMeter(threads, root=sources.root, counters=sources.counters)
+        self.load = LoadMeter(threads, machine)
         self.engine = Engine(threads=threads, cache_bytes=config.engine.cache_mb * 2**20)
         self.store = Store(model_roots(config, PROGRAM), try_out=try_out)
         self.models = CloudModels(self.store, self.engine, self._packages)
@@ -151,19 +161,6 @@ class CloudDaemon:
             load=self.load,
             counters=self.counters,
             uptime_s=lambda: clock() - began,
-        )
-
-    @property
-    def steps(self) -> Sequence[Step]:
-        """How it starts. Behind the listener of another server it does without the last."""
-        return (
-            ("hold the threads", self._hold_threads),
-            ("load the models", self._load_models),
-            ("watch the load", self._watch_load),
-            ("run the batcher", self._run_batcher),
-            ("keep the profiles", self._keep_profiles),
-            ("answer requests", self._answer),
-            ("listen", self._listen),
         )
 
     def status(self) -> str:

@@ -1,4 +1,4 @@
-"""Features to bytes and back: `encode`, `decode`. Payloads are never trusted; all that is wrong is a `CodecError`."""
+"""Features to bytes and back: `encode`, `decode`. Payloads are never trusted: whatever is wrong raises `CodecError`."""
 
 from collabd.codec.codecs import (
     FEATURE_CODECS,

@@ -1,7 +1,7 @@
 """Affine quantisation to 8 or 4 bits: x ≈ low + q·scale, q an unsigned integer.
 
-Layout: the scales, then the integers in C order. Two 4-bit integers share a byte, the first in its lower half:
-neighbours, since they are alike, which zstd finds (measured 5-10 % smaller than pairs from afar).
+Layout: the scales, then the integers in C order. Two 4-bit integers share a byte, the first in its lower half. They are
+neighbours, since neighbours are alike, and zstd makes use of that (5-10 % smaller than distant pairs, as measured).
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from collabd.codec.scales import Scales
 
 
 def nbytes(shape: tuple[int, ...], bits: int, axis: int | None) -> int:
-    """Length of what `quantise` makes of an array of this shape."""
+    """The bytes that `quantise` makes of an array of this shape."""
     return scales.nbytes(shape, axis) + (math.prod(shape) * bits + 7) // 8
 
 
 def quantise(array: NDArray[np.float32], bits: int, axis: int | None) -> bytes:
-    """`array` in `bits` (8 or 4) a value, with one scale, or one for each index of `axis`.
+    """`array` in `bits` (8 or 4) a value, with one scale, or with one for each index of `axis`.
 
-    Off by at most scale / 2, where scale = (max - min) / (2**bits - 1), or with an axis up to (max - min + |min| / 128)
-    / (2**bits - 1) · (1 + 1/128). CodecError for NaN, infinity and a span that float32 cannot compute with.
+    The error is at most scale / 2, where scale = (max - min) / (2**bits - 1), or with an axis up to
+    (max - min + |min| / 128) / (2**bits - 1) · (1 + 1/128). CodecError for NaN, infinity and a span that float32
+    cannot compute with.
     """
     fitted = Scales.fit(array, 2**bits - 1, axis)
     steps = array - fitted.low
@@ -34,10 +35,10 @@ def quantise(array: NDArray[np.float32], bits: int, axis: int | None) -> bytes:
     return fitted.to_bytes(axis) + (integers if bits == 8 else _pack(integers)).tobytes()
 
 
-def dequantise(data: bytes | memoryview, bits: int, axis: int | None, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def dequantise(data: bytes | memoryview, *, bits: int, axis: int | None, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """The float32 array of `shape` from exactly `nbytes` bytes; CodecError if the scales in them are not sound."""
     head = scales.nbytes(shape, axis)
-    fitted = Scales.from_bytes(data[:head], 2**bits - 1, axis, len(shape))
+    fitted = Scales.from_bytes(data[:head], levels=2**bits - 1, axis=axis, ndim=len(shape))
     integers = np.frombuffer(data, np.uint8, offset=head) if len(data) > head else np.empty(0, np.uint8)
     if bits == 4:
         integers = _unpack(integers)[: math.prod(shape)]

@@ -1,4 +1,4 @@
-"""The two functions through which every feature goes to bytes and back."""
+"""The two functions that turn every feature into bytes and back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ IMAGE_CODECS = (*IMAGE_FORMATS, "jpeg")
 LOSSLESS = frozenset(name for name, layout in FORMATS.items() if layout.is_lossless)
 PER_CHANNEL = frozenset(name for name, layout in FORMATS.items() if layout.per_channel)
 
-# Of one decoded tensor: VGG16's widest feature of a batch of 20 images, and a bound on what a peer makes us allocate.
+# The most bytes of one decoded tensor, which bounds what a peer makes us allocate. VGG16's widest feature of a batch of
+# 20 images has as many.
 MAX_BYTES = 256 * 2**20
 
 
@@ -35,10 +36,10 @@ class Encoded:
 def encode(array: NDArray[Any], codec: str, channel_axis: int | None = None) -> Encoded:
     """`array` as bytes.
 
-    A feature codec (f32, f16, q8, q4) carries float32 of any shape; anything else numeric it carries unchanged, as
-    "raw". `channel_axis` gives q8 and q4 one scale for each index of that axis; the others ignore it. "u8" carries
-    any uint8 array, "jpeg" one uint8 image of shape [1, H, W, 3]. Raises CodecError if the codec cannot carry the
-    array: NaN, infinity or a magnitude beyond its range, where f32 always serves.
+    A feature codec (f32, f16, q8, q4) carries float32 of any shape; other numbers travel unchanged, as "raw".
+    `channel_axis` gives q8 and q4 one scale for each index of that axis; the others ignore it. "u8" carries any uint8
+    array, "jpeg" one uint8 image of shape [1, H, W, 3]. Raises CodecError if the codec cannot carry the array: NaN,
+    infinity or a magnitude beyond its range; f32 carries them all.
     """
     array = np.asarray(array, array.dtype.newbyteorder("="), order="C")
     if codec == "jpeg":
@@ -56,17 +57,17 @@ def encode(array: NDArray[Any], codec: str, channel_axis: int | None = None) -> 
 
 
 def decode(
-    payload: bytes | memoryview, parameters: Mapping[str, object], dtype: np.dtype[Any], shape: tuple[int, ...]
+    payload: bytes | memoryview, parameters: Mapping[str, object], *, dtype: np.dtype[Any], shape: tuple[int, ...]
 ) -> NDArray[Any]:
-    """The array of `dtype` and `shape` that `encode` made `payload` of: C order, writable, its own memory.
+    """The array of `dtype` and `shape` from which `encode` made `payload`: C order, writable, in its own memory.
 
     Raises CodecError for anything that is not exactly what `parameters`, `dtype` and `shape` claim. Memory is bounded
-    by `shape`, so check that against the model first. Only f32 and raw can bring NaN or infinity.
+    by `shape`, so check `shape` against the model first. Only f32 and raw can contain NaN or infinity.
     """
     codec, squeezed = parameters.get("codec"), parameters.get("zstd", False)
     if not (isinstance(codec, str) and isinstance(squeezed, bool)):
         raise CodecError(
-            f"the tensor's parameters need a text 'codec' and a boolean 'zstd', not {codec!r}, {squeezed!r}"
+            f"the tensor's parameter 'codec' must be text and 'zstd' a boolean, not {codec!r} and {squeezed!r}"
         )
     _check_shape(dtype, shape)
     if codec == "jpeg":
@@ -77,7 +78,7 @@ def decode(
     size = layout.nbytes(dtype, shape, axis)
     data = unsqueeze(payload, size) if squeezed else payload
     if len(data) != size:
-        raise CodecError(f"{len(data)} bytes where {codec} of shape {list(shape)} takes {size}")
+        raise CodecError(f"the tensor has {len(data)} bytes, but {codec} of shape {list(shape)} takes {size}")
     return layout.unpack(data, dtype, shape, axis)
 
 
@@ -94,7 +95,7 @@ def _checked_axis(axis: object, ndim: int) -> int | None:
     if axis is None:
         return None
     if not isinstance(axis, int) or isinstance(axis, bool) or not 0 <= axis < ndim:
-        raise CodecError(f"channel_axis {axis!r} is no axis of a tensor of {ndim} dimensions")
+        raise CodecError(f"channel_axis {axis!r} is not an axis of a tensor with {ndim} dimensions")
     return axis
 
 
@@ -103,7 +104,7 @@ def _check_shape(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
         raise CodecError(f"{list(shape)} is not a shape")
     # numpy has at most 32 dimensions before 2.0, and refuses a product that is too large without its zeros.
     if len(shape) > 32 or math.prod(max(n, 1) for n in shape) * dtype.itemsize > MAX_BYTES:
-        raise CodecError(f"a tensor of shape {list(shape)} is above {MAX_BYTES} bytes")
+        raise CodecError(f"a tensor of shape {list(shape)} takes more than {MAX_BYTES} bytes")
 
 
 def _check_image(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:

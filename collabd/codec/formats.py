@@ -1,4 +1,4 @@
-"""The codecs that lay values out one after the other, before any compression."""
+"""The codecs that write values one after the other; compression comes behind them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Shape = tuple[int, ...]
 Axis = int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CodecFormat:
-    """One layout. An axis is ignored by those that have one scale or none."""
+    """How one codec lays out values. Formats with one scale, or with none, ignore the axis."""
 
     accepts: Callable[[np.dtype[Any]], bool]
     nbytes: Callable[[np.dtype[Any], Shape, Axis], int]
     pack: Callable[[NDArray[Any], Axis], bytes]
-    # From exactly `nbytes` bytes; CodecError if what they hold is not sound.
+    # Takes exactly `nbytes` bytes; CodecError if their content is not sound.
     unpack: Callable[[bytes | memoryview, np.dtype[Any], Shape, Axis], NDArray[Any]]
-    # Whether it can have a scale for each index of an axis.
+    # Whether it can have one scale for each index of an axis.
     per_channel: bool = False
     is_lossless: bool = False
 
@@ -46,7 +46,7 @@ def _plain_pack(array: NDArray[Any], _axis: Axis) -> bytes:
 
 def _plain_unpack(data: bytes | memoryview, dtype: np.dtype[Any], shape: Shape, _axis: Axis) -> NDArray[Any]:
     if dtype == np.bool_ and (np.frombuffer(data, np.uint8) > 1).any():
-        raise CodecError("a boolean that is neither 0 nor 1")
+        raise CodecError("a boolean is neither 0 nor 1")
     return np.frombuffer(data, dtype).reshape(shape).copy()
 
 
@@ -64,7 +64,7 @@ def _half_unpack(data: bytes | memoryview, _dtype: np.dtype[Any], shape: Shape, 
 
 
 def _check_finite(halves: NDArray[np.float16]) -> None:
-    # The exponent's bits, all set; isfinite converts every value to float32 first.
+    # All bits of the exponent are set. `isfinite` would convert every value to float32 first.
     if ((halves.view(np.uint16) & 0x7C00) == 0x7C00).any():
         raise CodecError("NaN, infinity or a magnitude above 65504 does not fit f16: use f32")
 
@@ -74,21 +74,26 @@ def _affine(bits: int) -> CodecFormat:
         accepts=_is_float32,
         nbytes=lambda _dtype, shape, axis: affine.nbytes(shape, bits, axis),
         pack=lambda array, axis: affine.quantise(array, bits, axis),
-        unpack=lambda data, _dtype, shape, axis: affine.dequantise(data, bits, axis, shape),
+        unpack=lambda data, _dtype, shape, axis: affine.dequantise(data, bits=bits, axis=axis, shape=shape),
         per_channel=True,
     )
 
 
 _plain = partial(CodecFormat, nbytes=_plain_nbytes, pack=_plain_pack, unpack=_plain_unpack, is_lossless=True)
 
-# Of what crosses behind a layer.
+# The formats of what crosses behind a layer.
 FEATURE_FORMATS = {
-    "f32": _plain(_is_float32),
-    "f16": CodecFormat(_is_float32, lambda _dtype, shape, _axis: 2 * math.prod(shape), _half_pack, _half_unpack),
+    "f32": _plain(accepts=_is_float32),
+    "f16": CodecFormat(
+        accepts=_is_float32,
+        nbytes=lambda _dtype, shape, _axis: 2 * math.prod(shape),
+        pack=_half_pack,
+        unpack=_half_unpack,
+    ),
     "q8": _affine(8),
     "q4": _affine(4),
 }
-# Of the image.
-IMAGE_FORMATS = {"u8": _plain(lambda dtype: dtype == np.uint8)}
+# The formats of the image.
+IMAGE_FORMATS = {"u8": _plain(accepts=lambda dtype: dtype == np.uint8)}
 # "raw" is for the small tensors beside a feature, such as shapes.
-FORMATS = FEATURE_FORMATS | IMAGE_FORMATS | {"raw": _plain(lambda dtype: dtype.kind in "biuf")}
+FORMATS = FEATURE_FORMATS | IMAGE_FORMATS | {"raw": _plain(accepts=lambda dtype: dtype.kind in "biuf")}

@@ -1,4 +1,4 @@
-"""An image as JPEG, and back from bytes that nobody vouches for."""
+"""An image to JPEG, and back from bytes that are not trusted."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from collabd.codec.errors import CodecError
 
-# At this quality a 224x224 photograph is about 15 kB.
+# At this quality a photograph of 224x224 has about 15 kB.
 _QUALITY = 90
-# Its tables and markers, several times over.
+# Several times the bytes of its tables and markers.
 _HEADER_BYTES = 4096
 
 
@@ -27,20 +27,22 @@ def compress(array: NDArray[np.uint8]) -> bytes:
     try:
         Image.fromarray(array[0]).save(out, "JPEG", quality=_QUALITY)
     except (OSError, ValueError) as error:
-        raise CodecError(f"no JPEG of an image of shape {array.shape}: {error}") from None
+        raise CodecError(f"cannot make a JPEG of an image of shape {array.shape}: {error}") from None
     return out.getvalue()
 
 
 def decompress(data: bytes | memoryview, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """The pixels, uint8 of exactly `shape`; CodecError if the JPEG is damaged or of another size."""
-    # No scan after scan over the same pixels: a few bytes each, and much work.
+    # A JPEG may have scan after scan over the same pixels, each of few bytes and much work: this bounds them.
     if len(data) > math.prod(shape) + _HEADER_BYTES:
-        raise CodecError(f"a JPEG of {len(data)} bytes for a tensor of shape {shape}, which has fewer")
-    # Not Image.open: the size is checked here, before any pixel, and no other decoder is ever tried.
+        raise CodecError(f"the JPEG has {len(data)} bytes, more than its tensor of shape {shape}")
+    # `Image.open` would try other decoders; and the size is checked here before any pixel is decoded.
     with _damage_is_ours():
         image = JpegImageFile(io.BytesIO(data))
     if image.size != (shape[2], shape[1]) or image.mode != "RGB":
-        raise CodecError(f"a JPEG of {image.size[0]}x{image.size[1]} ({image.mode}) for a tensor of shape {shape}")
+        raise CodecError(
+            f"the JPEG has {image.size[0]}x{image.size[1]} pixels ({image.mode}), but its tensor has the shape {shape}"
+        )
     with _damage_is_ours():
         image.load()
     return np.array(image)[np.newaxis]
@@ -51,4 +53,4 @@ def _damage_is_ours() -> Iterator[None]:
     try:
         yield
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error) as error:
-        raise CodecError(f"damaged JPEG: {error}") from None
+        raise CodecError(f"the JPEG is damaged: {error}") from None

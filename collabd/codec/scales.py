@@ -1,8 +1,8 @@
 """The scales of an affine quantisation: one for a tensor, or one for each channel.
 
-Per tensor, low and scale are a float32 each. Per channel they are the upper halves of float32s (bfloat16), rounded such
-that low + q·scale still spans the channel: a late layer has few values a channel, and whole float32s would be a fifth
-of its bytes.
+Per tensor, low and scale are one float32 each. Per channel they are the upper halves of float32s (bfloat16), rounded
+such that low + q·scale still spans the channel. A late layer has few values a channel, so that whole float32s would be
+a fifth of its bytes.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _FLOAT32 = np.finfo(np.float32)
 _CARRY = np.uint32(0xFFFF)
 _UPPER_HALF = np.uint32(0xFFFF0000)
 
-# Arithmetic with a NaN must not warn, since it is refused right after.
+# Arithmetic with a NaN must not warn, since the NaN is refused right afterwards.
 _quiet = np.errstate(invalid="ignore")
 
 
 def nbytes(shape: tuple[int, ...], axis: int | None) -> int:
-    """Length of the scales of an array of this shape."""
+    """The bytes of the scales of an array of this shape."""
     return 8 if axis is None else 4 * shape[axis]
 
 
@@ -43,7 +43,7 @@ class Scales:
         low, high = _extremes(array, axis)
         if axis is not None:
             low = _round(low, _CARRY * (low < 0))
-        # In float64, for the span may overflow. At least a normal number, for its inverse must not.
+        # In float64, since the span may overflow. At least a normal number, since its inverse must not overflow.
         scale = np.maximum((high.astype(np.float64) - low) / levels, _FLOAT32.tiny).astype(np.float32)
         if axis is not None:
             scale = _round(scale, _CARRY)
@@ -58,7 +58,7 @@ class Scales:
 
     @classmethod
     @_quiet
-    def from_bytes(cls, data: bytes | memoryview, levels: int, axis: int | None, ndim: int) -> Scales:
+    def from_bytes(cls, data: bytes | memoryview, *, levels: int, axis: int | None, ndim: int) -> Scales:
         """The scales in exactly `nbytes` bytes; CodecError if some value 0..levels would not be a finite float32."""
         if axis is None:
             both = np.frombuffer(data, "<f4").astype(np.float32)
@@ -79,11 +79,11 @@ def _extremes(array: Floats, axis: int | None) -> tuple[Floats, Floats]:
 
 
 def _round(values: Floats, carry: NDArray[np.uint32] | np.uint32) -> Floats:
-    """To 16 bits: away from zero where there is a carry, else towards it."""
+    """Round to 16 bits: away from zero where there is a carry, else towards zero."""
     return ((values.view(np.uint32) + carry) & _UPPER_HALF).view(np.float32)
 
 
 def _computable(low: Floats, scale: Floats, levels: int) -> bool:
-    """Whether low + q·scale and its terms are finite for each q; comparisons with NaN are false."""
+    """Whether low + q·scale and both terms are finite for each q. With NaN the comparisons are false."""
     largest = np.abs(low, dtype=np.float64) + np.multiply(scale, levels, dtype=np.float64)
     return bool((scale > 0).all() and (largest <= _FLOAT32.max).all())

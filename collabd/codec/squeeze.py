@@ -1,4 +1,4 @@
-"""zstd at level 1 where it pays, and its inverse for bytes that nobody vouches for."""
+"""zstd at level 1 where it saves bytes, and its inverse for bytes that are not trusted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collabd.codec.errors import CodecError
 
 
 class _Contexts(threading.local):
-    """zstd contexts must not be shared between threads, and cost too much to build for every tensor."""
+    """zstd contexts, one for each thread: they must not be shared, and building them for each tensor costs too much."""
 
     def __init__(self) -> None:
         self.compressor = zstandard.ZstdCompressor(level=1)
@@ -27,14 +27,14 @@ def squeeze(data: bytes) -> tuple[bytes, bool]:
 
 
 def unsqueeze(frame: bytes | memoryview, size: int) -> bytes:
-    """The `size` bytes inside one zstd frame; memory is bounded by `size`, whatever the frame holds or claims."""
+    """The `size` bytes inside one zstd frame. Memory is bounded by `size`, whatever the frame holds or claims."""
     try:
         # The decompressor allocates what the frame claims, so the claim is checked before it is believed.
         if zstandard.frame_content_size(frame) != size:
-            raise CodecError(f"a zstd frame that does not hold the {size} bytes of its tensor")
+            raise CodecError(f"the zstd frame does not hold the {size} bytes of its tensor")
         data = _contexts.decompressor.decompress(frame, allow_extra_data=False)
     except zstandard.ZstdError as error:
-        raise CodecError(f"not a zstd frame: {error}") from None
+        raise CodecError(f"this is not a zstd frame: {error}") from None
     if len(data) != size:
-        raise CodecError(f"a zstd frame of {len(data)} bytes where its tensor has {size}")
+        raise CodecError(f"the zstd frame has {len(data)} bytes, but its tensor has {size}")
     return data

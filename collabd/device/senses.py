@@ -9,11 +9,11 @@ from pathlib import Path
 from collabd.clock import MONOTONIC, Clock
 from collabd.config import EnergySettings
 from collabd.sensing.machine.slowdown import clocking, crowding
-from collabd.sensing.machine.sources import THIS_MACHINE, MachineSources
 from collabd.sensing.power.board import BoardPower, board_power, recognise
 from collabd.sensing.power.draw import PowerSensor
 from collabd.sensing.reading import NotMeasured
 from collabd.sensing.sampler import Sampler, Snapshot
+from collabd.sensing.sensed_machine import SensedMachine
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +24,12 @@ _UNKNOWN_BOARD = "pi4"
 
 
 class Senses:
-    """The latest snapshot; `run` keeps it fresh."""
+    """The latest snapshot of a machine; `run` keeps it fresh."""
 
-    def __init__(
-        self, energy: EnergySettings, sources: MachineSources = THIS_MACHINE, *, clock: Clock = MONOTONIC
-    ) -> None:
+    def __init__(self, energy: EnergySettings, machine: SensedMachine, *, clock: Clock = MONOTONIC) -> None:
         self._clock = clock
-        self._board = _board(energy, sources.root)
-        self._sampler = Sampler(self._board, sources.vcgencmd, root=sources.root, counters=sources.counters)
+        self._board = _board(energy, machine.root)
+        self._sampler = Sampler(self._board, machine)
         self.snapshot: Snapshot = self._sampler.sample(self._clock())
 
     def slowdown(self, threads: int) -> float:
@@ -43,7 +41,16 @@ class Senses:
         """From now on nothing is known of this machine, rather than what was true at some time."""
         unknown, now = NotMeasured(f"sensing failed: {error!r}"), self._clock()
         power = PowerSensor(self._board, unknown).read(now, unknown)
-        self.snapshot = Snapshot(now, unknown, unknown, unknown, unknown, unknown, unknown, power)
+        self.snapshot = Snapshot(
+            time=now,
+            load=unknown,
+            pressure=unknown,
+            frequency=unknown,
+            temperature=unknown,
+            throttling=unknown,
+            battery=unknown,
+            power=power,
+        )
 
     async def run(self) -> None:
         """Until cancelled. In a thread, since the firmware of a Pi may take its time to answer."""

@@ -30,7 +30,7 @@ from collabd.device.report.status_line import status_line
 from collabd.engine import Engine
 from collabd.http.server import http_runner
 from collabd.lifecycle import Step, background, do_without, serve_until_stopped, started
-from collabd.sensing.machine.sources import THIS_MACHINE, MachineSources
+from collabd.sensing.sensed_machine import THIS_MACHINE, SensedMachine
 from collabd.shipped_packages import how_to_add
 from collabd.systemd.notify import notify
 from collabd.systemd.reload import merge
@@ -53,23 +53,36 @@ async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceCo
 
 
 @asynccontextmanager
-async def running(
-    loaded: Loaded[DeviceConfig], *, sources: MachineSources = THIS_MACHINE
-) -> AsyncIterator[DeviceDaemon]:
+async def running(loaded: Loaded[DeviceConfig], machine: SensedMachine = THIS_MACHINE) -> AsyncIterator[DeviceDaemon]:
     """The daemon, ready: socket bound, models warm, companions watched. Leaving the context takes it down."""
-    daemon = DeviceDaemon(loaded, sources)
+    daemon = DeviceDaemon(loaded, machine)
     async with started(daemon.steps):
         yield daemon
 
 
 class DeviceDaemon:
-    """The parts of the daemon. Each of `steps` starts some of them, and makes what needs those before."""
+    """The parts of the daemon. Each of `steps` starts some of them, and makes what needs those before.
+
+    Its sensors look at `machine`.
+    """
 
     door: DeviceDoor
     _plane: DeviceDataPlane
     _listener: socket.socket
 
-    def __init__(self, loaded: Loaded[DeviceConfig], sources: MachineSources) -> None:
+    @property
+    def steps(self) -> Sequence[Step]:
+        """How it starts, in order."""
+        return (
+            ("open the socket", self._open_socket),
+            ("hold the compute thread", self._hold_thread),
+            ("load the models", self._load_models),
+            ("profile the models", self._profile_models),
+            ("watch the companions and the machine", self._watch),
+            ("answer calls", self._answer),
+        )
+
+    def __init__(self, loaded: Loaded[DeviceConfig], machine: SensedMachine) -> None:
         config = loaded.config
         self._loaded = loaded
         self._threads = config.engine.threads or os.cpu_count() or 1
@@ -87,19 +100,7 @@ class DeviceDaemon:
             clock=clock,
             started=clock(),
         )
-        self._assembly = Assembly(self.machinery, sources)
-
-    @property
-    def steps(self) -> Sequence[Step]:
-        """How it starts."""
-        return (
-            ("open the socket", self._socket),
-            ("hold the compute thread", self._thread),
-            ("load the models", self._models),
-            ("profile the models", self._profiles),
-            ("watch the companions and the machine", self._core),
-            ("answer calls", self._answers),
-        )
+        self._assembly = Assembly(self.machinery, machine)
 
     def status(self) -> str:
         """One line; looked at each second, so this is also where throttling is noticed."""
@@ -116,23 +117,23 @@ class DeviceDaemon:
         self._assembly.retire(before)
 
     @asynccontextmanager
-    async def _socket(self) -> AsyncIterator[None]:
+    async def _open_socket(self) -> AsyncIterator[None]:
         with closing(open_socket(self._loaded.config.server.socket)) as self._listener:
             yield
 
     @asynccontextmanager
-    async def _thread(self) -> AsyncIterator[None]:
+    async def _hold_thread(self) -> AsyncIterator[None]:
         with closing(self.machinery.lane):
             yield
 
     @asynccontextmanager
-    async def _models(self) -> AsyncIterator[None]:
+    async def _load_models(self) -> AsyncIterator[None]:
         notify("STATUS=loading the models")
         await self.machinery.models.load_all()
         yield
 
     @asynccontextmanager
-    async def _profiles(self) -> AsyncIterator[None]:
+    async def _profile_models(self) -> AsyncIterator[None]:
         directory = state_dir(self._loaded.config, PROGRAM) / "profiles"
         profiler = Profiler(self.machinery.models, self.machinery.lane, threads=self._threads, directory=directory)
         profiler.load_stored()
@@ -140,7 +141,7 @@ class DeviceDaemon:
             yield
 
     @asynccontextmanager
-    async def _core(self) -> AsyncIterator[None]:
+    async def _watch(self) -> AsyncIterator[None]:
         try:
             self._plane = DeviceDataPlane(await self._assembly.core(self._loaded), self.machinery.models)
             yield
@@ -148,7 +149,7 @@ class DeviceDaemon:
             await self._assembly.close()
 
     @asynccontextmanager
-    async def _answers(self) -> AsyncIterator[None]:
+    async def _answer(self) -> AsyncIterator[None]:
         server, machinery = self._loaded.config.server, self.machinery
         most = server.max_request_mb * 2**20
         self.door = DeviceDoor(

@@ -1,4 +1,4 @@
-"""Run parts of networks: ONNX Runtime sessions, built on demand and cached within a bound in bytes."""
+"""Run parts of networks in ONNX Runtime sessions, which are built on demand and cached up to a bound in bytes."""
 
 from .engine import Engine, EngineStats, SubgraphSource
 from .errors import EngineError

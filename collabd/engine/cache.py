@@ -1,4 +1,4 @@
-"""A cache of things that are costly to build, bounded in bytes, that builds each thing once however many ask."""
+"""A cache of things that are costly to build. It is bounded in bytes, and builds each thing once, however many ask."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V", bound=Sized)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CacheStats:
-    """How many things are held, their bytes, and how often one was found, built and dropped for want of room."""
+    """How many things are held, their bytes, and how often one was found, built, or dropped to make room."""
 
     count: int = 0
     nbytes: int = 0
@@ -33,7 +33,7 @@ class CacheStats:
 
 
 class BuildCache(Generic[K, V]):
-    """Least recently used goes first. The newest stays even if it alone is over the bound: it is about to be used."""
+    """Drops the least recently used first. The newest stays even if it alone exceeds the bound: it is used next."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
@@ -49,7 +49,7 @@ class BuildCache(Generic[K, V]):
             return replace(self._stats, count=len(self._sizes), nbytes=sum(self._sizes.values()))
 
     def get(self, key: K, build: Callable[[], V]) -> V:
-        """The thing of this key. If another thread is building it, wait; a failure is raised in all who wait."""
+        """The thing of this key. Waits if another thread is building it; a failure is raised in all that wait."""
         with self._lock:
             entry = self._entries.get(key)
             mine = entry is None
@@ -63,7 +63,7 @@ class BuildCache(Generic[K, V]):
         return entry.result()
 
     def discard(self, condition: Callable[[K], bool]) -> None:
-        """Drop all whose key fulfils `condition`, also those still being built; whoever uses one keeps it."""
+        """Drop all whose key fulfils `condition`, even while they are being built. Whoever uses one keeps it."""
         with self._lock:
             for key in [key for key in self._entries if condition(key)]:
                 del self._entries[key]
@@ -80,7 +80,7 @@ class BuildCache(Generic[K, V]):
             raise
         with self._lock:
             self._stats = replace(self._stats, builds=self._stats.builds + 1)
-            # Discarded meanwhile: give it to those who wait, but do not keep it.
+            # If it was discarded meanwhile, those who wait get it, but it is not kept.
             if self._entries.get(key) is entry:
                 self._sizes[key] = value.nbytes
                 self._entries.move_to_end(key)

@@ -1,4 +1,4 @@
-"""The engine: any part of any network that was added, by tensor names."""
+"""The engine: runs any part, named by its tensors, of any network that was added."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class SubgraphSource(Protocol):
     def subgraph(self, inputs: Sequence[str], outputs: Sequence[str]) -> Part: ...  # noqa: D102
 
 
-# The network itself and not its key: a session of a network that was replaced must never answer for the new one.
+# The network itself, not its key: a session of a network that was replaced must never answer for the new one.
 _Identity = tuple[SubgraphSource, tuple[str, ...], tuple[str, ...]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EngineStats:
-    """Sessions held and their own bytes (not the weights they share), and how often one was found, built, evicted."""
+    """Sessions held, their own bytes (without shared weights), and how often one was found, built and evicted."""
 
     sessions: int
     bytes: int
@@ -38,10 +38,10 @@ class EngineStats:
 
 
 class Engine:
-    """Runs parts of networks, each in a session that is built when first asked for. Safe for any number of threads."""
+    """Runs parts of networks, each in a session that is built at its first use. Safe for any number of threads."""
 
     def __init__(self, *, threads: int, cache_bytes: int) -> None:
-        """Let one run use `threads` cores, and keep sessions of `cache_bytes` in all."""
+        """A run uses `threads` cores; sessions are kept up to `cache_bytes` in all."""
         steady_heap()
         self.threads = threads
         self._networks: dict[str, SubgraphSource] = {}
@@ -51,26 +51,28 @@ class Engine:
     def stats(self) -> EngineStats:
         """The sessions' figures now."""
         stats = self._sessions.stats
-        return EngineStats(stats.count, stats.nbytes, stats.hits, stats.builds, stats.evictions)
+        return EngineStats(
+            sessions=stats.count, bytes=stats.nbytes, hits=stats.hits, builds=stats.builds, evictions=stats.evictions
+        )
 
     def add(self, key: str, network: SubgraphSource) -> None:
-        """Know `network` as `key`; one known so before is forgotten with its sessions."""
+        """Add `network` as `key`. The former network of this key is forgotten, with its sessions."""
         former = self._networks.get(key)
         self._networks[key] = network
         self._forget(former)
 
     def remove(self, key: str) -> None:
-        """Forget a network and its sessions; runs under way end well."""
+        """Forget a network and its sessions. Runs under way finish."""
         self._forget(self._networks.pop(key, None))
 
     def prepare(self, key: str, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-        """Build the session for this part now, so that `run` finds it; EngineError if there is no such part."""
+        """Build the session of this part now, so that `run` finds it; EngineError if there is no such part."""
         self._session(key, inputs, outputs)
 
     def run(
-        self, key: str, feeds: Mapping[str, np.ndarray], outputs: Sequence[str], stop: Stop | None = None
+        self, key: str, feeds: Mapping[str, np.ndarray], outputs: Sequence[str], *, stop: Stop | None = None
     ) -> dict[str, np.ndarray]:
-        """Compute the tensors `outputs` of network `key` from `feeds`; blocks until done, or until it is stopped.
+        """Compute the tensors `outputs` of network `key` from `feeds`. Blocks until it is done or stopped.
 
         EngineError if the network is unknown, if `feeds` are not exactly what the outputs need in name, dtype and
         shape, or if the runtime fails; Stopped if `stop` was requested.
@@ -88,7 +90,7 @@ class Engine:
         names = tuple(sorted(inputs)), tuple(sorted(outputs))
         session = self._sessions.get((network, *names), partial(self._built, network, *names))
         if self._networks.get(key) is not network:
-            # Removed while we built: what `remove` could not see must not stay.
+            # It was removed while its session was being built, which `remove` could not see.
             self._forget(network)
         return session
 

@@ -13,11 +13,11 @@ from .memory import return_free_memory, share_arena
 from .signature import Port, check_feeds
 from .stop import Stop, Stopped
 
-# Its graph, plan and kernels, without weights: 0.3 MB (VGG16) to 2 MB (DenseNet-121) measured.
+# The graph, plan and kernels of a session, without weights. Measured: 0.3 MB (VGG16) to 2 MB (DenseNet-121).
 _SESSION_BYTES = 1 << 20
 
 _ENTRIES = {
-    # A pool that spins steals the core from the next session: 46 of them ran 25 times slower with two threads.
+    # A thread pool that spins takes the core from the next session: with two threads, 46 sessions were 25 times slower.
     "session.intra_op.allow_spinning": "0",
     "session.use_env_allocators": "1",
 }
@@ -26,8 +26,8 @@ _ENTRIES = {
 class Part(Protocol):
     """A part of a network: a serialised ONNX model with its large weights beside it, by name.
 
-    ``constants`` are initializers that the model declares as external data; the session packs its own copy of them.
-    ``weights`` are inputs of the model that never change; all sessions read the one array.
+    ``constants`` are initializers that the model declares as external data; each session packs its own copy of them.
+    ``weights`` are inputs of the model that never change; all sessions read the same array.
     """
 
     @property
@@ -39,10 +39,10 @@ class Part(Protocol):
 
 
 class Session:
-    """A part of a network that is ready to run. ``nbytes`` is what it holds for itself alone."""
+    """A part of a network that is ready to run. ``nbytes`` is the memory that it does not share."""
 
     def __init__(self, part: Part, threads: int) -> None:
-        # The runtime may read the arrays where they lie, so they must live as long as the session.
+        # The runtime may read the arrays where they are, so they must live as long as the session.
         self._constants = part.constants
         self._weights = dict(part.weights)
         self._session = _built(part, threads)
@@ -53,7 +53,7 @@ class Session:
     def run(
         self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str], stop: Stop | None = None
     ) -> dict[str, np.ndarray]:
-        """The outputs by name. Any number of threads; a run that was stopped leaves no trace in the next.
+        """The outputs by name. Any number of threads may call it. A run that was stopped does not affect the next.
 
         EngineError if the feeds do not fit or the runtime fails, Stopped if `stop` was requested before the end.
         """
@@ -83,7 +83,7 @@ def _built(part: Part, threads: int) -> ort.InferenceSession:
 
 
 def _options(threads: int) -> ort.SessionOptions:
-    """All optimisations stay on: the blocked layout (x86-64) makes depthwise convolutions 2.5 times faster."""
+    """All optimisations stay on: the blocked layout (x86-64) alone makes depthwise convolutions 2.5 times faster."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

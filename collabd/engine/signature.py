@@ -1,4 +1,4 @@
-"""What a session takes, and whether given arrays fit."""
+"""The inputs of a session, and whether given arrays fit them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DTYPES = {
 
 @dataclass(frozen=True)
 class Port:
-    """An input of a session. A dimension is a size, a name that stands for one size in all inputs, or None: any."""
+    """An input of a session. A dimension is a size, a name with the same size in all inputs, or None for any size."""
 
     name: str
     dtype: np.dtype
@@ -29,9 +29,9 @@ class Port:
 
     @classmethod
     def of(cls, name: str, kind: str, shape: Sequence[int | str | None]) -> Port:
-        """From what ONNX Runtime says of the input; EngineError if numpy has no such type."""
+        """From what ONNX Runtime says about the input; EngineError if numpy has no such type."""
         if kind not in _DTYPES:
-            raise EngineError(f"input {name!r} is a {kind}, which cannot be fed")
+            raise EngineError(f"input {name!r} is a {kind}, which the engine cannot feed")
         return cls(name, _DTYPES[kind], tuple(shape))
 
 

@@ -1,4 +1,4 @@
-"""How a run is ended from outside."""
+"""Ending a run from outside."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from .errors import EngineError
 
 
 class Stopped(EngineError):
-    """A run was ended before it had a result, because somebody asked for that."""
+    """A run was ended on request, before it had a result."""
 
 
 class Stop:
-    """Ends the one run that it was given to, at the next node of its graph; any thread may ask, also before the run.
+    """Ends the one run that it was given to, at the next node of its graph. Any thread may request it, also before it.
 
-    Measured: 8 % (VGG16) and 4 % (EfficientNet-Lite0) of the whole network's time until the run is over, in the median.
+    The run is over after 8 % (VGG16) or 4 % (EfficientNet-Lite0) of the whole network's time (medians, as measured).
     """
 
     def __init__(self) -> None:
         self._event = Event()
         self.options = ort.RunOptions()
-        # What the runtime would say of a stop on stderr, `Stopped` says.
+        # Nothing on stderr about a stop, since `Stopped` says it.
         self.options.log_severity_level = 4
 
     def request(self) -> None:
-        """Have the run end as soon as it can."""
+        """End the run as soon as possible."""
         self._event.set()
         self.options.terminate = True
 
     @property
     def requested(self) -> bool:
-        """Whether somebody asked."""
+        """Whether the end was requested."""
         return self._event.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Sleep, but no longer than until somebody asks; whether somebody did."""
+        """Sleep for `seconds`, or until the end is requested. Returns whether it was."""
         return self._event.wait(seconds)

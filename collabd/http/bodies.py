@@ -75,7 +75,7 @@ async def read_body(request: web.Request, limit: int, pace: BodyPace = NETWORK) 
         ) from None
     except (web.RequestPayloadError, ConnectionError) as error:
         end_body(request)
-        raise InvalidRequest(f"the body cannot be read: {error}") from error
+        raise InvalidRequest(f"the daemon cannot read the body: {error}") from error
     request[BODY] = body
     return body
 

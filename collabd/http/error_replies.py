@@ -42,7 +42,7 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
         reply = _http_reply(request, error)
     except Exception:
         log.exception("%s %s failed", request.method, plain(request.path))
-        reply = error_reply(DaemonFault("the daemon failed at this request; its journal says how"))
+        reply = error_reply(DaemonFault("the daemon failed at this request; its journal says why"))
     # A body that could not be read, or that the client has not sent, would be taken for the next request.
     if request.content.exception() is not None or (hdrs.EXPECT in request.headers and BODY not in request):
         reply.force_close()

@@ -47,7 +47,7 @@ def check_outputs(outputs: Sequence[wire.RequestedOutput], classes: str, there: 
     names = [output.name for output in outputs]
     for output in outputs:
         if there is not None and output.name not in there:
-            raise InvalidTensor(f"there is no output {output.name[:80]!r}; there is {', '.join(there)}")
+            raise InvalidTensor(f"there is no output {output.name[:80]!r}, only {', '.join(there)}")
         if names.count(output.name) > 1:
             raise InvalidTensor(f"output {output.name[:80]!r} is named twice")
         _check_output(output.parameters, is_scores=output.name == classes)
@@ -76,9 +76,9 @@ def _check_output(parameters: Mapping[str, Any], *, is_scores: bool) -> None:
     _check_bool(parameters, "binary_data")
     _check_count(parameters, "classification", "classes")
     if parameters.get("classification") and not is_scores:
-        raise InvalidRequest("classification is of an output of scores alone")
+        raise InvalidRequest("classification works only for an output of scores")
     if "shared_memory_region" in parameters:
-        raise InvalidRequest("shared_memory_region: no memory is shared here; outputs come in the answer")
+        raise InvalidRequest("shared_memory_region: collabd shares no memory; outputs come in the answer")
 
 
 def _check_names(parameters: Mapping[str, Any], known: Collection[str]) -> None:
@@ -90,10 +90,10 @@ def _check_names(parameters: Mapping[str, Any], known: Collection[str]) -> None:
 
 def _check_bool(parameters: Mapping[str, Any], name: str) -> None:
     if type(parameters.get(name, False)) is not bool:
-        raise InvalidRequest(f"{name} is true or false, not {parameters[name]!r}")
+        raise InvalidRequest(f"{name} must be true or false, not {parameters[name]!r}")
 
 
 def _check_count(parameters: Mapping[str, Any], name: str, what: str) -> None:
     value = parameters.get(name, 0)
     if type(value) is not int or value < 0:  # bool is an int too
-        raise InvalidRequest(f"{name} is a number of {what}, not {value!r}")
+        raise InvalidRequest(f"{name} must be a number of {what}, not {value!r}")

@@ -122,7 +122,7 @@ class Connection(HttpConnection):
         """Answer what is no HTTP without logging it: otherwise anybody could fill the journal."""
         if status != HTTPStatus.BAD_REQUEST:
             return super().handle_error(request, status, exc, message)
-        reply = error_reply(InvalidRequest(f"this is no HTTP request: {(message or '')[:200]}"))
+        reply = error_reply(InvalidRequest(f"this is not an HTTP request: {(message or '')[:200]}"))
         reply.force_close()
         return reply
 
@@ -223,7 +223,7 @@ def _expectations_checked(answer: Answer) -> Answer:
     async def checked(request: web.BaseRequest) -> web.StreamResponse:
         if request.headers.get(hdrs.EXPECT, CONTINUE).lower() == CONTINUE:
             return await answer(request)
-        reply = error_reply(InvalidRequest(f"the only expectation that is met is {CONTINUE}"))
+        reply = error_reply(InvalidRequest(f"this daemon meets only the expectation {CONTINUE}"))
         reply.set_status(HTTPStatus.EXPECTATION_FAILED)
         reply.force_close()
         return reply

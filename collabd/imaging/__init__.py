@@ -1,8 +1,8 @@
-"""From whatever the caller has to the network's input: uint8 [1, height, width, 3].
+"""From the caller's image, in whatever form, to the network's input: uint8 [1, height, width, 3].
 
-One rule for both daemons, so that a network sees the same pixels whichever of them prepared the image. Images come from
-strangers: size and kind are read from the header before anything is decoded, and what is decoded is bounded, in memory
-(three copies of four times MAX_PIXELS and the coefficients of a JPEG at worst) and in work (seconds).
+Both daemons use the same code, so that a network sees the same pixels whichever of them prepared the image. Images come
+from strangers. So size and kind are read from the header before anything is decoded, and decoding is bounded: in memory
+(at worst three copies of four times MAX_PIXELS, and the coefficients of a JPEG) and in work (seconds).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from collabd.imaging.opening import decode, open_image
 
 __all__ = ["MAX_PIXELS", "MAX_SIDE", "frame_size", "one_frame", "open_image", "prepare"]
 
-# A large image is first shrunk by whole numbers, in the JPEG decoder or by averaging, to no less than twice its target:
-# several times faster on photographs, and it bounds the memory of resizing one that is 1 pixel wide and a million high.
+# A large image is first shrunk by whole numbers, in the JPEG decoder or by averaging, to no less than twice its target.
+# That is several times faster for photographs, and bounds the memory of resizing an image of 1 x 1,000,000 pixels.
 _GAP = 2
 
-# What Pillow warns of is the sender's doing, and our journal is not the place to tell them.
+# Pillow warns about what the sender did, and the sender does not read our journal.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -37,8 +37,9 @@ _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resamplin
 def prepare(image: bytes | NDArray[Any], spec: Preprocessing, channels: Channels = Channels.RGB) -> NDArray[np.uint8]:
     """The network's input, uint8 [1, spec.height, spec.width, 3], C order.
 
-    `image` is an encoded image (the first frame of an animation; turned upright as its EXIF says, transparency
-    dropped) or an array with these `channels`, uint8. Raises InvalidImage, InvalidTensor. Thread-safe.
+    `image` is an encoded image, or a uint8 array with these `channels`. Of an animation the first frame is taken. An
+    image is turned upright as its EXIF data say, and loses its transparency. Raises InvalidImage, InvalidTensor.
+    Thread-safe.
     """
     if isinstance(image, np.ndarray):
         size = (spec.width, spec.height)
@@ -50,7 +51,7 @@ def _from_file(data: bytes, spec: Preprocessing) -> NDArray[np.uint8]:
     picture, orientation = decode(data, _GAP * max(spec.height, spec.width, spec.resize_shorter or 0))
     size = (spec.width, spec.height) if orientation < 5 else (spec.height, spec.width)
     fitted = _fit(picture, size, spec)
-    # Turned last, when it is small.
+    # Turned last, since it is small by then.
     return np.array(fitted.transpose(Image.Transpose(UPRIGHT[orientation])) if orientation in UPRIGHT else fitted)
 
 
@@ -61,7 +62,7 @@ def _fit(picture: Image.Image, size: tuple[int, int], spec: Preprocessing) -> Im
 def _box(
     source: tuple[int, int], target: tuple[int, int], resize_shorter: int | None
 ) -> tuple[float, float, float, float] | None:
-    """The part of the source to resize to the target such that it equals resizing all of it and cropping the centre."""
+    """The part of the source whose resizing to the target equals resizing all of it and cropping the centre."""
     if resize_shorter is None:
         return None
     resized = [resize_shorter * side // min(source) for side in source]

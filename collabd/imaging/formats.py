@@ -1,4 +1,4 @@
-"""What kind of file bytes are, by how they begin. Seven kinds are read; the others that people have are named."""
+"""The kind of a file, by its first bytes. Seven kinds are read; other common kinds are named in the refusal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ with suppress(ImportError):  # Pillow before 11.3
     AVIF = FileFormat("AVIF", AvifImageFile) if SUPPORTED else None
 
 JPEG, WEBP, PPM = FileFormat("JPEG", JpegImageFile), FileFormat("WebP", WebPImageFile), FileFormat("PPM", PpmImageFile)
-# The first 4 bytes of a container of boxes are a length; its brands follow its kind.
+# The first 4 bytes of a container of boxes are its length; its brands follow its kind.
 _READ: tuple[tuple[bytes, FileFormat], ...] = (
     (rb"\xff\xd8\xff", JPEG),
     (rb"\x89PNG\r\n\x1a\n", FileFormat("PNG", PngImageFile)),
@@ -66,17 +66,17 @@ _NAMED: tuple[tuple[bytes, str, str], ...] = (
     (rb"\0\0[\x01\x02]\0", "icon (ICO)", _CONVERT),
     (rb"v/1\x01|#\?R", "HDR (OpenEXR or Radiance)", _CONVERT),
     (rb"P7\n|P[Ff]\n", "PAM or PFM", _CONVERT),
-    (rb"\x93NUMPY", "NumPy", "load it, and give the array"),
+    (rb"\x93NUMPY", "NumPy", "load it, and pass the array"),
     (rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!", "archive", "unpack it, and send the images in it"),
     (rb"(\xef\xbb\xbf)?\s*(<\?xml.*)?<svg", "SVG", "render it as PNG"),
-    (rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head)", "web page", "the download has failed: look into it"),
+    (rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head)", "web page", "the download failed: look at the file"),
     (rb"data:image/|/9j/|iVBORw0KGgo|R0lGOD|UklGR", "base64 text", "decode it with base64.b64decode first"),
 )
 _HEAD_BYTES = 1024
 
 
 def format_of(data: bytes) -> FileFormat:
-    """The kind of file that `data` is. InvalidImage: none that is read."""
+    """The kind of file that `data` is. Raises InvalidImage for kinds that are not read."""
     head = data[:_HEAD_BYTES]
     for signature, kind in _READ:
         if re.match(signature, head, re.DOTALL):
@@ -87,15 +87,15 @@ def format_of(data: bytes) -> FileFormat:
 
 
 def _is_avif(head: bytes) -> bool:
-    """Whether a container of boxes says in its first one, whose length stands before it, that it holds AVIF."""
+    """Whether it is a container of boxes whose first box says that it holds AVIF. The box begins with its length."""
     return _AVIF_BRAND.match(head[: int.from_bytes(head[:4], "big")]) is not None
 
 
 def _refusal(head: bytes) -> str:
     read = ", ".join(["JPEG", "PNG", "WebP", *(["AVIF"] if AVIF else []), "BMP", "GIF"])
     if _is_avif(head):
-        return f"an AVIF file, which takes Pillow 11.3 or newer here: {_CONVERT}"
+        return f"this is an AVIF file, which collabd reads only with Pillow 11.3 or newer: {_CONVERT}"
     for signature, name, advice in _NAMED:
         if re.match(signature, head, re.DOTALL | re.IGNORECASE):
-            return f"this is a file of the kind {name}, which is not read ({read} and PPM are): {advice}"
-    return f"not an image: send {read} or PPM"
+            return f"this file is of the kind {name}; collabd reads only {read} and PPM: {advice}"
+    return f"this is not an image: send {read} or PPM"

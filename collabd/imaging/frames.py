@@ -1,6 +1,6 @@
-"""From an array, in whatever order a camera gives the colours, to RGB of the network's size.
+"""From an array, with the colours in the order of the camera, to RGB of the network's size.
 
-Shrunk first and put in order then, so that a frame is read once and no copy of it is made.
+A frame is shrunk first and its colours are ordered then, so that it is read once and never copied.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _RED_GREEN_BLUE = {
 def one_frame(array: NDArray[Any], channels: Channels) -> NDArray[np.uint8]:
     """The array without the batch axis that clients of the protocol put before it.
 
-    Raises InvalidTensor if it is no image with these channels, or too large.
+    Raises InvalidTensor if it is not an image with these channels, or is too large.
     """
     first, rest = array.shape[:1], array.shape[1:]
     if first == (1,) and not fits(array.shape, channels) and (len(rest) == 3 or fits(rest, channels)):
         array = array[0]
     check_pixels(array.dtype, array.shape, channels)
-    check_size(*frame_size(array, channels), InvalidTensor)
+    check_size(frame_size(array, channels), InvalidTensor)
     return array
 
 
@@ -54,11 +54,11 @@ def frame_size(frame: NDArray[np.uint8], channels: Channels) -> tuple[int, int]:
 def fitted_frame(
     array: NDArray[Any], channels: Channels, fit: Callable[[Image.Image], Image.Image]
 ) -> NDArray[np.uint8]:
-    """RGB, uint8 [height, width, 3], of an array that `fit` brings to its size. Raises InvalidTensor."""
+    """The array as RGB, uint8 [height, width, 3], resized by `fit`. Raises InvalidTensor."""
     frame = np.ascontiguousarray(one_frame(array, channels))
     size = frame_size(frame, channels)
     if channels == Channels.YUV420:
-        # Pillow's YCbCr is JPEG's, as picamera2's is unless it records video: BT.601, full range.
+        # Pillow's YCbCr is that of JPEG (BT.601, full range). So is picamera2's, unless it records video.
         planes = [fit(plane) for plane in _planes(frame, *size)]
         return np.array(Image.merge("YCbCr", planes).convert("RGB"))
     fitted = np.asarray(fit(_picture(frame, size, _MODES[channels])))
@@ -72,5 +72,5 @@ def _planes(frame: NDArray[np.uint8], width: int, height: int) -> list[Image.Ima
 
 
 def _picture(pixels: NDArray[np.uint8], size: tuple[int, int], mode: str) -> Image.Image:
-    """Over the array's own memory where the mode allows it."""
+    """An image over the memory of the array, where the mode allows it."""
     return Image.frombuffer(mode, size, pixels, "raw", mode, 0, 1)

@@ -1,6 +1,6 @@
-"""JPEG as cameras write it: larger than what is decoded, cut short, or with something behind its end.
+"""JPEG as cameras write it: larger than what is decoded, cut off, or with data behind its end.
 
-Other decoders put grey where data are missing and say nothing. Here what is missing is measured first.
+Decoders silently put grey where data are missing. Here the missing part is measured first.
 """
 
 from __future__ import annotations
@@ -14,35 +14,36 @@ from PIL.JpegImagePlugin import JpegImageFile
 from collab_sdk.errors import InvalidImage
 from collabd.imaging.bounds import MAX_PIXELS, Metered, check_size, damage_is_the_senders
 
-# Baseline, whatever its size, takes the memory of what is decoded: 200 megapixels at an eighth 13 MB and 0.4 s, at a
-# quarter 49 MB (one core of x86-64). The largest phones have 200.
+# Baseline JPEG takes only the memory of what is decoded, whatever its size: 200 megapixels take 13 MB and 0.4 s at an
+# eighth of the size, 49 MB at a quarter (one core of x86-64). The phones with the most have 200 megapixels.
 _MAX_NOMINAL_PIXELS = 4 * MAX_PIXELS
-# In several scans, as in progressive ones, all coefficients are held, 2 bytes each: 64 megapixels with halved colours
-# take 187 MB and 0.6 s, 50 with full colours 291 MB and 0.9 s. As much as that.
+# With several scans, as in progressive JPEG, all coefficients are held, at 2 bytes each. 64 megapixels with halved
+# colours take 187 MB and 0.6 s, 50 megapixels with full colours 291 MB and 0.9 s. That much is allowed.
 _MAX_COEFFICIENTS = 3 * MAX_PIXELS
-# Each scan of a progressive JPEG goes over all pixels, and takes a few bytes. Ten are usual.
+# Each scan of a progressive JPEG goes over all pixels, yet may have few bytes. Ten scans are usual.
 _MAX_SCANS = 1_000
 _MAX_SCANNED_PIXELS = 20 * MAX_PIXELS
-# Between markers stand segments of at least 4 bytes.
+# Segments between markers have at least 4 bytes.
 _MAX_SEGMENTS = 200_000
-# The most that may be missing of a picture that is answered: two blocks of 16x16 in a picture of 160x120.
+# A picture is still answered if no more than this share is missing: two blocks of 16x16 in a picture of 160x120.
 _MOST_MISSING = 1 / 32
 
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _END_OF_IMAGE = bytes((0xFF, _END))
-# Not those within a scan: stuffed bytes, restarts, and what fills up.
+# Not the markers within a scan: stuffed bytes, restarts, and padding.
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")
 _ALL = (1 << 64) - 1
-# In place of what is missing, to see where it would stand: bytes of a scan, and restarts wherever one is waited for.
+# Put in place of missing data, to see where those would appear: bytes of a scan, and restarts wherever one is expected.
 _ANYTHING = b"".join(bytes((*range(3, 250, 7), 0xFF, 0xD0 + restart)) for restart in range(8)) * 4
 _GREY = (128, (128, 128, 128))
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Survey:
     """What the markers of a JPEG say: where its data end, and which scans it has.
 
-    `starts` are superfluous start markers. `closed`: an end marker stands at `end`. `buffered`: several scans have it.
+    `starts`: where superfluous start markers are. `closed`: whether an end marker is at `end`. `buffered`: whether the
+    decoder must hold all coefficients, since several scans contribute to them.
     """
 
     end: int
@@ -54,11 +55,11 @@ class Survey:
 
     @property
     def sound(self) -> bool:
-        """Whether a decoder needs no help with it."""
+        """Whether decoders can read it as it is."""
         return self.closed and not self.starts
 
     def note_scan(self, header: bytes, image: JpegImageFile) -> None:
-        """Count a scan; `header` says its components, coefficients and precision."""
+        """Count a scan, whose `header` gives its components, coefficients and precision."""
         components, (first, last, precision) = header[1:-3:2], header[-3:]
         progressive = "progressive" in image.info
         self.scans += 1
@@ -77,30 +78,30 @@ def open_jpeg(data: bytes) -> tuple[JpegImageFile, Survey]:
     with damage_is_the_senders("JPEG"):
         image = JpegImageFile(Metered(data))
         if len(image.layer) != image.layers:
-            raise ValueError("its components are not as many as it says")
+            raise ValueError("it does not have as many components as it states")
         survey = _survey(data, image)
-    check_size(*image.size, InvalidImage, _MAX_NOMINAL_PIXELS)
+    check_size(image.size, InvalidImage, _MAX_NOMINAL_PIXELS)
     _check_scans(image, survey)
     return image, survey
 
 
 def decode_jpeg(data: bytes, side: int) -> JpegImageFile:
-    """The image, made smaller while it is decoded, to no less than `side` a side. Raises InvalidImage."""
+    """The image, which is made smaller in decoding, to no less than `side` a side. Raises InvalidImage."""
     image, survey = open_jpeg(data)
     if not survey.closed and not survey.has_all_scans(image):
-        raise InvalidImage("the JPEG image is incomplete: it ends before its last pass over the picture; send it again")
+        raise InvalidImage("the JPEG image is incomplete: it ends before its last pass over the image; send it again")
     with damage_is_the_senders("JPEG"):
         picture = _load(image if survey.sound else JpegImageFile(Metered(_completed(data, survey))), side)
-        # Decoders leave grey what is missing.
+        # Decoders leave grey what is missing, and the last corner is missing first.
         corner = picture.getpixel((picture.width - 1, picture.height - 1))
-        missing = _missing(data, survey, picture, side) if not survey.closed or corner in _GREY else 0.0
+        missing = _missing(data, survey, picture=picture, side=side) if not survey.closed or corner in _GREY else 0.0
     if missing > _MOST_MISSING:
-        raise InvalidImage(f"the JPEG image is incomplete: {missing:.0%} of the picture is missing; send it again")
+        raise InvalidImage(f"the JPEG image is incomplete: {missing:.0%} of the image is missing; send it again")
     return picture
 
 
 def _survey(data: bytes, image: JpegImageFile) -> Survey:
-    survey, at = Survey(len(data)), 2
+    survey, at = Survey(end=len(data)), 2
     for _ in range(_MAX_SEGMENTS):
         marker = _MARKER.search(data, at)
         if marker is None:
@@ -116,35 +117,38 @@ def _survey(data: bytes, image: JpegImageFile) -> Survey:
         if kind == _SCAN:
             survey.note_scan(data[at + 2 : at + length], image)
         at += length
-    raise InvalidImage(f"a JPEG image of over {_MAX_SEGMENTS:,} segments: save it again")
+    raise InvalidImage(f"the JPEG image has more than {_MAX_SEGMENTS:,} segments: save it again")
 
 
 def _check_scans(image: JpegImageFile, survey: Survey) -> None:
     pixels = image.width * image.height
     if survey.scans > _MAX_SCANS or survey.scans * pixels > _MAX_SCANNED_PIXELS:
-        raise InvalidImage(f"a JPEG in {survey.scans} scans: save it again, not progressive")
+        raise InvalidImage(f"the JPEG image has {survey.scans} scans: save it again, not progressive")
     sampling = [across * down for _, across, down, _ in image.layer]
     if survey.buffered and pixels * sum(sampling) > _MAX_COEFFICIENTS * max(sampling):
-        raise InvalidImage(f"a progressive JPEG of {image.width}x{image.height}: save it not progressive, or smaller")
+        raise InvalidImage(
+            f"the JPEG image is progressive and has {image.width}x{image.height} pixels: "
+            "save it not progressive, or smaller"
+        )
 
 
 def _completed(data: bytes, survey: Survey, filling: bytes = b"") -> bytes:
-    """The image without what a decoder stumbles over, and with an end; before that, `filling`."""
+    """The image without what decoders fail at, with `filling` and an end marker behind its data."""
     begins = (0, *(start + len(_END_OF_IMAGE) for start in survey.starts))
     *pieces, last = (data[begin:end] for begin, end in zip(begins, (*survey.starts, survey.end), strict=True))
-    # Of a marker that is cut off.
+    # The first byte of a marker that is cut off.
     return b"".join((*pieces, last.rstrip(b"\xff"), filling, _END_OF_IMAGE))
 
 
 def _load(image: JpegImageFile, side: int) -> JpegImageFile:
     image.draft(None, (side, side))
-    check_size(*image.size, InvalidImage)
+    check_size(image.size, InvalidImage)
     image.load()
     return image
 
 
-def _missing(data: bytes, survey: Survey, picture: JpegImageFile, side: int) -> float:
-    """The share of the picture that its data do not reach: with others behind them it looks different from there on."""
+def _missing(data: bytes, survey: Survey, *, picture: JpegImageFile, side: int) -> float:
+    """The share of the picture that the data do not reach. It begins where other data behind them show."""
     other = _load(JpegImageFile(Metered(_completed(data, survey, _ANYTHING))), side)
     difference = ImageChops.difference(picture, other)
     box = difference.getbbox()
@@ -152,7 +156,7 @@ def _missing(data: bytes, survey: Survey, picture: JpegImageFile, side: int) -> 
         return 0.0
     width, height = picture.size
     block = 8 * max(down for _, _, down, _ in picture.layer) // picture.decoderconfig[0]
-    # Where colours are halved, the row above shows a little of it.
+    # Where colours are halved, the row above changes a little as well.
     top = (box[1] + 1) // block * block
     band = difference.crop((0, top, width, min(top + block, height)))
     left = (band.getbbox() or (0,))[0]

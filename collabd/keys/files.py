@@ -32,7 +32,9 @@ def read(path: str, *, private: bool) -> bytes:
         with Path(path).open("rb") as file:
             status = os.fstat(file.fileno())
             if private and status.st_mode & TOO_OPEN:
-                raise KeyProblem(f"{path}: others may get at it (mode {status.st_mode & 0o777:04o}): chmod 400 it")
+                raise KeyProblem(
+                    f"{path}: other users can read or replace it (mode {status.st_mode & 0o777:04o}): chmod 400 it"
+                )
             content = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise KeyProblem(f"{path}: cannot be read: {error.strerror}") from error

@@ -41,11 +41,11 @@ def present(context: ssl.SSLContext, certificate: str, key: str) -> None:
     """Show this certificate in all handshakes from now on. Raises `KeyProblem`."""
     for path, private in ((certificate, False), (key, True)):
         if b"-----BEGIN" not in read(path, private=private):
-            raise KeyProblem(f"{path}: is not in PEM")
+            raise KeyProblem(f"{path}: is not in PEM format")
     try:
         context.load_cert_chain(certificate, key, password=_no_password)
     except _Locked:
-        raise KeyProblem(f"{key}: is locked by a password, which a daemon cannot be asked for") from None
+        raise KeyProblem(f"{key}: a password protects it, and a daemon cannot ask for one") from None
     except ssl.SSLError as error:
         raise KeyProblem(f"{certificate}, {key}: {_reason(error)}") from None
 
@@ -55,7 +55,7 @@ def _trust(context: ssl.SSLContext, path: str) -> None:
     try:
         context.load_verify_locations(cadata=read(path, private=False).decode("ascii"))
     except (ssl.SSLError, UnicodeDecodeError):
-        raise KeyProblem(f"{path}: is no certificate in PEM") from None
+        raise KeyProblem(f"{path}: holds no certificate in PEM format") from None
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
 
 

@@ -51,7 +51,9 @@ def read_token(path: str) -> str:
     """Read a device's own token. Raises `KeyProblem`."""
     token = read(path, private=True).decode(errors="replace").strip()
     if not _TOKEN.fullmatch(token):
-        raise KeyProblem(f"{path}: holds no token: one line of 32 or more letters and digits, as collabctl pair makes")
+        raise KeyProblem(
+            f"{path}: holds no token: it needs one line of 32 or more letters and digits, as collabctl pair writes it"
+        )
     return token
 
 
@@ -79,6 +81,6 @@ def _entries(path: str, text: str) -> Iterator[tuple[str, str]]:
         if entry is None:
             raise KeyProblem(f"{path}, line {number}: is not NAME sha256:HASH, as collabctl pair new writes it")
         if entry["name"] in seen:
-            raise KeyProblem(f"{path}, line {number}: a second line for {entry['name']}")
+            raise KeyProblem(f"{path}, line {number}: this is a second line for {entry['name']}")
         seen.add(entry["name"])
         yield entry["name"], entry["hash"]

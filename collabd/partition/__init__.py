@@ -1,4 +1,4 @@
-"""From an ONNX graph to layers, candidate cuts and runnable parts of it, all by tensor names."""
+"""From an ONNX graph to its layers, candidate cuts and runnable parts, all by tensor names."""
 
 from .cuts import IMAGE_CUT, CutSpec, candidate_cuts
 from .errors import PartitionError

@@ -32,8 +32,8 @@ class _Boundary:
 def candidate_cuts(network: Network, layers: Sequence[LayerSpec], limit: int = 16) -> tuple[CutSpec, ...]:
     """At most `limit` cuts in graph order: the image, then the interior boundaries that are not dominated.
 
-    A boundary is dominated if an earlier one, so with less work before it, has no more bytes alive. The image does
-    not dominate: it is small as JPEG, the features inside compress too, and only measuring tells.
+    A boundary is dominated if an earlier boundary, which has less work before it, has no more bytes alive. The image
+    dominates none: both JPEG and codecs for features compress, and only measuring tells by how much.
     """
     image = CutSpec(IMAGE_CUT, 0, network.graph.frontiers[0])
     return (image, *(boundary.cut for boundary in _thinned(_undominated(network, layers), limit - 1)))
@@ -55,7 +55,7 @@ def _nbytes(network: Network, tensors: Sequence[str]) -> int:
 
 
 def _activates(network: Network, layer: LayerSpec, following: LayerSpec) -> bool:
-    """Whether the next layer is but an activation: behind it are as many bytes, and they compress better."""
+    """Whether the next layer is only an activation: behind it are no more bytes, and they compress better."""
     ops = {node.op_type for node in network.graph.nodes[layer.end_node : following.end_node]}
     gated = ops - {"Mul"}
     return (
@@ -66,7 +66,8 @@ def _activates(network: Network, layer: LayerSpec, following: LayerSpec) -> bool
 def _thinned(boundaries: list[_Boundary], limit: int) -> list[_Boundary]:
     """Drop boundaries until `limit` are left, each time the one whose neighbours are nearest to each other.
 
-    Near in head work (of all) and in the logarithm of the bytes (of its whole range), both 0..1.
+    The distance is the difference in head work, as a share of all work, plus the difference in the logarithm of bytes,
+    as a share of its range.
     """
     kept = list(boundaries)
     work = max(1, boundaries[-1].macs) if boundaries else 1

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class PartitionError(ValueError):
-    """The graph cannot be read, or a subgraph was asked for that it does not have."""
+    """The graph cannot be read, or it does not have the subgraph that was asked for."""

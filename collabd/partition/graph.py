@@ -1,6 +1,6 @@
 """A graph as positions: which tensors each node reads and writes, and which are alive between two nodes.
 
-Position ``p`` is the place before node ``p``; position 0 is before the first node, the last is behind all of them.
+Position ``p`` is before node ``p``: position 0 is before the first node, the last position is behind all nodes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ class Graph:
     def __init__(
         self,
         nodes: Iterable[onnx.NodeProto],
+        *,
         inputs: Iterable[str],
         outputs: Iterable[str],
         weights: Iterable[str],
@@ -37,7 +38,7 @@ class Graph:
         known = constants | set(self.inputs)
         for node, reads, writes in zip(self.nodes, self.reads, self.writes, strict=True):
             if missing := [name for name in reads if name not in known]:
-                raise PartitionError(f"node {node.name or writes!r} reads {missing}, which nothing before it gives")
+                raise PartitionError(f"node {node.name or writes!r} reads {missing}, but no node before it gives that")
             known.update(writes)
             if constants.issuperset(reads) and not _is_random(node):
                 constants.update(writes)
@@ -45,7 +46,7 @@ class Graph:
 
     @cached_property
     def readers(self) -> dict[str, tuple[int, ...]]:
-        """For each tensor that a node reads, those nodes, in order."""
+        """For each tensor the nodes that read it, in order."""
         found: dict[str, tuple[int, ...]] = {}
         for index, names in enumerate(self.reads):
             for name in names:
@@ -54,13 +55,13 @@ class Graph:
 
     @cached_property
     def last_use(self) -> dict[str, int]:
-        """For each tensor the last node that reads it; graph outputs are used behind the last node."""
+        """For each tensor the last node that reads it. Graph outputs are used behind the last node."""
         uses = {name: indices[-1] for name, indices in self.readers.items()}
         return uses | dict.fromkeys(self.outputs, len(self.nodes))
 
     @cached_property
     def frontiers(self) -> tuple[tuple[str, ...], ...]:
-        """For each position the tensors alive there, oldest first; weights and constants never are."""
+        """For each position the tensors alive there, oldest first, without weights and constants."""
         alive = dict.fromkeys(name for name in self.inputs if name in self.last_use)
         found = [tuple(alive)]
         for index, writes in enumerate(self.writes):
@@ -70,7 +71,7 @@ class Graph:
         return tuple(found)
 
     def upstream(self, outputs: Iterable[str], given: Collection[str]) -> tuple[list[int], set[str]]:
-        """What computing `outputs` from `given` takes: the nodes, in order, and every tensor and weight reached."""
+        """What computing `outputs` from `given` needs: the nodes, in order, and all tensors and weights."""
         indices: set[int] = set()
         reached: set[str] = set()
         pending = list(outputs)
@@ -86,7 +87,7 @@ class Graph:
 
 
 def reads_of(node: onnx.NodeProto) -> tuple[str, ...]:
-    """What a node reads, with the outer tensors that its nested graphs (If, Loop, Scan) capture."""
+    """What a node reads, and the outer tensors that its nested graphs (If, Loop, Scan) capture."""
     nested = [body for attribute in node.attribute for body in (*attribute.graphs, attribute.g)]
     captured = (name for body in nested for name in _captured(body))
     return tuple(dict.fromkeys((*filter(None, node.input), *captured)))

@@ -25,11 +25,11 @@ _VIEWS = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerSpec:
-    """Neighbouring nodes ``[first_node, end_node)`` placed as one.
+    """Neighbouring nodes, up to but not including ``end_node``, that are placed together.
 
-    ``tensors`` is the frontier behind the layer; ``macs`` its multiply-accumulates at batch 1.
+    ``tensors`` is the frontier behind the layer, ``macs`` counts its multiply-accumulates at batch 1.
     """
 
     name: str
@@ -57,7 +57,7 @@ def _ends(network: Network) -> list[int]:
 
 
 def _is_passive(network: Network, index: int) -> bool:
-    """A node that computes nothing of its own from the input: a view, or work on constants."""
+    """Whether a node computes nothing new from the input: it is a view, or works on constants."""
     return network.graph.nodes[index].op_type in _VIEWS or network.graph.constants.issuperset(
         network.graph.writes[index]
     )
@@ -76,9 +76,9 @@ def _is_boundary(network: Network, position: int) -> bool:
 
 
 def _is_inside_quantised(network: Network, name: str) -> bool:
-    """Whether a tensor is the float between quantised ones: the runtime computes from integers to integers there.
+    """Whether a tensor is a float between quantised ones, where the runtime computes from integers to integers.
 
-    A cut there would take its integer operator apart, and round otherwise than the whole.
+    A cut there would split the runtime's integer operator, and round differently from the whole network.
     """
     graph = network.graph
     maker = graph.producer.get(name)
@@ -88,7 +88,7 @@ def _is_inside_quantised(network: Network, name: str) -> bool:
 
 
 def _features(network: Network, frontier: Sequence[str]) -> list[str]:
-    """A frontier without the wide integers, which carry shapes and indices along and no picture."""
+    """A frontier without wide integers, which hold shapes and indices, and nothing of the picture."""
     return [name for name in frontier if network.tensor(name).dtype not in (np.int32, np.int64)]
 
 
@@ -97,18 +97,20 @@ def _layer(network: Network, start: int, end: int) -> LayerSpec:
     frontier = network.graph.frontiers[end]
     written = network.graph.writes[end - 1]
     name = next((name for name in written if name in frontier), written[0])
-    return LayerSpec(name, _op(nodes), frontier, sum(_macs(network, node) for node in nodes), end)
+    return LayerSpec(
+        name=name, op=_op(nodes), tensors=frontier, macs=sum(_macs(network, node) for node in nodes), end_node=end
+    )
 
 
 def _op(nodes: Sequence[onnx.NodeProto]) -> str:
-    """What to call a group of nodes: its weighty node, else the last that is no mere view."""
+    """The name of a group of nodes: its first node with substantial work, else its last that is no view."""
     ops = [node.op_type for node in nodes]
     weighty = [op for op in ops if op in _SUBSTANCE]
     return weighty[0] if weighty else next((op for op in reversed(ops) if op not in _VIEWS), ops[-1])
 
 
 def _macs(network: Network, node: onnx.NodeProto) -> int:
-    """Multiply-accumulates at batch 1 of a convolution or a matrix product; the other operators count as none."""
+    """Multiply-accumulates at batch 1 of a convolution or a matrix product; other operators count as 0."""
     if node.op_type not in _COUNTED or network.graph.constants.issuperset(node.output):
         return 0
     if node.op_type == "ConvTranspose":

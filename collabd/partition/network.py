@@ -1,4 +1,4 @@
-"""A network read for running: its nodes, its weights once, and any part of it by tensor names."""
+"""A network that is ready to be run in parts: its nodes, its weights (held once), and any part by tensor names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Network:
     """A graph with its weights in float32. Immutable, so any thread may use it."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        """Take over a model that states the shape of every tensor computed from the input; PartitionError if not."""
+        """Take a model, which must state the shape of every tensor computed from the input; else PartitionError."""
         weights, nodes = take_weights(model.graph)
         self._frame = onnx.ModelProto(ir_version=model.ir_version)
         self._frame.opset_import.extend(model.opset_import)
@@ -43,7 +43,7 @@ class Network:
 
     @classmethod
     def load(cls, path: Path) -> Network:
-        """Read a stored ``model.onnx``; PartitionError if it is none or states no shapes."""
+        """Read a stored ``model.onnx``; PartitionError if it is no model, or states no shapes."""
         try:
             return cls(onnx.load(path))
         except (DecodeError, OSError, onnx.checker.ValidationError) as error:
@@ -51,18 +51,18 @@ class Network:
 
     @classmethod
     def from_proto(cls, model: onnx.ModelProto) -> Network:
-        """A network from a model in memory, whose shapes are inferred where it does not state them."""
+        """A network from a model in memory. Shapes that it does not state are inferred."""
         return cls(model if is_annotated(model.graph) else annotate(model))
 
     def tensor(self, name: str) -> TensorInfo:
-        """The tensor of this name; PartitionError if the network computes none such."""
+        """The tensor of this name; PartitionError if the network computes no such tensor."""
         try:
             return self._tensors[name]
         except KeyError:
             raise PartitionError(f"the network has no tensor {name!r}") from None
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The sizes, at batch 1, of any tensor, weight or what is computed from weights alone."""
+        """The sizes, at batch 1, of a tensor, of a weight, or of what is computed from weights alone."""
         if name in self.weights:
             return self.weights[name].shape
         return tuple(size or 1 for size in self._constants.get(name) or self.tensor(name).shape)
@@ -75,7 +75,7 @@ class Network:
     def subgraph(self, inputs: Sequence[str], outputs: Sequence[str]) -> Subgraph:
         """The part that computes `outputs` from `inputs`.
 
-        PartitionError if a name is unknown, given twice or not needed, or naming what is missing for the outputs.
+        PartitionError if a name is unknown, given twice or not needed, or if an input is missing, which it names.
         """
         self._check(inputs, outputs)
         indices, reached = self._walk(inputs, outputs)
@@ -107,15 +107,17 @@ class Network:
 def _needed_part(
     graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto], weights: Collection[str]
 ) -> tuple[Graph, set[str]]:
-    """The graph without nodes and inputs that no output needs, and the names of all that is left."""
+    """The graph without nodes and inputs that no output needs, and the names of all that remains."""
     inputs = [value.name for value in graph.input if value.name not in weights]
     outputs = [value.name for value in graph.output]
-    whole = Graph(nodes, inputs, outputs, weights)
+    whole = Graph(nodes, inputs=inputs, outputs=outputs, weights=weights)
     if unfed := whole.constants.intersection(outputs):
         raise PartitionError(f"the outputs {sorted(unfed)} do not depend on the input")
     indices, reached = whole.upstream(outputs, ())
     used = [name for name in inputs if name in reached]
-    return Graph([_copy(whole.nodes[index]) for index in indices], used, outputs, weights), reached
+    return Graph(
+        [_copy(whole.nodes[index]) for index in indices], inputs=used, outputs=outputs, weights=weights
+    ), reached
 
 
 def _copy(message: _Message) -> _Message:

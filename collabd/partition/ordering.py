@@ -1,4 +1,4 @@
-"""Order the nodes so that few bytes are alive at once: cheap places to cut, and little memory at run time."""
+"""Order the nodes so that few bytes are alive at once. That gives cheap places to cut, and saves memory in runs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .shapes import TensorInfo, annotate
 
 
 def order(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same model, annotated, with its nodes reordered; the most bytes alive at any position never grow.
+    """The same model, annotated, with its nodes reordered. The peak of the bytes alive does not grow.
 
-    Of the given order, a greedy one and either with its makers delayed, the one with the lowest peak is taken, and
-    of equals the one with the lowest sum over all positions.
+    There are four orders: the given one, a greedy one, and either with nodes delayed until their results are read. The
+    one with the lowest peak is taken; of equals the one with the lowest sum over all positions.
     """
     annotated = annotate(model)
     sizes = _sizes(annotated.graph)
@@ -32,7 +32,7 @@ def order(model: onnx.ModelProto) -> onnx.ModelProto:
 def _graph_of(model: onnx.ModelProto, nodes: Iterable[onnx.NodeProto]) -> Graph:
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value.name for value in model.graph.input if value.name not in weights]
-    return Graph(nodes, inputs, [value.name for value in model.graph.output], weights)
+    return Graph(nodes, inputs=inputs, outputs=[value.name for value in model.graph.output], weights=weights)
 
 
 def _sizes(graph: onnx.GraphProto) -> dict[str, int]:
@@ -45,7 +45,8 @@ def _burden(graph: Graph, sizes: Mapping[str, int]) -> tuple[int, int]:
 
 
 def _greedy(graph: Graph, sizes: Mapping[str, int]) -> list[onnx.NodeProto]:
-    """Run next what leaves the fewest bytes alive; of equals what became ready last, so that branches are finished."""
+    """Run next the node that leaves the fewest bytes alive; of equals the one that became ready last, which finishes
+    branches."""
     readers = graph.readers
     left = {name: set(indices) for name, indices in readers.items()}
     waiting = [{graph.producer[name] for name in reads if name in graph.producer} for reads in graph.reads]
@@ -70,7 +71,7 @@ def _greedy(graph: Graph, sizes: Mapping[str, int]) -> list[onnx.NodeProto]:
 
 
 def _delayed(graph: Graph, sizes: Mapping[str, int]) -> list[onnx.NodeProto]:
-    """Move each node to just before the first reader of what it makes, unless that keeps more alive than it saves."""
+    """Move each node to just before the first reader of its results, unless that keeps more alive than it saves."""
     queue = list(range(len(graph.nodes)))
     for index in reversed(range(len(graph.nodes))):
         followers = {reader for name in graph.writes[index] for reader in graph.readers.get(name, ())}

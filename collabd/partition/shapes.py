@@ -1,4 +1,4 @@
-"""Element type and shape of every tensor, as the ``value_info`` of the graph states them."""
+"""The element type and shape of every tensor, as stated by the ``value_info`` of the graph."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ BATCH = "batch"
 _MULTIPLE = re.compile(r"\*\s*(\d+)$")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TensorInfo:
-    """A tensor of the graph. ``shape`` has None where the batch size enters; ``nbytes`` is its size at batch 1."""
+    """A tensor of the graph. ``shape`` has None where a size depends on the batch; ``nbytes`` is for batch 1."""
 
     name: str
     dtype: np.dtype
@@ -34,11 +34,12 @@ class TensorInfo:
         dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
         dims = kind.shape.dim
         shape = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in dims)
-        return cls(value.name, dtype, shape, prod(map(_at_batch_1, dims)) * dtype.itemsize)
+        nbytes = prod(map(_at_batch_1, dims)) * dtype.itemsize
+        return cls(name=value.name, dtype=dtype, shape=shape, nbytes=nbytes)
 
     @property
     def stacks(self) -> bool:
-        """Whether it has one entry an image along axis 0, and grows with the images in no other way."""
+        """Whether axis 0 has one entry for each image, and nothing else grows with the images."""
         rest = [size for size in self.shape[1:] if size is not None]
         if self.shape[:1] != (None,) or len(rest) < len(self.shape) - 1:
             return False
@@ -61,9 +62,9 @@ def is_annotated(graph: onnx.GraphProto) -> bool:
 def annotate(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of `model` that states type and shape of every tensor, with the batch axis named ``batch``.
 
-    Inference runs with the batch set to two sizes: a symbolic batch is often lost on the way through reshapes.
-    A dimension that grows with the batch as a multiple of it becomes ``batch*N``. Of what the model states itself only
-    the shapes behind control flow are kept, for those of a loop cannot be inferred. PartitionError if it fails.
+    Shapes are inferred for two sizes of the batch, since reshapes often lose a symbolic batch. A dimension that is a
+    multiple of the batch becomes ``batch*N``. Shapes that the model states itself are kept only behind control flow,
+    since those of a loop cannot be inferred. PartitionError if it fails.
     """
     two, three = _inferred(model, 2), _inferred(model, 3)
     annotated = onnx.ModelProto()
@@ -112,7 +113,7 @@ def _known(values: Mapping[str, onnx.ValueInfoProto], name: str) -> onnx.ValueIn
 
 
 def _merged(two: onnx.ValueInfoProto, three: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
-    """One statement from the two made at batch 2 and 3: equal sizes are fixed, the others follow the batch."""
+    """One shape from those inferred at batch 2 and 3: equal sizes are fixed, the others follow the batch."""
     merged = onnx.ValueInfoProto()
     merged.CopyFrom(two)
     pairs = zip(merged.type.tensor_type.shape.dim, three.type.tensor_type.shape.dim, strict=True)

@@ -1,4 +1,4 @@
-"""A part of a network in the form that the engine runs."""
+"""A part of a network, in the form that the engine runs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-# Smaller constants stay in the graph: the runtime reads shapes and scalars while it optimises.
+# Smaller constants stay in the graph, since the runtime reads shapes and scalars while it optimises.
 _INLINE_BYTES = 1024
 
-# Larger weights become inputs of the graph. A runtime packs constants anew for every session, which doubles them; a
-# fed array it reads where it lies. But packed constants run faster where they are small: at 4 MiB a session of VGG16
-# holds 9 of its 61 MB and is 10 % faster than all packed, ResNet-18 and -50 lose at most 7 %, the rest nothing. At
-# 1 MiB ResNet-50 loses 15 %, at 0.1 MiB EfficientNet-Lite0 40 % (x86-64, batch 1 and 8).
+# Larger weights become inputs of the graph. The runtime packs constants anew for every session, which doubles their
+# memory, but reads inputs where they are. Small constants run faster if packed. At a bound of 4 MiB a session of VGG16
+# holds 9 of its 61 MB and is 10 % faster than with all packed; ResNet-18 and -50 lose at most 7 %, the others nothing.
+# At 1 MiB ResNet-50 loses 15 %, at 0.1 MiB EfficientNet-Lite0 loses 40 % (x86-64, batch 1 and 8).
 _PACKED_BYTES = 4 << 20
 
 
@@ -22,9 +22,9 @@ _PACKED_BYTES = 4 << 20
 class Subgraph:
     """A part of a network, ready to run.
 
-    ``model`` is a serialised ONNX model. ``constants`` are initializers that it declares as external data without a
-    file. ``weights`` are inputs of the model that never change, each the network's own array. Both by name, float32
-    unless the network stores them otherwise.
+    ``model`` is a serialised ONNX model. ``constants`` are initializers that it declares as external data, without a
+    file. ``weights`` are inputs of the model that never change, each the network's own array. Both are by name, and are
+    float32 unless the network stores them otherwise.
     """
 
     model: bytes
@@ -33,7 +33,7 @@ class Subgraph:
 
 
 def assemble(graph: onnx.GraphProto, frame: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> Subgraph:
-    """Put nodes, inputs and outputs (`graph`), versions (`frame`) and the weights they use together."""
+    """Join nodes, inputs and outputs (`graph`) with versions (`frame`) and the weights that they use."""
     shared = {name: array for name, array in weights.items() if _is_float(array) and array.nbytes > _PACKED_BYTES}
     packed = {name: array for name, array in weights.items() if name not in shared and _is_external(array)}
     model = onnx.ModelProto()
@@ -46,12 +46,12 @@ def assemble(graph: onnx.GraphProto, frame: onnx.ModelProto, weights: Mapping[st
 
 
 def _is_float(array: np.ndarray) -> bool:
-    """Quantised weights must stay constants, or the runtime does not fuse what dequantises them."""
+    """Whether weights may be inputs. Quantised ones must be constants, else their dequantisation is not fused."""
     return array.dtype == np.float32
 
 
 def _is_external(array: np.ndarray) -> bool:
-    """Large, and of a type that numpy itself knows: the runtime takes no others by reference."""
+    """Whether an array is large, and of a type that numpy itself has: the runtime takes no others by reference."""
     return array.nbytes > _INLINE_BYTES and array.dtype.kind in "fiu"
 
 

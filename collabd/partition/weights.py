@@ -1,4 +1,4 @@
-"""The constants of a graph as numpy arrays, each held once."""
+"""The constants of a graph, as numpy arrays of which each is held once."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .graph import reads_of
 def take_weights(graph: onnx.GraphProto) -> tuple[dict[str, np.ndarray], list[onnx.NodeProto]]:
     """The initializers of `graph` by name, and its nodes without those that only widen a stored weight.
 
-    Packages store fp16 weights, each behind a Cast to float. Here such a weight becomes one float32 array under the
-    name of the Cast's output, so that neither a session nor this process holds it in two widths.
+    Packages store weights as fp16, each with a Cast to float behind it. Such a weight becomes one float32 array here,
+    named as the output of the Cast, so that neither a session nor this process holds it in two widths.
     """
     if graph.sparse_initializer:
         raise PartitionError("sparse weights are not supported; store them dense")

@@ -1,1 +1,1 @@
-"""What a package costs: bytes and fidelity of its cuts on any machine, times on this one."""
+"""What a package costs: the bytes and fidelity of its cuts, alike on all machines, and its times on this machine."""

@@ -1,4 +1,4 @@
-"""What each codec makes of the features at each cut, over sample images: holds on every machine."""
+"""The bytes and the fidelity of each codec at each cut, over sample images. They hold on every machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _KEY = "calibration"
 _log = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Trial:
     """One codec with one choice of scales, tried on image after image."""
 
@@ -36,7 +36,7 @@ class _Trial:
     refused: bool = False
 
     def figures(self, worth: int) -> CodecFigures:
-        """Its figures, where all images together are worth so many."""
+        """Its figures, where all images together count as `worth` many."""
         median, high = (int(np.percentile(self.sizes, part, method="higher")) for part in (50, 95))
         compared = 0 if self.codec in LOSSLESS else worth
         agreed = self.agreed * worth // len(self.sizes)
@@ -51,9 +51,9 @@ class _Trial:
 
 
 class Calibration:
-    """Sends sample images through a network, cut here and there, and compares with the network unsplit.
+    """Sends sample images through a network that is cut at different places, and compares with the unsplit network.
 
-    `images` is uint8 [images, height, width, 3], at least one, already of the network's size.
+    `images` is uint8 [images, height, width, 3], at least one image, already of the network's size.
     """
 
     def __init__(self, network: Network, images: np.ndarray) -> None:
@@ -71,16 +71,16 @@ class Calibration:
         return np.asarray(as_classes(self.scores, kind).argmax(axis=1))
 
     def cut(self, spec: CutSpec, kind: ScoreKind = ScoreKind.LOGITS) -> Cut:
-        """Bytes and top-1 agreement of every codec at one cut; of the choices of scales the better one.
+        """Bytes and top-1 agreement of every codec at one cut, with the better choice of scales.
 
-        Of several independent labels the most probable is the top-1; of a single one, whether it applies.
+        The top-1 of several independent labels is the most probable one; of a single label it is whether it applies.
         """
         decided = self.decided(kind)
-        trials = [_Trial(codec, axis) for codec, axis in self._choices(spec)]
+        trials = [_Trial(codec=codec, channel_axis=axis) for codec, axis in self._choices(spec)]
         for start, pixels in self._parts():
             features = self._features(spec, pixels)
             for trial in trials:
-                self._try(trial, features, decided[start : start + len(pixels)], kind)
+                self._try(trial, features, expected=decided[start : start + len(pixels)], kind=kind)
         best = _best([trial.figures(worth(decided)) for trial in trials if not trial.refused])
         _log.info("cut %s: %s", spec.name, best)
         return Cut(name=spec.name, head_layers=spec.head_layers, tensors=spec.tensors, codecs=best)
@@ -96,7 +96,7 @@ class Calibration:
                 yield codec, 1
 
     def _has_channels(self, spec: CutSpec) -> bool:
-        """A scale for each channel means something for [batch, channels, height, width] alone."""
+        """Whether a scale for each channel makes sense: only for tensors [batch, channels, height, width]."""
         tensors = [self._network.tensor(name) for name in spec.tensors]
         ranks = {len(tensor.shape) for tensor in tensors if tensor.dtype == np.float32}
         return ranks == {4}
@@ -110,14 +110,14 @@ class Calibration:
         return self._engine.run(_KEY, feeds, [self._output])[self._output]
 
     def _try(
-        self, trial: _Trial, features: dict[str, np.ndarray], expected: npt.NDArray[np.intp], kind: ScoreKind
+        self, trial: _Trial, features: dict[str, np.ndarray], *, expected: npt.NDArray[np.intp], kind: ScoreKind
     ) -> None:
         if trial.refused:
             return
         try:
             crossed, sizes = _cross(features, len(expected), trial)
         except CodecError as error:
-            _log.info("%s is not offered: %s", trial.codec, error)
+            _log.info("leaving out the codec %s: %s", trial.codec, error)
             trial.refused = True
             return
         trial.sizes += sizes
@@ -131,7 +131,7 @@ def codecs_at(spec: CutSpec) -> tuple[str, ...]:
 
 
 def uncalibrated(network: Network, spec: CutSpec) -> Cut:
-    """A cut of which no image tells: the codecs that lose nothing, with the bytes that they take at most."""
+    """A cut without sample images: only the lossless codecs, with the most bytes that they can take."""
     most = sum(network.tensor(name).nbytes for name in spec.tensors)
     lossless = (
         CodecFigures(codec=codec, channel_axis=None, bytes_median=most, bytes_p95=most, agreed=0, images=0)
@@ -142,7 +142,7 @@ def uncalibrated(network: Network, spec: CutSpec) -> Cut:
 
 
 def _cross(features: dict[str, np.ndarray], images: int, trial: _Trial) -> tuple[dict[str, np.ndarray], list[int]]:
-    """What arrives when each image's features are sent by themselves, and how many bytes that took."""
+    """What arrives when the features of each image are sent on their own, and how many bytes that takes."""
     arrived: dict[str, list[np.ndarray]] = {name: [] for name in features}
     sizes = [0] * images
     for index in range(images):
@@ -150,12 +150,12 @@ def _cross(features: dict[str, np.ndarray], images: int, trial: _Trial) -> tuple
             one = array[index : index + 1] if images > 1 else array
             encoded = encode(one, trial.codec, trial.channel_axis)
             sizes[index] += len(encoded.payload)
-            arrived[name].append(decode(encoded.payload, encoded.parameters, one.dtype, one.shape))
+            arrived[name].append(decode(encoded.payload, encoded.parameters, dtype=one.dtype, shape=one.shape))
     return {name: np.concatenate(arrays) for name, arrays in arrived.items()}, sizes
 
 
 def _best(tried: Sequence[CodecFigures]) -> tuple[CodecFigures, ...]:
-    """One choice a codec: the one that agrees more often, of equals the one of fewer bytes."""
+    """One choice for each codec: the one that agrees more often, of equals the one with fewer bytes."""
     best: dict[str, CodecFigures] = {}
     for figures in tried:
         known = best.get(figures.codec)

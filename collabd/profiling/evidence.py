@@ -1,4 +1,4 @@
-"""How much a set of pictures tells of a network: copies tell nothing new, and one class little of the others."""
+"""How much evidence a set of pictures is: copies add nothing, and pictures of one class say little about others."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _SIDE = 16
 # Mean difference of two copies, of 255 levels: one changed pixel of 16x16 makes up to 1, JPEG at quality 75 or more
 # makes 4 of a picture of 32x32 and at any quality 1.3 of a photograph. CIFAR-10's pictures are 16 apart and more.
 _COPY = 4.0
-# So many pictures count whatever they show; they promise no more than a fidelity of 95 %.
+# So many pictures always count, whatever they show. They promise a fidelity of 95 % at most.
 _FREE = 10
-# Fewer classes than this among the answers, where there are more, are worth a word.
+# If the network answers with fewer classes than this, although it has more, the author is told.
 _FEW = 5
 
 
 def distinct(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The pictures of uint8 [images, height, width, 3] without copies and near-copies of earlier ones, in order."""
+    """The pictures, uint8 [images, height, width, 3], without copies and near-copies of earlier ones, in order."""
     kept: list[int] = []
     seen = np.empty_like(small := _reduced(images))
     for index, picture in enumerate(small):
@@ -30,29 +30,29 @@ def distinct(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def worth(decided: npt.NDArray[np.integer]) -> int:
-    """How many pictures' evidence there is where the network decided for these classes, one a picture.
+    """How many pictures count as evidence; `decided` has the class that the network chose for each picture.
 
-    Those of the most frequent class count as often as all others together, and a few more: a network that always says
-    the same agrees with itself whatever a codec does.
+    Pictures of the most frequent class count no more than all others together, and a few more: a network that always
+    gives the same answer agrees with itself, whatever a codec does.
     """
     most = int(np.unique(decided, return_counts=True)[1].max())
     return min(len(decided), 2 * (len(decided) - most) + _FREE)
 
 
 def doubts(given: int, decided: npt.NDArray[np.integer], labels: int) -> Iterator[str]:
-    """What to tell an author of `given` pictures, of which the distinct ones were `decided` for, of so many labels."""
+    """What to tell the author of `given` pictures; `decided`: the classes chosen for the distinct ones, of `labels`."""
     if len(decided) < given:
-        yield f"only {len(decided)} of the {given} calibration images differ; copies tell nothing new"
+        yield f"only {len(decided)} of the {given} calibration images differ, and copies add nothing"
     found, classes = len(np.unique(decided)), max(labels, 2)  # a single label applies or not
     if found < min(classes, _FEW):
         yield (
-            f"the network takes all calibration images for {found} of its {classes} classes, so they say little about "
+            f"the network puts all calibration images into {found} of its {classes} classes, so they say little about "
             "fidelity: give images of more classes"
         )
 
 
 def _reduced(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Each picture as the means of its patches, at most `_SIDE` a side; float32 [images, values]."""
+    """Each picture as the means of its patches, at most `_SIDE` a side, as float32 [images, values]."""
     count, height, width, colours = images.shape
     down, across = -(-height // _SIDE), -(-width // _SIDE)
     whole = images[:, : height // down * down, : width // across * across]

@@ -1,4 +1,4 @@
-"""Which machine this is, as far as measured times depend on it."""
+"""What identifies this machine, as far as measured times depend on it."""
 
 from __future__ import annotations
 

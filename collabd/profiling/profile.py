@@ -8,7 +8,7 @@ import msgspec
 
 from collabd.catalog.package.manifest import Manifest
 
-# Up to some hours: what comes from elsewhere is not to upset all reckoning.
+# At most some hours, since a profile from elsewhere must not upset the planning.
 Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=1e7)]
 
 
@@ -30,7 +30,7 @@ class CutTimes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What times depend on; a profile holds on no other machine than this."""
+    """What times depend on. A profile holds only on the machine that it names."""
 
     cpu: str
     cores: int
@@ -54,6 +54,6 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cuts: tuple[CutTimes, ...]
 
     def is_complete(self, manifest: Manifest) -> bool:
-        """Whether it times every cut and codec of this package, and nothing else: else there is no planning with it."""
+        """Whether it times exactly the cuts and codecs of this package, without which it is of no use to planning."""
         timed = {times.cut: {each.codec for each in times.codecs} for times in self.cuts}
         return timed == {cut.name: {each.codec for each in cut.codecs} for cut in manifest.cuts}

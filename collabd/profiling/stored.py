@@ -18,31 +18,31 @@ _KEPT = 200
 
 
 def save(profile: Profile, directory: Path) -> None:
-    """Keep `profile` in `directory`, replacing the older one; whole or not at all. Raises `OSError`."""
+    """Write `profile` to `directory` in place of the older one, whole or not at all. Raises `OSError`."""
     directory.mkdir(parents=True, exist_ok=True)
     target = directory / _file_name(profile.digest, profile.machine, profile.threads)
     replace_file(target, msgspec.json.format(msgspec.json.encode(profile)))
     _prune(directory)
 
 
-def load(digest: str, machine: Machine, threads: int, directory: Path) -> Profile | None:
-    """The profile kept for this package on this machine; None if there is none that can be read."""
+def load(digest: str, machine: Machine, *, threads: int, directory: Path) -> Profile | None:
+    """The stored profile of this package on this machine; None if there is none that can be read."""
     path = directory / _file_name(digest, machine, threads)
     try:
         profile = msgspec.json.decode(path.read_bytes(), type=Profile)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        _log.warning("%s is of no use and will be measured again: %s", path, error)
+        _log.warning("cannot use the profile %s, so it will be measured again: %s", path, error)
         return None
     if (profile.digest, profile.machine, profile.threads) != (digest, machine, threads):
-        _log.warning("%s was measured elsewhere and will be measured again", path)
+        _log.warning("the profile %s is of another machine, so it will be measured again", path)
         return None
     return profile
 
 
 def _prune(directory: Path) -> None:
-    """Packages come and go, and so do versions of what runs them: keep the newest, and nothing half written."""
+    """Keep the newest profiles, since packages and the versions of what runs them come and go; nothing half written."""
     files = sorted(directory.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
     abandoned = [path for path in directory.glob(f"{UNFINISHED}*") if path.stat().st_mtime < time.time() - _ABANDONED_S]
     for path in (*files[:-_KEPT], *abandoned):

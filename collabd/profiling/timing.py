@@ -1,4 +1,4 @@
-"""Measure on this machine what each part of a call takes: preparation, heads, codecs and tails."""
+"""Measure how long each part of a call takes on this machine: preparation, heads, codecs and tails."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def advance(pieces: Generator[None, None, Profile]) -> Profile | None:
 def steps(
     package: Package, engine: Engine, *, key: str | None = None, rounds: int = _ROUNDS
 ) -> Generator[None, None, Profile]:
-    """`measure` in small pieces: `next` runs one of them, so that a daemon can serve requests in between.
+    """`measure` in small pieces. `next` runs one piece, so that a daemon can serve requests in between.
 
-    A piece builds one session, or runs one part of a call once. The profile is the generator's return value.
-    Everything is measured in each of the rounds: other work on the machine, which comes and goes, then slows all
-    parts alike and not one of them. `key`: under which `engine` holds its network, if not under the digest.
+    A piece builds one session, or runs one part of a call once. The profile is the generator's return value. Every
+    round measures everything, so that other work, which comes and goes, slows all parts alike. `key`: the engine's name
+    of the network, if not the digest.
     """
     measurement = _Measurement(package, engine, key or package.digest)
     for _ in range(rounds):
@@ -84,7 +84,7 @@ class _Measurement:
                 yield from self._codec(cut, figures, tuple(features.values()))
 
     def profile(self) -> Profile:
-        """What the rounds so far say."""
+        """The profile by the rounds so far."""
         spreads = [np.quantile(taken, 0.9) / np.median(taken) for taken in self._taken.values()]
         return Profile(
             digest=self._digest,
@@ -124,7 +124,7 @@ class _Measurement:
         return (yield from self._time(part, partial(self._engine.run, self._key, feeds, outputs)))
 
     def _time(self, part: _Part, work: Callable[[], _T]) -> Generator[None, None, _T]:
-        """Take the milliseconds of `work` several times, after one run that does not count; returns what it returns."""
+        """Time `work` several times, after a first run that does not count. Returns what `work` returns."""
         result = work()
         yield
         for _ in range(_REPEATS):
@@ -141,13 +141,13 @@ def _encode(figures: CodecFigures, arrays: Sequence[np.ndarray]) -> list[Encoded
 
 def _decode(encoded: Sequence[Encoded], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     return [
-        decode(one.payload, one.parameters, array.dtype, array.shape)
+        decode(one.payload, one.parameters, dtype=array.dtype, shape=array.shape)
         for one, array in zip(encoded, arrays, strict=True)
     ]
 
 
 def _photograph(wanted: Preprocessing) -> bytes:
-    """A JPEG as large as the network looks at, with as much detail as photographs have and the same every time."""
+    """A JPEG of the size that the network looks at, as detailed as a photograph, and the same every time."""
     coarse = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     width, height = (wanted.resize_shorter or side for side in (wanted.width, wanted.height))
     jpeg = io.BytesIO()

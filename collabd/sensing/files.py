@@ -1,4 +1,4 @@
-"""Reading the small files of /proc and /sys, in which a driver may put anything or refuse to answer."""
+"""Reading the small files of /proc and /sys, where a driver may write anything, or refuse to answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_BYTES = 1 << 17
 
 
 def read_text(path: Path) -> str | NotMeasured:
-    """The text of `path` without white space around it, or why there is none."""
+    """The text of `path` without surrounding white space, or why there is none."""
     try:
         with path.open("rb") as file:
             return file.read(_MOST_BYTES).decode("utf-8", "replace").strip("\0 \n\t")
@@ -21,7 +21,7 @@ def read_text(path: Path) -> str | NotMeasured:
 
 
 def read_number(path: Path) -> float | NotMeasured:
-    """The finite number that is all of `path`, or why there is none."""
+    """The finite number that `path` holds and nothing else, or why there is none."""
     text = read_text(path)
     if isinstance(text, NotMeasured):
         return text

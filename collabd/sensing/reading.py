@@ -1,4 +1,4 @@
-"""What every sensor hands out: a reading with its time and spread, or that there is none, and why."""
+"""What every sensor hands out: a reading with its time and spread, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Value_co = TypeVar("Value_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class NotMeasured:
-    """There is no reading. Neither zero nor false stands for it."""
+    """There is no reading, for this reason. Neither zero nor false may stand for it."""
 
     reason: str
 
@@ -22,7 +22,7 @@ class NotMeasured:
 class Reading(Generic[Value_co]):
     """A value as it was at `time` (seconds of the clock that the caller passed in).
 
-    `spread` is one standard deviation in the unit of the value; of flags and words it is 0.
+    `spread` is one standard deviation in the unit of the value; for flags and words it is 0.
     """
 
     value: Value_co
@@ -30,7 +30,7 @@ class Reading(Generic[Value_co]):
     spread: float
 
     def age(self, now: float) -> float:
-        """Seconds since it was taken."""
+        """Seconds since the reading was taken."""
         return now - self.time
 
 
@@ -38,7 +38,7 @@ Measured: TypeAlias = Reading[Value] | NotMeasured
 
 
 def gather(values: Iterable[Value | NotMeasured]) -> list[Value] | NotMeasured:
-    """All of `values`; if any is not measured, the first such in their place."""
+    """All of `values`, or the first that is not measured."""
     gathered = []
     for value in values:
         if isinstance(value, NotMeasured):
@@ -48,10 +48,10 @@ def gather(values: Iterable[Value | NotMeasured]) -> list[Value] | NotMeasured:
 
 
 class Smoother:
-    """The mean of a fluctuating quantity, its samples forgotten exponentially in time."""
+    """The mean of a quantity that fluctuates. The weight of samples falls exponentially with their age."""
 
     def __init__(self, *, memory_s: float, first_spread: float) -> None:
-        """`first_spread` is what one sample alone may be off, as a share of it."""
+        """`first_spread`: by which share of its value a single sample may be off."""
         self._memory_s = memory_s
         self._first_spread = first_spread
         self._mean = 0.0
@@ -59,7 +59,7 @@ class Smoother:
         self._time: float | None = None
 
     def learn(self, value: float, now: float) -> Reading[float]:
-        """Take in one sample; the mean and the deviation of the samples around it."""
+        """Take in one sample. Returns the mean, with the deviation of the samples around it."""
         if self._time is None:
             self._mean = value
             self._variance = (self._first_spread * value) ** 2
@@ -73,14 +73,14 @@ class Smoother:
 
 
 class Every:
-    """Keeps what is dear to read from being read at every sample."""
+    """Says when to read a source again that costs too much to be read at every sample."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._last = -math.inf
 
     def due(self, now: float) -> bool:
-        """Whether it is time again; if so, the next time is `seconds` after `now`."""
+        """Whether it is time to read; if so, the next time is `seconds` after `now`."""
         if now - self._last < self._seconds:
             return False
         self._last = now

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from collabd.sensing.machine.cpu import CpuLoad, Load, ReadCounters, read_counters
-from collabd.sensing.machine.firmware import Vcgencmd
+from collabd.sensing.machine.cpu import CpuLoad, Load
 from collabd.sensing.machine.frequency import CpuFrequency, Frequency
 from collabd.sensing.machine.pressure import CpuPressure
 from collabd.sensing.machine.thermal import Temperature
@@ -15,9 +13,10 @@ from collabd.sensing.power.battery import Battery, BatterySensor
 from collabd.sensing.power.board import BoardPower
 from collabd.sensing.power.draw import Power, PowerSensor, find_meter
 from collabd.sensing.reading import Measured
+from collabd.sensing.sensed_machine import SensedMachine
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The machine at `time`, on the clock that was passed in.
 
@@ -35,28 +34,22 @@ class Snapshot:
 
 
 class Sampler:
-    """Reads every source of this machine. What there is, the power meter too, is found out once, when it is made.
+    """Reads every source of this machine. Which sources and which power meter exist, it finds out once, when made.
 
-    A sample is some 20 small files; on a Pi also, every few seconds, one or two runs of `vcgencmd`, so a caller with an
-    event loop takes samples in a thread. One thread at a time: load and energy are differences between two samples.
+    A sample reads some 20 small files, and on a Pi runs `vcgencmd` once or twice every few seconds. So a caller with an
+    event loop takes samples in a thread, one at a time, since load and energy are differences between two samples.
     """
 
-    def __init__(
-        self,
-        board: BoardPower,
-        vcgencmd: Vcgencmd,
-        *,
-        root: Path = Path("/"),
-        counters: ReadCounters = read_counters,
-    ) -> None:
-        """`root` is where /proc and /sys are; `board` is the model of what the machine draws."""
-        self._load = CpuLoad(counters)
+    def __init__(self, board: BoardPower, machine: SensedMachine) -> None:
+        """`board` is the model of what the machine draws."""
+        root = machine.root
+        self._load = CpuLoad(machine.counters)
         self._pressure = CpuPressure(root)
         self._frequency = CpuFrequency(root)
         self._temperature = Temperature(root)
-        self._throttling = ThrottlingSensor(root, vcgencmd)
+        self._throttling = ThrottlingSensor(root, machine.firmware)
         self._battery = BatterySensor(root)
-        self._power = PowerSensor(board, find_meter(root, vcgencmd, self._battery))
+        self._power = PowerSensor(board, find_meter(root, machine.firmware, self._battery))
 
     def sample(self, now: float) -> Snapshot:
         """Read everything. `now` is in seconds, on a clock that does not jump (`time.monotonic`)."""

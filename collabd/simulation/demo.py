@@ -66,16 +66,22 @@ class Tally:
     def failures(self) -> list[str]:
         """What a demonstration must not show."""
         found = [f"lost: {self.asked - self.answered} of {self.asked} calls"] if self.asked != self.answered else []
-        found += [f"a lossless plan answered otherwise: {text}" for text in self.lossless_wrong]
+        found += [f"a lossless plan gave another answer: {text}" for text in self.lossless_wrong]
         for model, same in self.lossy.items():
             if sum(same) < MIN_FIDELITY * len(same):
-                found.append(f"{model}: lossy plans agreed on {sum(same)} of {len(same)}, under {MIN_FIDELITY:.0%}")
+                found.append(
+                    f"{model}: lossy plans agreed on {sum(same)} of {len(same)} images, less than {MIN_FIDELITY:.0%}"
+                )
         return found
 
 
 @click.command()
 @click.option(
-    "--models", "root", type=click.Path(path_type=Path), default=Path("models"), help="The models/ of the checkout."
+    "--models",
+    "root",
+    type=click.Path(path_type=Path),
+    default=Path("models"),
+    help="The directory models/ of the checkout.",
 )
 def main(root: Path) -> None:
     """Show collabd at work on this machine."""
@@ -103,15 +109,15 @@ async def _demo(root: Path, directory: Path) -> list[str]:
                 await _kill(client, testbed, samples, tally)
     click.echo(f"{tally.answered} of {tally.asked} calls answered. ", nl=False)
     for model, same in tally.lossy.items():
-        click.echo(f"{model}: {sum(same)} of {len(same)} lossy answers as the unsplit network. ", nl=False)
+        click.echo(f"{model}: {sum(same)} of {len(same)} lossy answers equal the unsplit network's. ", nl=False)
     click.echo()
     return tally.failures()
 
 
 async def _table(client: AsyncClient, relay: Relay, samples: Samples, tally: Tally) -> None:
     click.echo(
-        f"Both sides share this machine; the device is emulated as {SLOWDOWN:g}x slower. Round trip {RTT_MS:g} ms.\n"
-        f"Medians of {IMAGES} calls. right: as labelled. same: as the unsplit network.\n"
+        f"Both sides share this machine; emulation makes the device {SLOWDOWN:g}x slower. Round trip {RTT_MS:g} ms.\n"
+        f"Medians of {IMAGES} calls. right: equal to the label. same: equal to the unsplit network's answer.\n"
     )
     plan, predicted, measured = f"{'plan (cut/codec)':28}", f"{'predicted':>9}", f"{'measured':>8}"
     click.echo(
@@ -173,7 +179,8 @@ async def _kill(client: AsyncClient, testbed: Testbed, samples: Samples, tally: 
             degraded.append(result)
     click.echo(f"  {''.join(marks)}")
     click.echo(
-        "  C: the companion took part. D: planned on the device alone. x: the companion failed, the device finished."
+        "  C: the companion took part. D: planned on the device alone. "
+        "x: the companion failed, and the device finished."
     )
     for why in dict.fromkeys(result.why for result in degraded):
         click.echo(f"  why x: {why}")

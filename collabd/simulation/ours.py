@@ -95,7 +95,15 @@ class Ours:
         if exchange.late:
             self._link.learn_late(up_bytes=exchange.up_bytes, seconds=seconds, now=now)
         else:
-            self._link.learn(Transfer(exchange.up_bytes, exchange.up_s, exchange.down_bytes, exchange.down_s), now)
+            self._link.learn(
+                Transfer(
+                    up_bytes=exchange.up_bytes,
+                    up_s=exchange.up_s,
+                    down_bytes=exchange.down_bytes,
+                    down_s=exchange.down_s,
+                ),
+                now,
+            )
 
     def _device_state(self, now: float) -> DeviceState:
         power, speed = self._power, self._device.read(now)

@@ -26,16 +26,16 @@ def read_profile(path: Path, package: Package) -> Profile:
     try:
         profile = msgspec.json.decode(path.read_bytes(), type=Profile)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"{path} is no profile: {error}") from error
+        raise InvalidRequest(f"{path} is not a profile: {error}") from error
     if {times.cut for times in profile.cuts} != {cut.name for cut in package.manifest.cuts}:
-        raise InvalidRequest(f"{path} is a profile of another network than {package.manifest.name}")
+        raise InvalidRequest(f"{path} is not a profile of {package.manifest.name}, but of another network")
     return profile
 
 
 def profile_here(package: Package) -> Profile:
     """The profile of this machine, on one thread. Raises `OSError` where it cannot be kept."""
     directory = state_dir(DeviceConfig(), "collabctl") / "profiles"
-    known = stored.load(package.digest, machine.describe(), _THREADS, directory)
+    known = stored.load(package.digest, machine.describe(), threads=_THREADS, directory=directory)
     if known is not None:
         return known
     _log.info("measuring %s on this machine", package.manifest.name)

@@ -167,15 +167,21 @@ def _trace(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> 
 
 
 @click.command()
-@click.option("--listen", callback=_address, required=True, help="Where the device connects to; port 0 takes any.")
-@click.option("--to", callback=_address, required=True, help="Where the companion listens.")
-@click.option("--rate-mbit", type=click.FloatRange(0, min_open=True), help="Rate of each direction, Mbit/s.")
-@click.option("--rtt-ms", type=click.FloatRange(0), help="Round-trip time; default: the trace's, else 0.")
+@click.option(
+    "--listen",
+    callback=_address,
+    required=True,
+    help="The address that the device connects to; port 0 takes any free port.",
+)
+@click.option("--to", callback=_address, required=True, help="The address that the companion listens on.")
+@click.option("--rate-mbit", type=click.FloatRange(0, min_open=True), help="Rate of each direction, in Mbit/s.")
+@click.option("--rtt-ms", type=click.FloatRange(0), help="Round-trip time in ms (default: from the trace, else 0).")
 @click.option(
     "--trace",
     type=click.Path(path_type=Path),
     callback=_trace,
-    help="A file with the rate over time: mahimahi, .json or .csv. With --rate-mbit it is the rate towards --to only.",
+    help="A file with the rate over time: mahimahi, .json or .csv. "
+    "With --rate-mbit, the file gives only the rate towards --to.",
 )
 def main(listen: Address, to: Address, rate_mbit: float | None, rtt_ms: float | None, trace: Trace | None) -> None:
     """Relay TCP over a link of the given rate and distance, until interrupted."""

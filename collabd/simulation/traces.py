@@ -132,9 +132,9 @@ def _stamps(text: str) -> Iterator[int]:
     for number, line in enumerate(text.splitlines(), start=1):
         # Not \s, which is more than `int` takes for white space.
         if not re.fullmatch(r"[ \t]*[0-9]{1,12}[ \t]*", line):
-            raise TraceError(f"not a time in whole milliseconds: {line[:40]!r}", number)
+            raise TraceError(f"this is not a time in whole milliseconds: {line[:40]!r}", number)
         if int(line) < latest:
-            raise TraceError(f"{int(line)} ms comes after {latest} ms", number)
+            raise TraceError(f"{int(line)} ms must not come after {latest} ms", number)
         latest = int(line)
         yield latest
 
@@ -155,9 +155,9 @@ def parse_json(text: str) -> Trace:
     except json.JSONDecodeError as error:
         raise TraceError(error.msg, error.lineno) from None
     except (ValueError, RecursionError) as error:
-        raise TraceError(f"not JSON: {error}") from None
+        raise TraceError(f"this is not JSON: {error}") from None
     if not isinstance(entries, list) or not entries:
-        raise TraceError("not a list of {duration_ms, bandwidth_kbps, latency_ms}", 1)
+        raise TraceError("this is not a list of {duration_ms, bandwidth_kbps, latency_ms}", 1)
     return Trace(_step(entry, partial(_line_of_entry, text, index)) for index, entry in enumerate(entries))
 
 
@@ -189,11 +189,11 @@ def _step(entry: object, line: Callable[[], int]) -> TraceStep:
 
 def _read(entry: object) -> TraceStep:
     if not isinstance(entry, dict):
-        raise TraceError(f"not {{duration_ms, bandwidth_kbps, latency_ms}} but {entry!r:.40}")
+        raise TraceError(f"expected {{duration_ms, bandwidth_kbps, latency_ms}}, got {entry!r:.40}")
     latency_s = _number(entry, "latency_ms") / 1000 if entry.get("latency_ms") not in (None, "") else None
     step = TraceStep(_number(entry, "duration_ms") / 1000, _number(entry, "bandwidth_kbps") * 125, latency_s)
     if not _is_sound(step):
-        raise TraceError("the duration must be above 0 ms, 1 us at least, all finite and nothing negative")
+        raise TraceError("the duration must be at least 1 us, and all numbers must be finite and not negative")
     return step
 
 

@@ -33,11 +33,11 @@ async def _reload(read: Callable[[], Loaded[Config]], apply: Callable[[Loaded[Co
     try:
         await apply(read())
     except (ConfigError, KeyProblem) as error:
-        log.error("the configuration stays as it was: %s", "; ".join(str(error).splitlines()))  # noqa: TRY400
+        log.error("the old configuration stays in force: %s", "; ".join(str(error).splitlines()))  # noqa: TRY400
     except Exception:
-        log.exception("the configuration stays as it was")
+        log.exception("the old configuration stays in force")
     else:
-        log.info("the configuration is read anew")
+        log.info("the new configuration is in force")
 
 
 def merge(running: Loaded[Config], new: Loaded[Config], fixed: Sequence[str]) -> Loaded[Config]:
@@ -56,7 +56,7 @@ def merge(running: Loaded[Config], new: Loaded[Config], fixed: Sequence[str]) ->
             held.append(key)
             values[name] = old[name]
     if held:
-        log.warning("changed, but in effect only after a restart: %s", ", ".join(held))
+        log.warning("these settings changed, and take effect only after a restart: %s", ", ".join(held))
     given = {key for key in new.given if not _is_under(key, fixed)} | {
         key for key in running.given if _is_under(key, fixed)
     }

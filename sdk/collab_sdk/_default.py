@@ -32,7 +32,7 @@ _client = SharedClient()
 
 
 def infer(image: Image, budget: Budget | str | float | None = None, **options: Unpack[InferOptions]) -> Result:
-    """Classify one image within a budget, by the daemon of this machine; see `Client.infer` for everything else.
+    """Classify one image within a budget, with the daemon of this machine; `Client.infer` explains the arguments.
 
     The first call makes a `Client` with its defaults, which all threads then share.
     """

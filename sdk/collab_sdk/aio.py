@@ -59,7 +59,7 @@ class AsyncClient:
     async def infer(
         self, image: Image, budget: Budget | str | float | None = None, **options: Unpack[InferOptions]
     ) -> Result:
-        """See `Client.infer`; that a thread is free is waited for, too, and is part of the latency."""
+        """See `Client.infer`; waiting for a free thread is part of the latency."""
         return await self._taken(self._clock.monotonic(), image, budget, **options)
 
     async def stream(

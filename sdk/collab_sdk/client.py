@@ -46,9 +46,9 @@ class InferOptions(TypedDict, total=False):
 
 
 class Client(ControlClient):
-    """Talks to collabd: `infer` besides all that `ControlClient` does, with the same arguments and errors.
+    """Talks to collabd: `infer`, and all that `ControlClient` does, with the same arguments and errors.
 
-    ``channels``: those of image arrays, where `infer` is not told otherwise. `InvalidTensor`: no such channels.
+    ``channels``: what image arrays hold, unless `infer` says otherwise. `InvalidTensor`: there are no such channels.
     """
 
     def __init__(
@@ -82,24 +82,24 @@ class Client(ControlClient):
     ) -> Result:
         """Classify one image within a budget.
 
-        ``image``: a path, an encoded file's bytes, a PIL image or a uint8 array. Files and PIL images are turned
+        ``image``: a path, an encoded file's bytes, a PIL image or a uint8 array. collabd turns files and PIL images
         upright as their EXIF data says.
         ``channels``: what an array holds; None: what the client was made with. "rgb", "bgr" (OpenCV, and RGB888 of
-        picamera2): [height, width, 3]; "rgbx", "bgrx" (XBGR8888 and XRGB8888 of picamera2; the fourth is not looked
-        at): [height, width, 4]; "grey": [height, width]; "yuv420": [height * 3 / 2, width], the planes Y, U and V one
-        after another without padding, full range BT.601 (picamera2's YUV420 in its preview and still configurations,
-        of a width that needs no padding).
+        picamera2): [height, width, 3]; "rgbx", "bgrx" (XBGR8888 and XRGB8888 of picamera2; collabd ignores the fourth
+        channel): [height, width, 4]; "grey": [height, width]; "yuv420": [height * 3 / 2, width], the planes Y, U and V
+        one after another without padding, in full-range BT.601 (picamera2's YUV420 in its preview and still
+        configurations, if its width needs no padding).
         ``budget``: see `Budget.parse`; a number is the most that the call may cost.
         ``model``: name of a loaded model; None: the daemon's default.
-        ``cut``, ``placement`` (one letter a layer, D on the device, C on the companion), ``codec``: force that part of
-        the plan. ``pin_first``, ``pin_last``: so many of the first and last layers run on the device in any case,
-        beside those that the daemon's configuration pins. ``fallback``, when the companion fails: "local" finishes on
+        ``cut``, ``placement`` (one letter for each layer: D on the device, C on the companion), ``codec``: fix that
+        part of the plan. ``pin_first``, ``pin_last``: how many of the first and last layers must run on the device; the
+        daemon's configuration may pin more. ``fallback``: what happens when the companion fails. "local" finishes on
         the device, "fail" raises `CompanionUnavailable`, "never-leave" sends nothing in the first place; None: what the
-        configuration says of the model, "local" unless told otherwise. ``on_infeasible``, when no plan fits the budget:
-        "nearest" runs the nearest plan, "fail" raises `BudgetInfeasible`; None: "nearest". ``timeout_s``: seconds,
-        instead of the client's.
+        configuration says for the model, by default "local". ``on_infeasible``: what happens when no plan fits the
+        budget. "nearest" runs the nearest plan, "fail" raises `BudgetInfeasible`; None: "nearest". ``timeout_s``:
+        seconds, instead of the client's.
 
-        `InvalidImage`, `InvalidTensor`, `InvalidBudget`, `InvalidPlacement`, `UnknownModel`, `Overloaded` besides.
+        Also raises `InvalidImage`, `InvalidTensor`, `InvalidBudget`, `InvalidPlacement`, `UnknownModel`, `Overloaded`.
         """
         began, allowed = self._clock.monotonic(), Budget.parse(budget)
         options = {
@@ -135,12 +135,13 @@ class Client(ControlClient):
         in_flight: int = 4,
         **options: Unpack[InferOptions],
     ) -> Iterator[Result]:
-        """Classify a stream of images: their results, in the order of the images.
+        """Classify a stream of images; the results come in the order of the images.
 
-        Up to ``in_flight`` (1 or more) calls are under way at once, so that the head of one image overlaps the upload
-        of the one before and the tail of the one before that. Images are taken no faster than results are fetched.
-        ``budget`` and the options are those of `infer`; its errors are raised in their image's turn and end the stream.
-        An image's latency is from when it was taken until its answer is there, be it fetched or not.
+        Up to ``in_flight`` (1 or more) calls are under way at once, so the head of one image overlaps the upload of the
+        image before it, and the tail of the image before that. The stream takes images no faster than its results are
+        fetched. ``budget`` and the options are those of `infer`. An error of `infer` is raised in its image's turn and
+        ends the stream. An image's latency is the time from when the stream took it until its answer is there, whether
+        or not somebody has fetched the answer.
         """
         if in_flight < 1:
             raise InvalidRequest(f"in_flight: {in_flight!r} is less than 1")

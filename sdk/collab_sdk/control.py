@@ -1,4 +1,4 @@
-"""The client of collabd without `infer`: how the daemon is, and which models it serves.
+"""The client of collabd without `infer`: the state of the daemon, and the models that it serves.
 
 It imports neither numpy nor asyncio, for programs that must start at once.
 """
@@ -47,9 +47,9 @@ class ControlClient:
     resending it included. ``transport``: what carries the calls instead of a socket, such as `MockTransport` in the
     tests of an application; `close` closes it. ``clock``: what tells the time, and waits between two tries of a call.
 
-    Every method raises `DaemonUnavailable` when no daemon answers, `PermissionRefused` when the socket may not be
-    opened, `DeadlineExceeded` after ``timeout_s``, `ProtocolError` for an answer that cannot be read, and what the
-    daemon refused as the class of its code.
+    Every method raises `DaemonUnavailable` when no daemon answers, `PermissionRefused` when this user may not open the
+    socket, `DeadlineExceeded` after ``timeout_s``, `ProtocolError` for an answer that it cannot read, and for a refusal
+    of the daemon the class of its code.
     """
 
     def __init__(
@@ -80,11 +80,11 @@ class ControlClient:
         self._transport.close()
 
     def status(self) -> StatusReport:
-        """How the daemon, its models and its companions are."""
+        """The state of the daemon, its models and its companions."""
         return cast("StatusReport", self._call("GET", "/collab/v1/status"))
 
     def profile(self, model: str, budget: Budget | str | float | None = None) -> ProfileReport:
-        """What a model takes here, cut by cut, and what the planner makes of it now for a budget. `UnknownModel`."""
+        """Times and bytes of each cut of a model, and how the planner judges it now for a budget. `UnknownModel`."""
         query = quote(str(Budget.parse(budget)), safe="")
         return cast("ProfileReport", self._call("GET", f"/collab/v1/profile/{quote(model, safe='')}?budget={query}"))
 
@@ -93,7 +93,7 @@ class ControlClient:
         return cast("LayersReport", self._call("GET", f"/collab/v1/models/{quote(model, safe='')}"))
 
     def explain(self, last: int = 1) -> ExplainReport:
-        """The plans considered for the last calls that were answered, and why each was taken or not."""
+        """The plans considered for the last calls that were answered, and why each was chosen or not."""
         return cast("ExplainReport", self._call("GET", f"/collab/v1/explain?last={last}"))
 
     def models(self) -> list[ModelReport]:

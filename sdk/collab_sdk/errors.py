@@ -4,9 +4,9 @@ The daemons raise these same classes; on the wire each is its ``code`` with an H
 code back into the class. So an application catches what the daemon raised::
 
     CollabError
-    ├── DaemonUnavailable        no daemon behind the socket (it is not running, or may not be talked to)
+    ├── DaemonUnavailable        no daemon answers behind the socket
     ├── PermissionRefused        the daemon knows you and says no
-    ├── Unauthorised             the companion does not know the key it was shown, or was shown none
+    ├── Unauthorised             the companion does not know the key, or got none
     ├── InvalidRequest           the caller's mistake; nothing was run
     │   ├── InvalidImage         not an image, truncated, empty or too large
     │   ├── InvalidTensor        a tensor's name, shape, dtype or bytes do not fit
@@ -17,12 +17,12 @@ code back into the class. So an application catches what the daemon raised::
     │   └── RequestTimeout       the request stopped coming, or came too slowly
     ├── UnknownModel             no such model is loaded
     ├── UnknownPackage           the companion does not hold the package of this digest
-    ├── BudgetInfeasible         no plan fits, and the caller asked to be told rather than served
+    ├── BudgetInfeasible         no plan fits, and the caller asked for an error in that case
     ├── NotReady                 the daemon is still loading
     ├── Overloaded               a queue is full; try again later
     ├── StorageUnavailable       the daemon's disk is full, or cannot be written
-    ├── CompanionUnavailable     the companion failed and the call forbade to finish locally
-    ├── DeadlineExceeded         no answer came in the time that the client allows
+    ├── CompanionUnavailable     the companion failed, and the call forbade the device to finish
+    ├── DeadlineExceeded         no answer came within the client's timeout_s
     ├── ProtocolError            the peer does not speak our protocol
     └── DaemonFault              a defect of the daemon; its journal has the traceback
 """
@@ -90,7 +90,7 @@ class PermissionRefused(CollabError):
 
 
 class Unauthorised(CollabError):
-    """The companion does not know the key that it was shown, or was shown none."""
+    """The companion does not know the key of the device, or got none."""
 
     code = "unauthorised"
     http_status = 401
@@ -190,14 +190,14 @@ class StorageUnavailable(CollabError):
 
 
 class CompanionUnavailable(CollabError):
-    """The companion failed, and the call forbade to finish locally."""
+    """The companion failed, and the call forbade the device to finish."""
 
     code = "companion_unavailable"
     http_status = 502
 
 
 class DeadlineExceeded(CollabError):
-    """No answer came in the time that the client allows."""
+    """No answer came within the client's ``timeout_s``."""
 
     code = "deadline_exceeded"
     http_status = 504

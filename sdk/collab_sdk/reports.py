@@ -178,7 +178,7 @@ class LastReport(TypedDict):
 
 
 class StatusReport(TypedDict):
-    """How the daemon is."""
+    """The state of the daemon."""
 
     version: str
     pid: int
@@ -222,7 +222,7 @@ class CutReport(TypedDict):
 
 
 class ProfileReport(TypedDict):
-    """What a model takes on this machine, cut by cut, and what the planner would make of it now."""
+    """Times and bytes of each cut of a model on this machine, and how the planner would judge it now."""
 
     model: str
     digest: str

@@ -46,12 +46,12 @@ PHASES = ("prep", "head", "encode", "upload", "queue", "decode", "tail", "local_
 
 @dataclass(frozen=True, kw_only=True)
 class Timings:
-    """Milliseconds of a call and its phases; None: not measured, or no part of the plan.
+    """Milliseconds of a call and its phases; None: not measured, or not part of the plan.
 
-    ``prep``: image to input tensor. ``head``, ``encode``: on the device. ``upload``: the network, both ways, without
-    the companion's own time. ``queue``, ``decode``, ``tail``: on the companion. ``local_tail``: what the device ran
-    behind the cut. ``client``: outside the daemon, which is reading the image, sending, and waiting for a daemon that
-    was away or busy. With `other_ms` they add up to ``latency``, all that the caller waited.
+    ``prep``: image to input tensor. ``head``, ``encode``: on the device. ``upload``: the link, both ways, without the
+    companion's own time. ``queue``, ``decode``, ``tail``: on the companion. ``local_tail``: what the device ran of the
+    layers behind the cut. ``client``: the time outside the daemon, for reading the image, sending it, and waiting for a
+    daemon that was away or busy. With `other_ms` they add up to ``latency``, all the time that the caller waited.
     """
 
     latency_ms: float | None = None
@@ -67,9 +67,9 @@ class Timings:
 
     @property
     def other_ms(self) -> float | None:
-        """What is no phase: waiting for a place, for the processor, or for an answer that did not come in time.
+        """The time of no phase: waiting for a place, for the processor, or for an answer that did not come in time.
 
-        Less than 0 in a prediction that counts on whoever is faster of device and companion.
+        It is below 0 in a prediction in which device and companion race.
         """
         if self.latency_ms is None:
             return None
@@ -88,19 +88,19 @@ class Predicted(Timings):
 class Result:
     """The answer to one call.
 
-    ``scores``: probabilities, float32 [labels]; ``labels``: their names. Where the labels are classes of which one is
-    right, they sum to 1. Those of a network with independent scores (sigmoids) are each label's own, as the network
-    gives them; that of a network with a single label is how probable it is that the label applies.
+    ``scores``: probabilities, float32 [labels]; ``labels``: their names. If exactly one of the labels is right, the
+    scores sum to 1. In a network with independent scores (sigmoids), each label has its own probability, as the network
+    gives it. In a network with a single label, the score is the probability that this label applies.
 
-    ``energy_mj``: the device's, modelled or measured (``energy_source``). ``fidelity``: expected top-1 agreement with
-    the unsplit network of what answered, 0..1 (1.0: lossless; None: never measured for this plan). ``bytes_up``,
-    ``bytes_down``: HTTP bodies to the companion and from it; what was sent for an answer that did not come in time
-    counts, in ``cost`` and ``energy_mj`` too.
+    ``energy_mj``: energy of the device, modelled or measured (``energy_source``). ``fidelity``: how often this plan's
+    top-1 is expected to equal the unsplit network's, 0..1 (1.0: lossless; None: never measured for this plan).
+    ``bytes_up``, ``bytes_down``: HTTP bodies to the companion and from it. Bytes sent for an answer that came too late
+    count too, also in ``cost`` and ``energy_mj``.
 
     ``budget_met``: whether the call kept the budget; ``unmet`` names the caps that it missed. ``degraded``: something
-    failed and the device made up for it. ``ran``: where each layer really ran, as in the placement; where that is
-    another, ``why`` says so, be it that the device, racing the companion, was first. ``budget``: what the call was
-    allowed. As text it is one line that leads with the answer.
+    failed, and the device made up for it. ``ran``: where each layer really ran, in letters like the placement. If that
+    differs from the plan, ``why`` says so, even if the device only won the race with the companion. ``budget``: what
+    the call was allowed. The text form is one line that begins with the answer.
     """
 
     model: str

@@ -9,10 +9,10 @@ tensor, and its length is whatever the codec made of it. Nothing that arrives is
 `WireError` and no other exception.
 
 TCP's own checksum has 16 bits, and does not cover what happens inside the machines on the way. So every reply of a
-companion says in ``Collab-Checksum`` what its body should be, and in ``Collab-Request-Checksum`` what the body was that
-it answers: a device takes no answer whose two checksums are not those of what it got and of what it had sent. The
-second also tells the answer to this request from one left over from another. A CRC is against accidents, not against
-people; those are kept out by TLS.
+companion carries the checksum of its body in ``Collab-Checksum``, and that of the request's body in
+``Collab-Request-Checksum``. A device accepts an answer only if both match what it received and what it sent. The second
+one also tells this request's answer from one left over from another request. A CRC protects against accidents, not
+against people; TLS keeps those out.
 """
 
 from __future__ import annotations

@@ -41,7 +41,9 @@ def _row(kind: str, array: np.ndarray, figures: CodecFigures, whole: int) -> tup
     axis = figures.channel_axis
     encoded = encode(array, figures.codec, axis)
     encode_s = repeated(lambda: encode(array, figures.codec, axis), _REPEATS)
-    decode_s = repeated(lambda: decode(encoded.payload, encoded.parameters, array.dtype, array.shape), _REPEATS)
+    decode_s = repeated(
+        lambda: decode(encoded.payload, encoded.parameters, dtype=array.dtype, shape=array.shape), _REPEATS
+    )
     size = len(encoded.payload)
     scales = "" if figures.codec not in {"q8", "q4"} else "1" if axis is None else str(array.shape[axis])
     times = (f"{np.median(seconds) * 1e6:.0f} µs" for seconds in (encode_s, decode_s))

@@ -113,7 +113,7 @@ class _Network:
         elif codec in {*IMAGE_CODECS, "source"}:
             codec = "f32"
         encoded = encode(array, codec, axes.get(codec))
-        return decode(encoded.payload, encoded.parameters, array.dtype, array.shape)
+        return decode(encoded.payload, encoded.parameters, dtype=array.dtype, shape=array.shape)
 
     def _run(self, feeds: Tensors, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Tensors:
         if not outputs:

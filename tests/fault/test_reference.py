@@ -74,7 +74,7 @@ def test_a_lossy_split_is_compared_with_the_same_split(
     axis = next(figures.channel_axis for figures in cut.codecs if figures.codec == codec)
     for name, array in features.items():
         encoded = encode(array, codec, axis)
-        features[name] = decode(encoded.payload, encoded.parameters, array.dtype, array.shape)
+        features[name] = decode(encoded.payload, encoded.parameters, dtype=array.dtype, shape=array.shape)
     scores = _probabilities(engine.run("tiny", features, ["logits"])["logits"][0])
     answer = _answer(scores, cut.name, codec, ran)
     error, tolerance = reference.error(ORDER, answer)

@@ -12,6 +12,7 @@ import psutil
 import requests
 
 from collab_sdk import ControlClient
+from collab_sdk.reports import CloudStatusReport
 from tests.soak.bed import SoakBed
 
 Side = Literal["device", "cloud"]
@@ -74,5 +75,5 @@ def _sessions(bed: SoakBed, client: ControlClient, side: Side) -> tuple[int, flo
     if side == "device":
         device = client.status()["device"]
         return device["sessions"], device["session_mb"]
-    engine = requests.get(f"http://127.0.0.1:{bed.cloud_port}/collab/v1/status", timeout=5).json()["engine"]
-    return engine["sessions"], engine["bytes"] / _MB
+    status: CloudStatusReport = requests.get(f"http://127.0.0.1:{bed.cloud_port}/collab/v1/status", timeout=5).json()
+    return status["engine"]["sessions"], status["engine"]["bytes"] / _MB

@@ -86,4 +86,4 @@ def test_open_to_others_without_keys_the_companion_does_not_start(companion: Ser
     assert companion.systemctl("start", check=False) != 0
     assert companion.show("ExecMainStatus") == "78"
     said = companion.box.journal("_SYSTEMD_UNIT=collab-cloudd.service")[-1]["MESSAGE"]
-    assert "without a token and TLS: sudo collabctl pair new DEVICE" in said
+    assert "without a token and TLS: make the keys with sudo collabctl pair new DEVICE" in said

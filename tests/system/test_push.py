@@ -43,6 +43,6 @@ def test_a_pushed_package_is_tried_out_within_the_sandbox(companion: Service) ->
     # The limits of the trial hold there too: it ends, and the companion goes on.
     status, body = push(companion, "hungry")
     assert (status, body.get("code")) == (400, "invalid_package")
-    assert "more memory than is given" in str(body["error"])
+    assert "more memory than one package may take" in str(body["error"])
     assert companion.pid() == pid
     assert push(companion, "sound")[0] == 201

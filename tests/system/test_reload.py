@@ -61,7 +61,7 @@ def test_the_daemon_itself_refuses_a_bad_configuration(device: Service) -> None:
     device.configure("[planning]\nmin_fidelity = 5\nx = 1\n")
     device.signal("HUP")
     for _ in range(100):
-        if "the configuration stays as it was" in said(device, since):
+        if "the old configuration stays in force" in said(device, since):
             break
         time.sleep(0.05)
     lines = said(device, since).splitlines()
@@ -79,7 +79,7 @@ def test_what_needs_a_restart_is_said(device: Service) -> None:
     device.systemctl("reload")
     until_in_force(device, "planning.min_fidelity", 0.6)
     assert in_force(device, "engine.cache_mb") == 128
-    assert "in effect only after a restart: engine" in said(device, since)
+    assert "take effect only after a restart: engine" in said(device, since)
     device.systemctl("restart")
     assert in_force(device, "engine.cache_mb") == 77
 
@@ -102,7 +102,7 @@ def test_the_companion_reloads_too(companion: Service) -> None:
     companion.systemctl("reload")
     for _ in range(100):
         lines = companion.box.journal("_SYSTEMD_UNIT=collab-cloudd.service", since=since)
-        if any("read anew" in entry["MESSAGE"] for entry in lines):
+        if any("new configuration is in force" in entry["MESSAGE"] for entry in lines):
             break
         time.sleep(0.05)
     assert any("only after a restart: server" in entry["MESSAGE"] for entry in lines)

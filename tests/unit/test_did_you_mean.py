@@ -30,6 +30,6 @@ def test_nothing_is_made_up(word: str) -> None:
 
 
 def test_a_model_that_is_not_loaded_is_told_with_those_that_are() -> None:
-    said = "no model 'alex' is loaded (loaded are alexnet_cifar10, efficientnet_lite0, vgg16_cifar10), "
+    said = "no model 'alex' is loaded (these are: alexnet_cifar10, efficientnet_lite0, vgg16_cifar10), "
     assert str(unknown_model("alex", SHIPPED)) == said + "did you mean 'alexnet_cifar10'?"
-    assert str(unknown_model("alex", ())) == "no model 'alex' is loaded (loaded are none)"
+    assert str(unknown_model("alex", ())) == "no model 'alex' is loaded (these are: none)"

@@ -83,7 +83,7 @@ async def test_what_fails_again_and_again_is_given_up_loudly(caplog: pytest.LogC
     assert str(error) == f"failure {work.begun}"
     assert sum(time.slept) == 127.0
     assert caplog.records[-1].levelname == "CRITICAL"
-    assert "work failed 8 times in a row and is given up" in caplog.text
+    assert "work failed 8 times in a row and is not started again" in caplog.text
 
 
 async def test_what_was_well_for_a_while_fails_for_the_first_time_again() -> None:

@@ -38,7 +38,7 @@ class _Localised:
         weights = [weight.name for weight in model.graph.initializer]
         inputs = [value.name for value in model.graph.input if value.name not in weights]
         outputs = [value.name for value in model.graph.output]
-        self._constants = Graph(model.graph.node, inputs, outputs, weights).constants
+        self._constants = Graph(model.graph.node, inputs=inputs, outputs=outputs, weights=weights).constants
         values = (*model.graph.input, *model.graph.value_info)
         self._stacks = {value.name for value in values if TensorInfo.of(value).stacks}
         self._sizes: dict[str, onnx.NodeProto] = {}

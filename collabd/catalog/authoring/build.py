@@ -61,7 +61,7 @@ def build(
         specs = layers(network)
         candidates = candidate_cuts(network, specs)
     except PartitionError as error:
-        raise InvalidPackage(f"{name} cannot be cut: {error}") from error
+        raise InvalidPackage(f"collabd cannot cut {name}: {error}") from error
     manifest = Manifest(
         name=name,
         labels=tuple(labels),
@@ -87,7 +87,7 @@ def build(
                 tell(doubt)
             manifest = msgspec.structs.replace(manifest, cuts=tuple(calibration.cut(cut, kind) for cut in candidates))
     except EngineError as error:
-        raise InvalidPackage(f"{name} cannot be run cut: {error}") from error
+        raise InvalidPackage(f"collabd cannot run {name} in two parts: {error}") from error
     text = licence_text or f"Licence: {licence}\n\n{provenance}\n"
     return write(out, manifest, model=stored.SerializeToString(deterministic=True), licence=text)
 
@@ -100,11 +100,11 @@ def _stored(model: onnx.ModelProto, tell: Tell = _log.info) -> tuple[onnx.ModelP
         lost = unfollowed(stored)
         reason = f"does not say how large {lost} is" if lost else hindrance(network, crossing(network))
     except PartitionError as error:
-        reason = f"cannot be followed for several images ({error})"
+        reason = f"cannot be analysed for several images ({error})"
     if reason is None:
         return stored, network
     stored = halve_weights(order(fix_batch(model)))
-    tell(f"images run one at a time, never joined in a batch: the graph {reason}")
+    tell(f"images run one at a time and never join in a batch, because the graph {reason}")
     return stored, Network.from_proto(stored)
 
 
@@ -121,9 +121,9 @@ def _kind(
     kind = stated or judged.kind
     require_equal(as_classes(expected[: len(pictures)], kind), as_classes(calibration.scores, kind))
     if kind == judged.kind:
-        tell(f"scores: {kind}, for {judged.why}")
+        tell(f"scores: {kind}, because {judged.why}")
     else:
-        tell(f"scores: {kind}, as stated, though they look like {judged.kind}: {judged.why}")
+        tell(f"scores: {kind}, as stated by --scores, although they look like {judged.kind}: {judged.why}")
     return kind
 
 

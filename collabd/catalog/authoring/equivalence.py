@@ -53,7 +53,7 @@ def require_equal(expected: np.ndarray, found: np.ndarray) -> None:
     if not finite.any() or not np.isfinite(found[finite]).all():
         raise InvalidPackage("the built network gives scores that are not finite")
     comparison = compare(expected[finite], found[finite])
-    _log.info("against the original: %s", comparison)
+    _log.info("compared with the original: %s", comparison)
     if comparison.agreement < _LEAST_AGREEMENT:
         raise InvalidPackage(
             f"the built network agrees with the original on {comparison.agreement:.1%} of {len(found)} images "

@@ -51,7 +51,7 @@ class ImportOptions:
     def __post_init__(self) -> None:
         if len(self.mean) != 3 or len(self.std) != 3 or not min(self.std) > 0:
             raise InvalidRequest(
-                f"mean {self.mean} and std {self.std} must be three numbers each, those of std above 0"
+                f"mean {self.mean} and std {self.std} must have three numbers each, and those of std must be above 0"
             )
 
 
@@ -86,7 +86,7 @@ def resolve(source: str, options: ImportOptions | None = None) -> Imported:
         if ":" in source:
             return _from_factory(source, options)
     except ModuleNotFoundError as error:
-        hint = "pip install 'collabd[author]'" if error.name in _AUTHORING else "is its directory in PYTHONPATH?"
+        hint = "pip install 'collabd[author]'" if error.name in _AUTHORING else "add its directory to PYTHONPATH"
         raise InvalidRequest(f"{source} needs the module {error.name}, which is not installed: {hint}") from error
     raise InvalidRequest(f"{source!r} names no network; give torchvision:NAME, PATH.onnx or PACKAGE.MODULE:FACTORY")
 
@@ -126,8 +126,8 @@ def _trained(name: str, weights: object) -> torch.nn.Module:
         module: torch.nn.Module = torchvision.models.get_model(name, weights=weights)
     except OSError as error:
         raise InvalidRequest(
-            f"the weights of {name} cannot be downloaded ({error}): connect to the internet, or build it with "
-            "random weights (--random-weights) to try how it splits"
+            f"torchvision cannot download the weights of {name} ({error}): connect to the internet, or build the "
+            "network with random weights (--random-weights) to try how it splits"
         ) from error
     return module
 
@@ -155,7 +155,7 @@ def _from_factory(source: str, options: ImportOptions) -> Imported:
 
     module_name, _, attribute = source.partition(":")
     if options.size is None:
-        raise InvalidRequest(f"{source} does not say how large its images are; state it (--size HEIGHTxWIDTH)")
+        raise InvalidRequest(f"{source} does not say how large its images are: state the size (--size HEIGHTxWIDTH)")
     try:
         factory = attrgetter(attribute)(importlib.import_module(module_name))
     except AttributeError as error:

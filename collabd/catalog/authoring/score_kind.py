@@ -42,7 +42,7 @@ def judge(found: npt.NDArray[np.float32]) -> Judgement:
         return Judgement(ScoreKind.LOGITS, f"they go from {low:.3g} to {high:.3g}")
     if scores.shape[1] > 1 and _sum_to_one(scores):
         return Judgement(
-            ScoreKind.PROBABILITIES, f"they are within 0 to 1, and sum to 1 for each of {len(scores)} images"
+            ScoreKind.PROBABILITIES, f"they lie within 0 to 1, and sum to 1 for each of {len(scores)} images"
         )
     sums = scores.sum(axis=1)
     what = "it is one value" if scores.shape[1] == 1 else f"they sum to {sums.min():.3g} to {sums.max():.3g}, not to 1"
@@ -53,9 +53,9 @@ def judge(found: npt.NDArray[np.float32]) -> Judgement:
 
 def _doubt(low: float, high: float) -> str:
     if low == high:
-        return f"; it is always {low:.3g}, which tells nothing apart"
+        return f"; it is always {low:.3g}, so it tells no images apart"
     if high < _DECIDED:
-        return f"; as none is above {high:.2g} they may be small logits: if so, state --scores logits"
+        return f"; since none is above {high:.2g}, they may be small logits: if so, give --scores logits"
     return ""
 
 

@@ -47,7 +47,7 @@ def hindrance(
     if network.inputs[0].shape[:1] != (None,):
         return "takes a fixed number of images"
     if odd := [name for name in crossing if not network.tensor(name).stacks]:
-        return f"has not one entry an image along the first axis of {odd[0]}"
+        return f"has no entry for each image along the first axis of {odd[0]}"
     engine = Engine(threads=threads or os.cpu_count() or 1, cache_bytes=_CACHE_BYTES)
     engine.add(_KEY, network)
     try:
@@ -76,7 +76,7 @@ def _influence(engine: Engine, network: Network, *, wanted: Sequence[str], sizes
         for name in wanted:
             each = [alone[index][name] for index in order]
             if not _alike(np.concatenate(each), together[name]):
-                return f"lets images that run together change one another ({len(order)} of them, at {name})"
+                return f"lets images change one another when {len(order)} of them run together (at {name})"
     return None
 
 

@@ -59,30 +59,31 @@ def require_bounded(model: onnx.ModelProto) -> Network:
         found = {value.name: _measured(value) for value in _values(annotated)}
         for value in _values(model):
             if value.name in found and TensorInfo.of(value) != found[value.name]:
-                raise InvalidPackage(f"the graph states another shape for {value.name[:80]!r} than it computes")
+                raise InvalidPackage(f"the graph states one shape for {value.name[:80]!r} and computes another")
         for fault in _too_large(model, {name: info.nbytes for name, info in found.items()}):
             raise InvalidPackage(fault)
         network = Network(model)
     except PartitionError as error:
         raise InvalidPackage(str(error)) from error
     if (macs := effort(network).macs) > _MOST_MACS:
-        raise InvalidPackage(f"an answer takes {macs:.2g} multiply-accumulates, above {_MOST_MACS:.2g}")
+        raise InvalidPackage(f"an answer takes {macs:.2g} multiply-accumulates, more than {_MOST_MACS:.2g}")
     return network
 
 
 def _too_large(model: onnx.ModelProto, sizes: Mapping[str, int]) -> Iterator[str]:
     weights = [weight.name for weight in model.graph.initializer]
     inputs = [value.name for value in model.graph.input if value.name not in weights]
-    graph = Graph(model.graph.node, inputs, [value.name for value in model.graph.output], weights)
+    outputs = [value.name for value in model.graph.output]
+    graph = Graph(model.graph.node, inputs=inputs, outputs=outputs, weights=weights)
     # A tensor that is computed from weights alone is held like a weight. It may be as large as all weights widened.
     widened = MAX_BYTES + _WIDENING * model.ByteSize()
     for name, nbytes in sizes.items():
         if nbytes > (most := widened if name in graph.constants else MAX_BYTES):
-            yield f"tensor {name[:80]!r} takes {nbytes} bytes, above {most}"
+            yield f"tensor {name[:80]!r} takes {nbytes} bytes, more than {most}"
     if (total := sum(sizes[name] for name in graph.constants.intersection(sizes))) > widened:
-        yield f"what is computed from the weights takes {total} bytes, above {widened}"
+        yield f"the tensors computed from weights alone take {total} bytes, more than {widened}"
     if (peak := _peak(graph, sizes)) > _MOST_BYTES:
-        yield f"the tensors alive at once for one image take {peak} bytes, above {_MOST_BYTES}"
+        yield f"the tensors alive at once for one image take {peak} bytes, more than {_MOST_BYTES}"
 
 
 def _peak(graph: Graph, sizes: Mapping[str, int]) -> int:

@@ -27,7 +27,7 @@ def check_versions(model: onnx.ModelProto) -> None:
     opset = opset_of(model)
     if model.ir_version > _NEWEST_IR or opset > _NEWEST_OPSET:
         raise InvalidPackage(
-            f"the graph has IR version {model.ir_version} and opset {opset}; export it with at most "
+            f"the graph has IR version {model.ir_version} and opset {opset}: export it with at most "
             f"IR version {_NEWEST_IR} and opset {_NEWEST_OPSET}, the newest that ONNX Runtime 1.20 reads"
         )
 
@@ -36,7 +36,7 @@ def require_known(model: onnx.ModelProto) -> None:
     """Raise `InvalidPackage` if `model` is written in operators that are too old for any ONNX Runtime."""
     if opset_of(model) < _OLDEST_OPSET:
         raise InvalidPackage(
-            f"the graph is written in opset {opset_of(model)}, and ONNX Runtime reads {_OLDEST_OPSET} and newer: "
+            f"the graph has opset {opset_of(model)}, but ONNX Runtime reads only {_OLDEST_OPSET} and newer: "
             "export the network again with a newer opset"
         )
 
@@ -61,8 +61,8 @@ def _converted(model: onnx.ModelProto) -> onnx.ModelProto:
         converted: onnx.ModelProto = version_converter.convert_version(model, _NEWEST_OPSET)
     except RuntimeError as error:
         raise InvalidPackage(
-            f"the graph does not convert from opset {opset_of(model)} to {_NEWEST_OPSET}, the newest that ONNX Runtime "
-            f"1.20 reads: {error}"
+            f"collabd cannot convert the graph from opset {opset_of(model)} to {_NEWEST_OPSET}, the newest that ONNX "
+            f"Runtime 1.20 reads: {error}"
         ) from error
     return converted
 
@@ -78,11 +78,11 @@ def _without_newer_operators(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         apart = inliner.inline_selected_functions(typed, names, inline_schema_functions=True)
     except RuntimeError as error:
-        _log.info("%s cannot be taken apart: %s", newer, error)
+        _log.info("cannot rewrite %s in older operators: %s", newer, error)
     if left := _newer_operators(apart):
         raise InvalidPackage(
             f"{' and '.join(left)} came with an opset newer than {_NEWEST_OPSET}, the newest that ONNX Runtime 1.20 "
-            f"reads, and cannot be written in older operators here: export the network with opset {_NEWEST_OPSET}"
+            f"reads, and collabd cannot rewrite it in older operators: export the network with opset {_NEWEST_OPSET}"
         )
     del apart.graph.value_info[:]
     return apart

@@ -30,7 +30,7 @@ def require_writable(model: onnx.ModelProto) -> None:
     """Raise `InvalidPackage` if a graph cannot hold the weights of `model`. No values are read."""
     if not is_writable(model):
         raise InvalidPackage(
-            f"its weights take {_total(model) / 1e9:.1f} GB, and an ONNX graph holds 2.1 GB at most (protobuf's limit)"
+            f"its weights take {_total(model) / 1e9:.1f} GB, but an ONNX graph holds at most 2.1 GB (protobuf's limit)"
             ": take a smaller variant of the network"
         )
 

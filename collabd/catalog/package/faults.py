@@ -36,21 +36,21 @@ def _naming(manifest: Manifest) -> Iterator[str]:
     if not _NAME.fullmatch(manifest.name):
         yield f"name {manifest.name[:80]!r} is not 1 to 64 letters, digits, '.', '_' or '-'"
     if not manifest.labels:
-        yield "labels are empty"
+        yield "there are no labels"
 
 
 def _preprocessing(manifest: Manifest) -> Iterator[str]:
     wanted = manifest.preprocessing
     if not (1 <= wanted.height <= _MAX_SIDE and 1 <= wanted.width <= _MAX_SIDE):
-        yield f"input of {wanted.height} x {wanted.width} pixels is not within 1 to {_MAX_SIDE}"
+        yield f"the input of {wanted.height} x {wanted.width} pixels has a side outside 1 to {_MAX_SIDE}"
     shorter = wanted.resize_shorter
     if shorter is not None and not max(wanted.height, wanted.width) <= shorter <= _MAX_SIDE:
-        yield f"resize_shorter {shorter} is not within the larger input side to {_MAX_SIDE}"
+        yield f"resize_shorter {shorter} is not between the larger side of the input and {_MAX_SIDE}"
 
 
 def _layers(manifest: Manifest) -> Iterator[str]:
     if not manifest.layers:
-        yield "layers are empty"
+        yield "there are no layers"
         return
     yield from _repeated("layer", (layer.name for layer in manifest.layers))
     yield from (f"layer {layer.name} has no tensors behind it" for layer in manifest.layers if not layer.tensors)
@@ -61,7 +61,7 @@ def _layers(manifest: Manifest) -> Iterator[str]:
 def _cuts(manifest: Manifest) -> Iterator[str]:
     cuts = manifest.cuts
     if not cuts or (cuts[0].name, cuts[0].head_layers, cuts[0].tensors) != (IMAGE, 0, (manifest.input,)):
-        yield f"the first cut is not {IMAGE!r} with no layers before it and the input as its only tensor"
+        yield f"the first cut must be {IMAGE!r}, with no layers before it and the input as its only tensor"
         return
     yield from _repeated("cut", (cut.name for cut in cuts))
     depths = [cut.head_layers for cut in cuts]
@@ -108,4 +108,4 @@ def _end(
 ) -> Iterator[str]:
     if [(tensor.name, tensor.dtype, tensor.shape) for tensor in found] != [(name, np.dtype(dtype), shape)]:
         described = ", ".join(f"{tensor.name} {tensor.dtype}{list(tensor.shape)}" for tensor in found)
-        yield f"the graph has {described} where {name} {np.dtype(dtype)}{list(shape)} alone should be"
+        yield f"the graph has {described}, but must have only {name} {np.dtype(dtype)}{list(shape)}"

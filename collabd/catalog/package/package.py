@@ -62,7 +62,7 @@ def load(path: Path) -> Package:
     """
     # Reading a FIFO or a device might never end.
     if missing := [name for name in (*CONTENT, DIGEST) if not (path / name).is_file()]:
-        raise InvalidPackage(f"{path} is no model package: it lacks {', '.join(missing)}")
+        raise InvalidPackage(f"{path} is not a model package: it lacks {', '.join(missing)}")
     stated = _read(path / DIGEST).decode("utf-8", "replace").strip()
     found = digest_of(path)
     if stated != found:
@@ -136,4 +136,4 @@ def _sha256(path: Path) -> bytes:
 
 
 def _unreadable(path: Path, error: OSError) -> InvalidPackage:
-    return InvalidPackage(f"{path}: {error.strerror}; whoever runs this must be able to read a package's files")
+    return InvalidPackage(f"{path}: {error.strerror}: this user must be able to read the package's files")

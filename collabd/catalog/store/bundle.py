@@ -44,9 +44,9 @@ def unpack(
     sound package of this `digest`, which passes `try_out`.
     """
     if len(data) > max_bytes:
-        raise RequestTooLarge(f"a package of {len(data)} bytes is above the limit of {max_bytes} bytes")
+        raise RequestTooLarge(f"the package has {len(data)} bytes, more than the limit of {max_bytes} bytes")
     if not _DIGEST.fullmatch(digest):
-        raise InvalidPackage(f"{digest[:80]!r} is not a digest: sha256: and 64 hexadecimal digits")
+        raise InvalidPackage(f"{digest[:80]!r} is not a digest (sha256: and 64 hexadecimal digits)")
     content = _content(memoryview(data))
     target = place(parent, digest)
     with whole_directory(target) as directory:
@@ -54,7 +54,7 @@ def unpack(
             (directory / name).write_bytes(value)
         package = _read(directory)
         if package.digest != digest:
-            raise InvalidPackage(f"the package has digest {package.digest} and was announced as {digest}")
+            raise InvalidPackage(f"the package has digest {package.digest}, but it was announced as {digest}")
         try_out(directory)
     return replace(package, path=target)
 
@@ -77,10 +77,10 @@ def _content(archive: memoryview) -> dict[str, memoryview]:
     for name, data in _members(archive):
         if name not in _FILES or name in content:
             raise InvalidPackage(
-                f"the archive has the file {name[:80]!r} where each of {', '.join(_FILES)} belongs once"
+                f"the archive has the file {name[:80]!r}; it must have each of {', '.join(_FILES)} once and no other"
             )
         if len(data) > _SMALL.get(name, len(data)):
-            raise InvalidPackage(f"{name} of {len(data)} bytes is above the limit of {_SMALL[name]} bytes")
+            raise InvalidPackage(f"{name} has {len(data)} bytes, more than the limit of {_SMALL[name]} bytes")
         content[name] = data
     if len(content) != len(_FILES):
         raise InvalidPackage(f"the archive lacks {', '.join(sorted(set(_FILES) - set(content)))}")

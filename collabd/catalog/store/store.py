@@ -89,7 +89,7 @@ class Store:
             for name in (*CONTENT, DIGEST):
                 shutil.copyfile(source / name, directory / name)
             if load(directory).digest != (digest or package.digest):
-                raise InvalidPackage(f"{source} changed while it was copied; install it again")
+                raise InvalidPackage(f"{source} changed while collabd copied it: install it again")
         return replace(package, path=target)
 
     def receive(self, data: bytes | memoryview, *, digest: str, max_bytes: int) -> Package:
@@ -119,7 +119,7 @@ class Store:
             if device is not None:
                 self._add(package, device)
         except OSError as error:
-            log.warning("%s: that it is in use is not remembered: %s", package.path, error)
+            log.warning("%s: cannot note that it was used: %s", package.path, error)
 
     def devices(self, package: Package) -> frozenset[str]:
         """The devices that sent or used a received package."""
@@ -145,7 +145,7 @@ class Store:
         try:
             tidy(self.writable)
         except OSError as error:
-            log.warning("%s cannot be tidied up: %s", self.writable, error)
+            log.warning("cannot tidy up %s: %s", self.writable, error)
 
     def remove(self, name: str) -> None:
         """Delete what is kept here under `name`.
@@ -155,7 +155,7 @@ class Store:
         package = self.get(name)
         ours = [each for each in self._sound() if each.manifest.name == name and each.path.parent == self.writable]
         if not ours:
-            raise InvalidRequest(f"{name} comes with the installation ({package.path}) and cannot be removed from here")
+            raise InvalidRequest(f"{name} came with the installation ({package.path}), so collabd cannot remove it")
         for each in ours:
             self.discard(each)
 
@@ -191,9 +191,9 @@ def _writing(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        log.error("%s cannot be written: %s", root, error)  # noqa: TRY400  a traceback says no more
+        log.error("cannot write to %s: %s", root, error)  # noqa: TRY400  a traceback says no more
         raise StorageUnavailable(
-            f"packages cannot be kept here ({error.strerror}): make room, or see to the disk"
+            f"this machine cannot keep packages ({error.strerror}): make room, or check the disk"
         ) from error
 
 

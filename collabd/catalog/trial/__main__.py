@@ -37,7 +37,7 @@ def main(path: str) -> int:
         sys.stdout.write(str(error))
         return REFUSED
     except MemoryError:
-        sys.stdout.write("reading and running it once takes more memory than is given to one package")
+        sys.stdout.write("reading and running it once takes more memory than one package may take")
         return REFUSED
     return 0
 

@@ -31,7 +31,7 @@ def try_apart(directory: Path, *, python: str = sys.executable, wall_s: float = 
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=wall_s, check=False)  # noqa: S603
     except OSError as error:
-        raise DaemonFault(f"no process can be started to try the package out: {error}") from error
+        raise DaemonFault(f"the companion cannot start a process to try the package: {error}") from error
     except subprocess.TimeoutExpired:
         raise InvalidPackage(f"model.onnx: it was not read and run once within {wall_s:.0f} s") from None
     if done.returncode == REFUSED:
@@ -43,5 +43,5 @@ def try_apart(directory: Path, *, python: str = sys.executable, wall_s: float = 
 
 def _named(status: int) -> str:
     if status in {-signal.SIGXCPU, -signal.SIGKILL}:
-        return "more work than is given to one package"
+        return "more work than one package may take"
     return signal.Signals(-status).name if status < 0 else f"status {status}"

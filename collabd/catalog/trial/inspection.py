@@ -30,9 +30,9 @@ def inspect(package: Package) -> None:
             raise InvalidPackage("; ".join(faults))
         _run_once(package, network)
         if package.manifest.dynamic_batch and (reason := _hindrance(package, network)):
-            raise InvalidPackage(f"it says that images may run together, and the graph {reason}; {_REBUILD}")
+            raise InvalidPackage(f"it says that images may run together, but the graph {reason}; {_REBUILD}")
     except EngineError as error:
-        raise InvalidPackage(f"it does not run here: {error}") from error
+        raise InvalidPackage(f"it does not run on the companion: {error}") from error
     except MALFORMED as error:
         raise InvalidPackage(f"it contradicts itself: {error}") from error
 
@@ -47,10 +47,10 @@ def _run_once(package: Package, network: Network) -> None:
     scores = engine.run(package.digest, feeds, (output.name,))[output.name]
     if (taken_s := time.process_time() - start) > _LONGEST_RUN_S:
         raise InvalidPackage(
-            f"an image takes {taken_s:.1f} s of one core here; at most {_LONGEST_RUN_S:.0f} s are given"
+            f"one image takes {taken_s:.1f} s of one core of the companion, more than {_LONGEST_RUN_S:.0f} s"
         )
     if scores.shape != tuple(size or 1 for size in output.shape):
-        raise InvalidPackage(f"its answer has the shape {list(scores.shape)}, not the one that it states")
+        raise InvalidPackage(f"its answer has the shape {list(scores.shape)}, not the shape that it states")
 
 
 def _hindrance(package: Package, network: Network) -> str | None:

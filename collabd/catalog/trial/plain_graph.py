@@ -45,10 +45,10 @@ def _faults(model: onnx.ModelProto) -> Iterator[str]:
     if max(len(graph.node), len(graph.initializer), len(graph.value_info)) > _MOST_NODES:
         yield f"the graph has more than {_MOST_NODES} nodes or weights"
     if model.functions or model.training_info or graph.sparse_initializer:
-        yield "the graph has functions, training or sparse weights, which are taken from nobody"
+        yield "the graph has functions, training or sparse weights, which no companion accepts"
     for entry in model.opset_import:
         if entry.domain not in {"", "ai.onnx"} or entry.version < _OLDEST_OPSET:
-            yield f"it takes the operators {entry.domain[:80]!r} {entry.version}, not ONNX's {_OLDEST_OPSET} or newer"
+            yield f"it uses the operator set {entry.domain[:80]!r} {entry.version}, not ONNX's {_OLDEST_OPSET} or newer"
     for node in graph.node:
         yield from _node(node)
     named = (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
@@ -60,7 +60,7 @@ def _node(node: onnx.NodeProto) -> Iterator[str]:
     if node.domain not in {"", "ai.onnx"}:
         yield f"the operator {node.domain[:80]}.{node.op_type[:80]} is not one of ONNX's own"
     if node.op_type in _RANDOM:
-        yield f"{node.op_type} draws random numbers, and an answer could not be told from a wrong one"
+        yield f"{node.op_type} draws random numbers, so nothing could tell a right answer from a wrong one"
     if any(len(name) > _LONGEST_NAME for name in (node.name, node.op_type, *node.input, *node.output)):
         yield f"a node has a name of more than {_LONGEST_NAME} characters"
     for attribute in node.attribute:
@@ -73,4 +73,4 @@ def _node(node: onnx.NodeProto) -> Iterator[str]:
 def _elsewhere(model: onnx.ModelProto) -> Iterator[str]:
     for tensor in tensors(model):
         if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
-            yield f"it keeps the weights {tensor.name[:80]!r} in another file; put them inside"
+            yield f"it keeps the weights {tensor.name[:80]!r} in another file: put them into the graph"

@@ -76,7 +76,7 @@ class CloudModel:
         if "codec" not in tensor.parameters:
             return tensor.to_array(), batch
         try:
-            return decode(tensor.data, tensor.parameters, info.dtype, tensor.shape), batch
+            return decode(tensor.data, tensor.parameters, dtype=info.dtype, shape=tensor.shape), batch
         except CodecError as error:
             raise InvalidTensor(f"tensor {tensor.name!r}: {error}") from error
 

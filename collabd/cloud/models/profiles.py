@@ -83,7 +83,7 @@ class Profiles:
         return tasks[key]
 
     async def _learn(self, digest: str, manifest: Manifest, device: str | None) -> Profile:
-        load = partial(stored.load, digest, machine.describe(), self._engine.threads, self._directory)
+        load = partial(stored.load, digest, machine.describe(), threads=self._engine.threads, directory=self._directory)
         profile = await asyncio.to_thread(load)
         if profile and profile.is_complete(manifest):
             return profile

@@ -21,7 +21,7 @@ from collabd.device.core.reuse import Reused
 from collabd.device.models.loaded import LoadedModels
 from collabd.device.senses import Senses
 from collabd.lifecycle import background
-from collabd.sensing.machine.sources import MachineSources
+from collabd.sensing.sensed_machine import SensedMachine
 
 _Settings: TypeAlias = tuple[CloudSettings, LinkSettings, FailoverSettings, CloudKeys]
 
@@ -31,12 +31,12 @@ _ROUND_S = 0.05
 
 
 class Assembly:
-    """The companions and senses of the cores that it made."""
+    """The companions and senses of the cores that it made. The senses are those of `machine`."""
 
-    def __init__(self, machinery: Machinery, sources: MachineSources) -> None:
+    def __init__(self, machinery: Machinery, machine: SensedMachine) -> None:
         self._machinery = machinery
         self._companions: Reused[_Settings, Companion] = Reused(self._companion)
-        self._senses: Reused[EnergySettings, Senses] = Reused(partial(_sensing, sources))
+        self._senses: Reused[EnergySettings, Senses] = Reused(partial(_sensing, machine=machine))
         # What each core holds of them.
         self._held: dict[Generation, AsyncExitStack] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -111,8 +111,8 @@ def _is_known(companion: Companion, models: LoadedModels) -> bool:
 
 
 @asynccontextmanager
-async def _sensing(sources: MachineSources, energy: EnergySettings) -> AsyncIterator[Senses]:
+async def _sensing(energy: EnergySettings, machine: SensedMachine) -> AsyncIterator[Senses]:
     # In a thread, since the firmware of a Pi may take its time to answer.
-    senses = await asyncio.to_thread(Senses, energy, sources)
+    senses = await asyncio.to_thread(Senses, energy, machine)
     async with background("sensing", senses.run, senses.give_up):
         yield senses

@@ -147,15 +147,14 @@ class Planner:
             each.note_wanted()
         if options.is_fixed:
             return self._fixed(model, photo, options, caps=caps, lane_wait_s=lane_wait_s)
-        evaluation = self.evaluate(model, photo, left, lane_wait_s=lane_wait_s)
+        # What was evaluated is what is run, although profiles may come and go during the search.
+        known, evaluation = self._of(model), self.evaluate(model, photo, left, lane_wait_s=lane_wait_s)
         # Plans count companions by their place among these.
         names = tuple(companion.name for companion in self._companions)
         kind = (names, model.digest, caps.kind, options.codec, evaluation.policy, photo.file_bytes is None)
-        placed = (
-            await self._placed(model, photo, evaluation, codec=options.codec, kind=kind)
-            if evaluation.wants_more
-            else None
-        )
+        placed = None
+        if evaluation.wants_more and known.segments:
+            placed = await self._placed(known.segments, photo, evaluation, codec=options.codec, kind=kind)
         if placed is not None:
             evaluation = evaluation.beside(placed)
         decision = self.decide(evaluation, kind)
@@ -163,7 +162,7 @@ class Planner:
         if placed is not None and chosen is placed.plans.rows[-1]:
             letters, made = placed.letters, placed.steps
         else:
-            prepared = self._of(model).prepared.of(
+            prepared = known.prepared.of(
                 cut=chosen.cut, placement=None, codec=chosen.codec, cloud=chosen.cloud, has_file=True
             )
             letters, made = prepared.letters, prepared.steps
@@ -225,12 +224,15 @@ class Planner:
         return known
 
     async def _placed(
-        self, model: DeviceModel, photo: CallImage, evaluation: Evaluation, *, codec: str | None, kind: Hashable
+        self,
+        chained: tuple[ModelSegments, ...],
+        photo: CallImage,
+        evaluation: Evaluation,
+        *,
+        codec: str | None,
+        kind: Hashable,
     ) -> FoundPlacement | None:
         """The best placement with several crossings, if there is one."""
-        chained = self._of(model).segments
-        if not chained:
-            return None
         situation = Situation(
             plans=evaluation.plans,
             segments=chained,

@@ -33,7 +33,9 @@ class Profiler:
         """Give every model the profile stored for it, if there is one."""
         for model in self._models:
             if model.profile is None:
-                profile = stored.load(model.digest, machine.describe(), self._threads, self._directory)
+                profile = stored.load(
+                    model.digest, machine.describe(), threads=self._threads, directory=self._directory
+                )
                 if profile is not None and profile.is_complete(model.manifest):
                     model.take_profile(profile)
 

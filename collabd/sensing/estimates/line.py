@@ -1,7 +1,7 @@
 """A straight line learned from noisy samples, forgetting old ones: seconds against bytes, or against pixels.
 
-Recursive weighted least squares. The prior is worth a fraction of a sample, so the first real one outweighs it, while
-it still settles what samples of one size alone cannot tell apart: offset and slope.
+It uses recursive weighted least squares. The prior counts as a fraction of a sample, so the first real sample outweighs
+it. Yet it separates offset from slope, where all samples have one size.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 Vector = npt.NDArray[np.float64]
 
-# A sample's own noise: a few per cent of what it measured, and the clock's and the scheduler's jitter.
+# The noise of one sample: a few per cent of its value, and the jitter of clock and scheduler.
 _NOISE_RATIO = 0.05
 _NOISE_S = 3e-4
-# A sample further off than this many deviations, and than this share, means that the world has changed.
+# A sample that is off by more deviations than this, and by more than this share, means that the world has changed.
 _SHIFT_DEVIATIONS = 4.0
 _SHIFT_SHARE = 0.2
-# What was believed then keeps so little weight that it may well be wrong by this many times the error seen.
+# Then the old belief keeps so little weight that it may be wrong by this many times the error of the sample.
 _DOUBT_AFTER_SHIFT = 3.0
 
 
@@ -27,13 +27,13 @@ class Line:
     """seconds = offset + slope * quantity, both not negative."""
 
     def __init__(self, *, offset: float, slope: float, scale: float, memory: float) -> None:
-        """Start from a guess; `scale` is a typical quantity, `memory` the weight that a sample keeps at the next."""
+        """Start from a guess. `scale`: a typical quantity; `memory`: the weight that samples keep at each next."""
         self._scale = scale
         self._memory = memory
         guess = np.array([offset, slope * scale])
         weight = 1.0 / (guess + _NOISE_S) ** 2
-        # The guess is known to within a factor of a few, no better. It is never forgotten: where all samples are of
-        # one size, it alone tells offset and slope apart.
+        # The guess is known to within a factor of a few. It is never forgotten: where all samples have one size, it
+        # alone separates offset from slope.
         self._prior_information = np.diag(weight) * 0.05
         self._prior_moment = self._prior_information @ guess
         self._information = np.zeros((2, 2))
@@ -62,7 +62,7 @@ class Line:
         return float(offset + slope * quantity / self._scale)
 
     def learn(self, quantity: float, seconds: float) -> None:
-        """Take in one sample; one that is far off drops most of what was believed before it."""
+        """Take in one sample. A sample that is far off takes most weight from the earlier ones."""
         if not (seconds > 0 and math.isfinite(seconds)):
             return
         expected = self.at(quantity)
@@ -92,7 +92,7 @@ class Line:
         solution = np.linalg.solve(information, moment)
         if solution.min() >= 0:
             return np.asarray(solution)
-        # The best line would fall below zero: the better of the two that touch it.
+        # The best line has a negative coefficient: take the better of the lines where one coefficient is zero.
         negative = int(solution.argmin())
         other = 1 - negative
         bound = np.zeros(2)

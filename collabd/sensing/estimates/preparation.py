@@ -1,4 +1,4 @@
-"""How long it takes to decode and resize an image here, by its size."""
+"""How long the device takes to decode and resize an image, by the size of the image."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import math
 
 from collabd.sensing.estimates.line import Line
 
-# Until an image has been seen: seconds of any, and of each megapixel.
+# Assumed until the first image: seconds for any image, and for each megapixel.
 _FIRST_S = 1e-3
 _FIRST_S_PER_MEGAPIXEL = 0.02
 _USUAL_MEGAPIXELS = 0.1
 _MEMORY = 0.8
-# What was learned above the profile is forgotten where no image comes, since it may be what keeps calls away.
+# What was learned to be slower than the profile is forgotten when no image comes: it may be what keeps calls away.
 _FORGOTTEN_S = 60.0
 
 
 class Preparation:
-    """Seconds against megapixels, as they really pass here. The clock is passed in, in seconds.
+    """Seconds against megapixels, as measured on this device. The clock is passed in, in seconds.
 
-    Where nothing was prepared for a while, what was slower than profiled returns to that; what was faster stays.
+    When nothing was prepared for a while, a line slower than profiled returns to the profile; a faster one stays.
     """
 
     def __init__(self, slowdown: float) -> None:
-        """`slowdown`: times slower that this device is than the one of the first guess."""
+        """`slowdown`: how many times slower this device is than the one of the first guess."""
         self._profiled, self._learned = _line(slowdown), _line(slowdown)
         self._learned_at = -math.inf
 
     def note_profile(self, megapixels: float, seconds: float) -> None:
-        """What the profile says of an image of this size."""
+        """Take in the profiled seconds for an image of this size."""
         self._profiled.learn(megapixels, seconds)
         self._learned.learn(megapixels, seconds)
 
@@ -37,7 +37,7 @@ class Preparation:
         self._learned_at = now
 
     def at(self, megapixels: float, now: float) -> float:
-        """Seconds to expect of an image of this size."""
+        """Seconds that an image of this size will most likely take."""
         learned_s, profiled_s = self._learned.at(megapixels), self._profiled.at(megapixels)
         kept = math.exp(-max(now - self._learned_at, 0.0) / _FORGOTTEN_S)
         return min(learned_s, profiled_s + kept * (learned_s - profiled_s))

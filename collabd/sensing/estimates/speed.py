@@ -6,47 +6,48 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# Of one error no more than this (4.5 times) is believed: a run that took 20 times as long was interrupted.
+# One error counts as no more than this (4.5 times), since a run that took 20 times as long was interrupted.
 _MOST = 1.5
-# An error beyond this many deviations, and beyond this ratio, is a surprise: at a spread of 8 %, 1.3 times the time;
-# twice the time is one at any spread.
-# One may be an accident. A second one that is nearer to the first than to what was believed before shows that the
-# machine has changed: 1.0 believed, then runs of 3.0 and 2.5, is 2.7 now; runs of 3.0 and 1.1 are not.
+# An error beyond this many deviations and beyond this ratio is a surprise: at a spread of 8 % that is 1.3 times the
+# time. Twice the time is a surprise at any spread.
+# One surprise may be an accident. A second run that is nearer to the first than to the old belief shows that the
+# machine has changed: where 1.0 was believed, runs of 3.0 and 2.5 make it 2.7, and runs of 3.0 and 1.1 do not.
 _SURPRISE_DEVIATIONS = 3.0
 _SURPRISE = math.log(1.25)
 _ALWAYS_SURPRISES = math.log(2)
 _LEAST_SPREAD = 0.05
 _FIRST_VARIANCE = 0.1**2
-# Running in the quiet, a machine's usual speed is learned over this time, so that a few seconds of a disturbance that
-# the sensors do not show hardly change it. A pause counts as no more than _PAUSE_S of it.
+# A machine's usual speed is learned over so many seconds without other load. So a disturbance of a few seconds that the
+# sensors do not show hardly changes it. A pause counts as no more than _PAUSE_S.
 _USUAL_S = 30.0
 _PAUSE_S = 5.0
-# An outcome younger than this knows better than the sensors, whose readings are half a second old and rough.
+# An outcome younger than this is better than the sensors, whose readings are half a second old and rough.
 _FRESH_S = 1.0
-# Clocks count no finer; less is no time that anything took.
+# Clocks are no finer than this, so that nothing takes less.
 _TICK_S = 1e-9
-# What outcomes showed beyond what was expected is believed for about so long, and as long as the machine looks as it
-# did: not at all once it is expected to run at 1.5 times the speed, or at 1/1.5.
+# Where outcomes differed from what was expected, the difference is believed for about so long, and only while the
+# machine looks as before: no longer once it is expected to run at 1.5 times the speed, or at 1/1.5.
 _BELIEVED_S = 10.0
 _LOOKS_DIFFERENT = math.log(1.5)
-# Where nothing ran, a factor above the one at the start is forgotten: calls that it keeps away could not correct it. So
-# it is tried again, within a minute or two at first. A run that finds the old factor doubles that time.
+# While nothing runs, a factor above the one at the start is forgotten, since the calls that it keeps away cannot
+# correct it. So the machine is tried again, at first within a minute or two. A run that finds the old factor doubles
+# that time.
 _FORGOTTEN_S = 30.0
 _LONGEST_S = 480.0
-# What is expected of load and clock is right within this share of its logarithm.
+# The slowdown expected from load and clock is right within this share of its logarithm.
 _EXPECTED_SPREAD = 0.3
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Times longer than profiled, and the relative deviation of single runs from it."""
+    """How many times longer than profiled runs take, and the relative deviation of single runs."""
 
     value: float
     spread: float
 
 
 class _Learned(NamedTuple):
-    """The logarithm of the factor as outcomes had it, the logarithm expected then, and when."""
+    """At this time: the logarithm of the factor by outcomes, and the logarithm that was expected."""
 
     log: float
     expected: float
@@ -56,12 +57,13 @@ class _Learned(NamedTuple):
 class SpeedFactor:
     """Measured over profiled time, in the logarithm, so that 2x and 0.5x weigh the same.
 
-    It is made of three: the machine's usual factor, learned slowly; how much slower than alone it is expected to run
-    at the moment (`sensing.slowdown`), passed in with each outcome and each reading; and what the last outcomes were
-    off from both. So fresh outcomes win; where none came in for a second, a change of the expected factor counts.
-    Another process took the CPU and left again: the factor is back at the usual one, without a run. Where none came in
-    for minutes, a usual factor that is slower than the one at the start returns to that, and so does the deviation. A
-    faster one stays: nothing keeps calls away that could correct it. The clock is passed in, in seconds.
+    The factor has three parts: the machine's usual factor, which is learned slowly; how much slower than alone it is
+    expected to run now (`sensing.machine.slowdown`), passed in with each outcome and each reading; and by how much the
+    last outcomes differed from both. Fresh outcomes win; a second after the last one, a change of what is expected
+    counts. So when another process took the CPU and left again, the factor is back at the usual one without a run.
+    After minutes without outcomes, a usual factor slower than the one at the start returns to it, and so does the
+    deviation. A faster one stays, since nothing keeps calls away that could correct it. The clock is passed in, in
+    seconds.
     """
 
     def __init__(self, start: float = 1.0, *, memory: float = 0.7) -> None:
@@ -70,16 +72,16 @@ class SpeedFactor:
         self._variance = _FIRST_VARIANCE
         self._forgotten_s = _FORGOTTEN_S
         self._memory = memory
-        # Of a surprising run: its logarithm, and the one believed before it.
+        # The logarithm that a surprising run showed, and the one believed before it.
         self._surprise: tuple[float, float] | None = None
         self._samples = 0
 
     def read(self, now: float, expected: float = 1.0) -> Speed:
-        """The factor now; `expected`: times longer than alone."""
+        """The factor now. `expected`: how many times longer than alone a run should take now."""
         kept = self._kept(now)
         usual = self._remembered(kept)
         log, doubt = self._at(math.log(expected), now, usual)
-        # It is the old one or the one at the start.
+        # The true factor is either the old one or the one at the start.
         forgotten = _either(self._usual - self._start, kept) if usual < self._usual else 0.0
         variance = min(self._variance, _FIRST_VARIANCE + kept * (self._variance - _FIRST_VARIANCE))
         return Speed(math.exp(log), math.hypot(math.sqrt(variance), doubt, forgotten))
@@ -96,7 +98,7 @@ class SpeedFactor:
         self._last = _Learned(self._corrected(found, believed), looks, now)
 
     def _at(self, expected: float, now: float, usual: float) -> tuple[float, float]:
-        """The logarithm of the factor, and how far it may be off beside the deviation of single runs."""
+        """The logarithm of the factor, and its own uncertainty beside the deviation of single runs."""
         age = max(now - self._last.time, 0.0)
         change = expected - self._last.expected
         beyond = self._last.log - usual - self._last.expected
@@ -107,15 +109,15 @@ class SpeedFactor:
         return self._last.log + settled * step, settled * doubt
 
     def _kept(self, now: float) -> float:
-        """The share of what was known that is still believed after the silence since the last run."""
+        """The share of the old belief that is left after the silence since the last run."""
         return math.exp(-max(now - self._last.time - _BELIEVED_S, 0.0) / self._forgotten_s)
 
     def _remembered(self, kept: float) -> float:
-        """What is usual, as far as it is not forgotten."""
+        """The usual factor, as far as it is not forgotten."""
         return min(self._usual, self._start + kept * (self._usual - self._start))
 
     def _recall(self, found: float, now: float) -> None:
-        """A run after a silence says which of the two holds: what was known, or what has come in its place."""
+        """After a silence a run decides between the old usual factor and the one that has taken its place."""
         remembered = self._remembered(self._kept(now))
         if self._usual - remembered < _SURPRISE:
             return
@@ -140,12 +142,12 @@ class SpeedFactor:
         passed = min(max(now - self._last.time, 0.0), _PAUSE_S) if self._samples else 0.0
         self._samples += 1
         weight = max(-math.expm1(-passed / _USUAL_S), 1 / (self._samples + 1))
-        # Amid other load, how far that slows a run is too uncertain to tell the usual speed.
+        # Under other load it is too uncertain how much of the time is due to that load.
         self._usual += weight * math.exp(-4 * abs(looks)) * _bounded(found - self._usual)
 
 
 def _either(apart: float, chance: float) -> float:
-    """The deviation of what is one of two values so far apart, one with this chance and else the other."""
+    """The deviation of a figure that has one of two values this far apart, one of them with this chance."""
     return abs(apart) * math.sqrt(chance * (1 - chance))
 
 

@@ -1,4 +1,4 @@
-"""The link to a companion, learned from what is sent anyway, and when that has to be helped by a probe."""
+"""The link to a companion, learned from the exchanges of calls; and when a probe has to be sent besides."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from math import inf
 
 from collabd.sensing.link.pace import PaceFilter
 
-# Before the first transfer: a middling WLAN. The first sample outweighs it.
+# Taken before the first transfer: an average WLAN. The first sample outweighs it.
 _FIRST_RTT_S = 0.02
 FIRST_S_PER_BYTE = 8 / 10e6
-# A smaller reply says nothing of the rate.
+# A smaller reply says nothing about the rate.
 _TELLING_BYTES = 2000.0
-# How well the part of a way's seconds that is not the bytes' is known: the clock, the scheduler, and the round trip.
+# By how much the seconds spent on bytes may be off: because of clock and scheduler, and by a share of the round trip.
 _UNSURE_S = 3e-4
 _UNSURE_SHARE = 0.05
-# A step of the median of what each exchange takes beside round trip and bytes.
+# By which share of itself the overhead moves at most with each exchange; it is what round trip and bytes leave over.
 _OVERHEAD_STEP = 0.25
 _LEAST_OVERHEAD_S = 5e-4
-# What is known of a link is worth a probe after so long, however slow it was.
+# After so long a link is probed again, however slow it was.
 _LONGEST_S = 300.0
-# Probes end where nobody has called for so long: 4 kB each 2 s, all day long, would be 170 MB.
+# Probes end when nobody has called for so long: 4 kB each 2 s, all day long, would be 170 MB.
 _IDLE_S = 60.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Transfer:
-    """One exchange. Each way's seconds include half the round trip; the companion's own work is in neither."""
+    """One exchange. The seconds up and down include half the round trip each, and none of the companion's work."""
 
     up_bytes: float
     up_s: float
@@ -34,10 +34,12 @@ class Transfer:
     down_s: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LinkReading:
-    """Seconds at zero bytes there and back, seconds a byte each way, the relative deviation of the time that bytes
-    take, and the age in seconds (None: never measured)."""
+    """An exchange of no bytes takes `rtt_s`; each byte adds `up_s_per_byte` or `down_s_per_byte`.
+
+    `spread`: the relative deviation of the time that bytes take. `age_s` None: nothing was measured yet.
+    """
 
     rtt_s: float
     up_s_per_byte: float
@@ -48,13 +50,13 @@ class LinkReading:
 
 
 class LinkEstimate:
-    """The round trip as it was last told, and a filter for the pace of each way. The clock is passed in, in seconds.
+    """The latest round trip, and a filter for the pace of each direction. The clock is passed in, in seconds.
 
-    The way down is taken to be as fast as the way up until a reply of some size has come down it.
+    Down is taken to be as fast as up, until a reply of some size has come.
     """
 
     def __init__(self, memory: float) -> None:
-        """`memory` is the weight that the spread so far keeps when the next exchange comes."""
+        """`memory`: the weight that the spread so far keeps when the next exchange comes."""
         self._rtt_s = _FIRST_RTT_S
         # What HTTP and both programs add to the round trip of the kernels.
         self._overhead_s = _LEAST_OVERHEAD_S
@@ -63,32 +65,32 @@ class LinkEstimate:
         self._learned_at: float | None = None
 
     def learn(self, transfer: Transfer, now: float) -> None:
-        """Take in one exchange that ended now; what is no duration is left out."""
+        """Take in one exchange that ended now. One whose figures cannot be durations is ignored."""
         if not all(0 <= figure < inf for figure in astuple(transfer)):
             return
         unsure_s, half_s = self._unsure_s(), self._rtt_s / 2
-        self._up.learn(transfer.up_bytes, transfer.up_s - half_s, unsure_s, now)
+        self._up.learn(transfer.up_bytes, transfer.up_s - half_s, unsure_s=unsure_s, now=now)
         down_s = transfer.down_s - half_s
         if transfer.down_bytes >= _TELLING_BYTES:
-            self._down.learn(transfer.down_bytes, down_s - self._overhead_s, unsure_s, now)
+            self._down.learn(transfer.down_bytes, down_s - self._overhead_s, unsure_s=unsure_s, now=now)
         else:
             self._note_overhead(down_s - transfer.down_bytes * self._up.at(now).s_per_byte)
         self._learned_at = now
 
     def learn_late(self, *, up_bytes: float, seconds: float, now: float) -> None:
-        """One exchange that was given up after so long: it says something only where it should have ended before."""
+        """Take in an exchange that was given up after so long. It says something only if it is overdue."""
         moved_s = seconds - self._rtt_s - self._overhead_s
         if moved_s > up_bytes * self._up.at(now).s_per_byte:
-            self._up.learn(up_bytes, moved_s, self._unsure_s(), now)
+            self._up.learn(up_bytes, moved_s, unsure_s=self._unsure_s(), now=now)
             self._learned_at = now
 
     def learn_rtt(self, rtt_s: float) -> None:
-        """The round trip as the kernel has it, which smooths it already."""
+        """Take in the round trip of the kernel, which smooths it already."""
         if 0 <= rtt_s < inf:
             self._rtt_s = rtt_s
 
     def read(self, now: float) -> LinkReading:
-        """What an exchange would find now: what the last ones did, and the longer ago they are, what is usual."""
+        """What an exchange would find now: what the last ones found, and after a silence what is usual."""
         up = self._up.at(now)
         down = self._down.at(now) if self._down.samples else up
         return LinkReading(
@@ -104,7 +106,7 @@ class LinkEstimate:
         return _UNSURE_S + _UNSURE_SHARE * self._rtt_s
 
     def _note_overhead(self, seconds: float) -> None:
-        """A step towards it: one reply that waited for a burst says little."""
+        """Move a step towards `seconds`, since one reply that waited for a burst says little."""
         step_s = _OVERHEAD_STEP * self._overhead_s
         change_s = min(max(seconds - self._overhead_s, -step_s), step_s)
         self._overhead_s = max(self._overhead_s + change_s, _LEAST_OVERHEAD_S)
@@ -113,11 +115,12 @@ class LinkEstimate:
 def next_probe_s(
     reading: LinkReading, *, probe_bytes: int, stale_s: float, share: float, idle_s: float
 ) -> float | None:
-    """Seconds from now until a probe of `probe_bytes` is due: when the estimate is stale, and never so often that
-    probes take more than `share` of the link. None: the last call was `idle_s` seconds ago, so nobody wants to know.
+    """Seconds from now until a probe of `probe_bytes` is due. None: the last call was so long ago (`idle_s`) that no
+    probe is needed.
 
-    16 kB on 0.5 Mbit/s take 0.26 s: at a share of 1 % not more than one in 26 s, however stale the estimate. Only of a
-    link below 40 kbit/s they take more, one in five minutes: else nobody would see that it is fast again.
+    A probe is due when the estimate is stale, but probes take no more than `share` of the link: 16 kB on 0.5 Mbit/s
+    take 0.26 s, so that at a share of 1 % one is sent in 26 s at most. Below 40 kbit/s they take more than the share,
+    since one is sent every five minutes in any case: else nobody would see that the link is fast again.
     """
     if idle_s >= _IDLE_S:
         return None

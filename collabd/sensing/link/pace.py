@@ -1,8 +1,9 @@
 """The seconds that a byte takes over a link that changes: a Kalman filter on their logarithm.
 
-The pace is an Ornstein-Uhlenbeck process: a link that was slow a moment ago is slow now, and in a while most likely as
-it usually is. So an estimate that nothing refreshes returns to the long-run one while its variance grows, and what was
-given up for a bad moment is tried again. The logarithm, because links are wrong by factors: 2x and 0.5x weigh the same.
+The pace is modelled as an Ornstein-Uhlenbeck process: a link that was slow a moment ago is still slow, and some time
+later it is most likely as usual. So an estimate without new samples returns to the usual pace while its variance grows,
+and a link that was left alone after a bad moment is tried again. The filter works on the logarithm, since links change
+by factors: 2x and 0.5x weigh the same.
 """
 
 from __future__ import annotations
@@ -10,42 +11,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import exp, inf, log, sqrt
 
-# The rate of a mobile link keeps to itself for seconds, not minutes.
+# The rate of a mobile link stays similar for seconds, not for minutes.
 _COHERENCE_S = 5.0
 # Before the first transfer the pace is known to within a factor of a few.
 _FIRST_DEVIATION = 1.5
 _FIRST_SCATTER = 0.3
-# What transfers differ by on the steadiest link, and the most that is believed: a third are off by more than 7 times.
+# The deviation of transfers on the steadiest link, and the most that is assumed: a third differ by more than 7x.
 _LEAST_DEVIATION = 0.05
 _MOST_DEVIATION = 2.0
-# A transfer further off than this many deviations means that the link has changed, and is believed.
+# A transfer that is off by more deviations than this means that the link has changed, and is believed.
 _SHIFT_DEVIATIONS = 4.0
-# One that is far off is a surprise; only several in a row are scatter.
+# Of one transfer no more deviations than this count as scatter; only several in a row that are far off show more.
 _SCATTER_DEVIATIONS = 2.0
-# What is usual is forgotten where nothing has moved for minutes, no probe either, as far as it is slower than the first
-# guess: it may be what keeps transfers away.
+# When nothing has moved for minutes, not even a probe, a usual pace slower than the first guess is forgotten, since
+# it may be the reason why nothing is sent.
 _KNOWN_S = 120.0
 _FORGOTTEN_S = 120.0
-# The weight in what is usual of a transfer that owes nothing to the one before, once there are many.
+# The weight of one transfer in the usual pace, once there were many, if it is independent of the transfer before.
 _USUAL_GAIN = 0.1
 
 
 @dataclass(frozen=True)
 class Pace:
-    """The median of the seconds that a byte takes, and the relative deviation of single transfers from it."""
+    """The median of seconds a byte, and the relative deviation of single transfers from it."""
 
     s_per_byte: float
     spread: float
 
 
 class PaceFilter:
-    """Learns from transfers. Times are seconds of any clock that does not go back."""
+    """Learns the pace from transfers. Times are seconds of any clock that does not go back."""
 
     def __init__(self, s_per_byte: float, memory: float) -> None:
-        """Start from a guess; `memory` is the weight that the spread so far keeps when the next transfer comes."""
+        """Start from a guess. `memory`: the weight that the spread so far keeps when the next transfer comes."""
         self._first = self._level = self._usual = log(s_per_byte)
         self._variance = self._usual_variance = _FIRST_DEVIATION**2
-        # The variance of single transfers: packets come in bursts.
+        # The variance of single transfers around the pace, since packets come in bursts.
         self._scatter = _FIRST_SCATTER**2
         self._memory = memory
         self._at = -inf
@@ -58,10 +59,10 @@ class PaceFilter:
         deviation = sqrt(variance + self._scatter + _LEAST_DEVIATION**2)
         return Pace(exp(level), min(deviation, _MOST_DEVIATION))
 
-    def learn(self, nbytes: float, seconds: float, unsure_s: float, now: float) -> None:
-        """Take in the seconds that bytes moved, known to within `unsure_s`; what is no duration is left out.
+    def learn(self, nbytes: float, seconds: float, *, unsure_s: float, now: float) -> None:
+        """Take in the seconds for which bytes moved, known to within `unsure_s`. Figures that cannot be are ignored.
 
-        Seconds below that say only that it was no more, which is news where more was expected.
+        Seconds below `unsure_s` say only that it took no longer, which is news if longer was expected.
         """
         if not (-inf < seconds < inf and 1 <= nbytes < inf):
             return
@@ -79,7 +80,7 @@ class PaceFilter:
         self._variance = (1 - gain) * variance
         self._at = now
         self._note_usual(gain)
-        # The first is off from a guess, and not from what the link did before.
+        # The first transfer differs from a guess, and not from what the link did before.
         if self.samples > 0:
             self._note_scatter(min(error**2, _SCATTER_DEVIATIONS**2 * expected) - unsure)
         self.samples += 1
@@ -93,7 +94,7 @@ class PaceFilter:
         return level, keeps**2 * self._variance + (1 - keeps**2) * self._usual_variance
 
     def _note_usual(self, news: float) -> None:
-        """`news` 0..1: the part of the doubt that a transfer has removed; one right behind another removes little."""
+        """`news` 0..1: the share of the uncertainty that a transfer removed; right after another it removes little."""
         self._news += news
         gain = news * max(1 / max(self._news, 1.0), _USUAL_GAIN)
         self._usual += gain * (self._level - self._usual)
@@ -101,6 +102,6 @@ class PaceFilter:
         self._usual_variance += gain * (seen - self._usual_variance)
 
     def _note_scatter(self, squared_error: float) -> None:
-        """All of a squared error is taken for scatter: rather too unsure than too sure."""
+        """Take all of a squared error for scatter: it is better to be too unsure than too sure."""
         weight = max(1 - self._memory, 1 / (self.samples + 1))
         self._scatter += weight * (max(squared_error, 0.0) - self._scatter)

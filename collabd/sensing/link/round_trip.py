@@ -10,32 +10,33 @@ from typing import Protocol
 
 from collabd.sensing.reading import NotMeasured
 
-# struct tcp_info of linux/tcp.h: it has only ever grown at its end, and the kernel says how much of it it knows.
+# struct tcp_info of linux/tcp.h has only ever grown at its end, and the kernel returns as much of it as it knows.
 _MOST_BYTES = 256
 _RTT_AT = 68
 _MIN_RTT_AT = 148
-# A ping without a body takes the round trip and what both programs do; if it takes more than this and than the round
-# trip itself beside that, something on the way answers for the far end.
+# A ping without a body takes the round trip and the time of both programs. If the rest beside the round trip exceeds
+# both this bound and the round trip, something on the way answers in place of the companion.
 _PROGRAMS_S = 5e-3
 _PINGS = 3
-# What the minimum is before there was a sample.
+# The value of the minimum before there was a sample.
 _NEVER = 0xFFFFFFFF
 
 
 class Socket(Protocol):
-    """As much as is needed of a socket, or of what an event loop shows of one."""
+    """The part that is needed of a socket, or of what an event loop shows of one."""
 
     def fileno(self) -> int:
         """The file descriptor."""
 
 
 def round_trip_s(connection: Socket | None) -> float | NotMeasured:
-    """Seconds there and back, on the way alone: the least that the connection saw of late, else the smoothed one.
+    """Seconds of the round trip without queues: the least that the connection saw of late, else the smoothed one.
 
-    What waits in a queue on the way makes the smoothed one longer, our own bytes too, and these are counted elsewhere.
+    Queues on the way lengthen the smoothed round trip. Our own bytes may be what waits there, and they are counted
+    elsewhere.
     """
     if connection is None:
-        return NotMeasured("tcp: no connection")
+        return NotMeasured("tcp: there is no connection")
     try:
         # A copy, since the sockets that event loops show cannot be asked.
         with socket.socket(fileno=os.dup(connection.fileno())) as copy:
@@ -45,20 +46,21 @@ def round_trip_s(connection: Socket | None) -> float | NotMeasured:
 
 
 class RoundTrip:
-    """The whole round trip: the kernel's, unless a proxy on the way answers for the far end, as in mobile networks.
+    """The whole round trip: the kernel's, unless a proxy on the way answers for the companion, as in mobile networks.
 
-    Then the kernel knows the way to the proxy alone, and pings the rest; so they do where the kernel tells nothing.
+    Then the kernel knows only the way to the proxy, and pings tell the rest. They also serve where the kernel says
+    nothing.
     """
 
     def __init__(self) -> None:
         self._beyond_s: deque[float] = deque(maxlen=_PINGS)
 
     def pinged(self, seconds: float, kernel_s: float | NotMeasured) -> None:
-        """Take in an exchange without bodies."""
+        """Take in the seconds of an exchange without bodies."""
         self._beyond_s.append(seconds - (0.0 if isinstance(kernel_s, NotMeasured) else kernel_s))
 
     def of(self, kernel_s: float | NotMeasured) -> float | NotMeasured:
-        """Seconds there and back, of a connection for which the kernel says `kernel_s`."""
+        """Seconds of the whole round trip of a connection for which the kernel says `kernel_s`."""
         if isinstance(kernel_s, NotMeasured):
             return min(self._beyond_s) if self._beyond_s else kernel_s
         beyond_s = min(self._beyond_s, default=0.0)
@@ -66,15 +68,15 @@ class RoundTrip:
 
     @property
     def needs_pings(self) -> bool:
-        """Whether it is known from pings."""
+        """Whether only pings know the whole of it."""
         return min(self._beyond_s, default=0.0) > _PROGRAMS_S
 
 
 def parse_info(info: bytes) -> float | NotMeasured:
-    """Of a struct tcp_info that may be cut short anywhere."""
+    """The round trip in a struct tcp_info, which may end anywhere."""
     for place in (_MIN_RTT_AT, _RTT_AT):
         if len(info) >= place + 4:
             microseconds: int = struct.unpack_from("=I", info, place)[0]
             if 0 < microseconds < _NEVER:
                 return microseconds / 1e6
-    return NotMeasured("tcp: the kernel has no round trip")
+    return NotMeasured("tcp: the kernel gives no round trip")

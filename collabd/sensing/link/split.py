@@ -1,9 +1,9 @@
-"""Which part of an exchange's time was the way up, and which the way down.
+"""How the time of an exchange divides into the way up and the way down.
 
 The companion says how long a request took to come in, from its headers to its end. The headers come with the first
-packet, half a round trip after they were sent; so the rest of the bytes took that long, and all of them in proportion.
-A request of a few packets says nothing in this way. Then both ways are taken to be as much slower than believed as the
-whole was: a time cannot be told from its sum with another.
+packet, half a round trip after they were sent. So the companion's figure is the time of all bytes behind that packet,
+and the time of all bytes follows in proportion. A request of a few packets says nothing in this way. Then only the sum
+of both ways is known, and it is divided in the ratio that was expected.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 from collabd.sensing.link.estimate import LinkReading, Transfer
 from collabd.sensing.reading import NotMeasured
 
-# Of a body, what comes in one packet with the headers.
+# The bytes of a body that come in one packet with the headers.
 _FIRST_BYTES = 1100
 _TELLING_BYTES = 3 * _FIRST_BYTES
-# The way back takes some time, whatever the clocks of two machines say.
+# The way down takes at least this share, whatever the clocks of two machines say.
 _LEAST_SHARE = 0.05
 
 
@@ -27,7 +27,7 @@ def split(
     round_trip_s: float | NotMeasured,
     known: LinkReading,
 ) -> Transfer:
-    """An exchange of `link_s` seconds without the companion's work. `receive_s` None: it did not say."""
+    """The transfer of an exchange that took `link_s` beside the companion's work. `receive_s` None: it did not say."""
     half_s = (known.rtt_s if isinstance(round_trip_s, NotMeasured) else min(round_trip_s, link_s)) / 2
     if receive_s is not None and up_bytes >= _TELLING_BYTES:
         up_s = half_s + receive_s * up_bytes / (up_bytes - _FIRST_BYTES)
@@ -36,4 +36,4 @@ def split(
         back_s = max(known.rtt_s - half_s, half_s) + down_bytes * known.down_s_per_byte
         up_s = link_s * there_s / (there_s + back_s)
     up_s = min(up_s, (1 - _LEAST_SHARE) * link_s)
-    return Transfer(up_bytes, up_s, down_bytes, link_s - up_s)
+    return Transfer(up_bytes=up_bytes, up_s=up_s, down_bytes=down_bytes, down_s=link_s - up_s)

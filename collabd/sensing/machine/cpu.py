@@ -14,13 +14,13 @@ import psutil
 from collabd.sensing.files import read_text
 from collabd.sensing.reading import Measured, NotMeasured, Reading
 
-# The kernel counts in ticks of 10 ms: over fewer than ten of them a load is mostly rounding.
+# The kernel counts in ticks of 10 ms. Over fewer than ten ticks a load is mostly rounding.
 _TICK_S = 0.01
 _LEAST_S = 10 * _TICK_S
-# user nice system idle iowait irq softirq steal; the two of guests that follow are within user and nice.
+# user nice system idle iowait irq softirq steal. The two columns of guests that follow are contained in user and nice.
 _COLUMNS = 8
 _LOADAVG = Path("/proc/loadavg")
-# "0.20 0.18 0.12 3/1200 11206": three tasks run or could, of 1200.
+# "0.20 0.18 0.12 3/1200 11206": of 1200 tasks three run or want to run.
 _RUNNING = re.compile(r" ([0-9]{1,9})/", re.ASCII)
 
 
@@ -33,7 +33,7 @@ class CoreTime(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """The kernel's counters. `own_s`: processor time of this process. `running`: tasks that run now, or could."""
+    """The kernel's counters. `own_s`: processor time of this process. `running`: tasks that run now or want to run."""
 
     cores: tuple[CoreTime, ...]
     own_s: float
@@ -45,10 +45,11 @@ ReadCounters: TypeAlias = Callable[[], Counters | NotMeasured]
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Shares from 0 to 1 since the sample before.
+    """Shares of time, 0 to 1, since the previous sample.
 
-    `cores`: how much of the time each online core was busy or taken away by a hypervisor. `own`: what this process took
-    of all cores together. `waiting`: how many tasks more than cores wanted to run, at the moment of the sample.
+    `cores`: for each online core the share in which it was busy, or taken away by a hypervisor. `own`: the share of all
+    cores together that this process took. `waiting`: how many more tasks than cores wanted to run at the moment of the
+    sample.
     """
 
     cores: tuple[float, ...]
@@ -57,12 +58,12 @@ class Load:
 
     @property
     def mean(self) -> float:
-        """Of all cores together."""
+        """The busy share of all cores together."""
         return sum(self.cores) / len(self.cores)
 
     @property
     def others(self) -> float:
-        """What other processes took of all cores together."""
+        """The share of all cores together that other processes took."""
         return max(self.mean - self.own, 0.0)
 
 
@@ -85,13 +86,13 @@ def core_time(columns: Sequence[float]) -> CoreTime:
 
 
 def running_tasks(loadavg: str | NotMeasured) -> int:
-    """How many tasks run or could, from /proc/loadavg; 0 where it does not say."""
+    """How many tasks run or want to run, from /proc/loadavg; 0 where it does not say."""
     found = None if isinstance(loadavg, NotMeasured) else _RUNNING.search(loadavg)
     return int(found[1]) if found else 0
 
 
 class CpuLoad:
-    """Load from one sample to the next."""
+    """Load between two samples."""
 
     def __init__(self, counters: ReadCounters = read_counters) -> None:
         self._counters = counters
@@ -99,11 +100,11 @@ class CpuLoad:
         self._last: Measured[Load] = NotMeasured("cpu times: a load takes two samples, this is the first")
 
     def read(self, now: float) -> Measured[Load]:
-        """The load since the sample before; where hardly a tick has passed since, that of the sample before."""
+        """The load since the previous sample; if hardly a tick has passed since, that of the previous sample."""
         counters = self._counters()
         if isinstance(counters, NotMeasured):
             return counters
-        # The counters do not say which core they are of: where one came or went, a new beginning is made.
+        # Counters do not say which core they belong to, so they begin anew when a core came or went.
         if self._before is None or len(counters.cores) != len(self._before.cores):
             self._before = counters
         else:
@@ -115,12 +116,12 @@ class CpuLoad:
         passed = [core for core in passed if core.total_s > 0]
         whole_s = sum(core.total_s for core in passed)
         if not passed:
-            # Every counter ran backwards (a restored container): what was read before is of no use any more.
+            # Every counter ran backwards (a restored container), so the previous sample is useless.
             self._before = counters
         if whole_s < _LEAST_S * len(counters.cores):
             return
         own = min(max(counters.own_s - before.own_s, 0.0) / whole_s, 1.0)
-        # The task that runs and reads this is not to be counted.
+        # Our own task, which is running as it reads this, does not count.
         waiting = max(counters.running - 1 - len(passed), 0)
         load = Load(tuple(core.busy_s / core.total_s for core in passed), own, waiting)
         self._last = Reading(load, now, spread=_TICK_S / min(core.total_s for core in passed))

@@ -1,4 +1,4 @@
-"""Asking a Raspberry Pi's firmware, which alone knows of throttling and of the Pi 5's power rails."""
+"""Asking a Raspberry Pi's firmware, which alone knows about throttling and about the Pi 5's power rails."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import TypeAlias
 
 from collabd.sensing.reading import NotMeasured
 
-# Arguments in, what it printed out.
+# From arguments to what the program printed.
 Vcgencmd: TypeAlias = Callable[..., str | NotMeasured]
 
-# It answers in milliseconds, most of them spent on starting the process; a hung firmware must not hang the caller.
+# It answers in milliseconds, most of which start the process. A firmware that hangs must not hang the caller.
 _TIMEOUT_S = 1.0
 
 
 def vcgencmd(program: str = "vcgencmd") -> Vcgencmd:
-    """A function that runs `program` with its arguments, or one that says that it is not installed.
+    """A function that runs `program` with its arguments, or one that returns that it is not installed.
 
-    Reading needs /dev/vcio_gencmd, or /dev/vcio of older kernels, which belong to the group `video`.
+    `vcgencmd` needs /dev/vcio_gencmd (older kernels: /dev/vcio), which belongs to the group `video`.
     """
     path = shutil.which(program)
     if path is None:

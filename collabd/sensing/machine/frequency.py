@@ -1,4 +1,4 @@
-"""How fast the cores are clocked, and how fast they may be."""
+"""The clock of the cores, and the highest clock that they may have."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ _FILES = ("scaling_cur_freq", "scaling_max_freq", "cpuinfo_max_freq")
 
 @dataclass(frozen=True, slots=True)
 class Frequency:
-    """MHz now, the most that is allowed now, and the most that there is; the mean over groups of cores.
+    """MHz now, the limit now, and the maximum of the hardware; each the mean over groups of cores.
 
-    An idle core is clocked low and yet runs at `limit_mhz` as soon as there is work, so `limit_mhz / max_mhz` tells
-    more of the speed to come than `now_mhz`. A Pi's firmware lowers the clock unknown to the kernel: see throttling.
+    An idle core has a low clock, and yet runs at `limit_mhz` as soon as there is work. So `limit_mhz / max_mhz` says
+    more about the speed of the next run than `now_mhz`. The kernel does not see where a Pi's firmware lowers the clock:
+    see `throttling`.
     """
 
     now_mhz: float
@@ -26,7 +27,7 @@ class Frequency:
 
 
 class CpuFrequency:
-    """cpufreq, one policy for each group of cores with one clock."""
+    """Reads cpufreq, which has one policy for each group of cores that share a clock."""
 
     def __init__(self, root: Path) -> None:
         self._policies = sorted((root / _POLICIES).glob("policy*"))
@@ -47,4 +48,4 @@ def _mhz(path: Path) -> float | NotMeasured:
     khz = read_number(path)
     if isinstance(khz, NotMeasured):
         return khz
-    return khz / 1e3 if 0 < khz < 1e8 else NotMeasured(f"{path}: {khz:g} kHz cannot be")
+    return khz / 1e3 if 0 < khz < 1e8 else NotMeasured(f"{path}: {khz:g} kHz is impossible")

@@ -1,4 +1,4 @@
-"""How warm the processor is."""
+"""The temperature of the processor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEAST_C, _MOST_C = -60.0, 200.0
 
 
 class Temperature:
-    """Degrees Celsius of the processor's hottest thermal zone; of the hottest of all where none names a processor."""
+    """Degrees Celsius of the processor's hottest thermal zone; of the hottest zone of all if none names a processor."""
 
     def __init__(self, root: Path) -> None:
         zones = sorted((root / _ZONES).glob("thermal_zone*"))
@@ -25,7 +25,7 @@ class Temperature:
         self._none = NotMeasured(f"{root / _ZONES}: no thermal zone")
 
     def read(self, now: float) -> Measured[float]:
-        """The temperature. A zone that does not answer is passed over as long as another does."""
+        """The temperature. A zone that does not answer is ignored as long as another does."""
         readings = [_celsius(zone) for zone in self._zones]
         degrees = [reading for reading in readings if not isinstance(reading, NotMeasured)]
         if degrees:
@@ -43,4 +43,4 @@ def _celsius(zone: Path) -> float | NotMeasured:
     if isinstance(millidegrees, NotMeasured):
         return millidegrees
     degrees = millidegrees / 1e3
-    return degrees if _LEAST_C < degrees < _MOST_C else NotMeasured(f"{zone}: {degrees:g} degrees cannot be")
+    return degrees if _LEAST_C < degrees < _MOST_C else NotMeasured(f"{zone}: {degrees:g} degrees is impossible")

@@ -1,16 +1,16 @@
 """Whether a Raspberry Pi's firmware holds the processor back, now or earlier, and why.
 
-Raspberry Pi's kernels from 4.14 to 6.12 show the firmware's word in sysfs; it was taken out again in March 2025
-(raspberrypi/linux#6697), and mainline never had it: there `vcgencmd get_throttled` remains, or, for the under-voltage
-alone, the driver rpi_volt of hwmon. The kernel asks the firmware every 2 s and has it forget its history each time, so
-what sysfs and hwmon call history goes back those 2 s; this module remembers what it has seen.
+Raspberry Pi's kernels from 4.14 to 6.12 show the firmware's word in sysfs. It was removed in March 2025
+(raspberrypi/linux#6697), and mainline never had it. Without it there is `vcgencmd get_throttled`, or the hwmon driver
+rpi_volt, which knows about under-voltage alone. The kernel asks the firmware every 2 s, and each time makes it forget
+its history. So the history in sysfs and hwmon is of 2 s only, and this module remembers what it has seen.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -29,12 +29,12 @@ _HISTORY_SHIFT = 16
 Since = Literal["boot", "start"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
-    """Each None where the source does not tell.
+    """Each flag is None where the source does not tell.
 
-    The supply under 4.63 V; the clock capped; the processor throttled (by heat or under-voltage); the soft temperature
-    limit reached (60 degrees by default, Pi 3B+ and 3A+ alone).
+    `under_voltage`: the supply is under 4.63 V. `throttled`: by heat or under-voltage. `soft_temperature_limit`: it is
+    reached; it is 60 degrees by default, and only the Pi 3B+ and 3A+ have it.
     """
 
     under_voltage: bool | None = None
@@ -43,13 +43,17 @@ class Flags:
     soft_temperature_limit: bool | None = None
 
     def __or__(self, other: Flags) -> Flags:
-        pairs = zip(astuple(self), astuple(other), strict=True)
-        return Flags(*(b if a is None else a if b is None else a or b for a, b in pairs))
+        mine, theirs = asdict(self), asdict(other)
+        return Flags(**{name: _either(mine[name], theirs[name]) for name in mine})
+
+
+def _either(a: bool | None, b: bool | None) -> bool | None:
+    return b if a is None else a if b is None else a or b
 
 
 @dataclass(frozen=True, slots=True)
 class Throttling:
-    """The flags now, and those that were up at some time since the machine booted or since this process started."""
+    """The flags that are up now, and those that were ever up since the machine booted or since this process started."""
 
     now: Flags
     seen: Flags
@@ -72,7 +76,7 @@ class ThrottlingSensor:
         self._last: Measured[Throttling] = NotMeasured("no sample yet")
 
     def read(self, now: float) -> Measured[Throttling]:
-        """The flags; `vcgencmd` is not run at each call, the reading's age tells."""
+        """The flags. `vcgencmd` is not run at each call; the time of the reading says when it was."""
         if self._every.due(now):
             self._last = self._ask(now)
         return self._last
@@ -94,7 +98,12 @@ def parse_word(text: str) -> int | None:
 
 def decode(bits: int) -> Flags:
     """Flags of the lower four bits."""
-    return Flags(*(bool(bits >> bit & 1) for bit in range(4)))
+    return Flags(
+        under_voltage=bool(bits & 1),
+        frequency_capped=bool(bits & 2),
+        throttled=bool(bits & 4),
+        soft_temperature_limit=bool(bits & 8),
+    )
 
 
 def _first_answering(root: Path, vcgencmd: Vcgencmd) -> _Source:
@@ -124,7 +133,7 @@ def _word(text: str | NotMeasured) -> tuple[Flags, Flags] | NotMeasured:
         return text
     word = parse_word(text)
     if word is None:
-        return NotMeasured(f"get_throttled: not understood: {text.strip()[:40]!r}")
+        return NotMeasured(f"get_throttled: cannot read {text.strip()[:40]!r}")
     return decode(word), decode(word >> _HISTORY_SHIFT)
 
 

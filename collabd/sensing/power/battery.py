@@ -1,4 +1,4 @@
-"""The battery: how full, whether it is charging, and how much is drawn from it."""
+"""The battery: how full it is, whether it is charging, and how much is drawn from it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Status = Literal["charging", "discharging", "not charging", "full", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Battery:
-    """`charge` from 0 to 1. `watts` into it or out of it, as `status` says; None where it does not measure that."""
+    """`charge`: 0 to 1. `watts`: into it or out of it, as `status` says; None where it does not measure that."""
 
     charge: float
     status: Status
@@ -35,7 +35,7 @@ class BatterySensor:
         self._cells = [path for path in sorted((root / _SUPPLIES).glob("*")) if _powers_the_machine(path)]
 
     def read(self, now: float) -> Measured[Battery]:
-        """The battery. A cell that does not answer makes the whole not measured: its share is not known."""
+        """The battery. If one cell does not answer, nothing is measured, since its share is not known."""
         cells = gather(_cell(path) for path in self._cells)
         if isinstance(cells, NotMeasured):
             return cells
@@ -60,15 +60,15 @@ class Discharge:
         reading = battery.read(0.0)
         if isinstance(reading, NotMeasured):
             return reading
-        return cls(battery) if reading.value.watts is not None else NotMeasured("battery: does not measure power")
+        return cls(battery) if reading.value.watts is not None else NotMeasured("battery: it does not measure power")
 
     def watts(self, now: float) -> float | NotMeasured:
-        """Watts now; not measured while a charger feeds the machine."""
+        """Watts now. They are not measured while a charger feeds the machine."""
         reading = self._battery.read(now)
         if isinstance(reading, NotMeasured):
             return reading
         if reading.value.status != "discharging" or reading.value.watts is None:
-            return NotMeasured(f"battery: {reading.value.status}, so it does not tell what the machine draws")
+            return NotMeasured(f"battery: it is {reading.value.status}, so it does not show what the machine draws")
         return reading.value.watts
 
 
@@ -82,7 +82,7 @@ def _cell(path: Path) -> Battery | NotMeasured:
     if isinstance(percent, NotMeasured):
         return percent
     if not 0 <= percent <= 100:
-        return NotMeasured(f"{path}: {percent:g} % cannot be")
+        return NotMeasured(f"{path}: {percent:g} % is impossible")
     said = read_text(path / "status")
     word = "" if isinstance(said, NotMeasured) else said.lower()
     status: Status = next((known for known in get_args(Status) if known == word), "unknown")

@@ -1,11 +1,11 @@
-"""What the board draws: a model by board, where nothing measures it.
+"""A model of the power that a board draws, for machines where nothing measures it.
 
 Busy and idle are whole-board figures at the USB supply; busy means all four cores. Pi 4: idle 2.3 W and 5.2 W at high
 CPU load with WLAN (chipwired.com, 36 measurements). Pi 3: idle 1.3 W headless (Velasco-Montero et al., 2018). Zero 2 W:
 idle 0.6 W (cnx-software.com, December 2021). The others are estimates between the published idle and maximum figures of
 their makers; measure yours and put it into the configuration.
-Transmission: the slope and base of WLAN in Huang et al., MobiSys 2012 (283.17 mW a Mbit/s, 132.86 mW), measured on
-phones; a Pi's radio is neither, so these are the first to replace.
+Transmission: the slope and base of WLAN in Huang et al., MobiSys 2012 (283.17 mW a Mbit/s, 132.86 mW). They were
+measured on phones, whose radios differ from a Pi's, so these figures are the first to replace.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from collabd.sensing.files import read_text
 from collabd.sensing.reading import NotMeasured
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BoardPower:
-    """Watts of the whole board, and watts above idle that sending takes at a rate: slope * Mbit/s + base."""
+    """Watts of the whole board. Sending at r Mbit/s draws `tx_w_per_mbps` * r + `tx_base_w` more than idle."""
 
     busy_w: float
     idle_w: float
@@ -34,7 +34,7 @@ BOARDS = {
     "pi5": BoardPower(busy_w=7.0, idle_w=2.7),
     "zero2w": BoardPower(busy_w=2.2, idle_w=0.6),
 }
-# A board of which no figures are known but those in the configuration.
+# A board whose only figures are those in the configuration.
 CUSTOM = "custom"
 
 # /proc/device-tree is a link to the second, which stays visible where a unit's ProcSubset=pid hides the first.
@@ -45,7 +45,7 @@ _MODEL = re.compile(r"Raspberry Pi (?:Compute Module )?(?:(?P<zero>Zero 2)|(?P<f
 
 
 def board_power(board: str, **measured: float | None) -> BoardPower:
-    """The model of `board` with whatever figures were measured in its place.
+    """The model of `board`, in which measured figures replace the model's.
 
     Raises `KeyError` on an unknown board, `ValueError` if the board is `custom` and busy or idle is missing.
     """
@@ -62,8 +62,8 @@ def recognise(root: Path) -> str | NotMeasured:
     texts = [read_text(root / name) for name in _MODEL_FILES]
     model = next((text for text in texts if not isinstance(text, NotMeasured)), None)
     if model is None:
-        return NotMeasured("no device tree: not a Raspberry Pi")
+        return NotMeasured("there is no device tree, so this is not a Raspberry Pi")
     found = _MODEL.match(model)
     if found is None:
-        return NotMeasured(f"no figures for {model[:60]!r}")
+        return NotMeasured(f"there are no figures for {model[:60]!r}")
     return "zero2w" if found["zero"] else f"pi{found['family']}"

@@ -1,4 +1,4 @@
-"""What the machine draws: measured by the best instrument there is, else modelled, and the result says which."""
+"""The power that the machine draws: measured by its best instrument, else modelled. The result says which."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from collabd.sensing.reading import Every, Measured, NotMeasured, Reading, Smoot
 _MODEL = "model"
 # Published figures of one board differ by about this, from sample to sample and from setup to setup.
 _MODEL_SPREAD = 0.2
-# A supply is read at an instant of bursty work: one sample may be off by this, the mean of these seconds less.
+# A sample sees one instant of work that comes in bursts. It may be off by this share; the mean of so many seconds less.
 _SAMPLE_SPREAD = 0.2
 _SMOOTH_S = 5.0
-# What is learned of idle and busy power outlives pauses, not a change of what is plugged in.
+# What was learned of idle and busy power lasts over pauses, but not for long after other devices are plugged in.
 _FIT_S = 300.0
-# The model's slope counts as much as samples whose load varies by a tenth.
+# The slope of the model counts as much as samples whose load deviates by a tenth.
 _PRIOR_VARIANCE = 0.1**2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Power:
-    """Watts drawn now, who says so (`model`, or the instrument), of what, and why it is modelled if it is.
+    """Watts drawn now. `source`: `model`, or the instrument. `covers`: what part of the machine. `reason`: why a model.
 
-    `board` is what a plan reckons with: the model's figures, busy and idle corrected by what was measured, once that
-    was; then they are of what the instrument covers.
+    `board` is for planning: the figures of the model, with busy and idle corrected by measurements once there are any.
+    Then they are of the part that the instrument covers.
     """
 
     watts: Reading[float]
@@ -49,9 +49,9 @@ class Power:
 
 
 class PowerFit:
-    """Busy and idle power from samples of load and watts: least squares, old samples forgotten, the model as prior.
+    """Busy and idle power by least squares over load and watts. Old samples are forgotten; the model is the prior.
 
-    Two samples, 2.5 W at load 0.1 and 4.9 W at load 0.9, say 2.2 W idle and 5.2 W busy.
+    Two samples, 2.5 W at load 0.1 and 4.9 W at load 0.9, give 2.2 W idle and 5.2 W busy.
     """
 
     def __init__(self, model: BoardPower) -> None:
@@ -63,7 +63,7 @@ class PowerFit:
 
     @property
     def board(self) -> BoardPower:
-        """The model with busy and idle as measured, if anything was."""
+        """The model, with busy and idle as measured if there were samples."""
         if not self.samples:
             return self._model
         slope = (self._covariance + _PRIOR_VARIANCE * self._slope) / (self._variance + _PRIOR_VARIANCE)
@@ -72,7 +72,7 @@ class PowerFit:
         return replace(self._model, busy_w=idle + slope, idle_w=idle)
 
     def learn(self, load: float, watts: float, now: float) -> None:
-        """Take in one sample; `load` is that of all cores together, 0 to 1."""
+        """Take in one sample. `load`: of all cores together, 0 to 1."""
         self.samples += 1
         forgotten = 0.0 if self._time is None else -math.expm1(-max(now - self._time, 0.0) / _FIT_S)
         weight = max(forgotten, 1 / self.samples)
@@ -85,7 +85,7 @@ class PowerFit:
 
 
 class PowerSensor:
-    """Power from `meter`, and from the model of the board whenever that has no reading."""
+    """Power from `meter`, or from the model of the board when the meter has no reading."""
 
     def __init__(self, model: BoardPower, meter: Meter | NotMeasured) -> None:
         self._meter = meter
@@ -97,13 +97,13 @@ class PowerSensor:
     def read(self, now: float, load: Measured[Load]) -> Power:
         """Watts now. `load` is the processor's at the same time."""
         if isinstance(self._meter, NotMeasured):
-            return self._modelled(now, load, "the whole board", self._meter.reason)
+            return self._modelled(now, load, covers="the whole board", reason=self._meter.reason)
         if self._every.due(now):
             self._last = self._measure(self._meter, now, load)
         if isinstance(self._last, NotMeasured):
             covers = self._meter.covers if self._fit.samples else "the whole board"
-            return self._modelled(now, load, covers, self._last.reason)
-        return Power(self._last, self._meter.name, self._meter.covers, self._fit.board)
+            return self._modelled(now, load, covers=covers, reason=self._last.reason)
+        return Power(watts=self._last, source=self._meter.name, covers=self._meter.covers, board=self._fit.board)
 
     def _measure(self, meter: Meter, now: float, load: Measured[Load]) -> Measured[float]:
         watts = meter.watts(now)
@@ -113,13 +113,13 @@ class PowerSensor:
             self._fit.learn(load.value.mean, watts, now)
         return self._smoother.learn(watts, now)
 
-    def _modelled(self, now: float, load: Measured[Load], covers: str, reason: str) -> Power:
+    def _modelled(self, now: float, load: Measured[Load], *, covers: str, reason: str) -> Power:
         board = self._fit.board
-        return Power(modelled_watts(board, load, now), _MODEL, covers, board, reason)
+        return Power(watts=modelled_watts(board, load, now), source=_MODEL, covers=covers, board=board, reason=reason)
 
 
 def modelled_watts(board: BoardPower, load: Measured[Load], now: float) -> Reading[float]:
-    """Idle power and the load's share of what busy adds; with the load unknown, anything between the two."""
+    """Idle power, and the load's share of what busy adds. If the load is unknown, the spread covers both extremes."""
     added = board.busy_w - board.idle_w
     share, unknown = (load.value.mean, 0.0) if isinstance(load, Reading) else (0.5, 0.5)
     watts = board.idle_w + share * added

@@ -14,9 +14,9 @@ _CHIP = re.compile(r"ina2\d\d", re.ASCII)
 
 
 class Ina:
-    """Watts at the shunt: the chip's own product, else bus voltage times current."""
+    """Watts at the shunt: as the chip multiplies them, else bus voltage times current."""
 
-    covers = "what its shunt feeds"
+    covers = "all that its shunt feeds"
     prompt = True
     every_s = 0.0
 

@@ -1,4 +1,4 @@
-"""What a source of measured power is, whichever hardware it reads."""
+"""The interface of all instruments that measure power."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _MOST_W = 2000.0
 
 
 class Meter(Protocol):
-    """Measured power."""
+    """An instrument."""
 
     @property
     def name(self) -> str:
-        """The instrument."""
+        """Its name."""
 
     @property
     def covers(self) -> str:
@@ -24,18 +24,18 @@ class Meter(Protocol):
 
     @property
     def prompt(self) -> bool:
-        """Whether it follows the load at once, so that load and power of one sample belong together."""
+        """Whether it follows the load at once, so that the load and the power of one sample belong together."""
 
     @property
     def every_s(self) -> float:
-        """Seconds to leave between two readings, since reading it costs something; 0 where it does not."""
+        """The least seconds between two readings, since a reading costs time; 0 where it costs none."""
 
     def watts(self, now: float) -> float | NotMeasured:
-        """Watts now, or since the reading before."""
+        """Watts now, or the mean since the previous reading."""
 
 
 def plausible(watts: float, origin: str) -> float | NotMeasured:
-    """`watts` if a device can draw that."""
+    """`watts`, if a device can draw so much."""
     if math.isfinite(watts) and 0 <= watts <= _MOST_W:
         return watts
-    return NotMeasured(f"{origin}: {watts:g} W cannot be")
+    return NotMeasured(f"{origin}: {watts:g} W is impossible")

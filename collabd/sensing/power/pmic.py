@@ -17,12 +17,12 @@ _PROCESSOR = "VDD_CORE"
 class Pmic:
     """The sum over the chip's rails of volts times amperes.
 
-    Not in it: what goes from the 5 V input to USB, HATs and NVMe directly, and the losses of conversion. One board
-    against a meter at its input drew 1.1451 times the sum and 0.59 W more (github.com/jfikar/RPi5-power).
+    It leaves out what goes directly from the 5 V input to USB, HATs and NVMe, and the losses of conversion. By a meter
+    at its input, one board drew 1.1451 times the sum plus 0.59 W (github.com/jfikar/RPi5-power).
     """
 
     name = "pmic"
-    covers = "the board's rails, without the 5 V one and its USB ports"
+    covers = "the board's rails, without the 5 V rail and its USB ports"
     prompt = True
     # Starting a process takes a Pi some 10 ms: half a per cent of a core at this interval.
     every_s = 2.0
@@ -47,13 +47,13 @@ class Pmic:
 
 
 def rails_watts(text: str) -> float | NotMeasured:
-    """Watts of all rails in what `vcgencmd pmic_read_adc` printed. Part of them is no measurement."""
+    """Watts of all rails in what `vcgencmd pmic_read_adc` printed. If some rails are missing, nothing is measured."""
     amperes, volts = (_column(text, unit) for unit in ("A", "V"))
     if _PROCESSOR not in amperes:
         return NotMeasured(f"pmic: no rail {_PROCESSOR}")
     unpaired = sorted(amperes.keys() - volts.keys())
     if unpaired:
-        return NotMeasured(f"pmic: no voltage of {', '.join(unpaired)}")
+        return NotMeasured(f"pmic: no voltage for {', '.join(unpaired)}")
     return sum(current * volts[rail] for rail, current in amperes.items())
 
 

@@ -10,7 +10,7 @@ from collabd.sensing.power.meter import plausible
 from collabd.sensing.reading import NotMeasured, gather
 
 _ZONES = "sys/class/powercap"
-# A counter of 65 kJ, the smallest there is, overflows in ten minutes at 100 W: within this time at most once.
+# The smallest counters, of 65 kJ, overflow in ten minutes at 100 W, so within this time at most once.
 _LONGEST_S = 60.0
 _SHORTEST_S = 0.01
 
@@ -21,7 +21,7 @@ class _Zone(NamedTuple):
 
 
 class Rapl:
-    """Watts between two readings of the energy counters: of the platform, else of packages and memory."""
+    """Mean watts between two readings of the energy counters: of the platform, else of packages and memory."""
 
     name = "rapl"
     prompt = True
@@ -31,11 +31,11 @@ class Rapl:
         self.covers = covers
         self._zones = zones
         self._before: tuple[float, list[float]] | None = None
-        self._last: float | NotMeasured = NotMeasured("rapl: power takes two samples, this is the first")
+        self._last: float | NotMeasured = NotMeasured("rapl: power needs two samples, and this is the first")
 
     @classmethod
     def find(cls, root: Path) -> Rapl | NotMeasured:
-        """The counters of this machine, if there are any and they may be read (root alone may, since Linux 5.10)."""
+        """The counters of this machine, if it has any and we may read them (since Linux 5.10 only root may)."""
         # intel-rapl-mmio:0, which this leaves out, counts the package of intel-rapl:0 a second time.
         names = {path: _name(path) for path in sorted((root / _ZONES).glob("intel-rapl:*"))}
         platform = [path for path, name in names.items() if name.startswith("psys")]
@@ -49,25 +49,26 @@ class Rapl:
         return cls(zones, "the whole platform" if platform else "processor and memory")
 
     def watts(self, now: float) -> float | NotMeasured:
-        """Mean watts since the reading before; of that reading again within 10 ms."""
+        """Mean watts since the previous reading; within 10 ms of it, the same watts again."""
         energy = gather(read_number(zone.energy) for zone in self._zones)
         if isinstance(energy, NotMeasured):
             return NotMeasured(f"rapl: {energy.reason}")
         if self._before is None:
             self._before = now, energy
         elif now - self._before[0] >= _SHORTEST_S:
-            self._last = self._mean(now, energy, *self._before)
+            self._last = self._mean(now, energy, before=self._before)
             self._before = now, energy
         return self._last
 
-    def _mean(self, now: float, energy: list[float], time: float, before: list[float]) -> float | NotMeasured:
+    def _mean(self, now: float, energy: list[float], *, before: tuple[float, list[float]]) -> float | NotMeasured:
+        time, energy_before = before
         if now - time > _LONGEST_S:
             return NotMeasured(
-                f"rapl: {now - time:.0f} s since the last reading, the counter may have overflowed twice"
+                f"rapl: {now - time:.0f} s have passed since the last reading, so the counter may have overflowed twice"
             )
         used_uj = sum(
             end - start + (zone.range_uj if end < start else 0.0)
-            for zone, start, end in zip(self._zones, before, energy, strict=True)
+            for zone, start, end in zip(self._zones, energy_before, energy, strict=True)
         )
         return plausible(used_uj / 1e6 / (now - time), self.name)
 

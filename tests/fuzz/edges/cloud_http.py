@@ -13,12 +13,12 @@ import msgspec
 
 from collabd.cloud.server import CloudDaemon, running
 from collabd.config import CloudConfig, Loaded
+from collabd.sensing.sensed_machine import SHOWS_NOTHING
 from tests.fuzz import tiny
 from tests.fuzz.edges import intake
 from tests.fuzz.scratch import new_directory
 from tests.fuzz.served import WORDS as HTTP
 from tests.fuzz.served import Served, requests
-from tests.machine import SHOWS_NOTHING
 
 WORDS = (*HTTP, *intake.WORDS, "/collab/v1/packages/sha256:", "/collab/v1/ping", "/collab/v1/profile/")
 # The port is not used up by connections that are closing.
@@ -37,7 +37,7 @@ def _served() -> Served:
     }
 
     def start() -> AbstractAsyncContextManager[Any]:
-        return running(Loaded(msgspec.convert(settings, CloudConfig), None), sources=SHOWS_NOTHING)
+        return running(Loaded(msgspec.convert(settings, CloudConfig), None), machine=SHOWS_NOTHING)
 
     def connect(cloud: CloudDaemon) -> socket.socket:
         address = urlsplit(cloud.address)

@@ -26,7 +26,7 @@ def check(data: bytes) -> None:
     dtype = choices.pick(DTYPES)
     shape = tuple(choices.pick(SIZES) for _ in range(choices.below(6)))
     try:
-        array = decode(choices.rest(), parameters, dtype, shape)
+        array = decode(choices.rest(), parameters, dtype=dtype, shape=shape)
     except CodecError:
         return
     assert (array.dtype, array.shape) == (dtype, shape)

@@ -9,12 +9,12 @@ from typing import Any
 
 from collabd.config import DeviceConfig, load
 from collabd.device.server import running
+from collabd.sensing.sensed_machine import SHOWS_NOTHING
 from tests.fuzz import tiny
 from tests.fuzz.edges import request
 from tests.fuzz.scratch import new_directory
 from tests.fuzz.served import WORDS as HTTP
 from tests.fuzz.served import Served, requests
-from tests.machine import SHOWS_NOTHING
 
 WORDS = (*HTTP, *request.WORDS)
 
@@ -30,7 +30,7 @@ def _served() -> Served:
     )
 
     def start() -> AbstractAsyncContextManager[Any]:
-        return running(load(DeviceConfig, settings), sources=SHOWS_NOTHING)
+        return running(load(DeviceConfig, settings), SHOWS_NOTHING)
 
     def connect(_: Any) -> socket.socket:
         peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -27,7 +27,7 @@ def check(data: bytes) -> None:
     """No profile, or one that any call can be planned with."""
     file = _file()
     file.write_bytes(data)
-    profile = stored.load(tiny.package().digest, tiny.MACHINE, 1, file.parent)
+    profile = stored.load(tiny.package().digest, tiny.MACHINE, threads=1, directory=file.parent)
     if profile is not None and profile.is_complete(tiny.MANIFEST):
         assert msgspec.json.decode(msgspec.json.encode(profile), type=Profile) == profile
         plannable(profile, profile)

@@ -25,7 +25,7 @@ def check(data: bytes) -> None:
         # f32 always serves where values are float32, and so does raw where they are not.
         assert codec not in {"f32", "raw"} or (codec == "raw" and dtype.kind not in "biuf"), codec
         return
-    back = decode(encoded.payload, encoded.parameters, array.dtype, array.shape)
+    back = decode(encoded.payload, encoded.parameters, dtype=array.dtype, shape=array.shape)
     assert (back.dtype, back.shape) == (array.dtype, array.shape)
     if encoded.parameters["codec"] in {"f32", "raw", "u8"}:
         assert back.tobytes() == array.tobytes()

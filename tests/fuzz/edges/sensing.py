@@ -11,6 +11,7 @@ import msgspec
 from collabd.sensing.power.board import board_power
 from collabd.sensing.reading import NotMeasured
 from collabd.sensing.sampler import Sampler
+from collabd.sensing.sensed_machine import SensedMachine
 from tests.fuzz.scratch import new_directory
 from tests.unit.sensing.conftest import PMIC, Firmware, Kernel, Machine, counters, pi
 
@@ -41,7 +42,9 @@ def check(data: bytes) -> None:
         else:
             firmware.answers[COMMANDS[which % 2]] = section[1:].decode("utf-8", "replace")
     try:
-        sampler = Sampler(board_power("pi5"), firmware, root=machine.root, counters=Kernel(counters((30, 70))))
+        sampler = Sampler(
+            board_power("pi5"), SensedMachine(root=machine.root, counters=Kernel(counters((30, 70))), firmware=firmware)
+        )
         sampler.sample(1.0)
         snapshot = sampler.sample(9.0)
     finally:

@@ -187,7 +187,7 @@ def test_the_daemon_reads_its_list_anew_at_a_hangup_and_tells_nobody_of_it(tmp_p
             replacement.chmod(0o400)
             replacement.rename(tokens)
             daemon.send_signal(signal.SIGHUP)
-            while "read anew" not in said:
+            while "is in force" not in said:
                 said += next(daemon.stderr)
             assert (status(found[1], TOKEN), status(found[1], other)) == (401, 200)
             # A list that cannot be read leaves the old one in force.

@@ -54,6 +54,21 @@ async def test_a_full_queue_is_told_before_the_upload(
         assert status == 100
 
 
+@pytest.mark.parametrize("path", ["/v2/models/branchy/infer", "/collab/v1/ping", "/collab/v1/packages/sha256:0"])
+async def test_who_asks_first_is_told_once_to_send(start: Callable[..., Any], package: Package, path: str) -> None:
+    async with start(package.path.parent) as companion:
+        host, _, port = companion.address.removeprefix("http://").rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        method = "PUT" if "packages" in path else "POST"
+        writer.write(f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n".encode())
+        writer.write(b"Expect: 100-continue\r\nConnection: close\r\n\r\n")
+        async with asyncio.timeout(10):
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            writer.write(b"{}")
+            assert b"100 Continue" not in await reader.read()
+        writer.close()
+
+
 # What is compressed may become as large as any.
 @pytest.mark.parametrize("body", ["1000000", "1000\nContent-Encoding: gzip"])
 async def test_bodies_that_would_not_fit_into_memory_are_refused_before_they_come(

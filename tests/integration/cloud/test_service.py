@@ -308,4 +308,5 @@ async def test_a_taken_port_is_told(companion: Any, tmp_path: Path) -> None:
     code, errors = await run("--config", str(config))
     assert code == 1
     assert "cannot start" in errors
+    assert "the step that failed: listen" in errors
     assert "Traceback" not in errors

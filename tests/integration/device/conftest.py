@@ -20,7 +20,7 @@ from collabd.cloud.server import running as running_cloud
 from collabd.config import CloudConfig, CloudServerSettings, DeviceConfig, Loaded, ModelSettings, load
 from collabd.device.server import DeviceDaemon, running
 from collabd.engine import Engine
-from tests.machine import SHOWS_NOTHING
+from collabd.sensing.sensed_machine import SHOWS_NOTHING
 
 
 @dataclass
@@ -66,11 +66,11 @@ def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) 
                     server=CloudServerSettings(port=0), models=models, state_dir=str(tmp_path / "cloud")
                 )
                 url = (
-                    await cloud_stack.enter_async_context(running_cloud(Loaded(config, None), sources=SHOWS_NOTHING))
+                    await cloud_stack.enter_async_context(running_cloud(Loaded(config, None), machine=SHOWS_NOTHING))
                 ).address
             own_stack = await stack.enter_async_context(AsyncExitStack())
             loaded = _loaded(tmp_path, root, settings, url, prices)
-            daemon = await own_stack.enter_async_context(running(loaded, sources=SHOWS_NOTHING))
+            daemon = await own_stack.enter_async_context(running(loaded, SHOWS_NOTHING))
             client = await stack.enter_async_context(AsyncClient(tmp_path / "collabd.sock", timeout_s=20))
             await client.wait(30, profiled=True)
             it = Bench(

@@ -72,7 +72,7 @@ async def test_a_broken_file_is_refused_even_where_it_would_travel_as_it_came(be
 
 
 CALLS: list[tuple[dict[str, Any], type[CollabError], str]] = [
-    ({"model": "resnet"}, UnknownModel, "loaded are tiny"),
+    ({"model": "resnet"}, UnknownModel, "these are: tiny"),
     ({"model": "../../etc"}, UnknownModel, "no model"),
     ({"cut": "nowhere"}, InvalidPlacement, "the candidate cuts are image"),
     ({"placement": "DDC"}, InvalidPlacement, "letters"),

@@ -15,8 +15,8 @@ from collab_sdk import Result
 from collabd.catalog.package.package import Package
 from collabd.cloud.server import running
 from collabd.config import CloudConfig, CloudServerSettings, Loaded, ModelSettings
+from collabd.sensing.sensed_machine import SHOWS_NOTHING
 from tests.integration.device.conftest import Bench, Factory, until_up
-from tests.machine import SHOWS_NOTHING
 
 # The breaker would end the test after two failures.
 TOUGH = "[failover]\nbreaker_failures = 1000000\n"
@@ -82,7 +82,7 @@ async def damaged(bench: Factory, package: Package, directory: Path) -> AsyncIte
     )
     damage = Damage()
     async with (
-        running(Loaded(config, None), sources=SHOWS_NOTHING) as cloud,
+        running(Loaded(config, None), machine=SHOWS_NOTHING) as cloud,
         proxied(cloud.address, damage) as url,
         bench(TOUGH, cloud=url) as it,
     ):

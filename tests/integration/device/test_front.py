@@ -67,7 +67,9 @@ async def hears(connect: Open, says: bytes) -> bytes:
         peer = connect()
         with suppress(OSError):  # "not connected" too, which is no ConnectionError
             peer.sendall(says)
-            peer.shutdown(socket.SHUT_WR)
+            # Where the daemon has closed the connection already there is none to shut down: ENOTCONN.
+            with suppress(OSError):
+                peer.shutdown(socket.SHUT_WR)
         return to_the_end(peer)
 
     return await asyncio.to_thread(talk)

@@ -100,7 +100,7 @@ async def test_a_package_that_cannot_be_read_keeps_no_other_from_the_companion(
         companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))
         assert not usable(companion, tiny_package)
         await until(lambda: usable(companion, tiny_package))
-        assert "begins anew" not in caplog.text
+        assert "starts again" not in caplog.text
         # And the package is tried again.
         shutil.move(away, other_package.path)
         companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))

@@ -15,8 +15,8 @@ from collab_sdk import InvalidPlacement, InvalidRequest
 from collabd.cloud.server import running
 from collabd.config import CloudConfig, CloudServerSettings, Loaded, ModelSettings
 from collabd.profiling.profile import CutTimes, Profile
+from collabd.sensing.sensed_machine import SHOWS_NOTHING
 from tests.integration.device.conftest import Factory, stored_profile, until_up
-from tests.machine import SHOWS_NOTHING
 
 
 def believe(path: Path, segments_ms: dict[str, float]) -> None:
@@ -151,8 +151,8 @@ async def test_a_companion_that_dies_between_the_crossings(bench: Factory, tmp_p
         companion = await stack.enter_async_context(AsyncExitStack())
         models = ModelSettings(roots=(str(tmp_path / "cloud/models"),))
         config = CloudConfig(server=CloudServerSettings(port=0), models=models, state_dir=str(tmp_path / "cloud"))
-        there = await companion.enter_async_context(running(Loaded(config, None), sources=SHOWS_NOTHING))
-        port = int(there.address.rpartition(":")[2])
+        daemon = await companion.enter_async_context(running(Loaded(config, None), machine=SHOWS_NOTHING))
+        port = int(daemon.address.rpartition(":")[2])
         address = await stack.enter_async_context(dying(port, companion.aclose))
         it = await stack.enter_async_context(bench(cloud=address))
         await until_up(it)

@@ -23,7 +23,7 @@ from collabd.config import CloudConfig, DeviceConfig, Loaded, Source
 from collabd.ctl.__main__ import main as collabctl
 from collabd.device.companions import credentials
 from collabd.device.server import DeviceDaemon, running
-from tests.machine import SHOWS_NOTHING
+from collabd.sensing.sensed_machine import SHOWS_NOTHING
 
 
 @dataclass
@@ -61,13 +61,13 @@ class Machines:
 
     def cloud(self) -> AbstractAsyncContextManager[CloudDaemon]:
         """The companion, running."""
-        return running_cloud(self.cloud_settings(), sources=SHOWS_NOTHING)
+        return running_cloud(self.cloud_settings(), machine=SHOWS_NOTHING)
 
     @asynccontextmanager
     async def device_at(self, address: str) -> AsyncIterator[tuple[AsyncClient, DeviceDaemon]]:
         """The device, running."""
         async with (
-            running(self.device_settings(address), sources=SHOWS_NOTHING) as daemon,
+            running(self.device_settings(address), SHOWS_NOTHING) as daemon,
             AsyncClient(self.device / "collabd.sock", timeout_s=20) as client,
         ):
             await client.wait(30, profiled=True)

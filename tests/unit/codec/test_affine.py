@@ -23,7 +23,7 @@ SHAPES = npst.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=6)
 def there_and_back(array: Floats, bits: int, axis: int | None = None) -> Floats:
     data = quantise(array, bits, axis)
     assert len(data) == nbytes(array.shape, bits, axis)
-    return dequantise(data, bits, axis, array.shape)
+    return dequantise(data, bits=bits, axis=axis, shape=array.shape)
 
 
 def tolerance(low: Any, high: Any, levels: int, axis: int | None) -> Any:
@@ -103,7 +103,7 @@ def test_a_signalling_nan_is_refused_without_a_warning(codec: str, axis: int | N
     with pytest.raises(CodecError, match="use f32"):
         encode(array, codec, axis)
     with pytest.raises(CodecError):
-        dequantise(array.tobytes() + b"\1", 8, None, (1,))
+        dequantise(array.tobytes() + b"\1", bits=8, axis=None, shape=(1,))
 
 
 @BITS
@@ -113,14 +113,14 @@ def test_a_payload_with_unsound_scales_is_refused(bits: int, axis: int | None, s
     whole = np.array([0.0, scale], np.float32)
     head = whole if axis is None else whole.view(np.uint16)[1::2]
     with pytest.raises(CodecError, match="scales"):
-        dequantise(head.tobytes() + b"\1", bits, axis, (1,))
+        dequantise(head.tobytes() + b"\1", bits=bits, axis=axis, shape=(1,))
 
 
 @given(data=st.binary(min_size=16, max_size=16), bits=st.sampled_from([8, 4]), axis=st.sampled_from([None, 0]))
 def test_no_payload_becomes_anything_but_finite_values(data: bytes, bits: int, axis: int | None) -> None:
     shape = (64 // bits,) if axis is None else (2, 32 // bits)
     try:
-        values = dequantise(data, bits, axis, shape)
+        values = dequantise(data, bits=bits, axis=axis, shape=shape)
     except CodecError:
         return
     assert np.isfinite(values).all()

@@ -29,7 +29,7 @@ OTHERS = npst.arrays(
 
 def there_and_back(array: NDArray[Any], codec: str, axis: int | None = None) -> NDArray[Any]:
     encoded = encode(array, codec, axis)
-    return decode(encoded.payload, encoded.parameters, array.dtype, array.shape)
+    return decode(encoded.payload, encoded.parameters, dtype=array.dtype, shape=array.shape)
 
 
 @given(FLOATS)
@@ -43,7 +43,7 @@ def test_f32_keeps_every_bit(array: NDArray[np.float32]) -> None:
 def test_what_is_not_float32_travels_raw(array: NDArray[Any], codec: str, axis: int | None) -> None:
     encoded = encode(array, codec, axis)
     assert encoded.parameters["codec"] == "raw"
-    back = decode(encoded.payload, encoded.parameters, array.dtype, array.shape)
+    back = decode(encoded.payload, encoded.parameters, dtype=array.dtype, shape=array.shape)
     assert (back.dtype, back.shape, back.tobytes()) == (array.dtype, array.shape, array.tobytes())
 
 
@@ -79,7 +79,7 @@ def test_the_channel_axis_travels_in_the_parameters(codec: str) -> None:
     assert encoded.parameters["channel_axis"] == 1
     assert "channel_axis" not in encode(FEATURE, codec).parameters
     assert "channel_axis" not in encode(FEATURE, "f16", channel_axis=1).parameters
-    back = decode(encoded.payload, encoded.parameters, FEATURE.dtype, FEATURE.shape)
+    back = decode(encoded.payload, encoded.parameters, dtype=FEATURE.dtype, shape=FEATURE.shape)
     assert np.abs(back - FEATURE).max() < np.ptp(FEATURE) / 15
 
 
@@ -109,7 +109,7 @@ def test_the_decoded_array_is_its_own_and_writable(codec: str) -> None:
     encoded = encode(FEATURE, codec)
     # A view at an odd offset, as a tensor in the middle of a message is.
     payload = memoryview(b"x" + encoded.payload)[1:]
-    back = decode(payload, encoded.parameters, FEATURE.dtype, FEATURE.shape)
+    back = decode(payload, encoded.parameters, dtype=FEATURE.dtype, shape=FEATURE.shape)
     assert back.flags.writeable
     assert back.flags.aligned
     assert back.flags.c_contiguous
@@ -141,7 +141,7 @@ def test_threads_do_not_share_a_context() -> None:
     def work(index: int) -> None:
         for _ in range(20):
             encoded = encode(arrays[index], "q8")
-            decode(encoded.payload, encoded.parameters, arrays[index].dtype, arrays[index].shape)
+            decode(encoded.payload, encoded.parameters, dtype=arrays[index].dtype, shape=arrays[index].shape)
             if encoded != expected[index]:
                 wrong.append(encoded)
 

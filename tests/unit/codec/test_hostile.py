@@ -33,7 +33,7 @@ def test_a_lie_is_refused_or_makes_the_array_it_claims(
     payload: bytes, parameters: dict[str, Any], dtype: np.dtype[Any], shape: tuple[int, ...]
 ) -> None:
     try:
-        array = decode(payload, parameters, dtype, shape)
+        array = decode(payload, parameters, dtype=dtype, shape=shape)
     except CodecError:
         return
     assert (array.dtype, array.shape) == (dtype, shape)
@@ -47,7 +47,7 @@ def test_damage_is_refused_or_makes_an_array_of_the_right_shape(data: st.DataObj
     for _ in range(data.draw(st.integers(1, 4))):
         payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
     try:
-        back = decode(bytes(payload), encoded.parameters, array.dtype, array.shape)
+        back = decode(bytes(payload), encoded.parameters, dtype=array.dtype, shape=array.shape)
     except CodecError:
         return
     assert (back.dtype, back.shape) == (array.dtype, array.shape)
@@ -59,7 +59,7 @@ def test_damage_is_refused_or_makes_an_array_of_the_right_shape(data: st.DataObj
 def test_a_payload_of_another_length_is_refused(codec: str, array: Any, change: Any) -> None:
     encoded = encode(array, codec)
     with pytest.raises(CodecError):
-        decode(change(encoded.payload), encoded.parameters, FLOAT32, FEATURE.shape)
+        decode(change(encoded.payload), encoded.parameters, dtype=FLOAT32, shape=FEATURE.shape)
 
 
 @pytest.mark.parametrize("codec", FEATURE_CODECS)
@@ -67,7 +67,7 @@ def test_a_payload_of_another_length_is_refused(codec: str, array: Any, change: 
 def test_the_bytes_of_another_shape_are_refused(codec: str, shape: tuple[int, ...]) -> None:
     encoded = encode(FEATURE, codec)
     with pytest.raises(CodecError):
-        decode(encoded.payload, encoded.parameters, FLOAT32, shape)
+        decode(encoded.payload, encoded.parameters, dtype=FLOAT32, shape=shape)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_the_bytes_of_another_shape_are_refused(codec: str, shape: tuple[int, ..
 def test_a_zstd_bomb_is_refused_unexploded(frame: bytes) -> None:
     tracemalloc.start()
     with pytest.raises(CodecError):
-        decode(frame, {"codec": "f32", "zstd": True}, FLOAT32, (100,))
+        decode(frame, {"codec": "f32", "zstd": True}, dtype=FLOAT32, shape=(100,))
     assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
 
@@ -106,33 +106,33 @@ def test_a_zstd_bomb_is_refused_unexploded(frame: bytes) -> None:
 def test_parameters_of_the_wrong_kind_are_refused(lie: dict[str, Any]) -> None:
     encoded = encode(FEATURE, "q8", channel_axis=1)
     with pytest.raises(CodecError):
-        decode(encoded.payload, encoded.parameters | lie, FLOAT32, FEATURE.shape)
+        decode(encoded.payload, encoded.parameters | lie, dtype=FLOAT32, shape=FEATURE.shape)
 
 
 def test_a_tensor_without_a_codec_is_refused() -> None:
     with pytest.raises(CodecError, match="'codec'"):
-        decode(b"", {}, FLOAT32, (0,))
+        decode(b"", {}, dtype=FLOAT32, shape=(0,))
 
 
 @pytest.mark.parametrize("codec", FEATURE_CODECS)
 def test_a_feature_codec_decodes_to_float32_only(codec: str) -> None:
     encoded = encode(FEATURE, codec)
     with pytest.raises(CodecError, match="cannot carry"):
-        decode(encoded.payload, encoded.parameters, np.dtype(np.int32), FEATURE.shape)
+        decode(encoded.payload, encoded.parameters, dtype=np.dtype(np.int32), shape=FEATURE.shape)
 
 
 @pytest.mark.parametrize("shape", [(-1, 4), (True, 4), (2.0, 2), ("4",), (MAX_BYTES // 4 + 1,), (0, 2**62), (1,) * 33])
 def test_an_impossible_shape_is_refused(shape: Any) -> None:
     with pytest.raises(CodecError, match="shape"):
-        decode(bytes(16), {"codec": "f32"}, FLOAT32, shape)
+        decode(bytes(16), {"codec": "f32"}, dtype=FLOAT32, shape=shape)
 
 
 @pytest.mark.parametrize("half", [np.inf, -np.inf, np.nan])
 def test_f16_brings_no_infinity(half: float) -> None:
     with pytest.raises(CodecError, match="f16"):
-        decode(np.array([half], np.float16).tobytes(), {"codec": "f16"}, FLOAT32, (1,))
+        decode(np.array([half], np.float16).tobytes(), {"codec": "f16"}, dtype=FLOAT32, shape=(1,))
 
 
 def test_a_boolean_is_zero_or_one() -> None:
     with pytest.raises(CodecError, match="boolean"):
-        decode(b"\0\2", {"codec": "raw"}, np.dtype(np.bool_), (2,))
+        decode(b"\0\2", {"codec": "raw"}, dtype=np.dtype(np.bool_), shape=(2,))

@@ -29,7 +29,7 @@ def jpeg_of(image: Image.Image) -> bytes:
 def test_an_image_comes_back_nearly_the_same_and_much_smaller() -> None:
     image = gradient(224, 200)
     encoded = encode(image, "jpeg")
-    back = decode(encoded.payload, encoded.parameters, image.dtype, image.shape)
+    back = decode(encoded.payload, encoded.parameters, dtype=image.dtype, shape=image.shape)
     assert (back.dtype, back.shape) == (image.dtype, image.shape)
     assert back.flags.writeable
     assert np.abs(back.astype(int) - image).mean() < 4
@@ -58,7 +58,7 @@ def test_anything_but_one_image_is_refused(array: NDArray[Any]) -> None:
 def test_a_jpeg_of_another_size_than_the_tensor_is_refused(shape: tuple[int, ...]) -> None:
     payload = encode(gradient(16, 8), "jpeg").payload
     with pytest.raises(CodecError):
-        decode(payload, {"codec": "jpeg"}, UINT8, shape)
+        decode(payload, {"codec": "jpeg"}, dtype=UINT8, shape=shape)
 
 
 def test_a_huge_jpeg_is_refused_by_its_header() -> None:
@@ -66,13 +66,13 @@ def test_a_huge_jpeg_is_refused_by_its_header() -> None:
     at = small.index(b"\xff\xc0") + 5
     huge = small[:at] + (30_000).to_bytes(2, "big") * 2 + small[at + 4 :]
     with pytest.raises(CodecError, match="30000x30000"):
-        decode(huge, {"codec": "jpeg"}, UINT8, (1, 8, 8, 3))
+        decode(huge, {"codec": "jpeg"}, dtype=UINT8, shape=(1, 8, 8, 3))
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
 def test_a_jpeg_that_is_not_rgb_is_refused(mode: str) -> None:
     with pytest.raises(CodecError, match=mode):
-        decode(jpeg_of(Image.new(mode, (8, 8))), {"codec": "jpeg"}, UINT8, (1, 8, 8, 3))
+        decode(jpeg_of(Image.new(mode, (8, 8))), {"codec": "jpeg"}, dtype=UINT8, shape=(1, 8, 8, 3))
 
 
 def test_a_truncated_jpeg_and_another_format_are_refused() -> None:
@@ -81,4 +81,4 @@ def test_a_truncated_jpeg_and_another_format_are_refused() -> None:
     Image.new("RGB", (64, 64)).save(png, "PNG")
     for damaged in (payload[: len(payload) // 2], payload[:10], b"", png.getvalue()):
         with pytest.raises(CodecError):
-            decode(damaged, {"codec": "jpeg"}, UINT8, (1, 64, 64, 3))
+            decode(damaged, {"codec": "jpeg"}, dtype=UINT8, shape=(1, 64, 64, 3))

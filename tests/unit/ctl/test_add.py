@@ -97,7 +97,7 @@ def test_what_the_scores_were_taken_for_is_said(run: Run, network: Path, out: Pa
     assert "scores: logits, for they go from " in judged.stderr
     assert load(out).manifest.output_kind == "logits"
     stated = run("models", "add", network, "--out", out, "--no-load", "--scores", "independent")
-    assert "scores: independent, as stated, though they look like logits" in stated.stderr
+    assert "scores: independent, as stated by --scores, although they look like logits" in stated.stderr
     assert load(out).manifest.output_kind == "independent"
 
 
@@ -106,7 +106,7 @@ def test_what_makes_a_calibration_doubtful_is_said(
 ) -> None:
     Image.fromarray(tiny_images[0]).save(photos / "copy.png")
     ran = run("models", "add", network, "--calibration", photos, "--out", out, "--no-load")
-    assert "only 12 of the 13 calibration images differ; copies tell nothing new" in ran.stderr
+    assert "only 12 of the 13 calibration images differ, and copies add nothing" in ran.stderr
 
 
 def test_out_keeps_what_is_loaded(daemon: LittleDaemon, run: Run, network: Path, out: Path) -> None:

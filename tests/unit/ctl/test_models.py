@@ -82,7 +82,7 @@ def test_verify_names_every_fault(run: Run, package: Path, tiny_package: Package
     }
     assert "build the package again" in spoilt["fault"]
     assert (spoilt["name"], spoilt["digest"]) == (None, None)
-    assert "is no model package" in missing["fault"]
+    assert "is not a model package" in missing["fault"]
 
 
 def test_verify_shows_the_fault_in_the_table(run: Run, package: Path) -> None:

@@ -101,7 +101,7 @@ def test_what_cannot_be_used_is_one_line(tiny_package: Package, trace: Path, pro
     for result, said in (
         (simulate(tiny_package, broken, profile), "not a list"),
         (simulate(tiny_package, dead, profile), "lets nothing through"),
-        (simulate(tiny_package, trace, broken), "is no profile"),
+        (simulate(tiny_package, trace, broken), "is not a profile"),
         (simulate(tiny_package, trace, profile, "--config", str(unknown)), "failover.patience: unknown key"),
         (simulate(tiny_package, trace, profile, "--plot", str(tmp_path / "x.unknown")), "x.unknown"),
     ):

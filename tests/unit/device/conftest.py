@@ -87,7 +87,7 @@ def link_is(companion: Companion, mbps: float) -> None:
     companion.link.learn_rtt(0.0005)
     for size in (500, 17_000) * 12:
         seconds = 0.00025 + size * 8e-6 / mbps
-        companion.link.learn(Transfer(size, seconds, size, seconds), time.monotonic())
+        companion.link.learn(Transfer(up_bytes=size, up_s=seconds, down_bytes=size, down_s=seconds), time.monotonic())
 
 
 def planner(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collabd.config import EnergySettings
 from collabd.device.senses import Senses
 from collabd.sensing.reading import NotMeasured
-from tests.machine import SHOWS_NOTHING
+from collabd.sensing.sensed_machine import SHOWS_NOTHING
 
 
 def test_what_cannot_be_sensed_any_more_is_unknown_and_not_as_it_was() -> None:

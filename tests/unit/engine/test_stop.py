@@ -42,7 +42,7 @@ def test_a_run_that_is_stopped_has_no_result_and_leaves_no_trace(engine: Engine)
     def run() -> dict[str, np.ndarray]:
         engine.prepare("long", ["x"], ["y"])
         started.set()
-        return engine.run("long", {"x": X}, ["y"], stop)
+        return engine.run("long", {"x": X}, ["y"], stop=stop)
 
     with ThreadPoolExecutor(1) as pool:
         under_way = pool.submit(run)
@@ -52,7 +52,7 @@ def test_a_run_that_is_stopped_has_no_result_and_leaves_no_trace(engine: Engine)
         with pytest.raises(Stopped):
             under_way.result()
     for _ in range(2):
-        found = engine.run("long", {"x": X}, ["y"], Stop())["y"]
+        found = engine.run("long", {"x": X}, ["y"], stop=Stop())["y"]
         np.testing.assert_array_equal(found, np.roll(X, _STEPS, axis=1))
     assert engine.stats.builds == 1
 
@@ -62,7 +62,7 @@ def test_a_stop_that_came_before_the_run_holds(engine: Engine) -> None:
     stop.request()
     assert stop.requested
     with pytest.raises(Stopped, match=r"\['x'\].*\['y'\] was stopped"):
-        engine.run("long", {"x": X}, ["y"], stop)
+        engine.run("long", {"x": X}, ["y"], stop=stop)
 
 
 def test_a_failure_is_no_stop(make_network: MakeNetwork) -> None:
@@ -78,5 +78,5 @@ def test_a_failure_is_no_stop(make_network: MakeNetwork) -> None:
         ),
     )
     with pytest.raises(EngineError) as caught:
-        engine.run("gather", {"index": np.array([9])}, ["y"], Stop())
+        engine.run("gather", {"index": np.array([9])}, ["y"], stop=Stop())
     assert not isinstance(caught.value, Stopped)

@@ -50,9 +50,9 @@ def test_what_is_nearly_ours_is_a_slip(name: str, meant: str) -> None:
 @pytest.mark.parametrize(
     ("parameters", "says"),
     [
-        ({"binary_data_output": "yes"}, "binary_data_output is true or false, not 'yes'"),
+        ({"binary_data_output": "yes"}, "binary_data_output must be true or false, not 'yes'"),
         ({"binary_data_output": 1}, "true or false"),
-        ({"timeout": "1s"}, "timeout is a number of microseconds, not '1s'"),
+        ({"timeout": "1s"}, "timeout must be a number of microseconds, not '1s'"),
         ({"timeout": 0.5}, "microseconds"),
         ({"timeout": -1}, "microseconds"),
         ({"timeout": True}, "microseconds"),
@@ -81,15 +81,15 @@ def test_outputs_that_can_be_had() -> None:
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [
-        (outputs("nope"), "no output 'nope'; there is scores"),
+        (outputs("nope"), "no output 'nope', only scores"),
         (outputs("scores", "Scores"), "no output 'Scores'"),
         (outputs("scores", "scores"), "'scores' is named twice"),
-        (outputs("scores", classification=-1), "classification is a number of classes, not -1"),
-        (outputs("scores", classification="3"), "classification is a number of classes"),
-        (outputs("scores", classification=True), "classification is a number of classes"),
+        (outputs("scores", classification=-1), "classification must be a number of classes, not -1"),
+        (outputs("scores", classification="3"), "classification must be a number of classes"),
+        (outputs("scores", classification=True), "classification must be a number of classes"),
         (outputs("scores", clasification=3), "did you mean 'classification'"),
-        (outputs("scores", binary_data="true"), "binary_data is true or false"),
-        (outputs("scores", shared_memory_region="r"), "shared_memory_region: no memory is shared"),
+        (outputs("scores", binary_data="true"), "binary_data must be true or false"),
+        (outputs("scores", shared_memory_region="r"), "shared_memory_region: collabd shares no memory"),
     ],
 )
 def test_outputs_that_cannot(wanted: list[RequestedOutput], says: str) -> None:
@@ -98,7 +98,7 @@ def test_outputs_that_cannot(wanted: list[RequestedOutput], says: str) -> None:
 
 
 def test_features_are_no_classes() -> None:
-    with pytest.raises(InvalidRequest, match="scores alone"):
+    with pytest.raises(InvalidRequest, match="an output of scores"):
         check_outputs(outputs("features.3", classification=1), "scores")
 
 

@@ -45,7 +45,7 @@ def boxes(major: bytes, *compatible: bytes) -> bytes:
         (b'<?xml version="1.0"?>\n<!-- a -->\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
         (b"\xef\xbb\xbf <svg/>", "SVG"),
         (b"\n<!DOCTYPE html><title>404</title>", "web page"),
-        (b"\x93NUMPY\1\0", "NumPy.*give the array"),
+        (b"\x93NUMPY\1\0", "NumPy.*pass the array"),
         (base64.b64encode(b"\xff\xd8\xff\xe0" + bytes(90)), "base64"),
         (b"data:image/png;base64,iVBORw0KGgo", "base64"),
         (b"PK\3\4" + bytes(90), "archive"),
@@ -72,7 +72,7 @@ def test_avif_is_named_whether_it_is_damaged_or_not_read_here(data: bytes) -> No
 
 def test_avif_is_not_asked_for_where_it_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("collabd.imaging.formats.AVIF", None)
-    with pytest.raises(InvalidImage, match=r"AVIF file, which takes Pillow 11.3"):
+    with pytest.raises(InvalidImage, match=r"AVIF file, which collabd reads only with Pillow 11.3"):
         open_image(boxes(b"avif", b"mif1"))
     with pytest.raises(InvalidImage, match="JPEG, PNG, WebP, BMP, GIF"):
         open_image(b"hello")

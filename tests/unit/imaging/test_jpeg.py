@@ -70,7 +70,7 @@ def test_a_few_bytes_less_are_a_block_less(jpeg: Encode, mode: str, options: dic
 @pytest.mark.parametrize("share", [0.5, 0.8, 0.93])
 def test_what_lacks_a_part_is_refused(jpeg: Encode, mode: str, options: dict[str, Any], share: float) -> None:
     whole = jpeg(mode, **options)
-    with pytest.raises(InvalidImage, match=r"incomplete: (\d+% of the picture is missing|it ends before its last)"):
+    with pytest.raises(InvalidImage, match=r"incomplete: (\d+% of the image is missing|it ends before its last)"):
         prepare(whole[: int(len(whole) * share)], SPEC)
 
 
@@ -92,7 +92,7 @@ def test_what_ends_between_two_restarts_lacks_the_rest(jpeg: Encode, rows: int) 
     data = jpeg(size=(48, 64), restart_marker_rows=1)  # three rows of blocks
     restart = data.index(bytes((0xFF, 0xD0 + rows - 1)), data.index(b"\xff\xda"))
     for end in (b"", b"\xff\xd9"):
-        with pytest.raises(InvalidImage, match=f": {1 - rows / 3:.0%} of the picture is missing"):
+        with pytest.raises(InvalidImage, match=f": {1 - rows / 3:.0%} of the image is missing"):
             prepare(data[:restart] + end, WHOLE)
 
 
@@ -138,9 +138,9 @@ def test_a_photograph_of_fifty_megapixels_looks_like_itself() -> None:
     ("size", "options", "reason"),
     [
         ((16_400, 12_240), {}, "scale it to at most 200,000,000 pixels"),
-        ((65_000, 800), {}, f"65000x800: scale it to at most {MAX_PIXELS:,} pixels"),
-        ((9_248, 6_936), {"progressive": True, "subsampling": 0}, "progressive JPEG of 9248x6936"),
-        ((12_000, 9_000), {"progressive": True}, "a JPEG in 10 scans"),
+        ((65_000, 800), {}, f"65000x800 pixels: scale it to at most {MAX_PIXELS:,} pixels"),
+        ((9_248, 6_936), {"progressive": True, "subsampling": 0}, "progressive and has 9248x6936"),
+        ((12_000, 9_000), {"progressive": True}, "has 10 scans"),
     ],
     ids=["too large", "too thin to shrink", "too many coefficients", "too many scans"],
 )

@@ -108,5 +108,5 @@ def test_a_locked_key_is_not_asked_for_its_password(tmp_path: Path, server: Pair
     )
     Path(path).chmod(0o600)
     Path(path).write_bytes(locked)
-    with pytest.raises(KeyProblem, match="locked by a password"):
+    with pytest.raises(KeyProblem, match="a password protects it"):
         server_context(certificate, path, "")

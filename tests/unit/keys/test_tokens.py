@@ -72,7 +72,7 @@ def test_all_entries_are_compared_wherever_the_match_is(position: int | None, mo
         ("secret-token-in-the-clear-0123456789\n", "line 1: is not NAME"),
         (f"pi sha256:{'0' * 63}\n", "line 1: is not NAME"),
         (f"# \n../pi sha256:{'0' * 64}\n", "line 2: is not NAME"),
-        (f"pi sha256:{'0' * 64}\n" * 2, "line 2: a second line for pi"),
+        (f"pi sha256:{'0' * 64}\n" * 2, "line 2: this is a second line for pi"),
     ],
 )
 def test_a_bad_list_is_told_by_path_and_line_and_never_by_content(tmp_path: Path, text: str, why: str) -> None:

@@ -54,7 +54,7 @@ def test_any_placement_run_segment_by_segment_equals_whole(model: onnx.ModelProt
     engine = _engine(network)
     alive = dict(FEED)
     for start, end in zip([0, *crossings], [*crossings, len(found)], strict=True):
-        inputs, outputs = segment(network, frontiers, start, end)
+        inputs, outputs = segment(network, frontiers, start=start, end=end)
         alive |= engine.run("network", {name: alive[name] for name in inputs}, outputs)
         alive = {name: alive[name] for name in frontiers[end]}
     _agree(alive, engine.run("network", FEED, ["logits"]))

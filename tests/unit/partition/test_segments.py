@@ -35,4 +35,4 @@ def test_the_frontiers_are_those_of_the_graph(skip: Network) -> None:
 def test_a_segment_takes_what_it_uses_and_gives_what_is_new(
     skip: Network, start: int, end: int, inputs: tuple[str, ...], outputs: tuple[str, ...]
 ) -> None:
-    assert segment(skip, FRONTIERS, start, end) == (inputs, outputs)
+    assert segment(skip, FRONTIERS, start=start, end=end) == (inputs, outputs)

@@ -24,8 +24,8 @@ def test_the_batch_is_followed_through_reshapes(model: Build) -> None:
         {"rows": np.array([-1, 64]), "flat": np.array([-1, 256])},
     )
     network = Network.from_proto(built)
-    assert network.tensor("b") == TensorInfo("b", np.dtype(np.float32), (None, 64), 4 * 64 * 4)
-    assert network.tensor("y") == TensorInfo("y", np.dtype(np.float32), (None, 256), 256 * 4)
+    assert network.tensor("b") == TensorInfo(name="b", dtype=np.dtype(np.float32), shape=(None, 64), nbytes=4 * 64 * 4)
+    assert network.tensor("y") == TensorInfo(name="y", dtype=np.dtype(np.float32), shape=(None, 256), nbytes=256 * 4)
     dims = {value.name: value.type.tensor_type.shape.dim[0].dim_param for value in annotate(built).graph.value_info}
     assert dims == {"a": "batch*4", "b": "batch*4"}
 
@@ -33,14 +33,16 @@ def test_the_batch_is_followed_through_reshapes(model: Build) -> None:
 def test_a_fixed_batch_stays_a_number(model: Build) -> None:
     built = model([helper.make_node("Cast", ["x"], ["y"], to=1)], ["y"], inputs={"x": (TensorProto.UINT8, [1, 3])})
     network = Network.from_proto(built)
-    assert network.inputs == (TensorInfo("x", np.dtype(np.uint8), (1, 3), 3),)
+    assert network.inputs == (TensorInfo(name="x", dtype=np.dtype(np.uint8), shape=(1, 3), nbytes=3),)
 
 
 def test_a_size_that_depends_on_the_values_is_unknown_and_counted_once(model: Build) -> None:
     built = model(
         [helper.make_node("NonZero", ["x"], ["where"]), helper.make_node("Cast", ["where"], ["y"], to=1)], ["y"]
     )
-    assert Network.from_proto(built).tensor("where") == TensorInfo("where", np.dtype(np.int64), (4, None), 32)
+    assert Network.from_proto(built).tensor("where") == TensorInfo(
+        name="where", dtype=np.dtype(np.int64), shape=(4, None), nbytes=32
+    )
 
 
 def test_annotating_leaves_the_model_given_alone(model: Build) -> None:
@@ -77,4 +79,4 @@ def test_an_operator_without_known_shapes_is_refused(model: Build) -> None:
     ],
 )
 def test_only_a_plain_batch_axis_stacks(shape: tuple[int | None, ...], elements: int, expected: bool) -> None:
-    assert TensorInfo("x", np.dtype(np.float32), shape, elements * 4).stacks is expected
+    assert TensorInfo(name="x", dtype=np.dtype(np.float32), shape=shape, nbytes=elements * 4).stacks is expected

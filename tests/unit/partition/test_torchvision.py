@@ -59,7 +59,7 @@ def test_a_placement_with_many_crossings_equals_whole(
     crossings = sorted(np.random.default_rng(9).choice(range(1, len(found)), 8, replace=False).tolist())
     alive = dict(images)
     for start, end in zip([0, *crossings], [*crossings, len(found)], strict=True):
-        inputs, outputs = segment(torchvision_network, frontiers, start, end)
+        inputs, outputs = segment(torchvision_network, frontiers, start=start, end=end)
         alive |= engine.run("network", {name: alive[name] for name in inputs}, outputs)
         alive = {name: alive[name] for name in frontiers[end]}
     assert error(alive["logits"], scores) <= TOLERANCE

@@ -76,9 +76,9 @@ def test_pictures_of_one_class_are_worth_no_more_than_the_others(counts: list[in
         (30, 2, 2, []),
         (30, 5, 1000, []),
         (60, 10, 10, ["only 30 of the 60 calibration images differ"]),
-        (30, 1, 2, ["for 1 of its 2 classes"]),
-        (30, 1, 1, ["for 1 of its 2 classes"]),
-        (60, 4, 1000, ["only 30 of the 60", "for 4 of its 1000 classes"]),
+        (30, 1, 2, ["into 1 of its 2 classes"]),
+        (30, 1, 1, ["into 1 of its 2 classes"]),
+        (60, 4, 1000, ["only 30 of the 60", "into 4 of its 1000 classes"]),
     ],
 )
 def test_what_is_doubtful_is_said(given: int, classes: int, labels: int, words: list[str]) -> None:

@@ -27,7 +27,7 @@ replace = msgspec.structs.replace
 
 
 def load(directory: Path, digest: str = DIGEST, here: Machine = HERE, threads: int = 4) -> Profile | None:
-    return stored.load(digest, here, threads, directory)
+    return stored.load(digest, here, threads=threads, directory=directory)
 
 
 def only_file(directory: Path) -> Path:
@@ -90,7 +90,7 @@ def test_a_file_of_another_machine_is_not_believed(tmp_path: Path, caplog: pytes
     stored.save(PROFILE, tmp_path)
     only_file(tmp_path).write_bytes(msgspec.json.encode(replace(PROFILE, threads=1)))
     assert load(tmp_path) is None
-    assert "measured elsewhere" in caplog.text
+    assert "of another machine" in caplog.text
 
 
 def test_a_failed_save_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

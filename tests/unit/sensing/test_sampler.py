@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collabd.sensing.machine.cpu import Counters
-from collabd.sensing.machine.firmware import vcgencmd
 from collabd.sensing.machine.frequency import Frequency
 from collabd.sensing.power.battery import Battery
 from collabd.sensing.power.board import board_power
 from collabd.sensing.reading import NotMeasured, Reading
 from collabd.sensing.sampler import Sampler, Snapshot
+from collabd.sensing.sensed_machine import THIS_MACHINE, SensedMachine
 from tests.unit.sensing.conftest import HIDDEN, PMIC, Firmware, Kernel, Machine, counters, pi
 
 BOARD = board_power("pi4")
@@ -27,7 +27,7 @@ SENSORS = ("load", "pressure", "frequency", "temperature", "throttling", "batter
 
 def test_a_pi(machine: Machine) -> None:
     kernel = Kernel(counters(*[(0, 0)] * 4))
-    sampler = Sampler(BOARD, Firmware(), root=machine.write(pi()).root, counters=kernel)
+    sampler = Sampler(BOARD, SensedMachine(root=machine.write(pi()).root, counters=kernel, firmware=Firmware()))
     first = sampler.sample(10.0)
     assert isinstance(first.load, NotMeasured)
     machine.write(pi(waited=30))
@@ -51,7 +51,9 @@ def test_a_pi(machine: Machine) -> None:
 
 
 def test_a_machine_that_shows_nothing(machine: Machine) -> None:
-    snapshot = Sampler(BOARD, Firmware(), root=machine.root, counters=Kernel(HIDDEN)).sample(1.0)
+    snapshot = Sampler(BOARD, SensedMachine(root=machine.root, counters=Kernel(HIDDEN), firmware=Firmware())).sample(
+        1.0
+    )
     for name in SENSORS:
         measured = getattr(snapshot, name)
         assert isinstance(measured, NotMeasured)
@@ -62,14 +64,16 @@ def test_a_machine_that_shows_nothing(machine: Machine) -> None:
 
 def test_a_snapshot_is_json(machine: Machine) -> None:
     root = machine.write(pi()).root
-    snapshot = Sampler(BOARD, Firmware(), root=root, counters=Kernel(counters((0, 0)))).sample(10.0)
+    snapshot = Sampler(BOARD, SensedMachine(root=root, counters=Kernel(counters((0, 0))), firmware=Firmware())).sample(
+        10.0
+    )
     decoded = msgspec.json.decode(msgspec.json.encode(snapshot))
     assert decoded["temperature"] == {"value": 48.199, "time": 10.0, "spread": 0.5}
     assert "two samples" in decoded["load"]["reason"]
 
 
 def test_this_machine() -> None:
-    sampler = Sampler(BOARD, vcgencmd())
+    sampler = Sampler(BOARD, THIS_MACHINE)
     assert isinstance(sampler.sample(1.0), Snapshot)
     _check(sampler.sample(2.0))
 
@@ -104,7 +108,7 @@ def test_nonsense_never_raises(
 ) -> None:
     machine = Machine(tmp_path_factory.getbasetemp() / "nonsense").write(GOOD).write(spoilt[0])
     kernel = Kernel(HIDDEN)
-    sampler = Sampler(BOARD, Firmware(answers), root=machine.root, counters=kernel)
+    sampler = Sampler(BOARD, SensedMachine(root=machine.root, counters=kernel, firmware=Firmware(answers)))
     for now, files, shown in zip((0.0, 1.0, 1.0, 9.0), spoilt, kernels, strict=True):
         machine.write(files)
         kernel.shown = shown
@@ -116,7 +120,7 @@ def test_nonsense_never_raises(
 def test_words_without_a_figure_measure_nothing(tmp_path_factory: pytest.TempPathFactory, content: str) -> None:
     machine = Machine(tmp_path_factory.getbasetemp() / "words").write(dict.fromkeys(GOOD, content))
     firmware = Firmware(dict.fromkeys(("get_throttled", "pmic_read_adc"), content))
-    sampler = Sampler(BOARD, firmware, root=machine.root, counters=Kernel(HIDDEN))
+    sampler = Sampler(BOARD, SensedMachine(root=machine.root, counters=Kernel(HIDDEN), firmware=firmware))
     for now in (0.0, 1.0):
         snapshot = sampler.sample(now)
         for name in SENSORS:
@@ -144,7 +148,7 @@ def _floats(value: object) -> Iterator[float]:
 
 def test_paths_are_only_read(machine: Machine) -> None:
     before = {path: path.stat().st_mtime_ns for path in _files(machine.write(pi()).root)}
-    Sampler(BOARD, Firmware(), root=machine.root, counters=Kernel(HIDDEN)).sample(1.0)
+    Sampler(BOARD, SensedMachine(root=machine.root, counters=Kernel(HIDDEN), firmware=Firmware())).sample(1.0)
     assert {path: path.stat().st_mtime_ns for path in _files(machine.root)} == before
 
 

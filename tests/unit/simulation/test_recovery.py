@@ -96,7 +96,7 @@ def calls(scenario: Scenario, after_s: int) -> list[bool]:
             moves_s = SENT_BYTES * luck * 1.6e-7 * (scenario.link if slow else 1.0)
             if not scenario.races or tail_s < LOCAL_S:
                 speed.learn(measured_s=tail_s, profiled_s=TAIL_S, now=now)
-                link.learn(Transfer(SENT_BYTES, 0.001 + moves_s, 900.0, 0.0015), now)
+                link.learn(Transfer(up_bytes=SENT_BYTES, up_s=0.001 + moves_s, down_bytes=900.0, down_s=0.0015), now)
         asked.append(asks)
     return asked
 

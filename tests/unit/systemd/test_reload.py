@@ -63,7 +63,7 @@ async def test_a_change_is_applied_and_a_mistake_is_not(
         await hang_up(manager)
         assert applied == [0.8]
         (error,) = (record.getMessage() for record in caplog.records if record.levelno == logging.ERROR)
-        assert error.startswith("the configuration stays as it was: ")
+        assert error.startswith("the old configuration stays in force: ")
         assert "min_fidelity: Expected" in error
         assert "planning.max: unknown key" in error
         assert "\n" not in error

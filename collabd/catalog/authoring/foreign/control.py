@@ -25,10 +25,13 @@ def folded(model: onnx.ModelProto, image: np.ndarray) -> tuple[onnx.ModelProto, 
         return constant, None
     single = fix_batch(model)
     if not (left := operators(single)):
-        return single, "its control flow depends on how many images come at once, so it is taken for one"
+        return (
+            single,
+            "its control flow depends on how many images come at once, so the package takes one image at a time",
+        )
     return (constant if _is_shaped(constant) else _shaped(single, image)), (
-        f"its control flow ({', '.join(left)}) depends on the image: a companion will refuse it, so this network "
-        "always runs on the device whole"
+        f"its control flow ({', '.join(left)}) depends on the image. A companion refuses such a graph, so the whole "
+        "network always runs on the device"
     )
 
 
@@ -65,5 +68,7 @@ def _shaped(model: onnx.ModelProto, image: np.ndarray) -> onnx.ModelProto:
 
 def _statement(name: str, value: object) -> onnx.ValueInfoProto:
     if not isinstance(value, np.ndarray):
-        raise InvalidPackage(f"{name}, which control flow makes, is no tensor, and cannot be sent: unroll it")
+        raise InvalidPackage(
+            f"control flow makes {name}, which is not a tensor and cannot be sent: unroll the control flow"
+        )
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)

@@ -103,7 +103,7 @@ def layout_of(graph: onnx.GraphProto) -> Layout:
             return Layout(kind, 3, planes=not before and not _is_turned(graph, value.name))
     raise InvalidPackage(
         f"the input {value.name} must be an image, float32 or uint8 [batch, 3, height, width] or "
-        f"[batch, height, width, 3], or with 1 for grey, and is {_described(value)}"
+        f"[batch, height, width, 3] (1 in place of 3 for grey), but it is {_described(value)}"
     )
 
 
@@ -122,8 +122,8 @@ def _only_input(graph: onnx.GraphProto) -> onnx.ValueInfoProto:
     if len(inputs) != 1:
         listed = ", ".join(f"{value.name} {_described(value)}" for value in inputs)
         raise InvalidPackage(
-            f"the graph has {len(inputs)} inputs{f' ({listed})' if inputs else ''}, and a package has one, the image: "
-            "export the network with the others as constants"
+            f"the graph has {len(inputs)} inputs{f' ({listed})' if inputs else ''}, but a package has only one, the "
+            "image: export the network with the others as constants"
         )
     value: onnx.ValueInfoProto = inputs[0]
     return value
@@ -146,7 +146,7 @@ def _settle(
         if side and dim.dim_value not in (0, side):
             raise InvalidPackage(f"the graph takes {_said(height)} x {_said(width)} pixels, not {size}")
         if not side and not dim.dim_value:
-            raise InvalidPackage("the graph leaves the image size open; state it (--size HEIGHTxWIDTH)")
+            raise InvalidPackage("the graph leaves the image size open: state it (--size HEIGHTxWIDTH)")
         dim.dim_value = dim.dim_value or side
     return height.dim_value, width.dim_value
 

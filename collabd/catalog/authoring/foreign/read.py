@@ -45,6 +45,6 @@ def _external(model: onnx.ModelProto) -> Iterator[str]:
 def _check_beside(path: Path, location: str) -> None:
     beside = path.parent / location
     if not beside.resolve().is_relative_to(path.parent.resolve()):
-        raise InvalidRequest(f"{path} names {location} for its weights, which is outside of its directory")
+        raise InvalidRequest(f"{path} names {location} for its weights, but that file is outside its directory")
     if not beside.is_file():
-        raise InvalidRequest(f"{path} keeps its weights in {location}, which is not there: put that file beside it too")
+        raise InvalidRequest(f"{path} keeps its weights in {location}, but that file is missing: put it beside {path}")

@@ -30,7 +30,7 @@ def choose(found: Mapping[str, object], wanted: str | None, labels: int | None) 
     fitting = [name for name, value in found.items() if labels is not None and classes_in(value) == labels]
     if len(fitting) != 1:
         raise InvalidRequest(
-            f"the graph has {len(found)} outputs; say which holds the scores (--output NAME): {_listed(found)}"
+            f"the graph has {len(found)} outputs: say which one holds the scores (--output NAME): {_listed(found)}"
         )
     return fitting[0]
 
@@ -91,8 +91,8 @@ def _row(graph: onnx.GraphProto, value: np.ndarray) -> str:
 
 def _described(graph: onnx.GraphProto, name: str, value: object) -> str:
     return (
-        f"the output {name} is {shape_of(value)}{_kind(graph, name, value)}: collabd takes classifiers, whose output "
-        "is floating-point scores, [batch, classes]; if another tensor holds them, export that as the output"
+        f"the output {name} is {shape_of(value)}{_kind(graph, name, value)}. collabd takes classifiers, whose output "
+        "is floating-point scores, [batch, classes]. If another tensor holds them, export it as the output"
     )
 
 
@@ -101,11 +101,11 @@ def _kind(graph: onnx.GraphProto, name: str, value: object) -> str:
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         return ""
     if value.ndim > 3:
-        return ", a map over the image, as networks give that segment, restore or find text"
+        return ", a map over the image, as segmenters, restorers and text detectors give"
     maker = next((node.op_type for node in graph.node if name in node.output), "")
     if maker in _SOFTMAX or _READERS & {node.op_type for node in nodes_of(graph)}:
         return ", a row for each position in the image, as text recognisers give"
-    return ", several rows an image, as object detectors give"
+    return ", several rows for each image, as object detectors give"
 
 
 def _listed(found: Mapping[str, object]) -> str:
@@ -115,5 +115,5 @@ def _listed(found: Mapping[str, object]) -> str:
 def shape_of(value: object) -> str:
     """Element type and shape as words, with the batch at 1."""
     if not isinstance(value, np.ndarray):
-        return "a sequence" if isinstance(value, list) else "no tensor"
+        return "a sequence" if isinstance(value, list) else "not a tensor"
     return f"{value.dtype} [{', '.join(map(str, value.shape))}]"

@@ -28,8 +28,8 @@ def standard(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = plain.graph
     if others := sorted({f"{node.domain}.{node.op_type}" for node in nodes_of(graph) if node.domain not in _OWN}):
         raise InvalidPackage(
-            f"{' and '.join(others)}: not an operator of ONNX's own, so devices and companions may lack it; export the "
-            "network without it (to quantise, use the QDQ form)"
+            f"{' and '.join(others)}: not one of ONNX's own operators, so devices and companions may lack it: export "
+            "the network without it (to quantise, use the QDQ form)"
         )
     plain.ir_version = max(plain.ir_version, _IR_OF_OWN_WEIGHTS)
     _store_constants(graph)

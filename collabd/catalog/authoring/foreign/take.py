@@ -77,7 +77,7 @@ def _widened(model: onnx.ModelProto, notes: list[str]) -> onnx.ModelProto:
         return model
     wide = widened(model)
     require_writable(wide)
-    notes.append("its half floats are computed in float32")
+    notes.append("its half floats become float32")
     return wide
 
 
@@ -103,7 +103,9 @@ def _for_one_image(
         alone = {}
     if not alone or not all(_same_row(alone[name], value) for name, value in found.items()):
         raise InvalidPackage(f"the graph takes {len(images)} images at once; export it with a dynamic batch, or for 1")
-    notes.append(f"it states {len(images)} images at once, and is taken for one, with the same scores")
+    notes.append(
+        f"it states {len(images)} images at once; for one image it gives the same scores, so the package takes one"
+    )
     return single, alone
 
 
@@ -122,9 +124,9 @@ def _scores(
     rows = as_rows(model, name, value)
     assert isinstance(value, np.ndarray)  # noqa: S101 (as_rows refuses all else)
     if wanted.labels not in (None, value.size):
-        raise InvalidRequest(f"the output {name} gives {value.size} scores, and there are {wanted.labels} labels")
+        raise InvalidRequest(f"the output {name} gives {value.size} scores, but there are {wanted.labels} labels")
     if len(found) > 1 and wanted.output is None:
-        notes.append(f"of its {len(found)} outputs {name} is taken, which has as many scores as there are labels")
+        notes.append(f"among its {len(found)} outputs, {name} is the only one with as many scores as there are labels")
     if rows.graph.output[0].name != name:
         notes.append(f"its output {name}, {shape_of(value)}, becomes float32 [1, {value.size}]")
     return rows, value.astype(np.float32).reshape(1, -1)
@@ -133,7 +135,7 @@ def _scores(
 def _lowered(model: onnx.ModelProto, notes: list[str]) -> onnx.ModelProto:
     lower = lowered(model)
     if opset_of(lower) != opset_of(model):
-        notes.append(f"it is written in opset {opset_of(model)}, and is converted to {opset_of(lower)}")
+        notes.append(f"its opset {opset_of(model)} is converted to {opset_of(lower)}")
     return lower
 
 

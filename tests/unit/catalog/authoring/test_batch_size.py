@@ -68,7 +68,7 @@ BY_WAY = graph_of(
 @pytest.mark.parametrize("model", [AT_ONCE, BY_WAY])
 def test_only_what_stacks_crosses_the_cuts(model: onnx.ModelProto) -> None:
     before, after = Network.from_proto(order(model)), Network.from_proto(order(localise(model)))
-    assert hindrance(before, crossing(before)) == "has not one entry an image along the first axis of n"
+    assert hindrance(before, crossing(before)) == "has no entry for each image along the first axis of n"
     assert hindrance(after, crossing(after)) is None
     assert {"wide", "narrow"} & set(crossing(after))
 

@@ -72,7 +72,7 @@ def test_a_torchvision_network_brings_its_labels_and_preprocessing() -> None:
 def test_trained_weights_that_cannot_be_had_name_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    with pytest.raises(InvalidRequest, match=r"squeezenet1_1 cannot be downloaded .*--random-weights"):
+    with pytest.raises(InvalidRequest, match=r"cannot download the weights of squeezenet1_1 .*--random-weights"):
         resolve("torchvision:squeezenet1_1")
 
 
@@ -164,7 +164,7 @@ def test_what_returns_no_scores_is_described(tmp_path: Path) -> None:
         [helper.make_tensor_value_info("y", TensorProto.UINT8, None)],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]), tmp_path / "net.onnx")
-    with pytest.raises(InvalidPackage, match=r"output y is uint8 \[1, 4, 4, 3\]: .*\[batch, classes\]"):
+    with pytest.raises(InvalidPackage, match=r"output y is uint8 \[1, 4, 4, 3\]. .*\[batch, classes\]"):
         resolve(str(tmp_path / "net.onnx"))
 
 
@@ -208,7 +208,7 @@ def test_weights_that_only_fit_in_half_width_are_kept_so(
     expected = reference_scores(imported.model, image)
     check(package, image, expected)
     monkeypatch.setattr(tensors, "_MOST_BYTES", 3_000)
-    with pytest.raises(InvalidPackage, match=r"an ONNX graph holds 2\.1 GB at most"):
+    with pytest.raises(InvalidPackage, match=r"an ONNX graph holds at most 2\.1 GB"):
         resolve(f"{own_module}:wide", ImportOptions(size=(8, 8)))
 
 

@@ -61,7 +61,7 @@ def test_what_an_old_runtime_cannot_read_is_refused(tiny_model: onnx.ModelProto,
     newer.CopyFrom(tiny_model)
     newer.ir_version = ir_version
     newer.opset_import[0].version = opset
-    with pytest.raises(InvalidPackage, match=f"IR version {ir_version} and opset {opset}; export it with at most"):
+    with pytest.raises(InvalidPackage, match=f"IR version {ir_version} and opset {opset}: export it with at most"):
         optimise(newer)
 
 

@@ -86,7 +86,7 @@ def test_what_could_be_small_logits_is_said() -> None:
     """The safe side: nothing is made of them."""
     judged = judge(np.asarray(0.3 + 0.01 * logits(5), np.float32))
     assert judged.kind == "independent"
-    assert "state --scores logits" in judged.why
+    assert "give --scores logits" in judged.why
     assert "--scores" not in judge(sigmoid(logits(20))).why
 
 
@@ -94,4 +94,4 @@ def test_one_score_that_never_changes_is_said_to_tell_nothing() -> None:
     """A softmax over one class."""
     judged = judge(np.ones((20, 1), np.float32))
     assert judged.kind == "independent"
-    assert "tells nothing" in judged.why
+    assert "tells no images apart" in judged.why

@@ -135,7 +135,7 @@ def test_images_that_change_one_another_run_one_at_a_time(kind: str, tmp_path: P
     model, told = MIXING[kind], list[str]()
     package = built(model, tmp_path, tell=told.append)
     assert not package.manifest.dynamic_batch
-    assert "images run one at a time, never joined in a batch: the graph " in told[0]
+    assert "images run one at a time and never join in a batch, because the graph " in told[0]
     images = np.random.default_rng(4).integers(0, 256, (4, SIDE, SIDE, 3), dtype=np.uint8)
     engine = Engine(threads=1, cache_bytes=1 << 20)
     engine.add("rows", package.network())
@@ -166,5 +166,5 @@ def test_a_package_that_claims_it_may_be_joined_and_may_not_is_refused(tmp_path:
     manifest = msgspec.structs.replace(sound.manifest, cuts=sound.manifest.cuts[:1], layers=sound.manifest.layers[-1:])
     graph = annotate(order(MIXING["a mean over the batch"])).SerializeToString()
     lying = packages.write(tmp_path / "lying", manifest, model=graph, licence="CC0-1.0")
-    with pytest.raises(InvalidPackage, match=r"says that images may run together, and .* change one another"):
+    with pytest.raises(InvalidPackage, match=r"says that images may run together, but .* change one another"):
         try_apart(lying.path)

@@ -86,7 +86,7 @@ def test_texts_of_a_package_are_plain_and_names_of_tensors_the_graphs(tiny_packa
 @pytest.mark.parametrize("name", [*packages.CONTENT, packages.DIGEST])
 def test_a_missing_file_is_named(copy: Path, name: str) -> None:
     (copy / name).unlink()
-    with pytest.raises(InvalidPackage, match=f"no model package: it lacks {name}"):
+    with pytest.raises(InvalidPackage, match=f"not a model package: it lacks {name}"):
         packages.load(copy)
 
 
@@ -103,7 +103,7 @@ def test_a_file_that_cannot_be_read_is_named(copy: Path, monkeypatch: pytest.Mon
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(InvalidPackage, match=r"digest: Permission denied; .* read"):
+    with pytest.raises(InvalidPackage, match=r"digest: Permission denied: .* read"):
         packages.load(copy)
 
 
@@ -144,16 +144,16 @@ def change_figures(**changes: Any) -> Callable[[Manifest], dict[str, Any]]:
     [
         (lambda _: {"name": "../etc"}, "name '../etc' is not"),
         (lambda _: {"name": ""}, "name '' is not"),
-        (lambda _: {"labels": ()}, "labels are empty"),
+        (lambda _: {"labels": ()}, "there are no labels"),
         (lambda _: {"preprocessing": Preprocessing(height=0, width=16)}, "input of 0 x 16 pixels"),
         (lambda _: {"preprocessing": Preprocessing(height=16, width=16, resize_shorter=8)}, "resize_shorter 8"),
-        (lambda _: {"layers": ()}, "layers are empty"),
+        (lambda _: {"layers": ()}, "there are no layers"),
         (lambda _: {"output": "other"}, "not the output other"),
         (lambda manifest: {"layers": manifest.layers[:1] * 2 + manifest.layers[1:]}, "occurs twice"),
-        (lambda manifest: {"cuts": manifest.cuts[1:]}, "the first cut is not 'image'"),
+        (lambda manifest: {"cuts": manifest.cuts[1:]}, "the first cut must be 'image'"),
         (lambda manifest: {"cuts": manifest.cuts[:2] + manifest.cuts[1:]}, "occurs twice.*do not increase"),
         (swap_layers, "name different tensors"),
-        (change_cut(0, tensors=("elsewhere",)), "the first cut is not 'image'"),
+        (change_cut(0, tensors=("elsewhere",)), "the first cut must be 'image'"),
         (change_cut(1, head_layers=99), "do not increase within"),
         (change_cut(1, head_layers=0), "do not increase within"),
         (change_cut(1, tensors=("elsewhere",)), "name different tensors"),
@@ -173,7 +173,7 @@ def test_an_inconsistent_manifest_is_refused(
 
 def test_all_faults_are_told_at_once(copy: Path) -> None:
     rewrite(copy, name="a/b", labels=())
-    with pytest.raises(InvalidPackage, match=r"name 'a/b'.*labels are empty"):
+    with pytest.raises(InvalidPackage, match=r"name 'a/b'.*there are no labels"):
         packages.load(copy)
 
 

@@ -99,7 +99,7 @@ def test_other_files_are_refused(tiny_package: Package, files: Files, tmp_path: 
 
 def test_a_file_twice_is_refused(tiny_package: Package, files: Files, tmp_path: Path) -> None:
     twice = archive({"digest": b"x"})[: 2 * tarfile.BLOCKSIZE] + archive(files)
-    refuse(twice, tmp_path, tiny_package.digest, "the file 'digest' where each")
+    refuse(twice, tmp_path, tiny_package.digest, "the file 'digest'; it must have each")
 
 
 @pytest.mark.parametrize("name", ["LICENCE", "digest", "model.onnx", "package.json"])
@@ -112,7 +112,7 @@ def test_a_lacking_file_is_named(tiny_package: Package, files: Files, tmp_path: 
 def test_each_small_file_has_a_limit(
     tiny_package: Package, files: Files, tmp_path: Path, name: str, limit: int
 ) -> None:
-    refuse(archive(files | {name: bytes(limit + 1)}), tmp_path, tiny_package.digest, f"{name} of {limit + 1} bytes")
+    refuse(archive(files | {name: bytes(limit + 1)}), tmp_path, tiny_package.digest, f"{name} has {limit + 1} bytes")
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])

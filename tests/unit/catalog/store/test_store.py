@@ -28,7 +28,7 @@ def variant(package: Package, path: Path, *, name: str, licence: str = "other") 
 def test_no_root_need_exist(roots: tuple[Path, Path]) -> None:
     store = Store(roots)
     assert (store.packages(), store.problems()) == ([], [])
-    with pytest.raises(UnknownModel, match="loaded are none"):
+    with pytest.raises(UnknownModel, match="these are: none"):
         store.get("tiny")
 
 
@@ -80,7 +80,7 @@ def test_a_source_that_changes_while_it_is_copied_is_refused(
         return real(path, target)
 
     monkeypatch.setattr(shutil, "copyfile", change_then_copy)
-    with pytest.raises(InvalidPackage, match="changed while it was copied"):
+    with pytest.raises(InvalidPackage, match="changed while collabd copied it"):
         Store(roots).install(source)
     assert list(roots[0].iterdir()) == []
 
@@ -150,7 +150,7 @@ def test_remove_uncovers_the_shipped_one_and_then_refuses(roots: tuple[Path, Pat
     store.install(tiny_package.path)
     store.remove("tiny")
     assert store.packages() == [shipped]
-    with pytest.raises(InvalidRequest, match="comes with the installation"):
+    with pytest.raises(InvalidRequest, match="came with the installation"):
         store.remove("tiny")
     assert shipped.path.is_dir()
 
@@ -158,7 +158,7 @@ def test_remove_uncovers_the_shipped_one_and_then_refuses(roots: tuple[Path, Pat
 def test_removing_an_unknown_model_names_those_there_are(roots: tuple[Path, Path], tiny_package: Package) -> None:
     store = Store(roots)
     store.install(tiny_package.path)
-    with pytest.raises(UnknownModel, match=r"no model 'tinny' is loaded \(loaded are tiny\), did you mean 'tiny'\?"):
+    with pytest.raises(UnknownModel, match=r"no model 'tinny' is loaded \(these are: tiny\), did you mean 'tiny'\?"):
         store.remove("tinny")
 
 
@@ -187,6 +187,6 @@ def test_use_is_what_orders_the_pushed(roots: tuple[Path, Path], tiny_package: P
 
 
 def test_only_the_package_that_was_meant_is_installed(roots: tuple[Path, Path], tiny_package: Package) -> None:
-    with pytest.raises(InvalidPackage, match="changed while it was copied"):
+    with pytest.raises(InvalidPackage, match="changed while collabd copied it"):
         Store(roots).install(tiny_package.path, "sha256:" + "0" * 64)
     assert list(roots[0].iterdir()) == []

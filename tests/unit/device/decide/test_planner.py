@@ -57,6 +57,22 @@ def test_what_a_call_fixes_is_made_ready_once_and_compared_with_nothing(
     assert (alone.job.companion, alone.row) == (None, None)
 
 
+async def test_what_was_evaluated_is_run_although_the_profile_goes_during_the_search(
+    model: DeviceModel, companion: Companion
+) -> None:
+    it = planner(companion, slowdown=200)
+    # No plan is as fast, so that it looks for one with several crossings.
+    planning = asyncio.create_task(it.plan(model, PIXELS, CallOptions.from_parameters({"budget": "0.1ms"})))
+    await asyncio.sleep(0)
+    assert not planning.done()
+    companion.profiles.clear()
+    planned = await planning
+    assert planned.row is not None
+    chosen = planned.evaluation.plans.rows[planned.row]
+    assert chosen.cloud == 0
+    assert [step.run_s for step in planned.job.steps if step.crossing is not None] == [chosen.tail_s]
+
+
 def test_a_candidate_cut_brings_its_calibrated_axis(model: DeviceModel, companion: Companion) -> None:
     for cut in model.manifest.cuts[1:]:
         for figures in cut.codecs:

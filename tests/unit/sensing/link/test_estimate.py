@@ -20,7 +20,9 @@ LINKS = [(rtt, rate) for rtt in (0.001, 0.002, 0.02, 0.2) for rate in (0.5, 5.0,
 
 def exchange(rtt_s: float, mbps: float, up: float, down: float = REPLY, factor: float = 1.0) -> Transfer:
     pace = 8e-6 / mbps
-    return Transfer(up, (rtt_s / 2 + up * pace) * factor, down, (rtt_s / 2 + down * pace) * factor)
+    return Transfer(
+        up_bytes=up, up_s=(rtt_s / 2 + up * pace) * factor, down_bytes=down, down_s=(rtt_s / 2 + down * pace) * factor
+    )
 
 
 def feed(link: LinkEstimate, rtt_s: float, mbps: float, sizes: list[int], *, start: float = 0.0) -> float:
@@ -84,7 +86,9 @@ def test_the_way_down_is_like_the_way_up_until_a_reply_has_told() -> None:
     assert before.down_s_per_byte == before.up_s_per_byte
     for _ in range(5):
         now += EVERY_S
-        link.learn(Transfer(16_000, 0.01 + 16_000 * 8e-6, 20_000, 0.01 + 20_000 * 8e-7), now)
+        link.learn(
+            Transfer(up_bytes=16_000, up_s=0.01 + 16_000 * 8e-6, down_bytes=20_000, down_s=0.01 + 20_000 * 8e-7), now
+        )
     after = link.read(now)
     assert after.down_s_per_byte == pytest.approx(8e-7, rel=0.15)
     assert after.up_s_per_byte == pytest.approx(8e-6, rel=0.15)
@@ -94,7 +98,12 @@ def test_what_the_programs_add_is_part_of_the_round_trip() -> None:
     link = LinkEstimate(0.7)
     link.learn_rtt(0.002)
     for number in range(40):
-        link.learn(Transfer(16_000, 0.001 + 16_000 * 8e-8, REPLY, 0.001 + REPLY * 8e-8 + 0.005), 0.2 * number)
+        link.learn(
+            Transfer(
+                up_bytes=16_000, up_s=0.001 + 16_000 * 8e-8, down_bytes=REPLY, down_s=0.001 + REPLY * 8e-8 + 0.005
+            ),
+            0.2 * number,
+        )
     assert link.read(8.0).rtt_s == pytest.approx(0.007, rel=0.1)
 
 
@@ -151,7 +160,7 @@ def test_it_stays_finite_and_positive(events: list[tuple[float, float, float, fl
         if late:
             link.learn_late(up_bytes=up, seconds=up_s, now=now)
         else:
-            link.learn(Transfer(up, up_s, down, down_s), now)
+            link.learn(Transfer(up_bytes=up, up_s=up_s, down_bytes=down, down_s=down_s), now)
     reading = link.read(now)
     for value in (reading.rtt_s, reading.up_s_per_byte, reading.down_s_per_byte, reading.spread):
         assert 0 < value < math.inf
@@ -170,7 +179,9 @@ def test_it_stays_finite_and_positive(events: list[tuple[float, float, float, fl
     ],
 )
 def test_probes(age: float | None, s_per_byte: float, idle: float, due: float | None) -> None:
-    reading = LinkReading(0.02, s_per_byte, s_per_byte, 0.1, age, 1)
+    reading = LinkReading(
+        rtt_s=0.02, up_s_per_byte=s_per_byte, down_s_per_byte=s_per_byte, spread=0.1, age_s=age, samples=1
+    )
     found = next_probe_s(reading, probe_bytes=16_000, stale_s=10.0, share=0.01, idle_s=idle)
     assert found == (None if due is None else pytest.approx(due))
 

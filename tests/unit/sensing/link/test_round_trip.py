@@ -71,7 +71,7 @@ def test_what_programs_take_is_no_proxy() -> None:
 
 def test_where_the_kernel_tells_nothing_pings_do() -> None:
     trip = RoundTrip()
-    nothing = NotMeasured("tcp: no connection")
+    nothing = NotMeasured("tcp: there is no connection")
     assert trip.of(nothing) is nothing
     trip.pinged(0.02, nothing)
     assert trip.of(nothing) == 0.02

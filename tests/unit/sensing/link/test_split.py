@@ -12,7 +12,7 @@ from collabd.sensing.reading import NotMeasured
 
 # 20 ms there and back, 8 Mbit/s up and 16 down.
 KNOWN = LinkReading(rtt_s=0.02, up_s_per_byte=1e-6, down_s_per_byte=0.5e-6, spread=0.1, age_s=1.0, samples=9)
-UNKNOWN = NotMeasured("tcp: no connection")
+UNKNOWN = NotMeasured("tcp: there is no connection")
 
 
 def test_a_request_of_many_packets_was_timed_as_it_came_in() -> None:

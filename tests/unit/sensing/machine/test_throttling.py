@@ -26,10 +26,10 @@ def _value(sensor: ThrottlingSensor, now: float) -> Throttling:
     ("bits", "flags"),
     [
         (0x0, NONE),
-        (0x1, Flags(True, False, False, False)),
-        (0x2, Flags(False, True, False, False)),
-        (0x4, Flags(False, False, True, False)),
-        (0x8, Flags(False, False, False, True)),
+        (0x1, Flags(under_voltage=True, frequency_capped=False, throttled=False, soft_temperature_limit=False)),
+        (0x2, Flags(under_voltage=False, frequency_capped=True, throttled=False, soft_temperature_limit=False)),
+        (0x4, Flags(under_voltage=False, frequency_capped=False, throttled=True, soft_temperature_limit=False)),
+        (0x8, Flags(under_voltage=False, frequency_capped=False, throttled=False, soft_temperature_limit=True)),
         (0x50005, STARVED),
     ],
 )

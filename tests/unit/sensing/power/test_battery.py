@@ -84,4 +84,4 @@ def test_a_battery_measures_the_machine_only_while_it_powers_it(machine: Machine
 
 def test_a_battery_without_a_gauge_is_no_meter(machine: Machine) -> None:
     meter = Discharge.find(BatterySensor(machine.write(_cell()).root))
-    assert meter == NotMeasured("battery: does not measure power")
+    assert meter == NotMeasured("battery: it does not measure power")

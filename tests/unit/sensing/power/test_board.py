@@ -46,7 +46,7 @@ def test_a_unit_that_hides_proc(machine: Machine) -> None:
 
 
 def test_no_device_tree(machine: Machine) -> None:
-    assert recognise(machine.root) == NotMeasured("no device tree: not a Raspberry Pi")
+    assert recognise(machine.root) == NotMeasured("there is no device tree, so this is not a Raspberry Pi")
 
 
 @given(st.text())

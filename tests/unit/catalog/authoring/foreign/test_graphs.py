@@ -51,7 +51,7 @@ def test_weights_that_are_listed_as_inputs(opset: int, tmp_path: Path) -> None:
 
 
 def test_operators_that_no_runtime_reads_are_refused_in_words(tmp_path: Path) -> None:
-    with pytest.raises(InvalidPackage, match="opset 6, and ONNX Runtime reads 7 and newer"):
+    with pytest.raises(InvalidPackage, match="opset 6, but ONNX Runtime reads only 7 and newer"):
         taken(file(plain(opset=6, ir_version=3), tmp_path))
 
 
@@ -73,7 +73,7 @@ def test_newer_versions_are_brought_down(opset: int, ir_version: int, tmp_path: 
     network = plain(opset=opset, ir_version=ir_version)
     imported = taken(file(network, tmp_path))
     assert (imported.model.opset_import[0].version, imported.model.ir_version) == (21, 10)
-    assert (opset > 21) == (f"it is written in opset {opset}, and is converted to 21" in imported.notes)
+    assert (opset > 21) == (f"its opset {opset} is converted to 21" in imported.notes)
     same(imported, network, tmp_path)
 
 
@@ -119,7 +119,7 @@ def test_an_operator_of_another_domain_is_named(tmp_path: Path) -> None:
     nodes[0].domain, nodes[0].op_type = "com.microsoft", "FusedConv"
     network = model(nodes, weights)
     network.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-    with pytest.raises(InvalidPackage, match=r"com\.microsoft\.FusedConv: not an operator of ONNX's own"):
+    with pytest.raises(InvalidPackage, match=r"com\.microsoft\.FusedConv: not one of ONNX's own operators"):
         taken(file(network, tmp_path))
 
 
@@ -151,7 +151,7 @@ def test_control_flow_over_the_batch_is_folded_for_one_image(tmp_path: Path) -> 
     ]
     network = with_if(condition, numpy_helper.from_array(np.array([1]), "one"))
     imported = taken(file(network, tmp_path))
-    assert "taken for one" in imported.notes[-1]
+    assert "takes one image at a time" in imported.notes[-1]
     same(imported, network, tmp_path)
 
 
@@ -162,7 +162,7 @@ def test_control_flow_over_the_image_stays_and_is_said(tmp_path: Path) -> None:
     ]
     network = with_if(condition, numpy_helper.from_array(np.array(0, np.float32), "zero"))
     imported = taken(file(network, tmp_path))
-    assert "control flow (If) depends on the image: a companion will refuse it" in imported.notes[-1]
+    assert "control flow (If) depends on the image. A companion refuses such a graph" in imported.notes[-1]
     same(imported, network, tmp_path)
 
 

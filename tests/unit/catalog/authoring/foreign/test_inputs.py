@@ -137,7 +137,7 @@ def test_half_floats_throughout(tmp_path: Path) -> None:
     half = [onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(w).astype(np.float16), w.name) for w in weights]
     network = model(nodes, half, kind=TensorProto.FLOAT16, outputs=[scores(kind=TensorProto.FLOAT16)])
     imported = taken(file(network, tmp_path))
-    assert "its half floats are computed in float32" in imported.notes
+    assert "its half floats become float32" in imported.notes
     image = photo()
     package = built(imported, tmp_path)
     assert package.network().outputs[0].dtype == np.float32

@@ -98,7 +98,7 @@ def test_the_output_that_the_user_names_is_taken(tmp_path: Path) -> None:
 
 def test_the_only_output_with_a_score_a_label_is_taken_and_said(tmp_path: Path) -> None:
     imported = taken(file(two_outputs(), tmp_path), labels=LABELS)
-    assert "of its 2 outputs logits is taken, which has as many scores as there are labels" in imported.notes
+    assert "among its 2 outputs, logits is the only one with as many scores as there are labels" in imported.notes
     image = photo()
     check(built(imported, tmp_path), image, answer(plain(), planes(normalised(image))))
 
@@ -112,7 +112,7 @@ def test_two_outputs_with_a_score_a_label_leave_it_to_the_user(tmp_path: Path) -
 
 
 def test_labels_must_be_as_many_as_scores(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match="logits gives 6 scores, and there are 5 labels"):
+    with pytest.raises(InvalidRequest, match="logits gives 6 scores, but there are 5 labels"):
         taken(file(plain(), tmp_path), labels=LABELS[:5])
 
 

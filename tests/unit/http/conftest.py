@@ -1,0 +1,87 @@
+"""The protocol in front of a data plane that echoes."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from collab_sdk import wire
+from collab_sdk.errors import CollabError, UnknownModel
+from collab_sdk.result import MODEL_VERSION
+from collabd.http import protocol
+from collabd.http.error_replies import error_middleware
+
+LIMIT = 10_000
+FEATURES = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+class Echo:
+    """Answers with its inputs, or with the error it was given."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+        self.is_ready = True
+        self.asked: wire.InferRequest | None = None
+
+    def ready(self) -> bool:
+        return self.is_ready
+
+    def server_metadata(self) -> dict[str, Any]:
+        return {"name": "echo", "version": "1", "extensions": []}
+
+    def models(self) -> list[str]:
+        return ["echo"]
+
+    def model_ready(self, name: str) -> bool:
+        self._known(name)
+        return self.is_ready
+
+    def model_metadata(self, name: str) -> dict[str, Any]:
+        self._known(name)
+        return {"platform": "none", "inputs": [], "outputs": []}
+
+    async def infer(self, name: str, request: wire.InferRequest) -> wire.InferResponse:
+        self._known(name)
+        self.asked = request
+        if self.error is not None:
+            raise self.error
+        return wire.InferResponse(name, MODEL_VERSION, request.inputs, id=request.id, parameters={"took_ms": 1.5})
+
+    def _known(self, name: str) -> None:
+        if name != "echo":
+            raise UnknownModel(f"no model {name!r}; loaded: echo")
+
+
+Client = TestClient[web.Request, web.Application]
+
+
+@pytest.fixture
+def plane() -> Echo:
+    return Echo()
+
+
+@pytest.fixture
+async def client(plane: Echo) -> AsyncIterator[Client]:
+    app = web.Application(middlewares=[error_middleware])
+    app.add_routes(protocol.routes(plane, LIMIT))
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+def request(**parameters: Any) -> wire.InferRequest:
+    return wire.InferRequest([wire.Tensor.from_array("x", FEATURES)], id="7", parameters=parameters)
+
+
+async def infer(client: Client, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, bytes, Any]:
+    async with client.post("/v2/models/echo/infer", data=body, headers=headers) as reply:
+        return reply.status, await reply.read(), reply.headers
+
+
+async def refused(client: Client, body: bytes, headers: dict[str, str] | None = None) -> CollabError:
+    status, content, _ = await infer(client, body, headers)
+    error = wire.decode_error(status, content)
+    assert error.http_status == status
+    return error
