@@ -1,5 +1,6 @@
 """The companion as a Ray Serve application, on a small Ray that lives as long as the tests of this file."""
 
+import gc
 import shutil
 import socket
 from collections.abc import Iterator
@@ -20,7 +21,10 @@ from collabd.config import ConfigError
 pytest.importorskip("ray.serve", reason="Ray is not installed: pip install 'collabd[ray]'")
 
 # Ray 2.40 leaves its processes and sockets to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.alone,  # Ray gives its processes 30 s to start
+]
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +59,7 @@ def address(package: Any, root: Path, tmp_path_factory: pytest.TempPathFactory) 
     finally:
         ray.shutdown()
         monkeypatch.undo()
+        gc.collect()  # here, where its warnings are ignored, and not at the end of the suite
 
 
 def _free_port() -> int:
