@@ -43,7 +43,7 @@ def _sums_of(*groups: tuple[int, ...]) -> Column:
     return np.array([[float(row in group) for row in range(_ROWS)] for group in groups])
 
 
-# Of the device: when it works, when it waits, and when its radio is on the air.
+# The phases in which the device works, those in which it waits, and of these the ones that have its radio on the air.
 _WORKS, _WAITS, _ON_AIR = (OVERHEAD, PREP, HEAD, ENCODE), (LANE, ROUND_TRIP, UP, QUEUE, DECODE, TAIL, DOWN), (UP, DOWN)
 _ENERGY = _sums_of(_WORKS, _WAITS, _ON_AIR, (MOVED_BYTES,))
 # Phases that vary together: with the load of the device, with the link, and with the load of the companion.

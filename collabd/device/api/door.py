@@ -43,11 +43,11 @@ class DeviceDoor:
     async def __call__(self, request: web.Request) -> AsyncIterator[Infer]:
         """Let the call's body be read, and give what answers it in its turn. Raises `Overloaded`, `NotReady`."""
         arrived = self._clock() - wire.waited_s(request.headers)
-        size = largest_body(request, self._max_request_bytes)
+        user, size = _user(request), largest_body(request, self._max_request_bytes)
         with self._hangups.watched(request.transport):
             async with AsyncExitStack() as stack:
                 with self._counters.at_the_door():
-                    arrival = await stack.enter_async_context(self._admission.arrival(_user(request), size))
+                    arrival = await stack.enter_async_context(self._admission.arrival(user, size))
                 try:
                     yield partial(self._infer, arrival=arrival, arrived=arrived)
                 finally:

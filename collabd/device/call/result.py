@@ -25,10 +25,9 @@ _ON_DEVICE: tuple[Phase, ...] = ("prep", "head", "encode", "local_tail")
 def result(planned: CallPlan, record: CallRecord, output: npt.NDArray[np.float32]) -> Result:
     """The answer with its provenance; `output` is the network's, float32 [1, labels]."""
     model, job = planned.job.model, planned.job
-    latency_s = record.elapsed_s()
-    joules = outcome_energy_j(record, latency_s, planned.evaluation.device)
+    joules = outcome_energy_j(record, planned.evaluation.device)
     fidelity = _fidelity(planned, record)
-    unmet = _unmet(planned.caps, latency_s=latency_s, energy_j=joules, cost=record.cost, fidelity=fidelity)
+    unmet = _unmet(planned.caps, record, energy_j=joules, fidelity=fidelity)
     return Result(
         model=model.manifest.name,
         digest=model.digest,
@@ -42,7 +41,7 @@ def result(planned: CallPlan, record: CallRecord, output: npt.NDArray[np.float32
             reason=planned.reason,
         ),
         predicted=predicted(planned),
-        measured=_measured(record, latency_s),
+        measured=_measured(record),
         energy_mj=joules * 1e3,
         energy_source=planned.energy_source,
         cost=record.cost,
@@ -82,19 +81,19 @@ def predicted(planned: CallPlan) -> Predicted:
     )
 
 
-def _measured(record: CallRecord, latency_s: float) -> Timings:
+def _measured(record: CallRecord) -> Timings:
     taken = {f"{_SAID_AS.get(phase, phase)}_ms": seconds * 1e3 for phase, seconds in record.phases.items()}
-    return Timings(latency_ms=latency_s * 1e3, **taken)
+    return Timings(latency_ms=record.latency_s * 1e3, **taken)
 
 
-def outcome_energy_j(record: CallRecord, latency_s: float, device: DeviceState) -> float:
+def outcome_energy_j(record: CallRecord, device: DeviceState) -> float:
     """What the call took of the battery, with the times that really passed; the device idles for the rest of them."""
     phases_s = sum(record.phases.get(phase, 0.0) for phase in _ON_DEVICE)
     busy_s = phases_s + record.overtaken_s + device.overhead_s
     return energy_j(
         device,
         busy_s=busy_s,
-        idle_s=max(latency_s - busy_s, 0.0),
+        idle_s=max(record.latency_s - busy_s, 0.0),
         air_s=record.air_s,
         moved_bytes=float(record.bytes_up + record.bytes_down),
     )
@@ -107,11 +106,11 @@ def _fidelity(planned: CallPlan, record: CallRecord) -> float | None:
     return None if planned.row is None else planned.evaluation.plans.rows[planned.row].fidelity
 
 
-def _unmet(caps: Caps, *, latency_s: float, energy_j: float, cost: float, fidelity: float | None) -> tuple[Cap, ...]:
+def _unmet(caps: Caps, record: CallRecord, *, energy_j: float, fidelity: float | None) -> tuple[Cap, ...]:
     broken = {
-        Cap.LATENCY: caps.latency_s is not None and latency_s > caps.latency_s,
+        Cap.LATENCY: caps.latency_s is not None and record.latency_s > caps.latency_s,
         Cap.ENERGY: caps.energy_j is not None and energy_j > caps.energy_j,
-        Cap.COST: caps.cost is not None and cost > caps.cost,
+        Cap.COST: caps.cost is not None and record.cost > caps.cost,
         Cap.FIDELITY: fidelity is None or fidelity < caps.fidelity,
     }
     return tuple(name for name, is_broken in broken.items() if is_broken)

@@ -174,8 +174,8 @@ class Companion:
             raise self._fault(error) from error
         except Exception as error:
             raise self._fault(error) from error
-        self.breaker.succeeded()
         self._queue = _QUEUE_MEMORY * self.queue_s + (1 - _QUEUE_MEMORY) * answer.queue_s, self.clock()
+        self.breaker.succeeded()
         return answer
 
     async def ping(self, size: int) -> None:

@@ -82,6 +82,8 @@ class CallRecord:
     started: float
     _: KW_ONLY
     phases: defaultdict[Phase, float] = field(default_factory=partial(defaultdict, float))
+    # From when the call came until its output was there.
+    latency_s: float = 0.0
     # Until the call was let in and had come in.
     waited_s: float = 0.0
     # For the lane, which other calls had.
@@ -103,10 +105,6 @@ class CallRecord:
     speed_here: list[tuple[float, float]] = field(default_factory=list)
     speed_there: list[tuple[float, float]] = field(default_factory=list)
 
-    def elapsed_s(self) -> float:
-        """Seconds since the job started."""
-        return self.clock() - self.started
-
     def unaccounted_s(self) -> float:
         """Seconds since the job was taken up that are no phase's, nor spent waiting for the lane."""
-        return self.elapsed_s() - self.waited_s - self.lane_s - sum(self.phases.values())
+        return self.clock() - self.started - self.waited_s - self.lane_s - sum(self.phases.values())

@@ -52,6 +52,19 @@ class Executor:
         return await _Run(self, job, record).output()
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """A companion that is asked for a step. `work_s`: its own work for it as profiled, without queue and link."""
+
+    step: JobStep
+    crossing: Crossing
+    companion: Companion
+    answer: asyncio.Task[RemoteAnswer]
+    wait: Wait
+    sent_bytes: int
+    work_s: float
+
+
 class _Run:
     """One job under way."""
 
@@ -68,7 +81,9 @@ class _Run:
 
     async def output(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         with self.executor.lane.claimed(self.due_s, self.job.here_s) as self.claim:
-            return await self._output()
+            output = await self._output()
+        self.record.latency_s = self.record.clock() - self.record.started
+        return output
 
     async def _output(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         output = self.job.model.manifest.output
@@ -147,62 +162,62 @@ class _Run:
             down_bytes=question.bytes_down + ENVELOPE_DOWN_BYTES + HEADER_BYTES,
             work_s=work_s,
         )
-        remote = asyncio.create_task(companion.infer(question))
+        answer = asyncio.create_task(companion.infer(question))
         try:
             await self._raced(
-                step, crossing, companion=companion, remote=remote, wait=wait, sent_bytes=sent_bytes, work_s=work_s
+                _Asked(
+                    step=step,
+                    crossing=crossing,
+                    companion=companion,
+                    answer=answer,
+                    wait=wait,
+                    sent_bytes=sent_bytes,
+                    work_s=work_s,
+                )
             )
         finally:
-            remote.cancel()
+            answer.cancel()
 
-    async def _raced(
-        self,
-        step: JobStep,
-        crossing: Crossing,
-        *,
-        companion: Companion,
-        remote: asyncio.Task[RemoteAnswer],
-        wait: Wait,
-        sent_bytes: int,
-        work_s: float,
-    ) -> None:
+    async def _raced(self, asked: _Asked) -> None:
         """The companion has its time; from then on whoever finishes first wins."""
-        sent, phases = self.record.clock(), self.record.phases.copy()
-        with self._promised(crossing) as must_start:
-            patience_s = self._patience_s(crossing, wait)
-            either: tuple[asyncio.Future[Any], ...] = (remote, must_start)
+        answer, sent, phases = asked.answer, self.record.clock(), self.record.phases.copy()
+        with self._promised(asked.crossing) as must_start:
+            patience_s = self._patience_s(asked.crossing, asked.wait)
+            either: tuple[asyncio.Future[Any], ...] = (answer, must_start)
             await asyncio.wait(either, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
-        races = not remote.done() and self.job.fallback == Fallback.LOCAL
-        local = asyncio.create_task(self._finish(crossing)) if races else None
+        races = not answer.done() and self.job.fallback == Fallback.LOCAL
+        local = asyncio.create_task(self._finish(asked.crossing)) if races else None
         started = self.record.clock()
         try:
             if local is not None:
-                await asyncio.wait({remote, local}, return_when=asyncio.FIRST_COMPLETED)
-            if remote.done() and remote.exception() is None:
+                await asyncio.wait({answer, local}, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done() and answer.exception() is None:
                 self.record.overtaken_s += 0.0 if local is None else self.record.clock() - started
                 # Phases follow one another: what ran here beside the exchange is none.
                 self.record.phases = phases
-                return self._take(step, companion, remote.result())
+                return self._take(asked, answer.result())
             waited_s = self.record.clock() - sent
-            why = _why(remote, waited_s)
-            late = remote.done() or wait.longer_than(waited_s) < _LATE
-            if not remote.done():
-                lost = waited_s >= lost_after_s(wait)
-                link_s = waited_s - work_s
-                companion.note_late(why, sent_bytes, link_s, late=late, lost=lost)
-                self.record.air_s += companion.air_s(link_s)
-                # The companion may have all of it by now, and do the work.
-                self.record.bytes_up += sent_bytes
-                self.record.cost += companion.cost(sent_bytes, work_s)
+            why = _why(answer, waited_s)
+            late = answer.done() or asked.wait.longer_than(waited_s) < _LATE
+            if not answer.done():
+                self._note_unanswered(asked, waited_s, why, late=late)
             if local is None:
-                return await self._give_up(step, crossing, why)
-            self._finished(step, await local, why, degraded=late)
+                return await self._give_up(asked.step, asked.crossing, why)
+            self._finished(asked.step, await local, why, degraded=late)
         finally:
             if local is not None:
                 local.cancel()
 
-    def _take(self, step: JobStep, companion: Companion, answer: RemoteAnswer) -> None:
-        record = self.record
+    def _note_unanswered(self, asked: _Asked, waited_s: float, why: str, *, late: bool) -> None:
+        companion, link_s = asked.companion, waited_s - asked.work_s
+        companion.note_late(why, asked.sent_bytes, link_s, late=late, lost=waited_s >= lost_after_s(asked.wait))
+        self.record.air_s += companion.air_s(link_s)
+        # The companion may have all of it by now, and do the work.
+        self.record.bytes_up += asked.sent_bytes
+        self.record.cost += companion.cost(asked.sent_bytes, asked.work_s)
+
+    def _take(self, asked: _Asked, answer: RemoteAnswer) -> None:
+        record, companion = self.record, asked.companion
         record.phases["link"] += answer.link_s
         record.phases["queue"] += answer.queue_s
         record.phases["decode"] += answer.decode_s
@@ -211,10 +226,10 @@ class _Run:
         record.bytes_up += answer.bytes_up
         record.bytes_down += answer.bytes_down
         record.cost += companion.cost(answer.bytes_up + answer.bytes_down, answer.compute_s)
-        record.ran += step.stage.letters
+        record.ran += asked.step.stage.letters
         # In a batch a tail takes longer, and by no fault of the companion.
         if self.job.profiled and answer.batch == 1:
-            record.speed_there.append((answer.compute_s, step.run_s))
+            record.speed_there.append((answer.compute_s, asked.step.run_s))
         self.tensors |= answer.outputs
 
     async def _encode(self, crossing: Crossing, outputs: tuple[str, ...]) -> list[wire.Tensor]:
@@ -275,7 +290,7 @@ class _Run:
         self.record.why, self.record.degraded = why, degraded
 
 
-def _why(remote: asyncio.Task[RemoteAnswer], waited_s: float) -> str:
-    if not remote.done():
+def _why(answer: asyncio.Task[RemoteAnswer], waited_s: float) -> str:
+    if not answer.done():
         return f"the companion did not answer within {waited_s * 1e3:.0f} ms"
-    return str(remote.exception())
+    return str(answer.exception())

@@ -317,9 +317,9 @@ async def test_fail_never_runs_the_tail_here(bench: Factory, monkeypatch: pytest
     ran: list[tuple[str, ...]] = []
     run = Engine.run
 
-    def observed(engine: Engine, key: str, feeds: Any, outputs: Any, *more: Any) -> Any:
+    def observed(engine: Engine, key: str, feeds: Any, outputs: Any, **more: Any) -> Any:
         ran.append(tuple(outputs))
-        return run(engine, key, feeds, outputs, *more)
+        return run(engine, key, feeds, outputs, **more)
 
     async with impostor(bench, answer) as it:
         monkeypatch.setattr(Engine, "run", observed)

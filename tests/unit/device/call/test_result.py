@@ -46,6 +46,7 @@ SPLIT = Candidate(
     tail_s=0.01,
     local_tail_s=0.06,
 )
+LATENCY_S = 0.002 + 0.007 + 0.005 + 0.041 + 0.031 + 0.003 + 0.012
 # As predicted: 31 ms on the link, of which the bytes moved for 11.
 AS_PREDICTED = CallRecord(
     clock=lambda: 0.0,
@@ -54,12 +55,12 @@ AS_PREDICTED = CallRecord(
         float,
         {"prep": 0.005, "head": 0.04, "encode": 0.001, "link": 0.031, "queue": 0.003, "decode": 0.002, "tail": 0.01},
     ),
+    latency_s=LATENCY_S,
     lane_s=0.007,
     air_s=0.011,
     bytes_up=9_000,
     bytes_down=1_000,
 )
-LATENCY_S = 0.002 + 0.007 + 0.005 + 0.041 + 0.031 + 0.003 + 0.012
 
 
 def test_the_energy_of_a_call_as_predicted_is_the_predicted_one() -> None:
@@ -67,12 +68,12 @@ def test_the_energy_of_a_call_as_predicted_is_the_predicted_one() -> None:
         Candidates([SPLIT]), device=DEVICE, clouds=[CLOUD], call=CallFacts(0.005, (0.0,), None), quantile=0.9
     )
     assert wanted.latency_s[0] == pytest.approx(LATENCY_S)
-    assert outcome_energy_j(AS_PREDICTED, LATENCY_S, DEVICE) == pytest.approx(wanted.energy_j[0])
+    assert outcome_energy_j(AS_PREDICTED, DEVICE) == pytest.approx(wanted.energy_j[0])
 
 
 def test_a_tail_that_the_companion_overtook_is_work() -> None:
     overtaken = replace(AS_PREDICTED, overtaken_s=0.01)
-    more_j = outcome_energy_j(overtaken, LATENCY_S, DEVICE) - outcome_energy_j(AS_PREDICTED, LATENCY_S, DEVICE)
+    more_j = outcome_energy_j(overtaken, DEVICE) - outcome_energy_j(AS_PREDICTED, DEVICE)
     assert more_j == pytest.approx(0.01 * (5.0 - 2.0))
 
 
