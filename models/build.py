@@ -116,19 +116,19 @@ def _with_accuracy(package: Package, images: list[tuple[bytes, int]]) -> Package
     return write(package.path, manifest, model=model, licence=licence)
 
 
-def main() -> None:
-    """Build into models/<name>/package and say what came out."""
+def main(arguments: Sequence[str] | None = None, *, into: Path = _HERE) -> None:
+    """Build into `into`/<name>/package and say what came out."""
     parser = argparse.ArgumentParser(prog="python -m models.build", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (else all)")
     parser.add_argument("--data", type=Path, help="folder or zip of the CIFAR-10 JPEGs")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     names = given.names or NAMES
     if unknown := [name for name in names if name not in NAMES]:
         parser.error(f"{', '.join(unknown)}: no network of {', '.join(NAMES)}")
     if given.data is None and not {_LITE0}.issuperset(names):
         parser.error("the CIFAR-10 networks need --data")
     for name in names:
-        out = _HERE / name / "package"
+        out = into / name / "package"
         package = lite0_package(out) if name == _LITE0 else cifar10_package(name, given.data, out)
         print(f"{out}: {(out / MODEL).stat().st_size} bytes, {package.manifest.accuracy}, {package.digest}")
 

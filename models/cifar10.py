@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -39,10 +39,10 @@ class Split:
         return Split(self.images.to(device), self.labels.to(device))
 
 
-def load(data: Path | None, split: SplitName) -> Split:
-    """Read a split from a folder or zip of JPEGs; from torchvision, downloaded once, if `data` is None."""
+def load(data: Path | None, split: SplitName, *, download: Callable[..., CIFAR10] = CIFAR10) -> Split:
+    """Read a split from a folder or zip of JPEGs; if `data` is None, by `download`, once, from torchvision."""
     if data is None:
-        return _downloaded(split)
+        return _split(download(_DOWNLOADS.expanduser(), train=split == "train", download=True))
     pixels, labels = zip(*((_pixels(jpeg), label) for jpeg, label in jpegs(data, split)), strict=True)
     images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
     return Split(images, torch.tensor(labels))
@@ -90,6 +90,5 @@ def _pixels(jpeg: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))
 
 
-def _downloaded(split: SplitName) -> Split:
-    source = CIFAR10(_DOWNLOADS.expanduser(), train=split == "train", download=True)
+def _split(source: CIFAR10) -> Split:
     return Split(torch.from_numpy(source.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(source.targets))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -24,13 +25,13 @@ def top1(network: nn.Module, split: Split, batch: int = 250) -> float:
     return hits / len(split)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the top-1 over the test images."""
     parser = argparse.ArgumentParser(prog="python -m models.evaluate", description=__doc__)
     parser.add_argument("network", choices=CIFAR10_NETWORKS)
     parser.add_argument("--data", type=Path, help="folder or zip of the CIFAR-10 JPEGs (else torchvision downloads)")
     parser.add_argument("--weights", type=Path, help="safetensors file (else the one that comes with the network)")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     if given.weights:
         network = load_weights(CIFAR10_NETWORKS[given.network](), given.weights)
     else:

@@ -98,14 +98,14 @@ def _autocast(device: torch.device) -> AbstractContextManager[object]:
     return torch.autocast(device.type, torch.bfloat16) if supported else nullcontext()
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Train, report each epoch, and save fp16 safetensors."""
     parser = argparse.ArgumentParser(prog="python -m models.train", description=__doc__)
     parser.add_argument("network", choices=CIFAR10_NETWORKS)
     parser.add_argument("--data", type=Path, help="folder or zip of the CIFAR-10 JPEGs (else torchvision downloads)")
     parser.add_argument("--epochs", type=int, help="in all (else as in the recipe)")
     parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     torch.manual_seed(_SEED)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     phases = RECIPES[given.network]

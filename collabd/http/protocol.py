@@ -23,6 +23,8 @@ Infer: TypeAlias = Callable[[str, wire.InferRequest], Awaitable[wire.InferRespon
 # Lets an inference request in when its turn comes, before its body is read, and gives the function that answers it.
 # Raises `CollabError`.
 Door: TypeAlias = Callable[[web.Request], AbstractAsyncContextManager[Infer]]
+# From a request's body and the length of its JSON header, where there is one. Raises `CollabError`.
+Decode: TypeAlias = Callable[[bytearray, int | None], wire.InferRequest]
 
 
 class DataPlane(Protocol):
@@ -48,11 +50,20 @@ class DataPlane(Protocol):
 
 
 def routes(
-    plane: DataPlane, max_request_bytes: int, *, door: Door | None = None, pace: BodyPace = NETWORK
+    plane: DataPlane,
+    max_request_bytes: int,
+    *,
+    door: Door | None = None,
+    pace: BodyPace = NETWORK,
+    decode: Decode = wire.decode_request,
 ) -> list[web.RouteDef]:
     """The protocol's paths; a request's body may have `max_request_bytes`. Without a `door` all are let in at once."""
     handlers = _Handlers(
-        plane, max_request_bytes=max_request_bytes, door=door or (lambda _: nullcontext(plane.infer)), pace=pace
+        plane,
+        max_request_bytes=max_request_bytes,
+        door=door or (lambda _: nullcontext(plane.infer)),
+        pace=pace,
+        decode=decode,
     )
     defined = [
         web.get("/v2", handlers.server),
@@ -73,11 +84,12 @@ def routes(
 class _Handlers:
     """One method a path."""
 
-    def __init__(self, plane: DataPlane, *, max_request_bytes: int, door: Door, pace: BodyPace) -> None:
+    def __init__(self, plane: DataPlane, *, max_request_bytes: int, door: Door, pace: BodyPace, decode: Decode) -> None:
         self._plane = plane
         self._max_request_bytes = max_request_bytes
         self._door = door
         self._pace = pace
+        self._decode = decode
         self._long_json = ThreadPoolExecutor(1, thread_name_prefix="json")
 
     async def server(self, _: web.Request) -> web.Response:
@@ -124,9 +136,9 @@ class _Handlers:
     async def _decoded(self, body: bytearray, header_length: int | None) -> wire.InferRequest:
         """The request. JSON of megabytes takes seconds: it is decoded in a thread, one request after the other."""
         if (len(body) if header_length is None else header_length) <= _QUICK_JSON_BYTES:
-            return wire.decode_request(body, header_length)
+            return self._decode(body, header_length)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._long_json, wire.decode_request, body, header_length)
+        return await loop.run_in_executor(self._long_json, self._decode, body, header_length)
 
 
 def _model_name(request: web.Request) -> str:

@@ -75,15 +75,18 @@ _NAMED: tuple[tuple[bytes, str, str], ...] = (
 _HEAD_BYTES = 1024
 
 
-def format_of(data: bytes) -> FileFormat:
-    """The kind of file that `data` is. Raises InvalidImage for kinds that are not read."""
+def format_of(data: bytes, *, avif: FileFormat | None = AVIF) -> FileFormat:
+    """The kind of file that `data` is. Raises InvalidImage for kinds that are not read.
+
+    `avif`: the kind that reads AVIF, if this Pillow has it.
+    """
     head = data[:_HEAD_BYTES]
     for signature, kind in _READ:
         if re.match(signature, head, re.DOTALL):
             return kind
-    if AVIF is not None and _is_avif(head):
-        return AVIF
-    raise InvalidImage(_refusal(head))
+    if avif is not None and _is_avif(head):
+        return avif
+    raise InvalidImage(_refusal(head, reads_avif=avif is not None))
 
 
 def _is_avif(head: bytes) -> bool:
@@ -91,8 +94,8 @@ def _is_avif(head: bytes) -> bool:
     return _AVIF_BRAND.match(head[: int.from_bytes(head[:4], "big")]) is not None
 
 
-def _refusal(head: bytes) -> str:
-    read = ", ".join(["JPEG", "PNG", "WebP", *(["AVIF"] if AVIF else []), "BMP", "GIF"])
+def _refusal(head: bytes, *, reads_avif: bool) -> str:
+    read = ", ".join(["JPEG", "PNG", "WebP", *(["AVIF"] if reads_avif else []), "BMP", "GIF"])
     if _is_avif(head):
         return f"this is an AVIF file, which collabd reads only with Pillow 11.3 or newer: {_CONVERT}"
     for signature, name, advice in _NAMED:

@@ -40,15 +40,15 @@ async def reloading() -> AsyncIterator[None]:
         notify("READY=1")
 
 
-async def keep_status(line: Callable[[], str]) -> None:
-    """Show `line()` in `systemctl status` whenever it has changed, until cancelled."""
+async def keep_status(line: Callable[[], str], *, every_s: float = _STATUS_EVERY_S) -> None:
+    """Show `line()` in `systemctl status` whenever it has changed, until cancelled. Looks every `every_s`."""
     shown = ""
     while True:
         text = line()
         if text != shown:
             notify(f"STATUS={text}")
             shown = text
-        await asyncio.sleep(_STATUS_EVERY_S)
+        await asyncio.sleep(every_s)
 
 
 @cache

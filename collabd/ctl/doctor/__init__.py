@@ -32,7 +32,11 @@ def doctor(as_json: bool) -> None:
     from collabd.ctl.doctor.machine import ExaminedMachine
 
     context = gather(ExaminedMachine(), UnixTransport(chosen_socket()))
-    found = report((role.program for role in context.roles), examine(context))
+    tell(report((role.program for role in context.roles), examine(context)), as_json=as_json)
+
+
+def tell(found: DoctorReport, *, as_json: bool) -> None:
+    """Print the report; exit status 1 if there is an error in it."""
     emit(found, _render, as_json=as_json)
     if any(finding["severity"] == "error" for finding in found["findings"]):
         click.get_current_context().exit(1)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,6 +18,13 @@ _VALID = dt.timedelta(days=3652)
 # A board without a clock starts years back, and without a network stays there.
 _BEFORE = dt.timedelta(days=5 * 365)
 _RENEW = dt.timedelta(days=365)
+
+
+Now: TypeAlias = Callable[[], dt.datetime]
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
 @dataclass(frozen=True)
@@ -31,19 +39,19 @@ def authority(name: str) -> Pair:
     """A new authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _named(f"collabd authority of {name}")
-    builder = _builder(subject, subject, key.public_key()).add_extension(x509.BasicConstraints(True, 0), True)
+    builder = _builder(subject, subject, key.public_key(), now=_now).add_extension(x509.BasicConstraints(True, 0), True)
     return _signed(builder.add_extension(_usage(authority=True), True), key, key)
 
 
-def server(issuer: Pair, name: str, hosts: Iterable[str]) -> Pair:
+def server(issuer: Pair, name: str, hosts: Iterable[str], *, now: Now = _now) -> Pair:
     """A certificate for a companion that devices reach under these names and addresses."""
     names = x509.SubjectAlternativeName([_general(host) for host in hosts])
-    return _issued(issuer, name, purpose=ExtendedKeyUsageOID.SERVER_AUTH, names=names)
+    return _issued(issuer, name, purpose=ExtendedKeyUsageOID.SERVER_AUTH, now=now, names=names)
 
 
 def client(issuer: Pair, name: str) -> Pair:
     """A certificate for a device."""
-    return _issued(issuer, name, purpose=ExtendedKeyUsageOID.CLIENT_AUTH)
+    return _issued(issuer, name, purpose=ExtendedKeyUsageOID.CLIENT_AUTH, now=_now)
 
 
 def hosts_of(certificate: bytes) -> set[str]:
@@ -58,20 +66,25 @@ def hosts_of(certificate: bytes) -> set[str]:
 def serves(certificate: bytes, issuer: bytes, hosts: Collection[str]) -> bool:
     """Whether the certificate is of this authority, for all these names, and for some time to come."""
     parsed = _parsed(certificate)
-    soon = dt.datetime.now(dt.UTC) + _RENEW
+    soon = _now() + _RENEW
     ours = parsed.issuer == _parsed(issuer).subject
     return ours and set(hosts) <= hosts_of(certificate) and parsed.not_valid_after_utc > soon
 
 
 def _issued(
-    issuer: Pair, name: str, *, purpose: x509.ObjectIdentifier, names: x509.SubjectAlternativeName | None = None
+    issuer: Pair,
+    name: str,
+    *,
+    purpose: x509.ObjectIdentifier,
+    now: Now,
+    names: x509.SubjectAlternativeName | None = None,
 ) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     its_key = serialization.load_pem_private_key(issuer.key, None)
     assert isinstance(its_key, ec.EllipticCurvePrivateKey), "made by `authority`"  # noqa: S101
     its_subject = _parsed(issuer.certificate).subject
     builder = (
-        _builder(_named(name), its_subject, key.public_key())
+        _builder(_named(name), its_subject, key.public_key(), now=now)
         .add_extension(x509.BasicConstraints(False, None), True)
         .add_extension(_usage(authority=False), True)
         .add_extension(x509.ExtendedKeyUsage([purpose]), False)
@@ -82,16 +95,18 @@ def _issued(
     return _signed(builder, its_key, key)
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.UTC)
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, *, now: Now
+) -> x509.CertificateBuilder:
+    made = now()
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BEFORE)
-        .not_valid_after(now + _VALID)
+        .not_valid_before(made - _BEFORE)
+        .not_valid_after(made + _VALID)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), False)
     )
 

@@ -37,14 +37,14 @@ class PeerKind(StrEnum):
 ADMINISTERS = frozenset({PeerKind.ROOT, PeerKind.OWN, PeerKind.ADMINISTRATOR})
 
 
-def case_of(peer: PeerCredentials | None, administrators: int | None) -> PeerKind:
-    """The peer's case; `administrators`: the gid of their group, if there is one."""
+def case_of(peer: PeerCredentials | None, administrators: int | None, *, own_uid: int) -> PeerKind:
+    """The peer's case; `administrators`: the gid of their group, if there is one. `own_uid`: of the daemon's user."""
     # A user namespace shows strangers as the overflow user, and nobody should have that user's rights.
     if peer is None or peer.uid == _overflow_uid():
         return PeerKind.UNKNOWN
     if peer.uid == 0:
         return PeerKind.ROOT
-    if peer.uid == os.geteuid():
+    if peer.uid == own_uid:
         return PeerKind.OWN
     return PeerKind.ADMINISTRATOR if administrators in peer.groups else PeerKind.CALLER
 
@@ -64,7 +64,7 @@ def gatekeeper(administrators: str) -> Middleware:
 def _check(request: web.Request, administrators: str) -> None:
     """Raises `PermissionRefused`."""
     peer = credentials(request.transport)
-    case = case_of(peer, _gid(administrators))
+    case = case_of(peer, _gid(administrators), own_uid=os.geteuid())
     if case in ADMINISTERS:
         return
     who = case if peer is None else f"{case} (uid {peer.uid})"

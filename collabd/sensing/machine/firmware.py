@@ -16,7 +16,7 @@ Vcgencmd: TypeAlias = Callable[..., str | NotMeasured]
 _TIMEOUT_S = 1.0
 
 
-def vcgencmd(program: str = "vcgencmd") -> Vcgencmd:
+def vcgencmd(program: str = "vcgencmd", *, timeout_s: float = _TIMEOUT_S) -> Vcgencmd:
     """A function that runs `program` with its arguments, or one that returns that it is not installed.
 
     `vcgencmd` needs /dev/vcio_gencmd (older kernels: /dev/vcio), which belongs to the group `video`.
@@ -24,22 +24,23 @@ def vcgencmd(program: str = "vcgencmd") -> Vcgencmd:
     path = shutil.which(program)
     if path is None:
         return lambda *_: NotMeasured(f"{program}: not installed")
-    return lambda *arguments: _run(path, *arguments)
+    return lambda *arguments: _run([path, *arguments], timeout_s)
 
 
-def _run(path: str, *arguments: str) -> str | NotMeasured:
+def _run(command: list[str], timeout_s: float) -> str | NotMeasured:
+    path = command[0]
     try:
         done = subprocess.run(  # noqa: S603
-            [path, *arguments],
+            command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=_TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
             encoding="utf-8",
             errors="replace",
         )
     except subprocess.TimeoutExpired:
-        return NotMeasured(f"{path}: no answer within {_TIMEOUT_S:g} s")
+        return NotMeasured(f"{path}: no answer within {timeout_s:g} s")
     except OSError as error:
         return NotMeasured(f"{path}: {(error.strerror or str(error)).lower()}")
     if done.returncode != 0:

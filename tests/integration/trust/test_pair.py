@@ -15,6 +15,7 @@ from collab_sdk import AsyncClient, CompanionUnavailable
 from collabd.cloud.server import running
 from collabd.config import ConfigError
 from collabd.ctl.pair import certificates
+from collabd.keys import tls
 from collabd.keys.files import KeyProblem
 from collabd.keys.tokens import new_token
 from tests.integration.trust.conftest import Machines, is_of_use, until
@@ -126,21 +127,23 @@ async def test_a_certificate_for_another_host_is_not_accepted(
 
 
 async def test_a_certificate_that_expires_is_refused_by_the_device(
-    machines: Machines, tiny_images: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+    machines: Machines, tiny_images: list[np.ndarray]
 ) -> None:
     machines.pair()
     keys = machines.companion / "keys/collab-cloudd"
     issuer = certificates.Pair((keys / "ca.crt").read_bytes(), (keys / "ca.key").read_bytes())
-    monkeypatch.setattr(certificates, "_VALID", dt.timedelta(days=-1))
-    made = certificates.server(issuer, "here", ["127.0.0.1"])
-    replace(keys / "server.key", made.key)
-    replace(keys / "server.crt", made.certificate)
-    with pytest.raises(ConfigError, match="certificate has expired"):
-        machines.cloud_settings()
-    # It expired while the companion ran.
-    monkeypatch.setattr("collabd.keys.tls._refused", lambda *_: "")
-    async with machines.cloud() as cloud, machines.device_at(local(cloud.address)) as (client, _):
-        await assert_alone(client, tiny_images[0], "certificate has expired")
+    long_ago = dt.datetime.now(dt.UTC) - dt.timedelta(days=366 * 10)
+    made = certificates.server(issuer, "here", ["127.0.0.1"], now=lambda: long_ago)
+    async with machines.cloud() as cloud:
+        replace(keys / "server.key", made.key)
+        replace(keys / "server.crt", made.certificate)
+        with pytest.raises(ConfigError, match="certificate has expired"):
+            machines.cloud_settings()
+        # As if the one of the companion expired while it ran.
+        assert cloud.guard.tls is not None
+        tls.present(cloud.guard.tls, str(keys / "server.crt"), str(keys / "server.key"))
+        async with machines.device_at(local(cloud.address)) as (client, _):
+            await assert_alone(client, tiny_images[0], "certificate has expired")
 
 
 async def test_mutual_tls_takes_no_device_without_a_certificate(

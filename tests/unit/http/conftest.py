@@ -1,6 +1,7 @@
 """The protocol in front of a data plane that echoes."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
@@ -63,11 +64,18 @@ def plane() -> Echo:
     return Echo()
 
 
+@asynccontextmanager
+async def served(plane: Echo, limit: int, **settings: Any) -> AsyncIterator[Client]:
+    """A client of the protocol in front of `plane`; `settings` are those of `protocol.routes`."""
+    app = web.Application(middlewares=[error_middleware])
+    app.add_routes(protocol.routes(plane, limit, **settings))
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
 @pytest.fixture
 async def client(plane: Echo) -> AsyncIterator[Client]:
-    app = web.Application(middlewares=[error_middleware])
-    app.add_routes(protocol.routes(plane, LIMIT))
-    async with TestClient(TestServer(app)) as client:
+    async with served(plane, LIMIT) as client:
         yield client
 
 

@@ -10,8 +10,7 @@ import pytest
 
 from collab_sdk import wire
 from collab_sdk.errors import UnknownModel
-from collabd.http import protocol
-from tests.unit.http.conftest import FEATURES, Client, Echo, infer, refused, request
+from tests.unit.http.conftest import FEATURES, Client, Echo, infer, refused, request, served
 
 
 @pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready", "/v2/models/echo/ready", "/v2/models/echo"])
@@ -120,25 +119,21 @@ async def test_malformed_requests_are_400_and_the_daemon_goes_on(
     assert (await infer(client, message.body(), message.headers))[0] == 200
 
 
-async def test_long_json_of_one_keeps_nobody_else_waiting(
-    client: Client, plane: Echo, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_long_json_of_one_keeps_nobody_else_waiting(plane: Echo) -> None:
     began, free = threading.Event(), threading.Event()
-    decode = wire.decode_request
 
     def slow(body: bytearray, header_length: int | None) -> wire.InferRequest:
-        if len(body) > 1000:
+        if len(body) > 300_000:
             began.set()
             assert free.wait(20)
-        return decode(body, header_length)
+        return wire.decode_request(body, header_length)
 
-    monkeypatch.setattr(protocol, "_QUICK_JSON_BYTES", 1000)
-    monkeypatch.setattr(wire, "decode_request", slow)
-    tensor = {"name": "x", "datatype": "FP32", "shape": [500], "data": [1.5] * 500}
-    long = asyncio.create_task(infer(client, json.dumps({"inputs": [tensor]}).encode()))
-    await asyncio.to_thread(began.wait, 20)
-    message = wire.encode_request(request())
-    assert (await infer(client, message.body(), message.headers))[0] == 200
-    assert not long.done()
-    free.set()
-    assert (await long)[0] == 200
+    tensor = {"name": "x", "datatype": "FP32", "shape": [70_000], "data": [1.5] * 70_000}
+    async with served(plane, 1_000_000, decode=slow) as client:
+        long = asyncio.create_task(infer(client, json.dumps({"inputs": [tensor]}).encode()))
+        await asyncio.to_thread(began.wait, 20)
+        message = wire.encode_request(request())
+        assert (await infer(client, message.body(), message.headers))[0] == 200
+        assert not long.done()
+        free.set()
+        assert (await long)[0] == 200

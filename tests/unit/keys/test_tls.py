@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,11 @@ def authority() -> Pair:
 @pytest.fixture(scope="module")
 def server(authority: Pair) -> Pair:
     return certificates.server(authority, "here", ["localhost", "127.0.0.1"])
+
+
+def years_from_now(years: int) -> Callable[[], dt.datetime]:
+    """A clock that is wrong by so much."""
+    return lambda: dt.datetime.now(dt.UTC) + dt.timedelta(days=366 * years)
 
 
 def put(folder: Path, name: str, pair: Pair) -> tuple[str, str]:
@@ -47,11 +53,9 @@ def test_with_an_authority_of_clients_a_certificate_is_demanded(tmp_path: Path, 
     assert server_context(*put(tmp_path, "server", server), ca).verify_mode is ssl.CERT_REQUIRED
 
 
-def test_an_expired_certificate_is_told_when_the_companion_starts(
-    tmp_path: Path, authority: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(certificates, "_VALID", dt.timedelta(days=-1))
-    certificate, key = put(tmp_path, "server", certificates.server(authority, "here", ["localhost"]))
+def test_an_expired_certificate_is_told_when_the_companion_starts(tmp_path: Path, authority: Pair) -> None:
+    expired = certificates.server(authority, "here", ["localhost"], now=years_from_now(-10))
+    certificate, key = put(tmp_path, "server", expired)
     with pytest.raises(KeyProblem, match="certificate has expired") as problem:
         server_context(certificate, key, "")
     assert str(problem.value).startswith(certificate)
@@ -60,12 +64,10 @@ def test_an_expired_certificate_is_told_when_the_companion_starts(
         server_context(certificate, key, ca)
 
 
-def test_a_certificate_of_days_to_come_is_none_of_our_business(
-    tmp_path: Path, authority: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_certificate_of_days_to_come_is_none_of_our_business(tmp_path: Path, authority: Pair) -> None:
     """The clock may be wrong, and will be put right."""
-    monkeypatch.setattr(certificates, "_BEFORE", dt.timedelta(days=-1))
-    server_context(*put(tmp_path, "server", certificates.server(authority, "here", ["localhost"])), "")
+    early = certificates.server(authority, "here", ["localhost"], now=years_from_now(6))
+    server_context(*put(tmp_path, "server", early), "")
 
 
 def test_files_that_make_no_context_are_named_without_their_content(

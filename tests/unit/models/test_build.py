@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,9 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_cifar10_package_is_built_calibrated_and_measured(
-    cifar_zip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cifar_zip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(build, "_HERE", tmp_path)
-    monkeypatch.setattr(build, "_CALIBRATION_EACH", 1)
-    monkeypatch.setattr(sys, "argv", ["build", "alexnet_cifar10", "--data", str(cifar_zip)])
-    build.main()
+    build.main(["alexnet_cifar10", "--data", str(cifar_zip)], into=tmp_path)
     package = load(tmp_path / "alexnet_cifar10" / "package")
     accuracy = package.manifest.accuracy
     assert accuracy is not None
@@ -36,16 +32,10 @@ def test_a_cifar10_package_is_built_calibrated_and_measured(
     ],
 )
 def test_a_usage_error_comes_before_anything_is_built(
-    given: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    given: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(build, "_HERE", tmp_path)
-    monkeypatch.setattr(sys, "argv", ["build", *given])
     with pytest.raises(SystemExit) as stopped:
-        build.main()
+        build.main(given, into=tmp_path)
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -90,17 +89,14 @@ def test_top1_counts_over_uneven_batches() -> None:
 
 
 def test_the_command_trains_saves_and_says_how_well(
-    cifar_zip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cifar_zip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "alexnet.safetensors"
-    given = ["alexnet_cifar10", "--data", str(cifar_zip), "--epochs", "1", "--out", str(out)]
-    monkeypatch.setattr(sys, "argv", ["train", *given])
-    train.main()
+    train.main(["alexnet_cifar10", "--data", str(cifar_zip), "--epochs", "1", "--out", str(out)])
     said = capsys.readouterr().out
     assert re.search(r"^epoch 1: loss \d+\.\d{3}, \d+ s$", said, re.MULTILINE)
     stated = re.search(r"(\d+\.\d\d%) of 30 test images$", said)
     assert stated
     load_weights(AlexNet(), out)
-    monkeypatch.setattr(sys, "argv", ["evaluate", "alexnet_cifar10", "--data", str(cifar_zip), "--weights", str(out)])
-    evaluate.main()
+    evaluate.main(["alexnet_cifar10", "--data", str(cifar_zip), "--weights", str(out)])
     assert capsys.readouterr().out == f"alexnet_cifar10: {stated[1]} of 30 test images\n"

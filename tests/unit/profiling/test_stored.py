@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -93,14 +96,20 @@ def test_a_file_of_another_machine_is_not_believed(tmp_path: Path, caplog: pytes
     assert "of another machine" in caplog.text
 
 
-def test_a_failed_save_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def files_of_at_most(nbytes: int) -> Iterator[None]:
+    """What this process writes beyond that fails, as on a full disk."""
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (nbytes, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+
+
+def test_a_failed_save_leaves_the_older_one(tmp_path: Path) -> None:
     stored.save(PROFILE, tmp_path)
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with files_of_at_most(16), pytest.raises(OSError, match="File too large"):
         stored.save(replace(PROFILE, whole_ms=1.0), tmp_path)
     assert load(tmp_path) == PROFILE
     only_file(tmp_path)

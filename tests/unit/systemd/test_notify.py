@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from collabd.systemd import notify as module
 from collabd.systemd.notify import keep_status, notify, ready, reloading
 
 
@@ -33,10 +32,9 @@ async def test_a_reload_says_when_it_began_and_that_it_is_over(manager: Any) -> 
     assert manager.next() == b"READY=1"
 
 
-async def test_the_status_is_told_when_it_changes(manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_STATUS_EVERY_S", 0.001)
+async def test_the_status_is_told_when_it_changes(manager: Any) -> None:
     lines = iter(["one", "one", "two", "two", "two", "one"])
-    task = asyncio.create_task(keep_status(lambda: next(lines, "end")))
+    task = asyncio.create_task(keep_status(lambda: next(lines, "end"), every_s=0.001))
     told = [await asyncio.to_thread(manager.next) for _ in range(4)]
     task.cancel()
     assert told == [b"STATUS=one", b"STATUS=two", b"STATUS=one", b"STATUS=end"]

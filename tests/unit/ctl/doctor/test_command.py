@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from collabd.ctl import doctor
 from collabd.ctl.__main__ import main
-from collabd.ctl.doctor.context import Context
-from collabd.ctl.doctor.finding import Finding, Severity
+from collabd.ctl.doctor import tell
+from collabd.ctl.doctor.finding import Finding, Severity, report
 
 FINDINGS = [
     Finding("machine", "ok", "aarch64"),
@@ -21,20 +20,20 @@ FINDINGS = [
 ]
 
 
-def said(monkeypatch: pytest.MonkeyPatch, findings: list[Finding], *words: str) -> tuple[int, str]:
-    def check(_: Context) -> Iterator[Finding]:
-        yield from findings
+def said(findings: list[Finding], *, as_json: bool = False) -> tuple[int, str]:
+    @click.command
+    def command() -> None:
+        tell(report(["collabd"], findings), as_json=as_json)
 
-    monkeypatch.setattr(doctor, "_checks", lambda: (check,))
-    ran = CliRunner().invoke(main, ["doctor", "--socket", "/nowhere/sock", *words])
+    ran = CliRunner().invoke(command)
     return ran.exit_code, ran.stdout
 
 
-def test_the_table_and_json_are_one_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    status, text = said(monkeypatch, FINDINGS)
-    _, report = said(monkeypatch, FINDINGS, "--json")
+def test_the_table_and_json_are_one_report() -> None:
+    status, text = said(FINDINGS)
+    _, data = said(FINDINGS, as_json=True)
     assert status == 0
-    for finding in json.loads(report)["findings"]:
+    for finding in json.loads(data)["findings"]:
         assert finding["title"] in text
         assert finding["advice"] in text
     assert "1 ok, 1 note, 1 not-measured" in text
@@ -47,7 +46,7 @@ def test_a_terminal_is_never_too_narrow(monkeypatch: pytest.MonkeyPatch, columns
         "companion-packages", "not-measured", f"nobody answers at {url}", advice=f"Look whether {url} is right"
     )
     monkeypatch.setenv("COLUMNS", str(columns))
-    _, text = said(monkeypatch, [finding])
+    _, text = said([finding])
     assert max(map(len, text.splitlines())) <= columns
     assert text.count(url) == 2
 
@@ -55,9 +54,9 @@ def test_a_terminal_is_never_too_narrow(monkeypatch: pytest.MonkeyPatch, columns
 @pytest.mark.parametrize(
     ("severity", "status"), [("ok", 0), ("note", 0), ("not-measured", 0), ("warning", 0), ("error", 1)]
 )
-def test_only_errors_fail(monkeypatch: pytest.MonkeyPatch, severity: Severity, status: int) -> None:
+def test_only_errors_fail(severity: Severity, status: int) -> None:
     finding = Finding("machine", severity, "said", advice="Do that")
-    assert said(monkeypatch, [finding], "--json")[0] == status
+    assert said([finding], as_json=True)[0] == status
 
 
 def test_without_a_daemon_it_works_and_says_so(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import grp
 import json
 import os
 import socket
@@ -21,7 +22,9 @@ from collabd.device.api.permissions import ADMINISTERS, PeerKind, case_of, gatek
 from collabd.http.error_replies import error_middleware
 from collabd.http.peers import PeerCredentials, credentials
 
-STAFF = 5000
+# Any group that this machine has, and that no peer here is in without being told so.
+GROUP = next(group for group in grp.getgrall() if group.gr_gid not in {0, 1000, 65534, os.getegid()})
+STAFF = GROUP.gr_gid
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes other users")
 
 LADDER: list[tuple[str, PeerCredentials | None, PeerKind]] = [
@@ -37,13 +40,12 @@ LADDER: list[tuple[str, PeerCredentials | None, PeerKind]] = [
 @pytest.mark.parametrize(
     ("peer", "case"), [(peer, case) for _, peer, case in LADDER], ids=[name for name, *_ in LADDER]
 )
-def test_the_ladder(monkeypatch: pytest.MonkeyPatch, peer: PeerCredentials | None, case: PeerKind) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 1234)
-    assert case_of(peer, STAFF) is case
+def test_the_ladder(peer: PeerCredentials | None, case: PeerKind) -> None:
+    assert case_of(peer, STAFF, own_uid=1234) is case
 
 
 def test_without_a_group_nobody_is_in_it() -> None:
-    assert case_of(PeerCredentials(1, 54321, frozenset({STAFF})), None) is PeerKind.CALLER
+    assert case_of(PeerCredentials(1, 54321, frozenset({STAFF})), None, own_uid=1234) is PeerKind.CALLER
 
 
 def test_who_administers() -> None:
@@ -64,14 +66,13 @@ with socket.socket(socket.AF_UNIX) as asker:
 
 
 @pytest.fixture
-async def gate(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Path]:
+async def gate() -> AsyncIterator[Path]:
     """A socket behind which everything succeeds that is let through."""
 
     async def through(_: web.Request) -> web.Response:
         return web.Response(text="through")
 
-    monkeypatch.setattr(permissions, "_gid", lambda name: STAFF if name else None)
-    app = web.Application(middlewares=[error_middleware, gatekeeper("staff")])
+    app = web.Application(middlewares=[error_middleware, gatekeeper(GROUP.gr_name)])
     app.router.add_route("*", "/{path:.*}", through)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -120,7 +121,7 @@ async def test_a_refusal_says_who_one_is_and_what_to_do_and_is_logged(
     assert str(PeerKind.CALLER) in reply
     assert "uid 1000" in reply
     assert "use sudo" in reply
-    assert "the group staff" in reply
+    assert f"the group {GROUP.gr_name}" in reply
     assert f"refused DELETE /collab/v1/models/x to {PeerKind.CALLER} (uid 1000)" in caplog.text
 
 

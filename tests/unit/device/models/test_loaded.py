@@ -105,6 +105,11 @@ class Shelf:
         path = self.directory / licence
         return write(path, package.manifest, model=(package.path / "model.onnx").read_bytes(), licence=licence).path
 
+    def block_store(self) -> None:
+        """From now on no package can be written, since a file lies in the place of the folder."""
+        (self.directory / "store").rmdir()
+        (self.directory / "store").touch()
+
     def runs(self, model: DeviceModel) -> bool:
         feeds = {model.manifest.input: model.blank}
         try:
@@ -152,17 +157,14 @@ async def test_a_package_may_come_back_while_calls_still_hold_it(tiny_package: P
 
 
 async def test_what_failed_to_come_back_takes_nothing_from_calls_that_hold_it(
-    tiny_package: Package, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    tiny_package: Package, shelf: Shelf
 ) -> None:
     models, package = shelf.models, shelf.version(tiny_package, "CC0-1.0")
     await models.install(package)
 
-    def full(*_: object) -> Package:
-        raise StorageUnavailable("the disk is full")
-
     with models.lent("tiny") as held:
         await models.remove("tiny")
-        monkeypatch.setattr(Store, "install", full)
+        shelf.block_store()
         with pytest.raises(StorageUnavailable):
             await models.install(package)
         assert shelf.runs(held)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from collabd.sensing.machine import firmware
 from collabd.sensing.machine.firmware import vcgencmd
 from collabd.sensing.reading import NotMeasured
 
@@ -47,10 +44,9 @@ def test_gone_since(tmp_path: Path) -> None:
     assert ask() == NotMeasured(f"{path}: no such file or directory")
 
 
-def test_it_is_not_waited_for_forever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(firmware, "_TIMEOUT_S", 0.05)
+def test_it_is_not_waited_for_forever(tmp_path: Path) -> None:
     path = _script(tmp_path, "exec sleep 30")
-    assert vcgencmd(path)() == NotMeasured(f"{path}: no answer within 0.05 s")
+    assert vcgencmd(path, timeout_s=0.05)() == NotMeasured(f"{path}: no answer within 0.05 s")
 
 
 def test_what_is_not_text(tmp_path: Path) -> None:
