@@ -17,6 +17,7 @@ from collabd.clock import MONOTONIC
 from collabd.cloud.api.dataplane import CloudDataPlane
 from collabd.cloud.api.door import CloudDoor
 from collabd.cloud.api.guard import Guard, problems
+from collabd.cloud.api.remote_peers import REMOTE_PEERS, RemotePeerLimits
 from collabd.cloud.api.routes import CloudRoutes, application
 from collabd.cloud.call.batcher import Batcher
 from collabd.cloud.call.decoding_threads import DecodingThreads
@@ -52,8 +53,6 @@ _HANG_UP_S = 2.0
 # All requests together may hold so many times the bytes of the largest one, which takes them twice: as it comes, and
 # decoded.
 _REQUESTS = 4
-# Far longer than a TLS handshake takes on the slowest link. Whoever stalls in it holds no more than a connection.
-_HANDSHAKE_S = 10.0
 
 
 async def serve(loaded: Loaded[CloudConfig], read: Callable[[], Loaded[CloudConfig]]) -> None:
@@ -68,17 +67,21 @@ async def serve(loaded: Loaded[CloudConfig], read: Callable[[], Loaded[CloudConf
 
 @asynccontextmanager
 async def running(
-    loaded: Loaded[CloudConfig], *, try_out: Callable[[Path], None] = try_apart, machine: SensedMachine = THIS_MACHINE
+    loaded: Loaded[CloudConfig],
+    *,
+    try_out: Callable[[Path], None] = try_apart,
+    machine: SensedMachine = THIS_MACHINE,
+    limits: RemotePeerLimits = REMOTE_PEERS,
 ) -> AsyncIterator[CloudDaemon]:
     """The daemon, ready: models warm, address listened on. Leaving the context takes it down.
 
-    `try_out` judges the packages that devices push. Its sensors look at `machine`.
+    `try_out` judges the packages that devices push. Its sensors look at `machine`. `limits` are those of its peers.
 
     Raises `KeyProblem`, also where it would be open to other machines without keys.
     """
     if found := problems(loaded.config):
         raise KeyProblem("\n".join(found))
-    daemon = CloudDaemon(loaded, try_out=try_out, machine=machine)
+    daemon = CloudDaemon(loaded, try_out=try_out, machine=machine, limits=limits)
     async with started(daemon.steps):
         yield daemon
 
@@ -115,8 +118,10 @@ class CloudDaemon:
         *,
         try_out: Callable[[Path], None] = try_apart,
         machine: SensedMachine = THIS_MACHINE,
+        limits: RemotePeerLimits = REMOTE_PEERS,
     ) -> None:
         self._loaded = loaded
+        self._limits = limits
         config = loaded.config
         self.address = ""
         self.guard = Guard(config.server)
@@ -223,11 +228,14 @@ class CloudDaemon:
             load=self.load,
             counters=self.counters,
             packages=self._packages,
+            push_s=self._limits.push_s,
         )
         door = CloudDoor(self.dispatcher, self._max_request_bytes)
         plane = CloudDataPlane(self.models, self.dispatcher)
         app = application(plane, door, routes, max_request_bytes=self._max_request_bytes)
-        async with http_runner(app, _HANG_UP_S, guard=self.guard.before) as self.runner:
+        async with http_runner(
+            app, _HANG_UP_S, guard=self.guard.before, limits=self._limits.connections
+        ) as self.runner:
             try:
                 yield
             finally:
@@ -243,7 +251,7 @@ class CloudDaemon:
             server.host,
             server.port,
             ssl=context,
-            ssl_handshake_timeout=None if context is None else _HANDSHAKE_S,
+            ssl_handshake_timeout=None if context is None else self._limits.handshake_s,
         )
         host, port = listener.sockets[0].getsockname()[:2]
         scheme = "http" if context is None else "https"

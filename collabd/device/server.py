@@ -16,6 +16,7 @@ from collabd.config import DeviceConfig, DeviceServerSettings, Loaded, model_roo
 from collabd.device.api.admission import AdmissionLimits
 from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.door import DeviceDoor
+from collabd.device.api.local_peers import LOCAL_PEERS, LocalPeers
 from collabd.device.api.routes import DeviceRoutes, application
 from collabd.device.api.socket import open_socket
 from collabd.device.call.learned import Learned
@@ -53,9 +54,11 @@ async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceCo
 
 
 @asynccontextmanager
-async def running(loaded: Loaded[DeviceConfig], machine: SensedMachine = THIS_MACHINE) -> AsyncIterator[DeviceDaemon]:
+async def running(
+    loaded: Loaded[DeviceConfig], machine: SensedMachine = THIS_MACHINE, *, peers: LocalPeers = LOCAL_PEERS
+) -> AsyncIterator[DeviceDaemon]:
     """The daemon, ready: socket bound, models warm, companions watched. Leaving the context takes it down."""
-    daemon = DeviceDaemon(loaded, machine)
+    daemon = DeviceDaemon(loaded, machine, peers)
     async with started(daemon.steps):
         yield daemon
 
@@ -63,7 +66,7 @@ async def running(loaded: Loaded[DeviceConfig], machine: SensedMachine = THIS_MA
 class DeviceDaemon:
     """The parts of the daemon. Each of `steps` starts some of them, and makes what needs those before.
 
-    Its sensors look at `machine`.
+    Its sensors look at `machine`, its socket is for `peers`.
     """
 
     door: DeviceDoor
@@ -82,9 +85,10 @@ class DeviceDaemon:
             ("answer calls", self._answer),
         )
 
-    def __init__(self, loaded: Loaded[DeviceConfig], machine: SensedMachine) -> None:
+    def __init__(self, loaded: Loaded[DeviceConfig], machine: SensedMachine, peers: LocalPeers) -> None:
         config = loaded.config
         self._loaded = loaded
+        self._peers = peers
         self._threads = config.engine.threads or os.cpu_count() or 1
         engine = Engine(threads=self._threads, cache_bytes=config.engine.cache_mb * 2**20)
         lane = Lane(config.emulation.device_slowdown)
@@ -158,6 +162,7 @@ class DeviceDaemon:
             max_request_bytes=most,
             counters=machinery.counters,
             clock=machinery.clock,
+            user_of=self._peers.user_of,
         )
         app = application(
             self._plane,
@@ -165,10 +170,11 @@ class DeviceDaemon:
             self.door,
             counters=machinery.counters,
             max_request_bytes=most,
+            body_pace=self._peers.body_pace,
             administrators=server.administrators,
         )
         with closing(self.door):
-            async with http_runner(app, _CONTROL_S) as runner:
+            async with http_runner(app, _CONTROL_S, limits=self._peers.connections) as runner:
                 # As long as it may be: where it is full, a caller is refused at once.
                 site = web.SockSite(runner, self._listener, backlog=socket.SOMAXCONN)
                 await site.start()

@@ -26,7 +26,6 @@ from collabd.http.bodies import read_body, timed_body, when_read
 from collabd.http.error_replies import error_middleware
 
 _PING_BYTES = 2**20
-_PUSH_S = 600.0
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -43,7 +42,9 @@ class CloudRoutes:
         load: LoadMeter,
         counters: CloudCounters,
         packages: Callable[[], PackageSettings],
+        push_s: float,
     ) -> None:
+        """`push_s`: how long the upload of a package may take."""
         self._dispatcher = dispatcher
         self._models = models
         self._profiles = profiles
@@ -51,6 +52,7 @@ class CloudRoutes:
         self._load = load
         self._counters = counters
         self._packages = packages
+        self._push_s = push_s
 
     def routes(self) -> list[web.RouteDef]:
         """The paths."""
@@ -78,11 +80,11 @@ class CloudRoutes:
         async with AsyncExitStack() as turn:
             await turn.enter_async_context(self._models.pushes.held(device))
             try:
-                async with asyncio.timeout(_PUSH_S):
+                async with asyncio.timeout(self._push_s):
                     data = await read_body(request, max_bytes)
             except TimeoutError:
                 raise RequestTimeout(
-                    f"the package did not come in within {_PUSH_S:.0f} s, and other packages wait"
+                    f"the package did not come in within {self._push_s:.0f} s, and other packages wait"
                 ) from None
             model = await self._models.receive(
                 data,

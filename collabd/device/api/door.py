@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -16,7 +16,6 @@ from collabd.device.api.hangups import Hangups
 from collabd.device.counters import Counters
 from collabd.device.lane.turns import USER
 from collabd.http.bodies import BODY, largest_body
-from collabd.http.peers import credentials
 from collabd.http.protocol import Infer
 
 
@@ -31,10 +30,12 @@ class DeviceDoor:
         max_request_bytes: int,
         counters: Counters,
         clock: Clock,
+        user_of: Callable[[web.Request], Hashable],
     ) -> None:
         self._plane = plane
         self._counters = counters
         self._clock = clock
+        self._user_of = user_of
         self._max_request_bytes = max_request_bytes
         self._admission = Admission(limits)
         self._hangups = Hangups()
@@ -43,7 +44,7 @@ class DeviceDoor:
     async def __call__(self, request: web.Request) -> AsyncIterator[Infer]:
         """Let the call's body be read, and give what answers it in its turn. Raises `Overloaded`, `NotReady`."""
         arrived = self._clock() - wire.waited_s(request.headers)
-        user, size = _user(request), largest_body(request, self._max_request_bytes)
+        user, size = self._user_of(request), largest_body(request, self._max_request_bytes)
         with self._hangups.watched(request.transport):
             async with AsyncExitStack() as stack:
                 with self._counters.at_the_door():
@@ -80,9 +81,3 @@ class DeviceDoor:
     def close(self) -> None:
         """Once nobody comes any more."""
         self._hangups.close()
-
-
-def _user(request: web.Request) -> Hashable:
-    """All whom the kernel cannot name are one."""
-    peer = credentials(request.transport)
-    return None if peer is None else peer.uid

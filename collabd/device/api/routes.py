@@ -14,7 +14,7 @@ from collabd.device.call.history import KEPT_DECISIONS
 from collabd.device.counters import Counters
 from collabd.device.models.loaded import LoadedModels
 from collabd.http import protocol
-from collabd.http.bodies import LOCAL, read_body, when_read
+from collabd.http.bodies import LOCAL, BodyPace, read_body, when_read
 from collabd.http.error_replies import error_middleware
 
 # Our own calls carry a path or a name, no tensors.
@@ -90,6 +90,7 @@ def application(
     *,
     counters: Counters,
     max_request_bytes: int,
+    body_pace: BodyPace,
     administrators: str,
 ) -> web.Application:
     """The daemon's web application; `administrators`: the group whose members are, or empty."""
@@ -98,6 +99,6 @@ def application(
         return web.Response(body=counters.metrics(), content_type="text/plain")
 
     app = web.Application(middlewares=[error_middleware, gatekeeper(administrators)])
-    inference = protocol.routes(plane, max_request_bytes, door=door, pace=LOCAL)
+    inference = protocol.routes(plane, max_request_bytes, door=door, pace=body_pace)
     app.add_routes([*inference, *control.routes(), web.get("/metrics", metrics)])
     return app

@@ -21,6 +21,7 @@ from collab_sdk import wire
 from collabd.catalog.package.manifest import Preprocessing
 from collabd.catalog.package.package import Package
 from collabd.catalog.trial.apart import try_apart
+from collabd.cloud.api.remote_peers import REMOTE_PEERS, RemotePeerLimits
 from collabd.cloud.server import CloudDaemon, running
 from collabd.config import CloudConfig, Loaded
 from collabd.engine import Engine
@@ -66,7 +67,10 @@ def start(tmp_path: Path) -> Callable[..., Any]:
 
     @asynccontextmanager
     async def start(
-        *roots: Path, try_out: Callable[[Path], None] = try_apart, **sections: dict[str, Any]
+        *roots: Path,
+        try_out: Callable[[Path], None] = try_apart,
+        limits: RemotePeerLimits = REMOTE_PEERS,
+        **sections: dict[str, Any],
     ) -> AsyncIterator[Companion]:
         settings: dict[str, Any] = {
             "server": {"port": 0},
@@ -77,7 +81,11 @@ def start(tmp_path: Path) -> Callable[..., Any]:
         for name, values in sections.items():
             settings[name] = settings.get(name, {}) | values
         config = msgspec.convert(settings, CloudConfig)
-        async with running(Loaded(config, None), try_out=try_out) as cloud, aiohttp.ClientSession() as http:
+        loaded = Loaded(config, None)
+        async with (
+            running(loaded, try_out=try_out, limits=limits) as cloud,
+            aiohttp.ClientSession() as http,
+        ):
             yield Companion(cloud, http)
 
     return start

@@ -18,7 +18,7 @@ import pytest
 
 from collab_sdk import wire
 from collab_sdk.errors import Unauthorised
-from collabd.cloud import server
+from collabd.cloud.api.remote_peers import RemotePeerLimits
 from collabd.ctl.pair import certificates
 from collabd.keys.tokens import line, new_token
 from tests.integration.cloud.conftest import Companion
@@ -155,10 +155,9 @@ async def test_tls_older_than_1_2_is_refused(
 
 
 async def test_who_stalls_in_the_handshake_is_hung_up_on(
-    start: Callable[..., Any], tokens: str, tls: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., Any], tokens: str, tls: dict[str, str]
 ) -> None:
-    monkeypatch.setattr(server, "_HANDSHAKE_S", 0.2)
-    async with start(server={"token_file": tokens} | tls) as companion:
+    async with start(server={"token_file": tokens} | tls, limits=RemotePeerLimits(handshake_s=0.2)) as companion:
         port = int(companion.address.rsplit(":", 1)[1])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert await reader.read() == b""
@@ -193,7 +192,7 @@ def test_the_daemon_reads_its_list_anew_at_a_hangup_and_tells_nobody_of_it(tmp_p
             # A list that cannot be read leaves the old one in force.
             Path(tokens).unlink()
             daemon.send_signal(signal.SIGHUP)
-            while "stays as it was" not in said:
+            while "stays in force" not in said:
                 said += next(daemon.stderr)
             assert status(found[1], other) == 200
             daemon.terminate()

@@ -25,7 +25,7 @@ from collab_sdk.errors import (
 from collabd.catalog.package import package as packages
 from collabd.catalog.package.package import Package
 from collabd.catalog.store import bundle
-from collabd.cloud.api import routes
+from collabd.cloud.api.remote_peers import RemotePeerLimits
 from collabd.engine import EngineError
 
 
@@ -349,17 +349,13 @@ async def test_rot_on_the_disk_is_named_and_the_package_taken_anew(
         assert await ask(companion, package.digest) == package.digest
 
 
-async def test_a_package_that_comes_too_slowly_gives_way_to_the_next(
-    start: Any, package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(routes, "_PUSH_S", 0.2)
+async def test_a_package_that_comes_too_slowly_gives_way_to_the_next(start: Any, package: Package) -> None:
     data = bundle.pack(package)
-    async with start() as companion:
+    async with start(limits=RemotePeerLimits(push_s=1.0)) as companion:
         host, port = companion.address.removeprefix("http://").rsplit(":", 1)
         reader, writer = await asyncio.open_connection(host, int(port))
         head = f"PUT /collab/v1/packages/{package.digest} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n"
         writer.write(head.encode() + data[:1000])
         assert b" 408 " in await reader.readline()
         writer.close()
-        monkeypatch.undo()
         await push(companion, package.digest, data)

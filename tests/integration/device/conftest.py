@@ -16,9 +16,12 @@ import pytest
 
 from collab_sdk import AsyncClient
 from collabd.catalog.package.package import Package, write
+from collabd.cloud.api.remote_peers import RemotePeerLimits
 from collabd.cloud.server import running as running_cloud
 from collabd.config import CloudConfig, CloudServerSettings, DeviceConfig, Loaded, ModelSettings, load
-from collabd.device.server import DeviceDaemon, running
+from collabd.device.api.local_peers import LOCAL_PEERS, LocalPeers
+from collabd.device.server import DeviceDaemon
+from collabd.device.server import running as running_device
 from collabd.engine import Engine
 from collabd.sensing.sensed_machine import SHOWS_NOTHING
 
@@ -48,12 +51,16 @@ Factory = Callable[..., AbstractAsyncContextManager[Bench]]
 def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) -> Factory:
     """`async with bench(settings, cloud=True | False | "http://...", pushed=False) as it`: settings is TOML.
 
-    `prices`: those of the companion, TOML too.
+    `prices`: those of the companion, TOML too. `peers`: those of the device; both daemons bound connections alike.
     """
 
     @asynccontextmanager
     async def make(
-        settings: str = "", cloud: bool | str = True, pushed: bool = False, prices: str = "price_per_request = 0.01"
+        settings: str = "",
+        cloud: bool | str = True,
+        pushed: bool = False,
+        prices: str = "price_per_request = 0.01",
+        peers: LocalPeers = LOCAL_PEERS,
     ) -> AsyncIterator[Bench]:
         root = tmp_path / "packages"
         shutil.copytree(tiny_package.path, root / tiny_package.manifest.name, dirs_exist_ok=True)
@@ -65,12 +72,12 @@ def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) 
                 config = CloudConfig(
                     server=CloudServerSettings(port=0), models=models, state_dir=str(tmp_path / "cloud")
                 )
-                url = (
-                    await cloud_stack.enter_async_context(running_cloud(Loaded(config, None), machine=SHOWS_NOTHING))
-                ).address
+                limits = RemotePeerLimits(connections=peers.connections)
+                running = running_cloud(Loaded(config, None), machine=SHOWS_NOTHING, limits=limits)
+                url = (await cloud_stack.enter_async_context(running)).address
             own_stack = await stack.enter_async_context(AsyncExitStack())
             loaded = _loaded(tmp_path, root, settings, url, prices)
-            daemon = await own_stack.enter_async_context(running(loaded, SHOWS_NOTHING))
+            daemon = await own_stack.enter_async_context(running_device(loaded, SHOWS_NOTHING, peers=peers))
             client = await stack.enter_async_context(AsyncClient(tmp_path / "collabd.sock", timeout_s=20))
             await client.wait(30, profiled=True)
             it = Bench(

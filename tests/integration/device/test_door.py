@@ -20,10 +20,8 @@ import uvloop
 from aiohttp import web
 
 from collab_sdk import AsyncClient, Client, Overloaded, wire
-from collabd.device.api import door
+from collabd.device.api.local_peers import LocalPeers
 from collabd.device.job.image import CallImage
-from collabd.device.lane.lane import Lane
-from collabd.engine import Stop, Stopped
 from collabd.http import bodies, protocol
 from collabd.http.bodies import BODY, BodyPace
 from tests.integration.device.conftest import Bench, Factory
@@ -48,9 +46,8 @@ def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLo
 _EVIL = "evil"
 
 
-def told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A peer that names the host so is another user than all others; of the kernel's users a test has one."""
-    monkeypatch.setattr(door, "_user", lambda request: request.host == _EVIL)
+# A peer that names the host so is another user than all others; of the kernel's users a test has one.
+TOLD_APART = LocalPeers(user_of=lambda request: request.host == _EVIL)
 
 
 def settings(inside: int, waiting: int = 64) -> str:
@@ -75,38 +72,15 @@ class Peer:
         self.sock.close()
 
 
-class _Occupied:
-    """Work that keeps the lane busy until it is let go, or its `Stop` is requested."""
-
-    def __init__(self) -> None:
-        self.began = threading.Event()
-        self.free = threading.Event()
-        self.stopped = threading.Event()
-
-    def __call__(self, stop: Stop) -> None:
-        self.began.set()
-        while not self.free.is_set():
-            if stop.wait(0.01):
-                self.stopped.set()
-                raise Stopped("told to")
-
-
 @contextmanager
-def busy_lane(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Occupied]:
-    """Whatever the lane is given from now on waits until it is let go."""
-    occupied = _Occupied()
-    paced = Lane._paced
-
-    def held(self: Lane, work: Callable[[Stop], object], stop: Stop) -> object:
-        occupied(stop)
-        return paced(self, work, stop)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Lane, "_paced", held)
-        try:
-            yield occupied
-        finally:
-            occupied.free.set()
+def busy_lane(it: Bench) -> Iterator[threading.Event]:
+    """The lane runs something else until the event is set."""
+    free = threading.Event()
+    it.daemon.machinery.lane.worker.submit(free.wait)
+    try:
+        yield free
+    finally:
+        free.set()
 
 
 @contextmanager
@@ -174,12 +148,9 @@ _ENDLESS = {
 
 
 @pytest.mark.parametrize(("head", "body"), _ENDLESS.values(), ids=_ENDLESS)
-async def test_one_users_endless_uploads_keep_nobody_else_waiting(
-    bench: Factory, monkeypatch: pytest.MonkeyPatch, head: str, body: bytes
-) -> None:
-    told_apart(monkeypatch)
+async def test_one_users_endless_uploads_keep_nobody_else_waiting(bench: Factory, head: str, body: bytes) -> None:
     room = "max_inside = 1\nmax_inside_mb = 1\nmax_request_mb = 1\nmax_waiting = 128\n"
-    async with bench(f"[server]\n{room}", cloud=False) as it:
+    async with bench(f"[server]\n{room}", cloud=False, peers=TOLD_APART) as it:
         with ExitStack() as open_peers:
             for _ in range(40):
                 peer = open_peers.enter_context(closing(Peer(it.socket)))
@@ -193,12 +164,11 @@ async def test_one_users_endless_uploads_keep_nobody_else_waiting(
 
 
 async def test_one_users_calls_inside_let_anothers_pass(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
-    told_apart(monkeypatch)
-    async with bench(settings(8), cloud=False) as it:
+    async with bench(settings(8), cloud=False, peers=TOLD_APART) as it:
         tensor = wire.Tensor.from_array("image", it.images[0])
         message = wire.encode_request(wire.InferRequest([tensor], parameters={"budget": "50%"}))
         length = f"{wire.HEADER_LENGTH}: {message.headers[wire.HEADER_LENGTH]}\r\n"
-        with busy_lane(monkeypatch) as occupied, ExitStack() as open_peers:
+        with busy_lane(it) as free, ExitStack() as open_peers:
             peers = [open_peers.enter_context(closing(Peer(it.socket))) for _ in range(20)]
             for peer in peers:
                 head = _HEAD.format(length=message.length, more=length).replace("Host: d", f"Host: {_EVIL}")
@@ -207,7 +177,7 @@ async def test_one_users_calls_inside_let_anothers_pass(bench: Factory, monkeypa
             await until(lambda: (it.daemon.door.inside, it.daemon.door.waiting) == (6, 14))
             call = asyncio.create_task(it.client.infer(it.images[0]))
             await until(lambda: it.daemon.door.inside == 7)
-            occupied.free.set()
+            free.set()
             await call
             for peer in peers:
                 assert "200" in await asyncio.to_thread(peer.status)
@@ -216,9 +186,8 @@ async def test_one_users_calls_inside_let_anothers_pass(bench: Factory, monkeypa
         assert len(answered) - 1 - answered.index("") <= 3
 
 
-async def test_an_upload_that_stops_coming_is_told_so(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with bench(cloud=False) as it:
-        monkeypatch.setattr(BodyPace, "most_s", lambda *_: 0.2)
+async def test_an_upload_that_stops_coming_is_told_so(bench: Factory) -> None:
+    async with bench(cloud=False, peers=LocalPeers(body_pace=BodyPace(stalled_s=0.2, bytes_per_s=1e6))) as it:
         with closing(Peer(it.socket)) as peer:
             peer.send(_LARGE, b"{")
             assert "408" in await asyncio.to_thread(peer.status)
@@ -246,19 +215,19 @@ async def test_no_image_outlives_its_call(bench: Factory, monkeypatch: pytest.Mo
 
 async def test_the_daemon_says_how_it_is_while_calls_fill_it(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     async with bench(settings(1), cloud=False) as it:
-        with busy_lane(monkeypatch) as occupied:
+        with busy_lane(it) as free:
             calls = crowd(it, 4)
             await asyncio.sleep(0)
             assert (await it.client.status())["models"]
             assert await it.client.ready()
-            occupied.free.set()
+            free.set()
         await asyncio.gather(*calls)
 
 
 async def test_callers_that_hang_up_at_the_door_leave_at_once(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also those whose body is so large that the daemon does not even read from them."""
     async with bench(settings(1, waiting=8), cloud=False) as it:
-        with busy_lane(monkeypatch) as occupied:
+        with busy_lane(it) as free:
             first = crowd(it, 1)
             await until(lambda: it.daemon.door.inside == 1)
             for body in (b"", bytes(150_000)):
@@ -269,28 +238,33 @@ async def test_callers_that_hang_up_at_the_door_leave_at_once(bench: Factory, mo
                 for peer in peers:
                     peer.close()
                 await until(lambda: it.daemon.door.waiting == 0)
-            occupied.free.set()
+            free.set()
         await asyncio.gather(*first)
 
 
-async def test_a_caller_that_hangs_up_inside_stops_its_run(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with bench(settings(1), cloud=False) as it:
-        message = wire.encode_request(wire.InferRequest([wire.Tensor.from_array("image", it.images[0])]))
-        with busy_lane(monkeypatch) as occupied:
-            peer = Peer(it.socket)
-            peer.send(
-                message.length, message.body(), f"{wire.HEADER_LENGTH}: {message.headers[wire.HEADER_LENGTH]}\r\n"
-            )
-            await until(occupied.began.is_set)
-            peer.close()
-            await until(occupied.stopped.is_set)
-            await until(lambda: it.daemon.door.inside == 0)
-        assert (await it.client.infer(it.images[0])).ran
+async def test_a_caller_that_hangs_up_inside_stops_its_run(bench: Factory) -> None:
+    # To prepare an image takes many seconds here.
+    slow = "[emulation]\ndevice_slowdown = 1000\n"
+    async with bench(settings(1) + slow, cloud=False) as it:
+        message = wire.encode_request(
+            wire.InferRequest([wire.Tensor.from_array("image", np.zeros((2000, 2000, 3), np.uint8))])
+        )
+        lane = it.daemon.machinery.lane
+        peer = Peer(it.socket)
+        more = f"{wire.HEADER_LENGTH}: {message.headers[wire.HEADER_LENGTH]}\r\n"
+        await asyncio.to_thread(peer.send, message.length, message.body(), more)
+        await until(lambda: lane.busy)
+        behind = asyncio.create_task(lane.run_unpaced(lambda: None))
+        await asyncio.sleep(0.1)
+        assert not behind.done()
+        peer.close()
+        await behind
+        await until(lambda: it.daemon.door.inside == 0)
 
 
 async def test_what_does_not_fit_is_refused_before_its_body(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     async with bench(settings(1, waiting=2), cloud=False) as it:
-        with busy_lane(monkeypatch) as occupied:
+        with busy_lane(it) as free:
             calls = crowd(it, 1)
             await until(lambda: it.daemon.door.inside == 1)
             with closing(Peer(it.socket)) as waits, closing(Peer(it.socket)) as asks, closing(Peer(it.socket)) as sends:
@@ -300,31 +274,31 @@ async def test_what_does_not_fit_is_refused_before_its_body(bench: Factory, monk
                 assert "503" in await asyncio.to_thread(asks.status)
                 sends.send(_LARGE, b"{")
                 assert "503" in await asyncio.to_thread(sends.status)
-            occupied.free.set()
+            free.set()
         await asyncio.gather(*calls)
 
 
 async def test_the_sdk_comes_back_when_it_is_told_to(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     async with bench(settings(1, waiting=2), cloud=False) as it:
-        with busy_lane(monkeypatch) as occupied:
+        with busy_lane(it) as free:
             calls = crowd(it, 6)  # one inside, one at the door, four told to come back
             await until(lambda: it.daemon.door.inside + it.daemon.door.waiting == 2)
             async with AsyncClient(it.socket, timeout_s=0.5) as hasty:
                 with pytest.raises(Overloaded, match="already wait"):
                     await hasty.infer(it.images[0])
-            occupied.free.set()
+            free.set()
         assert len(await asyncio.gather(*calls)) == 6
 
 
 async def test_a_calls_time_counts_from_its_arrival(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     async with bench(settings(1), cloud=False) as it:
-        with busy_lane(monkeypatch) as occupied:
+        with busy_lane(it) as free:
             first = crowd(it, 1)
             await until(lambda: it.daemon.door.inside == 1)
             waits = asyncio.create_task(it.client.infer(it.images[0], "200ms"))
             await until(lambda: it.daemon.door.waiting == 1)
             await asyncio.sleep(0.3)
-            occupied.free.set()
+            free.set()
         result = await waits
         await asyncio.gather(*first)
         assert (result.measured.latency_ms or 0) > 300
@@ -338,7 +312,7 @@ async def test_stopping_answers_who_is_inside_and_tells_who_waits(
 ) -> None:
     async with bench(settings(1), cloud=False) as it:
         await it.client.infer(it.images[0])  # it knows the labels now, and need not ask for them
-        with busy_lane(monkeypatch) as occupied:
+        with busy_lane(it) as free:
             inside = asyncio.create_task(it.client.infer(it.images[0]))
             await until(lambda: it.daemon.door.inside == 1)
             with closing(Peer(it.socket)) as waits:
@@ -347,6 +321,6 @@ async def test_stopping_answers_who_is_inside_and_tells_who_waits(
                 stopping = asyncio.ensure_future(it.stop())
                 assert "503" in await asyncio.to_thread(waits.status)
             assert not stopping.done()
-            occupied.free.set()
+            free.set()
             assert (await inside).ran
         await stopping
