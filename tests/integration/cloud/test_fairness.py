@@ -19,6 +19,10 @@ from collab_sdk.errors import UnknownPackage
 from collabd.catalog.package import package as packages
 from collabd.catalog.package.package import Package
 from collabd.catalog.store import bundle
+from collabd.catalog.store.store import Store
+from collabd.cloud.models.loaded import CloudModels
+from collabd.config import PackageSettings
+from collabd.engine import Engine
 from collabd.keys.tokens import line, new_token
 from tests.integration.cloud.conftest import Companion
 from tests.integration.cloud.test_service import held_up
@@ -155,32 +159,32 @@ async def test_what_is_not_loaded_is_loaded_while_another_is_tried_out(
 
 
 async def test_a_device_has_one_package_loaded_at_a_time_also_after_it_hung_up(
-    companion: Companion, made: Callable[[str], Package], monkeypatch: pytest.MonkeyPatch
+    made: Callable[[str], Package], trials: Trials, tmp_path: Path
 ) -> None:
     asked = {name: made(name) for name in ("a0", "a1", "b0")}
-    for name, package in asked.items():
-        await push(companion, name[0], package)
-        companion.cloud.models._unload(package.digest)
+    store = Store([tmp_path / "store"], try_out=trials)
+    for package in asked.values():
+        store.receive(bundle.pack(package), digest=package.digest, max_bytes=2**20)
     began: list[str] = []
     free = threading.Event()
-    prepare = companion.cloud.engine.prepare
 
-    def slowly(key: str, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-        began.append(next(name for name, package in asked.items() if key.startswith(package.digest)))
-        assert free.wait(20)
-        prepare(key, inputs, outputs)
+    class SlowEngine(Engine):
+        def prepare(self, key: str, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+            began.append(next(name for name, package in asked.items() if key.startswith(package.digest)))
+            assert free.wait(20)
+            super().prepare(key, inputs, outputs)
 
-    monkeypatch.setattr(companion.cloud.engine, "prepare", slowly)
+    models = CloudModels(store, SlowEngine(threads=1, cache_bytes=2**24), PackageSettings)
     calls = {}
     for name, package in asked.items():
-        calls[name] = asyncio.create_task(companion.cloud.models.by_digest(package.digest, name[0]))
+        calls[name] = asyncio.create_task(models.by_digest(package.digest, name[0]))
         await until(lambda: "a0" in began)
     calls["a0"].cancel()
     await until(lambda: "b0" in began)
     assert began == ["a0", "b0"]
     free.set()
     await asyncio.gather(calls["a1"], calls["b0"])
-    assert {model.manifest.name for model in companion.cloud.models.loaded} == {"a0", "a1", "b0"}
+    assert {model.manifest.name for model in models.loaded} == {"a0", "a1", "b0"}
 
 
 async def test_who_hangs_up_during_a_trial_gets_no_other_one(

@@ -7,7 +7,6 @@ import gc
 import socket
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -163,7 +162,7 @@ async def test_one_users_endless_uploads_keep_nobody_else_waiting(bench: Factory
             assert it.daemon.door.waiting == 40
 
 
-async def test_one_users_calls_inside_let_anothers_pass(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_users_calls_inside_let_anothers_pass(bench: Factory) -> None:
     async with bench(settings(8), cloud=False, peers=TOLD_APART) as it:
         tensor = wire.Tensor.from_array("image", it.images[0])
         message = wire.encode_request(wire.InferRequest([tensor], parameters={"budget": "50%"}))
@@ -194,26 +193,28 @@ async def test_an_upload_that_stops_coming_is_told_so(bench: Factory) -> None:
         assert (await it.client.infer(it.images[0])).ran
 
 
-async def test_no_image_outlives_its_call(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_image_outlives_its_call(bench: Factory) -> None:
     """Neither in what `explain` remembers nor in the connection that is kept."""
-    photos: list[weakref.ref[CallImage]] = []
-    read = CallImage.from_request
-
-    def noted(request: wire.InferRequest) -> CallImage:
-        photo = read(request)
-        photos.append(weakref.ref(photo))
-        return photo
-
-    monkeypatch.setattr(CallImage, "from_request", noted)
     async with bench(cloud=False) as it:
+        before = images_in_memory()
+        with busy_lane(it) as free:
+            call = asyncio.create_task(it.client.infer(it.images[0]))
+            await until(lambda: it.daemon.machinery.lane.busy)
+            assert images_in_memory() == before + 1
+            free.set()
+        await call
         for image in it.images[:4]:
             await it.client.infer(image)
-        gc.collect()
-        assert [photo() for photo in photos] == [None] * 4
-        assert (await it.client.explain(4))["decisions"]
+        assert images_in_memory() == before
+        assert (await it.client.explain(5))["decisions"]
 
 
-async def test_the_daemon_says_how_it_is_while_calls_fill_it(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+def images_in_memory() -> int:
+    gc.collect()
+    return sum(isinstance(each, CallImage) for each in gc.get_objects())
+
+
+async def test_the_daemon_says_how_it_is_while_calls_fill_it(bench: Factory) -> None:
     async with bench(settings(1), cloud=False) as it:
         with busy_lane(it) as free:
             calls = crowd(it, 4)
@@ -224,7 +225,7 @@ async def test_the_daemon_says_how_it_is_while_calls_fill_it(bench: Factory, mon
         await asyncio.gather(*calls)
 
 
-async def test_callers_that_hang_up_at_the_door_leave_at_once(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_callers_that_hang_up_at_the_door_leave_at_once(bench: Factory) -> None:
     """Also those whose body is so large that the daemon does not even read from them."""
     async with bench(settings(1, waiting=8), cloud=False) as it:
         with busy_lane(it) as free:
@@ -262,7 +263,7 @@ async def test_a_caller_that_hangs_up_inside_stops_its_run(bench: Factory) -> No
         await until(lambda: it.daemon.door.inside == 0)
 
 
-async def test_what_does_not_fit_is_refused_before_its_body(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_does_not_fit_is_refused_before_its_body(bench: Factory) -> None:
     async with bench(settings(1, waiting=2), cloud=False) as it:
         with busy_lane(it) as free:
             calls = crowd(it, 1)
@@ -278,7 +279,7 @@ async def test_what_does_not_fit_is_refused_before_its_body(bench: Factory, monk
         await asyncio.gather(*calls)
 
 
-async def test_the_sdk_comes_back_when_it_is_told_to(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_sdk_comes_back_when_it_is_told_to(bench: Factory) -> None:
     async with bench(settings(1, waiting=2), cloud=False) as it:
         with busy_lane(it) as free:
             calls = crowd(it, 6)  # one inside, one at the door, four told to come back
@@ -290,7 +291,7 @@ async def test_the_sdk_comes_back_when_it_is_told_to(bench: Factory, monkeypatch
         assert len(await asyncio.gather(*calls)) == 6
 
 
-async def test_a_calls_time_counts_from_its_arrival(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_calls_time_counts_from_its_arrival(bench: Factory) -> None:
     async with bench(settings(1), cloud=False) as it:
         with busy_lane(it) as free:
             first = crowd(it, 1)
@@ -307,9 +308,7 @@ async def test_a_calls_time_counts_from_its_arrival(bench: Factory, monkeypatch:
         assert it.daemon.machinery.learned.overhead.at(time.monotonic()) < 0.1
 
 
-async def test_stopping_answers_who_is_inside_and_tells_who_waits(
-    bench: Factory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_stopping_answers_who_is_inside_and_tells_who_waits(bench: Factory) -> None:
     async with bench(settings(1), cloud=False) as it:
         await it.client.infer(it.images[0])  # it knows the labels now, and need not ask for them
         with busy_lane(it) as free:
