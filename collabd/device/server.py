@@ -23,10 +23,11 @@ from collabd.device.core.assembly import Assembly
 from collabd.device.core.generation import Machinery
 from collabd.device.counters import Counters
 from collabd.device.journal import Journal
-from collabd.device.lane.lane import Lane
+from collabd.device.lane.lane import ComputeThread, Lane
 from collabd.device.models.loaded import LoadedModels
 from collabd.device.models.profiler import Profiler
 from collabd.device.report.status_line import status_line
+from collabd.device.run.compute import compute_on
 from collabd.engine import Engine
 from collabd.http.server import http_runner
 from collabd.lifecycle import Step, background, do_without, serve_until_stopped, started
@@ -49,7 +50,7 @@ _CONTROL_S = 4.0
 async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceConfig]]) -> None:
     """Run until SIGTERM or SIGINT; then answer what is in flight, and stop. `read` is for SIGHUP."""
     async with running(loaded) as daemon:
-        await serve_until_stopped(daemon.machinery.lane.worker, daemon.status, read=read, apply=daemon.reconfigure)
+        await serve_until_stopped(daemon.worker, daemon.status, read=read, apply=daemon.reconfigure)
 
 
 @asynccontextmanager
@@ -87,12 +88,15 @@ class DeviceDaemon:
         self._loaded = loaded
         self._threads = config.engine.threads or os.cpu_count() or 1
         engine = Engine(threads=self._threads, cache_bytes=config.engine.cache_mb * 2**20)
-        lane = Lane(config.emulation.device_slowdown)
+        thread = ComputeThread(config.emulation.device_slowdown)
+        lane = Lane(thread)
+        self.worker = thread.worker
         models = LoadedModels(Store(model_roots(config, PROGRAM)), engine, lane, default=config.models.default)
         clock = MONOTONIC
         self.machinery = Machinery(
             lane=lane,
             engine=engine,
+            compute=compute_on(engine),
             models=models,
             learned=Learned(config.emulation.device_slowdown, clock=clock),
             counters=Counters(),

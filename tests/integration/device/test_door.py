@@ -22,7 +22,7 @@ from aiohttp import web
 from collab_sdk import AsyncClient, Client, Overloaded, wire
 from collabd.device.api import door
 from collabd.device.job.image import CallImage
-from collabd.device.lane.lane import Lane
+from collabd.device.lane.lane import ComputeThread, Piece
 from collabd.engine import Stop, Stopped
 from collabd.http import bodies, protocol
 from collabd.http.bodies import BODY, BodyPace
@@ -95,14 +95,14 @@ class _Occupied:
 def busy_lane(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Occupied]:
     """Whatever the lane is given from now on waits until it is let go."""
     occupied = _Occupied()
-    paced = Lane._paced
+    timed = ComputeThread._timed
 
-    def held(self: Lane, work: Callable[[Stop], object], stop: Stop) -> object:
+    def held(self: ComputeThread, piece: Piece[object], stop: Stop) -> object:
         occupied(stop)
-        return paced(self, work, stop)
+        return timed(self, piece, stop)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Lane, "_paced", held)
+        patch.setattr(ComputeThread, "_timed", held)
         try:
             yield occupied
         finally:

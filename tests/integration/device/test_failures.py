@@ -13,7 +13,7 @@ from aiohttp import web
 
 from collab_sdk import CompanionUnavailable, InvalidRequest, Overloaded, wire
 from collabd.device.companions.exchange import HttpExchange
-from collabd.device.lane.lane import Lane
+from collabd.device.lane.lane import ComputeThread
 from collabd.engine import Engine, Stopped
 from tests.integration.device.conftest import Factory
 from tests.integration.device.impostor import impostor, logits, reply
@@ -146,18 +146,18 @@ async def test_a_late_companion_may_still_win(bench: Factory, monkeypatch: pytes
     The tail that it overtook is not run to its end.
     """
     ended: list[str] = []
-    timed = Lane._timed
+    timed = ComputeThread._timed
 
-    def observed(lane: Lane, *work: Any, **about: Any) -> Any:
+    def observed(thread: ComputeThread, *work: Any) -> Any:
         try:
-            result = timed(lane, *work, **about)
+            result = timed(thread, *work)
         except Stopped:
             ended.append("stopped")
             raise
         ended.append("finished")
         return result
 
-    monkeypatch.setattr(Lane, "_timed", observed)
+    monkeypatch.setattr(ComputeThread, "_timed", observed)
 
     async def answer(request: web.Request) -> web.Response:
         await request.read()
@@ -182,15 +182,15 @@ async def test_what_runs_beside_an_exchange_is_no_phase_of_the_call(
 ) -> None:
     """The device prepares the image for the tail that it races with; the companion is first all the same."""
     ended = 0
-    timed = Lane._timed
+    timed = ComputeThread._timed
 
-    def observed(lane: Lane, *work: Any, **about: Any) -> Any:
+    def observed(thread: ComputeThread, *work: Any) -> Any:
         nonlocal ended
-        result = timed(lane, *work, **about)
+        result = timed(thread, *work)
         ended += 1
         return result
 
-    monkeypatch.setattr(Lane, "_timed", observed)
+    monkeypatch.setattr(ComputeThread, "_timed", observed)
 
     async def answer(request: web.Request) -> web.Response:
         await request.read()
@@ -317,12 +317,13 @@ async def test_fail_never_runs_the_tail_here(bench: Factory, monkeypatch: pytest
     ran: list[tuple[str, ...]] = []
     run = Engine.run
 
-    def observed(engine: Engine, key: str, feeds: Any, outputs: Any, **more: Any) -> Any:
+    def observed(engine: Engine, key: str, feeds: Any, outputs: Any, *, stop: Any = None) -> Any:
         ran.append(tuple(outputs))
-        return run(engine, key, feeds, outputs, **more)
+        return run(engine, key, feeds, outputs, stop=stop)
 
+    monkeypatch.setattr(Engine, "run", observed)
     async with impostor(bench, answer) as it:
-        monkeypatch.setattr(Engine, "run", observed)
+        ran.clear()  # what loading it took
         with pytest.raises(CompanionUnavailable, match="did not answer within"):
             await it.client.infer(it.images[0], "200ms", cut="pool1", fallback="fail")
         assert ("logits",) not in ran
