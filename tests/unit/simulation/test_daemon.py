@@ -9,13 +9,12 @@ from itertools import pairwise
 import pytest
 
 from collabd.config import DeviceConfig, EnergySettings, FailoverSettings, PlanningSettings, PolicySettings
-from collabd.device.companions.companion import Companion
 from collabd.device.journal import log as journal_log
 from collabd.sensing.power.board import board_power
 from collabd.simulation.daemon import daemon_outcomes
 from collabd.simulation.traces import Trace, TraceStep
 from collabd.simulation.workload import Workload
-from collabd.simulation.world import Outcome, World
+from collabd.simulation.world import Exchange, Outcome, World
 from tests.unit.simulation.conftest import Loads
 
 FAST, RTT_S = 1e6, 0.02
@@ -104,13 +103,21 @@ def test_pins_are_kept(workload: Loads) -> None:
     assert all(one.plan.cut.endswith("D") and "C" in one.plan.cut for one in pinned)
 
 
-def test_a_defect_is_raised_and_not_survived(workload: Loads, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
-        raise LookupError("a defect")
+class BrokenWorld(World):
+    """Its link fails with a defect once requests come."""
 
-    monkeypatch.setattr(Companion, "_learn_link", broken)
+    def exchange(
+        self, began_s: float, up_bytes: float, down_bytes: float, *, work_s: float = 0.0, free_s: float = 0.0
+    ) -> Exchange:
+        if work_s:
+            raise LookupError("a defect")
+        return super().exchange(began_s, up_bytes, down_bytes, work_s=work_s, free_s=free_s)
+
+
+def test_a_defect_is_raised_and_not_survived(workload: Loads) -> None:
+    world = BrokenWorld(workload(3), on((1.0, FAST)), rtt_s=None, power=board_power("pi4"))
     with pytest.raises(LookupError, match="a defect"):
-        outcomes(workload(3), on((1.0, FAST)))
+        daemon_outcomes(world, DeviceConfig(), energy=EnergySettings(board="pi4"), every_s=0.25)
 
 
 def test_the_journal_of_this_machine_hears_nothing(workload: Loads, caplog: pytest.LogCaptureFixture) -> None:
