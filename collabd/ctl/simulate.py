@@ -108,7 +108,7 @@ def simulate(
 ) -> None:
     """Replay a link trace, and compare how collabd and other policies do on it.
 
-    The very code of the daemon's estimates and choices runs under a virtual clock. Requests are frames of a camera; the
+    The daemon's own planner, executor and watcher run under a virtual clock. Requests are frames of a camera; the
     trace is the link in both directions. Needs no daemon.
     """
     from collabd.catalog.package.package import load
@@ -123,7 +123,9 @@ def simulate(
     count = requests or max(int(trace.duration_s * 1e3 / every_ms), 1)
     workload = Workload(package, profile, slowdown=device_slowdown, requests=count, seed=seed)
     rtt_s = None if rtt_ms is None else rtt_ms / 1e3
-    scenario = Scenario(trace, every_ms / 1e3, rtt_s, min_fidelity, _settings(config_file))
+    scenario = Scenario(
+        trace=trace, every_s=every_ms / 1e3, rtt_s=rtt_s, min_fidelity=min_fidelity, config=_settings(config_file)
+    )
     runs = compare(workload, scenario, policies or possible(workload))
     report = SimulationReport(
         model=package.manifest.name,
@@ -171,7 +173,7 @@ def _draw(runs: dict[str, list[Outcome]], trace: Trace, *, title: str, path: Pat
     from collabd.simulation.plot import plot
 
     try:
-        plot(runs, trace, title, path)
+        plot(runs, trace, path, title=title)
     except ModuleNotFoundError as error:
         raise InvalidRequest(f"--plot needs {error.name}: pip install 'collabd[plot]'") from error
     except ValueError as error:

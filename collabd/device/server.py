@@ -24,10 +24,11 @@ from collabd.device.core.assembly import Assembly
 from collabd.device.core.generation import Machinery
 from collabd.device.counters import Counters
 from collabd.device.journal import Journal
-from collabd.device.lane.lane import Lane
+from collabd.device.lane.lane import ComputeThread, Lane
 from collabd.device.models.loaded import LoadedModels
 from collabd.device.models.profiler import Profiler
 from collabd.device.report.status_line import status_line
+from collabd.device.run.compute import Compute, compute_on
 from collabd.engine import Engine
 from collabd.http.server import http_runner
 from collabd.lifecycle import Step, background, do_without, serve_until_stopped, started
@@ -50,15 +51,23 @@ _CONTROL_S = 4.0
 async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceConfig]]) -> None:
     """Run until SIGTERM or SIGINT; then answer what is in flight, and stop. `read` is for SIGHUP."""
     async with running(loaded) as daemon:
-        await serve_until_stopped(daemon.machinery.lane.worker, daemon.status, read=read, apply=daemon.reconfigure)
+        await serve_until_stopped(daemon.worker, daemon.status, read=read, apply=daemon.reconfigure)
 
 
 @asynccontextmanager
 async def running(
-    loaded: Loaded[DeviceConfig], machine: SensedMachine = THIS_MACHINE, *, peers: LocalPeers = LOCAL_PEERS
+    loaded: Loaded[DeviceConfig],
+    machine: SensedMachine = THIS_MACHINE,
+    *,
+    peers: LocalPeers = LOCAL_PEERS,
+    thread_of: Callable[[float], ComputeThread] = ComputeThread,
+    compute_of: Callable[[Engine], Compute] = compute_on,
 ) -> AsyncIterator[DeviceDaemon]:
-    """The daemon, ready: socket bound, models warm, companions watched. Leaving the context takes it down."""
-    daemon = DeviceDaemon(loaded, machine, peers)
+    """The daemon, ready: socket bound, models warm, companions watched. Leaving the context takes it down.
+
+    `thread_of` makes the lane's thread, of a slowdown; `compute_of` the work that the lane does for calls.
+    """
+    daemon = DeviceDaemon(loaded, machine, peers=peers, thread_of=thread_of, compute_of=compute_of)
     async with started(daemon.steps):
         yield daemon
 
@@ -85,18 +94,29 @@ class DeviceDaemon:
             ("answer calls", self._answer),
         )
 
-    def __init__(self, loaded: Loaded[DeviceConfig], machine: SensedMachine, peers: LocalPeers) -> None:
+    def __init__(
+        self,
+        loaded: Loaded[DeviceConfig],
+        machine: SensedMachine,
+        *,
+        peers: LocalPeers,
+        thread_of: Callable[[float], ComputeThread],
+        compute_of: Callable[[Engine], Compute],
+    ) -> None:
         config = loaded.config
         self._loaded = loaded
         self._peers = peers
         self._threads = config.engine.threads or os.cpu_count() or 1
         engine = Engine(threads=self._threads, cache_bytes=config.engine.cache_mb * 2**20)
-        lane = Lane(config.emulation.device_slowdown)
+        thread = thread_of(config.emulation.device_slowdown)
+        lane = Lane(thread)
+        self.worker = thread.worker
         models = LoadedModels(Store(model_roots(config, PROGRAM)), engine, lane, default=config.models.default)
         clock = MONOTONIC
         self.machinery = Machinery(
             lane=lane,
             engine=engine,
+            compute=compute_of(engine),
             models=models,
             learned=Learned(config.emulation.device_slowdown, clock=clock),
             counters=Counters(),

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from collabd.config import DeviceConfig
-from collabd.planning import Candidates, Caps
+import msgspec
+
+from collabd.config import DeviceConfig, EnergySettings
+from collabd.planning import Candidates
 from collabd.sensing.power.board import board_power
-from collabd.simulation.ours import Ours
+from collabd.simulation.daemon import daemon_outcomes
 from collabd.simulation.policies import Fixed, LastBandwidth, Oracle
 from collabd.simulation.replay import ReplayPolicy, mean_latency_s, replay
 from collabd.simulation.traces import Trace
@@ -17,11 +19,11 @@ from collabd.simulation.workload import Workload
 from collabd.simulation.world import Outcome, World
 
 # Whose power the energy figures are of.
-_BOARD = "pi4"
+_ENERGY = EnergySettings(board="pi4")
 POLICIES = ("local", "remote_raw", "remote_jpeg", "static", "neurosurgeon", "dads", "collabd", "oracle")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scenario:
     """The world of a comparison: seconds between requests, the round trip (None: the trace's), the least fidelity."""
 
@@ -48,8 +50,7 @@ class _Comparison:
     def __init__(self, workload: Workload, scenario: Scenario) -> None:
         self._workload = workload
         self._scenario = scenario
-        self._power = board_power(_BOARD)
-        self._world = World(workload, scenario.trace, scenario.rtt_s, self._power)
+        self._world = World(workload, scenario.trace, rtt_s=scenario.rtt_s, power=board_power(_ENERGY.board))
         self._plans = tuple(plan for plan in workload.plans.rows if plan.fidelity >= scenario.min_fidelity)
         self._runs: dict[str, Callable[[], list[Outcome]]] = {
             "local": partial(self._fixed, "none"),
@@ -58,7 +59,7 @@ class _Comparison:
             "static": self._static,
             "neurosurgeon": partial(self._last_bandwidth, workload.chain_plans),
             "dads": partial(self._last_bandwidth, workload.raw_plans),
-            "collabd": self._ours,
+            "collabd": self._collabd,
             "oracle": lambda: self._replay(Oracle(self._world, self._plans)),
         }
 
@@ -76,8 +77,14 @@ class _Comparison:
 
     def _last_bandwidth(self, plans: Candidates) -> list[Outcome]:
         link = self._scenario.config.link
-        return self._replay(LastBandwidth(plans, self._workload.slowdown, link.probe_kb * 1000, link.stale_s))
+        return self._replay(
+            LastBandwidth(
+                plans, slowdown=self._workload.slowdown, probe_bytes=link.probe_kb * 1000, stale_s=link.stale_s
+            )
+        )
 
-    def _ours(self) -> list[Outcome]:
-        scenario = self._scenario
-        return self._replay(Ours(self._workload, scenario.config, Caps(fidelity=scenario.min_fidelity), self._power))
+    def _collabd(self) -> list[Outcome]:
+        config = self._scenario.config
+        planning = msgspec.structs.replace(config.planning, min_fidelity=self._scenario.min_fidelity)
+        config = msgspec.structs.replace(config, planning=planning)
+        return daemon_outcomes(self._world, config, energy=_ENERGY, every_s=self._scenario.every_s)

@@ -41,7 +41,7 @@ _STREAM = 60
 Samples = dict[tuple[str, Form], list[Sample]]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Tally:
     """Answers so far, and the agreement of the lossy ones by network."""
 
@@ -105,8 +105,8 @@ async def _demo(root: Path, directory: Path) -> list[str]:
             async with AsyncClient(testbed.socket) as client:
                 await testbed.until_ready(client)
                 click.echo(f"ready after {time.monotonic() - start:.0f} s\n")
-                await _table(client, relay, samples, tally)
-                await _kill(client, testbed, samples, tally)
+                await _table(client, tally, samples, relay=relay)
+                await _kill(client, tally, samples, testbed=testbed)
     click.echo(f"{tally.answered} of {tally.asked} calls answered. ", nl=False)
     for model, same in tally.lossy.items():
         click.echo(f"{model}: {sum(same)} of {len(same)} lossy answers equal the unsplit network's. ", nl=False)
@@ -114,7 +114,7 @@ async def _demo(root: Path, directory: Path) -> list[str]:
     return tally.failures()
 
 
-async def _table(client: AsyncClient, relay: Relay, samples: Samples, tally: Tally) -> None:
+async def _table(client: AsyncClient, tally: Tally, samples: Samples, *, relay: Relay) -> None:
     click.echo(
         f"Both sides share this machine; emulation makes the device {SLOWDOWN:g}x slower. Round trip {RTT_MS:g} ms.\n"
         f"Medians of {IMAGES} calls. right: equal to the label. same: equal to the unsplit network's answer.\n"
@@ -129,19 +129,19 @@ async def _table(client: AsyncClient, relay: Relay, samples: Samples, tally: Tal
         for (model, form), budgets in CASES.items():
             for budget in budgets:
                 images = samples[model, form]
-                results = [await _ask(client, sample, budget, model, tally) for sample in images]
-                click.echo(_row(rate, f"{model:18}  {form:5}", budget, images, results))
+                results = [await _ask(client, tally, sample, model=model, budget=budget) for sample in images]
+                click.echo(_row(images, results, rate=rate, case=f"{model:18}  {form:5}", budget=budget))
         click.echo()
 
 
-async def _ask(client: AsyncClient, sample: Sample, budget: str, model: str, tally: Tally) -> Result:
+async def _ask(client: AsyncClient, tally: Tally, sample: Sample, *, model: str, budget: str) -> Result:
     tally.asked += 1
     result = await client.infer(sample.image, budget or None, model=model)
     tally.add(sample, result)
     return result
 
 
-def _row(rate: float, case: str, budget: str, samples: Sequence[Sample], results: Sequence[Result]) -> str:
+def _row(samples: Sequence[Sample], results: Sequence[Result], *, rate: float, case: str, budget: str) -> str:
     plans = [f"{result.plan.cut}/{result.plan.codec}" for result in results]
     usual = max(set(plans), key=plans.count)
     plan = "all on the device" if usual == "output/none" else usual
@@ -157,7 +157,7 @@ def _row(rate: float, case: str, budget: str, samples: Sequence[Sample], results
     )
 
 
-async def _kill(client: AsyncClient, testbed: Testbed, samples: Samples, tally: Tally) -> None:
+async def _kill(client: AsyncClient, tally: Tally, samples: Samples, *, testbed: Testbed) -> None:
     """A stream of calls, during which the companion is killed and comes back."""
     click.echo(f"{_STREAM} calls of {_STREAM_OF[0]} (budget 250ms); the companion is killed after a third of them:")
     stream = [samples[_STREAM_OF][index % IMAGES] for index in range(_STREAM)]
@@ -165,7 +165,7 @@ async def _kill(client: AsyncClient, testbed: Testbed, samples: Samples, tally: 
     degraded: list[Result] = []
     for index, sample in enumerate(stream):
         if index == _STREAM // 3:
-            pending = asyncio.create_task(_ask(client, sample, "250ms", _STREAM_OF[0], tally))
+            pending = asyncio.create_task(_ask(client, tally, sample, model=_STREAM_OF[0], budget="250ms"))
             await asyncio.sleep(0.005)
             testbed.kill_cloud()
             result = await pending
@@ -173,7 +173,7 @@ async def _kill(client: AsyncClient, testbed: Testbed, samples: Samples, tally: 
             if index == 2 * _STREAM // 3:
                 testbed.start_cloud()
                 await testbed.until_cloud_is_up(client)
-            result = await _ask(client, sample, "250ms", _STREAM_OF[0], tally)
+            result = await _ask(client, tally, sample, model=_STREAM_OF[0], budget="250ms")
         marks.append("x" if result.degraded else "C" if "C" in result.ran else "D")
         if result.degraded:
             degraded.append(result)

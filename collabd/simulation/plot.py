@@ -35,7 +35,7 @@ _WINDOWS = 150
 _COLOURS = ("tab:green", "tab:purple", "tab:red", "tab:cyan", "tab:olive", "tab:pink")
 
 
-def plot(runs: Mapping[str, Sequence[Outcome]], trace: Trace, title: str, path: Path) -> None:
+def plot(runs: Mapping[str, Sequence[Outcome]], trace: Trace, path: Path, *, title: str) -> None:
     """Write the picture. Raises `ModuleNotFoundError` without matplotlib, `ValueError` for a suffix it cannot write."""
     import matplotlib as mpl  # noqa: PLC0415  an extra
     from matplotlib.figure import Figure  # noqa: PLC0415

@@ -6,7 +6,6 @@ import numpy as np
 
 from collabd.planning import Candidate, Candidates
 from collabd.sensing.link.estimate import FIRST_S_PER_BYTE
-from collabd.simulation.replay import Choice
 from collabd.simulation.world import Exchange, Outcome, World
 
 
@@ -27,11 +26,11 @@ class Fixed(_Blind):
     """The same plan always: all on the device, or the image always sent."""
 
     def __init__(self, plan: Candidate) -> None:
-        self._choice = Choice(plan)
+        self._plan = plan
 
-    def choose(self, _: int, __: float) -> Choice:
+    def choose(self, _: int, __: float) -> Candidate:
         """The plan."""
-        return self._choice
+        return self._plan
 
 
 class Oracle(_Blind):
@@ -41,9 +40,9 @@ class Oracle(_Blind):
         self._world = world
         self._plans = plans
 
-    def choose(self, request: int, now: float) -> Choice:
+    def choose(self, request: int, now: float) -> Candidate:
         """The fastest plan."""
-        return Choice(min(self._plans, key=lambda plan: self._world.run(plan, request, now).latency_s))
+        return min(self._plans, key=lambda plan: self._world.run(plan, request, now).latency_s)
 
 
 class LastBandwidth:
@@ -54,7 +53,7 @@ class LastBandwidth:
     without the round trip, by each transfer and, where none was made for long, by the same probes that collabd sends.
     """
 
-    def __init__(self, plans: Candidates, slowdown: float, probe_bytes: int, stale_s: float) -> None:
+    def __init__(self, plans: Candidates, *, slowdown: float, probe_bytes: int, stale_s: float) -> None:
         self._plans = plans.rows
         self._fixed_s = plans.head_s * slowdown + plans.tail_s
         self._bytes = np.where(plans.local, 0.0, plans.up_bytes)
@@ -63,14 +62,14 @@ class LastBandwidth:
         self._probe_bytes = probe_bytes
         self._stale_s = stale_s
 
-    def choose(self, _: int, __: float) -> Choice:
+    def choose(self, _: int, __: float) -> Candidate:
         """The least of the sum."""
-        return Choice(self._plans[int(np.argmin(self._fixed_s + self._bytes * self._s_per_byte))])
+        return self._plans[int(np.argmin(self._fixed_s + self._bytes * self._s_per_byte))]
 
     def learn(self, outcome: Outcome) -> None:
         """The bandwidth of its transfer."""
         if outcome.exchange is not None:
-            self._measured(outcome.exchange, outcome.link_s)
+            self.learn_probe(outcome.exchange)
 
     def probe_due(self, now: float) -> tuple[float, int] | None:
         """When the bandwidth is stale."""
@@ -78,8 +77,5 @@ class LastBandwidth:
 
     def learn_probe(self, probe: Exchange) -> None:
         """The bandwidth of a probe."""
-        self._measured(probe, probe.seconds)
-
-    def _measured(self, exchange: Exchange, seconds: float) -> None:
-        self._s_per_byte = (seconds - exchange.rtt_s) / exchange.moved_bytes
-        self._measured_at = exchange.ended_s
+        self._s_per_byte = (probe.link_s - probe.rtt_s) / probe.moved_bytes
+        self._measured_at = probe.ended_s

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from collabd.planning import Candidate
-from collabd.simulation.world import Exchange, Outcome, World
+from collabd.simulation.world import MESSAGE_BYTES, Exchange, Outcome, World
 
-# What HTTP and the answer take of a ping.
-_PING_BYTES = 250.0
 _PING_TIMEOUT_S = 10.0
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A plan, and after how many seconds of waiting the device runs the tail itself (None: never)."""
-
-    plan: Candidate
-    patience_s: float | None = None
 
 
 class ReplayPolicy(Protocol):
     """Plans requests and learns from what they took. The clock is passed in, seconds from the start of the trace."""
 
-    def choose(self, request: int, now: float, /) -> Choice:
+    def choose(self, request: int, now: float, /) -> Candidate:
         """The plan of a request that starts now."""
 
     def learn(self, outcome: Outcome, /) -> None:
@@ -45,15 +34,12 @@ def replay(world: World, policy: ReplayPolicy, every_s: float) -> list[Outcome]:
     now = 0.0
     for request in range(len(world.workload)):
         prober.run_until(now)
-        choice = policy.choose(request, now)
-        outcome = world.run(choice.plan, request, now, prober.free_s)
-        if choice.patience_s is not None:
-            outcome = world.finish_here(outcome, request, choice.patience_s)
+        outcome = world.run(policy.choose(request, now), request, now, free_s=prober.free_s)
         if outcome.exchange is not None:
             prober.free_s = max(prober.free_s, outcome.exchange.sent_s)
         outcomes.append(outcome)
         policy.learn(outcome)
-        now = max(now + every_s, outcome.ended_s, outcome.idle_at_s)
+        now = max(now + every_s, outcome.ended_s)
     return outcomes
 
 
@@ -87,7 +73,7 @@ class _Prober:
             self._clock = now
             return False
         sent_s = max(due[0], self._clock)
-        probe = self._world.exchange(sent_s, due[1] + _PING_BYTES, _PING_BYTES, free_s=self.free_s)
+        probe = self._world.exchange(sent_s, due[1] + MESSAGE_BYTES, MESSAGE_BYTES, free_s=self.free_s)
         self.free_s = probe.sent_s
         self._flying = probe.until(sent_s + _PING_TIMEOUT_S)
         return True

@@ -56,7 +56,10 @@ def policy_reports(runs: Mapping[str, Sequence[Outcome]]) -> dict[str, PolicyRep
     """Every policy beside the oracle and beside the best of the simple ones that were run."""
     means = {name: float(np.mean([outcome.latency_s for outcome in outcomes])) for name, outcomes in runs.items()}
     best = min((means[name] for name in SIMPLE if name in means), default=None)
-    return {name: _report(outcomes, means[name], means.get("oracle"), best) for name, outcomes in runs.items()}
+    return {
+        name: _report(outcomes, mean_s=means[name], oracle_s=means.get("oracle"), best_s=best)
+        for name, outcomes in runs.items()
+    }
 
 
 def plan_name(outcome: Outcome) -> str:
@@ -64,14 +67,16 @@ def plan_name(outcome: Outcome) -> str:
     return outcome.plan.cut if outcome.plan.cloud is None else f"{outcome.plan.cut}/{outcome.plan.codec}"
 
 
-def _report(outcomes: Sequence[Outcome], mean_s: float, oracle_s: float | None, best_s: float | None) -> PolicyReport:
+def _report(
+    outcomes: Sequence[Outcome], *, mean_s: float, oracle_s: float | None, best_s: float | None
+) -> PolicyReport:
     latency_ms = np.array([outcome.latency_s for outcome in outcomes]) * 1e3
     plan, count = Counter(map(plan_name, outcomes)).most_common(1)[0]
     return PolicyReport(
         mean_ms=float(latency_ms.mean()),
         p50_ms=float(np.percentile(latency_ms, 50)),
         p95_ms=float(np.percentile(latency_ms, 95)),
-        bytes=float(np.mean([outcome.exchange.moved_bytes if outcome.exchange else 0.0 for outcome in outcomes])),
+        bytes=float(np.mean([outcome.moved_bytes for outcome in outcomes])),
         energy_mj=float(np.mean([outcome.energy_j for outcome in outcomes])) * 1e3,
         fidelity=float(np.mean([1.0 if outcome.late else outcome.plan.fidelity for outcome in outcomes])),
         local=sum(outcome.exchange is None for outcome in outcomes),

@@ -23,7 +23,7 @@ IMAGENET = "efficientnet_lite0"
 Form = Literal["file", "frame"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Sample:
     """An image as a file or as pixels, the labels that are right for it, and the one the unsplit network gives it."""
 
@@ -40,10 +40,10 @@ def load_samples(models: Path, count: int) -> dict[tuple[str, Form], list[Sample
     photos = [models / "samples/photos" / name for name in known]
     found: dict[tuple[str, Form], list[Sample]] = {}
     for name in CIFAR:
-        found[name, "file"] = _samples(models, name, "file", [(path, (path.parent.name,)) for path in cifar])
+        found[name, "file"] = _samples(models / name, "file", [(path, (path.parent.name,)) for path in cifar])
     labelled = [(photos[index % len(photos)], tuple([*known.values()][index % len(photos)])) for index in range(count)]
     for form in get_args(Form):
-        found[IMAGENET, form] = _samples(models, IMAGENET, form, labelled)
+        found[IMAGENET, form] = _samples(models / IMAGENET, form, labelled)
     return found
 
 
@@ -51,14 +51,14 @@ def _spread(paths: list[Path], count: int) -> list[Path]:
     return [paths[index * len(paths) // count] for index in range(count)]
 
 
-def _samples(models: Path, name: str, form: Form, images: Sequence[tuple[Path, tuple[str, ...]]]) -> list[Sample]:
-    package = load(models / name / "package")
+def _samples(model: Path, form: Form, images: Sequence[tuple[Path, tuple[str, ...]]]) -> list[Sample]:
+    package = load(model / "package")
     engine = Engine(threads=1, cache_bytes=2**30)
     engine.add(package.digest, package.network())
     samples = []
     for path, labels in images:
         image = path.read_bytes() if form == "file" else np.asarray(Image.open(path).convert("RGB"))
-        samples.append(Sample(path.name, image, labels, _answer(package, engine, image)))
+        samples.append(Sample(name=path.name, image=image, labels=labels, unsplit=_answer(package, engine, image)))
     return samples
 
 

@@ -23,7 +23,7 @@ _PAPERS = ("neurosurgeon", "dads")
 _NO_HEDGING = 100.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _TableRow:
     network: str
     trace: str
@@ -63,7 +63,10 @@ def main(
             trace = load_trace(file)
             requests = int(trace.duration_s * 1e3 / every_ms)
             workload = Workload(package, profile, slowdown=device_slowdown, requests=requests, seed=seed)
-            rows.append(_row(file.stem, workload, Scenario(trace, every_ms / 1e3, None, min_fidelity, settings)))
+            scenario = Scenario(
+                trace=trace, every_s=every_ms / 1e3, rtt_s=None, min_fidelity=min_fidelity, config=settings
+            )
+            rows.append(_row(file.stem, workload, scenario))
     _print(_latencies(rows))
     click.echo()
     _print(_spendings(rows))
@@ -74,7 +77,13 @@ def _row(trace: str, workload: Workload, scenario: Scenario) -> _TableRow:
     without = replace(scenario, config=msgspec.structs.replace(scenario.config, failover=failover))
     runs = compare(workload, scenario)
     others = {**runs, **compare(workload, without, ["collabd"])}
-    return _TableRow(workload.model, trace, len(workload), policy_reports(runs), policy_reports(others)["collabd"])
+    return _TableRow(
+        network=workload.package.manifest.name,
+        trace=trace,
+        requests=len(workload),
+        reports=policy_reports(runs),
+        unhedged=policy_reports(others)["collabd"],
+    )
 
 
 def _latencies(rows: list[_TableRow]) -> Iterator[tuple[str, ...]]:

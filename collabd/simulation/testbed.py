@@ -60,7 +60,13 @@ class Testbed:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._environment = dict(environment or {})
         self._held = _listener(self.socket) if activated else None
-        self._write_configurations(_packages(models, directory), slowdown, settings, companion_settings, cloud_settings)
+        self._write_configurations(
+            _packages(models, directory),
+            slowdown=slowdown,
+            settings=settings,
+            companion_settings=companion_settings,
+            cloud_settings=cloud_settings,
+        )
 
     def relay(self) -> Relay:
         """The link between the two; enter it before the daemons start."""
@@ -156,7 +162,7 @@ class Testbed:
         self._processes[side].wait()
 
     def _write_configurations(
-        self, packages: Path, slowdown: float, settings: str, companion_settings: str, cloud_settings: str
+        self, packages: Path, *, slowdown: float, settings: str, companion_settings: str, cloud_settings: str
     ) -> None:
         roots = f'roots = ["{self.directory}/{{side}}/models", "{packages}"]'
         (self.directory / "collab-cloudd.toml").write_text(

@@ -13,9 +13,11 @@ from collabd.catalog.package.manifest import Manifest
 from collabd.catalog.package.package import Package
 from collabd.device.decide.candidates import local_plan, remote_plans
 from collabd.device.job.placement import LOCAL_CUT
+from collabd.partition import Network
 from collabd.planning import Candidate, Candidates
 from collabd.planning.candidates import SOURCE
 from collabd.profiling.profile import Profile
+from collabd.simulation.part_times import PartTimes
 
 # A run takes so much longer or shorter than the median one (a standard deviation of the logarithm).
 _NOISE = 0.03
@@ -48,11 +50,14 @@ class Workload:
         local = local_plan(profile.whole_ms / 1e3)
         # A camera gives no file, so that none can be sent as it came.
         remote = [plan for plan in remote_plans(manifest, profile, profile, cloud=0) if plan.codec != SOURCE]
-        self.model = manifest.name
+        self.package = package
+        self.network = package.network()
+        self.profile = profile
+        self.times = PartTimes(manifest, profile)
         self.slowdown = slowdown
         self.prep_s = profile.prep_ms / 1e3
         self.plans = Candidates([local, *remote])
-        self.raw_plans = Candidates([local, *_raw(package, remote)])
+        self.raw_plans = Candidates([local, *_raw(manifest, self.network, remote)])
         single = {cut.name for cut in manifest.cuts if len(cut.tensors) == 1} | {LOCAL_CUT}
         self.chain_plans = Candidates([plan for plan in self.raw_plans.rows if plan.cut in single])
         self._spreads = dict(_spreads(manifest))
@@ -67,10 +72,9 @@ class Workload:
         device, cloud, size = self._luck[request].tolist()
         return Draw(self.slowdown * exp(_NOISE * device), exp(_NOISE * cloud), size)
 
-    def rest_s(self, plan: Candidate, draw: Draw) -> float:
-        """What the device takes for a plan's tail. Profiled in parts, a network may seem faster than as a whole."""
-        whole_s = self.plans.rows[0].local_tail_s
-        return max(plan.local_tail_s, whole_s - plan.head_s) * draw.device
+    def plan(self, cut: str, codec: str) -> Candidate:
+        """The plan of this cut and codec."""
+        return self.plans.rows[self.plans.index[cut, codec, 0]]
 
     def stop_s(self, draw: Draw) -> float:
         """How long the device goes on with a tail that it was told to stop."""
@@ -81,9 +85,8 @@ class Workload:
         return plan.up_bytes * exp(draw.size * self._spreads.get((plan.cut, plan.codec), 0.0))
 
 
-def _raw(package: Package, plans: list[Candidate]) -> Iterator[Candidate]:
-    network = package.network()
-    cuts = {cut.name: cut for cut in package.manifest.cuts}
+def _raw(manifest: Manifest, network: Network, plans: list[Candidate]) -> Iterator[Candidate]:
+    cuts = {cut.name: cut for cut in manifest.cuts}
     for plan in plans:
         if plan.codec == "u8":
             yield plan

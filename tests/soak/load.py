@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 
 import numpy as np
@@ -107,4 +107,4 @@ async def tour(client: AsyncClient, samples: Samples) -> int:
 def _as_frame(sample: Sample) -> Sample:
     assert isinstance(sample.image, bytes)
     pixels = np.asarray(Image.open(BytesIO(sample.image)).convert("RGB"))
-    return Sample(sample.name, pixels, sample.labels, sample.unsplit)
+    return replace(sample, image=pixels)

@@ -16,6 +16,7 @@ from collabd.device.journal import Journal
 from collabd.device.lane.lane import Lane
 from collabd.device.models.loaded import LoadedModels
 from collabd.device.report.reporter import Reporter
+from collabd.device.run.compute import Compute
 from collabd.device.run.executor import Executor
 from collabd.device.senses import Senses
 from collabd.engine import Engine
@@ -28,6 +29,7 @@ class Machinery:
 
     lane: Lane
     engine: Engine
+    compute: Compute
     models: LoadedModels
     learned: Learned
     clock: Clock
@@ -66,7 +68,7 @@ class Generation:
         self.dispatcher = Dispatcher(
             models=machinery.models,
             planner=self.planner,
-            executor=Executor(machinery.engine, machinery.lane, hedge_price=config.failover.hedge_price),
+            executor=Executor(machinery.compute, machinery.lane, hedge_price=config.failover.hedge_price),
             learned=learned,
             counters=machinery.counters,
             journal=machinery.journal,

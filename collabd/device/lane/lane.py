@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from collabd.clock import MONOTONIC, Clock
 from collabd.device.lane.promises import Promises
@@ -49,19 +49,71 @@ class Timed(Generic[T]):
 
     value: T
     seconds: float
-    waited_s: float = 0.0
+    waited_s: float
 
 
-class Lane:
-    """One thread, so that runs do not fight for the cores and a measured time is that of one run.
+@dataclass(frozen=True, kw_only=True)
+class Piece(Generic[T]):
+    """Work that somebody `asked` for at that time. `setup` goes first and is not timed; `running` is around both."""
 
-    `slowdown` emulates a device that many times slower by waiting in proportion after each run.
-    """
+    work: Callable[[Stop], T]
+    setup: Callable[[], None] | None
+    asked: float
+    running: Callable[[], AbstractContextManager[None]]
+
+
+class LaneThread(Protocol):
+    """What runs the pieces of a lane; it may be simulated. `slowdown`: times slower that the device is emulated."""
+
+    slowdown: float
+
+    async def run(self, piece: Piece[T], stop: Stop) -> Timed[T]:
+        """Run a piece when the one before has ended. Its errors are raised here."""
+
+    async def run_unpaced(self, work: Callable[[], T]) -> T:
+        """Run work without emulating a slower device."""
+
+    def close(self) -> None:
+        """Finish what runs; drop what waits."""
+
+
+class ComputeThread:
+    """A thread of this machine. It emulates a slower device by waiting in proportion after each run."""
 
     def __init__(self, slowdown: float, *, clock: Clock = MONOTONIC) -> None:
         self.slowdown = slowdown
-        self.clock = clock
         self.worker = Worker("compute")
+        self._clock = clock
+
+    async def run(self, piece: Piece[T], stop: Stop) -> Timed[T]:
+        """Run a piece when the one before has ended. Its errors are raised here."""
+        return await asyncio.get_running_loop().run_in_executor(self.worker, partial(self._timed, piece, stop))
+
+    async def run_unpaced(self, work: Callable[[], T]) -> T:
+        """Run work without emulating a slower device."""
+        return await asyncio.get_running_loop().run_in_executor(self.worker, work)
+
+    def _timed(self, piece: Piece[T], stop: Stop) -> Timed[T]:
+        with piece.running():
+            if piece.setup is not None:
+                piece.setup()
+            began = self._clock()
+            value = piece.work(stop)
+            if self.slowdown > 1 and stop.wait((self._clock() - began) * (self.slowdown - 1)):
+                raise Stopped("a slower device would not have finished")
+            return Timed(value, self._clock() - began, began - piece.asked)
+
+    def close(self) -> None:
+        """Finish what runs; drop what waits."""
+        self.worker.shutdown(cancel_futures=True)
+
+
+class Lane:
+    """One thread, so that runs do not fight for the cores and a measured time is that of one run."""
+
+    def __init__(self, thread: LaneThread, *, clock: Clock = MONOTONIC) -> None:
+        self.clock = clock
+        self._thread = thread
         self.promises = Promises(lambda: self.backlog_s)
         self._turns = Turns()
         # Of all calls under way, those included that have not come to the lane yet.
@@ -69,6 +121,11 @@ class Lane:
         self._pieces = 0
         self._expected_s = 0.0
         self._running = _IDLE
+
+    @property
+    def slowdown(self) -> float:
+        """How many times slower the device is emulated to be."""
+        return self._thread.slowdown
 
     @property
     def busy(self) -> bool:
@@ -121,17 +178,15 @@ class Lane:
         Cancelled before its turn, it never runs; later, its `Stop` is requested, so that the lane is free for others.
         `setup` is not timed: what is built once must not look like the cost of a run.
         """
-        stop = Stop()
+        stop, asked = Stop(), self.clock()
         self._pieces += 1
         self._expected_s += expect_s
         if self.promises.open:
             self.promises.look()
         try:
-            now = self.clock()
-            due = due_at(now, due_s)
-            piece = partial(self._timed, work, stop, setup=setup, asked=now, expect_s=expect_s, due_s=due)
+            running = partial(self._is_running, expect_s, due_at(asked, due_s))
             async with self._turns.turn(due_s, expect_s):
-                timed = await asyncio.get_running_loop().run_in_executor(self.worker, piece)
+                timed = await self._thread.run(Piece(work=work, setup=setup, asked=asked, running=running), stop)
         except asyncio.CancelledError:
             stop.request()
             raise
@@ -144,34 +199,16 @@ class Lane:
 
     async def run_unpaced(self, work: Callable[[], T]) -> T:
         """Run `work` on the lane without emulating a slower device: measuring, building and other preparation."""
-        return await asyncio.get_running_loop().run_in_executor(self.worker, work)
+        return await self._thread.run_unpaced(work)
 
-    def _timed(
-        self,
-        work: Callable[[Stop], T],
-        stop: Stop,
-        *,
-        setup: Callable[[], None] | None,
-        asked: float,
-        expect_s: float,
-        due_s: float,
-    ) -> Timed[T]:
+    @contextmanager
+    def _is_running(self, expect_s: float, due_s: float) -> Iterator[None]:
         self._running = _Running(self.clock(), expect_s, due_s)
         try:
-            if setup is not None:
-                setup()
-            waited_s = self.clock() - asked
-            return replace(self._paced(work, stop), waited_s=waited_s)
+            yield
         finally:
             self._running = _IDLE
 
-    def _paced(self, work: Callable[[Stop], T], stop: Stop) -> Timed[T]:
-        start = self.clock()
-        value = work(stop)
-        if self.slowdown > 1 and stop.wait((self.clock() - start) * (self.slowdown - 1)):
-            raise Stopped("a slower device would not have finished")
-        return Timed(value, self.clock() - start)
-
     def close(self) -> None:
         """Finish what runs; drop what waits."""
-        self.worker.shutdown(cancel_futures=True)
+        self._thread.close()

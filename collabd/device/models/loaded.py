@@ -90,12 +90,12 @@ class LoadedModels:
                 if model is not self._loaded.get(model.manifest.name):
                     self._engine.remove(model.key)
                 raise
-            return self._take(model)
+            return self.put(model)
 
     async def load(self, package: Package) -> DeviceModel:
         """Load and warm a package. Raises `InvalidPackage`."""
         async with self._changing:
-            return self._take(await self._warmed(package))
+            return self.put(await self._warmed(package))
 
     async def remove(self, name: str) -> None:
         """Unload a model and delete its package. Raises `UnknownModel`, `InvalidRequest`, `StorageUnavailable`."""
@@ -105,7 +105,8 @@ class LoadedModels:
             del self._loaded[name]
             self._retire(model)
 
-    def _take(self, model: DeviceModel) -> DeviceModel:
+    def put(self, model: DeviceModel) -> DeviceModel:
+        """Let calls have this model, which is warm, in place of the one of its name."""
         old = self._loaded.get(model.manifest.name)
         self._loaded[model.manifest.name] = model
         if old is not None and old is not model:

@@ -21,8 +21,9 @@ from collabd.device.companions.companion import Companion
 from collabd.device.companions.overhead import ENVELOPE_DOWN_BYTES, HEADER_BYTES
 from collabd.device.job.job import CallRecord, Crossing, Job, JobStep, Phase
 from collabd.device.lane.lane import Claim, Lane, Timed
-from collabd.device.run.features import checked, encode_features
-from collabd.engine import Engine, Stop
+from collabd.device.run.compute import Compute
+from collabd.device.run.features import checked
+from collabd.engine import Stop
 from collabd.planning import Wait, expected_wait, local_start_s, lost_after_s
 from collabd.planning.candidates import SOURCE
 
@@ -38,9 +39,9 @@ _LATE = 0.05
 
 @dataclass(frozen=True)
 class Executor:
-    """Runs jobs on an engine and a lane. `hedge_price`: see `planning.local_start_s`."""
+    """Runs jobs on a lane. `hedge_price`: see `planning.local_start_s`."""
 
-    engine: Engine
+    compute: Compute
     lane: Lane
     hedge_price: float
 
@@ -99,8 +100,8 @@ class _Run:
         return np.asarray(self.tensors[output], np.float32)
 
     async def _prepare(self) -> None:
-        photo, manifest = self.job.photo, self.job.model.manifest
-        timed = await self._on_lane("prep", lambda _: photo.prepare(manifest.preprocessing), self.job.prep_s)
+        photo, manifest, prepare = self.job.photo, self.job.model.manifest, self.executor.compute.prepare_image
+        timed = await self._on_lane("prep", lambda _: prepare(photo, manifest.preprocessing), self.job.prep_s)
         self.tensors[manifest.input] = timed.value
 
     async def _here(self, step: JobStep) -> None:
@@ -108,13 +109,13 @@ class _Run:
         self.record.ran += step.stage.letters
 
     async def _layers(self, outputs: tuple[str, ...], phase: Phase, profiled_s: float) -> Tensors:
-        engine, key = self.executor.engine, self.job.model.key
+        compute, key = self.executor.compute, self.job.model.key
         feeds = self._needed(outputs)
         timed = await self._on_lane(
             phase,
-            lambda stop: engine.run(key, feeds, outputs, stop=stop),
+            lambda stop: compute.run_layers(key, feeds, outputs, stop=stop),
             profiled_s * self.job.slow,
-            setup=partial(engine.prepare, key, tuple(feeds), outputs),
+            setup=partial(compute.prepare_layers, key, tuple(feeds), outputs),
         )
         if self.job.profiled:
             self.record.speed_here.append((timed.seconds, profiled_s))
@@ -236,8 +237,8 @@ class _Run:
         model = self.job.model
         if crossing.codec == SOURCE:
             return [self.job.photo.as_file(model.manifest.input)]
-        features = self._needed(outputs)
-        timed = await self._on_lane("encode", lambda _: encode_features(features, crossing, model))
+        features, encode = self._needed(outputs), self.executor.compute.encode
+        timed = await self._on_lane("encode", lambda _: encode(features, crossing, model))
         return timed.value
 
     def _question(self, inputs: list[wire.Tensor], outputs: tuple[str, ...]) -> Question:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -52,6 +53,7 @@ def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) 
     """`async with bench(settings, cloud=True | False | "http://...", pushed=False) as it`: settings is TOML.
 
     `prices`: those of the companion, TOML too. `peers`: those of the device; both daemons bound connections alike.
+    `device`: what else the device is built of.
     """
 
     @asynccontextmanager
@@ -61,6 +63,7 @@ def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) 
         pushed: bool = False,
         prices: str = "price_per_request = 0.01",
         peers: LocalPeers = LOCAL_PEERS,
+        **device: Any,
     ) -> AsyncIterator[Bench]:
         root = tmp_path / "packages"
         shutil.copytree(tiny_package.path, root / tiny_package.manifest.name, dirs_exist_ok=True)
@@ -77,7 +80,7 @@ def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) 
                 url = (await cloud_stack.enter_async_context(running)).address
             own_stack = await stack.enter_async_context(AsyncExitStack())
             loaded = _loaded(tmp_path, root, settings, url, prices)
-            daemon = await own_stack.enter_async_context(running_device(loaded, SHOWS_NOTHING, peers=peers))
+            daemon = await own_stack.enter_async_context(running_device(loaded, SHOWS_NOTHING, peers=peers, **device))
             client = await stack.enter_async_context(AsyncClient(tmp_path / "collabd.sock", timeout_s=20))
             await client.wait(30, profiled=True)
             it = Bench(

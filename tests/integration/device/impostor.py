@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import numpy as np
 from aiohttp import web
@@ -18,8 +19,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def impostor(bench: Factory, answer: Handler, settings: str = "", prices: str = "") -> AsyncIterator[Bench]:
-    """A device whose companion holds the package and a profile, and answers tails with `answer`."""
+async def impostor(
+    bench: Factory, answer: Handler, settings: str = "", prices: str = "", **device: Any
+) -> AsyncIterator[Bench]:
+    """A device whose companion holds the package and a profile, and answers tails with `answer`.
+
+    `device`: what else the device is built of.
+    """
     profile: dict[str, object] = {}
 
     async def ping(request: web.Request) -> web.Response:
@@ -41,7 +47,8 @@ async def impostor(bench: Factory, answer: Handler, settings: str = "", prices: 
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     try:
-        async with bench(settings, cloud=f"http://127.0.0.1:{runner.addresses[0][1]}", prices=prices) as it:
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with bench(settings, cloud=url, prices=prices, **device) as it:
             path = await asyncio.to_thread(stored_profile, it.profiles)
             profile |= json.loads(path.read_bytes())
             await until_up(it)

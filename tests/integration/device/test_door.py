@@ -75,7 +75,7 @@ class Peer:
 def busy_lane(it: Bench) -> Iterator[threading.Event]:
     """The lane runs something else until the event is set."""
     free = threading.Event()
-    it.daemon.machinery.lane.worker.submit(free.wait)
+    it.daemon.worker.submit(free.wait)
     try:
         yield free
     finally:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pytest
@@ -13,11 +16,14 @@ from aiohttp import web
 
 from collab_sdk import CompanionUnavailable, InvalidRequest, Overloaded, wire
 from collabd.device.companions.exchange import HttpExchange
-from collabd.device.lane.lane import Lane
-from collabd.engine import Engine, Stopped
+from collabd.device.lane.lane import ComputeThread, Piece, Timed
+from collabd.device.run.compute import Compute, compute_on
+from collabd.engine import Engine, Stop, Stopped
 from tests.integration.device.conftest import Factory
 from tests.integration.device.impostor import impostor, logits, reply
 from tests.integration.device.test_infer import png
+
+T = TypeVar("T")
 
 
 async def test_the_companion_dies_between_calls(bench: Factory) -> None:
@@ -140,24 +146,33 @@ async def test_a_companion_that_hangs_is_overtaken_in_time(bench: Factory) -> No
         assert result.cost == pytest.approx(0.5)
 
 
-async def test_a_late_companion_may_still_win(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+class ObservedThread(ComputeThread):
+    """Notes in `ended` how each piece of work ended."""
+
+    def __init__(self, slowdown: float, ended: list[str]) -> None:
+        super().__init__(slowdown)
+        self._ended = ended
+
+    async def run(self, piece: Piece[T], stop: Stop) -> Timed[T]:
+        @contextmanager
+        def running() -> Iterator[None]:
+            with piece.running():
+                try:
+                    yield
+                except Stopped:
+                    self._ended.append("stopped")
+                    raise
+                self._ended.append("finished")
+
+        return await super().run(replace(piece, running=running), stop)
+
+
+async def test_a_late_companion_may_still_win(bench: Factory) -> None:
     """Waiting is over and the slow device has started the tail itself; then the answer comes, and is first.
 
     The tail that it overtook is not run to its end.
     """
     ended: list[str] = []
-    timed = Lane._timed
-
-    def observed(lane: Lane, *work: Any, **about: Any) -> Any:
-        try:
-            result = timed(lane, *work, **about)
-        except Stopped:
-            ended.append("stopped")
-            raise
-        ended.append("finished")
-        return result
-
-    monkeypatch.setattr(Lane, "_timed", observed)
 
     async def answer(request: web.Request) -> web.Response:
         await request.read()
@@ -166,7 +181,7 @@ async def test_a_late_companion_may_still_win(bench: Factory, monkeypatch: pytes
 
     # The tail takes at least 50 ms here: no run of this network is done in 50 µs.
     slow = "[emulation]\ndevice_slowdown = 1000\n[failover]\nhedge_price = 0\n"
-    async with impostor(bench, answer, slow) as it:
+    async with impostor(bench, answer, slow, thread_of=partial(ObservedThread, ended=ended)) as it:
         # The planner's own choice, since the caller's is left its time; all but that image is sent so.
         result = await it.client.infer(it.images[0], codec="u8")
         assert result.ran == "C" * len(it.package.manifest.layers)
@@ -177,20 +192,9 @@ async def test_a_late_companion_may_still_win(bench: Factory, monkeypatch: pytes
         assert ended == ["finished", "finished", "stopped", "finished", "finished"]
 
 
-async def test_what_runs_beside_an_exchange_is_no_phase_of_the_call(
-    bench: Factory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_runs_beside_an_exchange_is_no_phase_of_the_call(bench: Factory) -> None:
     """The device prepares the image for the tail that it races with; the companion is first all the same."""
-    ended = 0
-    timed = Lane._timed
-
-    def observed(lane: Lane, *work: Any, **about: Any) -> Any:
-        nonlocal ended
-        result = timed(lane, *work, **about)
-        ended += 1
-        return result
-
-    monkeypatch.setattr(Lane, "_timed", observed)
+    ended: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
         await request.read()
@@ -200,7 +204,7 @@ async def test_what_runs_beside_an_exchange_is_no_phase_of_the_call(
         return await reply(request, [logits(SCORES)])
 
     slow = "[emulation]\ndevice_slowdown = 1000\n[failover]\nhedge_price = 0\n"
-    async with impostor(bench, answer, slow) as it:
+    async with impostor(bench, answer, slow, thread_of=partial(ObservedThread, ended=ended)) as it:
         result = await it.client.infer(png(it.images[0]), codec="source")
         assert ended
         assert result.ran == "C" * len(it.package.manifest.layers)
@@ -308,21 +312,22 @@ async def test_never_leave_sends_nothing(bench: Factory, how: str) -> None:
         assert asked == 0
 
 
-async def test_fail_never_runs_the_tail_here(bench: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_fail_never_runs_the_tail_here(bench: Factory) -> None:
     async def answer(request: web.Request) -> web.Response:
         await request.read()
         await asyncio.Event().wait()
         raise AssertionError("the device should have hung up")
 
     ran: list[tuple[str, ...]] = []
-    run = Engine.run
 
-    def observed(engine: Engine, key: str, feeds: Any, outputs: Any, **more: Any) -> Any:
-        ran.append(tuple(outputs))
-        return run(engine, key, feeds, outputs, **more)
+    def observed(engine: Engine) -> Compute:
+        def run(key: str, feeds: Any, outputs: Sequence[str], *, stop: Stop) -> Any:
+            ran.append(tuple(outputs))
+            return engine.run(key, feeds, outputs, stop=stop)
 
-    async with impostor(bench, answer) as it:
-        monkeypatch.setattr(Engine, "run", observed)
+        return replace(compute_on(engine), run_layers=run)
+
+    async with impostor(bench, answer, compute_of=observed) as it:
         with pytest.raises(CompanionUnavailable, match="did not answer within"):
             await it.client.infer(it.images[0], "200ms", cut="pool1", fallback="fail")
         assert ("logits",) not in ran

@@ -21,7 +21,9 @@ HEADS = ("output",)
 
 
 def run(workload: Workload, trace: Trace, *policies: str, fidelity: float = 0.0) -> dict[str, list[Outcome]]:
-    return compare(workload, Scenario(trace, EVERY_S, None, fidelity), policies or POLICIES)
+    return compare(
+        workload, Scenario(trace=trace, every_s=EVERY_S, rtt_s=None, min_fidelity=fidelity), policies or POLICIES
+    )
 
 
 def on(*steps: tuple[float, float]) -> Trace:
@@ -124,7 +126,9 @@ def test_an_unsure_link_is_hedged(workload: Loads) -> None:
     trace = Trace([TraceStep(*step) for gap in gaps for step in ((0.03, 3e5), (gap, 0.0))])
     runs = run(workload(200), trace)
     dear = DeviceConfig(failover=FailoverSettings(hedge_price=100.0))
-    without = compare(workload(200), Scenario(trace, EVERY_S, None, 0.0, dear), ["collabd"])["collabd"]
+    without = compare(
+        workload(200), Scenario(trace=trace, every_s=EVERY_S, rtt_s=None, min_fidelity=0.0, config=dear), ["collabd"]
+    )["collabd"]
     ours = runs["collabd"]
     assert sum(one.hedged_s > 0 for one in ours) > len(ours) / 3
     assert mean_latency_s(ours) < 0.95 * mean_latency_s(without)

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from collabd.device.lane.lane import Lane
+from collabd.device.lane.lane import ComputeThread, Lane
 from collabd.engine import Stop
 
 # A slowdown under which the shortest piece of work takes longer than anybody waits for a test.
@@ -18,7 +18,7 @@ _FOREVER = 1e9
 
 @pytest.fixture
 def lane() -> Iterator[Lane]:
-    lane = Lane(1.0)
+    lane = Lane(ComputeThread(1.0))
     yield lane
     lane.close()
 
@@ -47,7 +47,7 @@ async def test_work_that_is_cancelled_is_told(lane: Lane) -> None:
 
 
 async def test_the_wait_that_emulates_a_slow_device_is_cut_short() -> None:
-    lane = Lane(_FOREVER)
+    lane = Lane(ComputeThread(_FOREVER))
     started = threading.Event()
     await cancelled(lane, lambda _: started.set(), started)
     assert await lane.run_unpaced(lambda: "the lane is free") == "the lane is free"

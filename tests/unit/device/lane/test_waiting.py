@@ -11,8 +11,9 @@ import pytest
 from collabd.config import DeviceConfig
 from collabd.device.companions.companion import Companion
 from collabd.device.job.options import CallOptions
-from collabd.device.lane.lane import Lane
+from collabd.device.lane.lane import ComputeThread, Lane
 from collabd.device.models.model import DeviceModel
+from collabd.device.run.compute import compute_on
 from collabd.device.run.executor import Executor
 from collabd.engine import Engine, Stop
 from tests.device_parts import new_record, planner_of
@@ -21,13 +22,13 @@ from tests.unit.device.conftest import FILE, PIXELS, planner
 
 @pytest.fixture
 def lane() -> Iterator[Lane]:
-    lane = Lane(1.0)
+    lane = Lane(ComputeThread(1.0))
     yield lane
     lane.close()
 
 
 async def test_what_is_due_later_is_not_waited_for() -> None:
-    lane = Lane(1.0, clock=lambda: 100.0)
+    lane = Lane(ComputeThread(1.0), clock=lambda: 100.0)
     with lane.claimed(101.0, 0.3) as first, lane.claimed(102.0, 0.5):
         assert [lane.wait_s(within_s) for within_s in (0.5, 1.0, 1.5, 2.0)] == [0.0, 0.3, 0.3, 0.8]
         first.left_s = 0.2
@@ -66,7 +67,7 @@ async def test_what_runs_is_waited_for_whatever_is_due_when(lane: Lane) -> None:
 async def test_a_call_that_waits_for_another_says_so(lane: Lane, model: DeviceModel) -> None:
     engine = Engine(threads=1, cache_bytes=2**26)
     engine.add(model.key, model.network)
-    executor = Executor(engine, lane, hedge_price=0.0)
+    executor = Executor(compute_on(engine), lane, hedge_price=0.0)
     options = CallOptions.from_parameters({})
     it = planner_of(DeviceConfig(), [], lane_wait_s=lane.wait_s)
     free = threading.Event()

@@ -22,10 +22,11 @@ from collabd.device.companions.exchange import Response
 from collabd.device.job.image import CallImage
 from collabd.device.job.job import CallRecord
 from collabd.device.job.options import CallOptions
-from collabd.device.lane.lane import Lane
+from collabd.device.lane.lane import ComputeThread, Lane
 from collabd.device.models.model import DeviceModel
+from collabd.device.run.compute import compute_on
 from collabd.device.run.executor import Executor
-from collabd.engine import Engine
+from collabd.engine import Engine, Stop
 from collabd.profiling.profile import Profile
 from tests.device_parts import companion_at, new_record
 from tests.unit.device.conftest import PIXELS, link_is, planner
@@ -58,8 +59,8 @@ async def silent(tiny_package: Package, profile: Profile) -> AsyncIterator[Compa
 def executor(model: DeviceModel) -> Iterator[Executor]:
     engine = Engine(threads=1, cache_bytes=2**26)
     engine.add(model.key, model.network)
-    lane = Lane(1.0)
-    yield Executor(engine, lane, hedge_price=0.0)
+    lane = Lane(ComputeThread(1.0))
+    yield Executor(compute_on(engine), lane, hedge_price=0.0)
     lane.close()
 
 
@@ -69,7 +70,7 @@ async def run(executor: Executor, model: DeviceModel, companion: Companion, **pa
     record = new_record()
     output = await executor.run(planned.job, record)
     image = {model.manifest.input: PIXELS.prepare(model.manifest.preprocessing)}
-    whole = executor.engine.run(model.key, image, (model.manifest.output,))
+    whole = executor.compute.run_layers(model.key, image, (model.manifest.output,), stop=Stop())
     np.testing.assert_allclose(output, whole[model.manifest.output], atol=1e-5)
     assert record.ran == "D" * len(model.manifest.layers)
     assert "did not answer within" in record.why
@@ -99,7 +100,8 @@ async def test_what_cannot_be_packed_is_finished_here(
                 await executor.run(planned.job, record)
         else:
             output = await executor.run(planned.job, record)
-            whole = executor.engine.run(model.key, {model.manifest.input: image[None]}, (model.manifest.output,))
+            feeds, outputs = {model.manifest.input: image[None]}, (model.manifest.output,)
+            whole = executor.compute.run_layers(model.key, feeds, outputs, stop=Stop())
             np.testing.assert_allclose(output, whole[model.manifest.output], atol=1e-5)
             assert (record.ran, record.degraded) == ("D" * len(model.manifest.layers), True)
 

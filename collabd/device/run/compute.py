@@ -1,0 +1,49 @@
+"""The heavy work of a call, as functions for the lane: those of this machine, or a simulation's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from collab_sdk import wire
+from collabd.catalog.package.manifest import Preprocessing
+from collabd.device.companions.answers import Tensors
+from collabd.device.job.image import CallImage
+from collabd.device.job.job import Crossing
+from collabd.device.models.model import DeviceModel
+from collabd.device.run.features import encode_features
+from collabd.engine import Engine, Stop
+
+
+class RunLayers(Protocol):
+    """Runs a part of the network `key`."""
+
+    def __call__(
+        self, key: str, feeds: Mapping[str, np.ndarray], outputs: Sequence[str], *, stop: Stop
+    ) -> dict[str, np.ndarray]:
+        """The tensors `outputs`, from those at hand."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    """What the lane does for a call, each in its own time."""
+
+    prepare_image: Callable[[CallImage, Preprocessing], npt.NDArray[np.uint8]]
+    # Before the first run of these layers: the key of a network, the names of the tensors at hand, and those wanted.
+    prepare_layers: Callable[[str, Sequence[str], Sequence[str]], None]
+    run_layers: RunLayers
+    encode: Callable[[Tensors, Crossing, DeviceModel], list[wire.Tensor]]
+
+
+def compute_on(engine: Engine) -> Compute:
+    """The work of this machine."""
+    return Compute(
+        prepare_image=CallImage.prepare,
+        prepare_layers=engine.prepare,
+        run_layers=engine.run,
+        encode=encode_features,
+    )

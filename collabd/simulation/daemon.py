@@ -1,0 +1,161 @@
+"""collabd itself in a simulation: the daemon's own parts under a virtual clock, with a simulated companion and lane."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+
+import numpy as np
+
+from collab_sdk import wire
+from collab_sdk.result import Result
+from collabd.catalog.store.store import Store
+from collabd.config import CloudSettings, DeviceConfig, EnergySettings, Loaded
+from collabd.device import journal
+from collabd.device.api.dataplane import DeviceDataPlane
+from collabd.device.call.learned import Learned
+from collabd.device.companions.companion import Companion
+from collabd.device.companions.watcher import Watcher
+from collabd.device.core.generation import Generation, Machinery
+from collabd.device.counters import Counters
+from collabd.device.lane.lane import Lane
+from collabd.device.models.loaded import LoadedModels
+from collabd.device.models.model import DeviceModel
+from collabd.device.senses import Senses
+from collabd.engine import Engine
+from collabd.lifecycle import background
+from collabd.planning import Candidate
+from collabd.sensing.sensed_machine import SHOWS_NOTHING
+from collabd.simulation import virtual_time
+from collabd.simulation.simulated_companion import SimulatedCompanion, SimulatedLink
+from collabd.simulation.simulated_device import SimulatedThread, Span, simulated_compute
+from collabd.simulation.virtual_time import sleep_until
+from collabd.simulation.workload import Draw
+from collabd.simulation.world import Exchange, Outcome, World
+
+# The daemon has met its companion before the trace begins.
+_MEETS_S = 5.0
+_COMPANION = CloudSettings(name="cloud", url="http://cloud")
+
+
+def daemon_outcomes(world: World, config: DeviceConfig, *, energy: EnergySettings, every_s: float) -> list[Outcome]:
+    """All requests of the world's workload: one every so many seconds, or as soon as the one before is answered and
+    the device is idle again."""
+    with _defects_raised():
+        return virtual_time.run(_outcomes(world, config, energy, every_s=every_s), start_s=-_MEETS_S)
+
+
+async def _outcomes(world: World, config: DeviceConfig, energy: EnergySettings, *, every_s: float) -> list[Outcome]:
+    daemon = _SimulatedDaemon(world, config, energy)
+    async with daemon.watching():
+        await sleep_until(0.0)
+        return [await daemon.request(request, every_s=every_s) for request in range(len(world.workload))]
+
+
+class _SimulatedDaemon:
+    def __init__(self, world: World, config: DeviceConfig, energy: EnergySettings) -> None:
+        workload = world.workload
+        package, slowdown = workload.package, workload.slowdown
+        self._world = world
+        self._clock = clock = asyncio.get_running_loop().time
+        self._luck = workload.draw(0)
+        self._thread = SimulatedThread(slowdown, stop_s=lambda: workload.stop_s(self._luck))
+        self._asked = SimulatedCompanion(workload, SimulatedLink(world, clock), self._luck_now)
+        self._companion = Companion(_COMPANION, config.link, config.failover, exchange=self._asked, clock=clock)
+        engine, lane = Engine(threads=1, cache_bytes=0), Lane(self._thread, clock=clock)
+        self._models = LoadedModels(Store([]), engine, lane, default=package.manifest.name)
+        self._model = self._models.put(DeviceModel(package, workload.network, slowdown))
+        self._model.take_profile(workload.profile)
+        self._learned = Learned(slowdown, clock=clock)
+        machinery = Machinery(
+            lane=lane,
+            engine=engine,
+            compute=simulated_compute(workload, self._thread, self._luck_now),
+            models=self._models,
+            learned=self._learned,
+            clock=clock,
+            counters=Counters(),
+            journal=journal.Journal(clock),
+            started=clock(),
+        )
+        senses = Senses(energy, SHOWS_NOTHING, clock=clock)
+        self._config = config
+        core = Generation(Loaded(config, None), machinery, companions=[self._companion], senses=senses)
+        self._plane = DeviceDataPlane(core, self._models)
+        spec = package.manifest.preprocessing
+        frame = np.zeros((1, spec.height, spec.width, 3), np.uint8)
+        self._frame = wire.InferRequest([wire.Tensor.from_array("image", frame)])
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Around the calls: the companion is watched."""
+        watcher = Watcher(self._companion, self._config.link, self._models.packages, slept_s=lambda: 0.0)
+        async with background("watching the companion", watcher.run, self._companion.give_up):
+            yield
+
+    async def request(self, request: int, *, every_s: float) -> Outcome:
+        """Answer one, and return when the next one comes."""
+        self._luck = self._world.workload.draw(request)
+        began_s = self._clock()
+        await self._plane.infer(self._model.manifest.name, self._frame)
+        ended_s, result = self._clock(), self._learned.history.last
+        assert result is not None, "an answer was just remembered"  # noqa: S101
+        # What lost the race is told so meanwhile.
+        await sleep_until(began_s + every_s)
+        await sleep_until(self._thread.idle_at_s)
+        worked, exchanges = self._thread.worked, self._asked.answered
+        self._thread.worked, self._asked.answered = [], []
+        return self._world.outcome(
+            self._plan(result),
+            began_s,
+            ended_s - began_s,
+            busy_s=sum(span.seconds for span in worked),
+            exchanges=exchanges,
+            hedged_s=sum(span.seconds for span in worked if _is_beside(span, exchanges)),
+        )
+
+    def _plan(self, result: Result) -> Candidate:
+        plans, taken = self._world.workload.plans, result.plan
+        row = plans.index.get((taken.cut, taken.codec, None if taken.cloud is None else 0))
+        if row is not None:
+            return plans.rows[row]
+        # It has several crossings.
+        return replace(plans.rows[0], cut=taken.cut, codec=taken.codec, cloud=0, fidelity=result.fidelity or 0.0)
+
+    def _luck_now(self) -> Draw:
+        return self._luck
+
+
+def _is_beside(span: Span, exchanges: Sequence[Exchange]) -> bool:
+    """Whether the device began it while it waited for an answer."""
+    return any(exchange.began_s <= span.began_s < exchange.ended_s for exchange in exchanges)
+
+
+class _Defects(logging.Handler):
+    """Takes what the daemon survives and reports: in a simulation nothing else than a defect of the program."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.found: list[BaseException] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1] is not None:
+            self.found.append(record.exc_info[1])
+
+
+@contextmanager
+def _defects_raised() -> Iterator[None]:
+    """Raise at the end what the daemon reported. Of companions lost under a virtual clock nobody need hear."""
+    log, defects, before = logging.getLogger("collabd"), _Defects(), journal.log.disabled
+    log.addHandler(defects)
+    journal.log.disabled = True
+    try:
+        yield
+    finally:
+        journal.log.disabled = before
+        log.removeHandler(defects)
+    for defect in defects.found:
+        raise defect

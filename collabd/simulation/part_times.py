@@ -1,0 +1,47 @@
+"""What any part of a network takes, told by the names of the tensors that it is computed from and leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from collabd.catalog.package.manifest import Cut, Manifest
+from collabd.device.decide.spans import Spans
+from collabd.profiling.profile import Profile
+
+
+class PartTimes:
+    """Seconds of the median run on an idle machine, for parts that begin and end at candidate cuts."""
+
+    def __init__(self, manifest: Manifest, profile: Profile) -> None:
+        self._cuts = manifest.cuts
+        self._place_of = {cut.head_layers: place for place, cut in enumerate(manifest.cuts)}
+        self._place_of[len(manifest.layers)] = len(manifest.cuts)
+        # How many layers have run when a tensor is there.
+        self._layers_of = {manifest.input: 0}
+        for index, layer in enumerate(manifest.layers):
+            for name in layer.tensors:
+                self._layers_of.setdefault(name, index + 1)
+        self._layers_of[manifest.output] = len(manifest.layers)
+        self._spans = Spans(profile, [cut.name for cut in manifest.cuts])
+        self.run_s = lru_cache(None)(self._run_s)
+        self.device_run_s = lru_cache(None)(self._device_run_s)
+
+    def cut(self, tensors: Iterable[str]) -> Cut:
+        """The cut at which these tensors are alive."""
+        return self._cuts[self._place(tensors)]
+
+    def _run_s(self, feeds: tuple[str, ...], outputs: tuple[str, ...]) -> float:
+        """The part that computes `outputs` from `feeds`."""
+        return self._spans.seconds(self._place(feeds), self._place(outputs))
+
+    def _device_run_s(self, feeds: tuple[str, ...], outputs: tuple[str, ...]) -> float:
+        """The same where the head has run on the same machine: profiled in parts, a network may seem faster than it
+        is as a whole."""
+        first, last, heads_s = self._place(feeds), self._place(outputs), self._spans.heads_s
+        if last == len(self._cuts):
+            return max(self._spans.seconds(first, last), float(heads_s[last] - heads_s[first]))
+        return self._spans.seconds(first, last)
+
+    def _place(self, tensors: Iterable[str]) -> int:
+        return self._place_of[max(self._layers_of[name] for name in tensors)]

@@ -1,0 +1,128 @@
+"""A companion in a simulation: it answers after the time that the trace's link and its own work take."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from collab_sdk import wire
+from collabd.clock import Clock
+from collabd.device.companions.exchange import SLACK_BYTES, CompanionFailure, CompanionReply, FailureReason
+from collabd.device.companions.overhead import HEADER_BYTES
+from collabd.simulation.blank_tensors import BlankTensors
+from collabd.simulation.virtual_time import sleep_until
+from collabd.simulation.workload import Draw, Workload
+from collabd.simulation.world import MESSAGE_BYTES, Exchange, World
+
+# Of a body, what comes in one packet with the headers; the companion counts the time of the rest.
+_FIRST_BYTES = 1100
+_WELL = {"load": 0.0, "slowdown": 1.0}
+
+
+class SimulatedLink:
+    """The world's link as it is used: what is sent waits until all that was sent before is through.
+
+    Before time 0 it is as it is in the first moment of the trace.
+    """
+
+    def __init__(self, world: World, clock: Clock) -> None:
+        self._world = world
+        self._clock = clock
+        self._free_s = clock()
+
+    def exchange(self, up_bytes: float, down_bytes: float, *, work_s: float = 0.0) -> Exchange:
+        """What a request takes that is sent now."""
+        now_s = self._clock()
+        early_s = min(now_s, 0.0)
+        free_s = self._free_s - early_s
+        exchange = self._world.exchange(now_s - early_s, up_bytes, down_bytes, work_s=work_s, free_s=free_s).at(now_s)
+        self._free_s = max(self._free_s, exchange.sent_s)
+        return exchange
+
+    def receive_s(self, exchange: Exchange, body_bytes: int) -> float:
+        """From the first packet of its request, in which the headers are, to the end of its body."""
+        rest_bytes = max(body_bytes - _FIRST_BYTES, 0)
+        began_s = max(exchange.began_s, 0.0) + exchange.queued_s
+        first_s = self._world.trace.finish_time(began_s, exchange.up_bytes - rest_bytes)
+        return max(self._world.trace.finish_time(began_s, exchange.up_bytes) - first_s, 0.0)
+
+
+class SimulatedCompanion:
+    """A `CompanionExchange` with a companion that holds the workload's package.
+
+    It is never too busy, and its work takes the profile's times, longer or shorter by the luck of this request.
+    """
+
+    def __init__(self, workload: Workload, link: SimulatedLink, luck: Callable[[], Draw]) -> None:
+        self._workload = workload
+        self._link = link
+        self._luck = luck
+        self._blanks = BlankTensors(workload.network)
+        digest = workload.package.digest
+        self._profile = msgspec.json.encode(msgspec.structs.replace(workload.profile, digest=digest))
+        # With what it was asked to compute.
+        self.answered: list[Exchange] = []
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        data: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        most_bytes: int = SLACK_BYTES,
+    ) -> CompanionReply:
+        """Answer in time. Raises `CompanionFailure` where `timeout_s` is over before."""
+        del most_bytes
+        try:
+            async with asyncio.timeout(timeout_s):
+                if path.endswith("/infer"):
+                    return await self._infer(data, headers or {})
+                body = self._profile if method == "GET" else json.dumps(_WELL).encode()
+                exchange = self._link.exchange(len(data) + MESSAGE_BYTES, len(body) + MESSAGE_BYTES)
+                await sleep_until(exchange.ended_s)
+                return self._reply(exchange, len(data), body)
+        except TimeoutError as error:
+            raise CompanionFailure(FailureReason.LATE, "the companion did not answer in time") from error
+
+    def leave(self) -> None:
+        """A fresh connection costs nothing here."""
+
+    async def _infer(self, data: bytes, headers: Mapping[str, str]) -> CompanionReply:
+        workload, luck = self._workload, self._luck()
+        request = wire.decode_request(data, wire.header_length(headers))
+        feeds, outputs = tuple(tensor.name for tensor in request.inputs), tuple(each.name for each in request.outputs)
+        plan = workload.plan(workload.times.cut(feeds).name, request.inputs[0].parameters["codec"])
+        decode_s, run_s = plan.decode_s * luck.cloud, workload.times.run_s(feeds, outputs) * luck.cloud
+        manifest = workload.package.manifest
+        said = {"queue_ms": 0.0, "decode_ms": decode_s * 1e3, "compute_ms": run_s * 1e3, "batch": 1}
+        answer = wire.InferResponse(
+            manifest.name,
+            "1",
+            [wire.Tensor.from_array(name, self._blanks[name]) for name in outputs],
+            parameters={"digest": workload.package.digest, **said, **_WELL},
+        )
+        message = wire.encode_response(answer, binary=True)
+        down_bytes = plan.down_bytes if outputs == (manifest.output,) else message.length + HEADER_BYTES
+        exchange = self._link.exchange(workload.up_bytes(plan, luck), down_bytes, work_s=decode_s + run_s)
+        try:
+            await sleep_until(exchange.ended_s)
+        finally:
+            self.answered.append(exchange.until(asyncio.get_running_loop().time()))
+        return self._reply(exchange, len(data), message.body(), headers=message.headers)
+
+    def _reply(
+        self, exchange: Exchange, body_bytes: int, body: bytes, *, headers: Mapping[str, str] | None = None
+    ) -> CompanionReply:
+        return CompanionReply(
+            status=200,
+            headers=headers or {},
+            body=body,
+            seconds=exchange.ended_s - exchange.began_s,
+            receive_s=self._link.receive_s(exchange, body_bytes),
+            round_trip_s=exchange.rtt_s,
+        )

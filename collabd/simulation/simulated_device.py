@@ -1,0 +1,115 @@
+"""The device's own work in a simulation: nothing is computed, and all takes the time that it was measured to take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from collab_sdk import wire
+from collabd.catalog.package.manifest import Preprocessing
+from collabd.device.companions.answers import Tensors
+from collabd.device.companions.overhead import ENVELOPE_UP_BYTES
+from collabd.device.job.image import CallImage
+from collabd.device.job.job import Crossing
+from collabd.device.lane.lane import Piece, Timed
+from collabd.device.models.model import DeviceModel
+from collabd.device.run.compute import Compute
+from collabd.engine import Stop
+from collabd.simulation.blank_tensors import BlankTensors
+from collabd.simulation.virtual_time import sleep_until
+from collabd.simulation.workload import Draw, Workload
+
+T = TypeVar("T")
+
+
+class Span(NamedTuple):
+    """From one time to another."""
+
+    began_s: float
+    ended_s: float
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.ended_s - self.began_s
+
+
+class SimulatedThread:
+    """A `LaneThread`: the work says by `takes` how long it takes. A piece that is stopped goes on for `stop_s`."""
+
+    def __init__(self, slowdown: float, *, stop_s: Callable[[], float]) -> None:
+        self.slowdown = slowdown
+        self._stop_s = stop_s
+        self._takes_s = 0.0
+        # When it worked, and is to be idle again.
+        self.worked: list[Span] = []
+        self.idle_at_s = 0.0
+
+    def takes(self, seconds: float) -> None:
+        """Called by a piece of work: it takes so much longer."""
+        self._takes_s += seconds
+
+    async def run(self, piece: Piece[T], stop: Stop) -> Timed[T]:
+        """Run a piece when the one before has ended."""
+        loop = asyncio.get_running_loop()
+        await sleep_until(self.idle_at_s)
+        began_s, self._takes_s = loop.time(), 0.0
+        with piece.running():
+            if piece.setup is not None:
+                piece.setup()
+            value = piece.work(stop)
+            seconds = self._takes_s
+            self.idle_at_s = began_s + seconds
+            try:
+                await sleep_until(self.idle_at_s)
+            except asyncio.CancelledError:
+                self.idle_at_s = min(self.idle_at_s, loop.time() + self._stop_s())
+                raise
+            finally:
+                self.worked.append(Span(began_s, self.idle_at_s))
+        return Timed(value, seconds, began_s - piece.asked)
+
+    async def run_unpaced(self, work: Callable[[], T]) -> T:
+        """Nothing is measured here."""
+        return work()
+
+    def close(self) -> None:
+        """There is nothing to finish."""
+
+
+def simulated_compute(workload: Workload, thread: SimulatedThread, luck: Callable[[], Draw]) -> Compute:
+    """A `Compute` whose work takes `thread` the profile's times, longer or shorter by the luck of this request."""
+    manifest, times, blanks = workload.package.manifest, workload.times, BlankTensors(workload.network)
+
+    def prepare_image(_: CallImage, __: Preprocessing) -> npt.NDArray[np.uint8]:
+        thread.takes(workload.prep_s * luck().device)
+        return blanks[manifest.input].astype(np.uint8, copy=False)
+
+    def prepare_layers(_: str, __: Sequence[str], ___: Sequence[str]) -> None:
+        pass
+
+    def run_layers(
+        key: str, feeds: Mapping[str, np.ndarray], outputs: Sequence[str], *, stop: Stop
+    ) -> dict[str, np.ndarray]:
+        del key, stop
+        thread.takes(times.device_run_s(tuple(feeds), tuple(outputs)) * luck().device)
+        return {name: blanks[name] for name in outputs}
+
+    def encode(features: Tensors, crossing: Crossing, _: DeviceModel) -> list[wire.Tensor]:
+        plan = workload.plan(times.cut(features).name, crossing.codec)
+        draw = luck()
+        thread.takes(plan.encode_s * draw.device)
+        payload = bytes(max(round(workload.up_bytes(plan, draw)) - ENVELOPE_UP_BYTES, 0))
+        payloads = [payload, *(b"" for _ in range(len(features) - 1))]
+        return [
+            wire.Tensor(
+                name, wire.datatype_of(array.dtype), array.shape, data=data, parameters={"codec": crossing.codec}
+            )
+            for (name, array), data in zip(features.items(), payloads, strict=True)
+        ]
+
+    return Compute(prepare_image=prepare_image, prepare_layers=prepare_layers, run_layers=run_layers, encode=encode)
