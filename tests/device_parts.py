@@ -10,6 +10,7 @@ from collabd.device.call.learned import Learned
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.exchange import SLACK_BYTES, CompanionReply, HttpExchange
+from collabd.device.decide.placement_search import FindPlacement, placed
 from collabd.device.decide.planner import Planner
 from collabd.device.job.job import CallRecord
 from collabd.device.senses import Senses
@@ -54,6 +55,7 @@ def planner_of(
     *,
     lane_wait_s: Callable[[float | None], float] = lambda _: 0.0,
     clock: Clock = MONOTONIC,
+    find_placement: FindPlacement = placed,
 ) -> Planner:
     """A planner that has learned nothing yet, on a Pi 4."""
     learned = Learned(config.emulation.device_slowdown, clock=clock)
@@ -66,6 +68,7 @@ def planner_of(
         past_plans=learned.past_plans,
         lane_wait_s=lane_wait_s,
         clock=clock,
+        find_placement=find_placement,
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from math import inf
+from typing import TypeAlias
 
 import numpy as np
 
@@ -91,11 +92,16 @@ class _Search:
     placed: FoundPlacement | None
 
 
+# The best placement there is; None: it has one crossing or none. It may take long to find.
+FindPlacement: TypeAlias = Callable[[Situation], FoundPlacement | None]
+
+
 class PlacementSearch:
     """Finds placements beside the calls, and remembers them: a search may take longer than a call has time for."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, find: FindPlacement) -> None:
         self._clock = clock
+        self._find = find
         self._known: OrderedDict[Hashable, _Search] = OrderedDict()
         self._under_way: dict[Hashable, asyncio.Task[_Search]] = {}
         self._pause_until = -inf
@@ -126,7 +132,7 @@ class PlacementSearch:
     async def _search(self, kind: Hashable, situation: Situation) -> _Search:
         began = self._clock()
         try:
-            found = _Search(situation, await asyncio.to_thread(placed, situation))
+            found = _Search(situation, await asyncio.to_thread(self._find, situation))
         finally:
             del self._under_way[kind]
             ended = self._clock()

@@ -14,7 +14,7 @@ from collabd.device.companions.companion import Companion
 from collabd.device.decide.candidates import candidates
 from collabd.device.decide.chooser import Chooser, PastPlans
 from collabd.device.decide.evaluation import Evaluation, allowed_plans, predicted
-from collabd.device.decide.placement_search import FoundPlacement, PlacementSearch, Situation
+from collabd.device.decide.placement_search import FindPlacement, FoundPlacement, PlacementSearch, Situation, placed
 from collabd.device.decide.policy import Policies
 from collabd.device.decide.prepared_placements import PreparedPlacements
 from collabd.device.decide.segments import ModelSegments, segments
@@ -79,6 +79,7 @@ class Planner:
         past_plans: PastPlans,
         lane_wait_s: Callable[[float | None], float],
         clock: Clock,
+        find_placement: FindPlacement = placed,
     ) -> None:
         """`lane_wait_s`: how long a call waits for the lane that is due within so many seconds, or at no time."""
         self._speed = speed
@@ -89,7 +90,7 @@ class Planner:
         switch_gain = SwitchGain(config.planning.switch_gain_ms / 1e3, config.planning.switch_gain_ratio)
         self._chooser = Chooser(switch_gain, config.planning.explore_share, past_plans)
         self._hedge_price = config.failover.hedge_price
-        self._placer = PlacementSearch(clock)
+        self._placer = PlacementSearch(clock, find_placement)
         self._companions = tuple(companions)
         self._senses = senses
         self._lane_wait_s = lane_wait_s

@@ -19,6 +19,7 @@ from collabd.config import (
 from collabd.config import PlanningSettings as Settings
 from collabd.config import PolicySettings as Configured
 from collabd.device.companions.companion import Companion
+from collabd.device.decide.placement_search import FindPlacement, placed
 from collabd.device.decide.planner import CallPlan, Planner
 from collabd.device.job.image import CallImage
 from collabd.device.job.options import CallOptions
@@ -95,9 +96,10 @@ def planner(
     slowdown: float = 1.0,
     planning: Settings = DEFAULTS,
     policies: tuple[Configured, ...] = (),
+    find_placement: FindPlacement = placed,
 ) -> Planner:
     config = DeviceConfig(emulation=EmulationSettings(slowdown), planning=planning, policies=policies)
-    return planner_of(config, companions)
+    return planner_of(config, companions, find_placement=find_placement)
 
 
 def plan(planner: Planner, model: DeviceModel, photo: CallImage = PIXELS, **parameters: str | int) -> CallPlan:

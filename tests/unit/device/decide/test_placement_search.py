@@ -16,7 +16,6 @@ from collabd.config import PlanningSettings as Settings
 from collabd.config import PolicySettings as Configured
 from collabd.device.call.result import predicted
 from collabd.device.companions.companion import Companion
-from collabd.device.decide import placement_search
 from collabd.device.decide.placement_search import FoundPlacement, Situation, placed
 from collabd.device.decide.planner import CallPlan, Planner
 from collabd.device.job.options import CallOptions
@@ -220,17 +219,14 @@ async def test_when_things_change_calls_go_on_while_it_is_looked_for_anew(
     assert (before.placement, after.placement) == ("DDCCCCD", "DDDDDDD")
 
 
-async def test_budgets_that_differ_at_each_call_do_not_each_search(
-    model: DeviceModel, companion: Companion, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_budgets_that_differ_at_each_call_do_not_each_search(model: DeviceModel, companion: Companion) -> None:
     searched: list[Situation] = []
 
     def counted(situation: Situation) -> FoundPlacement | None:
         searched.append(situation)
         return placed(situation)
 
-    monkeypatch.setattr(placement_search, "placed", counted)
-    it = planner(companion)
+    it = planner(companion, find_placement=counted)
     for call in range(100):
         options = CallOptions.from_parameters({"budget": f"100%,cost {0.0243 + call / 20_000}"})
         planned = await it.plan(model, PIXELS, options)
@@ -239,18 +235,15 @@ async def test_budgets_that_differ_at_each_call_do_not_each_search(
     assert 1 <= len(searched) < 20
 
 
-async def test_the_first_call_of_a_kind_does_not_wait_for_long(
-    model: DeviceModel, companion: Companion, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_first_call_of_a_kind_does_not_wait_for_long(model: DeviceModel, companion: Companion) -> None:
     go_on = threading.Event()
 
     def slowly(situation: Situation) -> FoundPlacement | None:
         go_on.wait()
         return placed(situation)
 
-    monkeypatch.setattr(placement_search, "placed", slowly)
     it, options = (
-        planner(companion),
+        planner(companion, find_placement=slowly),
         CallOptions.from_parameters({"budget": "100%,100ms", "pin_first": 1, "pin_last": 1}),
     )
     try:
