@@ -193,7 +193,7 @@ def test_the_daemon_reads_its_list_anew_at_a_hangup_and_tells_nobody_of_it(tmp_p
             # A list that cannot be read leaves the old one in force.
             Path(tokens).unlink()
             daemon.send_signal(signal.SIGHUP)
-            while "stays as it was" not in said:
+            while "stays in force" not in said:
                 said += next(daemon.stderr)
             assert status(found[1], other) == 200
             daemon.terminate()
