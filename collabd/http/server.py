@@ -112,7 +112,7 @@ class Connection(HttpConnection):
         self._sent_by = None
         super().resume_writing()
 
-    def handle_error(
+    def handle_error(  # noqa: PLR0917  the signature is aiohttp's
         self,
         request: web.BaseRequest,
         status: int = 500,

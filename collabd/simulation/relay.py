@@ -183,7 +183,7 @@ def _trace(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> 
     help="A file with the rate over time: mahimahi, .json or .csv. "
     "With --rate-mbit, the file gives only the rate towards --to.",
 )
-def main(listen: Address, to: Address, rate_mbit: float | None, rtt_ms: float | None, trace: Trace | None) -> None:
+def main(*, listen: Address, to: Address, rate_mbit: float | None, rtt_ms: float | None, trace: Trace | None) -> None:
     """Relay TCP over a link of the given rate and distance, until interrupted."""
     rate = None if rate_mbit is None else rate_mbit * 125_000
     relay = Relay(listen, to, up=trace or rate or UNSHAPED, down=rate, rtt_s=None if rtt_ms is None else rtt_ms / 1000)

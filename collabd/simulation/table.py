@@ -43,6 +43,7 @@ class _TableRow:
 @click.option("--every-ms", type=float, default=250.0, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 def main(
+    *,
     packages: tuple[Path, ...],
     traces: Path,
     profiles: Path | None,

@@ -32,7 +32,7 @@ class CoreTime(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Counters:
+class CpuCounters:
     """The kernel's counters. `own_s`: processor time of this process. `running`: tasks that run now or want to run."""
 
     cores: tuple[CoreTime, ...]
@@ -40,7 +40,7 @@ class Counters:
     running: int
 
 
-ReadCounters: TypeAlias = Callable[[], Counters | NotMeasured]
+ReadCounters: TypeAlias = Callable[[], CpuCounters | NotMeasured]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Load:
         return max(self.mean - self.own, 0.0)
 
 
-def read_counters() -> Counters | NotMeasured:
+def read_counters() -> CpuCounters | NotMeasured:
     """This machine's counters. `ProcSubset=pid` in a unit hides them."""
     try:
         cores = tuple(core_time(columns) for columns in psutil.cpu_times(percpu=True))
@@ -75,7 +75,7 @@ def read_counters() -> Counters | NotMeasured:
         return NotMeasured(f"cpu times: {error}")
     if not cores:
         return NotMeasured("cpu times: the kernel shows no core")
-    return Counters(cores, time.process_time(), running_tasks(read_text(_LOADAVG)))
+    return CpuCounters(cores, time.process_time(), running_tasks(read_text(_LOADAVG)))
 
 
 def core_time(columns: Sequence[float]) -> CoreTime:
@@ -96,7 +96,7 @@ class CpuLoad:
 
     def __init__(self, counters: ReadCounters = read_counters) -> None:
         self._counters = counters
-        self._before: Counters | None = None
+        self._before: CpuCounters | None = None
         self._last: Measured[Load] = NotMeasured("cpu times: a load takes two samples, this is the first")
 
     def read(self, now: float) -> Measured[Load]:
@@ -104,14 +104,14 @@ class CpuLoad:
         counters = self._counters()
         if isinstance(counters, NotMeasured):
             return counters
-        # Counters do not say which core they belong to, so they begin anew when a core came or went.
+        # CpuCounters do not say which core they belong to, so they begin anew when a core came or went.
         if self._before is None or len(counters.cores) != len(self._before.cores):
             self._before = counters
         else:
             self._measure(now, counters, self._before)
         return self._last
 
-    def _measure(self, now: float, counters: Counters, before: Counters) -> None:
+    def _measure(self, now: float, counters: CpuCounters, before: CpuCounters) -> None:
         passed = [_passed(*pair) for pair in zip(before.cores, counters.cores, strict=True)]
         passed = [core for core in passed if core.total_s > 0]
         whole_s = sum(core.total_s for core in passed)

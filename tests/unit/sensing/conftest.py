@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collabd.sensing.machine.cpu import CoreTime, Counters
+from collabd.sensing.machine.cpu import CoreTime, CpuCounters
 from collabd.sensing.reading import NotMeasured
 
 
@@ -54,19 +54,19 @@ PMIC = """ 3V7_WL_SW_A current(0)=0.10000000A
 PMIC_W = 0.37 + 0.66 + 1.8
 
 
-def counters(*cores: tuple[int, int], own: int = 0, running: int = 1) -> Counters:
+def counters(*cores: tuple[int, int], own: int = 0, running: int = 1) -> CpuCounters:
     """Of cores that were busy and idle for so many ticks, and a process that took so many."""
     times = tuple(CoreTime(busy / 100, (busy + idle) / 100) for busy, idle in cores)
-    return Counters(times, own / 100, running)
+    return CpuCounters(times, own / 100, running)
 
 
 class Kernel:
     """In place of the kernel's counters: what a test sets."""
 
-    def __init__(self, shown: Counters | NotMeasured) -> None:
+    def __init__(self, shown: CpuCounters | NotMeasured) -> None:
         self.shown = shown
 
-    def __call__(self) -> Counters | NotMeasured:
+    def __call__(self) -> CpuCounters | NotMeasured:
         return self.shown
 
 

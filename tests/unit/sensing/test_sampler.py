@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collabd.sensing.machine.cpu import Counters
+from collabd.sensing.machine.cpu import CpuCounters
 from collabd.sensing.machine.frequency import Frequency
 from collabd.sensing.power.battery import Battery
 from collabd.sensing.power.board import board_power
@@ -104,7 +104,7 @@ def test_nonsense_never_raises(
     tmp_path_factory: pytest.TempPathFactory,
     spoilt: list[dict[str, bytes]],
     answers: dict[str, str],
-    kernels: list[Counters | NotMeasured],
+    kernels: list[CpuCounters | NotMeasured],
 ) -> None:
     machine = Machine(tmp_path_factory.getbasetemp() / "nonsense").write(GOOD).write(spoilt[0])
     kernel = Kernel(HIDDEN)
