@@ -14,7 +14,7 @@ BATCH = 256
 _START = 1 / 25
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Phase:
     """A run of epochs under one learning-rate cycle: linear to `peak` in the first `rising` of the steps, then to 0.
 

@@ -32,7 +32,7 @@ def initialise(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def epochs(network: nn.Module, train: Split, phases: Sequence[Phase], batch: int = BATCH) -> Iterator[float]:
+def epochs(network: nn.Module, train: Split, phases: Sequence[Phase], *, batch: int = BATCH) -> Iterator[float]:
     """Train in place on the device of `train`; yields the mean loss of each epoch.
 
     A last batch that is not full is left out.
@@ -41,11 +41,11 @@ def epochs(network: nn.Module, train: Split, phases: Sequence[Phase], batch: int
         _set_dropout(network, phase.dropout)
         optimizer = _optimizer(network)
         for number in range(phase.epochs):
-            yield _epoch(network, train, optimizer, phase, number, batch)
+            yield _epoch(network, train, optimizer, phase=phase, number=number, batch=batch)
 
 
 def _epoch(
-    network: nn.Module, train: Split, optimizer: torch.optim.Optimizer, phase: Phase, number: int, batch: int
+    network: nn.Module, train: Split, optimizer: torch.optim.Optimizer, *, phase: Phase, number: int, batch: int
 ) -> float:
     network.train()
     order = torch.randperm(len(train), device=train.labels.device)
@@ -54,12 +54,12 @@ def _epoch(
     for step, pick in enumerate(picks):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(phase, (number + step / len(picks)) / phase.epochs)
-        total += _step(network, train.images[pick], train.labels[pick], optimizer, phase)
+        total += _step(network, train.images[pick], train.labels[pick], optimizer=optimizer, phase=phase)
     return float(total) / len(picks)
 
 
 def _step(
-    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, optimizer: torch.optim.Optimizer, phase: Phase
+    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, *, optimizer: torch.optim.Optimizer, phase: Phase
 ) -> torch.Tensor:
     pixels = normalised(shift_and_flip(images))
     if phase.square:

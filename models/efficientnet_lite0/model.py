@@ -60,7 +60,7 @@ class EfficientNetLite0(nn.Module):
 class InvertedResidual(nn.Module):
     """Widen, convolve each channel by itself, narrow; added to the input where the shapes allow it."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         wide = inputs * expansion
         self.expand = _convolution(inputs, wide) if expansion > 1 else nn.Identity()
@@ -90,7 +90,9 @@ def _blocks() -> Iterator[InvertedResidual]:
     for stage in _STAGES:
         for number in range(stage.repeats):
             stride = stage.stride if number == 0 else 1
-            yield InvertedResidual(channels, stage.channels, stage.kernel, stride, stage.expansion)
+            yield InvertedResidual(
+                channels, stage.channels, kernel=stage.kernel, stride=stride, expansion=stage.expansion
+            )
             channels = stage.channels
 
 

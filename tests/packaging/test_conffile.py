@@ -45,7 +45,7 @@ def test_an_unchanged_file_is_upgraded_and_removed(machine: Machine) -> None:
 
 def test_a_changed_file_is_kept_with_the_new_one_beside_it(machine: Machine) -> None:
     machine.live.write_text("mine")
-    assert "is kept" in machine.install("two")
+    assert "so it stays" in machine.install("two")
     assert machine.live.read_text() == "mine"
     assert machine.beside.read_text() == "two"
 
@@ -63,7 +63,7 @@ def test_a_changed_file_outlives_removal(machine: Machine) -> None:
     assert "make purge" in machine.remove()
     assert machine.live.read_text() == "mine"
     assert not machine.beside.exists()
-    assert "is kept" in machine.install("three")
+    assert "so it stays" in machine.install("three")
     assert machine.live.read_text() == "mine"
 
 
