@@ -7,7 +7,7 @@ import gc
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -196,22 +196,24 @@ async def test_an_upload_that_stops_coming_is_told_so(bench: Factory) -> None:
 async def test_no_image_outlives_its_call(bench: Factory) -> None:
     """Neither in what `explain` remembers nor in the connection that is kept."""
     async with bench(cloud=False) as it:
-        before = images_in_memory()
+        others = images_in_memory()
         with busy_lane(it) as free:
             call = asyncio.create_task(it.client.infer(it.images[0]))
             await until(lambda: it.daemon.machinery.lane.busy)
-            assert images_in_memory() == before + 1
+            assert len(images_in_memory(beside=others)) == 1
             free.set()
         await call
         for image in it.images[:4]:
             await it.client.infer(image)
-        assert images_in_memory() == before
+        assert images_in_memory(beside=others) == []
         assert (await it.client.explain(5))["decisions"]
 
 
-def images_in_memory() -> int:
+def images_in_memory(beside: Sequence[CallImage] = ()) -> list[CallImage]:
+    """All of this process, which other tests may have left some in."""
     gc.collect()
-    return sum(isinstance(each, CallImage) for each in gc.get_objects())
+    known = {id(image) for image in beside}
+    return [each for each in gc.get_objects() if isinstance(each, CallImage) and id(each) not in known]
 
 
 async def test_the_daemon_says_how_it_is_while_calls_fill_it(bench: Factory) -> None:
