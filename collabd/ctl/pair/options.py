@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from collabd.ctl.command import Failure
+from collabd.ctl.pair.places import SERVICES, Place
 
 if TYPE_CHECKING:
     from collabd.config import CloudServerSettings
-    from collabd.ctl.pair.places import Place
 
-SERVICES = Path("/etc/collabd")
 DEVICE, COMPANION = "collabd", "collab-cloudd"
 _PATH = click.Path(path_type=Path)
 

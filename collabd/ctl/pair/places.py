@@ -7,8 +7,8 @@ import pwd
 from pathlib import Path
 
 from collabd.atomic_file import replace_file
-from collabd.ctl.pair.options import SERVICES
 
+SERVICES = Path("/etc/collabd")
 PRIVATE, PUBLIC, OWNERS = 0o400, 0o444, 0o600
 
 
