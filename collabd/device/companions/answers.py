@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from collab_sdk import wire
-from collabd.device.companions.exchange import CompanionFailure, CompanionReply, FailureReason
+from collabd.device.companions.exchange import CompanionReply
+from collabd.device.companions.failures import CompanionFailure, FailureReason
 
 Tensors = dict[str, npt.NDArray[np.generic]]
 

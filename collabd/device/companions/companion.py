@@ -13,14 +13,8 @@ from collabd.clock import MONOTONIC, Clock
 from collabd.config import CloudSettings, FailoverSettings, LinkSettings
 from collabd.device.companions.answers import Health, Question, RemoteAnswer, answer_of, health_of
 from collabd.device.companions.breaker import Breaker
-from collabd.device.companions.exchange import (
-    SLACK_BYTES,
-    CompanionExchange,
-    CompanionFailure,
-    CompanionReply,
-    FailureReason,
-    refusal,
-)
+from collabd.device.companions.exchange import SLACK_BYTES, CompanionExchange, CompanionReply
+from collabd.device.companions.failures import CompanionFailure, FailureReason, refusal
 from collabd.device.companions.in_flight import InFlight
 from collabd.device.companions.overhead import HEADER_BYTES
 from collabd.planning import CloudState

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from collabd.device.companions.exchange import CompanionFailure, FailureReason
+from collabd.device.companions.failures import CompanionFailure, FailureReason
 
 
 class InFlight:

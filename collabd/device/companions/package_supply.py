@@ -12,10 +12,12 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from collab_sdk import wire
 from collabd.catalog.package.package import Package
 from collabd.catalog.store import bundle
 from collabd.device.companions.companion import Companion, Lack
-from collabd.device.companions.exchange import CompanionFailure, CompanionReply, FailureReason, refusal, said
+from collabd.device.companions.exchange import CompanionReply
+from collabd.device.companions.failures import CompanionFailure, FailureReason, refusal
 from collabd.profiling.profile import Profile
 
 log = logging.getLogger(__name__)
@@ -137,11 +139,11 @@ class PackageSupply:
                 raise failure
             case web.HTTPServiceUnavailable.status_code:
                 # For packages; whether it has room for calls, these find out.
-                self._note_lack(package, f"is too busy for the package: {said(reply)}", failure.retry_after_s)
+                self._note_lack(package, f"is too busy for the package: {_said(reply)}", failure.retry_after_s)
             case web.HTTPInsufficientStorage.status_code:
-                self._note_lack(package, f"refused the package: {said(reply)}", _FULL_S)
+                self._note_lack(package, f"refused the package: {_said(reply)}", _FULL_S)
             case _:
-                self._note_lack(package, f"refused the package: {said(reply)}", for_s)
+                self._note_lack(package, f"refused the package: {_said(reply)}", for_s)
 
     def _note_lack(self, package: Package, why: str, for_s: float) -> None:
         lacks = self._companion.lacks
@@ -160,6 +162,10 @@ def _profile(body: bytes, package: Package, name: str) -> Profile:
     if profile.digest != package.digest or not profile.is_complete(package.manifest):
         raise CompanionFailure(FailureReason.NONSENSE, f"{name} sent the profile of another package")
     return profile
+
+
+def _said(reply: CompanionReply) -> str:
+    return str(wire.decode_error(reply.status, reply.body))
 
 
 def _keep(known: dict[str, Any], packages: Iterable[Package]) -> None:

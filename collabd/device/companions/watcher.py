@@ -10,7 +10,7 @@ from collab_sdk.vocabulary import BreakerState
 from collabd.catalog.package.package import Package
 from collabd.config import LinkSettings
 from collabd.device.companions.companion import Companion
-from collabd.device.companions.exchange import CompanionFailure
+from collabd.device.companions.failures import CompanionFailure
 from collabd.device.companions.package_supply import PackageSupply
 from collabd.device.journal import companion_changed
 from collabd.lifecycle import background, do_without

@@ -14,7 +14,7 @@ from collabd.config import CloudSettings, DeviceConfig, EnergySettings, Failover
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.credentials import CloudKeys, read_keys
-from collabd.device.companions.exchange import HttpExchange, Response
+from collabd.device.companions.http_exchange import HttpExchange, Response
 from collabd.device.companions.watcher import Watcher
 from collabd.device.core.generation import Generation, Machinery
 from collabd.device.core.reuse import Reused

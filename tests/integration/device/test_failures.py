@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from collab_sdk import CompanionUnavailable, InvalidRequest, Overloaded, wire
-from collabd.device.companions.exchange import HttpExchange
+from collabd.device.companions.http_exchange import HttpExchange
 from collabd.device.lane.lane import Lane
 from collabd.engine import Engine, Stopped
 from tests.integration.device.conftest import Factory
