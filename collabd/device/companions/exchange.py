@@ -1,4 +1,4 @@
-"""How a companion is asked, whatever carries the question."""
+"""The protocol through which the device asks a companion, independent of the transport."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import Protocol
 
 from collabd.sensing.reading import NotMeasured
 
-# What a reply may have beside the tensors that were asked for: its JSON, or an error.
+# How many bytes a reply may have in addition to its tensors: the JSON, or an error.
 SLACK_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompanionReply:
-    """What came back over HTTP, and what the exchange says of the link. `receive_s` None: the companion did not say."""
+    """The companion's reply, and what the exchange says of the link.
+
+    `seconds`: how long the whole exchange took. `receive_s`: how long the companion took to receive the request, in
+    seconds; None if it did not say.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -25,7 +29,7 @@ class CompanionReply:
 
 
 class CompanionExchange(Protocol):
-    """How a companion is asked, and how its connections are left behind."""
+    """Asks one companion, and can change to new connections."""
 
     async def call(
         self,
@@ -37,7 +41,7 @@ class CompanionExchange(Protocol):
         timeout_s: float | None = None,
         most_bytes: int = SLACK_BYTES,
     ) -> CompanionReply:
-        """Ask once; the reply may have `most_bytes`. Raises `CompanionFailure`."""
+        """Ask once. The body of the reply may have at most `most_bytes` bytes. Raises `CompanionFailure`."""
 
     def leave(self) -> None:
-        """Make the exchanges to come on fresh connections."""
+        """Make later exchanges on new connections."""

@@ -41,7 +41,10 @@ class FailureReason(StrEnum):
 
 
 class CompanionFailure(Exception):
-    """No usable answer from the companion, in one plain line. `retry_after_s`: how long it wants to be left alone."""
+    """The companion gave no usable answer. The message is one plain line.
+
+    `retry_after_s`: how long the companion asks to be left alone, in seconds; 0 if it does not ask.
+    """
 
     def __init__(self, reason: FailureReason, message: str, retry_after_s: float = 0.0) -> None:
         super().__init__(plain(message))
@@ -50,7 +53,7 @@ class CompanionFailure(Exception):
 
 
 def refusal(status: int, body: bytes, headers: Mapping[str, str]) -> CompanionFailure:
-    """What a companion's error reply means to a call."""
+    """The failure that a companion's error reply stands for."""
     error: CollabError = wire.decode_error(status, body)
     match error:
         case Unauthorised():
@@ -69,6 +72,6 @@ def refusal(status: int, body: bytes, headers: Mapping[str, str]) -> CompanionFa
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float:
-    """At most a minute, whatever it says; a date counts as no word of it."""
+    """The seconds in Retry-After, at most 60; 0 if the header is missing or is a date."""
     text = headers.get(hdrs.RETRY_AFTER, "")
     return min(float(text[:6]), 60.0) if text.isascii() and text.isdigit() else 0.0

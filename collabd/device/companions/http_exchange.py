@@ -21,33 +21,33 @@ from collabd.http.checksums import checksum
 from collabd.sensing.link.round_trip import Socket, round_trip_s
 
 _ONE_GO = 2**20
-# The companion had closed the kept-alive connection, or closes it now: the request may not even have been read.
+# These errors mean that the companion closed the kept-alive connection, perhaps before it read the request.
 _STALE = (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError, aiohttp.ClientOSError)
-# An address that answers so has nobody behind it.
+# These errors mean that no process listens at the address.
 _DEAD = frozenset({errno.ECONNREFUSED})
 _OK = range(200, 300)
 
 
 class Response(ConnectedResponse):
-    """One whose connection can be asked for its socket, and be closed, after it has come."""
+    """A response that can still show the socket of its connection, and close the connection, after it was read."""
 
     @property
     def socket(self) -> Socket | None:
-        """The connection's; None: it is gone."""
-        # A TLS transport that was closed can be asked for nothing more.
+        """The socket of the connection; None if the connection is closed."""
+        # A closed TLS transport raises when it is asked for its socket.
         if self.held_transport is None or self.held_transport.is_closing():
             return None
         found: Socket | None = self.held_transport.get_extra_info("socket")
         return found
 
     def hang_up(self) -> None:
-        """Let nobody use the connection any more. Should somebody do so already, that exchange is made once more."""
+        """Close the connection. If the next exchange uses it already, it is repeated on a new connection."""
         if self.held_transport is not None and not self.held_transport.is_closing():
             self.held_transport.abort()
 
 
 class HttpExchange:
-    """HTTP with the companion `name` at `url`."""
+    """Asks the companion `name` at `url` over HTTP."""
 
     def __init__(self, name: str, url: str, connections: Connections, *, clock: Clock = MONOTONIC) -> None:
         self._name = name
@@ -56,7 +56,7 @@ class HttpExchange:
         self._clock = clock
 
     def leave(self) -> None:
-        """Make the exchanges to come on fresh connections; those under way end on the ones that they have."""
+        """Make later exchanges on new connections. Exchanges under way keep theirs."""
         self._connections.leave()
 
     async def call(
@@ -69,10 +69,10 @@ class HttpExchange:
         timeout_s: float | None = None,
         most_bytes: int = SLACK_BYTES,
     ) -> CompanionReply:
-        """One HTTP exchange, whose reply may have `most_bytes`.
+        """Make one HTTP exchange. The body of the reply may have at most `most_bytes` bytes.
 
-        Raises `CompanionFailure` where the companion is not reached, or its reply is not what it sent or no answer to
-        what was sent here.
+        Raises `CompanionFailure` if the companion is not reached, if the request or the reply was damaged on the way,
+        or if the reply is too large.
         """
         sent = await checksum(data)
         ask = partial(self._once, method, path, data=data, headers=headers, most_bytes=most_bytes, sent=sent)
@@ -83,7 +83,7 @@ class HttpExchange:
                 except _STALE as error:
                     if isinstance(error, aiohttp.ClientConnectorError):
                         raise
-                    # Whatever was asked can be asked twice.
+                    # Every request to a companion may be repeated: none changes anything when it arrives twice.
                     self._connections.leave()
                     return await ask()
         except TimeoutError as error:
@@ -97,9 +97,9 @@ class HttpExchange:
     async def _once(
         self, method: str, path: str, *, data: bytes, headers: Mapping[str, str] | None, most_bytes: int, sent: str
     ) -> CompanionReply:
-        # aiohttp writes bytes in one go, which would hold up the loop where they are a package or a large photograph.
+        # aiohttp writes a bytes object in one step. For a package or a large photo that would block the event loop.
         body = io.BytesIO(data) if len(data) > _ONE_GO else data
-        # What comes is what counts against the limit, and what the checksum is of.
+        # Without compression, the size limit and the checksum apply to exactly the bytes that arrive.
         headers = {hdrs.ACCEPT_ENCODING: "identity"} | dict(headers or {})
         start = self._clock()
         async with (
@@ -120,11 +120,11 @@ class HttpExchange:
                 seconds = self._clock() - start
                 await self._check(reply, answer, sent)
             except CompanionFailure:
-                # What comes next on this connection need not be the reply to what is sent next.
+                # Left-over bytes on this connection could be taken for the reply to the next request.
                 reply.hang_up()
                 raise
             if wire.REQUEST_CHECKSUM not in reply.headers:
-                reply.hang_up()  # refused unread: the rest need not be sent
+                reply.hang_up()  # the companion refused without reading, so stop sending
             round_trip = round_trip_s(reply.socket)
             return CompanionReply(
                 status=reply.status,
@@ -156,7 +156,7 @@ class HttpExchange:
 
 
 def _said(error: Exception) -> str:
-    """The error in words, where aiohttp shows its own objects."""
+    """The error in words. For two errors aiohttp's own text is only the name of an object."""
     match error:
         case aiohttp.ServerDisconnectedError():
             return "the connection was closed before an answer came"
@@ -167,7 +167,10 @@ def _said(error: Exception) -> str:
 
 
 def _receive_s(headers: Mapping[str, str], seconds: float) -> float | None:
-    """What the companion says that the request took to come in, if it can be so in an exchange of `seconds`."""
+    """How long the companion says it took to receive the request, in seconds; None if that is missing or impossible.
+
+    Impossible is what is negative, or longer than the whole exchange of `seconds`.
+    """
     try:
         receive_s = float(headers[wire.RECEIVE_MS]) / 1e3
     except (KeyError, ValueError):

@@ -1,4 +1,4 @@
-"""Which profiles a device believes."""
+"""Which profiles a device accepts from a companion."""
 
 from __future__ import annotations
 
