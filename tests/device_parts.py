@@ -9,7 +9,8 @@ from collabd.config import CloudSettings, DeviceConfig, EnergySettings, Failover
 from collabd.device.call.learned import Learned
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
-from collabd.device.companions.exchange import SLACK_BYTES, CompanionReply, HttpExchange
+from collabd.device.companions.exchange import SLACK_BYTES, CompanionReply
+from collabd.device.companions.http_exchange import HttpExchange
 from collabd.device.decide.placement_search import FindPlacement, placed
 from collabd.device.decide.planner import Planner
 from collabd.device.job.job import CallRecord

@@ -1,4 +1,4 @@
-"""What the daemon has done since it started: counts for `collabctl status` and for Prometheus."""
+"""Counts what the daemon has done since it started, for `collabctl status` and for Prometheus."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class Counters:
-    """Its own registry, so that two daemons in one process (tests, simulation) do not mix."""
+    """The counters of one daemon.
+
+    They have their own registry, so that the counts of two daemons in one process (tests, simulation) stay apart.
+    """
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -39,7 +42,7 @@ class Counters:
 
     @contextmanager
     def at_the_door(self) -> Iterator[None]:
-        """Around each call's wait for a place: counts it, and those that get none."""
+        """Wrap the wait of each call for a place. Counts the calls that wait, and those that end without a place."""
         with self._waiting.track_inprogress():
             try:
                 yield
@@ -50,7 +53,7 @@ class Counters:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """Around each call: counts it, and its error."""
+        """Wrap each call that got a place. Counts the call, and its error if it ends in one."""
         self.report["total"] += 1
         with self._in_flight.track_inprogress():
             try:
@@ -67,7 +70,7 @@ class Counters:
         self._refused.labels(code).inc()
 
     def answered(self, result: Result) -> None:
-        """Count an answer."""
+        """Count the answer `result`."""
         remote = "C" in result.ran
         self._answered.labels(result.model, "cloud" if remote else "device", result.plan.codec).inc()
         self._latency.labels(result.model).observe((result.measured.latency_ms or 0.0) / 1e3)
@@ -83,5 +86,5 @@ class Counters:
             self._missed.labels(cap).inc()
 
     def metrics(self) -> bytes:
-        """Prometheus text."""
+        """All counters in the text format of Prometheus."""
         return generate_latest(self._registry)

@@ -1,6 +1,6 @@
-"""What the journal hears of: changes, each once, and never a line for a call.
+"""Writes changes to the journal: each change once, and no line for an ordinary call.
 
-Every event has a MESSAGE_ID (`journalctl MESSAGE_ID=...`), explained in packaging/systemd/collabd.catalog.
+Each event has a MESSAGE_ID (`journalctl MESSAGE_ID=...`). packaging/systemd/collabd.catalog explains it.
 """
 
 from __future__ import annotations
@@ -29,24 +29,25 @@ DEADLINE_MISSED = "187316ece4744910bd41fda3a7f4426c"
 THROTTLED = "4d4450b4d4874c5c99ff1d03d0abeb7a"
 THROTTLING_ENDED = "f6c71bbb576d41219ba26dcb7aed2a18"
 
-# Kinds of calls remembered, by model and kind of budget: an application has a few.
+# How many kinds of calls (model and kind of budget) the journal remembers. An application has a few.
 _KINDS = 64
-# Of one kind's plans no more than one switch is told in so long: plans may take turns, and what counts is what lasts.
+# For one kind of calls, at most one switch of plans is reported in 10 s: plans may alternate, and only a change that
+# lasts is of interest.
 _EVERY_S = 10.0
-# So many calls in a row must keep their deadline before the next one that misses it is news again.
+# After a missed deadline, 20 calls in a row must keep theirs before the next miss is reported.
 _KEPT_IN_A_ROW = 20
 
 
 @dataclass
 class _Kind:
-    # The plan that was told last, and when.
+    # The plan that was reported last, and when.
     plan: Plan | None = None
     told_at: float = -math.inf
     kept_in_a_row: int = _KEPT_IN_A_ROW
 
 
 class Journal:
-    """Compares what it is shown with what it saw last."""
+    """Compares each answer and each reading with the last one, and reports what has changed."""
 
     def __init__(self, clock: Clock = MONOTONIC) -> None:
         self._clock = clock
@@ -54,7 +55,7 @@ class Journal:
         self._throttled: tuple[str, ...] = ()
 
     def answered(self, result: Result) -> None:
-        """An answer: the plan may have switched, or the deadline been missed."""
+        """Report if this answer switched the plan or missed its deadline."""
         if result.plan.reason == Reason.FIXED:
             return
         budget = str(result.budget)
@@ -66,7 +67,7 @@ class Journal:
         self._deadline(call, kind, result, about=about)
 
     def sensed(self, throttling: Measured[Throttling]) -> None:
-        """The machine's throttling as it is now."""
+        """Report if the throttling of the machine has changed to `throttling`."""
         flags = () if isinstance(throttling, NotMeasured) else _raised(throttling.value.now)
         if flags and flags != self._throttled:
             said = ", ".join(flags)
@@ -122,7 +123,7 @@ class Journal:
 
 
 def companion_changed(name: str, *, up: bool) -> None:
-    """A companion can be reached again, or cannot any more."""
+    """Report that the companion `name` is available again (`up`), or is lost."""
     about = {"COLLABD_COMPANION": name}
     if up:
         _report(logging.INFO, COMPANION_REGAINED, f"companion {name} is available", about=about)
@@ -131,7 +132,7 @@ def companion_changed(name: str, *, up: bool) -> None:
 
 
 def _described(plan: Plan) -> str:
-    """A plan in a few words."""
+    """The plan in a few words."""
     if "C" not in plan.placement:
         return "all on the device"
     return f"{plan.cut} as {plan.codec} to {plan.cloud or 'no companion'}"

@@ -1,4 +1,4 @@
-"""What is sensed of this machine, sampled beside the calls."""
+"""Samples the sensors of this machine in the background, while calls run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from collabd.sensing.sensed_machine import SensedMachine
 
 log = logging.getLogger(__name__)
 
-# A sample takes some 0.15 ms of a PC and 1 ms of a Pi 4: 0.2 % of one of its cores. What a load is worth to a plan is
-# gone after a second or two.
+# A sample takes about 0.15 ms on a PC and 1 ms on a Pi 4, which is 0.2 % of one core at two samples a second. A load
+# reading is too old for a plan after a second or two.
 _EVERY_S = 0.5
 _UNKNOWN_BOARD = "pi4"
 
 
 class Senses:
-    """The latest snapshot of a machine; `run` keeps it fresh."""
+    """Holds the latest snapshot of the machine. `run` renews it every 0.5 s."""
 
     def __init__(self, energy: EnergySettings, machine: SensedMachine, *, clock: Clock = MONOTONIC) -> None:
         self._clock = clock
@@ -33,12 +33,12 @@ class Senses:
         self.snapshot: Snapshot = self._sampler.sample(self._clock())
 
     def slowdown(self, threads: int) -> float:
-        """How many times longer than alone and at full clock a run of `threads` should take now."""
+        """How many times longer a run of `threads` threads should take now than on an idle machine at full clock."""
         seen = self.snapshot
         return crowding(seen.load, seen.pressure, threads) * clocking(seen.frequency, seen.throttling)
 
     def give_up(self, error: Exception) -> None:
-        """From now on nothing is known of this machine, rather than what was true at some time."""
+        """Replace all readings by `NotMeasured` after sensing failed: old readings must not pass for current ones."""
         unknown, now = NotMeasured(f"sensing failed: {error!r}"), self._clock()
         power = PowerSensor(self._board, unknown).read(now, unknown)
         self.snapshot = Snapshot(
@@ -53,7 +53,7 @@ class Senses:
         )
 
     async def run(self) -> None:
-        """Until cancelled. In a thread, since the firmware of a Pi may take its time to answer."""
+        """Sample until cancelled, in a thread, since the firmware of a Pi may be slow to answer."""
         while True:
             await asyncio.sleep(_EVERY_S)
             self.snapshot = await asyncio.to_thread(self._sampler.sample, self._clock())

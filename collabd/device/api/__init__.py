@@ -1,1 +1,1 @@
-"""The doors of collabd: who may come in, in which turn, and what each path answers."""
+"""The device daemon's HTTP API: who may call, in which order calls are admitted, and what each path answers."""

@@ -1,8 +1,9 @@
-"""Whose turn it is: bodies come in within bounds, and what came in whole takes a place while it is answered.
+"""Admits calls: limits the bytes of their bodies, and how many calls are answered at the same time.
 
-Neither can be one user's alone. A body that is slow in coming, or never comes, holds bytes of its user's own share and
-no place; a place is held for as long as an answer takes. So whatever one user does, another's call waits until one of
-those inside is done, and not for uploads nor for the crowd before it.
+A call holds bytes from before its body is read until the call has ended. When its body is complete, the call takes a
+place, and holds it until it is answered. No user can take all bytes or all places. A slow upload holds only bytes of
+its user's share, and no place. So a call of another user never waits for slow uploads or for a crowd of calls: it waits
+until one place becomes free.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from collabd.fair_shares import FairShares
 
 @dataclass(frozen=True, kw_only=True)
 class AdmissionLimits:
-    """`places`: calls being answered. `bytes_each`: one user's bodies. `most_bytes`: those of all together.
+    """`places`: how many calls may be answered at the same time. `waiting`: how many calls may wait without a place.
 
-    `waiting`: calls without a place, half for one user.
+    `bytes_each`: bytes of the bodies of one user. `most_bytes`: bytes of all bodies together. One user may have at most
+    half of the waiting calls.
     """
 
     places: int
@@ -31,25 +33,25 @@ class AdmissionLimits:
 
     @property
     def places_each(self) -> int:
-        """Of the places, one user's: a quarter is for others, and one at least where there are several."""
+        """How many places one user may have: a quarter is kept for others, at least one if there are several."""
         return max(self.places - max(self.places // 4, 1), 1)
 
     @property
     def waiting_each(self) -> int:
-        """Calls of one user that may wait."""
+        """How many calls of one user may wait."""
         return max(self.waiting // 2, 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Arrival:
-    """A call that is here; `until` runs out only where the daemon stops before the call has a place."""
+    """A call that has arrived. `until` expires only if the daemon stops before the call has a place."""
 
     user: Hashable
     until: asyncio.Timeout
 
 
 class Admission:
-    """Lets calls in, by user."""
+    """Admits calls, and shares bytes and places between users."""
 
     def __init__(self, room: AdmissionLimits) -> None:
         self._room = room
@@ -57,26 +59,26 @@ class Admission:
         self._bodies = FairShares(room.most_bytes, room.bytes_each)
         self._places = FairShares(room.places, room.places_each)
         self._here: Counter[Hashable] = Counter()
-        # Those that never had a place.
+        # The calls that have had no place yet.
         self._outside: set[Arrival] = set()
         self._empty = asyncio.Event()
         self._empty.set()
 
     @property
     def inside(self) -> int:
-        """Calls that have a place."""
+        """How many calls have a place."""
         return self._places.taken
 
     @property
     def waiting(self) -> int:
-        """Calls that have none yet: they wait to be read, are read, or wait for a place."""
+        """How many calls have no place: they wait to be read, are being read, or wait for a place."""
         return self._here.total() - self.inside
 
     @asynccontextmanager
     async def arrival(self, user: Hashable, size: int) -> AsyncIterator[Arrival]:
-        """Wait until a body of `size` bytes may be read, and hold as much until the call is over.
+        """Wait until a body of `size` bytes may be read, and hold these bytes until the call has ended.
 
-        Raises `Overloaded` where too many wait, and `NotReady` when the daemon stops before the call has a place.
+        Raises `Overloaded` if too many calls wait, and `NotReady` when the daemon stops before the call has a place.
         """
         self._check(user)
         self._here[user] += 1
@@ -91,14 +93,14 @@ class Admission:
 
     @asynccontextmanager
     async def place(self, arrival: Arrival) -> AsyncIterator[None]:
-        """Wait for a place, and hold it: from then on the call is answered, even if the daemon stops."""
+        """Wait for a place and hold it. A call that has a place is answered even if the daemon stops."""
         async with self._places.held(arrival.user):
             self._outside.discard(arrival)
             arrival.until.reschedule(None)
             yield
 
     async def close(self, patience_s: float) -> None:
-        """Tell who has no place, and return when all have left or `patience_s` is over."""
+        """Refuse the calls without a place. Return when all calls have ended, or after `patience_s` seconds."""
         self._open = False
         for arrival in self._outside:
             arrival.until.reschedule(asyncio.get_running_loop().time())

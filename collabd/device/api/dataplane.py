@@ -1,4 +1,4 @@
-"""The device's data plane (`collabd.http.protocol.DataPlane`): each call goes to the core of the time when it came."""
+"""The device's data plane (`collabd.http.protocol.DataPlane`): it passes each call to the current generation."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from collabd.http.parameters import EXTENSIONS
 
 
 class DeviceDataPlane:
-    """`core` may be replaced at any time: calls in progress stay with the one that they began with."""
+    """Passes calls to `core`, which may be replaced at any time. A call stays with the one that it began with."""
 
     def __init__(self, core: Generation, models: LoadedModels) -> None:
         self.core = core
         self._models = models
 
     def ready(self) -> bool:
-        """The models were warm before there was a core."""
+        """Always true: the models are warm before the data plane exists."""
         return True
 
     def server_metadata(self) -> dict[str, Any]:
-        """Name, version and extensions of the protocol."""
+        """The name and version of the server, and the protocol extensions that it supports."""
         return {"name": "collabd", "version": __version__, "extensions": list(EXTENSIONS)}
 
     def models(self) -> list[str]:
-        """Names of the loaded models."""
+        """The names of the loaded models."""
         return [model.manifest.name for model in self._models]
 
     def model_ready(self, name: str) -> bool:
-        """Loaded models are warm."""
+        """True for each loaded model, since loaded models are warm. Raises `UnknownModel`."""
         return bool(self._models.get(name))
 
     def model_metadata(self, name: str) -> dict[str, Any]:
-        """The protocol's metadata; its parameters say labels, digest, and whether the scores are `independent`."""
+        """The protocol's metadata. Its parameters are the digest, the labels, and the kind of the scores."""
         model = self._models.get(name)
         manifest = model.manifest
         kind = ScoreKind.INDEPENDENT if manifest.output_kind == ScoreKind.INDEPENDENT else ScoreKind.PROBABILITIES
@@ -50,7 +50,7 @@ class DeviceDataPlane:
         }
 
     async def infer(self, name: str, request: wire.InferRequest, arrived: float | None = None) -> wire.InferResponse:
-        """Answer one call. `arrived`: when it came, on the clock of the daemon; None: now."""
+        """Answer one call. `arrived`: when it arrived, on the daemon's clock; None: now."""
         core = self.core
         with core.calls.in_use():
             return await core.dispatcher.infer(name, request, arrived)

@@ -1,4 +1,4 @@
-"""The door of inference calls: whose body is read, who is answered, and when a call came."""
+"""The door for inference calls: it admits them, and notes when each call arrived."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from collabd.http.protocol import Infer
 
 
 class DeviceDoor:
-    """A `collabd.http.protocol.Door` in front of `plane`, while the event loop runs."""
+    """A `collabd.http.protocol.Door` in front of `plane`. Create it while the event loop runs."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class DeviceDoor:
 
     @asynccontextmanager
     async def __call__(self, request: web.Request) -> AsyncIterator[Infer]:
-        """Let the call's body be read, and give what answers it in its turn. Raises `Overloaded`, `NotReady`."""
+        """Wait until the body may be read; yield what answers the call. Raises `Overloaded`, `NotReady`."""
         arrived = self._clock() - wire.waited_s(request.headers)
         user, size = self._user_of(request), largest_body(request, self._max_request_bytes)
         with self._hangups.watched(request.transport):
@@ -52,7 +52,7 @@ class DeviceDoor:
                 try:
                     yield partial(self._infer, arrival=arrival, arrived=arrived)
                 finally:
-                    # aiohttp keeps a request until the next one on its connection.
+                    # aiohttp keeps a request until the next one on its connection, so free the body now.
                     request.pop(BODY, None)
 
     async def _infer(
@@ -66,18 +66,18 @@ class DeviceDoor:
 
     @property
     def inside(self) -> int:
-        """Calls that have a place."""
+        """How many calls have a place."""
         return self._admission.inside
 
     @property
     def waiting(self) -> int:
-        """Calls that have none yet."""
+        """How many calls have no place yet."""
         return self._admission.waiting
 
     async def shut(self, patience_s: float) -> None:
-        """Let nobody in any more; return when all calls have been answered, or `patience_s` is over."""
+        """Admit no more calls. Return when all calls have been answered, or after `patience_s` seconds."""
         await self._admission.close(patience_s)
 
     def close(self) -> None:
-        """Once nobody comes any more."""
+        """Stop watching for hang-ups. Call this when no more calls can arrive."""
         self._hangups.close()

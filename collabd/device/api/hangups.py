@@ -1,7 +1,7 @@
-"""Notices callers that hang up while nothing is read from them.
+"""Notices callers that hang up while the daemon does not read from them.
 
-A caller that waits at the door has its body half sent, and reading it is paused; an event loop that does not read does
-not see the end either.
+While a caller waits at the door, the daemon has paused reading its body. An event loop that does not read from a
+connection does not notice that the connection has ended.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 
 class Hangups:
-    """Aborts the connections of those that hung up."""
+    """Aborts the connections of callers that have hung up."""
 
     def __init__(self) -> None:
         self._watched: dict[int, asyncio.WriteTransport] = {}
@@ -22,18 +22,18 @@ class Hangups:
         asyncio.get_running_loop().add_reader(self._epoll.fileno(), self._look)
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         asyncio.get_running_loop().remove_reader(self._epoll.fileno())
         self._epoll.close()
 
     @contextmanager
     def watched(self, transport: asyncio.WriteTransport | None) -> Iterator[None]:
-        """While it is in this context the connection is aborted as soon as its peer hangs up."""
+        """Inside this context, abort the connection as soon as its peer hangs up."""
         connection = None if transport is None else transport.get_extra_info("socket")
         if transport is None or connection is None:
             yield
             return
-        # A descriptor of our own: the event loop's may be closed, and belong to another connection, before we are done.
+        # Duplicate the descriptor: the event loop may close its own, and the number may then name another connection.
         descriptor = os.dup(connection.fileno())
         self._watched[descriptor] = transport
         try:

@@ -1,4 +1,4 @@
-"""Who may do what over the socket: one ladder, from the peer's credentials to a case, and from that to its rights."""
+"""Permissions on the socket: the credentials of a peer give its kind, and the kind gives its rights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 
 class PeerKind(StrEnum):
-    """Who a peer is to the daemon; of several the first."""
+    """The kind of a peer. If several apply, the first counts."""
 
     UNKNOWN = "a caller whom the kernel cannot name"
     ROOT = "root"
@@ -33,13 +33,16 @@ class PeerKind(StrEnum):
     CALLER = "a caller whom the socket's mode lets in"
 
 
-# Whoever gets through to the socket may infer and read: its mode is the guard of that.
+# Only these may change models. The mode of the socket decides who may connect; all who can may infer and read.
 ADMINISTERS = frozenset({PeerKind.ROOT, PeerKind.OWN, PeerKind.ADMINISTRATOR})
 
 
 def case_of(peer: PeerCredentials | None, administrators: int | None, *, own_uid: int) -> PeerKind:
-    """The peer's case; `administrators`: the gid of their group, if there is one. `own_uid`: of the daemon's user."""
-    # A user namespace shows strangers as the overflow user, and nobody should have that user's rights.
+    """The kind of `peer`.
+
+    `administrators`: the gid of the administrators' group; None if there is none. `own_uid`: the uid of the daemon.
+    """
+    # A user namespace shows users from outside as the overflow user, so that uid identifies nobody.
     if peer is None or peer.uid == _overflow_uid():
         return PeerKind.UNKNOWN
     if peer.uid == 0:
@@ -50,7 +53,7 @@ def case_of(peer: PeerCredentials | None, administrators: int | None, *, own_uid
 
 
 def gatekeeper(administrators: str) -> Middleware:
-    """Lets only those administer who may; `administrators`: a group's name, or empty."""
+    """Refuse administrative requests of other peers. `administrators`: the name of a group, or empty."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -62,7 +65,7 @@ def gatekeeper(administrators: str) -> Middleware:
 
 
 def _check(request: web.Request, administrators: str) -> None:
-    """Raises `PermissionRefused`."""
+    """Raises `PermissionRefused` if the peer may not administer."""
     peer = credentials(request.transport)
     case = case_of(peer, _gid(administrators), own_uid=os.geteuid())
     if case in ADMINISTERS:
@@ -78,7 +81,7 @@ def _check(request: web.Request, administrators: str) -> None:
 
 
 def _gid(group: str) -> int | None:
-    """Looked up at each use: a group may be made while the daemon runs."""
+    """The gid of `group`, looked up at each use, since the group may be created while the daemon runs."""
     try:
         return grp.getgrnam(group).gr_gid if group else None
     except KeyError:

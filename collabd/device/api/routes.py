@@ -1,4 +1,4 @@
-"""The HTTP face of the device daemon on its Unix socket: the Open Inference Protocol and our own calls."""
+"""The HTTP routes of the device daemon: the Open Inference Protocol, and collabd's own calls under /collab/v1/."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from collabd.http import protocol
 from collabd.http.bodies import LOCAL, BodyPace, read_body, when_read
 from collabd.http.error_replies import error_middleware
 
-# Our own calls carry a path or a name, no tensors.
+# A request to collabd's own calls carries a path or a name, but no tensors.
 _MAX_JSON = 64 * 1024
 
 
@@ -26,14 +26,14 @@ class _LoadRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class DeviceRoutes:
-    """The calls under /collab/v1/."""
+    """Answers the calls under /collab/v1/."""
 
     def __init__(self, plane: DeviceDataPlane, models: LoadedModels) -> None:
         self._plane = plane
         self._models = models
 
     def routes(self) -> list[web.RouteDef]:
-        """Paths and handlers."""
+        """The paths, with their handlers."""
         return [
             web.get("/collab/v1/status", self._status),
             web.get("/collab/v1/profile/{model}", self._profile),
@@ -93,7 +93,7 @@ def application(
     body_pace: BodyPace,
     administrators: str,
 ) -> web.Application:
-    """The daemon's web application; `administrators`: the group whose members are, or empty."""
+    """The daemon's web application; `administrators`: the name of the administrators' group, or empty."""
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=counters.metrics(), content_type="text/plain")

@@ -1,4 +1,4 @@
-"""The Unix socket: the one systemd hands over, or our own."""
+"""The Unix socket of the daemon: systemd passes it, or the daemon creates it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ _FIRST_FD = 3
 
 
 class SocketInUse(OSError):
-    """Another daemon answers behind the path."""
+    """Another daemon answers at the path of the socket."""
 
 
 def open_socket(configured: str) -> socket.socket:
-    """A bound socket. Raises `SocketInUse`, `OSError`."""
+    """The bound socket, at the path `configured` or at the default path if it is empty.
+
+    Raises `SocketInUse`, `OSError`.
+    """
     handed = _from_systemd()
     if handed is not None:
         return handed
@@ -36,7 +39,10 @@ def open_socket(configured: str) -> socket.socket:
 
 
 def turn_away(reason: str) -> None:
-    """Tell all who wait at the socket of systemd why nobody serves them; it would start the daemon again for them."""
+    """Tell the callers that wait at systemd's socket why they are not served.
+
+    If they were left waiting, systemd would start the daemon again for them.
+    """
     listener = _from_systemd()
     if listener is None:
         return
@@ -51,14 +57,14 @@ def turn_away(reason: str) -> None:
 
 
 def _from_systemd() -> socket.socket | None:
-    """Socket activation, sd_listen_fds(3)."""
+    """The socket that systemd passed, if it did: see sd_listen_fds(3)."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
         return None
     return socket.socket(fileno=_FIRST_FD)
 
 
 def _remove_stale(path: Path) -> None:
-    """A socket file outlives a daemon that was killed; one that answers belongs to somebody."""
+    """Remove the socket file of a daemon that was killed. Raises `SocketInUse` if a daemon still answers there."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(str(path))

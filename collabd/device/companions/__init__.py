@@ -1,1 +1,1 @@
-"""The companions as the device knows them: exchanges with them, their failures, and their packages."""
+"""The device's side of each companion: exchanges with it, its failures, and the packages that it holds."""

@@ -1,4 +1,4 @@
-"""What a companion is asked, and what is believed of its reply: nothing that cannot be."""
+"""The question that the device asks a companion, and the answer that it reads. Impossible answers are rejected."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ import numpy as np
 import numpy.typing as npt
 
 from collab_sdk import wire
-from collabd.device.companions.exchange import CompanionFailure, CompanionReply, FailureReason
+from collabd.device.companions.exchange import CompanionReply
+from collabd.device.companions.failures import CompanionFailure, FailureReason
 
 Tensors = dict[str, npt.NDArray[np.generic]]
 
-# The companion's clock may run otherwise, and it rounds.
+# The companion's clock may run up to 5 % faster than the device's, and the companion rounds its times.
 _CLOCK_RATIO, _CLOCK_S = 1.05, 1e-3
-# JSON has integers beyond all floats.
+# JSON allows integers that are too large for any float.
 _MOST = sys.float_info.max
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """`outputs` of the network `model` of package `digest` are to be computed from `inputs`; they take `bytes_down`.
+    """Asks to compute the tensors `outputs` from `inputs`, with the network `model` of the package `digest`.
 
-    `check` hands on the tensors that were asked for, and raises `CompanionFailure` for what can be no answer.
+    `bytes_down`: the size of the outputs in bytes. `check` takes the tensors of a reply and returns those that were
+    asked for. It raises `CompanionFailure` if the tensors cannot be an answer.
     """
 
     model: str
@@ -36,7 +38,7 @@ class Question:
     check: Callable[[Tensors], Tensors]
 
     def message(self) -> wire.Message:
-        """As it travels."""
+        """The question as an HTTP message."""
         request = wire.InferRequest(
             list(self.inputs),
             outputs=[wire.RequestedOutput(name) for name in self.outputs],
@@ -47,7 +49,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Health:
-    """`load`: share of its CPUs in use, 0..1, None: not measured; `slowdown`: times longer that a run takes there."""
+    """What a companion reports of itself.
+
+    `load`: the share of its CPUs in use, 0..1; None if it is not measured. `slowdown`: how many times longer a run
+    takes on the companion now than on an idle companion at full clock.
+    """
 
     load: float | None
     slowdown: float
@@ -55,7 +61,10 @@ class Health:
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteAnswer:
-    """What the companion computed, and where the time went (seconds). `link_s` is the whole less its own work."""
+    """What the companion computed, and where the time went, in seconds.
+
+    `link_s`: the time of the whole exchange less the time that the companion worked.
+    """
 
     outputs: Tensors
     link_s: float
@@ -69,7 +78,7 @@ class RemoteAnswer:
 
 
 def answer_of(question: Question, reply: CompanionReply, bytes_up: int) -> RemoteAnswer:
-    """The answer in a reply. Raises `CompanionFailure`."""
+    """Read the answer in a reply. Raises `CompanionFailure`."""
     try:
         response = wire.decode_response(reply.body, wire.header_length(reply.headers))
         said = response.parameters
@@ -98,7 +107,7 @@ def answer_of(question: Question, reply: CompanionReply, bytes_up: int) -> Remot
 
 
 def health_of(said: Mapping[str, Any]) -> Health:
-    """What a reply tells of the companion. Raises `KeyError` and `ValueError`."""
+    """Read what a reply says of the companion's health. Raises `KeyError` and `ValueError`."""
     load = None if said.get("load") is None else _number(said, "load")
     return Health(load, _number(said, "slowdown", 1))
 

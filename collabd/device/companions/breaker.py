@@ -1,17 +1,17 @@
-"""A circuit breaker: after a few failures in a row a companion is left alone for a while, then tried again."""
+"""A circuit breaker: after some failures in a row the device leaves a companion alone for a while, then tries again."""
 
 from __future__ import annotations
 
 from collab_sdk.vocabulary import BreakerState
 
-# Failures further apart are not in a row.
+# Two failures further apart than this do not count as failures in a row.
 _APART_S = 60.0
 
 
 class Breaker:
-    """Counts failures in a row. The clock is passed in, in seconds.
+    """Opens for `open_s` seconds after `failures` failures in a row. Callers pass the time, in seconds.
 
-    The pause does not grow: a companion that is well again is used within one pause and one probe.
+    The pause does not grow: the device uses a companion that has recovered after at most one pause and one probe.
     """
 
     def __init__(self, *, failures: int, open_s: float) -> None:
@@ -19,7 +19,7 @@ class Breaker:
         self._open_s = open_s
         self._failures = 0
         self._failed_at = 0.0
-        # None: it is closed.
+        # None: the breaker is closed.
         self.opened_at: float | None = None
 
     def state(self, now: float) -> BreakerState:
@@ -29,21 +29,21 @@ class Breaker:
         return BreakerState.HALF_OPEN if now - self.opened_at >= self._open_s else BreakerState.OPEN
 
     def succeeded(self) -> None:
-        """A call was answered. It may have been sent before the breaker opened, and does not close it."""
+        """A call was answered. This does not close the breaker, since the call may have been sent before it opened."""
         if self.opened_at is None:
             self._failures = 0
 
     def failed(self, now: float) -> None:
-        """An exchange failed; a failed probe opens the breaker anew."""
+        """An exchange failed. A failed probe starts a new pause."""
         self._failures = 1 if now - self._failed_at > _APART_S else self._failures + 1
         self._failed_at = now
         if self._failures >= self._limit or self.opened_at is not None:
             self.opened_at = now
 
     def trip(self, now: float) -> None:
-        """Open it: there is no doubt."""
+        """Open the breaker at once: this one failure proves that the companion is down."""
         self._failures, self._failed_at, self.opened_at = self._limit, now, now
 
     def probed(self, now: float) -> None:
-        """The probe went well: close it. Probes are not calls, so the first call that fails opens it again."""
+        """The probe succeeded: close the breaker. A probe is no call, so the first call that fails opens it again."""
         self._failures, self._failed_at, self.opened_at = self._limit - 1, now, None

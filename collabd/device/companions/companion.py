@@ -1,4 +1,4 @@
-"""One companion as the device knows it: how to call it, and what every exchange teaches about it and the link."""
+"""One companion: how the device calls it, and what the device learns from each exchange about it and the link."""
 
 from __future__ import annotations
 
@@ -13,14 +13,8 @@ from collabd.clock import MONOTONIC, Clock
 from collabd.config import CloudSettings, FailoverSettings, LinkSettings
 from collabd.device.companions.answers import Health, Question, RemoteAnswer, answer_of, health_of
 from collabd.device.companions.breaker import Breaker
-from collabd.device.companions.exchange import (
-    SLACK_BYTES,
-    CompanionExchange,
-    CompanionFailure,
-    CompanionReply,
-    FailureReason,
-    refusal,
-)
+from collabd.device.companions.exchange import SLACK_BYTES, CompanionExchange, CompanionReply
+from collabd.device.companions.failures import CompanionFailure, FailureReason, refusal
 from collabd.device.companions.in_flight import InFlight
 from collabd.device.companions.overhead import HEADER_BYTES
 from collabd.planning import CloudState
@@ -34,19 +28,24 @@ from collabd.sensing.reading import NotMeasured
 
 log = logging.getLogger(__name__)
 
-# A request that waited behind others says how long the next may wait; old news is worth less, and nothing in the end.
+# How long one request waited in the companion's queue predicts how long the next will wait. The newest wait
+# counts for half of the estimate. Without new waits the estimate fades: after 2 s it is at 37 %.
 _QUEUE_MEMORY = 0.5
 _QUEUE_FADES_S = 2.0
-# What a ping may take: so many times the usual, within bounds.
+# A ping may take 20 times as long as usual, but at least 1 s, and at most 10 s or 3 times as long as usual.
 _PING_TIMES, _PING_LEAST_TIMES = 20.0, 3.0
 _PING_FLOOR_S, _ANSWER_S = 1.0, 10.0
-# How long one is left alone that is busy and does not say for how long.
+# How long the device leaves a busy companion alone that names no time itself.
 _BUSY_S = 1.0
 
 
 @dataclass(frozen=True)
 class Lack:
-    """Why it does not serve a package of ours, as said of it ("refused the package"); nothing new before `until`."""
+    """Why a companion does not serve a package of this device.
+
+    `why`: a predicate, to be read behind the companion's name ("refused the package"). `until`: when the device asks
+    again, by the companion's clock, in seconds.
+    """
 
     why: str
     until: float = 0.0
@@ -56,7 +55,7 @@ _NOT_YET = Lack("has not said yet whether it holds the package")
 
 
 class Companion:
-    """The companion `cloud`, asked by `exchange`."""
+    """The companion that `cloud` configures. The device asks it through `exchange`."""
 
     def __init__(
         self,
@@ -68,48 +67,47 @@ class Companion:
         clock: Clock = MONOTONIC,
     ) -> None:
         self.cloud = cloud
-        # In the configuration.
         self.name = cloud.name
         self.exchange = exchange
         self.clock = clock
         self.link = LinkEstimate(link.memory)
         self._factor = SpeedFactor()
         self.breaker = Breaker(failures=failover.breaker_failures, open_s=failover.breaker_open_s)
-        # False until first heard from.
+        # False until its first ping has been answered.
         self.reached = False
         self.load: float | None = None
-        # What it last failed at.
+        # The last failure, in words.
         self.problem: str | None = None
-        # When a plan last reckoned with it: as long as nobody calls, its link need not be known.
+        # When a plan last considered this companion. While nobody calls, the watcher need not measure the link.
         self.wanted_at = clock()
-        # When a call was last sent there.
+        # When the device last sent a call to this companion.
         self._asked_at = -math.inf
         self._slowdown = 1.0
         self._round_trip = RoundTrip()
         self._queue = (0.0, self.wanted_at)
-        # Profiles of the packages that it holds, by digest.
+        # By digest: the profiles of the packages that the companion holds.
         self.profiles: dict[str, Profile] = {}
-        # What is known of the other packages of ours, by digest.
+        # By digest: why the companion does not serve the device's other packages.
         self.lacks: dict[str, Lack] = {}
         self._in_flight = InFlight(cloud.name)
         self._busy_until = self.wanted_at
 
     @property
     def breaker_state(self) -> BreakerState:
-        """Whether its failures keep calls from it now."""
+        """The state of the breaker now."""
         return self.breaker.state(self.clock())
 
     @property
     def link_now(self) -> LinkReading:
-        """What is known of the link to it now."""
+        """The estimate of the link to the companion now."""
         return self.link.read(self.clock())
 
     def is_up(self) -> bool:
-        """Whether calls may be sent to it."""
+        """Whether the device may send calls to the companion."""
         return self.reached and self.breaker.opened_at is None
 
     def why_not(self, digest: str) -> str:
-        """Why calls for the package `digest` are not sent to it now."""
+        """Why the device sends the companion no calls for the package `digest` now."""
         if not self.is_up():
             return f"{self.name} is down: {self.problem}" if self.problem else f"{self.name} has not answered yet"
         if self.is_busy:
@@ -118,17 +116,17 @@ class Companion:
 
     @property
     def is_busy(self) -> bool:
-        """Whether it asked to be left alone for now."""
+        """Whether the companion said that it is busy, and the time that it asked for is not over."""
         return self.clock() < self._busy_until
 
     @property
     def queue_s(self) -> float:
-        """How long a request may wait there for others."""
+        """How long a request may wait in the companion's queue, in seconds."""
         seconds, since = self._queue
         return seconds * math.exp(-(self.clock() - since) / _QUEUE_FADES_S)
 
     def state_for(self, digest: str) -> CloudState:
-        """What planning needs to know of it for the package `digest`."""
+        """What planning needs to know of the companion, for calls of the package `digest`."""
         now = self.clock()
         reading, speed = self.link.read(now), self._speed(now)
         return CloudState(
@@ -149,19 +147,22 @@ class Companion:
         )
 
     def note_wanted(self) -> None:
-        """A call is planned that may be sent there, so its link is worth knowing."""
+        """Note that a plan considers this companion, so that the watcher measures the link."""
         self.wanted_at = self.clock()
 
     def cost(self, moved_bytes: int, compute_s: float) -> float:
-        """What an exchange is charged."""
+        """The price of an exchange that moved `moved_bytes` bytes and ran for `compute_s` seconds."""
         return exchange_cost(self.cloud, moved_bytes=float(moved_bytes), run_s=compute_s, requests=1.0)
 
     def air_s(self, link_s: float) -> float:
-        """For how long bytes moved in an exchange that took so long on the link: all but the round trip."""
+        """How long the bytes of an exchange were moving, in seconds: its time on the link less one round trip."""
         return max(link_s - self.link_now.rtt_s, 0.0)
 
     async def infer(self, question: Question) -> RemoteAnswer:
-        """Ask it. Raises `CompanionFailure` whatever goes wrong, also here, and feeds the breaker."""
+        """Ask the companion, and tell the breaker how that ended.
+
+        Raises `CompanionFailure` for every error, also for a programming error on the device.
+        """
         self._asked_at = self.clock()
         try:
             answer = await self._exchange(question)
@@ -179,14 +180,18 @@ class Companion:
         return answer
 
     async def ping(self, size: int) -> None:
-        """Send `size` bytes for nothing: proves that it is there and times the link. Raises `CompanionFailure`."""
+        """Send `size` bytes of padding, to see that the companion is there and to time the link.
+
+        Raises `CompanionFailure`.
+        """
         patience_s = self._ping_patience_s(size)
         try:
             reply = await self.exchange.call("POST", "/collab/v1/ping", data=bytes(size), timeout_s=patience_s)
         except CompanionFailure as failure:
             if failure.reason is not FailureReason.LATE or not size:
                 raise
-            # The weight was too much for the link as it is now, which is no failure; pings without it go on.
+            # The link is too slow now for so much padding. That is no failure: pings without padding still find out
+            # whether the companion is there.
             self.link.learn_late(up_bytes=size, seconds=patience_s, now=self.clock())
             return
         if reply.status != 200:
@@ -197,16 +202,16 @@ class Companion:
             raise CompanionFailure(
                 FailureReason.NONSENSE, f"{self.name} answered a ping with nonsense: {error}"
             ) from error
-        if self.reached:  # the very first exchange also set up the connection
+        if self.reached:  # the first exchange also sets up the connection, so its time is not that of the link
             if not size:
                 self._round_trip.pinged(reply.seconds, reply.round_trip_s)
             self._learn_link(reply, size, reply.seconds)
         self.reached = True
 
     def _ping_patience_s(self, size: int) -> float:
-        """Where the link was fast, a lost ping is to be noticed soon; where it is slow, or unknown, it takes its time.
+        """How long to wait for a ping, in seconds: short on a fast link, so that a lost ping is noticed soon.
 
-        5 ms there and back: 1 s. 16 kB over 10 kbit/s, which take 13 s: 39 s.
+        Examples: 1 s where a round trip takes 5 ms; 39 s for 16 kB over 10 kbit/s, which take 13 s.
         """
         reading = self.link.read(self.clock())
         if reading.age_s is None:
@@ -216,7 +221,7 @@ class Companion:
 
     @property
     def needs_pings(self) -> bool:
-        """Whether only pings know the round trip to it."""
+        """Whether only pings can measure the round trip to the companion."""
         return self._round_trip.needs_pings
 
     @property
@@ -225,25 +230,25 @@ class Companion:
         return self._speed(self.clock()).value
 
     def learn_speed(self, measured_s: float, profiled_s: float) -> None:
-        """Take in how long a run took there."""
+        """Learn from one run, which took `measured_s` seconds and takes `profiled_s` seconds in the profile."""
         now = self.clock()
         self._factor.learn(measured_s=measured_s, profiled_s=profiled_s, now=now, expected=self._slowdown)
 
     def note_failure(self, failure: CompanionFailure) -> None:
-        """Count a failure against it, unless the failure shows that it is alive and well.
+        """Note a failure. The breaker counts it, unless the failure shows that the companion is alive.
 
-        When that opens the breaker, all that is in flight to it fails at once.
+        When the breaker opens, every exchange in flight to the companion fails at once.
         """
         now = self.clock()
         if failure.reason is FailureReason.ABANDONED:
-            return  # what it was abandoned for is the problem
+            return  # the failure that ended this exchange has been counted already
         self.problem = str(failure)
         match failure.reason:
             case FailureReason.BUSY:
                 self._busy_until = now + (failure.retry_after_s or _BUSY_S)
                 return
             case FailureReason.UNKNOWN_PACKAGE:
-                self.profiles.clear()  # it was restarted without its packages: ask again what it holds
+                self.profiles.clear()  # the companion restarted without its packages, so ask again which ones it holds
                 return
             case FailureReason.OTHER_PACKAGE:
                 self.profiles.clear()
@@ -257,13 +262,13 @@ class Companion:
             self._in_flight.end()
 
     def give_up(self, error: Exception) -> None:
-        """It cannot be watched any more: nobody would know when it is well, so it counts as down from now on."""
+        """Count the companion as down from now on: its watcher has failed, so nobody would notice a recovery."""
         why = f"watching it failed, so collabd does not use it until its settings change or collabd restarts: {error!r}"
         self.breaker.trip(self.clock())
         self.note_failure(CompanionFailure(FailureReason.FAULT, why))
 
     def _fault(self, error: BaseException) -> CompanionFailure:
-        """What nobody thought of fails no call either; but the journal has its trace."""
+        """Turn an unexpected error into a failure, which the call survives. The journal gets the traceback."""
         log.error("asking %s failed for an unexpected reason; collabd goes on without it", self.name, exc_info=error)
         failure = CompanionFailure(FailureReason.FAULT, f"asking {self.name} failed: {error!r}")
         self.exchange.leave()
@@ -271,10 +276,11 @@ class Companion:
         return failure
 
     def note_late(self, why: str, sent_bytes: int, link_s: float, *, late: bool, lost: bool) -> None:
-        """An answer that was not waited for any longer, after `link_s` without the tail's time.
+        """Note that the device stopped waiting for an answer.
 
-        It teaches that the link is slower than believed. If it is `late`, its connection may be dead, and those beside
-        it; only one that is as good as `lost` counts as a failure.
+        `link_s`: how long it had waited, less the time of the tail, in seconds. The link estimate learns that the link
+        is slower than expected. If the answer is `late`, its connection may be dead, and so may the other idle ones:
+        all are left behind. Only an answer that is as good as `lost` counts as a failure.
         """
         self.link.learn_late(up_bytes=sent_bytes, seconds=link_s, now=self.clock())
         if late:
@@ -318,6 +324,6 @@ class Companion:
 
 
 def _is_called_off() -> bool:
-    """Whether somebody cancelled this task, rather than something that it waits for."""
+    """Whether this task itself was cancelled, and not only something that it waits for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

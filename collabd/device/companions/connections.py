@@ -1,7 +1,8 @@
 """The kept-alive connections to a companion.
 
-One that a router, a tunnel or a sleeping machine has forgotten looks alive: what is sent on it is lost without a word.
-Where one is found so, the others that have been idle will be no better, and each would cost a call or a probe its time.
+A router, a tunnel or a sleeping machine may forget a connection. The connection still looks alive, but everything sent
+on it is lost, and no error is reported. When the device finds one such connection, the other idle ones are probably
+dead too, and each would delay a call or a probe. So the device leaves all of them at once.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ import aiohttp
 
 
 class Connections:
-    """Connections that can be left behind all at once; use it as an async context manager.
+    """The sessions with one companion. Use it as an async context manager.
 
-    `connect` makes a session with a pool of its own, which has no connection yet.
+    `connect` makes a new session, with its own empty pool of connections.
     """
 
     def __init__(self, connect: Callable[[], aiohttp.ClientSession]) -> None:
         self._connect = connect
         self._latest: aiohttp.ClientSession | None = None
-        # All that are open, with the exchanges under way on them.
+        # For each open session: how many exchanges it carries now.
         self._exchanges: Counter[aiohttp.ClientSession] = Counter()
 
     async def __aenter__(self) -> Self:
@@ -38,7 +39,7 @@ class Connections:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[aiohttp.ClientSession]:
-        """Around one exchange: the session to make it with."""
+        """The session for one exchange; stay inside until the exchange has ended."""
         if self._latest is None:
             self._latest = self._connect()
         session = self._latest
@@ -50,11 +51,11 @@ class Connections:
             await self._close_unused()
 
     def leave(self) -> None:
-        """Begin the exchanges to come on fresh connections; those under way end on the ones that they have."""
+        """Start later exchanges on new connections. Exchanges under way keep theirs."""
         self._latest = None
 
     async def _close_unused(self) -> None:
-        # All at once, before anything else runs: nobody begins with one that is not the latest.
+        # Forget all unused sessions before the first await. Then no exchange can start on a session that is closing.
         unused = [each for each, under_way in self._exchanges.items() if not under_way and each is not self._latest]
         for session in unused:
             del self._exchanges[session]

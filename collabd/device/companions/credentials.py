@@ -1,4 +1,4 @@
-"""The keys that the device shows to a companion, and those by which it knows the companion."""
+"""The keys with which the device proves itself to a companion, and those with which it recognises the companion."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from collabd.keys.tokens import read_token
 
 @dataclass(frozen=True)
 class CloudKeys:
-    """Those for one companion, as they lay in the files. Equal where the files' contents are."""
+    """The keys for one companion, read from their files. Two are equal if the contents of the files are equal."""
 
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     tls: ssl.SSLContext | bool = field(repr=False, compare=False)
@@ -28,7 +28,7 @@ class CloudKeys:
 
 
 def read_keys(cloud: CloudSettings) -> CloudKeys:
-    """Raises `KeyProblem`."""
+    """Read the keys for the companion `cloud`. Raises `KeyProblem`."""
     headers = ((hdrs.AUTHORIZATION, f"Bearer {read_token(cloud.token_file)}"),) if cloud.token_file else ()
     files = [path for path in (cloud.ca_file, cloud.client_cert, cloud.client_key) if path]
     tls: ssl.SSLContext | bool = True
@@ -38,7 +38,7 @@ def read_keys(cloud: CloudSettings) -> CloudKeys:
 
 
 def problems(config: DeviceConfig) -> list[str]:
-    """What is wrong with the keys for the companions."""
+    """Everything that is wrong with the keys for the companions, one line each."""
     return [problem for index, cloud in enumerate(config.clouds) for problem in _problems(cloud, f"clouds[{index}].")]
 
 
@@ -62,7 +62,7 @@ def _problems(cloud: CloudSettings, prefix: str) -> Iterator[str]:
 
 
 def _is_here(url: str) -> bool:
-    """Whether it is on this machine. Not by asking for a name's address, which may be another one next time."""
+    """Whether the URL names this machine. Names are not resolved: the same name may have another address next time."""
     host = URL(url).host or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback

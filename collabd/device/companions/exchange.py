@@ -1,96 +1,24 @@
-"""HTTP towards a companion: one exchange at a time, what went wrong with it, and what it says of the link."""
+"""The protocol through which the device asks a companion, independent of the transport."""
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from functools import partial
 from typing import Protocol
 
-import aiohttp
-from aiohttp import hdrs
-
-from collab_sdk import wire
-from collab_sdk.errors import (
-    CollabError,
-    InvalidRequest,
-    NotReady,
-    Overloaded,
-    Unauthorised,
-    UnknownModel,
-    UnknownPackage,
-)
-from collab_sdk.text import plain
-from collabd.clock import MONOTONIC, Clock
-from collabd.device.companions.connections import Connections
-from collabd.http.aiohttp_privates import ConnectedResponse
-from collabd.http.checksums import checksum
-from collabd.sensing.link.round_trip import Socket, round_trip_s
 from collabd.sensing.reading import NotMeasured
 
-_ONE_GO = 2**20
-# What a reply may have beside the tensors that were asked for: its JSON, or an error.
+# How many bytes a reply may have in addition to its tensors: the JSON, or an error.
 SLACK_BYTES = 64 * 1024
-# The companion had closed the kept-alive connection, or closes it now: the request may not even have been read.
-_STALE = (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError, aiohttp.ClientOSError)
-# An address that answers so has nobody behind it.
-_DEAD = frozenset({errno.ECONNREFUSED})
-_OK = range(200, 300)
-_PAIR_AGAIN = (
-    "on the companion: sudo collabctl pair new DEVICE --replace; on this device: sudo collabctl pair add FILE --replace"
-)
-
-
-class FailureReason(StrEnum):
-    """What went wrong with a companion."""
-
-    DEAD = "dead"
-    UNREACHABLE = "unreachable"
-    LATE = "late"
-    ABANDONED = "abandoned"
-    BUSY = "busy"
-    CORRUPT = "corrupt"
-    REFUSED = "refused"
-    NONSENSE = "nonsense"
-    UNKNOWN_PACKAGE = "unknown-package"
-    OTHER_PACKAGE = "other-package"
-    FAULT = "fault"
-
-
-class CompanionFailure(Exception):
-    """No usable answer from the companion, in one plain line. `retry_after_s`: how long it wants to be left alone."""
-
-    def __init__(self, reason: FailureReason, message: str, retry_after_s: float = 0.0) -> None:
-        super().__init__(plain(message))
-        self.reason = reason
-        self.retry_after_s = retry_after_s
-
-
-class Response(ConnectedResponse):
-    """One whose connection can be asked for its socket, and be closed, after it has come."""
-
-    @property
-    def socket(self) -> Socket | None:
-        """The connection's; None: it is gone."""
-        # A TLS transport that was closed can be asked for nothing more.
-        if self.held_transport is None or self.held_transport.is_closing():
-            return None
-        found: Socket | None = self.held_transport.get_extra_info("socket")
-        return found
-
-    def hang_up(self) -> None:
-        """Let nobody use the connection any more. Should somebody do so already, that exchange is made once more."""
-        if self.held_transport is not None and not self.held_transport.is_closing():
-            self.held_transport.abort()
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompanionReply:
-    """What came back over HTTP, and what the exchange says of the link. `receive_s` None: the companion did not say."""
+    """The companion's reply, and what the exchange says of the link.
+
+    `seconds`: how long the whole exchange took. `receive_s`: how long the companion took to receive the request, in
+    seconds; None if it did not say.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -101,7 +29,7 @@ class CompanionReply:
 
 
 class CompanionExchange(Protocol):
-    """How a companion is asked, and how its connections are left behind."""
+    """Asks one companion, and can change to new connections."""
 
     async def call(
         self,
@@ -113,166 +41,7 @@ class CompanionExchange(Protocol):
         timeout_s: float | None = None,
         most_bytes: int = SLACK_BYTES,
     ) -> CompanionReply:
-        """Ask once; the reply may have `most_bytes`. Raises `CompanionFailure`."""
+        """Ask once. The body of the reply may have at most `most_bytes` bytes. Raises `CompanionFailure`."""
 
     def leave(self) -> None:
-        """Make the exchanges to come on fresh connections."""
-
-
-class HttpExchange:
-    """HTTP with the companion `name` at `url`."""
-
-    def __init__(self, name: str, url: str, connections: Connections, *, clock: Clock = MONOTONIC) -> None:
-        self._name = name
-        self._base = url.rstrip("/")
-        self._connections = connections
-        self._clock = clock
-
-    def leave(self) -> None:
-        """Make the exchanges to come on fresh connections; those under way end on the ones that they have."""
-        self._connections.leave()
-
-    async def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        data: bytes = b"",
-        headers: Mapping[str, str] | None = None,
-        timeout_s: float | None = None,
-        most_bytes: int = SLACK_BYTES,
-    ) -> CompanionReply:
-        """One HTTP exchange, whose reply may have `most_bytes`.
-
-        Raises `CompanionFailure` where the companion is not reached, or its reply is not what it sent or no answer to
-        what was sent here.
-        """
-        sent = await checksum(data)
-        ask = partial(self._once, method, path, data=data, headers=headers, most_bytes=most_bytes, sent=sent)
-        try:
-            async with asyncio.timeout(timeout_s):
-                try:
-                    return await ask()
-                except _STALE as error:
-                    if isinstance(error, aiohttp.ClientConnectorError):
-                        raise
-                    # Whatever was asked can be asked twice.
-                    self._connections.leave()
-                    return await ask()
-        except TimeoutError as error:
-            self._connections.leave()
-            raise CompanionFailure(FailureReason.LATE, f"{self._name} did not answer in time") from error
-        except (aiohttp.ClientError, OSError) as error:
-            dead = isinstance(error, aiohttp.ClientConnectorError) and error.errno in _DEAD
-            reason = FailureReason.DEAD if dead else FailureReason.UNREACHABLE
-            raise CompanionFailure(reason, f"{self._name} at {self._base}: {_said(error)}") from error
-
-    async def _once(
-        self, method: str, path: str, *, data: bytes, headers: Mapping[str, str] | None, most_bytes: int, sent: str
-    ) -> CompanionReply:
-        # aiohttp writes bytes in one go, which would hold up the loop where they are a package or a large photograph.
-        body = io.BytesIO(data) if len(data) > _ONE_GO else data
-        # What comes is what counts against the limit, and what the checksum is of.
-        headers = {hdrs.ACCEPT_ENCODING: "identity"} | dict(headers or {})
-        start = self._clock()
-        async with (
-            self._connections.session() as session,
-            session.request(
-                method,
-                self._base + path,
-                data=body if method != hdrs.METH_GET else None,
-                headers=headers,
-                timeout=aiohttp.ClientTimeout(sock_connect=session.timeout.sock_connect),
-                allow_redirects=False,
-                auto_decompress=False,
-            ) as reply,
-        ):
-            assert isinstance(reply, Response), "the session is made so"  # noqa: S101
-            try:
-                answer = await self._read(reply, most_bytes)
-                seconds = self._clock() - start
-                await self._check(reply, answer, sent)
-            except CompanionFailure:
-                # What comes next on this connection need not be the reply to what is sent next.
-                reply.hang_up()
-                raise
-            if wire.REQUEST_CHECKSUM not in reply.headers:
-                reply.hang_up()  # refused unread: the rest need not be sent
-            round_trip = round_trip_s(reply.socket)
-            return CompanionReply(
-                status=reply.status,
-                headers=reply.headers,
-                body=answer,
-                seconds=seconds,
-                receive_s=_receive_s(reply.headers, seconds),
-                round_trip_s=round_trip,
-            )
-
-    async def _read(self, reply: Response, most_bytes: int) -> bytes:
-        answer = bytearray()
-        too_large = CompanionFailure(FailureReason.NONSENSE, f"{self._name} sent more than {most_bytes} bytes")
-        if (reply.content_length or 0) > most_bytes:
-            raise too_large
-        while chunk := await reply.content.readany():
-            answer += chunk
-            if len(answer) > most_bytes:
-                raise too_large
-        return bytes(answer)
-
-    async def _check(self, reply: Response, answer: bytes, sent: str) -> None:
-        if reply.headers.get(wire.CHECKSUM) != await checksum(answer):
-            raise CompanionFailure(FailureReason.CORRUPT, f"the reply of {self._name} was damaged on the link")
-        received = reply.headers.get(wire.REQUEST_CHECKSUM)
-        refused_unread = received is None and reply.status not in _OK
-        if received != sent and not refused_unread:
-            raise CompanionFailure(FailureReason.CORRUPT, f"{self._name} received other bytes than the device sent")
-
-
-def _said(error: Exception) -> str:
-    """The error in words, where aiohttp shows its own objects."""
-    match error:
-        case aiohttp.ServerDisconnectedError():
-            return "the connection was closed before an answer came"
-        case aiohttp.ClientPayloadError():
-            return "the connection was closed in the middle of an answer"
-        case _:
-            return str(error) or type(error).__name__
-
-
-def refusal(status: int, body: bytes, headers: Mapping[str, str]) -> CompanionFailure:
-    """What a companion's error reply means to a call."""
-    error: CollabError = wire.decode_error(status, body)
-    match error:
-        case Unauthorised():
-            return CompanionFailure(
-                FailureReason.REFUSED, f"the companion refused the key of this device: {error} ({_PAIR_AGAIN})"
-            )
-        case UnknownPackage() | UnknownModel():
-            reason = FailureReason.UNKNOWN_PACKAGE
-        case Overloaded() | NotReady():
-            reason = FailureReason.BUSY
-        case InvalidRequest():
-            reason = FailureReason.REFUSED
-        case _:
-            reason = FailureReason.NONSENSE
-    return CompanionFailure(reason, f"the companion answered: {error}", _retry_after_s(headers))
-
-
-def said(reply: CompanionReply) -> str:
-    """What a companion's error reply says."""
-    return str(wire.decode_error(reply.status, reply.body))
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float:
-    """At most a minute, whatever it says; a date counts as no word of it."""
-    text = headers.get(hdrs.RETRY_AFTER, "")
-    return min(float(text[:6]), 60.0) if text.isascii() and text.isdigit() else 0.0
-
-
-def _receive_s(headers: Mapping[str, str], seconds: float) -> float | None:
-    """What the companion says that the request took to come in, if it can be so in an exchange of `seconds`."""
-    try:
-        receive_s = float(headers[wire.RECEIVE_MS]) / 1e3
-    except (KeyError, ValueError):
-        return None
-    return receive_s if 0 <= receive_s <= seconds else None
+        """Make later exchanges on new connections."""

@@ -1,4 +1,4 @@
-"""What is in flight to a companion, so that all of it can end at once when the companion is found dead."""
+"""The exchanges in flight to a companion. All of them end at once when the companion is found dead."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from collabd.device.companions.exchange import CompanionFailure, FailureReason
+from collabd.device.companions.failures import CompanionFailure, FailureReason
 
 
 class InFlight:
-    """The exchanges under way with the companion `name`."""
+    """The exchanges in flight to the companion `name`."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -18,7 +18,7 @@ class InFlight:
 
     @asynccontextmanager
     async def exchange(self) -> AsyncIterator[None]:
-        """Around an exchange. Raises `CompanionFailure` in it once `end` is called."""
+        """Run one exchange inside. Raises `CompanionFailure` as soon as `end` is called."""
         try:
             async with asyncio.timeout(None) as end:
                 self._ends.add(end)
@@ -31,7 +31,7 @@ class InFlight:
             raise CompanionFailure(FailureReason.ABANDONED, why) from error
 
     def end(self) -> None:
-        """Fail all of them, now."""
+        """Fail all exchanges in flight now."""
         now = asyncio.get_running_loop().time()
         for end in self._ends:
             if not end.expired():

@@ -1,4 +1,4 @@
-"""What a companion holds of our packages: fetches their profiles, and gives it those that it lacks."""
+"""Fetches the profiles of the packages that a companion holds, and sends it the packages that it lacks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from collab_sdk import wire
 from collabd.catalog.package.package import Package
 from collabd.catalog.store import bundle
 from collabd.device.companions.companion import Companion, Lack
-from collabd.device.companions.exchange import CompanionFailure, CompanionReply, FailureReason, refusal, said
+from collabd.device.companions.exchange import CompanionReply
+from collabd.device.companions.failures import CompanionFailure, FailureReason, refusal
 from collabd.profiling.profile import Profile
 
 log = logging.getLogger(__name__)
@@ -24,16 +26,16 @@ _ROUND_S = 0.5
 _ANSWER_S = 10.0
 _UPLOAD_S = 600.0
 _PROFILE_BYTES = 2**20
-# Somebody has to make room on its disk; a package is megabytes to send in vain.
+# The companion's disk is full, and somebody has to make room. An attempt sends megabytes, so attempts are 300 s apart.
 _FULL_S = 300.0
-# Somebody has to see to it, here or there; to find out costs little.
+# Somebody has to repair the device or the companion. An attempt costs little, so attempts are 30 s apart.
 _FAULTY_S = 30.0
 _MEASURING = Lack("is still measuring the package")
 _SENDING = Lack("lacks the package, which the device is sending")
 
 
 class PackageSupply:
-    """Of one companion: its `profiles`, and why it `lacks` others of our `packages`."""
+    """Keeps the `profiles` and the `lacks` of one companion up to date, for the `packages` of this device."""
 
     def __init__(self, companion: Companion, packages: Callable[[], Iterable[Package]]) -> None:
         self._companion = companion
@@ -42,7 +44,7 @@ class PackageSupply:
         self._to_send: dict[str, Package] = {}
 
     async def learn(self) -> None:
-        """Fetch the profile of every package of ours that it is not known to hold. Raises `CompanionFailure`."""
+        """Ask for the profile of each package that the companion is not known to hold. Raises `CompanionFailure`."""
         companion, packages = self._companion, list(self._packages())
         _keep(companion.profiles, packages)
         _keep(companion.lacks, packages)
@@ -56,14 +58,14 @@ class PackageSupply:
                     self._want_sent(package)
 
     async def learn_anew(self) -> None:
-        """It may have been started anew: ask again for what it held. Raises `CompanionFailure`."""
+        """Ask again for the profiles that the companion had, since it may have restarted. Raises `CompanionFailure`."""
         for package in self._packages():
             if package.digest in self._companion.profiles:
                 await self._learn(package)
         self._companion.lacks.clear()
 
     async def send(self) -> None:
-        """Until cancelled. Give it what it lacks, which may take minutes, and longer where the link dies meanwhile."""
+        """Send the companion the packages that it lacks, until cancelled. One package may take minutes."""
         while True:
             for digest, package in list(self._to_send.items()):
                 if not self._companion.is_up():
@@ -79,7 +81,7 @@ class PackageSupply:
 
     @contextmanager
     def _concerning(self, package: Package) -> Iterator[None]:
-        """What is wrong with one package keeps no other from the companion."""
+        """Note an error of `package` alone as a lack, so that the other packages still reach the companion."""
         try:
             yield
         except CompanionFailure as failure:
@@ -93,7 +95,10 @@ class PackageSupply:
             self._note_lack(package, f"lacks the package, and the device cannot send it: {error!r}", _FAULTY_S)
 
     async def _learn(self, package: Package) -> int:
-        """Ask for a package's profile; the reply's status. What it does not hold, or measures anew, is forgotten."""
+        """Ask for the profile of `package`; return the status of the reply.
+
+        The old profile is forgotten if the companion no longer has one, or is measuring the package again.
+        """
         companion, digest = self._companion, package.digest
         path = f"/collab/v1/profile/{digest}"
         reply = await companion.exchange.call("GET", path, timeout_s=_ANSWER_S, most_bytes=_PROFILE_BYTES)
@@ -101,7 +106,7 @@ class PackageSupply:
         match reply.status:
             case web.HTTPOk.status_code:
                 profile = _profile(reply.body, package, companion.name)
-                # The same object, so that nothing is planned anew.
+                # Keep the same object, since plans are made anew for a new one.
                 companion.profiles[digest] = before if before == profile else profile
                 companion.lacks.pop(digest, None)
             case web.HTTPAccepted.status_code:
@@ -130,18 +135,18 @@ class PackageSupply:
             log.info("sent %s to %s, %.1f MB", package.manifest.name, self._companion.name, len(data) / 1e6)
 
     def _refused(self, package: Package, reply: CompanionReply, for_s: float) -> None:
-        """It answered that it does not serve the package. Raises `CompanionFailure` where it would serve none."""
+        """Note why the companion does not serve `package`. Raises `CompanionFailure` if it would serve no package."""
         failure = refusal(reply.status, reply.body, reply.headers)
         match reply.status:
             case web.HTTPUnauthorized.status_code:
                 raise failure
             case web.HTTPServiceUnavailable.status_code:
-                # For packages; whether it has room for calls, these find out.
-                self._note_lack(package, f"is too busy for the package: {said(reply)}", failure.retry_after_s)
+                # It is too busy for packages. Whether it is too busy for calls, the calls find out.
+                self._note_lack(package, f"is too busy for the package: {_said(reply)}", failure.retry_after_s)
             case web.HTTPInsufficientStorage.status_code:
-                self._note_lack(package, f"refused the package: {said(reply)}", _FULL_S)
+                self._note_lack(package, f"refused the package: {_said(reply)}", _FULL_S)
             case _:
-                self._note_lack(package, f"refused the package: {said(reply)}", for_s)
+                self._note_lack(package, f"refused the package: {_said(reply)}", for_s)
 
     def _note_lack(self, package: Package, why: str, for_s: float) -> None:
         lacks = self._companion.lacks
@@ -152,7 +157,7 @@ class PackageSupply:
 
 
 def _profile(body: bytes, package: Package, name: str) -> Profile:
-    """The profile in a reply. Raises `CompanionFailure` unless it is of this package, and whole."""
+    """Read the profile in a reply. Raises `CompanionFailure` unless it is a complete profile of `package`."""
     try:
         profile = msgspec.json.decode(body, type=Profile)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -162,7 +167,11 @@ def _profile(body: bytes, package: Package, name: str) -> Profile:
     return profile
 
 
+def _said(reply: CompanionReply) -> str:
+    return str(wire.decode_error(reply.status, reply.body))
+
+
 def _keep(known: dict[str, Any], packages: Iterable[Package]) -> None:
-    """Forget what is known of packages that are ours no more."""
+    """Forget the packages that this device no longer has."""
     for digest in known.keys() - {package.digest for package in packages}:
         del known[digest]

@@ -1,4 +1,4 @@
-"""Keeps each companion known: whether it is there and how fast it is; probes the link when idle."""
+"""Watches one companion: whether it is there, what it holds, and how fast the link is while no calls show that."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collab_sdk.vocabulary import BreakerState
 from collabd.catalog.package.package import Package
 from collabd.config import LinkSettings
 from collabd.device.companions.companion import Companion
-from collabd.device.companions.exchange import CompanionFailure
+from collabd.device.companions.failures import CompanionFailure
 from collabd.device.companions.package_supply import PackageSupply
 from collabd.device.journal import companion_changed
 from collabd.lifecycle import background, do_without
@@ -18,17 +18,17 @@ from collabd.sensing.link.estimate import next_probe_s
 from collabd.sensing.reading import Every
 
 _ROUND_S = 0.5
-# While this machine sleeps its clocks stand still, and routers forget its connections.
+# Routers may forget the connections of a machine that slept for longer than this.
 _ASLEEP_S = 1.0
 
 
 def slept_s() -> float:
-    """Seconds that this machine has slept since it was started."""
+    """How long this machine has slept since it was started, in seconds."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 class Watcher:
-    """The background task of one companion. `slept_s`: how long this machine has slept since it was started."""
+    """The background task of one companion. `slept_s` returns how long this machine has slept since it was started."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Watcher:
         self._pings = Every(link.stale_s)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Watch until cancelled."""
         async with background(f"sending packages to {self._companion.name}", self._supply.send, do_without):
             while True:
                 try:
@@ -73,7 +73,7 @@ class Watcher:
         if due_s is None:
             return
         if due_s == 0:
-            # Two sizes, since one alone cannot tell a far companion from a slow link.
+            # One size alone cannot distinguish a long round trip from a slow link, so ping with two sizes.
             await self._companion.ping(0)
             await self._companion.ping(self._link.probe_kb * 1000)
         elif self._companion.needs_pings and self._pings.due(self._companion.clock()):
@@ -94,7 +94,7 @@ class Watcher:
         )
 
     async def _meet_again(self) -> None:
-        """It may have been started anew, as another version and with other packages: calls wait until that is known."""
+        """Close the breaker, but first ask which packages the companion holds: it may have restarted with others."""
         await self._supply.learn_anew()
         self._companion.breaker.probed(self._companion.clock())
 

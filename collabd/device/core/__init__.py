@@ -1,1 +1,1 @@
-"""What a new configuration replaces while the daemon runs, and what outlives it."""
+"""The parts of the daemon that a new configuration replaces, and the parts that stay."""

@@ -1,4 +1,4 @@
-"""Puts cores together; what two of them have in common stays open from one to the next."""
+"""Assembles generations. A companion or a sense that two generations share stays open from the first to the second."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collabd.config import CloudSettings, DeviceConfig, EnergySettings, Failover
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.credentials import CloudKeys, read_keys
-from collabd.device.companions.exchange import HttpExchange, Response
+from collabd.device.companions.http_exchange import HttpExchange, Response
 from collabd.device.companions.watcher import Watcher
 from collabd.device.core.generation import Generation, Machinery
 from collabd.device.core.reuse import Reused
@@ -25,24 +25,24 @@ from collabd.sensing.sensed_machine import SensedMachine
 
 _Settings: TypeAlias = tuple[CloudSettings, LinkSettings, FailoverSettings, CloudKeys]
 
-# A companion that is there answers within a few round trips.
+# A new companion has 3 s to answer. One that is there needs only a few round trips.
 _ACQUAINTED_S = 3.0
 _ROUND_S = 0.05
 
 
 class Assembly:
-    """The companions and senses of the cores that it made. The senses are those of `machine`."""
+    """Makes generations, and owns their companions and senses. The senses read `machine`."""
 
     def __init__(self, machinery: Machinery, machine: SensedMachine) -> None:
         self._machinery = machinery
         self._companions: Reused[_Settings, Companion] = Reused(self._companion)
         self._senses: Reused[EnergySettings, Senses] = Reused(partial(_sensing, machine=machine))
-        # What each core holds of them.
+        # For each generation: what it holds, to be closed with it.
         self._held: dict[Generation, AsyncExitStack] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     async def core(self, loaded: Loaded[DeviceConfig], before: Generation | None = None) -> Generation:
-        """The core of a configuration, in succession to `before`, whose companions it keeps where it can.
+        """Make the generation of a configuration. It takes over the companions of `before` that have the same settings.
 
         Raises `KeyProblem`.
         """
@@ -59,24 +59,24 @@ class Assembly:
         return core
 
     def retire(self, core: Generation) -> None:
-        """It gets no more calls: when its last one has ended, close what only it needed."""
+        """Close what only this generation holds, as soon as its last call has ended. It must get no new calls."""
         core.calls.retire(partial(self._let_go, core))
 
     async def close(self) -> None:
-        """Close everything, whoever uses it."""
+        """Close everything now, even if calls still use it."""
         for core in list(self._held):
             self._let_go(core)
         await asyncio.gather(*self._closing)
 
     def _let_go(self, core: Generation) -> None:
-        # None: the daemon stops, and has let it go already.
+        # None: `close` has closed this generation already.
         if (held := self._held.pop(core, None)) is not None:
             closing = asyncio.create_task(held.aclose())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
 
     async def _make_acquaintance(self, companions: Collection[Companion]) -> None:
-        """Wait until calls can use them, so that none has to do without; but not for one that does not answer."""
+        """Wait until calls can use the companions, but at most 3 s."""
         models = self._machinery.models
         for _ in range(round(_ACQUAINTED_S / _ROUND_S)):
             if all(_is_known(companion, models) for companion in companions):
@@ -97,7 +97,7 @@ class Assembly:
 
 def _session(failover: FailoverSettings, keys: CloudKeys) -> aiohttp.ClientSession:
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=failover.connect_timeout_s)
-    # Connections outlive the pauses between calls: a new one costs a round trip.
+    # A new connection costs a round trip, so connections stay open for 60 s without a call.
     connector = aiohttp.TCPConnector(keepalive_timeout=60, ssl=keys.tls)
     return aiohttp.ClientSession(timeout=timeout, connector=connector, response_class=Response, headers=keys.headers)
 
@@ -112,7 +112,7 @@ def _is_known(companion: Companion, models: LoadedModels) -> bool:
 
 @asynccontextmanager
 async def _sensing(energy: EnergySettings, machine: SensedMachine) -> AsyncIterator[Senses]:
-    # In a thread, since the firmware of a Pi may take its time to answer.
+    # In a thread, since the firmware of a Pi may be slow to answer.
     senses = await asyncio.to_thread(Senses, energy, machine)
     async with background("sensing", senses.run, senses.give_up):
         yield senses

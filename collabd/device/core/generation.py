@@ -1,4 +1,4 @@
-"""What a configuration decides: who plans and runs the calls. A new configuration gets a new core."""
+"""The parts of the daemon that depend on the configuration. Each new configuration gets a new generation of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from collabd.use_count import UseCount
 
 @dataclass(frozen=True, kw_only=True)
 class Machinery:
-    """What lives as long as the daemon."""
+    """The parts that live as long as the daemon, whatever the configuration."""
 
     lane: Lane
     engine: Engine
@@ -39,7 +39,7 @@ class Machinery:
 
 
 class Generation:
-    """Built once the models are warm."""
+    """What plans, runs and reports calls under one configuration. It is built when the models are warm."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Generation:
         companions: Sequence[Companion],
         senses: Senses,
     ) -> None:
-        # Those that it serves.
+        # The calls that this generation serves now.
         self.calls = UseCount()
         config, learned, clock = loaded.config, machinery.learned, machinery.clock
         self.loaded = loaded

@@ -1,4 +1,4 @@
-"""Things that outlive a change of the configuration as long as their own settings stay the same."""
+"""Keeps things open over a change of the configuration if their own settings stay the same."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Open(Generic[Value]):
 
 
 class Reused(Generic[Key, Value]):
-    """One open thing for each of the settings asked for; `make` opens it, and leaving its context closes it."""
+    """Holds one open thing for each key, which is its settings. `make` returns the context that opens and closes it."""
 
     def __init__(self, make: Callable[[Key], AbstractAsyncContextManager[Value]]) -> None:
         self._make = make
@@ -27,9 +27,9 @@ class Reused(Generic[Key, Value]):
 
     @asynccontextmanager
     async def held(self, key: Key) -> AsyncIterator[Value]:
-        """The thing with these settings, opened if it is not; its last holder closes it.
+        """Hold the thing with the settings `key`. The first holder opens it, the last holder closes it.
 
-        One at a time opens things; any may close them meanwhile.
+        Only one task at a time may open things. Other tasks may close things meanwhile.
         """
         kept = self._open.get(key) or await self._opened(key)
         kept.holders += 1

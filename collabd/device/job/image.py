@@ -1,4 +1,4 @@
-"""The image of a call: an encoded file or pixels, decoded no earlier than a plan needs it."""
+"""The image of a call: an encoded file, or pixels. A file is decoded only when a plan needs its pixels."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from collabd.imaging import frame_size, one_frame, open_image, prepare
 
 @dataclass(eq=False)
 class CallImage:
-    """What the caller gave. `pixels` counts those of the original, not of the network's input.
+    """The image as the caller sent it. `pixels`: the number of pixels of this image, not of the network's input.
 
-    `channels` are those of an array, and mean nothing for a file. `file_bytes`: size of the file; None if the caller
-    gave pixels.
+    `channels`: the channels of an array; a file ignores them. `file_bytes`: the size of the file in bytes; None if the
+    caller sent pixels.
     """
 
     content: bytes | npt.NDArray[np.uint8]
@@ -52,7 +52,7 @@ class CallImage:
         return prepare(self.content, spec, self.channels)
 
     def as_file(self, name: str) -> wire.Tensor:
-        """The file as it came, as a wire tensor."""
+        """The unchanged file as the wire tensor `name`. Raises `InvalidTensor` if the caller sent pixels."""
         if not isinstance(self.content, bytes):
             raise InvalidTensor("codec source needs an image file, not pixels: choose another codec")
         return wire.Tensor.from_bytes_list(name, [self.content])

@@ -1,4 +1,4 @@
-"""A call on its way: the plan as the executor runs it, and the record of what happened."""
+"""A call under way: the job that the executor runs, and the record of what happened."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from collabd.device.models.model import DeviceModel
 
 @dataclass(frozen=True)
 class Crossing:
-    """How the tensors of a stage travel to the companion; `channel_axis` goes with the codec.
+    """How the tensors of a stage travel to the companion. `channel_axis`: the axis that the codec treats as channels.
 
-    Seconds as profiled on idle machines: `decode_s` there; `rest_s` of the network from here on this device, should the
-    companion fail.
+    Both times are profiled on idle machines, in seconds. `decode_s`: the companion decodes the tensors. `rest_s`: this
+    device runs the rest of the network itself, if the companion fails.
     """
 
     codec: str
@@ -33,7 +33,10 @@ class Crossing:
 
 @dataclass(frozen=True)
 class JobStep:
-    """A stage of a job, and the seconds that it takes on an idle machine of its side; `crossing`: on the companion."""
+    """One stage of a job. `run_s`: how long it takes on its side when that machine is idle, in seconds.
+
+    `crossing`: how its tensors travel; None for a stage on this device.
+    """
 
     stage: Stage
     run_s: float
@@ -47,27 +50,27 @@ def codec_name(codecs: Iterable[str]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What to run. `deadline_s` counts from `CallRecord.started`."""
+    """What the executor runs. `deadline_s`: seconds after `CallRecord.started`; None: no deadline."""
 
     model: DeviceModel
     photo: CallImage
     steps: tuple[JobStep, ...]
-    # How features travel, at all crossings.
+    # The codecs of all crossings, as one name.
     codec: str
     companion: Companion | None
-    # Why there is no companion, should a step need one.
+    # If `companion` is None although a step needs one: why.
     alone: str
     fallback: Fallback
-    # Do not run the tail here for the chance to be first: not before the companion's answer is as good as lost.
+    # If true, this device runs the tail only when the companion's answer is as good as lost, never to be faster.
     sparing: bool
     deadline_s: float | None
-    # How many times longer than profiled a run may well take here.
+    # How many times longer than profiled a run on this device may take.
     slow: float
-    # What it is expected to run here, if all goes as planned.
+    # How many seconds the job should run on this device, if everything goes as planned.
     here_s: float
-    # To prepare the image here, should the companion that gets the file fail.
+    # How many seconds this device needs to prepare the image, if a companion that was sent the file fails.
     prep_s: float
-    # Whether the steps' seconds are profiled for just these runs, so that these tell of the machines' speed.
+    # Whether the steps' times were profiled for exactly these runs. Only then do the runs show the machines' speed.
     profiled: bool
 
 
@@ -76,35 +79,39 @@ Phase = Literal["prep", "head", "encode", "link", "queue", "decode", "tail", "lo
 
 @dataclass(eq=False)
 class CallRecord:
-    """What happened to a job: seconds of each phase that was part of it, bytes, letters that really ran."""
+    """What happened to a job.
+
+    `phases`: the seconds of each phase. `bytes_up`, `bytes_down`: bytes sent and received. `ran`: for each layer, the
+    letter of the side that really ran it.
+    """
 
     clock: Clock
     started: float
     _: KW_ONLY
     phases: defaultdict[Phase, float] = field(default_factory=partial(defaultdict, float))
-    # From when the call came until its output was there.
+    # Seconds from the arrival of the call until its output was ready.
     latency_s: float = 0.0
-    # Until the call was let in and had come in.
+    # Seconds until the call was admitted and its body was read.
     waited_s: float = 0.0
-    # For the lane, which other calls had.
+    # Seconds that the call waited for the lane while other calls used it.
     lane_s: float = 0.0
-    # Whether no other call was under way meanwhile.
+    # Whether no other call was under way at the same time.
     alone: bool = True
-    # Spent on tails that the companion overtook.
+    # Seconds spent on local tails that the companion's answer overtook.
     overtaken_s: float = 0.0
-    # For how long bytes moved over the link, of exchanges without an answer as well.
+    # Seconds during which bytes moved over the link, also in exchanges that got no answer.
     air_s: float = 0.0
     bytes_up: int = 0
     bytes_down: int = 0
     cost: float = 0.0
     ran: str = ""
-    # Why the plan was not followed; empty: it was. Degraded: since something failed.
+    # Why the plan was not followed; empty if it was. `degraded`: it was not followed because something failed.
     why: str = ""
     degraded: bool = False
-    # Of every run that tells how fast a machine is: measured seconds, and profiled ones.
+    # For each run that shows how fast a machine is: (measured seconds, profiled seconds).
     speed_here: list[tuple[float, float]] = field(default_factory=list)
     speed_there: list[tuple[float, float]] = field(default_factory=list)
 
     def unaccounted_s(self) -> float:
-        """Seconds since the job was taken up that are no phase's, nor spent waiting for the lane."""
+        """Seconds since the start that belong to no phase and that the call did not spend waiting."""
         return self.clock() - self.started - self.waited_s - self.lane_s - sum(self.phases.values())

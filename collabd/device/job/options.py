@@ -1,4 +1,4 @@
-"""What a call asks for besides its image: read from the request's parameters, checked, defaults filled in."""
+"""The options of a call: read from the request's parameters, checked, and completed with defaults."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ U = TypeVar("U")
 
 @dataclass(frozen=True, kw_only=True)
 class CallOptions:
-    """A call's wishes. `cut` or `placement` fix where layers run; then `codec` says how features travel.
+    """What the caller asks for. `cut` or `placement` fixes where the layers run; then `codec` says how features travel.
 
-    `pin_first` and `pin_last` layers stay on the device. `fallback` None: that of the model's policy.
+    The first `pin_first` layers and the last `pin_last` layers stay on the device. `fallback` None: the fallback of the
+    model's policy applies.
     """
 
     budget: Budget
@@ -42,7 +43,7 @@ class CallOptions:
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> CallOptions:
-        """Raises `InvalidRequest` and `InvalidBudget`."""
+        """Read the options from the parameters of a request. Raises `InvalidRequest` and `InvalidBudget`."""
         check_parameters(parameters, _KNOWN)
         options = cls(
             budget=_budget(parameters),
@@ -64,15 +65,18 @@ class CallOptions:
 
     @cached_property
     def is_sparing(self) -> bool:
-        """Whether no tail is to be run here for the chance to be first: energy counts, or the lane has other work."""
+        """Whether no tail runs here only to be faster: the budget limits energy, or its objective is not latency."""
         return self.budget.energy_mj is not None or self.budget.objective not in {None, Objective.LATENCY}
 
     def caps(self, min_fidelity: float) -> Caps:
-        """The budget in SI units; `min_fidelity` holds where it states none."""
+        """The budget in SI units. `min_fidelity` applies if the budget states no fidelity."""
         return Caps.of(self.budget, min_fidelity)
 
     def after(self, waited_s: float) -> CallOptions:
-        """What is left of the budget for a call that has waited so long already; never nothing, which is no budget."""
+        """The options with what is left of the latency budget after `waited_s` seconds.
+
+        At least 0.001 ms is left, since a budget of 0 is not allowed.
+        """
         latency_ms = self.budget.latency_ms
         if latency_ms is None:
             return self
@@ -89,7 +93,7 @@ class CallOptions:
 
 
 def _budget(parameters: Mapping[str, Any]) -> Budget:
-    """Of two caps on the latency the stricter holds."""
+    """The budget of the call. If the timeout is stricter than the latency cap, the timeout becomes the cap."""
     budget, limit_ms = Budget.parse(parameters.get("budget")), timeout_ms(parameters)
     if limit_ms is None or (budget.latency_ms is not None and budget.latency_ms <= limit_ms):
         return budget

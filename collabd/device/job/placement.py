@@ -1,4 +1,4 @@
-"""Where each layer runs: one letter a layer, D for the device and C for the cloud, and the stages that this makes."""
+"""Placements: one letter for each layer, D for the device and C for the companion; and the stages of a placement."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from collabd.did_you_mean import did_you_mean
 
 Side = Literal["D", "C"]
 
-# The cut behind all layers, and what stands for a codec where nothing is sent.
+# The name of the cut behind the last layer, and the name that stands for a codec when nothing is sent.
 LOCAL_CUT = "output"
 NO_CODEC = "none"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Layers `first` up to but not including `last`, on one side."""
+    """The layers from `first` up to, but not including, `last`. All of them run on one side."""
 
     side: Side
     first: int
@@ -29,17 +29,17 @@ class Stage:
 
     @cached_property
     def letters(self) -> str:
-        """One a layer."""
+        """The part of the placement for this stage: one letter for each layer."""
         return self.side * (self.last - self.first)
 
 
 def single_cut(head_layers: int, layers: int) -> str:
-    """The placement with one crossing: the first `head_layers` on the device."""
+    """The placement with the first `head_layers` of `layers` on the device, and the others on the companion."""
     return "D" * head_layers + "C" * (layers - head_layers)
 
 
 def stages(placement: str) -> tuple[Stage, ...]:
-    """The runs of equal letters."""
+    """The stages of a placement: one for each run of equal letters."""
     return tuple(_runs(placement))
 
 
@@ -52,7 +52,7 @@ def _runs(placement: str) -> Iterator[Stage]:
 
 
 def parse_placement(text: str, manifest: Manifest) -> str:
-    """A caller's placement, checked. Raises `InvalidPlacement`."""
+    """Check a caller's placement and return it. Raises `InvalidPlacement`."""
     wrong = sorted(set(text) - set("DC"))
     if wrong:
         raise InvalidPlacement(f"a placement has only the letters D (device) and C (companion), not {wrong[0]!r}")
@@ -65,7 +65,10 @@ def parse_placement(text: str, manifest: Manifest) -> str:
 
 
 def head_layers_of(cut: str, manifest: Manifest) -> int:
-    """How many layers lie before a cut named by a caller: "image", "output", or the layer it is behind."""
+    """How many layers come before the cut that a caller named. Raises `InvalidPlacement`.
+
+    The name is "image", "output", or the name of the layer in front of the cut.
+    """
     if cut == manifest.cuts[0].name:
         return 0
     if cut == "output":

@@ -1,1 +1,1 @@
-"""The one thread that runs all heavy work on the device, and whose turn it is."""
+"""The one thread that runs all heavy work on the device, and the order in which calls get it."""

@@ -1,4 +1,4 @@
-"""The device's one compute lane: everything heavy runs here, one at a time, and is timed."""
+"""The compute lane: one thread that runs all heavy work of the device, one piece at a time, and times each piece."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class _Running(NamedTuple):
-    """The piece that runs: when it began, how long it should take, and when it is due."""
+    """The piece that runs now: when it began, how long it should take, and when its call is due; all in seconds."""
 
     began: float
     expected_s: float
@@ -37,7 +37,7 @@ _IDLE = _Running(0.0, 0.0, 0.0)
 
 @dataclass(eq=False)
 class Claim:
-    """What a call under way has yet to run, in seconds, and when it is due, on the lane's clock."""
+    """What one call still has to run on the lane: `left_s` seconds. The call is due at `due_s` on the lane's clock."""
 
     due_s: float
     left_s: float
@@ -45,7 +45,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Timed(Generic[T]):
-    """A result, the seconds that it took, and those before that until it began."""
+    """A result. The work ran for `seconds`, after it had waited `waited_s` seconds for its turn and its setup."""
 
     value: T
     seconds: float
@@ -54,7 +54,7 @@ class Timed(Generic[T]):
 
 @dataclass(frozen=True, kw_only=True)
 class Piece(Generic[T]):
-    """Work that somebody `asked` for at that time. `setup` goes first and is not timed; `running` is around both."""
+    """Work that a call `asked` for at that time. `setup` runs first and is not timed; `running` is around both."""
 
     work: Callable[[Stop], T]
     setup: Callable[[], None] | None
@@ -63,7 +63,7 @@ class Piece(Generic[T]):
 
 
 class LaneThread(Protocol):
-    """What runs the pieces of a lane; it may be simulated. `slowdown`: times slower that the device is emulated."""
+    """Runs the pieces of a lane. A simulation has its own. `slowdown`: how many times slower the emulated device is."""
 
     slowdown: float
 
@@ -78,7 +78,7 @@ class LaneThread(Protocol):
 
 
 class ComputeThread:
-    """A thread of this machine. It emulates a slower device by waiting in proportion after each run."""
+    """A thread of this machine. To emulate a slower device, it waits in proportion after each run."""
 
     def __init__(self, slowdown: float, *, clock: Clock = MONOTONIC) -> None:
         self.slowdown = slowdown
@@ -109,14 +109,14 @@ class ComputeThread:
 
 
 class Lane:
-    """One thread, so that runs do not fight for the cores and a measured time is that of one run."""
+    """Runs work on one thread, so that runs do not compete for the cores, and each measured time is that of one run."""
 
     def __init__(self, thread: LaneThread, *, clock: Clock = MONOTONIC) -> None:
         self.clock = clock
         self._thread = thread
         self.promises = Promises(lambda: self.backlog_s)
         self._turns = Turns()
-        # Of all calls under way, those included that have not come to the lane yet.
+        # The claims of all calls under way, also of calls that have not asked for a turn yet.
         self._claims: list[Claim] = []
         self._pieces = 0
         self._expected_s = 0.0
@@ -129,31 +129,34 @@ class Lane:
 
     @property
     def busy(self) -> bool:
-        """Whether a call runs something or waits for its turn."""
+        """Whether a piece of work runs or waits for its turn."""
         return self._pieces > 0
 
     @property
     def backlog_s(self) -> float:
-        """How long what runs and what waits may well take."""
+        """How long the running and the waiting pieces are expected to take from now on, in seconds."""
         return max(self._expected_s - self._running.done_s(self.clock()), 0.0)
 
     def wait_s(self, within_s: float | None) -> float:
-        """How long a call that comes now, and is due within that, waits for others: for what runs, and for those due
-        before it. `within_s` None: it has no deadline."""
+        """How long a call that arrives now must wait for other calls, in seconds.
+
+        It waits for the piece that runs, and for all calls that are due before it. `within_s`: its deadline, in seconds
+        from now; None: it has no deadline.
+        """
         now_s, running = self.clock(), self._running
         if not self._claims and running is _IDLE:
             return 0.0
         due_s = due_at(now_s, None if within_s is None else now_s + within_s)
         before_s = sum(claim.left_s for claim in self._claims if claim.due_s <= due_s)
         left_s = running.left_s(now_s)
-        # What runs is part of what is before, if it is due before.
+        # If the running piece is due before this call, `before_s` already contains it.
         return max(before_s - running.done_s(now_s), left_s) if running.due_s <= due_s else before_s + left_s
 
     @contextmanager
     def claimed(self, due_s: float | None, seconds: float) -> Iterator[Claim]:
-        """Around a call that will run so much, and is due then or at no time: other calls can tell how long they wait.
+        """Announce a call that will run for `seconds` and is due at `due_s`, so that others know how long they wait.
 
-        What `run` runs for the claim is taken off it.
+        `due_s` None: the call has no deadline. `run` subtracts from the claim what it runs for it.
         """
         claim = Claim(due_at(self.clock(), due_s), seconds)
         self._claims.append(claim)
@@ -171,12 +174,14 @@ class Lane:
         claim: Claim | None = None,
         setup: Callable[[], None] | None = None,
     ) -> Timed[T]:
-        """Run `work`, which may well take `expect_s`, on the lane; its errors are raised here. `setup` goes first.
+        """Run `setup` and then `work` on the lane, when their turn comes. Raises what they raise.
 
-        `due_s`, on the lane's clock: when its call must be answered, which decides whose turn it is.
+        `expect_s`: how long `work` is expected to take, in seconds. `due_s`: when its call must be answered, on the
+        lane's clock; work that is due earlier gets its turn earlier.
 
-        Cancelled before its turn, it never runs; later, its `Stop` is requested, so that the lane is free for others.
-        `setup` is not timed: what is built once must not look like the cost of a run.
+        If this is cancelled before its turn, `work` never runs. If it is cancelled later, `work` is asked to stop (its
+        `Stop` is requested), so that the lane becomes free. `setup` is not timed: the cost of building something once
+        must not count as the cost of a run.
         """
         stop, asked = Stop(), self.clock()
         self._pieces += 1

@@ -1,7 +1,8 @@
-"""When tails must start on the lane at the latest, so that every call keeps its deadline whatever the companion does.
+"""Finds the latest time at which each local tail must start, so that every call keeps its deadline.
 
-A link fails for all calls at once, and the lane runs their tails one after another. So the moment of one depends on the
-others: of two calls that are both due in 100 ms, with tails of 30 ms, one must start after 40 ms, the other after 70.
+When a link fails, it fails for all calls at once, and the lane runs their tails one after another. So the latest start
+of one tail depends on the others. Example: two calls are both due in 100 ms, and each tail takes 30 ms. One tail must
+start after 40 ms, the other after 70 ms.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ class _Promise:
 
 
 class Promises:
-    """The calls that wait for a companion with a deadline; times are the event loop's, in seconds.
+    """The calls that have a deadline and wait for a companion. All times are the event loop's, in seconds.
 
-    `backlog_s` says how long a tail that starts now would wait for other work.
+    `backlog_s` returns how long a tail that starts now would wait for other work on the lane.
     """
 
     def __init__(self, backlog_s: Callable[[], float]) -> None:
@@ -35,9 +36,9 @@ class Promises:
 
     @contextmanager
     def made(self, due_s: float, tail_s: float) -> Iterator[asyncio.Future[None]]:
-        """Around the wait of a call that is due then, and whose tail takes `tail_s` here.
+        """Wait inside for the companion, for a call that is due at `due_s` and whose local tail takes `tail_s`.
 
-        The future is done when the tail must start; never where that is too late already, and nothing is promised.
+        The future is done when the tail must start. If it is too late for the tail already, the future is never done.
         """
         loop = asyncio.get_running_loop()
         promise = _Promise(due_s, tail_s, loop.create_future())
@@ -52,7 +53,7 @@ class Promises:
                 self.open.remove(promise)
 
     def look(self) -> None:
-        """See who must start, and wake up for the next; to be called whenever there is more work before them."""
+        """Start the tails that must start now, and set a timer for the next. Call this whenever the backlog grows."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -62,7 +63,7 @@ class Promises:
         now_s, wake_s = loop.time(), math.inf
         free_s = now_s + self._backlog_s()
         for promise, start_s in self._starts():
-            # As long as the lane is free in time, one that waits behind other work gains nothing by waiting there.
+            # While the backlog ends before a tail's latest start, the tail gains nothing by joining the backlog now.
             if start_s <= max(now_s, free_s - _ROUNDING_S):
                 self.open.remove(promise)
                 promise.must_start.set_result(None)
@@ -73,7 +74,10 @@ class Promises:
             self._timer = loop.call_at(wake_s, self.look)
 
     def _starts(self) -> list[tuple[_Promise, float]]:
-        """From the last to be due back to the first: each ends when it is due, or when the next one must start."""
+        """The latest start of each tail, the first to be due first.
+
+        Each tail must end when its call is due, or earlier, when the next tail must start.
+        """
         starts, next_s = [], math.inf
         for promise in sorted(self.open, key=lambda each: each.due_s, reverse=True):
             next_s = min(promise.due_s, next_s) - promise.tail_s

@@ -1,4 +1,7 @@
-"""Who is next on the lane: users in turn; of one user's work what is due first, then what came first."""
+"""Decides which work runs next on the lane.
+
+Users take turns. Among the work of one user, the earliest deadline goes first, and then the earliest arrival.
+"""
 
 from __future__ import annotations
 
@@ -9,34 +12,37 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from itertools import count
 
-# Whose call is being answered.
+# The user whose call the current task answers.
 USER: ContextVar[Hashable] = ContextVar("user", default=None)
-# Work without a deadline is as urgent as if it were due so long after it came: it makes way, but not for ever.
+# Work without a deadline counts as due 1 s after it arrived. So urgent work passes it, but not for ever.
 _PATIENT_S = 1.0
 
 
 def due_at(now_s: float, due_s: float | None) -> float:
-    """When work counts as due that came now; None: it has no deadline."""
+    """The deadline of work that arrived at `now_s`, in seconds. `due_s` None: the work has no deadline of its own."""
     return now_s + _PATIENT_S if due_s is None else due_s
 
 
 class Turns:
-    """One holds the turn, the others wait; times are the event loop's, in seconds.
+    """One piece of work holds the turn, and the others wait. All times are the event loop's, in seconds.
 
-    Next is the user who has not been served for longest: whatever deadlines one user sets, another's work waits for one
-    piece of it.
+    The next turn goes to the user who was served longest ago. So a user waits for at most one piece of each
+    other user's work, whatever deadlines the others set.
     """
 
     def __init__(self) -> None:
         self._held = False
         self._waiting: dict[Hashable, list[tuple[float, int, asyncio.Future[None]]]] = {}
-        # When each of those who wait, and who had the last turn, was served.
+        # For each user who waits, and for the user of the last turn: the number of the user's last turn.
         self._served: dict[Hashable, int] = {}
         self._order = count(1)
 
     @asynccontextmanager
     async def turn(self, due_s: float | None, takes_s: float) -> AsyncIterator[None]:
-        """Wait for the turn, and hold it; `due_s` counts unless work that takes so long would miss it in any case."""
+        """Wait for the turn, and hold it inside.
+
+        Work that takes `takes_s` seconds and would miss `due_s` even now counts as work without a deadline.
+        """
         now_s = asyncio.get_running_loop().time()
         hopeless = due_s is not None and due_s < now_s + takes_s
         await self._take(due_at(now_s, None if hopeless else due_s))

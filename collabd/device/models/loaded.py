@@ -1,4 +1,4 @@
-"""The models that are loaded, by name."""
+"""The loaded models, by name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from collabd.shipped_packages import DEFAULT_MODEL, how_to_add
 
 log = logging.getLogger(__name__)
 
-# The name in the URL of a call that names no model.
+# A call that names no model has this name in its URL.
 DEFAULT = "_default"
 
 
@@ -34,14 +34,14 @@ class LoadedModels:
         self._lane = lane
         self._default = default
         self._loaded: dict[str, DeviceModel] = {}
-        # Whoever changes what is loaded, and what the store has, holds this.
+        # Held while the loaded models and the store change, so that they change together.
         self._changing = asyncio.Lock()
 
     def __iter__(self) -> Iterator[DeviceModel]:
         return iter(list(self._loaded.values()))
 
     def use_default(self, name: str) -> None:
-        """From now on calls that name no model mean this one."""
+        """Use the model `name` for calls that name no model, from now on."""
         self._default = name
 
     def packages(self) -> list[Package]:
@@ -49,7 +49,7 @@ class LoadedModels:
         return [model.package for model in self]
 
     def get(self, name: str) -> DeviceModel:
-        """The model of this name, or the default one. Raises `UnknownModel`."""
+        """The model `name`, or the default model. Raises `UnknownModel`, `InvalidRequest`."""
         if name == DEFAULT:
             name = self._default_name()
         try:
@@ -59,13 +59,16 @@ class LoadedModels:
 
     @contextmanager
     def lent(self, name: str) -> Iterator[DeviceModel]:
-        """The model of this name for one call, which ends well whatever replaces it. Raises `UnknownModel`."""
+        """Lend the model `name` to one call, which can finish with it even if the model is replaced or removed.
+
+        Raises `UnknownModel`, `InvalidRequest`.
+        """
         model = self.get(name)
         with model.lent.in_use():
             yield model
 
     async def load_all(self) -> None:
-        """Load every package of the store; a broken one is reported and left out."""
+        """Load every package in the store. A broken package is logged and skipped."""
         self._store.tidy()
         for problem in self._store.problems():
             log.error("the package %s is not loaded: %s", problem.path, problem.reason)
@@ -76,10 +79,10 @@ class LoadedModels:
                 log.error("the package %s is not loaded: %s", package.path, error)  # noqa: TRY400  the reason says it all
 
     async def install(self, path: Path) -> DeviceModel:
-        """Load the package at `path`, then copy it into the store; only then it replaces one of its name.
+        """Load the package at `path`, copy it into the store, and then replace the loaded model of the same name.
 
-        In this order, so that a package which ends this process is not met again at the next start. Raises
-        `InvalidPackage`, `StorageUnavailable`.
+        Loading comes first, because a package may crash this process. Such a package must not be in the store at the
+        next start. Raises `InvalidPackage`, `StorageUnavailable`.
         """
         async with self._changing:
             found = await asyncio.to_thread(packages.load, path)
@@ -114,11 +117,11 @@ class LoadedModels:
         return model
 
     def _retire(self, model: DeviceModel) -> None:
-        """Calls that have it go on; its sessions and weights go with the last of them."""
+        """Free the sessions and weights of `model` as soon as the last call that uses it has ended."""
         model.lent.retire(lambda: self._engine.remove(model.key))
 
     async def _warmed(self, package: Package) -> DeviceModel:
-        """The model of a package, which is the one that is loaded where that is the same. Raises `InvalidPackage`."""
+        """Load and warm `package`, unless exactly this package is loaded already. Raises `InvalidPackage`."""
         loaded = self._loaded.get(package.manifest.name)
         if loaded is not None and loaded.digest == package.digest:
             return loaded
@@ -141,7 +144,7 @@ class LoadedModels:
     def _default_name(self) -> str:
         if not self._loaded:
             raise UnknownModel(f"no model is loaded; {how_to_add()}")
-        # One that somebody chose is not replaced in silence where it is missing.
+        # A default that the user chose is not replaced silently when it is missing: `get` then raises.
         if self._default in self._loaded or self._default not in {"", DEFAULT_MODEL}:
             return self._default
         if len(self._loaded) == 1:

@@ -1,4 +1,4 @@
-"""A model that is loaded and warm, and what is known of its speed here."""
+"""A loaded and warm model, and its speed on this device."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from collabd.profiling.profile import Profile
 from collabd.sensing.estimates.preparation import Preparation
 from collabd.use_count import UseCount
 
-# Distinct pairs of tensors at hand and wanted whose dependencies are remembered: the stages of an application's plans.
+# How many pairs (tensors at hand, tensors wanted) the cache holds: enough for the stages of one application's plans.
 _REMEMBERED = 256
 
 
 class DeviceModel:
-    """One loaded package. `whole_s`: the whole network takes so long on this device when it is idle.
+    """One loaded package. `whole_s`: how long the whole network takes on this device when it is idle, in seconds.
 
-    The engine runs its network under `key`, until the last call to which it is `lent` has ended.
+    The engine knows the network by `key`. `lent` counts the calls that use the model: the engine keeps the network
+    until the last of them has ended.
     """
 
     def __init__(self, package: Package, network: Network, slowdown: float) -> None:
@@ -29,23 +30,23 @@ class DeviceModel:
         self.digest = package.digest
         self.network = network
         self._slowdown = slowdown
-        # The tensors alive behind each layer; behind the last, the network's output.
+        # For each layer: the tensors that later layers need. For the last layer: the network's output.
         self.frontiers = (*(layer.tensors for layer in package.manifest.layers[:-1]), (package.manifest.output,))
-        # Not the digest alone: the same package may be loaded anew while calls still hold what was loaded before.
+        # The digest alone is not unique: a package may be loaded again while calls still use its earlier model.
         self.key = f"{package.digest} {id(self):x}"
         self.lent = UseCount()
-        # Which of the tensors at hand (first) the wanted ones are computed from.
+        # Takes the tensors at hand and the tensors wanted; returns those at hand that the wanted ones depend on.
         self.needed = lru_cache(_REMEMBERED)(network.needed)
         self.whole_s = 0.0
         self.profile: Profile | None = None
         self.prep = Preparation(slowdown)
 
     def warmed_up(self, whole_s: float) -> None:
-        """The first timed run took `whole_s`, which holds until there is a profile."""
+        """Note that the first timed run took `whole_s` seconds. A profile replaces this figure later."""
         self.whole_s = whole_s
 
     def take_profile(self, profile: Profile) -> None:
-        """From now on its times here are those of the profile."""
+        """Use the times of `profile` from now on."""
         self.profile = profile
         self.whole_s = profile.whole_ms / 1e3
         spec = self.manifest.preprocessing
@@ -53,6 +54,6 @@ class DeviceModel:
 
     @cached_property
     def blank(self) -> npt.NDArray[np.uint8]:
-        """An input of the right shape, to warm up with."""
+        """An input of zeros for the warm-up: uint8, of shape (1, height, width, 3)."""
         spec = self.manifest.preprocessing
         return np.zeros((1, spec.height, spec.width, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Measures the models that have no profile yet, in the gaps between calls."""
+"""Measures the models that have no profile yet, in the pauses between calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CACHE_BYTES = 32 * 2**20
 
 
 class Profiler:
-    """A background task: loads a stored profile, or measures one step by step and stores it."""
+    """A background task: for each model it loads the stored profile, or measures a profile in steps and stores it."""
 
     def __init__(self, models: LoadedModels, lane: Lane, *, threads: int, directory: Path) -> None:
         self._models = models
@@ -30,7 +30,7 @@ class Profiler:
         self._failed: set[str] = set()
 
     def load_stored(self) -> None:
-        """Give every model the profile stored for it, if there is one."""
+        """Give each model its stored profile, if there is one."""
         for model in self._models:
             if model.profile is None:
                 profile = stored.load(
@@ -40,7 +40,7 @@ class Profiler:
                     model.take_profile(profile)
 
     async def run(self) -> None:
-        """Until cancelled: profile whatever is loaded without a profile."""
+        """Profile the models that have no profile, until cancelled."""
         while True:
             self.load_stored()
             self._failed &= {model.digest for model in self._models}
@@ -50,7 +50,7 @@ class Profiler:
             await asyncio.sleep(_ROUND_S)
 
     async def _try(self, model: DeviceModel) -> None:
-        """One that cannot be measured stays on the device, and keeps no other from being measured."""
+        """Measure `model`. If that fails, its calls run on this device alone. The other models are still measured."""
         try:
             await self._measure(model)
         except Exception:
@@ -58,11 +58,12 @@ class Profiler:
             log.exception("measuring %s failed: all its calls run on this device alone", model.manifest.name)
 
     async def _measure(self, model: DeviceModel) -> None:
-        # An engine of its own: the sessions of all cuts would crowd out those that calls use, and stay.
+        # A separate engine: in the shared one, the sessions of all cuts would displace those that calls use, and would
+        # stay in memory.
         engine = Engine(threads=self._threads, cache_bytes=_CACHE_BYTES)
         engine.add(model.digest, model.network)
         pieces = steps(model.package, engine)
-        # One piece at a time, so that a call which comes in between waits for no more than that.
+        # Run one step at a time, so that a call which arrives meanwhile waits for one step at most.
         while (profile := await self._lane.run_unpaced(lambda: advance(pieces))) is None:
             pass
         model.take_profile(profile)

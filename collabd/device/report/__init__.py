@@ -1,1 +1,1 @@
-"""What collabd says of itself: status, decisions and the status line."""
+"""The reports of the daemon: its status, its decisions and the status line."""

@@ -1,4 +1,4 @@
-"""The device's part of the status report: the machine as it is sensed."""
+"""The device's part of the status report: the state of the machine and of this process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Value = TypeVar("Value")
 
 
 def device_report(snapshot: Snapshot, engine: EngineStats, *, slowdown: float, speed_factor: float) -> DeviceReport:
-    """What is sensed now, and what the process holds."""
+    """Report the readings in `snapshot`, and the memory that this process uses."""
     load, frequency = _value(snapshot.load), _value(snapshot.frequency)
     throttling, battery = _value(snapshot.throttling), _value(snapshot.battery)
     return DeviceReport(

@@ -1,4 +1,4 @@
-"""What the daemon says of itself: the reports of `collab_sdk.reports`, made from what it knows now."""
+"""Makes the reports of `collab_sdk.reports` from the current state of the daemon."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from collabd.planning.choose import verdicts
 
 
 class Reporter:
-    """Reads the parts of the daemon; changes none of them."""
+    """Reads the parts of the daemon and never changes them."""
 
     def __init__(
         self,
@@ -63,12 +63,12 @@ class Reporter:
         self._uptime_s = uptime_s
 
     def status(self) -> StatusReport:
-        """How the daemon is."""
+        """The state of the daemon, its models, its companions and its last call."""
         return StatusReport(
             version=__version__,
             pid=os.getpid(),
             uptime_s=self._uptime_s(),
-            ready=True,  # else nobody would have reached the socket
+            ready=True,  # the socket opens only when the daemon is ready
             models=[self.model(model) for model in self._models],
             clouds=[self._cloud(companion) for companion in self._companions],
             device=device_report(
@@ -82,7 +82,7 @@ class Reporter:
         )
 
     def model(self, model: DeviceModel) -> ModelReport:
-        """One loaded model."""
+        """The report of one loaded model."""
         return ModelReport(
             name=model.manifest.name,
             digest=model.digest,
@@ -93,7 +93,7 @@ class Reporter:
         )
 
     def layers(self, model: DeviceModel) -> LayersReport:
-        """The layers of a model, in the order of a placement's letters."""
+        """The layers of a model, in the order of the letters of a placement."""
         cuts = {cut.name for cut in model.manifest.cuts}
         return LayersReport(
             model=model.manifest.name,
@@ -105,11 +105,11 @@ class Reporter:
         )
 
     def explain(self, last: int) -> ExplainReport:
-        """The last decisions with their candidates."""
+        """The `last` most recent decisions, with their candidates."""
         return ExplainReport(decisions=self._history.report(last))
 
     def profile(self, model: DeviceModel, budget: str | None) -> ProfileReport:
-        """Each candidate cut with what is known and predicted of it, for a picture of the network's own size."""
+        """The measured and predicted figures of each candidate cut, for a picture that has the network's input size."""
         options = CallOptions.from_parameters({"budget": budget} if budget else {})
         evaluation = self._planner.evaluate(model, None, options)
         companion = next((each for each in self._companions if model.digest in each.profiles), None)
@@ -139,7 +139,7 @@ class Reporter:
         rows: dict[tuple[str, int | None], CutReport] = {}
         for row, plan in enumerate(plans.rows):
             if plan.codec == SOURCE:
-                continue  # a picture of no file
+                continue  # this report assumes decoded pixels, so there is no file to send
             remote = plan.cloud is not None
             cut = rows.setdefault(
                 (plan.cut, plan.cloud),

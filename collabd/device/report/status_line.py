@@ -1,4 +1,4 @@
-"""The daemon in one line, for `systemctl status`."""
+"""The state of the daemon in one line, for `systemctl status`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collab_sdk.vocabulary import CompanionState
 
 
 def status_line(report: StatusReport) -> str:
-    """The last call's model, plan and latency; the companions and their links."""
+    """The model, plan and latency (ms) of the last call, then the state of each companion and its link (Mbit/s)."""
     last = report["last"]
     call = f"{len(report['models'])} models, no call yet" if last is None else _call(last)
     return "; ".join([call, *map(_companion, report["clouds"])])

@@ -7,7 +7,7 @@ import numpy as np
 from collab_sdk import wire
 from collabd.codec import IMAGE_CODECS, CodecError, encode
 from collabd.device.companions.answers import Tensors
-from collabd.device.companions.exchange import CompanionFailure, FailureReason
+from collabd.device.companions.failures import CompanionFailure, FailureReason
 from collabd.device.job.job import Crossing
 from collabd.device.models.model import DeviceModel
 

@@ -20,7 +20,8 @@ from collab_sdk.wire import InferResponse, Tensor
 from collabd.device.companions.answers import Question, RemoteAnswer
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
-from collabd.device.companions.exchange import CompanionFailure, Response
+from collabd.device.companions.failures import CompanionFailure
+from collabd.device.companions.http_exchange import Response
 from collabd.device.companions.package_supply import PackageSupply
 from collabd.device.models.model import DeviceModel
 from collabd.device.run.features import checked

@@ -23,7 +23,8 @@ from collabd.config import (
 )
 from collabd.device.companions.answers import Question
 from collabd.device.companions.connections import Connections
-from collabd.device.companions.exchange import CompanionFailure, FailureReason, Response
+from collabd.device.companions.failures import CompanionFailure, FailureReason
+from collabd.device.companions.http_exchange import Response
 from collabd.sensing.reading import NotMeasured
 from tests.device_parts import companion_at
 

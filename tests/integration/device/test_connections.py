@@ -16,7 +16,8 @@ from collabd.catalog.package.package import Package
 from collabd.config import FailoverSettings, LinkSettings
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
-from collabd.device.companions.exchange import CompanionFailure, FailureReason, Response
+from collabd.device.companions.failures import CompanionFailure, FailureReason
+from collabd.device.companions.http_exchange import Response
 from collabd.device.companions.watcher import Watcher
 from collabd.lifecycle import background
 from collabd.simulation.relay import Relay

@@ -16,7 +16,8 @@ from collab_sdk.vocabulary import BreakerState
 from collabd.config import FailoverSettings
 from collabd.device.companions.answers import Question
 from collabd.device.companions.connections import Connections
-from collabd.device.companions.exchange import CompanionFailure, FailureReason, HttpExchange, Response
+from collabd.device.companions.failures import CompanionFailure, FailureReason
+from collabd.device.companions.http_exchange import HttpExchange, Response
 from tests.device_parts import companion_at
 
 QUESTION = Question(

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from collab_sdk import CompanionUnavailable, InvalidRequest, Overloaded, wire
-from collabd.device.companions.exchange import HttpExchange
+from collabd.device.companions.http_exchange import HttpExchange
 from collabd.device.lane.lane import ComputeThread, Piece, Timed
 from collabd.device.run.compute import Compute, compute_on
 from collabd.engine import Engine, Stop, Stopped

@@ -1,4 +1,4 @@
-"""Which sessions are closed, and when: never one on which an exchange is under way."""
+"""Sessions that were left are closed, but never while an exchange is under way on them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collabd.device.companions.connections import Connections
 
 
 class Leisurely:
-    """A session that takes until `may_close` to close, as one does that says goodbye."""
+    """A session whose `close` waits for `may_close`, as closing a TLS connection waits for the other side."""
 
     def __init__(self, may_close: asyncio.Event) -> None:
         self.closed = False
@@ -31,7 +31,7 @@ async def test_a_session_that_is_begun_with_while_another_closes_stays_open() ->
         connections.leave()
         async with connections.session() as second:
             pass
-        # Neither has an exchange now, and the first is on its way out.
+        # The first session is closing while the next exchange starts on the second.
         first_ends = asyncio.create_task(exchange.aclose())
         await asyncio.sleep(0)
         async with connections.session() as again:

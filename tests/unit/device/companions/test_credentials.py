@@ -1,4 +1,4 @@
-"""The keys for companions: what is refused, and that none is shown."""
+"""The keys for companions: unsafe settings are refused, and no key is ever shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which profiles a device believes."""
+"""Which profiles a device accepts from a companion."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from collabd.catalog.package.package import Package
-from collabd.device.companions.exchange import CompanionFailure
+from collabd.device.companions.failures import CompanionFailure
 from collabd.device.companions.package_supply import _profile
 
 Change = Callable[[dict[str, Any]], None]

@@ -1,4 +1,4 @@
-"""Things with settings, opened once and closed when nobody holds them any more."""
+"""A thing is opened once for its settings, and closed when its last holder leaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compute lane: one piece of work at a time, and what nobody waits for any longer makes room."""
+"""The compute lane runs one piece of work at a time, and drops or stops work that was cancelled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from collabd.device.lane.lane import ComputeThread, Lane
 from collabd.engine import Stop
 
-# A slowdown under which the shortest piece of work takes longer than anybody waits for a test.
+# With this slowdown even the shortest piece of work takes longer than a test may take.
 _FOREVER = 1e9
 
 

@@ -1,4 +1,4 @@
-"""When tails must start so that all calls keep their deadlines, by the event loop's clock."""
+"""When the tails must start so that all calls keep their deadlines, on an event loop with a simulated clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collabd.device.lane.promises import Promises
 
 
 class Clock(asyncio.SelectorEventLoop):
-    """Time passes as soon as nothing else is to be done."""
+    """An event loop whose time jumps to the next timer as soon as no task can run."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,10 @@ def clock() -> Iterator[Clock]:
 
 
 def starts(clock: Clock, *calls: tuple[float, float], backlog_s: float = 0.0) -> list[float | None]:
-    """When each of `calls`, due so many seconds from now with such a tail, must start; None: never within 10 s."""
+    """When the tail of each call must start, in seconds from now; None: not within 10 s.
+
+    `calls`: (deadline in seconds from now, length of the tail in seconds).
+    """
 
     async def look() -> list[float | None]:
         found: dict[int, float] = {}
@@ -90,5 +93,5 @@ def test_who_has_its_answer_holds_up_nobody(clock: Clock) -> None:
             await must_start
             return clock.time() - began
 
-    # Looked at when the other would have had to start, and put off.
+    # The timer for the other call fires at 0.04 s, finds that call gone, and is set again for 0.07 s.
     assert clock.run_until_complete(look()) == pytest.approx(0.07)

@@ -1,4 +1,4 @@
-"""Whose turn it is on the lane."""
+"""The order in which work gets its turn on the lane."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collabd.device.lane.turns import USER, Turns
 
 
 async def order(*due_s: float | None, gone: int | None = None) -> list[int]:
-    """Callers come one after the other while the turn is held, due so long from now; in which order are they served?
+    """Queue calls one after another while the turn is held; return their indices in the order in which they are served.
 
-    The one at `gone` hangs up before its turn.
+    `due_s`: the deadline of each call, in seconds from now; None: no deadline. The call at index `gone` is cancelled
+    before its turn.
     """
     turns, served = Turns(), list[int]()
     free = asyncio.Event()
@@ -74,7 +75,7 @@ async def test_who_hangs_up_as_its_turn_comes_hands_it_on() -> None:
 
 
 async def order_of_users(*calls: tuple[str, float | None]) -> list[tuple[str, float | None]]:
-    """As `order`, of calls of users, due so long from now; the turn was held by "a"."""
+    """Like `order`, for calls given as (user, deadline in seconds from now), while user "a" holds the turn."""
     turns, served = Turns(), list[tuple[str, float | None]]()
     free = asyncio.Event()
     now_s = asyncio.get_running_loop().time()

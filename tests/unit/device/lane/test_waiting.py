@@ -1,4 +1,4 @@
-"""How long a call will wait for the lane, and what is made of it."""
+"""How long a call will wait for the lane, and how planning uses that."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def test_a_call_that_waits_for_another_says_so(lane: Lane, model: DeviceMo
     await under_way
     await held
     assert lane.wait_s(None) == 0.0
-    # The wait is no overhead, nor is it a phase.
+    # The time that the call waited counts neither as overhead nor as a phase.
     assert record.lane_s > 0.1
     phases_s = sum(record.phases.values())
     assert record.unaccounted_s() + phases_s <= record.clock() - record.started - record.lane_s

@@ -1,4 +1,4 @@
-"""What the device daemon makes of the packages that it finds."""
+"""Loading, replacing and removing models, and the default model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.unit.device.conftest import planner
 
 @asynccontextmanager
 async def loaded(root: Path, package: Package, names: Sequence[str], default: str) -> AsyncIterator[LoadedModels]:
-    """`package` under each of the names."""
+    """The models of a store that holds `package` once under each of `names`."""
     for name in names:
         manifest = msgspec.structs.replace(package.manifest, name=name)
         write(root / name, manifest, model=(package.path / MODEL).read_bytes(), licence="CC0-1.0")
@@ -61,7 +61,7 @@ async def test_the_model_of_a_call_that_names_none(
     [
         (["ours", "theirs"], DEFAULT_MODEL, InvalidRequest, "name a model: ours, theirs are loaded"),
         (["ours", "theirs"], "", InvalidRequest, "name a model: ours, theirs are loaded"),
-        # Chosen, and missing: another one's labels would not be what the caller expects.
+        # The user chose a model that is missing. The labels of another model would not be what the caller expects.
         (["ours"], "our", UnknownModel, "no model 'our' is loaded .*, did you mean 'ours'"),
         ([], DEFAULT_MODEL, UnknownModel, "no model is loaded; add one: collabctl models add /"),
     ],
@@ -93,7 +93,7 @@ async def test_a_package_whose_graph_is_no_good_is_left_out(
 
 @dataclass
 class Shelf:
-    """Models in a store of their own, and what the engine has of them."""
+    """Models with their own store, lane and engine."""
 
     models: LoadedModels
     engine: Engine
@@ -101,7 +101,7 @@ class Shelf:
     directory: Path
 
     def version(self, package: Package, licence: str) -> Path:
-        """A package of the same network and name with another digest."""
+        """Write a package with the same network and name. Its digest differs, since its licence does."""
         path = self.directory / licence
         return write(path, package.manifest, model=(package.path / "model.onnx").read_bytes(), licence=licence).path
 
@@ -137,7 +137,7 @@ async def test_what_a_call_holds_outlives_what_takes_its_place(tiny_package: Pac
         with pytest.raises(UnknownModel), models.lent("tiny"):
             pass
         assert shelf.runs(held)
-        # The second had no call, so nothing is left of it.
+        # No call used the second model, so the engine freed it at once.
         assert not shelf.runs(second)
     assert not shelf.runs(held)
     assert shelf.engine.stats.sessions == 0

@@ -1,4 +1,4 @@
-"""What a model of the device knows of its network from the start."""
+"""What a model knows of its network before it has run."""
 
 from __future__ import annotations
 

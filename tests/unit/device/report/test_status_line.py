@@ -1,4 +1,4 @@
-"""The daemon in one line."""
+"""The state of the daemon in one line."""
 
 from __future__ import annotations
 

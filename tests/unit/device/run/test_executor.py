@@ -18,7 +18,7 @@ from collab_sdk.errors import CompanionUnavailable
 from collabd.catalog.package.package import Package
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
-from collabd.device.companions.exchange import Response
+from collabd.device.companions.http_exchange import Response
 from collabd.device.job.image import CallImage
 from collabd.device.job.job import CallRecord
 from collabd.device.job.options import CallOptions

@@ -9,7 +9,7 @@ import pytest
 
 from collabd.catalog.package.package import Package
 from collabd.codec import CodecError
-from collabd.device.companions.exchange import CompanionFailure
+from collabd.device.companions.failures import CompanionFailure
 from collabd.device.job.job import Crossing
 from collabd.device.models.model import DeviceModel
 from collabd.device.run.features import checked, encode_features

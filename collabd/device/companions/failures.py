@@ -1,0 +1,77 @@
+"""What goes wrong with a companion, and what its error replies mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from aiohttp import hdrs
+
+from collab_sdk import wire
+from collab_sdk.errors import (
+    CollabError,
+    InvalidRequest,
+    NotReady,
+    Overloaded,
+    Unauthorised,
+    UnknownModel,
+    UnknownPackage,
+)
+from collab_sdk.text import plain
+
+_PAIR_AGAIN = (
+    "on the companion: sudo collabctl pair new DEVICE --replace; on this device: sudo collabctl pair add FILE --replace"
+)
+
+
+class FailureReason(StrEnum):
+    """What went wrong with a companion."""
+
+    DEAD = "dead"
+    UNREACHABLE = "unreachable"
+    LATE = "late"
+    ABANDONED = "abandoned"
+    BUSY = "busy"
+    CORRUPT = "corrupt"
+    REFUSED = "refused"
+    NONSENSE = "nonsense"
+    UNKNOWN_PACKAGE = "unknown-package"
+    OTHER_PACKAGE = "other-package"
+    FAULT = "fault"
+
+
+class CompanionFailure(Exception):
+    """The companion gave no usable answer. The message is one plain line.
+
+    `retry_after_s`: how long the companion asks to be left alone, in seconds; 0 if it does not ask.
+    """
+
+    def __init__(self, reason: FailureReason, message: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(plain(message))
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+def refusal(status: int, body: bytes, headers: Mapping[str, str]) -> CompanionFailure:
+    """The failure that a companion's error reply stands for."""
+    error: CollabError = wire.decode_error(status, body)
+    match error:
+        case Unauthorised():
+            return CompanionFailure(
+                FailureReason.REFUSED, f"the companion refused the key of this device: {error} ({_PAIR_AGAIN})"
+            )
+        case UnknownPackage() | UnknownModel():
+            reason = FailureReason.UNKNOWN_PACKAGE
+        case Overloaded() | NotReady():
+            reason = FailureReason.BUSY
+        case InvalidRequest():
+            reason = FailureReason.REFUSED
+        case _:
+            reason = FailureReason.NONSENSE
+    return CompanionFailure(reason, f"the companion answered: {error}", _retry_after_s(headers))
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float:
+    """The seconds in Retry-After, at most 60; 0 if the header is missing or is a date."""
+    text = headers.get(hdrs.RETRY_AFTER, "")
+    return min(float(text[:6]), 60.0) if text.isascii() and text.isdigit() else 0.0
