@@ -10,7 +10,8 @@ import msgspec
 
 from collab_sdk import wire
 from collabd.clock import Clock
-from collabd.device.companions.exchange import SLACK_BYTES, CompanionFailure, CompanionReply, FailureReason
+from collabd.device.companions.exchange import SLACK_BYTES, CompanionReply
+from collabd.device.companions.failures import CompanionFailure, FailureReason
 from collabd.device.companions.overhead import HEADER_BYTES
 from collabd.simulation.blank_tensors import BlankTensors
 from collabd.simulation.virtual_time import sleep_until

@@ -11,7 +11,7 @@ import pytest
 from collabd.config import CloudSettings, FailoverSettings, LinkSettings
 from collabd.device.companions.answers import Question, RemoteAnswer
 from collabd.device.companions.companion import Companion
-from collabd.device.companions.exchange import CompanionFailure, FailureReason
+from collabd.device.companions.failures import CompanionFailure, FailureReason
 from collabd.device.companions.package_supply import PackageSupply
 from collabd.device.job.job import Crossing
 from collabd.device.models.model import DeviceModel
