@@ -49,7 +49,7 @@ _EVIL = "evil"
 
 
 def told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A peer that names the host so is another user than all others; of the kernel's users a test has one."""
+    """A peer with this host name counts as another user, because a test runs as only one user of the kernel."""
     monkeypatch.setattr(door, "_user", lambda request: request.host == _EVIL)
 
 
@@ -93,7 +93,7 @@ class _Occupied:
 
 @contextmanager
 def busy_lane(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Occupied]:
-    """Whatever the lane is given from now on waits until it is let go."""
+    """All work that the lane gets from now on waits until the test releases it."""
     occupied = _Occupied()
     paced = Lane._paced
 
@@ -329,7 +329,7 @@ async def test_a_calls_time_counts_from_its_arrival(bench: Factory, monkeypatch:
         await asyncio.gather(*first)
         assert (result.measured.latency_ms or 0) > 300
         assert result.unmet == ("latency",)
-        # The wait at the door is not taken for what the daemon itself takes.
+        # The daemon must not count the wait at the door as its own overhead.
         assert it.daemon.machinery.learned.overhead.at(time.monotonic()) < 0.1
 
 
