@@ -29,7 +29,7 @@ def shift_and_flip(images: torch.Tensor) -> torch.Tensor:
 def erase(images: torch.Tensor, square: int, every: int | None) -> None:
     """Set a square of `square` pixels a side to zero, in place.
 
-    One and the same in the whole batch if `every` is None, else one of its own in every `every`-th image.
+    If `every` is None, all images of the batch get the same square; else every `every`-th image gets its own square.
     """
     touched = images if every is None else images[::every]
     number = 1 if every is None else len(touched)
@@ -41,6 +41,6 @@ def erase(images: torch.Tensor, square: int, every: int | None) -> None:
 
 
 def _reflected(places: torch.Tensor, side: int) -> torch.Tensor:
-    """Places outside 0..side-1 mirrored into it at its edges."""
+    """The indices with those outside 0..side-1 mirrored at the nearest edge."""
     inside = places.abs()
     return torch.where(inside < side, inside, 2 * (side - 1) - inside)

@@ -87,7 +87,7 @@ def session(package: Package) -> ort.InferenceSession:
 
 
 def top1(package: Package, images: Sequence[tuple[bytes, int]]) -> float:
-    """The part of the images (encoded, with label), 0..1, that the package's graph as stored answers rightly."""
+    """The share (0..1) of the images (encoded, with label) that the package's stored graph labels rightly."""
     pixels = np.concatenate([prepare(image, package.manifest.preprocessing) for image, _ in images])
     runner = session(package)
     starts = range(0, len(pixels), _BATCH)
@@ -117,7 +117,7 @@ def _with_accuracy(package: Package, images: list[tuple[bytes, int]]) -> Package
 
 
 def main(arguments: Sequence[str] | None = None, *, into: Path = _HERE) -> None:
-    """Build into `into`/<name>/package and say what came out."""
+    """Build into `into`/<name>/package and report the result."""
     parser = argparse.ArgumentParser(prog="python -m models.build", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (else all)")
     parser.add_argument("--data", type=Path, help="folder or zip of the CIFAR-10 JPEGs")

@@ -17,7 +17,7 @@ __all__ = ["top1"]
 
 @torch.inference_mode()
 def top1(network: nn.Module, split: Split, batch: int = 250) -> float:
-    """The part of the images, 0..1, whose highest logit is their class. Leaves the network in eval mode."""
+    """The share (0..1) of the images whose highest logit is their class. Leaves the network in eval mode."""
     network.eval()
     hits = 0
     for images, labels in zip(torch.split(split.images, batch), torch.split(split.labels, batch), strict=True):

@@ -9,10 +9,10 @@ from skimage import data
 
 __all__ = ["PHOTOGRAPHS", "crops", "photograph"]
 
-# In the public domain or CC0, and of things that a camera sees. It has free pictures of the sky, a retina and tissue as
-# well: on those an ImageNet network only guesses, and any change of a pixel makes it guess otherwise.
+# Photographs in the public domain or under CC0 that show what a camera sees. scikit-image also has free pictures of the
+# sky, a retina and tissue. An ImageNet network only guesses on those, and any changed pixel changes the guess.
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "rocket")
-# The least side of a crop, as a part of the photograph's shorter side: smaller ones miss what the photograph is of.
+# The least side of a crop, as a share of the photograph's shorter side: a smaller crop misses the photograph's subject.
 _LEAST = 0.7
 
 

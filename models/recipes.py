@@ -10,7 +10,7 @@ import numpy as np
 __all__ = ["BATCH", "RECIPES", "Phase", "learning_rate", "stretched"]
 
 BATCH = 256
-# The start of a phase, as a part of its peak.
+# The learning rate at the start of a phase, as a share of its peak.
 _START = 1 / 25
 
 
@@ -18,7 +18,7 @@ _START = 1 / 25
 class Phase:
     """A run of epochs under one learning-rate cycle: linear to `peak` in the first `rising` of the steps, then to 0.
 
-    `square` is the side in pixels of what `augment.erase` sets to zero (0: nothing), `square_every` where.
+    `square`: side in pixels of the square that `augment.erase` sets to zero (0: none); `square_every`: its `every`.
     """
 
     epochs: int
@@ -39,7 +39,7 @@ RECIPES: Mapping[str, tuple[Phase, ...]] = {
 
 
 def stretched(phases: Sequence[Phase], epochs: int) -> tuple[Phase, ...]:
-    """The same phases over `epochs` epochs in all, divided as they are now."""
+    """The same phases with `epochs` epochs in total, divided in the same proportions."""
     total = sum(phase.epochs for phase in phases)
     ends = [
         round(sum(phase.epochs for phase in phases[: number + 1]) * epochs / total) for number in range(len(phases))

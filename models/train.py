@@ -35,7 +35,7 @@ def initialise(network: nn.Module) -> None:
 def epochs(network: nn.Module, train: Split, phases: Sequence[Phase], *, batch: int = BATCH) -> Iterator[float]:
     """Train in place on the device of `train`; yields the mean loss of each epoch.
 
-    A last batch that is not full is left out.
+    A last batch that is not full is skipped.
     """
     for phase in phases:
         _set_dropout(network, phase.dropout)
@@ -90,7 +90,7 @@ def _set_dropout(network: nn.Module, probability: float) -> None:
 
 
 def _autocast(device: torch.device) -> AbstractContextManager[object]:
-    """bf16 where the hardware has it: emulated, it is slower than fp32."""
+    """Use bf16 if the hardware has it: emulated bf16 is slower than fp32."""
     if device.type == "cuda":
         supported = torch.cuda.is_bf16_supported(including_emulation=False)
     else:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collab_sdk import Result
     from collabd.ctl.tables import Table
 
-# Of a total below this, milliseconds, hundredths are shown.
+# Milliseconds. If the total is below this, the table shows hundredths.
 _SHORT_MS = 10.0
 
 
@@ -28,7 +28,7 @@ class GuessReport(TypedDict):
 
 
 class AnswerReport(TypedDict):
-    """One image and what became of it; the fields of `collab_sdk.Result`, with the best labels in place of scores."""
+    """One image and its answer: the fields of `collab_sdk.Result`, with the best labels in place of scores."""
 
     image: str
     model: str
@@ -54,7 +54,7 @@ class AnswerReport(TypedDict):
 
 
 def answer_report(image: str, result: Result, top: int) -> AnswerReport:
-    """What is printed of a result."""
+    """The printed part of a result."""
     return AnswerReport(
         image=image,
         model=result.model,
@@ -107,7 +107,7 @@ def render_answer(report: AnswerReport) -> Iterator[Table]:
 
 
 def _ran(placement: str, cloud: str | None) -> str | Text:
-    """The stages in words: most networks have too many layers for a letter each."""
+    """The stages in words: most networks have too many layers to show one letter for each."""
     where = {"D": "the device", "C": cloud or "the companion"}
     runs = [(letter, len(list(run))) for letter, run in groupby(placement)]
     return ", then ".join(f"{count} layer{'s' * (count > 1)} on {where[letter]}" for letter, count in runs)
@@ -121,7 +121,7 @@ def _budget(report: AnswerReport) -> str | Text:
 
 
 def _times(report: AnswerReport) -> Table:
-    """A row a phase; each column adds up to its total, as shown."""
+    """One row for each phase; the shown times of each column add up to its shown total."""
     from collab_sdk.result import PHASES
 
     columns = [_added_up(report[kind], PHASES) for kind in ("predicted", "measured")]
@@ -133,7 +133,7 @@ def _times(report: AnswerReport) -> Table:
 
 
 def _added_up(times: dict[str, float | None], phases: tuple[str, ...]) -> dict[str, str]:
-    """The known times as text, all to the same digit; what rounding leaves is in "other"."""
+    """The measured times as text, with equally many digits; "other" takes up the rounding errors."""
     total_ms = times["latency_ms"]
     digits = 2 if total_ms is not None and total_ms < _SHORT_MS else 1
     shown = {phase: round(ms, digits) for phase in phases if (ms := times[f"{phase}_ms"]) is not None}

@@ -1,4 +1,4 @@
-"""What all sub-commands share: the socket, and errors as one line. Nothing slow is imported before a command runs."""
+"""What all sub-commands share: the socket, and errors as one line. Slow imports wait until a command runs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Command(click.Command):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            raise  # the reader of our output left: click ends quietly
+            raise  # the program that reads our output ended: click exits without a message
         except (CollabError, OSError) as error:
             raise Failure(str(error)) from error
 
@@ -61,7 +61,7 @@ class Commands(click.Group):
     """The root of the sub-commands."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run one of them; an interrupt ends it as a shell expects."""
+        """Run a sub-command; after an interrupt, exit with the status that a shell expects."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -70,19 +70,19 @@ class Commands(click.Group):
 
 
 def chosen_socket() -> Path | None:
-    """What --socket says; None: it was not given."""
+    """The value of --socket; None: it was not given."""
     path: Path | None = click.get_current_context().meta.get(_SOCKET)
     return path
 
 
 def given_transport() -> Transport | None:
-    """What carries the calls instead of a socket: the click object of whoever runs the command, such as a test."""
+    """The transport to use instead of a socket: the click object that the command's caller, such as a test, passed."""
     transport: Transport | None = click.get_current_context().obj
     return transport
 
 
 def client(timeout_s: float = 60) -> ControlClient:
-    """The client of the daemon behind --socket, for all but `infer`, which needs a slower one."""
+    """The client of the daemon behind --socket. `infer` has its own, which takes longer to import."""
     from collab_sdk import ControlClient
 
     return ControlClient(chosen_socket(), timeout_s, transport=given_transport())

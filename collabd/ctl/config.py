@@ -1,4 +1,4 @@
-"""`collabctl config`: the settings in effect and where each came from."""
+"""`collabctl config`: the settings in effect and the origin of each."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def _render(report: ConfigReport) -> Iterator[Table]:
 
 
 def _literal(value: Any) -> str:
-    """As the configuration file would have it."""
+    """The value as it is written in a configuration file."""
     return figures.UNKNOWN if value is None else json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Figures as text for tables: three digits tell enough, and what was not measured is "-"."""
+"""Figures as text for tables, with three digits; "-" stands for a value that was not measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def number(value: float | None) -> str:
 
 
 def size(octets: int | None) -> str:
-    """Bytes, in thousands or millions from there on: 955, 1.20k, 602k."""
+    """Bytes, from 1,000 on in thousands and then in millions: 955, 1.20k, 602k."""
     if octets is None:
         return UNKNOWN
     if octets < 1000:
@@ -31,22 +31,22 @@ def share(part: float | None) -> str:
 
 
 def load(part: float | None) -> str:
-    """0..1 as whole percent, for what is never still: 13 %."""
+    """0..1 as whole percent, for values that always change a little: 13 %."""
     return UNKNOWN if part is None else f"{100 * part:.0f} %"
 
 
 def price(cost: float | None) -> str:
-    """A cost, which may be far below one of its unit: 0.002, 1.5e-06."""
+    """A cost, which may be far below 1: 0.002, 1.5e-06."""
     return UNKNOWN if cost is None else f"{cost:.3g}"
 
 
 def factor(value: float | None) -> str:
-    """How many times: 1.02x."""
+    """A factor: 1.02x."""
     return UNKNOWN if value is None else f"{number(value)}x"
 
 
 def duration(seconds: float) -> str:
-    """The two largest units: 42 s, 3 h 12 min."""
+    """A duration in its two largest units: 42 s, 3 h 12 min."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
@@ -55,7 +55,7 @@ def duration(seconds: float) -> str:
 
 
 def short_digest(digest: str) -> str:
-    """Enough of a digest to tell packages apart."""
+    """The beginning of a digest, long enough to tell packages apart."""
     return digest.removeprefix("sha256:")[:_DIGEST_LETTERS]
 
 
@@ -65,14 +65,14 @@ def yes_no(value: bool) -> str:
 
 
 def cut(name: str, layers: int) -> str:
-    """A cut's name; that of a plan with several crossings is its placement, so many layers long: 2D 4C 1D."""
+    """The name of a cut; for a plan with several crossings, its placement with the count of layers: 2D 4C 1D."""
     if len(name) != layers or set(name) != {"D", "C"}:
         return name
     return " ".join(f"{len(list(run))}{side}" for side, run in groupby(name))
 
 
 def plan(name: str, *, placement: str, codec: str, cloud: str | None, reason: str) -> str:
-    """A plan in words, of the name of its cut and a letter a layer."""
+    """A plan in words, from the name of its cut and its placement (one letter for each layer)."""
     cuts = "layers" if name == placement else "cut"
     where = "all on the device" if cloud is None else f"{cuts} {cut(name, len(placement))} as {codec} to {cloud}"
     return f"{where} ({reason})"

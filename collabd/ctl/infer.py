@@ -1,4 +1,4 @@
-"""`collabctl infer`: classify images, and see how each answer came about."""
+"""`collabctl infer`: classify images, and show how each answer came about."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a report is printed: as JSON, or as tables made from the very same object."""
+"""Prints a report as JSON, or as tables made from the same object."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-# Wide enough that nothing in a pipe or a file is ever wrapped, unless COLUMNS says how wide it is: watch(1) sets that.
+# So wide that nothing is wrapped in a pipe or a file. COLUMNS, which watch(1) sets, overrides this.
 _PIPE_WIDTH = 10_000
 _KEY_WIDTH = 9
 
@@ -39,7 +39,7 @@ def emit(report: Report, render: Callable[[Report], Iterable[Table]], *, as_json
             if index:
                 screen.print()
             screen.print(part, crop=False)
-    # Every cell is padded, the last one too.
+    # rich pads every cell with spaces, also the last one of a line.
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
@@ -49,7 +49,7 @@ def table(*headings: str, spare: Sequence[str] = (), long_last: bool = False) ->
 
 
 def fields(values: Mapping[str, str | Text]) -> Table:
-    """One line a value, its name before it."""
+    """One line for each value, with its name before it."""
     built = Table("", "", long_last=True, least_name=_KEY_WIDTH)
     for name, value in values.items():
         built.add_row(styled(name, "bold"), value)
@@ -68,5 +68,5 @@ def _console() -> Console:
 
     given = os.environ.get("COLUMNS", "")
     width = None if sys.stdout.isatty() or (given.isdecimal() and int(given)) else _PIPE_WIDTH
-    # Names and labels are data: a bracket in them is no markup.
+    # Names and labels are data: a bracket in them must not count as markup.
     return Console(width=width, markup=False, emoji=False, highlight=False)

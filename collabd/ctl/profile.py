@@ -1,4 +1,4 @@
-"""`collabctl profile`: what each cut of a model takes here, and what the planner makes of it now."""
+"""`collabctl profile`: the time and bytes of each cut of a model here, and how the planner judges it now."""
 
 from __future__ import annotations
 
@@ -84,19 +84,19 @@ def _cuts(report: ProfileReport) -> Table:
 
 
 def _codecs(cuts: list[CutReport]) -> list[str]:
-    """Those that bytes can be told of, in the order of the report."""
+    """The codecs with a known number of bytes, in the order of the report."""
     codecs = {codec: None for cut in cuts for codec, report in cut["codecs"].items() if report["bytes"] is not None}
     return list(codecs)
 
 
 def _spare(cuts: list[CutReport], budget: Budget) -> list[str]:
-    """The codecs whose columns a narrow terminal can do without, first the one that does best at the fewest cuts."""
+    """The codecs whose columns a narrow terminal leaves out; the one that is best at the fewest cuts goes first."""
     best = [_best(cut, _GOALS[budget.objective or Objective.LATENCY])[0] for cut in cuts]
     return sorted(_codecs(cuts), key=best.count)
 
 
 def _columns(cuts: list[CutReport], budget: Budget) -> dict[str, Callable[[_CutRow], str]]:
-    """Headings and cells; what all rows would leave empty, or the budget does not speak of, has no column."""
+    """Headings and cells. A column is left out if all its cells are empty or the budget does not mention it."""
     columns: dict[str, Callable[[_CutRow], str]] = {"cut": lambda row: row.cut["cut"]}
     columns[">head ms"] = lambda row: figures.number(row.cut["head_ms"])
     columns |= {f">{codec}": partial(_bytes, codec) for codec in _codecs(cuts)}
@@ -126,7 +126,7 @@ _GOALS: dict[Objective, Callable[[CodecReport], float | None]] = {
 
 
 def _best(cut: CutReport, goal: Callable[[CodecReport], float | None]) -> tuple[str, CodecReport]:
-    """The codec that the planner takes here, else the best of those that fit the budget, else of all."""
+    """The codec that the planner chooses here; else the best one that fits the budget; else the best of all."""
 
     def rank(item: tuple[str, CodecReport]) -> tuple[int, float]:
         verdict, value = item[1]["verdict"], goal(item[1])

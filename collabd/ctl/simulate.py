@@ -1,4 +1,4 @@
-"""`collabctl simulate`: what collabd and other policies would have made of a link, without a daemon."""
+"""`collabctl simulate`: how collabd and other policies would have done on a recorded link, without a daemon."""
 
 from __future__ import annotations
 

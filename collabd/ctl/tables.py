@@ -1,4 +1,4 @@
-"""Tables for terminals of any width: what does not fit is left out or has a line of its own, and is never broken."""
+"""Tables for terminals of any width. A column that does not fit is left out or gets its own line, never broken."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
 _GAP = "  "
 _INDENT = "    "
-# Long text stands beside its row where it has so many columns there, and wraps at its words; else below the row.
+# Characters. Long text stands beside its row if it has this much room there, and wraps between words; else below it.
 _LEAST_BESIDE = 30
 _SHORT = 15
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """What stands on the line of a row: how wide each column is, by its index. Headings are in one line, or `tall`."""
+    """The columns on the line of a row: the width of each, by its index. `tall`: headings take several lines."""
 
     widths: Mapping[int, int]
     tall: bool = False
 
     @property
     def width(self) -> int:
-        """Of a line."""
+        """The width of a line."""
         return sum(self.widths.values()) + len(_GAP) * (len(self.widths) - 1)
 
     def start(self, column: int) -> int:
@@ -68,7 +68,7 @@ class Table:
             yield Text(f"Not shown for want of room, but with --json: {', '.join(left_out)}.", "dim")
 
     def _layout(self, width: int) -> _Layout:
-        """The first that fits; else the last, whose names have what the other columns leave."""
+        """The first layout that fits; else the last one, in which names get the room that other columns leave."""
         for layout in self._layouts(width):
             if layout.width <= width:
                 return layout
@@ -77,7 +77,7 @@ class Table:
         return _Layout({**layout.widths, 0: name}, tall=True)
 
     def _layouts(self, width: int) -> Iterator[_Layout]:
-        """From everything on one line to the least that makes sense. Names that take more than a third are long."""
+        """The layouts, from everything on one line to the fewest columns. A name over a third of the width is long."""
         columns = list(range(len(self._headings)))
         yield self._laid_out(columns, width, tall=False)
         yield self._laid_out(columns, width // 3, tall=True)
@@ -86,7 +86,7 @@ class Table:
             yield self._laid_out(columns, width // 3, tall=True)
 
     def _leaving(self) -> list[int]:
-        """The columns that leave the line of their row, in that order. Long text that is short here can wait."""
+        """The columns to take off a row's line, in that order. Long text comes later if it happens to be short here."""
         spare = [self._headings.index(heading) for heading in self._spare]
         if self._long is None:
             return spare
@@ -97,7 +97,7 @@ class Table:
         return _Layout({index: self._width(index, most_name, tall=tall) for index in columns}, tall)
 
     def _width(self, index: int, most_name: int, *, tall: bool) -> int:
-        """How wide a column must be for its heading, and for those of its cells that stand in it whole."""
+        """The width that a column needs for its heading and for the cells that stand in it unbroken."""
         cells = [line.cell_len for row in self._rows for line in row[index].split()]
         if index == 0:
             cells = [self._least_name, *(cell for cell in cells if cell <= most_name)]
@@ -112,7 +112,7 @@ class Table:
         return self._headings[index].split() if tall and self._headings[index] else [self._headings[index]]
 
     def _heading_lines(self, layout: _Layout) -> Iterator[Text]:
-        """Nothing where all headings are empty. The words of a tall one stand below one another, down to the rows."""
+        """The headings; no line if all are empty. A tall heading has one word on each line and ends above the rows."""
         from rich.text import Text
 
         words = {index: self._heading_words(index, tall=layout.tall) for index in layout.widths}
@@ -124,7 +124,7 @@ class Table:
             )
 
     def _row_lines(self, layout: _Layout, cells: Sequence[Text], *, console: Console, width: int) -> Iterator[Text]:
-        """A name without room stands above the rest of its row, long text without room below it."""
+        """The lines of a row. A name that does not fit stands above the row, long text that does not fit below it."""
         from rich.text import Text
 
         shown = {index: cells[index] for index in layout.widths}
@@ -151,7 +151,7 @@ class Table:
         return beside, list(text.wrap(console, room if beside else width - len(_INDENT)))
 
     def _line(self, layout: _Layout, cells: Mapping[int, Text]) -> Text:
-        """The cells in their columns; those that are missing are left blank."""
+        """The cells in their columns; missing cells stay blank."""
         from rich.text import Text
 
         padded = []

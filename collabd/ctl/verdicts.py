@@ -1,4 +1,4 @@
-"""What the planner's reasons mean, as `--help` tells it."""
+"""The meaning of the planner's reasons, for `--help`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`collabctl wait`: for scripts that start the daemon and go on once it answers."""
+"""`collabctl wait`: for scripts that start the daemon and continue when it answers."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ __all__ = ["AlexNet", "PairwiseResponseNorm"]
 class PairwiseResponseNorm(nn.Module):
     """Local response normalisation over a channel and the one before it (AlexNet's LRN, at a size of 2).
 
-    Computes what `nn.LocalResponseNorm(2, alpha, beta, k)` does, by shift and add: on a CPU that trains many times
-    faster than the three-dimensional pooling inside PyTorch's own. Keeps shape and dtype.
+    Computes the same as `nn.LocalResponseNorm(2, alpha, beta, k)`, by shift and add: on a CPU this trains many times
+    faster than PyTorch's version, which pools in three dimensions. Keeps shape and dtype.
     """
 
     def __init__(self, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> None:

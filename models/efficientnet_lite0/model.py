@@ -58,7 +58,7 @@ class EfficientNetLite0(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Widen, convolve each channel by itself, narrow; added to the input where the shapes allow it."""
+    """Widen, convolve each channel separately, narrow; add the input if the shapes allow it."""
 
     def __init__(self, inputs: int, outputs: int, *, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class InvertedResidual(nn.Module):
 def trained(path: Path) -> EfficientNetLite0:
     """The network in eval mode with the weights at `path`: a state of the package efficientnet-lite-pytorch.
 
-    That package names the same tensors otherwise, in the same order.
+    That package has the same tensors in the same order, but under other names.
     """
     network = EfficientNetLite0()
     theirs = torch.load(path, map_location="cpu", weights_only=True)

@@ -110,8 +110,8 @@ __all__ = [
     "infer",
 ]
 
-# Each comes with its first use: numpy and asyncio are most of what importing them all takes, and who only asks the
-# daemon how it is needs neither.
+# Each name is imported at its first use. numpy and asyncio take most of the import time, and a program that only asks
+# for the daemon's status needs neither.
 _HOMES = {
     "AsyncClient": "aio",
     "BreakerState": "vocabulary",
@@ -137,7 +137,7 @@ _HOMES = {
     "infer": "_default",
 }
 
-# Type checkers take a module with `__getattr__` to have every name.
+# A type checker that sees `__getattr__` believes that the module has every name.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:

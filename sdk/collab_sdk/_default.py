@@ -1,4 +1,4 @@
-"""`infer` without a client of one's own."""
+"""`infer` for applications that make no `Client` themselves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collab_sdk.result import Result
 
 
 class SharedClient:
-    """One client for all threads, made when it is first asked for."""
+    """One client for all threads; the first call makes it."""
 
     def __init__(self, make: Callable[[], Client] = Client) -> None:
         self._make = make

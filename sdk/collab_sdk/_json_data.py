@@ -13,7 +13,7 @@ from collab_sdk._tensor import MAX_RANK, Tensor, check_length
 
 
 def to_json(tensor: Tensor) -> list[Any]:
-    """The tensor's elements as a flat list. WireError: BYTES that are no text (they have no JSON form)."""
+    """The tensor's elements as a flat list. WireError: a BYTES element is no text, so it has no JSON form."""
     if tensor.datatype != "BYTES":
         values: list[Any] = tensor.to_array().reshape(-1).tolist()
         return values
@@ -50,7 +50,7 @@ def _numbers(tensor: Tensor, leaves: list[Any]) -> NDArray[Any]:
 
 
 def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
-    """As Python's numbers: numpy would round a list's number to the dtype before comparing."""
+    """The dtype's least and greatest value as Python numbers: numpy would round a list's number before comparing."""
     if dtype.kind == "f":
         return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
     return (0, 1) if dtype.kind == "b" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))

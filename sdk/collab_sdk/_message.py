@@ -1,7 +1,7 @@
 """The part of the protocol without tensors: bodies, JSON objects and errors.
 
-It stands apart from `collab_sdk.wire`, which offers it to everybody else, so that asking a daemon how it is takes no
-numpy.
+It is apart from `collab_sdk.wire`, so that a request for the daemon's status does not import numpy. Other code imports
+these names from `collab_sdk.wire`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collab_sdk._parameters import WireError
 from collab_sdk.errors import CollabError, from_code
 
 MAX_JSON_BYTES = 16 * 2**20
-# Of a request that was sent before and not taken: milliseconds that its caller has waited since then.
+# Request header: the milliseconds that the caller has waited since the first try, which the daemon did not take.
 WAITED_MS = "Collab-Waited-Ms"
 
 Value = TypeVar("Value")
@@ -40,20 +40,20 @@ class Message:
 
 
 class Headers(Protocol):
-    """HTTP headers of whatever library, as long as it ignores the names' case."""
+    """The HTTP headers of any library that ignores the case of names."""
 
     def get(self, name: str, /) -> str | None:
         """The header's value; None: there is none."""
 
 
 def encode_error(error: CollabError) -> bytes:
-    """The body of an error's reply; its HTTP status is ``error.http_status``."""
+    """The body of the reply that reports this error; the reply's HTTP status is ``error.http_status``."""
     details = {key: value if _is_json(value) else str(value) for key, value in error.details.items()}
     return json.dumps({"error": str(error), "code": error.code, "details": details}).encode()
 
 
 def decode_error(status: int, body: bytes) -> CollabError:
-    """The error that a reply with an error status stands for, whoever wrote its body."""
+    """The error that a reply with an error status reports, even if something other than a daemon wrote its body."""
     try:
         head = decode_json(body)
         message = member(head, "error", f"HTTP status {status}")
@@ -63,7 +63,7 @@ def decode_error(status: int, body: bytes) -> CollabError:
 
 
 def decode_json(text: bytes | memoryview) -> dict[str, Any]:
-    """The JSON object that a body without tensors holds. WireError: it is none, or over `MAX_JSON_BYTES`."""
+    """The JSON object in a body without tensors. WireError: no JSON object, or more than `MAX_JSON_BYTES`."""
     if len(text) > MAX_JSON_BYTES:
         raise WireError(f"the JSON has {len(text)} bytes, more than {MAX_JSON_BYTES}: send tensors in binary")
     try:
@@ -76,7 +76,7 @@ def decode_json(text: bytes | memoryview) -> dict[str, Any]:
 
 
 def member(holder: Mapping[str, Any], key: str, default: Value) -> Value:
-    """An optional member; some clients write null for one that they leave out. WireError: not of the default's type."""
+    """An optional member; null counts as absent, as some clients write it. WireError: not of the default's type."""
     value = holder.get(key)
     if value is None:
         return default

@@ -1,4 +1,4 @@
-"""OIP parameters: flat, of JSON scalars only."""
+"""OIP parameters: flat objects that hold JSON scalars only."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def scalars(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def received(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a request from outside. Null: left out.
+    """The parameters of a request from outside, without those that are null.
 
-    What is no scalar becomes text such as "a list": whoever does not know the parameter ignores it, as the protocol
-    wants, and whoever knows it refuses that value.
+    A value that is no scalar becomes text such as "a list". Code that does not know the parameter ignores it, as the
+    protocol demands; code that knows the parameter refuses the text.
     """
     return {key: _in_words(key, value) for key, value in parameters.items() if value is not None}
 
@@ -47,7 +47,7 @@ def _in_words(key: str, value: Any) -> Any:
 def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
     """Nested mappings as the scalars that OIP parameters can hold: ``{"a": {"b": 1}}`` is ``{"a.b": 1}``.
 
-    None is left out: on the wire, what was not measured is absent. WireError: a value that is no scalar.
+    None is left out: a value that was not measured is absent on the wire. WireError: a value is no scalar.
     """
     flat: dict[str, Any] = {}
     for key, value in nested.items():
@@ -59,9 +59,9 @@ def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unflatten(flat: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The nested form of what `flatten` made; with a prefix "a", of what stands under ``a.`` only.
+    """The nested form of what `flatten` made; with a prefix "a", only the keys that begin with ``a.``.
 
-    WireError: a key that is both a value and a group.
+    WireError: a key is both a value and a group.
     """
     nested: dict[str, Any] = {}
     start = f"{prefix}." if prefix else ""

@@ -11,9 +11,9 @@ from collab_sdk.clock import WaitingClock
 from collab_sdk.errors import DaemonUnavailable, DeadlineExceeded, NotReady, Overloaded
 from collab_sdk.transport import TOO_LATE, ConnectionBroke, DaemonReply, DaemonRequest, QueueFull, Transport
 
-# The longest that a daemon is left alone because it says so.
+# Seconds. A daemon may ask for a longer pause; the client waits no longer than this.
 MOST_RETRY_AFTER_S = 60.0
-# A request that kills the daemon must not kill it for as long as the deadline allows.
+# A request that kills the daemon must not kill it again and again until the deadline.
 MOST_INTERRUPTIONS = 3
 _FOR_NOW = (Overloaded, NotReady)
 
@@ -30,11 +30,12 @@ class Resender:
     ) -> tuple[DaemonReply, float]:
         """The daemon's reply, whatever its status, and the seconds that passed before the try that it answers.
 
-        ``deadline`` is on the clock, seconds. A request whose connection breaks (the daemon restarts) is sent again
-        until then, if it may be: ``resend``. So is one that the daemon did not take for now, when it says when to come
-        back and that is before the deadline. A daemon that is gone is waited for where the request ``goes_on`` with
-        what the daemon has answered before. The daemon is told how long the caller has waited by then, since the
-        call's deadline is no later than before. The transport's errors, and `DeadlineExceeded`.
+        ``deadline`` is a time on the clock, in seconds. If the connection breaks (the daemon restarts) and ``resend``
+        is set, the client sends the request again until the deadline. If the daemon is busy and names a time before
+        the deadline, the client sends the request again at that time. If the daemon is gone, the client waits for it
+        only if the request ``goes_on`` with what the daemon answered before. Each new try tells the daemon how long
+        the caller has waited, because the call's deadline stays the same. Raises the transport's errors and
+        `DeadlineExceeded`.
         """
         interruptions, known, pauses_s = 0, goes_on, _back_off()
         began, waited_s = self._clock.monotonic(), 0.0
@@ -67,7 +68,7 @@ class Resender:
 
 
 def _after(waited_s: float, request: DaemonRequest) -> DaemonRequest:
-    """The request of a caller who has waited so long already."""
+    """The request with a header that says how many seconds its caller has waited."""
     if not waited_s:
         return request
     headers = request.message.headers | {WAITED_MS: f"{waited_s * 1e3:.3f}"}
@@ -75,12 +76,12 @@ def _after(waited_s: float, request: DaemonRequest) -> DaemonRequest:
 
 
 def _back_off() -> Iterator[float]:
-    """Pauses between attempts, seconds: a restart takes from a tenth of a second to a few."""
+    """Pauses between tries, in seconds: a restart takes from 0.1 s to a few seconds."""
     return itertools.chain((0.0, 0.05, 0.1, 0.2), itertools.repeat(0.4))
 
 
 def _retry_after_s(reply: DaemonReply) -> float | None:
-    """When to come back, if the request was not taken for now; None: it was, or the daemon does not say."""
+    """Seconds until the next try, if the daemon was too busy; None: it took the request, or it names no time."""
     text = reply.headers.get("Retry-After") or ""
     if not (text.isascii() and text.isdecimal() and isinstance(decode_error(reply.status, reply.body), _FOR_NOW)):
         return None

@@ -19,5 +19,5 @@ def socket_path(given: str | os.PathLike[str] | None, environment: Mapping[str, 
     if chosen := given or environment.get("COLLABD_SOCKET"):
         return Path(chosen)
     own = own_socket(environment)
-    # Not Path.exists: it fails where XDG_RUNTIME_DIR is another user's, as it is behind `su`.
+    # Path.exists raises if XDG_RUNTIME_DIR belongs to another user, as it does after `su`.
     return own if os.access(own, os.F_OK) else SYSTEM_SOCKET

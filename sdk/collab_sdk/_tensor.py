@@ -73,7 +73,7 @@ class Tensor:
             raise WireError(f"tensor {self.name!r} is encoded as {self.parameters['codec']!r}: decode it first")
         dtype = self.dtype
         check_length(self)
-        # The JSON before it has any length, so the elements may lie at an odd address.
+        # The JSON before the elements has any length, so their address may not be aligned.
         return np.require(np.frombuffer(self.data, dtype=dtype).reshape(self.shape), requirements="A")
 
     @classmethod
@@ -100,7 +100,7 @@ def datatype_of(dtype: np.dtype[Any]) -> str:
 
 
 def checked_shape(name: str, datatype: str, shape: Any) -> tuple[int, ...]:
-    """A shape from the wire. WireError: no list of sizes, or a tensor larger than is taken."""
+    """A shape from the wire. WireError: it is no list of sizes, or the tensor is larger than the protocol allows."""
     if datatype != "BYTES" and datatype not in _DTYPES:
         raise WireError(f"tensor {name!r}: unknown datatype {datatype!r}")
     if not isinstance(shape, list) or len(shape) > MAX_RANK:
@@ -115,7 +115,7 @@ def checked_shape(name: str, datatype: str, shape: Any) -> tuple[int, ...]:
 
 
 def check_length(tensor: Tensor) -> None:
-    """WireError: the bytes of a tensor without a codec are not those that its shape needs."""
+    """Check that a tensor without a codec has as many bytes as its shape needs. WireError: it has not."""
     if tensor.datatype == "BYTES":
         for _ in _elements(tensor):
             pass
@@ -124,7 +124,7 @@ def check_length(tensor: Tensor) -> None:
 
 
 def _elements(tensor: Tensor) -> Iterator[memoryview]:
-    """As many elements as the shape needs; WireError if there are fewer or more."""
+    """The elements of a BYTES tensor. WireError: fewer or more elements than the shape needs."""
     rest = memoryview(tensor.data)
     for _ in range(math.prod(tensor.shape)):
         if len(rest) < _ELEMENT_LENGTH.size:

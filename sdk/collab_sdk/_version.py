@@ -1,6 +1,6 @@
-"""The version of all that this repository makes: the SDK, which is installed alone too, both daemons, the packages.
+"""The one version of the SDK, both daemons and the Debian packages. It is here because the SDK is also installed alone.
 
-Whatever has to say it once more is compared with it in tests/packaging/test_version.py.
+tests/packaging/test_version.py compares every other place that states the version with this one.
 """
 
 __version__ = "0.1.0"

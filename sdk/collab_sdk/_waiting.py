@@ -1,4 +1,4 @@
-"""What a caller waits beyond what the daemon measures: it is part of the latency, and counts against the cap."""
+"""The time that a caller waits outside the daemon: it is part of the latency and counts against the cap."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collab_sdk.vocabulary import Cap
 
 
 def resent(result: Result, seconds: float) -> Result:
-    """The answer to a call that was sent again and again for so long before the daemon took it."""
+    """The result with the seconds that the client sent the call again before the daemon took it."""
     if not seconds:
         return result
-    # The daemon was told of it, and its latency is no less.
+    # If the daemon was told of these seconds, its latency includes them.
     counted = seconds * 1e3 <= (result.measured.latency_ms or 0.0)
     measured = replace(result.measured, client_ms=seconds * 1e3 if counted else 0.0)
     why = _joined(result.why, f"the call waited {_said(seconds)} until collabd accepted it")
@@ -20,7 +20,7 @@ def resent(result: Result, seconds: float) -> Result:
 
 
 def waited(result: Result, seconds: float) -> Result:
-    """The answer to a caller who waited so long in all."""
+    """The result of a call whose caller waited this many seconds in total."""
     measured = result.measured
     more_ms = max(seconds * 1e3 - (measured.latency_ms or 0.0), 0.0)
     latency_ms, client_ms = (measured.latency_ms or 0.0) + more_ms, (measured.client_ms or 0.0) + more_ms

@@ -27,9 +27,9 @@ __all__ = ["AsyncClient"]
 class AsyncClient:
     """`Client` with its methods as coroutines: same arguments, answers and errors.
 
-    Each call runs in a thread of the loop's default executor, which bounds how many run at once. So the transport is
-    the same as for `Client`, and is used from threads. A cancelled call is abandoned: its thread ends with the answer
-    or with ``timeout_s``.
+    Each call runs in a thread of the loop's default executor, which limits how many calls run at once. So the transport
+    is the same as for `Client`, and threads use it. After a cancellation the thread goes on until the answer comes or
+    ``timeout_s`` is over; nobody gets that answer.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a call may take: caps on latency, energy and cost, the least fidelity, and what to minimise within them."""
+"""The budget of a call: caps on latency, energy and cost, the least fidelity, and the objective within them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORMS = (
     "energy); 99% (least fidelity); cost 0.002 (most cost); min-latency, min-energy, min-cost, max-throughput "
     "(objective)"
 )
-# Characters. More than any budget needs: the least fidelity above 0 takes 330.
+# Characters. No budget needs more: the smallest fidelity above 0 takes 330.
 MAX_TEXT = 1000
 
 _DIGITS = r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
@@ -153,7 +153,7 @@ def _parse_token(token: str) -> tuple[str, Any]:
 
 
 def _scaled(number: str, power: int) -> float:
-    """In decimal, so that no unit costs a digit: 99.9% is 0.999, and the text form gives it back."""
+    """The number times ten to the power, computed in decimal: 99.9% becomes 0.999, and its text is 99.9% again."""
     try:
         return float(Decimal(number).scaleb(power))
     except ArithmeticError as error:

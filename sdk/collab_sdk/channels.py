@@ -1,4 +1,4 @@
-"""What the bytes of an image array are: one rule for the SDK, which checks before it sends, and for the daemons."""
+"""What the bytes of an image array mean. The SDK checks this before it sends, and the daemons apply the same rule."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Channels", "channels_of", "check_pixels", "fits"]
 
 
 class Channels(StrEnum):
-    """What an image array holds; `Client.infer` says of what shape, and which cameras give it."""
+    """The channels of an image array; `Client.infer` lists their shapes and the cameras that give them."""
 
     RGB = "rgb"
     BGR = "bgr"

@@ -26,12 +26,12 @@ from collab_sdk.wire import InferRequest, InferResponse, WireError
 
 __all__ = ["Client", "InferOptions"]
 
-# Packages whose labels are remembered: an application uses a few, and they are replaced by others now and then.
+# Number of packages whose labels the client keeps: an application uses a few, and sometimes replaces one.
 _REMEMBERED = 64
 
 
 class InferOptions(TypedDict, total=False):
-    """The keyword arguments of `Client.infer`, which says what they mean."""
+    """The keyword arguments of `Client.infer`; see there for their meaning."""
 
     channels: Channels | str | None
     model: str | None
@@ -164,13 +164,13 @@ class Client(ControlClient):
         return waited(result, self._clock.monotonic() - taken)
 
     def _labels_of(self, response: InferResponse, deadline: float) -> tuple[str, ...] | None:
-        """Labels of the package that answered, fetched once a digest; None: the model has changed since."""
+        """Labels of the package that answered, fetched once for each digest; None: the model has changed since."""
         digest, known = response.parameters.get("digest"), self._labels
         if digest not in known:
             url = f"/v2/models/{quote(response.model_name, safe='')}"
-            # The answer is here: a daemon that was stopped since must not make a lost call of it.
+            # The answer has arrived. If the daemon stopped since then, the call must not fail for its labels.
             metadata = self._call("GET", url, deadline=deadline, goes_on=True)
-            # Never changed in place, since several threads read it.
+            # Several threads read the dictionary, so it is replaced and never changed.
             known = self._labels = dict([*known.items(), _labels(metadata)][-_REMEMBERED:])
         return known.get(str(digest))
 
@@ -184,7 +184,7 @@ def _response(reply: DaemonReply) -> InferResponse:
 
 
 def _labels(metadata: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """Digest and labels out of a model's metadata."""
+    """The digest and the labels in a model's metadata."""
     match metadata:
         case {"parameters": {"digest": str(digest), "labels": [*labels]}} if {str}.issuperset(map(type, labels)):
             return digest, tuple(map(plain, labels))

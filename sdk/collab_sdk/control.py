@@ -122,7 +122,7 @@ class ControlClient:
         """Return once the daemon is ready and, if asked, has profiled its models. `DeadlineExceeded`, saying why."""
         deadline, reason = self._deadline(timeout_s), "it does not answer"
         while self._clock.monotonic() < deadline:
-            # The last reason that was heard tells more than that the last question came too late.
+            # The last reason that the daemon gave tells more than a timeout of the last request.
             with contextlib.suppress(DeadlineExceeded):
                 reason = self._unready(deadline) or (self._unprofiled(deadline) if profiled else "")
             if not reason:
@@ -164,7 +164,7 @@ class ControlClient:
         message = Message()
         if content is not None:
             message = Message([json.dumps(content).encode()], {"Content-Type": "application/json"})
-        # A change that was made just before the connection broke would be refused when sent again.
+        # If the daemon made a change just before the connection broke, it would refuse the same request again.
         reply, _ = self._resender.send(
             DaemonRequest(method, url, message),
             deadline=deadline or self._deadline(None),

@@ -1,7 +1,7 @@
-"""Everything that collabd can refuse or fail at, as one tree.
+"""All errors of collabd, as one tree.
 
-The daemons raise these same classes; on the wire each is its ``code`` with an HTTP status, and the SDK turns the
-code back into the class. So an application catches what the daemon raised::
+The daemons raise these same classes. A reply carries the ``code`` of the class with an HTTP status, and the SDK raises
+the class of that code. So an application catches the class that the daemon raised::
 
     CollabError
     ├── DaemonUnavailable        no daemon answers behind the socket
@@ -64,7 +64,7 @@ __all__ = [
 class CollabError(Exception):
     """Base of every error of collabd. ``details`` holds figures that go with the message (JSON scalars).
 
-    The message is one line that any terminal may be shown, wherever its parts came from.
+    The message is one line that is safe to show on a terminal, even if parts of it come from outside.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -183,7 +183,7 @@ class Overloaded(CollabError):
 
 
 class StorageUnavailable(CollabError):
-    """What the daemon should keep does not fit on its disk, or the disk cannot be written; nothing was changed."""
+    """The daemon's disk is full or cannot be written; nothing was changed."""
 
     code = "storage_unavailable"
     http_status = 507

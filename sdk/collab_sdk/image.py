@@ -1,4 +1,4 @@
-"""Whatever an application has as an image, as the tensor that travels to the daemon."""
+"""Makes the tensor that travels to the daemon from an application's image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from collab_sdk.wire import Tensor
 __all__ = ["MAX_FILE_BYTES", "Image", "image_tensor"]
 
 MAX_FILE_BYTES = 256 * 2**20
-# A larger Pillow image is shrunk by a whole number, as the daemon does with a file: 48 MB, what a request may carry.
+# Pixels; as RGB they are 48 MB, which a request may carry. The SDK shrinks a larger Pillow image by a whole number, as
+# the daemon does with a file.
 _MAX_PIL_PIXELS = 2**24
 
 Image = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[np.uint8] | PilImage
@@ -28,8 +29,8 @@ def image_tensor(image: Image, channels: Channels | str = Channels.RGB) -> Tenso
     """The input tensor "image" for a path, an encoded file's bytes, a Pillow image or an array.
 
     Files and bytes travel as they are: BYTES [1] (JPEG, PNG, WebP, AVIF, BMP, GIF, PPM). Pillow images travel as UINT8
-    [height, width, 3], made RGB and upright as the daemon does with a file. Arrays travel as they are, UINT8 of their
-    shape, with ``channels`` as the tensor's parameter unless it is "rgb"; of files and Pillow images those are known.
+    [height, width, 3]; the SDK makes them RGB and upright, as the daemon does with a file. Arrays travel as they are,
+    UINT8 of their shape. ``channels`` is for arrays only; the tensor has it as a parameter unless it is "rgb".
 
     `InvalidImage`: no such file, an unreadable or empty one, or no image at all. `InvalidTensor`: an array of another
     dtype or shape than ``channels`` needs, or no such channels. `RequestTooLarge`: a file over `MAX_FILE_BYTES`.
@@ -76,5 +77,5 @@ def _from_pillow(image: PilImage) -> NDArray[Any]:
             picture = picture.reduce(math.ceil(math.sqrt(width * height / _MAX_PIL_PIXELS)))
         return np.asarray(picture.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else picture)
     except DAMAGE as error:
-        # Pillow opens lazily, so a broken file shows itself only here.
+        # Pillow decodes an image only when it is used, so a broken file fails only here.
         raise InvalidImage(f"cannot decode the PIL image ({error}): give the path or the bytes of its file") from error

@@ -1,4 +1,4 @@
-"""A daemon that is not there, for the tests of applications.
+"""A transport that answers in place of a daemon, for the tests of applications.
 
 >>> from collab_sdk import Client, MockTransport
 >>> from collab_sdk.mock import mock_result
@@ -43,8 +43,8 @@ class InferCall:
     """What an application asked for with one `infer`, or with one image of a `stream`.
 
     ``image``: a file's bytes as they were given or read, or a uint8 array of the shape that ``channels`` needs; a
-    Pillow image is an RGB array [height, width, 3]. ``model``: None where the call named none. ``options``: of cut,
-    placement, codec, pin_first, pin_last, fallback and on_infeasible those that the call stated.
+    Pillow image is an RGB array [height, width, 3]. ``model``: None if the call named none. ``options``: the options
+    that the call stated, out of cut, placement, codec, pin_first, pin_last, fallback and on_infeasible.
     """
 
     image: bytes | NDArray[np.uint8]
@@ -55,7 +55,7 @@ class InferCall:
 
     @classmethod
     def of(cls, request: DaemonRequest) -> Self:
-        """The call that a client's request to ``/v2/models/MODEL/infer`` stands for."""
+        """The call in a client's request to ``/v2/models/MODEL/infer``."""
         message = request.message
         asked = wire.decode_request(message.body(), wire.header_length(message.headers))
         (tensor,) = asked.inputs
@@ -78,11 +78,11 @@ Answer: TypeAlias = Result | CollabError | Callable[[InferCall], Result]
 class MockTransport(Transport):
     """Answers the requests of a `Client`, `AsyncClient` or `ControlClient` within the test's own process.
 
-    ``handler`` makes the `DaemonReply` to each `DaemonRequest`; what it raises, such as `DaemonUnavailable`, the caller
-    of the client sees, unless the client sends the request again as it would to a daemon. It is called from whatever
-    thread the client is used in. For `infer` alone, `answering` is simpler.
+    ``handler`` makes the `DaemonReply` to each `DaemonRequest`. If the handler raises an error such as
+    `DaemonUnavailable`, the client raises it too, or sends the request again as it would to a daemon. The handler runs
+    in the thread that uses the client. For `infer` alone, `answering` is simpler.
 
-    ``requests`` are those that came, in order, with copies of their bodies.
+    ``requests`` holds the received requests in order, with copies of their bodies.
     """
 
     def __init__(self, handler: Handler) -> None:
@@ -91,32 +91,32 @@ class MockTransport(Transport):
 
     @classmethod
     def answering(cls, *answers: Answer) -> Self:
-        """A daemon that answers one `infer` after another, and the last answer ever again.
+        """A transport that gives one answer to each `infer`, in order, and then repeats the last answer.
 
         An answer is a `Result` (`mock_result` makes one), a `CollabError` to be raised (`DaemonUnavailable`,
-        `BudgetInfeasible`, ...), or a function that makes the result of the `InferCall`. Besides, `ready` is answered;
-        any other call raises a LookupError.
+        `BudgetInfeasible`, ...), or a function that makes the result of the `InferCall`. The transport also answers
+        `ready`; any other call raises a LookupError.
         """
         return cls(_Answers(answers))
 
     @property
     def calls(self) -> list[InferCall]:
-        """The calls of `infer` that came, in order; one that was sent again counts again."""
+        """The received calls of `infer`, in order; a call that the client sent again counts again."""
         return [InferCall.of(request) for request in list(self.requests) if request.url.endswith(_INFER)]
 
     def send(self, request: DaemonRequest, *, timeout_s: float) -> DaemonReply:  # noqa: ARG002  nothing is waited for
         """See `Transport.send`."""
-        # An image array may be the application's own memory, which it fills anew.
+        # The body may be the application's own array, which the application may overwrite later.
         copied = wire.Message([request.message.body()], request.message.headers)
         self.requests.append(kept := replace(request, message=copied))
         return self._handler(kept)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection is open."""
 
 
 class _Answers:
-    """Answers `infer`, asks for a model's labels, and whether it is ready."""
+    """Answers `infer`, requests for a model's labels, and `ready`."""
 
     def __init__(self, answers: tuple[Answer, ...]) -> None:
         if not answers:
@@ -153,7 +153,7 @@ def _model_of(request: DaemonRequest) -> str:
 def mock_result(probabilities: Mapping[str, float], **changes: Any) -> Result:
     """A result with these probabilities by label; ``changes`` are other fields of `Result`.
 
-    The rest is that of an answer that the device gave alone in 10 ms, keeping the budget.
+    The other fields say that the device answered alone, in 10 ms and within the budget.
     """
     labels = tuple(probabilities)
     result = Result(

@@ -1,7 +1,6 @@
-"""From a Pillow image to upright RGB: one rule for the SDK and the daemons. Pillow itself is not imported.
+"""Turns a Pillow image into upright RGB, by one rule for the SDK and the daemons. This module does not import Pillow.
 
-Sixteen bits are scaled to eight, transparency is dropped, colour profiles are not applied. Of an animation that frame
-counts at which the image stands.
+It scales 16 bits to 8, drops transparency and ignores colour profiles. Of an animation it takes the current frame.
 """
 
 from __future__ import annotations
@@ -14,12 +13,13 @@ from collab_sdk.errors import InvalidImage
 
 __all__ = ["DAMAGE", "UPRIGHT", "PilImage", "orientation_of", "to_rgb"]
 
-# What Pillow raises for bytes that it cannot read.
+# The errors that Pillow raises for bytes that it cannot read.
 DAMAGE = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, MemoryError, RuntimeError),
     *(struct.error, zlib.error),
 )
-# EXIF's orientations and the number of Pillow's transposition that shows each upright. From 5 on the sides swap.
+# For each EXIF orientation, the number of the Pillow transposition that turns the image upright. From 5 on, width and
+# height swap.
 UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 
 _ORIENTATION = 0x0112
@@ -39,7 +39,7 @@ class PilImage(Protocol):
         """Width and height, pixels."""
 
     def load(self) -> Any:
-        """Decode what was only opened."""
+        """Decode the image, which Pillow has only opened so far."""
 
     def convert(self, mode: str) -> Any:
         """The image in another mode."""
@@ -51,9 +51,9 @@ class PilImage(Protocol):
 def to_rgb(image: PilImage) -> Any:
     """The image in mode RGB.
 
-    `InvalidImage`: floats, or grey of more than 16 bits. What Pillow cannot decode or convert raises one of `DAMAGE`.
+    `InvalidImage`: floats, or grey of more than 16 bits. One of `DAMAGE`: Pillow cannot decode or convert the image.
     """
-    # Before the mode is looked at: loading may change it.
+    # Loading may change the mode, so the image is loaded before anything reads the mode.
     image.load()
     if image.mode == "RGB":
         return image
@@ -63,12 +63,12 @@ def to_rgb(image: PilImage) -> Any:
         )
     if image.mode.startswith("I"):
         return _scaled(image).convert("RGB")
-    # Straight to RGB, Pillow warns of a palette's transparency.
+    # Pillow warns about a palette's transparency if it converts straight to RGB.
     return (image.convert("RGBA") if image.mode in {"P", "PA"} else image).convert("RGB")
 
 
 def _scaled(image: PilImage) -> Any:
-    """16 bits of grey as 8, also where Pillow keeps them in 32; its own conversion clips."""
+    """Grey of 16 bits (Pillow may hold it in 32) scaled to 8 bits; Pillow's own conversion clips."""
     grey = image.convert("I")
     darkest, lightest = grey.getextrema()
     if darkest < 0 or lightest > _MAX_GREY:

@@ -16,8 +16,8 @@ path under /collab/v1/      method  answer
 A companion answers ``status`` with a `CloudStatusReport`, and ``packages`` with a list of `PackageReport`.
 
 Times are milliseconds, energies millijoules, sizes bytes unless the name says otherwise. A field of type
-``Reason | str`` holds text as it came, which equals the word of `collab_sdk.vocabulary`: compare with ``==``. A newer
-daemon may use others.
+``Reason | str`` holds text, which equals a word of `collab_sdk.vocabulary`: compare with ``==``. A newer daemon may use
+words that this SDK does not know.
 """
 
 from __future__ import annotations
@@ -107,17 +107,17 @@ class CloudReport(LinkReport):
     name: str
     url: str
     state: CompanionState | str
-    # Its time for a tail over that of its own profile.
+    # Time that the companion takes for a tail now, divided by the time in its profile.
     speed_factor: float | None
     queue_ms: float | None
     # Share of its CPUs in use, 0..1.
     load: float | None
     breaker: BreakerState | str
-    # What it last failed at, while it is not up.
+    # The companion's last failure, while it is not up.
     problem: str | None
     # Digests of the packages that it holds.
     packages: list[str]
-    # Why it does not serve others of this device, by digest: "refused the package: ...".
+    # By digest, why the companion does not serve another package of this device: "refused the package: ...".
     lacks: dict[str, str]
 
 
@@ -126,26 +126,26 @@ class DeviceReport(TypedDict):
 
     # Share of its CPUs in use, 0..1.
     cpu_load: float | None
-    # How many times slower it is made to look ([emulation]); 1: not at all.
+    # The factor by which [emulation] makes the device slower; 1: not at all.
     slowdown: float
-    # Its time for a head over that of its profile.
+    # Time that the device takes for a head now, divided by the time in its profile.
     speed_factor: float | None
     memory_mb: float
     sessions: int
     session_mb: float
     # Degrees Celsius.
     temperature_c: float | None
-    # Highest clock that the kernel allows now, and that of the processor.
+    # The highest clock that the kernel allows now, and the highest clock of the processor.
     frequency_limit_mhz: float | None
     frequency_max_mhz: float | None
-    # What the firmware holds the processor back for now: "under-voltage", ... ; None: it does not tell.
+    # Why the firmware throttles the processor now: "under-voltage", ...; None: the firmware does not tell.
     throttled: list[str] | None
-    # The same at some time since the boot or, where the firmware forgets, since the daemon started.
+    # The same for any time since the boot or, if the firmware keeps no record, since the daemon started.
     throttled_before: list[str] | None
     # Charge, 0..1.
     battery: float | None
     power_w: float
-    # The instrument that measures it, or "model", and then why there is none.
+    # The instrument that measures the power; or "model", followed by the reason why there is no instrument.
     power_source: str
     power_reason: str
 
@@ -202,7 +202,7 @@ class CodecReport(TypedDict):
     predicted_ms: float | None
     predicted_energy_mj: float | None
     predicted_cost: float | None
-    # Why it would be taken, or not.
+    # Why the planner would choose this codec, or not.
     verdict: Reason | str
 
 
@@ -242,7 +242,7 @@ class CandidateReport(TypedDict):
     codec: str
     cloud: str | None
     predicted_ms: float
-    # The latency that the deadline quantile of such calls stays under.
+    # Milliseconds: the predicted latency at the deadline quantile, which caps are judged by.
     deadline_ms: float
     energy_mj: float
     cost: float
@@ -251,9 +251,9 @@ class CandidateReport(TypedDict):
 
 
 class DecisionReport(TypedDict):
-    """An answered call, with the candidates of its decision; none where the call itself stated the placement.
+    """An answered call, with the candidates of its decision; no candidates if the call itself stated the placement.
 
-    A plan with several crossings has its placement, one letter a layer, for the name of its cut.
+    If a plan has several crossings, its placement (one letter for each layer) stands in place of the cut's name.
     """
 
     age_s: float
@@ -320,12 +320,12 @@ class AnswersReport(TypedDict):
     """What a companion has answered since it started."""
 
     total: int
-    # What the engine took for the latest; None: there was none yet.
+    # Milliseconds that the engine took for the latest answer; None: there was no answer yet.
     last_ms: float | None
 
 
 class CloudStatusReport(TypedDict):
-    """How a companion is, in its own words."""
+    """The state of a companion, as the companion itself reports it."""
 
     version: str
     pid: int

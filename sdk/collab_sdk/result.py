@@ -67,9 +67,9 @@ class Timings:
 
     @property
     def other_ms(self) -> float | None:
-        """The time of no phase: waiting for a place, for the processor, or for an answer that did not come in time.
+        """Milliseconds that belong to no phase: waits for a place, for the processor, or for an answer that was late.
 
-        It is below 0 in a prediction in which device and companion race.
+        The value is below 0 in a prediction in which device and companion race.
         """
         if self.latency_ms is None:
             return None
@@ -187,7 +187,7 @@ def decode_result(response: InferResponse, labels: tuple[str, ...], budget: Budg
 
 
 _GROUPS: dict[str, type[Any]] = {"plan": Plan, "predicted": Predicted, "measured": Timings}
-# What JSON may make of a field's type. A float that happens to be whole may come as an int.
+# The Python types that JSON may give for a field's type. A whole float may come as an int.
 _JSON_TYPES: dict[Any, tuple[type, ...]] = {
     str: (str,),
     str | None: (str, NoneType),
@@ -206,12 +206,12 @@ _SCALAR_FIELDS = {
 
 
 def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Without a prediction over a dead link, say: infinity has no form on the wire."""
+    """The values without infinities (a prediction over a dead link, for example): the wire has no form for them."""
     return {name: value for name, value in values.items() if not isinstance(value, float) or math.isfinite(value)}
 
 
 def _scalars(kind: type[Any], values: Any) -> dict[str, Any]:
-    """The kind's scalar fields out of what came, ignoring what a newer daemon may have added."""
+    """The scalar fields of this kind that a reply holds; fields that a newer daemon added are ignored."""
     if not isinstance(values, Mapping):
         raise WireError(f"its {kind.__name__.lower()} is {values!r}")
     return {name: _scalar(name, hint, values.get(name)) for name, hint in _SCALAR_FIELDS[kind].items()}

@@ -1,7 +1,7 @@
-"""Text from elsewhere, made fit to be shown: what a companion says, what stands in a package, what a file is called.
+"""Makes text from outside safe to show: a companion's messages, a package's content, file names.
 
-A terminal obeys what it is shown, and a line break makes one line of a log two. So text is cleaned where it enters, and
-what is printed, logged and reported later is harmless.
+A terminal obeys control sequences in text, and a line break splits one log entry into two. So the text is cleaned where
+it enters, and everything that is printed, logged or reported later is harmless.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 
 __all__ = ["plain", "plain_values"]
 
-# What a terminal takes for orders (ECMA-48): control sequences, strings with all that they hold, and short escapes.
+# Sequences that a terminal obeys (ECMA-48): control sequences, control strings with their content, short escapes.
 _ORDERS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|[ -/]*[0-~])?")
-# Control characters, those that turn the direction of writing, and halves of characters, which cannot be printed.
+# Control characters, characters that change the direction of writing, and lone surrogates, which cannot be printed.
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def plain(text: str) -> str:
-    """The text in one line and without control characters; of what was several lines, "; " stands between two."""
+    """The text in one line and without control characters; "; " replaces each line break."""
     if text.isprintable():
         return text
     lines = _ORDERS.sub("", text).splitlines()

@@ -1,7 +1,7 @@
 """The seam between the clients and the daemon: requests go out, replies come in.
 
-`UnixTransport` is the one that the clients use by themselves; `collab_sdk.mock` has one for the tests of applications.
-A transport makes one exchange: waiting for a daemon that is away, and sending again, are the clients' own affair.
+The clients use `UnixTransport` by default; `collab_sdk.mock` has a transport for the tests of applications. A transport
+makes one exchange. The client, not the transport, waits for a daemon that is away and sends a request again.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from collab_sdk.errors import DaemonUnavailable
 
 __all__ = ["TOO_LATE", "ConnectionBroke", "DaemonReply", "DaemonRequest", "QueueFull", "Transport"]
 
-# What `DeadlineExceeded` says, whoever finds that the time is over.
+# The message of every `DeadlineExceeded` that the client side raises.
 TOO_LATE = "collabd did not answer within the client's timeout_s"
 
 
 class ConnectionBroke(DaemonUnavailable):
-    """The connection ended with a request in flight, which the daemon may have served or not."""
+    """The connection ended with a request in flight. Nobody knows whether the daemon served it."""
 
 
 class QueueFull(DaemonUnavailable):
-    """So many callers wait to be connected that the daemon's socket takes no more for now. Nothing was sent."""
+    """The queue of the daemon's socket is full: too many callers wait for a connection. Nothing was sent."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class DaemonReply:
     headers: Headers = field(default_factory=dict[str, str])
 
     def raise_for_status(self) -> None:
-        """Raise what the daemon refused or failed at, as the class of its code."""
+        """Raise the `CollabError` class of the reply's error code, if the daemon refused or failed."""
         if self.status != HTTPStatus.OK:
             raise decode_error(self.status, self.body)
 
@@ -68,4 +68,4 @@ class Transport(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of kept connections. Sending is possible afterwards, on new ones that are not kept."""
+        """Close the kept connections. Later requests use new connections, which are not kept."""

@@ -67,7 +67,7 @@ class UnixTransport(Transport):
 
     @property
     def path(self) -> Path:
-        """The daemon's socket; looked for anew until a daemon was there, since it may be about to make it."""
+        """The daemon's socket. Each call looks for it again until a daemon was found, which may still be starting."""
         return self._reached or socket_path(self._given)
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class UnixTransport(Transport):
         try:
             connection.connect()
         except BlockingIOError as error:
-            # A Unix socket whose queue is full says so at once, timeout or not.
+            # A Unix socket with a full queue refuses at once, even if a timeout is set.
             raise QueueFull(f"cannot reach collabd at {path}: too many callers wait for it") from error
         except PermissionError as error:
             raise PermissionRefused(
@@ -118,7 +118,7 @@ class UnixTransport(Transport):
         headers = message.headers | {"Content-Length": str(message.length)}
         try:
             connection.limit(_left_s(deadline))
-            # A daemon that refuses a body closes before it has read it all; its reply may be there.
+            # A daemon that refuses a body closes before it has read it all; the daemon's reply may have arrived.
             with contextlib.suppress(BrokenPipeError):
                 connection.request(request.method, request.url, body=message.chunks, headers=headers)
             connection.limit(_left_s(deadline))

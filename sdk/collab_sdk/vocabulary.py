@@ -60,9 +60,9 @@ class Reason(StrEnum):
     """Why a plan was taken, or not."""
 
     CHOSEN = "chosen"
-    EXPLORED = "explored"  # its estimate is old or unsure; trying it now and then costs a bounded share
+    EXPLORED = "explored"  # the plan's estimate is old or unsure; it is tried now and then, at a bounded loss
     KEPT = "kept"  # the previous plan; the best one's gain is not worth a switch
-    NEAREST = "nearest"  # no plan fits the budget; this one is the likeliest to keep it, of equals exceeds it least
+    NEAREST = "nearest"  # no plan fits the budget; this one most likely keeps it, and among equals exceeds it least
     FIXED = "fixed"  # the call itself stated the cut or the placement
     WORSE = "worse"  # fits, but another does better on the objective
     NOT_WORTH_A_SWITCH = "not-worth-a-switch"
@@ -86,12 +86,12 @@ class ScoreKind(StrEnum):
     """What a network's scores are."""
 
     LOGITS = "logits"
-    PROBABILITIES = "probabilities"  # of classes of which one is right: they sum to 1
-    INDEPENDENT = "independent"  # each label's own (sigmoids)
+    PROBABILITIES = "probabilities"  # exactly one label is right: the scores sum to 1
+    INDEPENDENT = "independent"  # each label has its own probability (sigmoids)
 
 
 class CompanionState(StrEnum):
-    """How a companion is, as the device knows it."""
+    """The state of a companion, as the device knows it."""
 
     UP = "up"
     BUSY = "busy"  # up, but it has asked to be left alone for a moment
@@ -102,7 +102,7 @@ class CompanionState(StrEnum):
 class BreakerState(StrEnum):
     """Whether calls go to a companion."""
 
-    CLOSED = "closed"  # they do
+    CLOSED = "closed"  # calls go to the companion
     OPEN = "open"  # it failed, and is left alone for a while
     HALF_OPEN = "half-open"  # the pause is over; one probe decides
 

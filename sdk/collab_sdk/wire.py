@@ -1,8 +1,9 @@
 """What client and daemons share on the wire: the Open Inference Protocol v2 with the binary tensor extension.
 
-A message is one JSON object, then the bytes of its binary tensors, one after another and without padding; the header
-``Inference-Header-Content-Length`` says where the JSON ends, and each binary tensor's ``binary_data_size`` parameter
-how long it is. Integers and floats are little-endian and row-major. Tensors may also come as JSON lists under ``data``.
+A message is one JSON object, then the bytes of its binary tensors, one after another and without padding. The header
+``Inference-Header-Content-Length`` gives the length of the JSON in bytes. The parameter ``binary_data_size`` gives the
+length of each binary tensor in bytes. Integers and floats are little-endian and row-major. Tensors may also come as
+JSON lists under ``data``.
 
 A tensor whose parameters hold ``codec`` carries an encoded payload: its datatype and shape are those of the decoded
 tensor, and its length is whatever the codec made of it. Nothing that arrives is trusted: what is malformed raises
@@ -68,9 +69,9 @@ __all__ = [
 ]
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-# Of a response: milliseconds from the request's headers to the end of its body, where it came in.
+# Response header: the milliseconds that the receiver measured from the request's headers to the end of its body.
 RECEIVE_MS = "Collab-Receive-Ms"
-# Of a response: `checksum` of its body, and of the request's body as it came in (left out where that was not read).
+# Response headers: `checksum` of the response's body, and of the request's body as received (absent if nobody read it).
 CHECKSUM = "Collab-Checksum"
 REQUEST_CHECKSUM = "Collab-Request-Checksum"
 MAX_TENSORS = 1024
@@ -97,7 +98,7 @@ class InferRequest:
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def wants_binary(self, output: str) -> bool:
-        """Whether the answer's tensor of this name shall come as bytes and not as JSON."""
+        """Whether the request wants the output of this name as bytes rather than JSON."""
         for requested in self.outputs:
             if requested.name == output and "binary_data" in requested.parameters:
                 return requested.parameters["binary_data"] is True
@@ -155,12 +156,12 @@ def decode_response(body: bytes | bytearray | memoryview, header_length: int | N
 
 
 def checksum(body: bytes | bytearray | memoryview) -> str:
-    """What the headers say of a body: ``crc32=`` and eight hexadecimal digits (the CRC of ISO 3309, as in zlib)."""
+    """A body's checksum for the headers: ``crc32=`` and eight hexadecimal digits (the CRC of ISO 3309, as in zlib)."""
     return f"crc32={zlib.crc32(body):08x}"
 
 
 def header_length(headers: Headers) -> int | None:
-    """Where a message's JSON ends, from its HTTP headers; None: the body is all JSON. WireError: no length."""
+    """Bytes of JSON in a message, from its HTTP headers; None: the body is all JSON. WireError: it is no length."""
     value = headers.get(HEADER_LENGTH)
     if value is None:
         return None
@@ -170,7 +171,7 @@ def header_length(headers: Headers) -> int | None:
 
 
 def waited_s(headers: Headers) -> float:
-    """Seconds that the caller of a request waited before this try of it; 0: it is the first. WireError: no time."""
+    """Seconds that the caller waited before this try; 0: it is the first try. WireError: the header is no time."""
     value = headers.get(WAITED_MS) or "0"
     try:
         seconds = float(value) / 1e3
@@ -250,7 +251,7 @@ def _tensors(head: Mapping[str, Any], key: str, rest: memoryview) -> list[Tensor
 
 
 def _tensor(item: Mapping[str, Any], rest: memoryview) -> tuple[Tensor, memoryview]:
-    """The tensor that the item describes, and the binary data behind its own."""
+    """The tensor that the item describes, and the binary data of the tensors that follow it."""
     name, parameters, datatype = _name(item), _parameters(item), member(item, "datatype", "")
     if "shared_memory_region" in parameters:
         raise WireError(f"tensor {name!r}: shared_memory_region: collabd shares no memory; send the tensor's data")

@@ -11,7 +11,7 @@ import requests
 from collab_sdk import AsyncClient
 from collabd.simulation.testbed import Testbed
 
-# The companion is never given up on, however busy this machine is: its answers are what is measured.
+# The device must always wait for the companion, even on a busy machine, because the bench measures its answers.
 _SETTINGS = "[failover]\nhedge_price = 100"
 
 

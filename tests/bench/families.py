@@ -38,7 +38,7 @@ FAMILIES = {
     "ViT": "vit_b_32 vit_b_16 vit_l_32 vit_l_16 vit_h_14",
 }
 NAMES = tuple(name for names in FAMILIES.values() for name in names.split())
-# Of the scores' range: head and tail add in another order than the whole does.
+# Share of the scores' range. Head and tail add their numbers in another order than the whole network.
 EQUAL = 1e-4
 _CACHE_BYTES = 1 << 26
 _YES_NO = ("imported", "accepted", "batching")
@@ -116,7 +116,7 @@ def cut_error(package: Package) -> float:
 
 
 def _in_a_process(name: str) -> Row:
-    """One process a network: what it held is free again afterwards."""
+    """Use one process for each network, so that its memory is free afterwards."""
     command = [sys.executable, "-m", "tests.bench.families", "--one", name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -1,4 +1,4 @@
-"""What a process holds, and what others hold that do less, or the same in the plainest way."""
+"""The memory of a process, beside the memory of processes that do less or do the same in the plainest way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long collabd takes to be ready, and what it holds then and later."""
+"""How long collabd takes to be ready, and how much memory it holds then and later."""
 
 from __future__ import annotations
 

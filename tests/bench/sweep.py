@@ -57,7 +57,7 @@ class Outcome:
 
     @property
     def agreement(self) -> float:
-        """The part of the answers that are the unsplit network's."""
+        """The share of the answers that equal those of the unsplit network."""
         return 1 - self.differing / self.images
 
     @property

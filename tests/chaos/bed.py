@@ -21,7 +21,7 @@ from collabd.atomic_file import replace_file
 from collabd.keys.tokens import line, new_token
 from collabd.simulation.testbed import Testbed
 
-# As if the device were slower than its companion, which so has something to offer.
+# The device is made slower than its companion, so that the companion is worth using.
 SLOWDOWN = 4.0
 DEVICE_CORE, COMPANION_CORE = 0, (os.cpu_count() or 1) - 1
 _DISK_MB = 24
@@ -88,8 +88,8 @@ class ChaosBed(Testbed):
         self.signal("device", signal.SIGHUP)
 
     def set_clocks(self, seconds: int) -> None:
-        """Let the wall clocks of both be so far off, from now on."""
-        # Not replaced, since the daemons have it mapped.
+        """From now on, set the wall clocks of both daemons off by this much."""
+        # The daemons have the file mapped, so it is overwritten and not replaced.
         with self.clock.open("r+b" if self.clock.exists() else "wb") as file:
             file.write(struct.pack("q", seconds))
 

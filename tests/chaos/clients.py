@@ -1,4 +1,4 @@
-"""The clients: a process each, with the SDK that everybody uses, timing calls by their own clock."""
+"""The clients: one process each. They call through the public SDK and time the calls with their own clock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.chaos.orders import Order
 
 @dataclass(frozen=True)
 class Answer:
-    """What of a result is judged and counted."""
+    """The parts of a result that the run judges and counts."""
 
     scores: npt.NDArray[np.float32]
     cut: str

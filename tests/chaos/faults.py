@@ -1,4 +1,4 @@
-"""Does the faults: each is a context, which it is there in and gone behind."""
+"""Injects the faults. Each fault is a context: the fault begins on entry and is gone after exit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FORGOTTEN = "alexnet_cifar10"
 
 @dataclass(frozen=True)
 class Window:
-    """When a fault was there: seconds on the monotonic clock."""
+    """The time of a fault: seconds on the monotonic clock."""
 
     kind: str
     began_s: float
@@ -58,14 +58,14 @@ class Faults:
     visitor: Path
     twins: tuple[Path, Path]
     windows: list[Window] = field(default_factory=list)
-    # While collabd itself was not there.
+    # The times when collabd did not run.
     down: list[Window] = field(default_factory=list)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     async def conduct(
         self, faults: Iterator[Fault], least: int, done: asyncio.Event, say: Callable[[str], None]
     ) -> None:
-        """Inject faults at their times until `done`, but so many at least, and return when the last is gone."""
+        """Inject faults at their times until `done`, but at least this many, and return when the last one is gone."""
         began = time.monotonic()
         async with asyncio.TaskGroup() as under_way:
             for number, fault in enumerate(faults):
@@ -92,7 +92,7 @@ class Faults:
 
     @asynccontextmanager
     async def companion_gone(self, _: float, *, killed: bool) -> AsyncIterator[None]:
-        """It dies, or stops when asked to, and is started again."""
+        """The companion is killed or stops on request, and is started again."""
         await asyncio.to_thread(self.bed.kill_cloud if killed else self.bed.stop_cloud)
         try:
             yield
@@ -102,7 +102,7 @@ class Faults:
 
     @asynccontextmanager
     async def companion_frozen(self, _: float) -> AsyncIterator[None]:
-        """It does nothing, but the kernel goes on to take connections for it."""
+        """The process is frozen, but the kernel still accepts connections for it."""
         self.bed.signal("cloud", signal.SIGSTOP)
         try:
             yield
@@ -111,7 +111,7 @@ class Faults:
 
     @asynccontextmanager
     async def device_gone(self, _: float, *, killed: bool) -> AsyncIterator[None]:
-        """As systemd would, it is started again at once; its socket outlives it."""
+        """The daemon stops and is started again at once, as by systemd; its socket stays."""
         began = time.monotonic()
         await asyncio.to_thread(self.bed.kill_device if killed else self.bed.stop_device)
         self.bed.start_device()
@@ -121,7 +121,7 @@ class Faults:
 
     @asynccontextmanager
     async def black_hole(self, _: float) -> AsyncIterator[None]:
-        """Nothing passes, nobody is told."""
+        """The link passes no data, and neither side gets an error."""
         self.relay.black_hole()
         try:
             yield
@@ -130,7 +130,7 @@ class Faults:
 
     @asynccontextmanager
     async def resets(self, _: float) -> AsyncIterator[None]:
-        """Every connection breaks, time and again."""
+        """Every connection breaks, again and again."""
 
         async def again() -> None:
             while True:
@@ -145,7 +145,7 @@ class Faults:
 
     @asynccontextmanager
     async def silent_connections(self, _: float) -> AsyncIterator[None]:
-        """Those that are there are lost without a word, which shows only when they are used."""
+        """The open connections are lost silently; the peers notice only when they use them."""
         self.relay.silence()
         yield
 
@@ -166,7 +166,7 @@ class Faults:
             yield
         finally:
             self.relay.flip(0.0)
-            # A connection whose two ends now count differently is no fault of what comes next.
+            # The two ends of a connection may now disagree about its bytes; the next fault must not inherit that.
             self.relay.reset()
 
     @asynccontextmanager
@@ -250,7 +250,7 @@ class Faults:
 
     @asynccontextmanager
     async def stepped_clocks(self, draw: float) -> AsyncIterator[None]:
-        """By hours or days, forward or back, and then right again, which is a step too."""
+        """The clocks step by hours or days, forward or back, and later step back to the right time."""
         self.bed.set_clocks(3600 * _HOURS[int(draw * len(_HOURS))])
         try:
             yield

@@ -1,4 +1,4 @@
-"""From what happened to figures: who answered, what was wrong or lost, which deadlines were kept."""
+"""Turns the outcomes into figures: which calls were answered, wrong or lost, and which deadlines were kept."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tests.chaos.schedule import KINDS
 # Deadlines that the device alone could keep, and how many of them must be.
 KEEPABLE = ("1.5 x p99", "4 x p99")
 LEAST_KEPT = 0.999
-# One missed of fewer than a thousand says nothing of a thousand: who keeps just 99.9 % misses one or more of 590 in 45
-# of 100 runs. Of fewer than this, in less than 10 of 100.
+# One miss in fewer than 1,000 calls says nothing about 1,000. A daemon that keeps exactly 99.9 % of the deadlines
+# misses one or more of 590 in 45 of 100 runs. With fewer calls than this, it does so in less than 10 of 100 runs.
 _TELLING = 100
-# More open files than before by so many are a leak: a few connections may be kept alive on either side.
+# This many more open files than before are a leak: either side may keep a few connections alive.
 _MORE_HANDLES = 16
-# Calls that waited for collabd to come back hold up those that come then, for so long at most.
+# Calls that waited for collabd's restart delay the calls after it, by at most this many seconds.
 _BACKLOG_S = 2.0
 _PERMITTED = "CompanionUnavailable"
-# The client may lose its core between the SDK's clock and ours, to seven others; for so long it does not.
+# Seven other clients may take the core between the SDK's clock reading and ours, but not for this many milliseconds.
 _CLOCKS_DIFFER_MS = 1000.0
 
 
@@ -61,7 +61,7 @@ class Judged:
 
     @property
     def lied(self) -> bool:
-        """Whether a budget is said to be met that the caller saw missed."""
+        """Whether the result says that the budget was met although the caller saw it missed."""
         answer = self.outcome.answer
         return answer is not None and answer.budget_met and self.late_ms > _CLOCKS_DIFFER_MS
 
@@ -100,7 +100,7 @@ def _judged(outcome: Outcome, happened: Happened, down: Sequence[Window], refere
 
 
 def _down(happened: Happened) -> list[Window]:
-    """While collabd was not there, or still worked off the calls that had waited for it."""
+    """Whether collabd did not run at this time, or still served the calls that had waited for it."""
     return [
         replace(window, ended_s=min(max(_ends(window, happened)), window.ended_s + _BACKLOG_S))
         for window in happened.down

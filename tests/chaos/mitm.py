@@ -1,4 +1,4 @@
-"""Something between the relay and the companion that speaks the protocol, and lies: with right checksums, always.
+"""A proxy between the relay and the companion that speaks the protocol and lies, always with right checksums.
 
 So what the device must notice is the content. It stands in the way only while it lies.
 """

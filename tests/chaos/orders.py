@@ -14,11 +14,11 @@ Form = Literal["file", "pixels"]
 
 # Which networks are called, and how often.
 WEIGHTS = {"alexnet_cifar10": 0.45, "vgg16_cifar10": 0.4, "efficientnet_lite0": 0.15}
-# What becomes of the calls of a run: without a deadline, with one of a class, or kept on the device with one.
+# The kinds of calls in a run: without a deadline, with a deadline of a class, or with one and kept on the device.
 NO_DEADLINE = "none"
 LOCAL = "never-leave, 1.5 x p99"
 SHARES = {NO_DEADLINE: 0.45, "1.5 x p99": 0.25, "4 x p99": 0.15, LOCAL: 0.1, "half the median": 0.05}
-# Of those without a deadline, the part whose cut and codec are forced, so that every codec and cut is met with faults.
+# The share of the calls without a deadline whose cut and codec are forced, so that faults hit every codec and cut.
 _FORCED = 0.4
 
 

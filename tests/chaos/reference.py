@@ -1,7 +1,7 @@
 """What the answers must be: by ONNX Runtime on the packages' graphs, without collabd's engine and partitioner.
 
-What travelled lossless must be the unsplit network's answer. What a codec rounded must be the answer of the same split
-with the same codec, computed here: so a wrong answer cannot hide behind the codec's loss.
+If the features travelled lossless, the answer must be that of the unsplit network. If a codec rounded them, the answer
+must be that of the same split with the same codec, computed here. So the codec's loss cannot hide a wrong answer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collabd.imaging import prepare
 from tests.chaos.clients import Answer, pixels_of
 from tests.chaos.orders import Form, Order
 
-# Probabilities. Batches and parts of a graph are summed in another order than the whole.
+# Probabilities. A batch or a part of a graph adds its numbers in another order than the whole graph.
 LOSSLESS = 1e-4
 # A value at the border of two levels may be rounded to the other one.
 LOSSY = 1e-3
@@ -42,7 +42,7 @@ class Reference:
         self._known: dict[tuple[str, ...], Scores] = {}
 
     def error(self, order: Order, answer: Answer) -> tuple[float, float]:
-        """How far the scores are off, and how far they may be."""
+        """The greatest error of the scores, and the error that is allowed."""
         ways = list(_ways(answer))
         tolerance = LOSSLESS if ways == [()] else LOSSY
         right = [self._scores(order, answer.ran, way) for way in ways]
@@ -85,7 +85,7 @@ class _Network:
         return self._probabilities(self._run({self.manifest.input: image}, *names)[self.manifest.output])
 
     def split(self, image: npt.NDArray[np.uint8], ran: str, codecs: tuple[str, ...]) -> Scores:
-        """By stages: the device keeps what it had, the companion computes from what the codec leaves of it."""
+        """Run stage by stage: the device keeps its exact tensors, the companion computes from the decoded features."""
         layers, tensors, ways = self.manifest.layers, {self.manifest.input: image}, iter(codecs)
         first = 0
         for side, letters in itertools.groupby(ran):

@@ -28,7 +28,7 @@ from tests.chaos.schedule import KINDS, schedule
 
 CLIENTS = 8
 _IMAGES = 12
-# Calls that are not counted: sessions are built, connections opened.
+# Calls that do not count, because they build sessions and open connections.
 _WARM_UP = 5 * CLIENTS
 # Calls that a client makes before it reports.
 _AT_A_TIME = 50

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from random import Random
 
-# What each fault takes hold of: two of one holder never overlap, all others may. The order is the table's.
+# The part that each fault holds: two faults with one holder never overlap, all others may. The table has this order.
 HOLDERS = {
     "companion killed": "companion",
     "companion stopped by SIGTERM": "companion",
@@ -28,11 +28,11 @@ HOLDERS = {
     "clocks stepped": "clocks",
 }
 KINDS = tuple(HOLDERS)
-# Seconds that one lasts. Restarts last until the daemon answers, whatever is drawn.
+# The least and the most seconds that a fault lasts. A restart always lasts until the daemon answers.
 _LASTS_S = (1.5, 5.0)
-# The next begins after this part of it: below 1 they overlap.
+# The next fault begins after this share of the present one's time: below 1 the two overlap.
 _OVERLAP = (0.4, 1.5)
-# After so many there is peace for the companion to be used again: its breaker is open for five seconds.
+# After this many faults a pause follows, so that the companion is used again: its breaker is open for 5 s.
 _BEFORE_PEACE = 3
 _PEACE_S = (5.0, 8.0)
 
@@ -48,7 +48,7 @@ class Fault:
 
 
 def schedule(seed: int, kinds: Collection[str], pace: float = 1.0) -> Iterator[Fault]:
-    """Faults in the order of their beginning, without end, all of it so many times as fast.
+    """Endless faults in the order of their beginning; the whole schedule runs this many times as fast.
 
     Each kind comes once before any comes again.
     """

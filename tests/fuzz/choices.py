@@ -1,4 +1,4 @@
-"""Bytes read as decisions, so that whatever mutates bytes also mutates structures."""
+"""Reads bytes as decisions, so that a fuzzer that mutates bytes also mutates structures."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A message of the protocol as one input: the header's value, the JSON, then the tensors' bytes.
 
-The first line is the header that says where the JSON ends; empty, there is none; "=", it says what is true.
+The first line is the value of the header that says where the JSON ends. Empty: no header. "=": the true length.
 """
 
 from __future__ import annotations

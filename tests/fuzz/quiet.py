@@ -1,4 +1,4 @@
-"""An event loop that knows when nothing more will happen by itself, so that no test has to wait for a while."""
+"""An event loop that knows when all tasks wait for input or for a time, so that no test has to sleep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A daemon of ours in this process and what it says to raw bytes, held against what HTTP and we promise."""
+"""Runs a daemon in this process and compares its replies to raw bytes with the promises of HTTP and of collabd."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Served:
         if method is not None:
             assert [status for status in statuses if status >= 200], "no reply to a whole request"
             assert not rest, "a reply that is cut short"
-        # Whoever hung up leaves nothing behind.
+        # A peer that hung up must leave no task behind.
         assert len(asyncio.all_tasks(self._loop)) <= self._tasks, asyncio.all_tasks(self._loop)
 
 
@@ -71,7 +71,7 @@ class _Errors(logging.Handler):
 
 
 def framed(data: bytes) -> tuple[bytes, bytes | None]:
-    """An input as a request that is whole, and its method; None: what it is, is for the server to find out."""
+    """The input as a whole request, and its method; None: only the server can tell what the input is."""
     parts = _FRAMED.match(data)
     if parts is None:
         return data, None

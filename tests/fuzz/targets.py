@@ -1,4 +1,4 @@
-"""The list of what is fuzzed: each edge of the product where bytes come in that nobody vouches for."""
+"""The list of fuzz targets: each edge of the product where untrusted bytes come in."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Target:
         return iter(sorted((CORPUS / self.name).glob("*")))
 
 
-# The slowest first, so that none is left running alone at the end. The shares follow what an execution takes.
+# The slowest targets come first, so that none runs alone at the end. The shares follow the time of one execution.
 TARGETS = (
     Target("cloud_http", 30),
     Target("device_http", 30),

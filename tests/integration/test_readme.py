@@ -1,4 +1,4 @@
-"""The README is true: its commands run as they stand with both daemons, and its example prints what it says."""
+"""The README is true: its commands run unchanged with both daemons, and its example prints the shown output."""
 
 from __future__ import annotations
 

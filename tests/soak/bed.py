@@ -13,7 +13,7 @@ from collabd.simulation.testbed import Testbed
 
 VISITOR = "visitor"
 SLOWDOWN = 2.0
-# Another estimate of the link means another companion in the daemon, with connections of its own.
+# A changed estimate of the link makes the daemon build a new companion object, with its own connections.
 _STALE_S = (2.0, 2.5)
 
 
@@ -30,7 +30,7 @@ class SoakBed(Testbed):
         return psutil.Process(self._processes[side].pid)
 
     def restart_cloud(self) -> None:
-        """The companion dies without a word, and another one takes its port."""
+        """Kill the companion and start another one on the same port."""
         self.kill_cloud()
         self.start_cloud()
 

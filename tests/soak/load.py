@@ -19,7 +19,7 @@ ALEXNET, VGG = CIFAR
 Samples = Mapping[tuple[str, Form], list[Sample]]
 Action = Callable[[], Awaitable[None]]
 
-# Of a thousand calls; the small network most of all, so that many fit into the time there is.
+# Calls out of 1,000. The small network gets the most, so that many calls fit into the time.
 _MIX: dict[tuple[str, Form], int] = {
     (ALEXNET, "file"): 700,
     (ALEXNET, "frame"): 220,
@@ -59,7 +59,7 @@ class Tally:
             kind = (result.model, form, budget)
             self.switches += self._last.setdefault(kind, plan) != plan
             self._last[kind] = plan
-        # A lossy plan may differ now and then, and says so by its fidelity.
+        # A lossy plan may give another label now and then; its fidelity below 1 says so.
         if result.fidelity == 1.0 and result.label != sample.unsplit:
             self.wrong.append(f"{result.model} {sample.name} by {'/'.join(plan)}: {result.label}")
 
@@ -84,8 +84,8 @@ async def call(client: AsyncClient, samples: Samples, turn: int, tally: Tally) -
 async def tour(client: AsyncClient, samples: Samples) -> int:
     """Run every cut of every network in every codec, and the other way round; returns how many calls.
 
-    The other way round the companion begins and the device ends. So each side has each head and each tail once, which
-    are more than its cache holds, and what is in it after two tours is the same whatever it was before.
+    The other way round, the companion begins and the device ends. So each side runs each head and each tail once. These
+    are more sessions than its cache holds, so after two tours the cache holds the same sessions, whatever came before.
     """
     calls = 0
     for model, form in _MIX:

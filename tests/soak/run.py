@@ -19,7 +19,7 @@ RTT_S = 0.002
 _SAMPLES = 400
 # After each tour.
 _LOOKS, _BETWEEN_LOOKS_S = 5, 0.5
-# So many times in a run; a companion needs seconds to start, and no restart falls into the second half.
+# Times per run. A companion needs seconds to start, and no restart happens in the second half.
 _RATES, _RELOADS, _VISITS, _RESTARTS = 100, 40, 40, 20
 _LEAST_BETWEEN_RESTARTS = 1000
 
@@ -37,7 +37,7 @@ class Soak:
     events: Counter[str] = field(default_factory=Counter)
 
     async def run(self) -> None:
-        """To the end, in tenths that ask the same, with tours before each and behind the last."""
+        """Run to the end in ten parts with the same calls, with tours before each part and after the last one."""
         self.relay.set_rtt(RTT_S)
         tenth = self.requests // 10
         async with AsyncClient(self.bed.socket) as client:
@@ -53,7 +53,7 @@ class Soak:
     async def _tour(self, client: AsyncClient, done: int) -> None:
         self._set_rate(RATES_MBIT[0])
         await self.bed.until_cloud_is_up(client)
-        # What the first one leaves in the caches depends on what was there before, since it may find that.
+        # After the first tour the caches still depend on their earlier content, which the tour may have used.
         for _ in range(2):
             self.events["calls of the tours"] += await tour(client, self.images)
         with ControlClient(self.bed.socket) as control:

@@ -1,4 +1,4 @@
-"""What a process holds, looked at from outside."""
+"""The memory, files and threads of a process, measured from outside."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Sample:
 
 
 def look(bed: SoakBed, client: ControlClient, done: int, *, toured: bool = False) -> list[Sample]:
-    """Both daemons now; one that is just being restarted is left out."""
+    """Both daemons now; a daemon that is just restarting is left out."""
     found = []
     for side in SIDES:
         try:

@@ -11,9 +11,9 @@ import numpy as np
 from collabd.config import EngineSettings
 from tests.soak.samples import Sample, Side
 
-# In shares of the run. Compared is what is held straight after a tour, every cut of every network in every codec: in
-# between, the plans decide which sessions are cached, and one of those may have 16 MB. The first tenth is the warm-up.
-# The companion is restarted over and over in the first half, so that its warm-up is the sixth.
+# Shares of the run. The run compares samples from right after a tour, which calls every cut of every network in every
+# codec. Between tours the plans decide which sessions are cached, and one session may have 16 MB. The first tenth is
+# the warm-up. The companion is restarted many times in the first half, so its warm-up is the sixth tenth.
 WINDOWS: Mapping[Side, tuple[float, float]] = {"device": (0.1, 0.2), "cloud": (0.6, 0.7)}
 END = (0.9, 1.0)
 
@@ -39,7 +39,7 @@ class Measure:
 
 MEASURES = (
     Measure("rss_mb", 0.02),
-    # The sessions' cache is bounded in bytes: which sessions are in it is the plans' affair, and one may have 16 MB.
+    # The cache of sessions is limited in bytes. The plans decide which sessions it holds, and one may have 16 MB.
     Measure("session_mb", limit=EngineSettings().cache_mb * 2**20 / 1e6),
     Measure("sessions"),
     # Resident memory less the sessions.
@@ -47,7 +47,7 @@ MEASURES = (
     # The clients' connections, and those to the companion, are as many as calls happen to be in flight.
     Measure("fds", 0.0, 6),
     Measure("sockets", 0.0, 6),
-    # Threads less the sessions' own; pools start one when all others are busy, up to their limit.
+    # Threads without those of the sessions. A pool starts a new thread when all others are busy, up to its limit.
     Measure("threads", 0.0, 4),
 )
 

@@ -31,7 +31,7 @@ class Box:
     init: int
 
     def command(self, *argv: str, user: str | None = None) -> list[str]:
-        """What to run here so that `argv` runs there, as root or as `user`."""
+        """The command for this machine that runs `argv` in the box, as root or as `user`."""
         inside = ["nsenter", f"--target={self.init}", *_NAMESPACES, "--root", "--wdns=/"]
         if user is not None:
             inside += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--reset-env"]
@@ -51,7 +51,7 @@ class Box:
         target.write_text(text)
 
     def path(self, path: str) -> Path:
-        """Where a path of the box lies for us."""
+        """The path on this machine of a path in the box."""
         return Path(f"/proc/{self.init}/root{path}")
 
     def show(self, unit: str, key: str) -> str:

@@ -13,7 +13,7 @@ from tests.system.box import Box
 from tests.system.conftest import Service, calling
 
 FAST, SLOW = "100mbit", "64kbit"
-# A slow device, and probes that notice within seconds that a very slow link has become better.
+# A slow device, with probes that notice within seconds when a very slow link becomes better.
 DEVICE = """
 [emulation]
 device_slowdown = 20

@@ -1,4 +1,4 @@
-"""Daemons that fail at each start, and callers who knock all the while: both are there again once the cause is gone."""
+"""Daemons that fail at each start while callers keep calling: both daemons run again once the cause is gone."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_companion_is_back_by_itself(companion: Service) -> None:
 
 
 def test_a_bad_configuration_makes_no_storm_of_starts_and_is_mended_without_systemctl(device: Service) -> None:
-    """Callers knock without a pause. Each start would take a third of a second."""
+    """Callers call without a pause. Each start would take a third of a second."""
     device.configure("[server]\nmax_request_mbb = 1\n")
     device.box.run("systemctl", "start", "collabd.socket")
     since = time.time()

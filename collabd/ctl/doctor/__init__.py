@@ -43,7 +43,7 @@ def tell(found: DoctorReport, *, as_json: bool) -> None:
 
 
 def examine(context: Context) -> list[Finding]:
-    """All checks, in this order; what only follows from another finding is left out."""
+    """Run all checks, in this order; findings that only follow from another finding are left out."""
     return relevant(finding for check in _checks() for finding in check(context))
 
 

@@ -1,4 +1,4 @@
-"""Whether something keeps this machine's clock right: certificates hold by it."""
+"""Whether something keeps this machine's clock right: the validity of certificates depends on the clock."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _SYNCHRONISED = "/run/systemd/timesync/synchronized"
 
 
 def check_clock(context: Context) -> Iterator[Finding]:
-    """Ask systemd, whoever it is that sets the clock."""
+    """Ask systemd, which knows whether the clock is set, whichever program sets it."""
     yield of_clock(context.machine)
 
 
 def of_clock(machine: ExaminedMachine) -> Finding:
-    """What to make of its answer."""
+    """The finding for systemd's answer."""
     if machine.path(_SYNCHRONISED).exists():
         return Finding("clock", "ok", "the clock is set by the network")
     answer = machine.run(["timedatectl", "show", "--property=NTPSynchronized", "--value"])

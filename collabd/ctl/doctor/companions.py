@@ -1,4 +1,4 @@
-"""Each companion of the device: what the daemon knows of it, how far we get ourselves, its clock and its packages."""
+"""Each companion of the device: the daemon's view of it, doctor's own attempt to reach it, its clock, its packages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collabd.config import CloudSettings
     from collabd.ctl.doctor.reach import Reached
 
-# Without a daemon there is no use for one.
+# Without a working daemon, the state of a companion says nothing useful.
 _UNLESS = ("socket", "access", "daemon", "service", "configuration")
 _CLOCKS_AGREE_S = 30.0
 
@@ -107,7 +107,7 @@ def _one(cloud: CloudSettings, known: CloudReport | None, models: list[ModelRepo
 
 
 def of_status(known: CloudReport) -> Finding:
-    """What the daemon makes of it."""
+    """The finding for the companion's state, as the daemon reports it."""
     name = known["name"]
     if known["state"] == CompanionState.UP:
         return Finding("companion", "ok", f"collabd says that {name} is up")
@@ -126,7 +126,7 @@ def of_status(known: CloudReport) -> Finding:
 
 
 def of_clock(name: str, reached: Reached, now: datetime) -> Finding:
-    """How far its clock is from ours, to the second that HTTP tells."""
+    """The difference between the companion's clock and ours, in whole seconds, as HTTP dates have no fractions."""
     try:
         theirs = parsedate_to_datetime(reached.date or "")
     except ValueError:
@@ -145,7 +145,7 @@ def of_clock(name: str, reached: Reached, now: datetime) -> Finding:
 
 
 def of_packages(cloud: CloudSettings, reached: Reached, models: list[ModelReport]) -> Iterator[Finding]:
-    """Models of the device that it lacks, or has otherwise."""
+    """The device's models that the companion lacks or holds with another digest."""
     held = set(reached.packages.values())
     lacking = [model for model in models if model["digest"] not in held]
     if models and not lacking:

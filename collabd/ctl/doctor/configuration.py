@@ -1,4 +1,4 @@
-"""The configuration files of what is installed."""
+"""The configuration files of the installed daemons."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def check_configuration(context: Context) -> Iterator[Finding]:
 
 
 def of_settings(settings: Settings) -> Iterator[Finding]:
-    """What to make of one file."""
+    """The finding for one file."""
     path, program = settings.path, settings.role.program
     if settings.forbidden:
         yield Finding("configuration", "not-measured", f"this user may not read {path}", advice=AS_ROOT)

@@ -1,4 +1,4 @@
-"""What the checks work on: the machine, what the daemon says, and the configuration of what is installed."""
+"""The input of the checks: the machine, the daemon's reports, and the configurations of the installed daemons."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNIT_FOLDERS = (
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 )
-# The longest that the daemon is waited for.
+# The longest wait for an answer of the daemon.
 _DAEMON_S = 10.0
 
 
@@ -41,7 +41,7 @@ class Role:
         return f"/etc/collabd/{self.program}.toml"
 
     def installed(self, machine: ExaminedMachine) -> bool:
-        """Whether it is there as a service."""
+        """Whether it is installed as a service."""
         places = (self.file, *(f"{folder}/{self.unit}" for folder in UNIT_FOLDERS))
         return any(_exists(machine.path(place)) for place in places)
 
@@ -51,7 +51,7 @@ DEVICE, COMPANION = Role("collabd"), Role("collab-cloudd")
 
 @dataclass(frozen=True)
 class Heard:
-    """What the daemon on the device said; `failure`: why it said nothing. `file`: its configuration."""
+    """The reports of the device's daemon; `failure`: why it gave none. `file`: its configuration."""
 
     status: StatusReport | None = None
     file: str | None = None
@@ -60,7 +60,7 @@ class Heard:
 
 @dataclass(frozen=True)
 class Settings:
-    """A configuration file; `config` None: it is refused for `problems`, or may not be read by whoever runs this."""
+    """A configuration file; `config` None: the file has `problems`, or this user may not read it."""
 
     role: Role
     path: Path
@@ -72,7 +72,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Context:
-    """All of it."""
+    """All input of the checks."""
 
     machine: ExaminedMachine
     socket: Path
@@ -97,7 +97,7 @@ class Context:
 
 
 def gather(machine: ExaminedMachine, transport: UnixTransport) -> Context:
-    """Ask the daemon and read the configurations; where nothing is installed, look for a device."""
+    """Ask the daemon and read the configurations; if nothing is installed, examine this machine as a device."""
     heard = _heard(transport)
     roles = tuple(role for role in (DEVICE, COMPANION) if role.installed(machine))
     if heard.status is not None and DEVICE not in roles:
@@ -126,7 +126,7 @@ def _settings(role: Role, path: Path) -> Settings:
     try:
         there = path if path.exists() else None
         if there is not None:
-            there.open("rb").close()  # `load` does not tell a file that is closed to us from a broken one
+            there.open("rb").close()  # `load` does not distinguish a file without read permission from a broken file
         config = (load(DeviceConfig, there) if role == DEVICE else load(CloudConfig, there)).config
         return Settings(role, path, config=config)
     except PermissionError:

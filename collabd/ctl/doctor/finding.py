@@ -1,4 +1,4 @@
-"""What a check found, and which findings are worth saying."""
+"""The findings of the checks, and which of them to report."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ TROUBLE: tuple[Severity, ...] = ("warning", "error")
 
 @dataclass(frozen=True)
 class Finding:
-    """`code` names what was looked at, and stays the same from version to version; `advice` says what to do.
+    """`code` names the thing that was checked and stays the same in every version; `advice` says what to do.
 
-    `unless`: codes of which this is but a consequence; if one of them is in trouble, this is not worth saying.
+    `unless`: codes of possible causes. If one of them has a fault, this finding only follows from it and is left out.
     """
 
     code: str
@@ -42,7 +42,7 @@ class DoctorReport(TypedDict):
 
 
 def relevant(findings: Iterable[Finding]) -> list[Finding]:
-    """Without what only follows from another finding."""
+    """The findings without those that only follow from another one."""
     found = list(findings)
     trouble = {finding.code for finding in found if finding.severity in TROUBLE}
     return [finding for finding in found if finding.severity == "ok" or not trouble & set(finding.unless)]

@@ -25,7 +25,7 @@ _ADVICE = {
 
 
 def check_power(context: Context) -> Iterator[Finding]:
-    """Under-voltage, throttling and heat, which only the daemon senses."""
+    """Under-voltage, throttling and heat, for which only the daemon has sensors."""
     if DEVICE not in context.roles:
         return
     if context.heard.status is None:
@@ -39,7 +39,7 @@ def check_power(context: Context) -> Iterator[Finding]:
 
 
 def of_power(device: DeviceReport) -> Finding:
-    """What the firmware holds the processor back for."""
+    """The reasons why the firmware throttles the processor."""
     now, before = device["throttled"], device["throttled_before"]
     if now is None or before is None:
         return Finding("power", "not-measured", "this machine's firmware does not report under-voltage and throttling")
@@ -82,7 +82,7 @@ def of_controller(machine: ExaminedMachine) -> Finding:
 
 
 def of_memory(memory: Memory | None) -> Finding:
-    """What to make of how much is left."""
+    """The finding for the memory that is left."""
     if memory is None:
         return Finding("memory", "not-measured", "/proc/meminfo does not say how much memory is free")
     title = f"{memory.left / 1e6:.0f} of {memory.total / 1e6:.0f} MB of memory are free"
@@ -95,7 +95,7 @@ def of_memory(memory: Memory | None) -> Finding:
 
 
 def check_disk(context: Context) -> Iterator[Finding]:
-    """Room where the daemons keep what they learn."""
+    """Free disk space where the daemons store what they learn."""
     for settings in context.settings:
         own = settings.config.state_dir if settings.config else ""
         state = Path(own) if own else context.machine.path(f"/var/lib/{settings.role.program}")
@@ -103,7 +103,7 @@ def check_disk(context: Context) -> Iterator[Finding]:
 
 
 def of_room(path: Path, free: int) -> Finding:
-    """What to make of so many free bytes."""
+    """The finding for this many free bytes."""
     title = f"{free / 1e6:.0f} MB are free for {path}"
     advice = "Make room, or collabd cannot keep profiles and packages"
     if free < _NO_DISK_BYTES:
@@ -114,7 +114,7 @@ def of_room(path: Path, free: int) -> Finding:
 
 
 def _existing(path: Path) -> Path:
-    """The nearest directory above that is there, and that we may see."""
+    """The nearest parent directory that exists and that this user may read."""
     for place in (path, *path.parents):
         try:
             if place.exists():

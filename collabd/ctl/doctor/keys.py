@@ -1,4 +1,4 @@
-"""The key files that the configurations name: there, closed to others, the daemon's own, and not about to expire."""
+"""The key files that the configurations name: whether they exist, who owns and may read them, when they expire."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SOON = timedelta(days=30)
 
 @dataclass(frozen=True, kw_only=True)
 class KeyFile:
-    """A file that a daemon is told to use; `private`: nobody else may read it."""
+    """A key file that a daemon's configuration names; `private`: only that daemon may read it."""
 
     role: Role
     setting: str
@@ -33,7 +33,7 @@ class KeyFile:
 
 
 def check_keys(context: Context) -> Iterator[Finding]:
-    """Each file by its rights, each certificate by its time."""
+    """Check the owner and mode of each file, and the validity of each certificate."""
     now = datetime.now(UTC)
     for key in _files(context):
         try:
@@ -52,7 +52,7 @@ def check_keys(context: Context) -> Iterator[Finding]:
 
 
 def of_file(key: KeyFile, status: os.stat_result) -> Finding:
-    """What to make of a file's owner and mode."""
+    """The finding for a file's owner and mode."""
     mode, owner = stat.S_IMODE(status.st_mode), _owner(status.st_uid)
     title = f"{key.path} ({key.setting}): mode {mode:04o}, owner {owner}"
     if key.private and mode & TOO_OPEN:
@@ -75,7 +75,7 @@ def of_file(key: KeyFile, status: os.stat_result) -> Finding:
 
 
 def of_certificate(key: KeyFile, pem: bytes, now: datetime) -> Finding:
-    """What to make of the time that certificates hold; of several, the first to expire."""
+    """The finding for the validity of a file's certificates; the one that expires first counts."""
     from cryptography import x509
 
     try:

@@ -1,4 +1,4 @@
-"""The machine that is looked at: its files below a root, its programs, and who looks."""
+"""The machine that doctor examines: its files below a root, its programs, and the user who runs doctor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TIMEOUT_S = 10.0
 
 
 class Answer(NamedTuple):
-    """What a program said, and its exit status; negative: the signal that ended it."""
+    """The output of a program and its exit status; a negative status is the signal that ended the program."""
 
     status: int
     out: str
@@ -24,7 +24,7 @@ class Answer(NamedTuple):
 
 
 class User(NamedTuple):
-    """Who runs this: the name, and the ids that the kernel judges by."""
+    """The user who runs this: the name, and the ids by which the kernel grants access."""
 
     uid: int
     name: str
@@ -41,7 +41,7 @@ class Memory:
     swap_left: int
 
 
-# A command in, what came of it out; None: it is not installed, or did not end in time.
+# Runs a command and returns its answer; None: the program is not installed, or did not end in time.
 Run = Callable[[Sequence[str]], Answer | None]
 
 
@@ -83,7 +83,7 @@ def read_memory() -> Memory | None:
 
     try:
         with warnings.catch_warnings():
-            # That the kernel does not tell how much was swapped; it is not asked for here.
+            # psutil warns if the kernel does not report swapping, which nobody needs here.
             warnings.simplefilter("ignore", RuntimeWarning)
             memory, swap = psutil.virtual_memory(), psutil.swap_memory()
     except (OSError, KeyError, ValueError):
@@ -102,7 +102,7 @@ class ExaminedMachine:
     memory: Callable[[], Memory | None] = read_memory
 
     def path(self, absolute: str) -> Path:
-        """Where a file of the machine lies."""
+        """The path below `root` of a file of the machine."""
         return self.root / absolute.lstrip("/")
 
     def read(self, absolute: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The model packages on this machine: each whole, by its own digest, and the one that the daemon loaded."""
+"""The model packages on this machine: whether each matches its own digest and the digest that the daemon loaded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHIPPED = ("/usr/local/share/collabd/models", "/usr/share/collabd/models")
 
 
 def check_packages(context: Context) -> Iterator[Finding]:
-    """Those that the daemon serves, and all that lie in the roots of what is installed."""
+    """The packages that the daemon serves, and all packages in the model folders of the installed daemons."""
     loaded = {Path(model["path"]): model["digest"] for model in (context.heard.status or {"models": []})["models"]}
     places = [*loaded]
     for root in dict.fromkeys(root for settings in context.settings for root in _roots(context.machine, settings)):
@@ -34,7 +34,7 @@ def check_packages(context: Context) -> Iterator[Finding]:
 
 
 def of_package(path: Path, loaded: str | None) -> Finding | None:
-    """What is wrong with one; `loaded` is the digest that the daemon runs of it."""
+    """The fault of one package; `loaded` is the digest of the package that the daemon loaded."""
     from collab_sdk.errors import InvalidPackage
     from collabd.catalog.package.package import load
 

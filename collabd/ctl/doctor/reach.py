@@ -35,14 +35,14 @@ class Unreached(Exception):
 
 @dataclass(frozen=True)
 class Reached:
-    """What it said: the Date of its clock, and name and digest of the packages that it holds."""
+    """The companion's answer: the Date of its clock, and the names and digests of its packages."""
 
     date: str | None = None
     packages: dict[str, str] = field(default_factory=dict)
 
 
 def reach(cloud: CloudSettings) -> Reached:
-    """Name, connection, TLS, life, key. Raises `Unreached`, and `KeyProblem` where a key file cannot be used."""
+    """Try name, connection, TLS, liveness and key in turn. `Unreached`: a step failed. `KeyProblem`: a bad key file."""
     authorization = _authorization(cloud)
     with _session(cloud) as session:
         live = _get(session, cloud, "/v2/health/live", headers={})
@@ -61,7 +61,7 @@ def reach(cloud: CloudSettings) -> Reached:
 
 
 class _Reply(NamedTuple):
-    """What is looked at of a reply; `body` may be its beginning alone."""
+    """The parts of a reply that doctor reads; `body` may be only the beginning of the body."""
 
     status: int
     date: str | None
@@ -69,7 +69,7 @@ class _Reply(NamedTuple):
 
 
 class _Verified(HTTPAdapter):
-    """Trusts whom the daemon trusts: `tls` is made from the key files as the daemon makes it."""
+    """Trusts the same authorities as the daemon, because `tls` is made from the key files in the same way."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         self._tls = tls
@@ -80,12 +80,12 @@ class _Verified(HTTPAdapter):
         return host, {**pool, "ssl_context": self._tls}
 
     def cert_verify(self, *_: Any) -> None:
-        """Add nothing to the context: requests would trust the authorities on its own list as well."""
+        """Add nothing to the TLS context: requests would also trust the authorities of its own list."""
 
 
 def _session(cloud: CloudSettings) -> requests.Session:
     session = requests.Session()
-    # The daemon knows neither proxies nor ~/.netrc.
+    # The daemon uses neither proxies nor ~/.netrc.
     session.trust_env = False
     if cloud.url.startswith("https:"):
         session.mount("https://", _Verified(client_context(cloud.ca_file, cloud.client_cert, cloud.client_key)))
@@ -107,7 +107,7 @@ def _get(session: requests.Session, cloud: CloudSettings, path: str, *, headers:
 
 
 def _failed(error: requests.RequestException, url: URL) -> Unreached:
-    """At which step, and what to do about it. Below the error of requests lies that of the system or of TLS."""
+    """The failed step and what to do about it. The error of requests wraps an error of the system or of TLS."""
     host, port, cause = url.host, url.port, _first_cause(error)
     if isinstance(error, requests.exceptions.InvalidURL) or isinstance(cause, socket.gaierror):
         title = f"the name {host} has no address: {cause}"
@@ -132,7 +132,7 @@ def _failed(error: requests.RequestException, url: URL) -> Unreached:
 
 
 def _first_cause(error: BaseException) -> BaseException:
-    """The error that requests and urllib3 wrapped, by raising another in its place or by passing it to another."""
+    """The original error, which requests and urllib3 keep as a cause or as an argument of their own errors."""
     passed = next((each for each in error.args if isinstance(each, BaseException)), None)
     below = error.__cause__ or error.__context__ or passed
     return error if below is None else _first_cause(below)

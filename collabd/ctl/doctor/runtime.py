@@ -1,4 +1,4 @@
-"""Whether the programs that all of this stands on run here: Python, and ONNX Runtime in a child process."""
+"""Whether Python and ONNX Runtime, which collabd needs, run here. ONNX Runtime is tried in a child process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ANOTHER = "Install another version into collabd's environment: pip install 'onn
 
 
 def check_machine(_: Context) -> Iterator[Finding]:
-    """Processor, word length and pages."""
+    """Processor, word length and page size."""
     yield of_machine(platform.machine(), 8 * struct.calcsize("P"), os.sysconf("SC_PAGE_SIZE"))
 
 
@@ -57,7 +57,7 @@ def check_runtime(_: Context) -> Iterator[Finding]:
 
 
 def try_runtime(command: Sequence[str]) -> Finding:
-    """Run the trial, or what stands in its place, and say how it ended."""
+    """Run the trial (a test may pass another program) and report how it ended."""
     answer = run(command, timeout_s=_TRIAL_S)
     if answer is None:
         return Finding("onnxruntime", "error", f"ONNX Runtime does not end within {_TRIAL_S:g} s", advice=_ANOTHER)
@@ -83,7 +83,7 @@ def _failed(answer: Answer) -> Finding:
 
 
 def of_versions(onnxruntime: str, onnx: str) -> Finding:
-    """What to make of versions that run."""
+    """The finding for the versions of a runtime that works."""
     title = f"ONNX Runtime {onnxruntime} (with onnx {onnx}) runs a graph"
     major, minor = (int(part) for part in onnxruntime.split(".")[:2])
     if (major, minor) < (1, 20):

@@ -36,7 +36,7 @@ def check_services(context: Context) -> Iterator[Finding]:
 
 
 def of_state(role: Role, state: Mapping[str, str], socket: Mapping[str, str]) -> Finding:
-    """What to make of a unit's properties."""
+    """The finding for a unit's properties."""
     program, active = role.program, state.get("ActiveState", "")
     start = f"sudo systemctl start {program}"
     if active in {"active", "reloading"}:
@@ -51,7 +51,7 @@ def of_state(role: Role, state: Mapping[str, str], socket: Mapping[str, str]) ->
 
 
 def _pauses(state: Mapping[str, str]) -> bool:
-    """Whether it has failed, and its unit waits before it may be called again."""
+    """Whether the service failed and its unit waits before systemd may start it again."""
     return state.get("SubState") == "stop-post" and state.get("Result") != "success"
 
 

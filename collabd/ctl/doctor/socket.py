@@ -1,4 +1,4 @@
-"""The way to the device daemon: its socket, whether we may use it, and whether somebody answers."""
+"""The way to the device daemon: whether its socket is there, whether this user may use it, whether a daemon answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _START = "Start the service: sudo systemctl start collabd"
 
 
 def check_socket(context: Context) -> Iterator[Finding]:
-    """Whether there is one, whose it is, and whether we may connect."""
+    """Whether the socket exists, who owns it, and whether this user may connect."""
     if DEVICE not in context.roles:
         return
     path = context.socket
@@ -44,7 +44,7 @@ def check_socket(context: Context) -> Iterator[Finding]:
 
 
 def of_mode(path: Path, mode: int, group: str) -> Finding:
-    """What to make of the rights of the socket."""
+    """The finding for the socket's owner and mode."""
     title = f"{path}: mode {mode:04o}, group {group}"
     if mode & stat.S_IWOTH:
         return Finding(
@@ -79,7 +79,7 @@ def of_access(machine: ExaminedMachine, path: Path, *, group: str, gid: int) -> 
 
 
 def check_daemon(context: Context) -> Iterator[Finding]:
-    """Whether the peer is a collabd that answers, and of our version."""
+    """Whether a collabd answers at the socket, and whether its version is that of this program."""
     if DEVICE not in context.roles:
         return
     status, failure = context.heard.status, context.heard.failure

@@ -1,6 +1,6 @@
-"""Run in a process of its own, since what it tries may end the process: import ONNX Runtime and run a graph.
+"""Imports ONNX Runtime and runs a graph, in a process of its own because this may end the process.
 
-Prints the versions as JSON. Exit status 3: it runs and counts wrongly.
+Prints the versions as JSON. Exit status 3: ONNX Runtime runs, but its result is wrong.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _IMAGE, _KERNEL = (1, 3, 8, 8), (4, 3, 3, 3)
 
 
 def main() -> int:
-    """Convolve ones by ones: each number of the answer is how many numbers it was made of."""
+    """Convolve ones with ones: each number of the answer is the count of the numbers that were added for it."""
     ports = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
         for name, shape in (("image", _IMAGE), ("kernel", _KERNEL), ("answer", (1, 4, 6, 6)))

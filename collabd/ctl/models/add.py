@@ -16,7 +16,7 @@ from collabd.ctl.figures import share, short_digest
 if TYPE_CHECKING:
     from collabd.catalog.package.manifest import Manifest
 
-# A Pi writes to a slow card before it warms the model up.
+# So long because a Pi writes the package to a slow card and then warms the model up.
 _LOAD_TIMEOUT_S = 600
 
 
@@ -98,14 +98,14 @@ def add(source: str, out: Path | None, no_load: bool, **stated: Any) -> None:
 
 
 def _require_daemon() -> None:
-    """Better refused now than after minutes of building."""
+    """Refuse now what would fail after minutes of building."""
     with client() as daemon:
         daemon.models()
 
 
 @contextmanager
 def _destination(out: Path | None) -> Iterator[Path]:
-    """Where to build: a package that is there gives way, but nothing else may."""
+    """The directory to build in. An old package there is replaced; anything else there is an error."""
     if out is not None:
         if out.is_dir() and any(out.iterdir()) and not (out / "package.json").is_file():
             raise click.BadParameter(f"{out} exists and is not a package, so it is not replaced", param_hint="--out")
@@ -115,7 +115,7 @@ def _destination(out: Path | None) -> Iterator[Path]:
     from tempfile import TemporaryDirectory
 
     with TemporaryDirectory() as scratch:
-        # The daemon may be another user.
+        # The daemon, which reads the folder, may run as another user.
         Path(scratch).chmod(0o755)
         yield Path(scratch, "package")
 

@@ -1,4 +1,4 @@
-"""Build a package on this machine, from what the command line says. Imports the whole catalog."""
+"""Builds a package on this machine as the command line says. This module imports the whole catalog, which is slow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from collabd.catalog.package.manifest import Preprocessing
 from collabd.catalog.package.package import Package
 from collabd.imaging import prepare
 
-# All of 500 agreeing promises a fidelity of 99.9 %; more mostly make building slower.
+# If all of 500 images agree, the fidelity is promised as 99.9 %; more images mostly make the build slower.
 MOST_IMAGES = 500
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".webp"}
 
@@ -103,7 +103,7 @@ def _import(source: str, options: ImportOptions) -> Imported:
 
 
 def _read_image(path: Path, preprocessing: Preprocessing) -> bytes:
-    """The file's bytes, known to be an image: the builder would not say which one is none."""
+    """The file's bytes, checked to be an image: the builder's error would not name the file."""
     data = path.read_bytes()
     try:
         prepare(data, preprocessing)

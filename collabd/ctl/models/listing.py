@@ -26,7 +26,7 @@ def list_models(as_json: bool) -> None:
 
 
 def models_table(models: list[ModelReport]) -> Table:
-    """One row a model."""
+    """One row for each model."""
     built = table("model", "digest", ">layers", ">cuts", "profiled")
     for model in models:
         built.add_row(

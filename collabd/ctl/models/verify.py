@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class VerdictReport(TypedDict):
-    """One package. `name` and `digest` are None where they cannot be read, `fault` where there is none."""
+    """One package. `name` and `digest`: None if they cannot be read. `fault`: None if the package is sound."""
 
     path: str
     name: str | None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collabd.ctl.pair.carried import Carried
     from collabd.ctl.pair.places import Place
 
-# By setting; a certificate is for everyone to see.
+# File names by setting. Certificates are public; the other files are secret.
 _KEY_FILES = {"token_file": "token", "ca_file": "ca.crt", "client_cert": "client.crt", "client_key": "client.key"}
 
 
@@ -58,7 +58,7 @@ def add(file: str, *, called: str | None, replace: bool, config: Path, keys: Pat
 
 
 def _put(place: Place, called: str, carried: Carried) -> dict[str, str]:
-    """Write the key files; returns them by their settings."""
+    """Write the key files and return their paths by setting."""
     from collabd.ctl.pair.places import PRIVATE, PUBLIC
 
     contents = (f"{carried.token}\n", carried.ca, carried.client_cert, carried.client_key)

@@ -1,4 +1,4 @@
-"""The file that is carried from the companion to the device: all that the device needs to know it."""
+"""The file that a person carries from the companion to the device: all that the device needs to reach the companion."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Carried(msgspec.Struct, frozen=True, kw_only=True, tag_field="collabd_pair
 
 
 def decode(data: bytes) -> Carried:
-    """Raises `ValueError`, with nothing of the content in it."""
+    """Read the file's bytes. `ValueError`: they are malformed; the message shows none of the content, a secret."""
     try:
         return msgspec.json.decode(data, type=Carried)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""The companion's own authority, and the certificates that it gives: to itself and to devices."""
+"""The companion's own certificate authority, and the certificates that it issues to the companion and to devices."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-# Nobody renews these; whoever loses a key makes new ones.
+# Long, because nobody renews these certificates; a user who loses a key makes new ones.
 _VALID = dt.timedelta(days=3652)
-# A board without a clock starts years back, and without a network stays there.
+# Certificates are valid from this long ago: a board without a clock starts years in the past, and without a network its
+# clock stays there.
 _BEFORE = dt.timedelta(days=5 * 365)
 _RENEW = dt.timedelta(days=365)
 
@@ -64,7 +65,7 @@ def hosts_of(certificate: bytes) -> set[str]:
 
 
 def serves(certificate: bytes, issuer: bytes, hosts: Collection[str]) -> bool:
-    """Whether the certificate is of this authority, for all these names, and for some time to come."""
+    """Whether this authority issued the certificate, for all these names, and it stays valid for some time."""
     parsed = _parsed(certificate)
     soon = _now() + _RENEW
     ours = parsed.issuer == _parsed(issuer).subject

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class CompanionHalf:
-    """What lies on the companion. Certificates of others that its configuration names are left alone."""
+    """The companion's key files. Certificates of another authority that its configuration names stay unchanged."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -29,7 +29,7 @@ class CompanionHalf:
         self.has_own_certificate = self.server.tls_cert in {"", str(place.folder.absolute() / "server.crt")}
 
     def admit(self, device: str) -> str:
-        """A new token for a device; returns it."""
+        """Make a new token for a device and return it."""
         from collabd.keys.tokens import line, new_token
 
         token = new_token()
@@ -58,7 +58,7 @@ class CompanionHalf:
         return issuer
 
     def configure(self, host: str, *, mutual: bool) -> bool:
-        """Use the keys, and listen for other machines; returns whether that changed the file."""
+        """Make the configuration use the keys and listen for other machines; returns whether the file changed."""
         wanted = {} if self.server.token_file else {"token_file": self._place.configured("tokens")}
         if not self.server.tls_cert:
             wanted |= {
@@ -75,7 +75,7 @@ class CompanionHalf:
         return bool(wanted)
 
     def check_mutual(self) -> None:
-        """Raises `Failure` where devices' certificates are not ours to give."""
+        """`Failure`: another authority issues the devices' certificates."""
         ours = {"", str(self._place.folder.absolute() / "ca.crt")}
         if self.server.client_ca not in ours or not self.has_own_certificate:
             raise Failure(
@@ -89,7 +89,7 @@ class CompanionHalf:
         if certificate.exists() and key.exists():
             return certificates.Pair(certificate.read_bytes(), key.read_bytes())
         made = certificates.authority(machine)
-        # Not even the daemon: it has no use for it, and whoever breaks into it shall have none.
+        # The daemon may not read this key: it does not need it, and an intruder in the daemon must not get it.
         self._place.put("ca.key", made.key, PRIVATE, daemons=False)
         self._place.put("ca.crt", made.certificate, PUBLIC)
         return made

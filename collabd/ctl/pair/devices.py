@@ -10,7 +10,7 @@ from collabd.ctl.pair.places import Place
 
 
 def token_file(place: Place) -> Path:
-    """Where it is: as configured, else where it will be."""
+    """The path of the list: the configured one, else the one where `pair` will write it."""
     return Path(server_of(place).token_file or place.folder / "tokens")
 
 

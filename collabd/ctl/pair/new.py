@@ -10,7 +10,7 @@ import click
 from collabd.ctl.command import Command, Failure
 from collabd.ctl.pair.options import COMPANION, command_for, name, places
 
-# An address of nobody (RFC 5737): nothing is sent, but the route to it says which address of ours others see.
+# An address that nobody has (RFC 5737). Nothing is sent there, but the route to it tells which own address others see.
 _ANYWHERE = ("192.0.2.1", 9)
 
 
@@ -93,7 +93,7 @@ def _hand_over(content: bytes, path: Path) -> None:
 
 
 def _machine() -> str:
-    """This machine's name, as a name in configuration files."""
+    """This machine's name, in the form that configuration files allow."""
     import socket
 
     plain = re.sub(r"[^A-Za-z0-9._-]", "", socket.gethostname().split(".")[0])

@@ -1,4 +1,4 @@
-"""What the commands of `pair` have in common."""
+"""Options and helpers that the commands of `pair` share."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def places(daemon: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def name(_: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
-    """A name as configuration files and file names can have it."""
+    """A name that is valid in configuration files and as a file name."""
     import re
 
     if text is None or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
@@ -53,7 +53,7 @@ def server_of(place: Place) -> CloudServerSettings:
 
 
 def command_for(verb: str, daemon: str, place: Place) -> str:
-    """What the daemon needs now."""
+    """The command that makes the daemon use the new keys."""
     if place.configuration.parent == SERVICES:
         return f"sudo systemctl {verb} {daemon}"
     return f"start {daemon} again" if verb == "restart" else f"send SIGHUP to {daemon}"

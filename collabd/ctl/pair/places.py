@@ -1,4 +1,4 @@
-"""Where key files lie, whose they are, and how they are written: whole or not at all."""
+"""The place and the owner of key files, and how they are written: either completely or not at all."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class Place:
         self._owner = _user(daemon) if service else None
 
     def put(self, name: str, content: bytes, mode: int, *, daemons: bool = True) -> None:
-        """Write a key file; it is the daemon's, or only whose who runs this."""
+        """Write a key file. The daemon owns it, or else the user who runs this."""
         path = self.folder / name
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         replace_file(path, content, mode=mode, owner=self._owner if daemons else None)
 
     def configured(self, name: str) -> str:
-        """A key file as the configuration file names it."""
+        """The path of a key file, as the configuration file names it."""
         path = self.folder / name
         folder = self.configuration.parent
         return str(path.relative_to(folder) if path.is_relative_to(folder) else path.absolute())
 
 
 def rewrite(path: Path, text: str) -> None:
-    """Replace a configuration file, which keeps its owner and mode, and its place if it is a link."""
+    """Replace a configuration file and keep its owner and mode; if it is a link, replace the file behind the link."""
     real = path.resolve()
     if not real.exists():
         real.parent.mkdir(parents=True, exist_ok=True)
@@ -47,12 +47,12 @@ def rewrite(path: Path, text: str) -> None:
 
 
 def text_of(path: Path) -> str:
-    """A configuration file; "" where there is none."""
+    """The text of a configuration file; "" if there is no file."""
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def caller() -> int | None:
-    """Who called sudo: what is to be carried away is theirs."""
+    """The user who called sudo; this user owns the file that is carried to the device."""
     return int(os.environ.get("SUDO_UID", "0")) if os.geteuid() == 0 else None
 
 

@@ -25,7 +25,7 @@ def remove(device: str, config: Path, keys: Path | None) -> None:
     if device not in devices.names(path):
         raise Failure(f"{path} has no device {device}")
     owner = path.stat().st_uid if os.geteuid() == 0 else None
-    # An empty file would be taken for a damaged one.
+    # The daemon takes an empty file for a damaged one.
     left = devices.without(path.read_text(), device) or "# No device.\n"
     replace_file(path, left.encode(), mode=PRIVATE, owner=owner)
     command = command_for("reload", COMPANION, place)

@@ -1,4 +1,4 @@
-"""Settings changed in a TOML file that somebody wrote: nothing else in it moves, comments least of all."""
+"""Changes settings in a TOML file that a person wrote, and leaves everything else as it is, comments too."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def changed(text: str, header: str, values: Values, *, index: int = 0) -> str:
         result = f"{wanted}{header}\n{_written(values)}"
     else:
         section = lines[start:end]
-        # Backwards, since each may be put at the top.
+        # In reverse order, because each new setting may go to the top of the table.
         for key in reversed([*values]):
             _set(section, key, values[key])
         result = "".join([*lines[:start], *section, *lines[end:]])
@@ -37,7 +37,7 @@ def changed(text: str, header: str, values: Values, *, index: int = 0) -> str:
 
 
 def _span(lines: list[str], header: str, index: int) -> tuple[int | None, int]:
-    """The lines of the table, its header the first."""
+    """The lines of the table, beginning with its header."""
     opened = [number for number, line in enumerate(lines) if _HEADER.fullmatch(line.rstrip("\r\n"))]
     named = [number for number in opened if _name(lines[number]) == header]
     if index >= len(named):
@@ -50,7 +50,7 @@ def _name(line: str) -> str:
 
 
 def _set(section: list[str], key: str, value: str | bool) -> None:
-    """In place of what the setting is now; else below the comment that shows its default; else at the top."""
+    """Put the setting in place of its present line; else below the comment that shows its default; else at the top."""
     (written,) = _lines({key: value})
     for pattern, keep in ((rf"\s*{key}\s*=", False), (rf"\s*#\s*{key}\s*=", True)):
         for number, line in enumerate(section):
@@ -71,7 +71,7 @@ def _written(values: Values) -> str:
 
 
 def _is_right(before: str, after: str, *, header: str, values: Values, index: int) -> bool:
-    """Whether nothing but these values differs: patterns do not know TOML, its parser does."""
+    """Whether only these values differ, according to the TOML parser: the patterns above do not know all of TOML."""
     wanted = tomllib.loads(before)
     name = header.strip("[]")
     try:

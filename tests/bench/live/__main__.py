@@ -31,7 +31,7 @@ async def _emulated(samples: Samples, directory: Path) -> None:
 
 
 async def _as_it_is(samples: Samples, directory: Path) -> None:
-    """An emulated device waits rather than works, and so hardly feels that others want its core."""
+    """An emulated device mostly waits, so other processes on its core hardly slow it down."""
     async with _running(directory, 1.0) as (client, relay):
         await reaction.to_a_busy_processor(client, relay, samples, mbit=50)
 

@@ -17,7 +17,7 @@ from tests.bench.table import table
 
 _TRIALS = 8
 _BEFORE, _AFTER = 20, 20
-# Of what settles in the end, this much worse than the best is still right.
+# A plan counts as right if it is at most this many times as slow as the best plan in the end.
 _RIGHT = 1.1
 _PAUSE_S = 0.05
 _BURNERS = 8
@@ -114,7 +114,7 @@ async def _calls(ask: Callable[[], Awaitable[Result]], count: int) -> list[Plan]
 
 
 async def _right_from(client: AsyncClient, ask: Callable[[], Awaitable[Result]]) -> tuple[int, Plan]:
-    """The request from which all plans are right by what is predicted in the end (1 is the first); the last plan."""
+    """The first request (from 1) after which all plans are right by the final predictions; and the last plan."""
     plans = await _calls(ask, _AFTER)
     report = await client.explain(1)
     figures = {

@@ -14,7 +14,7 @@ from tests.fuzz import tiny
 from tests.fuzz.choices import Choices
 from tests.fuzz.scratch import new_directory
 
-# Of a package that nobody has: a sound one is not tried in a process of its own, which takes a second.
+# The digest of a package that nobody has. It spares the trial of a sound package in its own process, which takes 1 s.
 ANNOUNCED = "sha256:" + "0" * 64
 MAX_BYTES = 2**16
 # Name, size, type, link and prefix in a header of a tar archive: where and how long.
@@ -45,7 +45,7 @@ def check(data: bytes) -> None:
 
 
 def _edited(archive: bytes, choices: Choices) -> bytes:
-    """With fields of headers overwritten and their checksums right again: else nothing would pass the first check."""
+    """The archive with some header fields overwritten and right checksums; the first check refuses wrong ones."""
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         headers = [member.offset for member in tar]
     edited = bytearray(archive)

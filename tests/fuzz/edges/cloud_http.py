@@ -21,7 +21,7 @@ from tests.fuzz.served import WORDS as HTTP
 from tests.fuzz.served import Served, requests
 
 WORDS = (*HTTP, *intake.WORDS, "/collab/v1/packages/sha256:", "/collab/v1/ping", "/collab/v1/profile/")
-# The port is not used up by connections that are closing.
+# Abort connections at once: connections that are closing would use up the ports.
 _ABORT = struct.pack("ii", 1, 0)
 
 

@@ -52,7 +52,7 @@ def _device() -> _Device:
 
 
 class _Device:
-    """A device with one companion, whose replies are told beforehand."""
+    """A device with one companion, whose replies are set in advance."""
 
     def __init__(self) -> None:
         self._loop = QuietLoop()

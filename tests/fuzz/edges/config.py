@@ -13,7 +13,7 @@ from tests.fuzz.scratch import new_directory
 
 ETC = Path(__file__).parents[3] / "etc"
 DAEMONS = (
-    # The companion's own look at its keys asks for the addresses of whatever it finds.
+    # The companion's own check of its keys would look up the address of any name in them.
     ("collabd.toml", lambda path: Source(DeviceConfig, path, path, problems=problems).load()),
     ("collab-cloudd.toml", lambda path: Source(CloudConfig, path, path).load()),
 )

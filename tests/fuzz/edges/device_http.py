@@ -23,7 +23,7 @@ WORDS = (*HTTP, *request.WORDS)
 def _served() -> Served:
     home = new_directory("device")
     path, settings = home / "collabd.sock", home / "collabd.toml"
-    # The package lies where the daemon may not remove it: each input finds the same daemon.
+    # The daemon may not remove a package from this place, so each input finds the same daemon.
     settings.write_text(
         f'state_dir = "{home}"\n[server]\nsocket = "{path}"\nmax_request_mb = 1\n[engine]\nthreads = 1\n'
         f'[models]\nroots = ["{home}/models", "{tiny.package().path.parent}"]\n'

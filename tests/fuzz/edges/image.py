@@ -1,4 +1,4 @@
-"""An encoded image from whoever calls, to the network's input."""
+"""An encoded image from any caller, up to the network's input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A package directory of which one file is anything, its digest right: the loader, the manifest and the graph."""
+"""A package directory in which one file holds anything, with a right digest: the loader, the manifest, the graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features of any values: what a codec takes it gives back, as exactly as it promises."""
+"""Features of any values: each codec gives them back as exactly as it promises, or refuses them."""
 
 from __future__ import annotations
 

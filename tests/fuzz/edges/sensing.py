@@ -1,4 +1,4 @@
-"""The files of /proc and /sys, and what the firmware prints: on somebody's board they hold anything."""
+"""The files of /proc and /sys, and the firmware's output: an unknown board may have anything in them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _machine() -> Machine:
 
 
 def check(data: bytes) -> None:
-    """Whatever a few of the files hold, a snapshot is made, and holds nothing that JSON cannot."""
+    """With any content in a few of the files, the sensors make a snapshot, and JSON can hold all of it."""
     machine, firmware, names = _machine(), Firmware({"get_throttled": "throttled=0x0"}), [*FILES]
     changed: list[str] = []
     for section in data.split(BETWEEN, 4):

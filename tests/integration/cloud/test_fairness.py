@@ -1,4 +1,4 @@
-"""Two devices with keys, one of which wants much: what the other gets all the same. Order is asserted, never time."""
+"""Two devices with keys. One asks for much, and the other still gets its share. The tests check order, never time."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Start = Callable[..., Any]
 
 
 class Trials:
-    """Trials that find nothing wrong, what a trial finds is tested elsewhere; they last while they are held up."""
+    """Trials that find no fault and last until the test lets them end. Other tests check what a trial finds."""
 
     def __init__(self) -> None:
         self.began = 0

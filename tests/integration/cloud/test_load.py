@@ -1,4 +1,4 @@
-"""A companion with much to do says so before the upload, is fair, and goes down without leaving anybody waiting."""
+"""A busy companion says so before the upload, is fair, and stops without leaving a caller waiting."""
 
 from __future__ import annotations
 

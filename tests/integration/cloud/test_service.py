@@ -47,7 +47,7 @@ async def figures(companion: Any) -> dict[str, float]:
 
 
 async def decoded(companion: Any, count: int) -> None:
-    """Until so many wait for nothing but the engine."""
+    """Wait until this many requests wait only for the engine."""
     async with asyncio.timeout(10):
         while len(companion.cloud.batcher._waiting) != count:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

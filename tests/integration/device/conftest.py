@@ -111,7 +111,7 @@ def other_package(tmp_path: Path, tiny_package: Package) -> Package:
 
 
 async def until_up(bench: Bench) -> None:
-    """Until the device knows the companion and its profile."""
+    """Wait until the device knows the companion and its profile."""
     for _ in range(1200):
         cloud = (await bench.client.status())["clouds"][0]
         if cloud["state"] == "up" and bench.package.digest in cloud["packages"] and cloud["age_s"] is not None:

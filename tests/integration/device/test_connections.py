@@ -1,4 +1,4 @@
-"""Connections that died without a word: one found so, none of those that were idle with it is tried again."""
+"""Connections that died silently: when the device finds one, it uses none of the others that were idle with it."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLo
 _EVIL = "evil"
 
 
-# A peer that names the host so is another user than all others; of the kernel's users a test has one.
+# A peer with this host name counts as another user, because a test runs as only one user of the kernel.
 TOLD_APART = LocalPeers(user_of=lambda request: request.host == _EVIL)
 
 
@@ -306,7 +306,7 @@ async def test_a_calls_time_counts_from_its_arrival(bench: Factory) -> None:
         await asyncio.gather(*first)
         assert (result.measured.latency_ms or 0) > 300
         assert result.unmet == ("latency",)
-        # The wait at the door is not taken for what the daemon itself takes.
+        # The daemon must not count the wait at the door as its own overhead.
         assert it.daemon.machinery.learned.overhead.at(time.monotonic()) < 0.1
 
 

@@ -1,4 +1,4 @@
-"""One exchange over HTTP, with servers that do what none should."""
+"""One exchange over HTTP, with servers that misbehave."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ async def test_a_reply_that_comes_twice_answers_once(pool: Connections) -> None:
 
 
 async def test_the_breaker_takes_what_is_in_flight_with_it(pool: Connections) -> None:
-    """Two answers are as good as lost; the third call is not left to find out by itself."""
+    """Two calls count as failed; the third call does not have to find the failure by itself."""
     arrived = asyncio.Semaphore(0)
 
     async def serve(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:

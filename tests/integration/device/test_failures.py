@@ -60,7 +60,7 @@ async def test_fallback_fail_raises(bench: Factory) -> None:
 
 
 async def test_a_defect_on_the_companions_side_loses_no_call(bench: Factory) -> None:
-    """What no part of it should do: its connections are closed under a call."""
+    """A defect that no part should have: the connections are closed during a call."""
     async with bench() as it:
         (companion,) = it.daemon._plane.core.companions
 
@@ -213,7 +213,7 @@ async def test_what_runs_beside_an_exchange_is_no_phase_of_the_call(bench: Facto
 
 
 async def test_all_in_flight_to_a_dead_companion_fails_over_at_once(bench: Factory) -> None:
-    """Each call would wait for 10 s; but one finds that nobody listens any more."""
+    """Each call would wait for 10 s, but one call finds that the companion no longer listens."""
     arrived, hung_up = asyncio.Semaphore(0), 0
 
     async def answer(request: web.Request) -> web.Response:

@@ -41,7 +41,7 @@ async def a_round(it: Bench, other: Package, place: int) -> None:
 
 
 async def settled(least: Held) -> Held:
-    """What is held once what ends by itself has ended; no more than `least` is waited for."""
+    """The open things after all that ends by itself has ended; the wait is over when only `least` are left."""
     for _ in range(100):
         if all(now <= before for now, before in zip(held(), least, strict=True)):
             break
@@ -57,5 +57,5 @@ async def test_two_thousand_calls_leave_nothing_behind(bench: Factory, other_pac
         for place in range(ROUNDS):
             await a_round(it, other_package, place)
         after = await settled(before)
-        # Two calls that happened to overlap leave a kept connection more; what each round left behind would be more.
+        # Two overlapping calls may leave one more kept connection; a leak in each round would leave more than that.
         assert all(now - then < ROUNDS for now, then in zip(after, before, strict=True)), (before, after)

@@ -1,4 +1,4 @@
-"""Both daemons against peers that mean no good: bare sockets, and afterwards everybody else is served as before."""
+"""Both daemons against hostile peers on bare sockets; afterwards the daemons serve all others as before."""
 
 from __future__ import annotations
 

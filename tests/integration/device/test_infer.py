@@ -15,7 +15,7 @@ from collab_sdk import Budget, BudgetInfeasible
 from collab_sdk.channels import Channels
 from tests.integration.device.conftest import Factory
 
-# So slow a device that a companion on the same machine is worth the trip.
+# A device so slow that a companion on the same machine is faster in spite of the exchange.
 SLOW = "[emulation]\ndevice_slowdown = 200\n"
 
 

@@ -1,4 +1,4 @@
-"""A network that makes NaN of some images: that is its own affair, and no companion is blamed or asked for more."""
+"""A network that gives NaN for some images: the network is at fault, so the device does not blame the companion."""
 
 from __future__ import annotations
 

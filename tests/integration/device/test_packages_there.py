@@ -36,7 +36,7 @@ from tests.integration.device.test_watching import OPEN_S, Fickle, until, usable
 
 
 class Picky(Fickle):
-    """It has the one package, and takes others as `verdict` says; None: it takes them."""
+    """The companion has one package and answers pushes of others with `verdict`; None: it takes them."""
 
     def __init__(self, package: Package, verdict: CollabError | None = None) -> None:
         super().__init__(package)

@@ -20,7 +20,7 @@ from tests.integration.device.conftest import Factory, stored_profile, until_up
 
 
 def believe(path: Path, segments_ms: dict[str, float]) -> None:
-    """Have a stored profile say that the segments behind these cuts take so long."""
+    """Change a stored profile so that the segments behind these cuts take this long."""
     profile = msgspec.json.decode(path.read_bytes(), type=Profile)
     times = list(segments_ms.values())
     cuts = [
@@ -114,7 +114,7 @@ async def test_every_exchange_of_a_call_is_in_the_sums(bench: Factory) -> None:
 
 @asynccontextmanager
 async def dying(port: int, die: Callable[[], Awaitable[None]]) -> AsyncIterator[str]:
-    """The address of a way to the companion at `port`, which is dead when the second tail is asked of it."""
+    """The address of a proxy to the companion at `port`; the proxy breaks at the request for the second tail."""
     asked = 0
 
     async def there(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

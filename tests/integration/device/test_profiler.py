@@ -1,4 +1,4 @@
-"""Models are measured one after another, whatever becomes of one."""
+"""Models are measured one after another, even if one of them fails."""
 
 from __future__ import annotations
 

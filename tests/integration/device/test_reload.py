@@ -74,7 +74,7 @@ async def test_what_cannot_change_is_reported_as_it_is(bench: Factory) -> None:
 
 
 async def test_a_call_ends_on_the_connections_that_it_began_with(bench: Factory) -> None:
-    """However long it takes: its companion's settings change under it, twice, and it goes on by the old ones."""
+    """A call keeps its companion's old settings to its end, even if a reload changes them twice meanwhile."""
     arrived, released = asyncio.Semaphore(0), asyncio.Event()
 
     async def answer(request: web.Request) -> web.Response:

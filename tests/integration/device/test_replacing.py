@@ -1,4 +1,4 @@
-"""Models are replaced, removed and added again while calls and streams use them: each ends well, on what it began with.
+"""Models are replaced, removed and added again while calls and streams use them: each ends well on its first package.
 
 Between a removal and the next installation there is no such model, and calls that come then are told so.
 """
@@ -20,7 +20,7 @@ from collabd.catalog.package.package import Package, write
 from tests.integration.device.conftest import Bench, Factory
 
 ROUNDS, CALLERS = 2, 6
-# So that most of the calls are somewhere between two of their steps when it happens.
+# So slow that most calls are between two of their steps when a model changes.
 SLOW = "[emulation]\ndevice_slowdown = 12\n"
 
 

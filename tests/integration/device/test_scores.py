@@ -1,4 +1,4 @@
-"""What the caller gets as scores, here or by a companion: each kind as it is meant."""
+"""The scores that the caller gets, from the device or a companion: each kind has its own meaning."""
 
 from __future__ import annotations
 
