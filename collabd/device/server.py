@@ -128,15 +128,15 @@ class DeviceDaemon:
 
     def status(self) -> str:
         """One line; looked at each second, so this is also where throttling is noticed."""
-        core = self._plane.core
-        self.machinery.journal.sensed(core.senses.snapshot.throttling)
-        return status_line(core.reporter.status())
+        generation = self._plane.generation
+        self.machinery.journal.sensed(generation.senses.snapshot.throttling)
+        return status_line(generation.reporter.status())
 
     async def reconfigure(self, loaded: Loaded[DeviceConfig]) -> None:
         """Let new calls go by another configuration; those of the old one end by it, however long they take."""
-        before = self._plane.core
+        before = self._plane.generation
         loaded = merge(before.loaded, loaded, _FIXED)
-        self._plane.core = await self._assembly.core(loaded, before)
+        self._plane.generation = await self._assembly.generation(loaded, before)
         self.machinery.models.use_default(loaded.config.models.default)
         self._assembly.retire(before)
 
@@ -167,7 +167,7 @@ class DeviceDaemon:
     @asynccontextmanager
     async def _watch(self) -> AsyncIterator[None]:
         try:
-            self._plane = DeviceDataPlane(await self._assembly.core(self._loaded), self.machinery.models)
+            self._plane = DeviceDataPlane(await self._assembly.generation(self._loaded), self.machinery.models)
             yield
         finally:
             await self._assembly.close()

@@ -83,8 +83,8 @@ class _SimulatedDaemon:
         )
         senses = Senses(energy, SHOWS_NOTHING, clock=clock)
         self._config = config
-        core = Generation(Loaded(config, None), machinery, companions=[self._companion], senses=senses)
-        self._plane = DeviceDataPlane(core, self._models)
+        generation = Generation(Loaded(config, None), machinery, companions=[self._companion], senses=senses)
+        self._plane = DeviceDataPlane(generation, self._models)
         spec = package.manifest.preprocessing
         frame = np.zeros((1, spec.height, spec.width, 3), np.uint8)
         self._frame = wire.InferRequest([wire.Tensor.from_array("image", frame)])

@@ -14,10 +14,10 @@ from collabd.http.parameters import EXTENSIONS
 
 
 class DeviceDataPlane:
-    """Passes calls to `core`, which may be replaced at any time. A call stays with the one that it began with."""
+    """Passes calls to `generation`, which may be replaced at any time. A call stays with the one that it began with."""
 
-    def __init__(self, core: Generation, models: LoadedModels) -> None:
-        self.core = core
+    def __init__(self, generation: Generation, models: LoadedModels) -> None:
+        self.generation = generation
         self._models = models
 
     def ready(self) -> bool:
@@ -51,6 +51,6 @@ class DeviceDataPlane:
 
     async def infer(self, name: str, request: wire.InferRequest, arrived: float | None = None) -> wire.InferResponse:
         """Answer one call. `arrived`: when it arrived, on the daemon's clock; None: now."""
-        core = self.core
-        with core.calls.in_use():
-            return await core.dispatcher.infer(name, request, arrived)
+        generation = self.generation
+        with generation.calls.in_use():
+            return await generation.dispatcher.infer(name, request, arrived)

@@ -46,23 +46,23 @@ class DeviceRoutes:
         ]
 
     async def _status(self, _: web.Request) -> web.Response:
-        return web.json_response(self._plane.core.reporter.status())
+        return web.json_response(self._plane.generation.reporter.status())
 
     async def _profile(self, request: web.Request) -> web.Response:
         model = self._models.get(request.match_info["model"])
-        return web.json_response(self._plane.core.reporter.profile(model, request.query.get("budget")))
+        return web.json_response(self._plane.generation.reporter.profile(model, request.query.get("budget")))
 
     async def _explain(self, request: web.Request) -> web.Response:
         text = request.query.get("last", "1")
         if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= KEPT_DECISIONS):
             raise InvalidRequest(f"last must be a number from 1 to {KEPT_DECISIONS}, not {text[:20]!r}")
-        return web.json_response(self._plane.core.reporter.explain(int(text)))
+        return web.json_response(self._plane.generation.reporter.explain(int(text)))
 
     async def _list(self, _: web.Request) -> web.Response:
-        return web.json_response({"models": [self._plane.core.reporter.model(model) for model in self._models]})
+        return web.json_response({"models": [self._plane.generation.reporter.model(model) for model in self._models]})
 
     async def _show(self, request: web.Request) -> web.Response:
-        return web.json_response(self._plane.core.reporter.layers(self._models.get(request.match_info["model"])))
+        return web.json_response(self._plane.generation.reporter.layers(self._models.get(request.match_info["model"])))
 
     async def _load(self, request: web.Request) -> web.Response:
         body = await read_body(request, _MAX_JSON, LOCAL)
@@ -71,14 +71,14 @@ class DeviceRoutes:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidRequest(f'the body must be {{"path": "/directory/of/a/package"}}: {error}') from error
         model = await self._models.install(Path(path))
-        return web.json_response(self._plane.core.reporter.model(model))
+        return web.json_response(self._plane.generation.reporter.model(model))
 
     async def _remove(self, request: web.Request) -> web.Response:
         await self._models.remove(request.match_info["model"])
         return web.json_response({"removed": request.match_info["model"]})
 
     async def _config(self, _: web.Request) -> web.Response:
-        loaded = self._plane.core.loaded
+        loaded = self._plane.generation.loaded
         file = None if loaded.path is None else str(loaded.path)
         return web.json_response({"file": file, "settings": loaded.report()})
 

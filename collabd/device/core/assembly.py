@@ -41,7 +41,7 @@ class Assembly:
         self._held: dict[Generation, AsyncExitStack] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def core(self, loaded: Loaded[DeviceConfig], before: Generation | None = None) -> Generation:
+    async def generation(self, loaded: Loaded[DeviceConfig], before: Generation | None = None) -> Generation:
         """Make the generation of a configuration. It takes over the companions of `before` that have the same settings.
 
         Raises `KeyProblem`.

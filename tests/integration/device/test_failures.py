@@ -62,7 +62,7 @@ async def test_fallback_fail_raises(bench: Factory) -> None:
 async def test_a_defect_on_the_companions_side_loses_no_call(bench: Factory) -> None:
     """A defect that no part should have: the connections are closed during a call."""
     async with bench() as it:
-        (companion,) = it.daemon._plane.core.companions
+        (companion,) = it.daemon._plane.generation.companions
 
         async def close() -> None:
             assert isinstance(companion.exchange, HttpExchange)
@@ -280,7 +280,7 @@ async def test_what_a_companion_says_is_shown_plain(
 
     async with impostor(bench, answer) as it:
         result = await it.client.infer(it.images[0], cut="image")
-        problem = it.daemon._plane.core.companions[0].problem or ""
+        problem = it.daemon._plane.generation.companions[0].problem or ""
         with pytest.raises(CompanionUnavailable) as failed:
             await it.client.infer(it.images[0], cut="image", fallback="fail")
     assert "all is well" in result.why

@@ -128,7 +128,7 @@ REFUSALS: dict[str, CollabError] = {
 async def told(bench: Factory, url: str, reason: str, prices: str = "") -> AsyncIterator[Bench]:
     """A device whose calls are told this reason for being alone."""
     async with bench(cloud=url, prices=prices) as it:
-        (companion,) = it.daemon._plane.core.companions
+        (companion,) = it.daemon._plane.generation.companions
         await until(lambda: reason in companion.why_not(it.package.digest))
         result = await it.client.infer(it.images[0], cut="image")
         assert reason in result.why

@@ -22,7 +22,7 @@ Post = Callable[..., Awaitable[tuple[int, Any]]]
 async def asking(bench: Factory, daemon: str) -> AsyncIterator[tuple[Post, dict[str, Any]]]:
     """Posts JSON to one of the two, and its model's metadata."""
     async with bench(cloud=daemon == "companion") as it:
-        address = it.daemon._plane.core.companions[0].cloud.url if daemon == "companion" else "http://collabd"
+        address = it.daemon._plane.generation.companions[0].cloud.url if daemon == "companion" else "http://collabd"
         connector = aiohttp.TCPConnector() if daemon == "companion" else aiohttp.UnixConnector(str(it.socket))
         async with aiohttp.ClientSession(address, connector=connector) as session:
             image = {"name": "image", "datatype": "UINT8", "shape": list(it.images[0].shape)}
