@@ -52,25 +52,25 @@ class Assembly:
                 await held.enter_async_context(self._companions.held(settings)) for settings in _settings(config)
             ]
             senses = await held.enter_async_context(self._senses.held(config.energy))
-            core = Generation(loaded, self._machinery, companions=companions, senses=senses)
+            generation = Generation(loaded, self._machinery, companions=companions, senses=senses)
             if before is not None:
                 await self._make_acquaintance(set(companions) - set(before.companions))
-            self._held[core] = held.pop_all()
-        return core
+            self._held[generation] = held.pop_all()
+        return generation
 
-    def retire(self, core: Generation) -> None:
+    def retire(self, generation: Generation) -> None:
         """Close what only this generation holds, as soon as its last call has ended. It must get no new calls."""
-        core.calls.retire(partial(self._let_go, core))
+        generation.calls.retire(partial(self._let_go, generation))
 
     async def close(self) -> None:
         """Close everything now, even if calls still use it."""
-        for core in list(self._held):
-            self._let_go(core)
+        for generation in list(self._held):
+            self._let_go(generation)
         await asyncio.gather(*self._closing)
 
-    def _let_go(self, core: Generation) -> None:
+    def _let_go(self, generation: Generation) -> None:
         # None: `close` has closed this generation already.
-        if (held := self._held.pop(core, None)) is not None:
+        if (held := self._held.pop(generation, None)) is not None:
             closing = asyncio.create_task(held.aclose())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
