@@ -15,7 +15,7 @@ class Damage:
     cut_after: int | None = None
 
     def flip(self, packet: bytes) -> bytes:
-        """The packet as it arrives."""
+        """The packet as it arrives, with or without a changed byte."""
         if self.random.random() >= self.flip_share:
             return packet
         damaged = bytearray(packet)

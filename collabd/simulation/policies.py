@@ -49,10 +49,10 @@ class LastBandwidth:
     """Takes the plan with the least head + bytes / bandwidth + tail, with the bandwidth as last measured.
 
     On the plans of a chain this is Neurosurgeon (Kang et al., ASPLOS 2017). On the plans of a graph it is DADS (Hu et
-    al., INFOCOM 2019), whose minimum cut has the least such sum when requests come one at a time. Both papers do not
-    compress, do not count the round trip, and never give up waiting. Each transfer measures the bandwidth exactly,
-    without the round trip. When there was no transfer for `stale_s` seconds, a probe measures it. The probe is of the
-    same size as collabd's, `probe_bytes` bytes.
+    al., INFOCOM 2019), whose minimum cut has the least such sum when requests come one at a time. Neither paper
+    compresses, counts the round trip, or gives up waiting. Each transfer measures the bandwidth exactly, without the
+    round trip. When there was no transfer for `stale_s` seconds, a probe measures the bandwidth. This probe has the
+    size of collabd's own probes, `probe_bytes` bytes.
     """
 
     def __init__(self, plans: Candidates, *, slowdown: float, probe_bytes: int, stale_s: float) -> None:

@@ -51,7 +51,7 @@ class Chooser:
     No call asks a companion that looks bad, so the daemon would never learn that this companion has recovered. The
     chooser therefore tries it now and then. Each call adds to a credit: a share of what the call optimises (latency,
     energy, cost or pace; when no plan fits, the chance to keep the caps). The chooser spends the credit on the best
-    plan of another companion, when the prediction says that this plan loses no more than the credit. It loses little
+    plan of another companion, when the prediction says that this plan loses no more than the credit. A try loses little
     when the device runs the tail at the same time (`Prediction.hedged_s`). Otherwise the chooser tries only a companion
     that no call has asked for a while. A try never breaks a cap that the call would keep.
     """
