@@ -1,1 +1,1 @@
-"""Stand-ins for the world around the daemons: a shaped link, link traces, and a test bed of both on one machine."""
+"""Stand-ins for the world around the daemons: a shaped link, link traces, and both daemons on one machine."""

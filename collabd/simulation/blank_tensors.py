@@ -1,4 +1,4 @@
-"""Tensors of a network, all zeros: what they hold takes no part in a simulation."""
+"""Tensors of a network, all zeros. A simulation does not look at the values of tensors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collabd.partition import Network
 
 
 class BlankTensors:
-    """By name, each made once, for one image."""
+    """The tensors for one image, by name. Each is made once."""
 
     def __init__(self, network: Network) -> None:
         self._network = network

@@ -1,4 +1,4 @@
-"""All policies on one workload and one trace."""
+"""Runs all policies on one workload and one trace."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ from collabd.simulation.traces import Trace
 from collabd.simulation.workload import Workload
 from collabd.simulation.world import Outcome, World
 
-# Whose power the energy figures are of.
+# The energy figures are those of this board.
 _ENERGY = EnergySettings(board="pi4")
 POLICIES = ("local", "remote_raw", "remote_jpeg", "static", "neurosurgeon", "dads", "collabd", "oracle")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """The world of a comparison: seconds between requests, the round trip (None: the trace's), the least fidelity."""
+    """The world of a comparison.
+
+    `every_s`: seconds between requests. `rtt_s`: the round trip in seconds; None: the trace states it. `min_fidelity`:
+    no policy that chooses among collabd's plans takes a plan with a lower fidelity.
+    """
 
     trace: Trace
     every_s: float
@@ -35,13 +39,13 @@ class Scenario:
 
 
 def compare(workload: Workload, scenario: Scenario, policies: Iterable[str] = POLICIES) -> dict[str, list[Outcome]]:
-    """What each of the policies does with the same requests at the same rate on the same link."""
+    """Run each policy with the same requests, at the same rate, on the same link."""
     comparison = _Comparison(workload, scenario)
     return {name: comparison.run(name) for name in policies}
 
 
 def possible(workload: Workload) -> list[str]:
-    """The policies that the package's plans allow: not every package was calibrated for JPEG."""
+    """The policies that the plans of the package allow. Not every package is calibrated for JPEG."""
     codecs = {plan.codec for plan in workload.plans.rows}
     return [name for name in POLICIES if name != "remote_jpeg" or "jpeg" in codecs]
 

@@ -1,4 +1,4 @@
-"""collabd itself in a simulation: the daemon's own parts under a virtual clock, with a simulated companion and lane."""
+"""The device daemon in a simulation: its own parts run under a virtual clock, with a simulated companion and lane."""
 
 from __future__ import annotations
 
@@ -36,14 +36,17 @@ from collabd.simulation.virtual_time import sleep_until
 from collabd.simulation.workload import Draw
 from collabd.simulation.world import Exchange, Outcome, World
 
-# The daemon has met its companion before the trace begins.
+# The daemon starts this many seconds before the trace, so it knows its companion when the trace begins.
 _MEETS_S = 5.0
 _COMPANION = CloudSettings(name="cloud", url="http://cloud")
 
 
 def daemon_outcomes(world: World, config: DeviceConfig, *, energy: EnergySettings, every_s: float) -> list[Outcome]:
-    """All requests of the world's workload: one every so many seconds, or as soon as the one before is answered and
-    the device is idle again."""
+    """Run all requests of the world's workload.
+
+    A request starts `every_s` seconds after the previous one. It starts later if the previous request is not answered
+    by then, or if the device is not idle again.
+    """
     with _defects_raised():
         return virtual_time.run(_outcomes(world, config, energy, every_s=every_s), start_s=-_MEETS_S)
 
@@ -91,19 +94,19 @@ class _SimulatedDaemon:
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Around the calls: the companion is watched."""
+        """Surrounds the calls: the watcher watches the companion."""
         watcher = Watcher(self._companion, self._config.link, self._models.packages, slept_s=lambda: 0.0)
         async with background("watching the companion", watcher.run, self._companion.give_up):
             yield
 
     async def request(self, request: int, *, every_s: float) -> Outcome:
-        """Answer one, and return when the next one comes."""
+        """Answer one request, and return when the next one starts."""
         self._luck = self._world.workload.draw(request)
         began_s = self._clock()
         await self._plane.infer(self._model.manifest.name, self._frame)
         ended_s, result = self._clock(), self._learned.history.last
         assert result is not None, "an answer was just remembered"  # noqa: S101
-        # What lost the race is told so meanwhile.
+        # The loser of the race is stopped during this sleep.
         await sleep_until(began_s + every_s)
         await sleep_until(self._thread.idle_at_s)
         worked, exchanges = self._thread.worked, self._asked.answered
@@ -122,7 +125,7 @@ class _SimulatedDaemon:
         row = plans.index.get((taken.cut, taken.codec, None if taken.cloud is None else 0))
         if row is not None:
             return plans.rows[row]
-        # It has several crossings.
+        # A plan that is no candidate has several crossings.
         return replace(plans.rows[0], cut=taken.cut, codec=taken.codec, cloud=0, fidelity=result.fidelity or 0.0)
 
     def _luck_now(self) -> Draw:
@@ -130,12 +133,12 @@ class _SimulatedDaemon:
 
 
 def _is_beside(span: Span, exchanges: Sequence[Exchange]) -> bool:
-    """Whether the device began it while it waited for an answer."""
+    """Whether the device began this work while it waited for an answer."""
     return any(exchange.began_s <= span.began_s < exchange.ended_s for exchange in exchanges)
 
 
 class _Defects(logging.Handler):
-    """Takes what the daemon survives and reports: in a simulation nothing else than a defect of the program."""
+    """Collects the exceptions that the daemon survives and logs. In a simulation each of them is a program defect."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -148,7 +151,10 @@ class _Defects(logging.Handler):
 
 @contextmanager
 def _defects_raised() -> Iterator[None]:
-    """Raise at the end what the daemon reported. Of companions lost under a virtual clock nobody need hear."""
+    """Raise at the end the defects that the daemon logged.
+
+    The journal is silent meanwhile: nobody needs to know that a simulated companion was lost.
+    """
     log, defects, before = logging.getLogger("collabd"), _Defects(), journal.log.disabled
     log.addHandler(defects)
     journal.log.disabled = True

@@ -1,4 +1,4 @@
-"""What a bad way does to the bytes that pass: some are changed, and replies break off."""
+"""The damage that a bad link does to the bytes on it: it changes some of them, and it cuts replies short."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from random import Random
 
 @dataclass
 class Damage:
-    """`flip_share`: of all packets, so many get one byte changed. `cut_after`: a reply ends behind so many bytes."""
+    """`flip_share`: the share of packets that get one byte changed. `cut_after`: a reply ends after this many bytes."""
 
     random: Random
     flip_share: float = 0.0
     cut_after: int | None = None
 
     def flip(self, packet: bytes) -> bytes:
-        """The packet as it arrives."""
+        """The packet as it arrives, with or without a changed byte."""
         if self.random.random() >= self.flip_share:
             return packet
         damaged = bytearray(packet)
@@ -23,5 +23,5 @@ class Damage:
         return bytes(damaged)
 
     def passing(self, sent: int, more: int) -> int:
-        """How many of `more` bytes still pass when the reply has had `sent`."""
+        """How many of `more` bytes still pass, when the reply has already sent `sent` bytes."""
         return more if self.cut_after is None else max(min(more, self.cut_after - sent), 0)

@@ -1,7 +1,7 @@
-"""`make demo`: the product on one machine. Two daemons, a shaped link between them, real images, a killed companion.
+"""`make demo` shows collabd on one machine: two daemons, a shaped link between them, real images, a killed companion.
 
-Exits 1 if an answer is lost, if a lossless plan answers otherwise than the unsplit network, or if the lossy plans of a
-network agree with it less often than the fidelity cap says.
+The demo exits with 1 if an answer is lost, if a lossless plan and the unsplit network give different answers, or if the
+lossy plans of a network agree with the unsplit network less often than the fidelity cap says.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Samples = dict[tuple[str, Form], list[Sample]]
 
 @dataclass(kw_only=True)
 class Tally:
-    """Answers so far, and the agreement of the lossy ones by network."""
+    """The answers so far, and for each network whether its lossy answers agree with the unsplit network."""
 
     asked: int = 0
     answered: int = 0
@@ -51,7 +51,7 @@ class Tally:
     lossy: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, sample: Sample, result: Result) -> None:
-        """Compare an answer with the unsplit network's."""
+        """Compare an answer with the answer of the unsplit network."""
         self.answered += 1
         same = result.label == sample.unsplit
         if result.fidelity == 1.0:
@@ -64,7 +64,7 @@ class Tally:
             self.lossy[result.model].append(same)
 
     def failures(self) -> list[str]:
-        """What a demonstration must not show."""
+        """One message for each failure that the demo must not show."""
         found = [f"lost: {self.asked - self.answered} of {self.asked} calls"] if self.asked != self.answered else []
         found += [f"a lossless plan gave another answer: {text}" for text in self.lossless_wrong]
         for model, same in self.lossy.items():
@@ -158,7 +158,7 @@ def _row(samples: Sequence[Sample], results: Sequence[Result], *, rate: float, c
 
 
 async def _kill(client: AsyncClient, tally: Tally, samples: Samples, *, testbed: Testbed) -> None:
-    """A stream of calls, during which the companion is killed and comes back."""
+    """Send a stream of calls. During it the companion is killed and started again."""
     click.echo(f"{_STREAM} calls of {_STREAM_OF[0]} (budget 250ms); the companion is killed after a third of them:")
     stream = [samples[_STREAM_OF][index % IMAGES] for index in range(_STREAM)]
     marks: list[str] = []

@@ -1,6 +1,6 @@
 """One direction of a link as a schedule: packets queue, are sent one after the other at the rate, and arrive later.
 
-Pure: the caller passes the time in, so the same arithmetic serves a relay under the real clock and a simulation.
+The schedule has no clock. The caller passes the time in, so the relay and the tests can use the same arithmetic.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class _Packet(Generic[T]):
 
 
 class ShapedLink(Generic[T]):
-    """A FIFO queue in front of a sender of limited rate, and a propagation delay behind it. Times in seconds."""
+    """A FIFO queue, then a sender of limited rate, then a propagation delay. All times are in seconds."""
 
     def __init__(self, rate: Trace, delay_s: float | None, now: float) -> None:
-        """`rate` begins at `now`. A `delay_s` of None is half the round-trip time that the trace states, or none."""
+        """`rate` begins at `now`. `delay_s` None: half the round-trip time of the trace, or 0 if it states none."""
         self._rate = rate
         self._begin_s = now
         self._delay_s = delay_s
@@ -50,27 +50,27 @@ class ShapedLink(Generic[T]):
         return arrived
 
     def next_event(self) -> float:
-        """When next an item leaves the queue or arrives; infinity if never."""
+        """When the next item leaves the queue or arrives. Infinity: never."""
         arrival = self._flying[0][0] if self._flying else math.inf
         return min(arrival, self._departure())
 
     def delay(self, now: float) -> float:
-        """The propagation delay, seconds."""
+        """The propagation delay in seconds."""
         if self._delay_s is not None:
             return self._delay_s
         return (self._rate.latency_at(now - self._begin_s) or 0.0) / 2
 
     def set_delay(self, delay_s: float | None) -> None:
-        """For what leaves from now on; nothing overtakes what left before."""
+        """Set the delay for items that leave the queue from now on. No item overtakes one that left before it."""
         self._delay_s = delay_s
 
     def set_rate(self, now: float, rate: Trace) -> None:
-        """A new rate, which begins now. What is half sent goes on from there."""
+        """Set a new rate, which begins now. The rest of a half-sent packet is sent at the new rate."""
         self._settle(now)
         self._rate, self._begin_s = rate, now
 
     def stop(self, now: float) -> None:
-        """Send nothing more until `resume`; what is queued stays queued."""
+        """Send nothing until `resume`. Queued packets stay queued."""
         self._settle(now)
         self._stopped = True
 
@@ -80,7 +80,7 @@ class ShapedLink(Generic[T]):
             self._stopped, self._free_s = False, max(now, self._free_s)
 
     def _departure(self) -> float:
-        """When the first packet in the queue will have been sent."""
+        """When the last byte of the first packet in the queue is sent."""
         if not self._waiting or self._stopped:
             return math.inf
         packet = self._waiting[0]
@@ -88,7 +88,7 @@ class ShapedLink(Generic[T]):
         return self._begin_s + self._rate.finish_time(start, packet.nbytes)
 
     def _transmit(self, now: float) -> None:
-        # By the schedule and not by the clock: a caller that comes late costs the link no time.
+        # A packet leaves at its scheduled time, not at `now`, so the link loses no time when the caller comes late.
         while (end := self._departure()) <= now:
             packet = self._waiting.popleft()
             self.queued_bytes -= packet.nbytes
@@ -97,7 +97,7 @@ class ShapedLink(Generic[T]):
             self._flying.append((max(arrival, self._flying[-1][0] if self._flying else arrival), packet.item))
 
     def _settle(self, now: float) -> None:
-        """Account for what the present rate has sent up to now, be it a part of a packet."""
+        """Account for the bytes that the present rate has sent up to now, including a part of a packet."""
         self._transmit(now)
         if not self._waiting or self._stopped:
             return

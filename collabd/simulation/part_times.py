@@ -1,4 +1,4 @@
-"""What any part of a network takes, told by the names of the tensors that it is computed from and leaves behind."""
+"""The seconds that a part of a network takes. The names of its input and output tensors identify the part."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collabd.profiling.profile import Profile
 
 
 class PartTimes:
-    """Seconds of the median run on an idle machine, for parts that begin and end at candidate cuts."""
+    """The seconds of the median run on an idle machine, for parts that begin and end at candidate cuts."""
 
     def __init__(self, manifest: Manifest, profile: Profile) -> None:
         self._cuts = manifest.cuts
         self._place_of = {cut.head_layers: place for place, cut in enumerate(manifest.cuts)}
         self._place_of[len(manifest.layers)] = len(manifest.cuts)
-        # How many layers have run when a tensor is there.
+        # For each tensor, the number of layers that have run when the tensor is known.
         self._layers_of = {manifest.input: 0}
         for index, layer in enumerate(manifest.layers):
             for name in layer.tensors:
@@ -28,16 +28,19 @@ class PartTimes:
         self.device_run_s = lru_cache(None)(self._device_run_s)
 
     def cut(self, tensors: Iterable[str]) -> Cut:
-        """The cut at which these tensors are alive."""
+        """The cut where these tensors cross."""
         return self._cuts[self._place(tensors)]
 
     def _run_s(self, feeds: tuple[str, ...], outputs: tuple[str, ...]) -> float:
-        """The part that computes `outputs` from `feeds`."""
+        """The seconds of the part that computes `outputs` from `feeds`."""
         return self._spans.seconds(self._place(feeds), self._place(outputs))
 
     def _device_run_s(self, feeds: tuple[str, ...], outputs: tuple[str, ...]) -> float:
-        """The same where the head has run on the same machine: profiled in parts, a network may seem faster than it
-        is as a whole."""
+        """The same seconds, for a machine that has run the head of the network as well.
+
+        Head and tail, profiled one by one, may add up to less than the whole network. A part that ends the network
+        therefore takes at least the time of the whole network minus the time of the head.
+        """
         first, last, heads_s = self._place(feeds), self._place(outputs), self._spans.heads_s
         if last == len(self._cuts):
             return max(self._spans.seconds(first, last), float(heads_s[last] - heads_s[first]))

@@ -1,4 +1,4 @@
-"""The sockets of a relay and the links between them, under the event loop's clock."""
+"""The sockets of a relay and the links between them, under the clock of the event loop."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from collabd.simulation.damage import Damage
 from collabd.simulation.link import ShapedLink
 from collabd.simulation.traces import Trace
 
-# A modem's buffer: a sender that is faster than the link is held back when so much is queued.
+# The size of a modem's buffer. When so many bytes are queued, a sender that is faster than the link must wait.
 _QUEUE_BYTES = 256 * 1024
-# An Ethernet frame's payload: connections take turns at this grain.
+# The payload of an Ethernet frame. Connections take turns on the link, one packet of this size each.
 _PACKET_BYTES = 1460
 _READ_BYTES = 16 * 1024
-# Event loops wake up to a millisecond late; to be half of it early makes them right on average.
+# An event loop wakes up to 1 ms late. A timer that is 0.5 ms early is right on average.
 _EARLY_S = 0.0005
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Direction:
-    """Runs one link under the event loop's clock; `damage` is done to what passes."""
+    """Runs one link under the clock of the event loop. `damage` changes the bytes that pass."""
 
     def __init__(self, rate: Trace, delay_s: float | None, damage: Damage) -> None:
         self._loop = asyncio.get_running_loop()
@@ -36,7 +36,7 @@ class Direction:
 
     @property
     def full(self) -> bool:
-        """Whether those who feed it must wait."""
+        """Whether the queue is full, so that the sockets that feed it must wait."""
         return self.link.queued_bytes >= _QUEUE_BYTES
 
     def send(self, nbytes: int, deliver: Callable[[], None]) -> None:
@@ -46,7 +46,7 @@ class Direction:
             self.schedule()
 
     def schedule(self) -> None:
-        """Wake up for what the link does next; to be called after every change to the link."""
+        """Set the timer for the next event of the link. Call this after every change to the link."""
         self.close()
         at = self.link.next_event()
         if at < math.inf:
@@ -69,23 +69,23 @@ class Direction:
 
 
 class End(asyncio.BufferedProtocol):
-    """One socket of a connection: what it reads passes a direction and is written to its peer, the other socket."""
+    """One of the two sockets of a connection. Bytes that it reads pass a direction, and the peer socket writes them."""
 
     def __init__(self, out: Direction, on_connection: Callable[[End], None]) -> None:
         self._out = out
         self._on_connection = on_connection
         self._buffer = bytearray(_READ_BYTES)
         self._congested = self._got_eof = self._sent_eof = self._silent = False
-        # Bytes read here since the peer last spoke: of one reply, where this is the answering side.
+        # Bytes read here since the peer last read any. On the answering side these are the bytes of one reply.
         self._in_a_row = 0
         self._transport: asyncio.Transport
         self._peer: End | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The socket is connected; nothing is read before `join`."""
+        """The socket is connected. It reads nothing before `join`."""
         self._transport = cast("asyncio.Transport", transport)
         self._out.sources.add(self)
-        # Not at once: uvloop begins to read after this returns, whatever it was told before.
+        # The call comes later because uvloop starts to read after this method returns, even if reading was paused here.
         asyncio.get_running_loop().call_soon(self.read_or_wait)
         self._on_connection(self)
 
@@ -95,8 +95,8 @@ class End(asyncio.BufferedProtocol):
         self.read_or_wait()
 
     def read_or_wait(self) -> None:
-        """Read only while there is somewhere to put it: this is all that bounds the memory."""
-        # A socket that is told to read again after its end would report that end again.
+        """Read only while there is room for the bytes. Nothing else limits the memory of the relay."""
+        # A socket that resumes reading after the end of its stream would report that end again.
         if self._got_eof or self._transport.is_closing():
             return
         if self._peer is None or self._peer._congested or self._out.full:
@@ -105,15 +105,15 @@ class End(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def silence(self) -> None:
-        """From now on lose what comes in here and what is to go out; the processes at both ends are told nothing."""
+        """Lose all bytes in both directions from now on. The processes at both ends notice nothing."""
         self._silent = True
 
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002
-        """Where the loop puts what it reads."""
+        """The buffer that the loop reads into."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Send what was read on its way."""
+        """Send the bytes that were read over the link."""
         if self._silent:
             return
         peer, damage = cast("End", self._peer), self._out.damage
@@ -130,7 +130,10 @@ class End(asyncio.BufferedProtocol):
             self.read_or_wait()
 
     def eof_received(self) -> bool:
-        """Send the end on its way, behind the bytes before it; true keeps this socket open for the other half."""
+        """Send the end of the stream over the link, behind its last bytes.
+
+        Returning true keeps this socket open for the bytes of the other direction.
+        """
         self._got_eof = True
         if self._silent:
             return False
@@ -138,7 +141,7 @@ class End(asyncio.BufferedProtocol):
         return not self._sent_eof
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Send a break on its way, too."""
+        """If the connection broke, send the reset over the link as well."""
         self._out.sources.discard(self)
         if exc is not None and self._peer is not None and not self._silent:
             self._out.send(0, self._peer.reset)
@@ -148,7 +151,7 @@ class End(asyncio.BufferedProtocol):
         self._set_congested(True)
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """The process behind this socket has caught up."""
         self._set_congested(False)
 
     def _set_congested(self, congested: bool) -> None:
@@ -157,12 +160,12 @@ class End(asyncio.BufferedProtocol):
             self._peer.read_or_wait()
 
     def write(self, data: bytes) -> None:
-        """Hand over bytes that have passed the link."""
+        """Write bytes that have passed the link."""
         if not (self._silent or self._transport.is_closing()):
             self._transport.write(data)
 
     def write_eof(self) -> None:
-        """Hand over the end that has passed the link."""
+        """End the stream here, after its end has passed the link."""
         self._sent_eof = True
         if self._silent or self._transport.is_closing():
             return
@@ -172,7 +175,7 @@ class End(asyncio.BufferedProtocol):
             self._transport.write_eof()
 
     def reset(self) -> None:
-        """Close at once and let the other process know it as a reset, not as an end."""
+        """Close at once. The process behind this socket sees a reset and not an end of the stream."""
         if not self._transport.is_closing():
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self._transport.abort()

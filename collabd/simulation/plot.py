@@ -1,4 +1,4 @@
-"""Latency over time for each policy, the link's rate under it, and what collabd chose when, as a picture.
+"""A picture of a comparison: the latency of each policy over time, the choices of collabd, and the rate of the link.
 
 Needs matplotlib, which comes with the extra `plot`.
 """
@@ -19,7 +19,7 @@ from collabd.simulation.world import Outcome
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Colour and style; collabd has dots instead.
+# The colour and line style of each policy. collabd has dots instead of a line.
 _LINES = {
     "local": ("0.6", "--"),
     "remote_raw": ("tab:brown", (0, (1, 4))),
@@ -31,7 +31,7 @@ _LINES = {
 }
 _OURS = "collabd"
 _WINDOWS = 150
-# Enough for what is chosen; the rest is rare.
+# The plans that collabd takes most often have a colour of their own. Other plans are rare.
 _COLOURS = ("tab:green", "tab:purple", "tab:red", "tab:cyan", "tab:olive", "tab:pink")
 
 
@@ -43,7 +43,7 @@ def plot(runs: Mapping[str, Sequence[Outcome]], trace: Trace, path: Path, *, tit
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(11, 6), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        # Slow policies need longer for the same requests: the rest of theirs has nothing beside it.
+        # A slow policy takes longer for the same requests. After the fastest policy ends there is nothing to compare.
         end_s = min(outcomes[-1].ended_s for outcomes in runs.values())
         _latencies(above, runs, end_s)
         _rate(below, trace, end_s)
@@ -52,7 +52,7 @@ def plot(runs: Mapping[str, Sequence[Outcome]], trace: Trace, path: Path, *, tit
 
 
 def _latencies(axes: Axes, runs: Mapping[str, Sequence[Outcome]], end_s: float) -> None:
-    """Means over windows as lines; collabd's single requests as dots in the colour of their plan."""
+    """Draw the mean latency over time windows as lines, and each request of collabd as a dot in its plan's colour."""
     from matplotlib.ticker import LogLocator, NullFormatter  # noqa: PLC0415  an extra
 
     if _OURS in runs:

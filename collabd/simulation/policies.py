@@ -1,4 +1,4 @@
-"""The policies that collabd is compared with. None of them looks into the future but the oracle and the best static."""
+"""The policies that collabd is compared with. Only the oracle and the best static plan know the future."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Blind:
 
 
 class Fixed(_Blind):
-    """The same plan always: all on the device, or the image always sent."""
+    """Always takes the same plan, whatever the link does."""
 
     def __init__(self, plan: Candidate) -> None:
         self._plan = plan
@@ -34,7 +34,7 @@ class Fixed(_Blind):
 
 
 class Oracle(_Blind):
-    """Knows what every plan will take for the request at hand, and takes the fastest."""
+    """Knows how long every plan will take for the request at hand, and takes the fastest plan."""
 
     def __init__(self, world: World, plans: tuple[Candidate, ...]) -> None:
         self._world = world
@@ -46,11 +46,13 @@ class Oracle(_Blind):
 
 
 class LastBandwidth:
-    """Neurosurgeon on a chain's plans, DADS on a graph's: head + bytes / bandwidth as last measured + tail.
+    """Takes the plan with the least head + bytes / bandwidth + tail, with the bandwidth as last measured.
 
-    Kang et al., ASPLOS 2017; Hu et al., INFOCOM 2019, whose minimum cut for one request at a time is the least of this
-    sum. Neither compresses, nor counts the round trip, nor gives up waiting. The bandwidth is measured, exactly and
-    without the round trip, by each transfer and, where none was made for long, by the same probes that collabd sends.
+    On the plans of a chain this is Neurosurgeon (Kang et al., ASPLOS 2017). On the plans of a graph it is DADS (Hu et
+    al., INFOCOM 2019), whose minimum cut has the least such sum when requests come one at a time. Neither paper
+    compresses, counts the round trip, or gives up waiting. Each transfer measures the bandwidth exactly, without the
+    round trip. When there was no transfer for `stale_s` seconds, a probe measures the bandwidth. This probe has the
+    size of collabd's own probes, `probe_bytes` bytes.
     """
 
     def __init__(self, plans: Candidates, *, slowdown: float, probe_bytes: int, stale_s: float) -> None:
@@ -63,19 +65,19 @@ class LastBandwidth:
         self._stale_s = stale_s
 
     def choose(self, _: int, __: float) -> Candidate:
-        """The least of the sum."""
+        """The plan with the least sum."""
         return self._plans[int(np.argmin(self._fixed_s + self._bytes * self._s_per_byte))]
 
     def learn(self, outcome: Outcome) -> None:
-        """The bandwidth of its transfer."""
+        """Take the bandwidth from the transfer of this request."""
         if outcome.exchange is not None:
             self.learn_probe(outcome.exchange)
 
     def probe_due(self, now: float) -> tuple[float, int] | None:
-        """When the bandwidth is stale."""
+        """A probe is due when the bandwidth is stale."""
         return max(now, self._measured_at + self._stale_s), self._probe_bytes
 
     def learn_probe(self, probe: Exchange) -> None:
-        """The bandwidth of a probe."""
+        """Take the bandwidth from a probe."""
         self._s_per_byte = (probe.link_s - probe.rtt_s) / probe.moved_bytes
         self._measured_at = probe.ended_s

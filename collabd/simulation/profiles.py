@@ -1,4 +1,4 @@
-"""The times that a simulation builds on: given as a file, or measured on this machine once and kept."""
+"""The profile that a simulation builds on. It comes from a file, or this machine measures it once and keeps it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from collabd.profiling import machine, stored
 from collabd.profiling.profile import Profile
 from collabd.profiling.timing import measure
 
-# One core does the work: a simulated device has the parallelism of its slowdown.
+# One core does the work. `--device-slowdown` also stands for how many cores the simulated device uses.
 _THREADS = 1
 _CACHE_BYTES = 1 << 28
 _log = logging.getLogger(__name__)
 
 
 def read_profile(path: Path, package: Package) -> Profile:
-    """A profile in JSON, of this package or of another build of it. Raises `InvalidRequest`, `OSError`."""
+    """A profile of this package, or of another build of it, from a JSON file. Raises `InvalidRequest`, `OSError`."""
     try:
         profile = msgspec.json.decode(path.read_bytes(), type=Profile)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -33,7 +33,7 @@ def read_profile(path: Path, package: Package) -> Profile:
 
 
 def profile_here(package: Package) -> Profile:
-    """The profile of this machine, on one thread. Raises `OSError` where it cannot be kept."""
+    """The profile of this machine, on one thread. Raises `OSError` when it cannot be stored."""
     directory = state_dir(DeviceConfig(), "collabctl") / "profiles"
     known = stored.load(package.digest, machine.describe(), threads=_THREADS, directory=directory)
     if known is not None:

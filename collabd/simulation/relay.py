@@ -1,7 +1,7 @@
-"""A TCP relay that makes the way between two processes as slow and as far as a radio link: rate, distance and faults.
+"""A TCP relay that makes the connection between two processes behave like a radio link: its rate, delay and faults.
 
-Each direction is one queue that all connections share, as they would share a modem. Rates count the bytes that TCP
-carries, so headers come on top. A new connection waits a round trip, as its handshake would take.
+All connections share one queue for each direction, as they would share a modem. Rates count the bytes that TCP carries
+and leave out the headers. A new connection waits for one round trip, the time that its handshake would take.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from collabd.simulation.traces import Trace, TraceError, load
 Address = tuple[str, int]
 Rate = float | Trace
 
-# As far as two processes on one machine can tell, no limit.
+# 1 Gbit/s in bytes/s. Two processes on one machine do not notice this limit.
 UNSHAPED = 125_000_000.0
 
 
 class Relay:
-    """Listens, and forwards every connection to the target over a shaped link; use it as an async context manager.
+    """Listens, and forwards every connection to the target over a shaped link. Use it as an async context manager.
 
-    `up` is the rate towards the target, `down` the rate back (None: as up): bytes/s, or a Trace, which begins with
-    the relay. `rtt_s`, half of it each way, is a number of seconds, or None: as the trace says, else 0. `seed`: of
-    what `flip` changes.
+    `up` is the rate towards the target, `down` the rate back (None: the same as `up`). A rate is a number of bytes/s,
+    or a Trace that begins when the relay starts. `rtt_s` is the round trip in seconds, half of it each way (None: the
+    round trip of the trace, or 0 if it states none). `seed` seeds the random changes that `flip` makes.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Relay:
 
     @property
     def address(self) -> Address:
-        """Where it listens; the port is the real one if 0 was asked for."""
+        """The address that the relay listens on. If port 0 was asked for, this has the real port."""
         host, port = self._server.sockets[0].getsockname()[:2]
         return host, port
 
@@ -79,50 +79,50 @@ class Relay:
         await self._server.wait_closed()
 
     def set_rate(self, up: Rate, down: Rate | None = None) -> None:
-        """New rates from now on, as in the constructor; a trace begins now."""
+        """Set new rates from now on, given as in the constructor. A trace begins now."""
         now = asyncio.get_running_loop().time()
         for direction, rate in zip(self._directions, _rates(up, down), strict=True):
             direction.link.set_rate(now, rate)
             direction.schedule()
 
     def set_rtt(self, rtt_s: float | None) -> None:
-        """A new round-trip time for what is sent from now on."""
+        """Set the round-trip time of the bytes that are sent from now on."""
         for direction in self._directions:
             direction.link.set_delay(None if rtt_s is None else rtt_s / 2)
 
     def black_hole(self) -> None:
-        """Let nothing through any more, without a word to either side, until `heal`. Connecting still seems to work."""
+        """Let nothing through until `heal`, and tell neither side. New connections still seem to work."""
         for direction in self._directions:
             direction.link.stop(asyncio.get_running_loop().time())
             direction.schedule()
 
     def heal(self) -> None:
-        """End a black hole; what waited goes through, as TCP would send it again."""
+        """End a black hole. The waiting bytes go through, because TCP would send them again."""
         for direction in self._directions:
             direction.link.resume(asyncio.get_running_loop().time())
             direction.schedule()
 
     def flip(self, share: float) -> None:
-        """From now on change one byte of so many of all packets, both ways, headers and bodies alike; 0: of none."""
+        """From now on change one byte in this share of all packets, in both directions, in headers and bodies alike."""
         for direction in self._directions:
             direction.damage.flip_share = share
 
     def truncate(self, after: int | None) -> None:
-        """From now on end each reply, and its connection, behind so many bytes; None: none."""
+        """From now on end each reply, and its connection, after this many bytes. None: end no reply."""
         self._directions[1].damage.cut_after = after
 
     def redirect(self, to: Address) -> None:
-        """Lead new connections elsewhere."""
+        """Forward new connections to another target."""
         self._to = to
 
     def silence(self) -> None:
-        """Lose every connection without a word to either side, as a NAT does that forgot them; new ones work."""
+        """Lose every connection and tell neither side, as a NAT does that has forgotten them. New connections work."""
         for direction in self._directions:
             for end in direction.sources:
                 end.silence()
 
     def reset(self) -> None:
-        """Break every connection; new ones work."""
+        """Break every connection. New connections work."""
         for task in self._connecting:
             task.cancel()
         for direction in self._directions:

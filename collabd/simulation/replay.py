@@ -1,4 +1,4 @@
-"""Requests one after the other under a virtual clock, planned by a policy, run by a world."""
+"""Runs requests one after the other under a virtual clock. A policy plans each request, and a world runs it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ _PING_TIMEOUT_S = 10.0
 
 
 class ReplayPolicy(Protocol):
-    """Plans requests and learns from what they took. The clock is passed in, seconds from the start of the trace."""
+    """Plans requests and learns from their outcomes. `now` is the time in seconds from the start of the trace."""
 
     def choose(self, request: int, now: float, /) -> Candidate:
         """The plan of a request that starts now."""
 
     def learn(self, outcome: Outcome, /) -> None:
-        """What the last one took."""
+        """Learn from the outcome of the last request."""
 
     def probe_due(self, now: float, /) -> tuple[float, int] | None:
-        """When next to send how many bytes only to see what the link does; None: not at all."""
+        """When to send the next probe of the link, and its number of bytes. None: send no probe."""
 
     def learn_probe(self, probe: Exchange, /) -> None:
-        """What that took."""
+        """Learn from what the probe took."""
 
 
 def replay(world: World, policy: ReplayPolicy, every_s: float) -> list[Outcome]:
-    """All requests of the world's workload: one every so many seconds, or as soon as the one before is answered."""
+    """Run all requests of the world's workload.
+
+    A request starts `every_s` seconds after the previous one, or when the previous one is answered, if that is later.
+    """
     prober = _Prober(world, policy)
     outcomes: list[Outcome] = []
     now = 0.0
@@ -44,7 +47,10 @@ def replay(world: World, policy: ReplayPolicy, every_s: float) -> list[Outcome]:
 
 
 class _Prober:
-    """Sends probes when they are due, as the daemon does, and knows when the link is free; what is sent waits."""
+    """Sends probes when they are due, as the daemon does, and knows when the link is free.
+
+    A probe or request that is sent before the link is free waits for it.
+    """
 
     def __init__(self, world: World, policy: ReplayPolicy) -> None:
         self._world = world
@@ -59,7 +65,7 @@ class _Prober:
             pass
 
     def _receive(self, now: float) -> bool:
-        """Whether nothing is on its way any more."""
+        """Take in the probe on its way, if it has ended by `now`. True: no probe is on its way any more."""
         probe = self._flying
         if probe is not None and probe.ended_s <= now:
             self._flying, self._clock = None, probe.ended_s
@@ -67,7 +73,7 @@ class _Prober:
         return self._flying is None
 
     def _send(self, now: float) -> bool:
-        """Whether a probe was due."""
+        """Send a probe if one is due by `now`. True: a probe was due."""
         due = self._policy.probe_due(self._clock)
         if due is None or max(due[0], self._clock) > now:
             self._clock = now
@@ -80,5 +86,5 @@ class _Prober:
 
 
 def mean_latency_s(outcomes: Sequence[Outcome]) -> float:
-    """Of all requests."""
+    """The mean latency of all requests, in seconds."""
     return sum(outcome.latency_s for outcome in outcomes) / len(outcomes)

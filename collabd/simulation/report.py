@@ -1,4 +1,4 @@
-"""What the policies of a simulation come to, as one report for the table and for JSON."""
+"""The results of the policies in a simulation. One report serves both the table and the JSON output."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import numpy as np
 
 from collabd.simulation.world import Outcome
 
-# The simple ways, of which the best is what a choice has to beat.
+# The simple policies. A policy that chooses has to beat the best of these.
 SIMPLE = ("local", "remote_jpeg", "static")
 
 
 class PolicyReport(TypedDict):
-    """Means over the requests where the name does not say otherwise. Ratios are of mean latencies; None: not run."""
+    """The results of one policy. A figure is the mean over the requests unless its name says otherwise.
+
+    `vs_oracle` and `vs_best` are ratios of mean latencies: to the oracle, and to the best of `SIMPLE`. None: the policy
+    to compare with was not run.
+    """
 
     mean_ms: float
     p50_ms: float
@@ -23,12 +27,12 @@ class PolicyReport(TypedDict):
     bytes: float
     energy_mj: float
     fidelity: float
-    # How many requests stayed on the device; for how many others it started the tail while it waited for the answer,
-    # and in how many of these it was first.
+    # The number of requests that stayed on the device (`local`); of the others, the number for which the device started
+    # the tail while it waited for the answer (`hedged`), and the number for which it finished first (`late`).
     local: int
     hedged: int
     late: int
-    # The plan taken most often, and how often.
+    # The plan that was taken most often, and for how many requests.
     plan: str
     plan_count: int
     vs_oracle: float | None
@@ -36,7 +40,7 @@ class PolicyReport(TypedDict):
 
 
 class SimulationReport(TypedDict):
-    """One model on one trace."""
+    """The results of all policies, for one model on one trace."""
 
     model: str
     trace: str
@@ -46,14 +50,14 @@ class SimulationReport(TypedDict):
     device_slowdown: float
     min_fidelity: float
     seed: int
-    # Of the undisturbed network on the device, as it is slowed down, and on the companion.
+    # The time of the whole, undisturbed network: on the slowed-down device, and on the companion.
     device_ms: float
     cloud_ms: float
     policies: dict[str, PolicyReport]
 
 
 def policy_reports(runs: Mapping[str, Sequence[Outcome]]) -> dict[str, PolicyReport]:
-    """Every policy beside the oracle and beside the best of the simple ones that were run."""
+    """The report of every policy, compared with the oracle and with the best of the simple policies that were run."""
     means = {name: float(np.mean([outcome.latency_s for outcome in outcomes])) for name, outcomes in runs.items()}
     best = min((means[name] for name in SIMPLE if name in means), default=None)
     return {
@@ -63,7 +67,7 @@ def policy_reports(runs: Mapping[str, Sequence[Outcome]]) -> dict[str, PolicyRep
 
 
 def plan_name(outcome: Outcome) -> str:
-    """Cut and codec."""
+    """The cut and the codec of a plan; for a plan that stays on the device, only the cut."""
     return outcome.plan.cut if outcome.plan.cloud is None else f"{outcome.plan.cut}/{outcome.plan.codec}"
 
 

@@ -1,4 +1,4 @@
-"""The sample images of the checkout, what they show, and what the unsplit network makes of them."""
+"""The sample images of the checkout, their right labels, and the label that the unsplit network gives each of them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from collabd.imaging import prepare
 CIFAR = ("alexnet_cifar10", "vgg16_cifar10")
 IMAGENET = "efficientnet_lite0"
 
-# A file as it lies on disk, or pixels as a camera gives them.
+# An image comes as a file, unchanged from the disk, or as pixels, as from a camera.
 Form = Literal["file", "frame"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sample:
-    """An image as a file or as pixels, the labels that are right for it, and the one the unsplit network gives it."""
+    """An image as a file or as pixels. `labels`: the right labels. `unsplit`: the label from the unsplit network."""
 
     name: str
     image: bytes | npt.NDArray[np.uint8]
@@ -34,7 +34,7 @@ class Sample:
 
 
 def load_samples(models: Path, count: int) -> dict[tuple[str, Form], list[Sample]]:
-    """`count` samples for each shipped network and form; `models` is the checkout's folder of that name."""
+    """`count` samples for each shipped network and form. `models` is the folder models/ of the checkout."""
     cifar = _spread(sorted((models / "samples/cifar10").glob("*/*.jpg")), count)
     known: dict[str, list[str]] = json.loads((models / "samples/photos/labels.json").read_text())
     photos = [models / "samples/photos" / name for name in known]

@@ -1,4 +1,4 @@
-"""A companion in a simulation: it answers after the time that the trace's link and its own work take."""
+"""A companion in a simulation. It answers after the time that the link of the trace and its own work take."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from collabd.simulation.virtual_time import sleep_until
 from collabd.simulation.workload import Draw, Workload
 from collabd.simulation.world import MESSAGE_BYTES, Exchange, World
 
-# Of a body, what comes in one packet with the headers; the companion counts the time of the rest.
+# The part of a body that comes in one packet with the headers. The companion counts only the time of the rest.
 _FIRST_BYTES = 1100
 _WELL = {"load": 0.0, "slowdown": 1.0}
 
 
 class SimulatedLink:
-    """The world's link as it is used: what is sent waits until all that was sent before is through.
+    """The link of the world while it is in use. A message waits until all earlier messages are through.
 
-    Before time 0 it is as it is in the first moment of the trace.
+    Before time 0 the link is as it is in the first moment of the trace.
     """
 
     def __init__(self, world: World, clock: Clock) -> None:
@@ -35,7 +35,7 @@ class SimulatedLink:
         self._free_s = clock()
 
     def exchange(self, up_bytes: float, down_bytes: float, *, work_s: float = 0.0) -> Exchange:
-        """What a request takes that is sent now."""
+        """The exchange of a request that is sent now."""
         now_s = self._clock()
         early_s = min(now_s, 0.0)
         free_s = self._free_s - early_s
@@ -44,7 +44,7 @@ class SimulatedLink:
         return exchange
 
     def receive_s(self, exchange: Exchange, body_bytes: int) -> float:
-        """From the first packet of its request, in which the headers are, to the end of its body."""
+        """Seconds from the first packet of the request, which holds the headers, to the end of its body."""
         rest_bytes = max(body_bytes - _FIRST_BYTES, 0)
         began_s = max(exchange.began_s, 0.0) + exchange.queued_s
         first_s = self._world.trace.finish_time(began_s, exchange.up_bytes - rest_bytes)
@@ -52,9 +52,9 @@ class SimulatedLink:
 
 
 class SimulatedCompanion:
-    """A `CompanionExchange` with a companion that holds the workload's package.
+    """A `CompanionExchange` with a companion that holds the package of the workload.
 
-    It is never too busy, and its work takes the profile's times, longer or shorter by the luck of this request.
+    The companion is never too busy. Its work takes the times of the profile, multiplied by the luck of the request.
     """
 
     def __init__(self, workload: Workload, link: SimulatedLink, luck: Callable[[], Draw]) -> None:
@@ -64,7 +64,7 @@ class SimulatedCompanion:
         self._blanks = BlankTensors(workload.network)
         digest = workload.package.digest
         self._profile = msgspec.json.encode(msgspec.structs.replace(workload.profile, digest=digest))
-        # With what it was asked to compute.
+        # The exchanges of inference requests. Pings, probes and downloads of the profile are not among them.
         self.answered: list[Exchange] = []
 
     async def call(
@@ -77,7 +77,7 @@ class SimulatedCompanion:
         timeout_s: float | None = None,
         most_bytes: int = SLACK_BYTES,
     ) -> CompanionReply:
-        """Answer in time. Raises `CompanionFailure` where `timeout_s` is over before."""
+        """Answer when the exchange ends. Raises `CompanionFailure` when it takes longer than `timeout_s` seconds."""
         del most_bytes
         try:
             async with asyncio.timeout(timeout_s):
@@ -91,7 +91,7 @@ class SimulatedCompanion:
             raise CompanionFailure(FailureReason.LATE, "the companion did not answer in time") from error
 
     def leave(self) -> None:
-        """A fresh connection costs nothing here."""
+        """Do nothing: a new connection costs nothing here."""
 
     async def _infer(self, data: bytes, headers: Mapping[str, str]) -> CompanionReply:
         workload, luck = self._workload, self._luck()

@@ -1,4 +1,4 @@
-"""The device's own work in a simulation: nothing is computed, and all takes the time that it was measured to take."""
+"""The device's own work in a simulation. Nothing is computed, and all work takes the time that was measured for it."""
 
 from __future__ import annotations
 
@@ -27,34 +27,37 @@ T = TypeVar("T")
 
 
 class Span(NamedTuple):
-    """From one time to another."""
+    """A span of time, from `began_s` to `ended_s` on the clock."""
 
     began_s: float
     ended_s: float
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """The length of the span."""
         return self.ended_s - self.began_s
 
 
 class SimulatedThread:
-    """A `LaneThread`: the work says by `takes` how long it takes. A piece that is stopped goes on for `stop_s`."""
+    """A `LaneThread`. The work calls `takes` to say how long it takes.
+
+    A stopped piece goes on for `stop_s()` seconds, or less if it would have ended before.
+    """
 
     def __init__(self, slowdown: float, *, stop_s: Callable[[], float]) -> None:
         self.slowdown = slowdown
         self._stop_s = stop_s
         self._takes_s = 0.0
-        # When it worked, and is to be idle again.
+        # The spans in which the thread worked, and the time when it is idle again.
         self.worked: list[Span] = []
         self.idle_at_s = 0.0
 
     def takes(self, seconds: float) -> None:
-        """Called by a piece of work: it takes so much longer."""
+        """A piece of work calls this to take this many more seconds."""
         self._takes_s += seconds
 
     async def run(self, piece: Piece[T], stop: Stop) -> Timed[T]:
-        """Run a piece when the one before has ended."""
+        """Run a piece of work after the previous piece has ended."""
         loop = asyncio.get_running_loop()
         await sleep_until(self.idle_at_s)
         began_s, self._takes_s = loop.time(), 0.0
@@ -74,15 +77,15 @@ class SimulatedThread:
         return Timed(value, seconds, began_s - piece.asked)
 
     async def run_unpaced(self, work: Callable[[], T]) -> T:
-        """Nothing is measured here."""
+        """Run the work at once, in no time."""
         return work()
 
     def close(self) -> None:
-        """There is nothing to finish."""
+        """Do nothing: there is no thread to end."""
 
 
 def simulated_compute(workload: Workload, thread: SimulatedThread, luck: Callable[[], Draw]) -> Compute:
-    """A `Compute` whose work takes `thread` the profile's times, longer or shorter by the luck of this request."""
+    """A `Compute` whose work takes the times of the profile on `thread`, multiplied by the luck of the request."""
     manifest, times, blanks = workload.package.manifest, workload.times, BlankTensors(workload.network)
 
     def prepare_image(_: CallImage, __: Preprocessing) -> npt.NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""`python -m collabd.simulation.table`: every package on every trace, as the tables in docs/simulation.md."""
+"""`python -m collabd.simulation.table` runs every package on every trace, and prints tables for docs/simulation.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from collabd.simulation.traces import load as load_trace
 from collabd.simulation.workload import Workload
 
 _PAPERS = ("neurosurgeon", "dads")
-# At this price the device starts the tail only where the answer is as good as lost.
+# At this price the device starts the tail only when the answer is as good as lost.
 _NO_HEDGING = 100.0
 
 
@@ -29,7 +29,7 @@ class _TableRow:
     trace: str
     requests: int
     reports: Mapping[str, PolicyReport]
-    # collabd's, where no tail is started before the answer is as good as lost.
+    # The results of collabd when the device starts no tail before the answer is as good as lost.
     unhedged: PolicyReport
 
 

@@ -1,4 +1,4 @@
-"""Both daemons as processes in a scratch directory, joined by a relay: for demonstrations and tests."""
+"""Both daemons as processes in a scratch directory, connected by a relay. Demonstrations and tests use it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from collabd.simulation.relay import Relay
 _HOST = "127.0.0.1"
 _STOP_S = 15.0
 _POLL_S = 0.1
-# A program that becomes the daemon: only it knows the process id that sd_listen_fds(3) wants named.
+# A program that becomes the daemon. sd_listen_fds(3) wants the process id of the daemon, which only this program knows.
 _HAND_OVER = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
@@ -31,12 +31,13 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class Testbed:
-    """`with` it, both daemons run. `models` is the checkout's models/ folder, or any of package directories.
+    """Both daemons run inside a `with` block.
 
-    More of their configurations, TOML: `settings` of the device's, `companion_settings` of its table of the companion,
-    `cloud_settings` of the companion's, from its table of the server on. `environment`: more of the daemons'.
-    `activated`: the device's socket is held open here, as systemd does, so that it outlives the daemon and new calls
-    wait.
+    `models`: the folder models/ of the checkout, or any folder of package directories. Three parameters add TOML to the
+    configurations: `settings` to the device's file, `companion_settings` to the companion's table in that file, and
+    `cloud_settings` to the companion's file, starting in its table `[server]`. `environment`: environment variables
+    that both daemons get. `activated`: the test bed holds the device's socket open, as systemd does. The socket then
+    outlives the daemon, and new calls wait.
     """
 
     __test__ = False  # pytest takes every class whose name starts so for tests
@@ -69,7 +70,7 @@ class Testbed:
         )
 
     def relay(self) -> Relay:
-        """The link between the two; enter it before the daemons start."""
+        """The link between the two daemons. Enter its context before the daemons start."""
         return Relay((_HOST, self.relay_port), (_HOST, self.cloud_port))
 
     def __enter__(self) -> Self:
@@ -100,27 +101,27 @@ class Testbed:
         self._start("device", "collabd", "collabd.toml")
 
     def kill_cloud(self) -> None:
-        """The companion dies without a word."""
+        """Kill the companion, so that it cannot say goodbye."""
         self._kill("cloud")
 
     def kill_device(self) -> None:
-        """The device daemon dies without a word."""
+        """Kill the device daemon, so that it cannot say goodbye."""
         self._kill("device")
 
     def stop_cloud(self) -> None:
-        """The companion is told to stop, and does once it has answered what is under way."""
+        """Tell the companion to stop. It first answers the calls that are under way."""
         self._stop("cloud")
 
     def stop_device(self) -> None:
-        """The device daemon is told to stop, and does once it has answered what is under way."""
+        """Tell the device daemon to stop. It first answers the calls that are under way."""
         self._stop("device")
 
     def signal(self, side: str, number: signal.Signals) -> None:
-        """Stop or continue "cloud" or "device", for instance, or have it read its configuration again."""
+        """Send a signal to "cloud" or "device", for instance to stop, continue or reload it."""
         self._processes[side].send_signal(number)
 
     def pid(self, side: str) -> int:
-        """The process of "cloud" or "device"."""
+        """The process id of "cloud" or "device"."""
         return self._processes[side].pid
 
     def log(self, side: str) -> str:
@@ -128,12 +129,12 @@ class Testbed:
         return (self.directory / f"{side}.log").read_text()
 
     async def until_ready(self, client: AsyncClient, timeout_s: float = 300.0) -> None:
-        """Until the device is profiled and the companion known with all its packages."""
+        """Wait until the device is profiled, and the companion is up with every package of the device."""
         await client.wait(timeout_s, profiled=True)
         await self.until_cloud_is_up(client, timeout_s)
 
     async def until_cloud_is_up(self, client: AsyncClient, timeout_s: float = 300.0) -> None:
-        """Until the device knows the companion as up, with every package of its own."""
+        """Wait until the device sees the companion as up, with every package of the device."""
         deadline = time.monotonic() + timeout_s
         while not await _is_up(client):
             if time.monotonic() > deadline:
@@ -190,7 +191,7 @@ async def _is_up(client: AsyncClient) -> bool:
 
 
 def _packages(models: Path, directory: Path) -> Path:
-    """A root of package directories: the checkout keeps each beside the definition that it was built from."""
+    """A folder of package directories. In the checkout each package lies in the folder of its network's definition."""
     if not any(models.glob("*/package/package.json")):
         return models.resolve()
     root = directory / "packages"

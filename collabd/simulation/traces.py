@@ -1,4 +1,4 @@
-"""How a link's rate changes over time: read from mahimahi, JSON and CSV files, and integrated exactly."""
+"""How the rate of a link changes over time: traces, read from mahimahi, JSON or CSV files and integrated exactly."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
-# What one line of a mahimahi trace lets through, its IP header included.
+# One line of a mahimahi trace lets this many bytes through, including the IP header.
 PACKET_BYTES = 1500
 
-# Beyond 1 us, 30,000 years and 1 PB/s there is no link, and sums and quotients of what a file says could overflow.
+# No link has steps below 1 us, steps above 30,000 years or rates above 1 PB/s. With such values in a file, sums and
+# quotients could overflow.
 _LEAST_S, _MOST_S, _MOST_RATE = 1e-6, 1e12, 1e15
 
 _BETWEEN_ENTRIES = re.compile(r"[\s,\[]*")
 
 
 class TraceError(ValueError):
-    """A trace that cannot be used; `line` is where in its file, counted from 1, or None if no line is to blame."""
+    """A trace that cannot be used. `line`: the wrong line, counted from 1. None: no single line is wrong."""
 
     def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message if line is None else f"line {line}: {message}")
@@ -33,7 +34,7 @@ class TraceError(ValueError):
 
 
 class TraceStep(NamedTuple):
-    """A while of constant rate, bytes/s. `latency_s` is the round-trip time; None: the trace does not say."""
+    """A time of constant `rate`, in bytes/s. `latency_s` is the round-trip time; None: the trace does not state it."""
 
     duration_s: float
     rate: float
@@ -41,9 +42,10 @@ class TraceStep(NamedTuple):
 
 
 class Trace:
-    """A rate in bytes/s over time, constant in steps, from time 0 on; then it repeats, or its last step lasts for ever.
+    """A rate in bytes/s over time, in steps of constant rate. It starts at time 0.
 
-    Raises TraceError for no steps, for a duration below a microsecond, and for what is negative or endless.
+    After its end the trace repeats, or its last step lasts for ever. Raises TraceError when there are no steps, when a
+    duration is below 1 us, and when a figure is negative or infinite.
     """
 
     def __init__(self, steps: Iterable[TraceStep], *, repeat: bool = True) -> None:
@@ -51,35 +53,35 @@ class Trace:
         self.repeat = repeat
         if not self.steps or not all(_is_sound(step) for step in self.steps):
             raise TraceError("a trace needs steps of 1 us or more, with a rate and a latency of 0 or more, all finite")
-        # When each step starts and how many bytes went before it; last, the same for the end of the trace.
+        # For each step, its start and the number of bytes before it. The last entry is for the end of the trace.
         self._starts = (0.0, *accumulate(step.duration_s for step in self.steps))
         self._before = (0.0, *accumulate(step.duration_s * step.rate for step in self.steps))
 
     @classmethod
     def constant(cls, rate: float) -> Trace:
-        """The same rate for ever."""
+        """A trace with the same rate for ever, in bytes/s."""
         return cls([TraceStep(1.0, rate)], repeat=False)
 
     @property
     def duration_s(self) -> float:
-        """The length of one round."""
+        """The length of one round, in seconds."""
         return self._starts[-1]
 
     def rate_at(self, t_s: float) -> float:
-        """Bytes/s at this time."""
+        """The rate at this time, in bytes/s."""
         return self.steps[self._locate(t_s)[1]].rate
 
     def latency_at(self, t_s: float) -> float | None:
-        """The round-trip time at this time, in seconds; None if the trace does not say."""
+        """The round-trip time at this time, in seconds. None: the trace does not state it."""
         return self.steps[self._locate(t_s)[1]].latency_s
 
     def bytes_between(self, start_s: float, end_s: float) -> float:
-        """How much gets through from one time to a later one."""
+        """How many bytes get through from one time to a later time."""
         (rounds, before), (more_rounds, after) = self._progress(start_s), self._progress(end_s)
         return (more_rounds - rounds) * self._before[-1] + after - before
 
     def finish_time(self, start_s: float, nbytes: float) -> float:
-        """When the last of `nbytes` is through if they start at this time; infinity if never."""
+        """When the last of `nbytes` bytes is through, if they start at `start_s`. Infinity: never."""
         if nbytes <= 0:
             return start_s
         rounds, wanted = self._progress(start_s)
@@ -88,7 +90,7 @@ class Trace:
             total = self._before[-1]
             if total == 0 or math.isinf(wanted / total):
                 return math.inf
-            # Not divmod: what ends with a round ends in that round, not after a pause with which the next may start.
+            # With divmod, a transfer that ends with a round would end in the next round, which may start with a pause.
             more = math.ceil(wanted / total) - 1
             rounds, wanted = rounds + more, min(wanted - more * total, total)
         index = bisect_left(self._before, wanted, hi=len(self.steps)) - 1
@@ -98,31 +100,37 @@ class Trace:
         return max(start_s, rounds * self.duration_s + within)
 
     def _locate(self, t_s: float) -> tuple[float, int, float]:
-        """The round, the step in it, and the time since that step's start."""
+        """The round, the step in that round, and the time since the start of that step."""
         rounds, within = divmod(t_s, self.duration_s) if self.repeat else (0.0, t_s)
         index = bisect_right(self._starts, within, hi=len(self.steps)) - 1
         return rounds, index, within - self._starts[index]
 
     def _progress(self, t_s: float) -> tuple[float, float]:
-        """The round, and the bytes that got through in it so far."""
+        """The round, and the bytes that got through in that round so far."""
         rounds, index, since = self._locate(t_s)
         return rounds, self._before[index] + since * self.steps[index].rate
 
 
 def load(path: Path) -> Trace:
-    """The trace in a file: by its suffix `.json` or `.csv`, else mahimahi. It repeats. Raises TraceError, OSError."""
-    # Bytes that are no text become characters that no parser accepts, at the line where they are.
+    """Read a trace from a file, which then repeats. The suffix `.json` or `.csv` names the format; else it is mahimahi.
+
+    Raises TraceError, OSError.
+    """
+    # A byte that is not UTF-8 becomes a character that no parser accepts, so the error names the right line.
     text = path.read_text(encoding="utf-8", errors="replace")
     parse = {".json": parse_json, ".csv": parse_csv}.get(path.suffix.lower(), parse_mahimahi)
     return parse(text)
 
 
 def parse_mahimahi(text: str) -> Trace:
-    """One line a packet of 1500 bytes: the millisecond by which it may leave. The last is the length of a round."""
+    """Read a mahimahi trace. Each line lets one packet of 1500 bytes leave, at the latest in that millisecond.
+
+    The last line is also the length of a round.
+    """
     stamps = list(_stamps(text))
     if not stamps or stamps[-1] == 0:
         raise TraceError("a mahimahi trace needs a line with a time above 0 ms")
-    # A packet takes the millisecond before its stamp, which for 0 is the last of the round before.
+    # A packet takes the millisecond before its stamp. For stamp 0 that is the last millisecond of the previous round.
     packets = Counter(stamp or stamps[-1] for stamp in stamps)
     return Trace(_packet_steps(packets))
 
@@ -130,7 +138,7 @@ def parse_mahimahi(text: str) -> Trace:
 def _stamps(text: str) -> Iterator[int]:
     latest = 0
     for number, line in enumerate(text.splitlines(), start=1):
-        # Not \s, which is more than `int` takes for white space.
+        # `\s` would also match white space that `int` does not accept.
         if not re.fullmatch(r"[ \t]*[0-9]{1,12}[ \t]*", line):
             raise TraceError(f"this is not a time in whole milliseconds: {line[:40]!r}", number)
         if int(line) < latest:
@@ -149,7 +157,7 @@ def _packet_steps(packets: Mapping[int, int]) -> Iterator[TraceStep]:
 
 
 def parse_json(text: str) -> Trace:
-    """A list of {"duration_ms", "bandwidth_kbps", "latency_ms"}; the latency, a round trip, may be missing."""
+    """Read a list of {"duration_ms", "bandwidth_kbps", "latency_ms"}. The latency, a round trip, may be missing."""
     try:
         entries = json.loads(text)
     except json.JSONDecodeError as error:
@@ -162,7 +170,7 @@ def parse_json(text: str) -> Trace:
 
 
 def _line_of_entry(text: str, index: int) -> int:
-    """Where an entry of a list starts, in JSON that is sound up to there and has no list before it."""
+    """The line where an entry of the list starts. The JSON must be valid up to there, and the list must come first."""
     position = next(_BETWEEN_ENTRIES.finditer(text)).end()
     for _ in range(index):
         behind = json.JSONDecoder().raw_decode(text, position)[1]
@@ -171,12 +179,12 @@ def _line_of_entry(text: str, index: int) -> int:
 
 
 def parse_csv(text: str) -> Trace:
-    """The same as columns, named in the first line."""
+    """Read the fields of the JSON format as CSV columns. The first line names the columns."""
     reader = csv.DictReader(io.StringIO(text), strict=True)
     try:
         return Trace([_step(row, lambda: reader.line_num) for row in reader])
     except csv.Error as error:
-        # The row before is the last that the reader counted.
+        # The reader has counted the lines only up to the previous row.
         raise TraceError(str(error), reader.line_num + 1) from None
 
 

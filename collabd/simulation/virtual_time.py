@@ -1,4 +1,4 @@
-"""An event loop whose clock jumps to whatever happens next: an hour of waiting takes no time, and always goes alike."""
+"""An event loop whose clock jumps to the next event. An hour of waiting takes no time, and every run is the same."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# Of asyncio's clock.
+# The resolution of asyncio's clock.
 _TICK_S = 1e-9
 
 
 class _Jumps(selectors.SelectSelector):
-    """Instead of waiting, says how long the wait would have been. Nothing ever comes from outside."""
+    """Does not wait: it reports how long the wait would have been. No event ever comes from outside."""
 
     def __init__(self, jump: Callable[[float], None]) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class _Jumps(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """`time()` is virtual. What would run in a thread runs at once and takes no time."""
+    """An event loop with a virtual `time()`. Work for a thread runs at once and takes no time."""
 
     def __init__(self, start_s: float = 0.0) -> None:
         self._now_s = start_s
@@ -45,7 +45,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]  # typeshed has it as a coroutine function's result
         self, executor: Executor | None, func: Callable[..., T], *args: Any
     ) -> asyncio.Future[T]:
-        """Run it here and now, since nobody waits for another thread."""
+        """Run `func` at once on this thread, because a virtual clock cannot wait for another thread."""
         del executor
         done: asyncio.Future[T] = self.create_future()
         try:
@@ -56,17 +56,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _jump(self, seconds: float) -> None:
         self._now_s += seconds
-        # The base class runs what is due before the next tick. After weeks a tick is lost in rounding.
+        # The base class runs all timers that are due before the next tick. After weeks of virtual time, rounding loses
+        # the tick, so the clock must jump a little further.
         if self._now_s + _TICK_S == self._now_s:
             self._now_s += 4 * math.ulp(self._now_s)
 
 
 def run(main: Coroutine[Any, Any, T], *, start_s: float = 0.0) -> T:
-    """What `main` returns; `start_s`: the virtual time at which it begins."""
+    """Run `main` and return its result. `start_s`: the virtual time in seconds at which it begins."""
     with asyncio.Runner(loop_factory=partial(VirtualLoop, start_s)) as runner:
         return runner.run(main)
 
 
 async def sleep_until(time_s: float) -> None:
-    """Return at this time of the event loop's clock, or in the next turn if it is over."""
+    """Return at this time on the clock of the event loop. If the time has passed, return in the loop's next turn."""
     await asyncio.sleep(max(time_s - asyncio.get_running_loop().time(), 0.0))

@@ -1,4 +1,4 @@
-"""What is asked for in a simulation: the plans of one package, and how each request differs from the median one."""
+"""The requests of a simulation: the plans of one package, and how each request differs from the median request."""
 
 from __future__ import annotations
 
@@ -19,19 +19,24 @@ from collabd.planning.candidates import SOURCE
 from collabd.profiling.profile import Profile
 from collabd.simulation.part_times import PartTimes
 
-# A run takes so much longer or shorter than the median one (a standard deviation of the logarithm).
+# How much a run differs from the median run: the standard deviation of the natural logarithm of its time.
 _NOISE = 0.03
 # The 95th percentile of a normal distribution, in standard deviations.
 _P95 = 1.645
-# A run ends at the next node of its graph: measured 4 to 8 % of the whole network's time for the packages of 10 ms.
+# A stopped run ends at the next node of its graph. For packages of 10 ms this took 4 to 8 % of the time of the whole
+# network, as measured.
 _STOP_SHARE = 0.1
-# A codec of the reference policies alone: features in fp32 as they lie in memory.
+# A codec that only the reference policies use: features in fp32, as in memory.
 RAW = "raw"
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One request's luck: factors on the times of both machines, and standard deviations of its size."""
+    """The luck of one request.
+
+    `device` and `cloud` multiply the times of the two machines. `size` says by how many standard deviations the size of
+    the request differs from the median.
+    """
 
     device: float
     cloud: float
@@ -39,16 +44,16 @@ class Draw:
 
 
 class Workload:
-    """Frames of a camera, one after the other, for one package; the same ones for every policy.
+    """The frames of a camera, one after the other, for one package. Every policy gets the same frames.
 
-    `plans` are collabd's own. `raw_plans` are those of the papers: all on the device, the image's pixels, or features
-    in fp32; `chain_plans` of them those behind which one tensor alone is alive.
+    `plans`: the plans of collabd. `raw_plans`: the plans of the papers, which keep all on the device, send the pixels
+    of the image, or send features in fp32. `chain_plans`: the raw plans with a single tensor at the cut.
     """
 
     def __init__(self, package: Package, profile: Profile, *, slowdown: float, requests: int, seed: int) -> None:
         manifest = package.manifest
         local = local_plan(profile.whole_ms / 1e3)
-        # A camera gives no file, so that none can be sent as it came.
+        # A camera gives no file, so no plan can send a file unchanged.
         remote = [plan for plan in remote_plans(manifest, profile, profile, cloud=0) if plan.codec != SOURCE]
         self.package = package
         self.network = package.network()
@@ -77,11 +82,11 @@ class Workload:
         return self.plans.rows[self.plans.index[cut, codec, 0]]
 
     def stop_s(self, draw: Draw) -> float:
-        """How long the device goes on with a tail that it was told to stop."""
+        """How many seconds the device goes on with a tail after it was told to stop."""
         return _STOP_SHARE * self.plans.rows[0].local_tail_s * draw.device
 
     def up_bytes(self, plan: Candidate, draw: Draw) -> float:
-        """What this request really sends: some pictures compress better than others, whatever the codec."""
+        """The bytes that this request really sends. Some images compress better than others, with any codec."""
         return plan.up_bytes * exp(draw.size * self._spreads.get((plan.cut, plan.codec), 0.0))
 
 

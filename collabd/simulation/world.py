@@ -1,4 +1,4 @@
-"""What a plan really takes in a simulation: the trace's link, and both machines with this request's luck."""
+"""What a plan really takes in a simulation: the link follows the trace, and both machines have the request's luck."""
 
 from __future__ import annotations
 
@@ -13,62 +13,68 @@ from collabd.sensing.power.board import BoardPower
 from collabd.simulation.traces import Trace
 from collabd.simulation.workload import Workload
 
-# What HTTP adds to a message without tensors, each way.
+# The bytes that HTTP adds to a message without tensors, in each direction.
 MESSAGE_BYTES = HEADER_BYTES / 2
 _DEFAULT_RTT_S = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
-    """One request and its answer over the link. `late`: it was given up when it `ended`; the seconds of each way and of
-    the companion's work are those that it would have taken."""
+    """One request and its answer over the link.
+
+    `late`: the device gave the exchange up at `ended_s`. `up_s`, `down_s` and `work_s` are then the seconds that the
+    exchange would have taken.
+    """
 
     began_s: float
     ended_s: float
     up_bytes: float
     down_bytes: float
     rtt_s: float
-    # Each way, with half the round trip, and with what was before it in the queue.
+    # Seconds for each way. They include half the round trip and the wait for earlier messages in the queue.
     up_s: float
     down_s: float
-    # Of the way up, what it waited for the link.
+    # The part of `up_s` for which the request waited for the link.
     queued_s: float
-    # Between the two ways.
+    # The companion's work between the two ways.
     work_s: float
     late: bool = False
 
     @property
     def moved_bytes(self) -> float:
-        """Up and down."""
+        """The bytes sent up and down."""
         return self.up_bytes + self.down_bytes
 
     @property
     def link_s(self) -> float:
-        """How long it took, without the companion's work."""
+        """How long the exchange took, without the companion's work."""
         return self.ended_s - self.began_s - self.work_s
 
     @property
     def sent_s(self) -> float:
-        """When the last byte had left the device, given up or not: what lies in a queue cannot be called back."""
+        """When the last byte has left the device. Giving up does not change it: queued bytes cannot be called back."""
         return self.began_s + self.up_s - self.rtt_s / 2
 
     @property
     def air_s(self) -> float:
-        """For how long its bytes moved: without the round trip, and without what it waited for the link."""
+        """For how long bytes moved, without the round trip and without the wait for the link."""
         return self.up_s + self.down_s - self.rtt_s - self.queued_s
 
     def until(self, time_s: float) -> Exchange:
-        """The same, given up at that time."""
+        """This exchange, given up at that time if it has not ended by then."""
         return self if self.ended_s <= time_s else replace(self, ended_s=time_s, late=True)
 
     def at(self, time_s: float) -> Exchange:
-        """The same, begun at that time."""
+        """This exchange, moved so that it begins at that time."""
         return replace(self, began_s=time_s, ended_s=self.ended_s + time_s - self.began_s)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One request. `started_s` counts from the start of the trace; `latency_s` and `hedged_s` are durations."""
+    """The outcome of one request.
+
+    `started_s` counts from the start of the trace. `latency_s` and `hedged_s` are durations in seconds.
+    """
 
     plan: Candidate
     started_s: float
@@ -80,30 +86,33 @@ class Outcome:
 
     @property
     def ended_s(self) -> float:
-        """When the answer was there, counted from the start of the trace."""
+        """When the answer arrived, in seconds from the start of the trace."""
         return self.started_s + self.latency_s
 
     @property
     def exchange(self) -> Exchange | None:
-        """The last; None: nothing was sent."""
+        """The last exchange. None: nothing was sent."""
         return self.exchanges[-1] if self.exchanges else None
 
     @property
     def moved_bytes(self) -> float:
-        """All that was sent, up and down."""
+        """The bytes sent up and down, in all exchanges."""
         return sum(exchange.moved_bytes for exchange in self.exchanges)
 
     @property
     def late(self) -> bool:
-        """Whether the device was first in the end."""
+        """Whether the device finished before the companion answered."""
         return any(exchange.late for exchange in self.exchanges)
 
 
 class World:
-    """A link that follows a trace both ways, and the machines of a workload."""
+    """A link that follows a trace in both directions, and the two machines of a workload."""
 
     def __init__(self, workload: Workload, trace: Trace, *, rtt_s: float | None, power: BoardPower) -> None:
-        """`rtt_s` None: as the trace says, else 20 ms. Raises `ValueError` for a trace that lets nothing through."""
+        """`rtt_s` None: the round trip of the trace, or 20 ms if the trace states none.
+
+        Raises `ValueError` for a trace that lets nothing through.
+        """
         if trace.finish_time(0.0, 1.0) == inf:
             raise ValueError("the trace lets nothing through")
         self.workload = workload
@@ -114,7 +123,7 @@ class World:
     def exchange(
         self, began_s: float, up_bytes: float, down_bytes: float, *, work_s: float = 0.0, free_s: float = 0.0
     ) -> Exchange:
-        """Send at a time, over a link that is free from `free_s` on; have the companion work; receive."""
+        """Send at `began_s` over a link that is free from `free_s` on, have the companion work, receive the answer."""
         rtt_s = self._rtt(began_s)
         queued_s = max(free_s - began_s, 0.0)
         there_s = self.trace.finish_time(began_s + queued_s, up_bytes) + rtt_s / 2
@@ -133,7 +142,7 @@ class World:
         )
 
     def run(self, plan: Candidate, request: int, started_s: float, *, free_s: float = 0.0) -> Outcome:
-        """A plan from a time on, with a link that is free from `free_s` on."""
+        """Run a plan from `started_s` on, over a link that is free from `free_s` on."""
         luck = self.workload.draw(request)
         busy_s = (self.workload.prep_s + plan.head_s + plan.encode_s) * luck.device
         if plan.cloud is None:
@@ -157,7 +166,10 @@ class World:
         exchanges: Sequence[Exchange],
         hedged_s: float = 0.0,
     ) -> Outcome:
-        """Of a request in which the device worked for `busy_s` in all, `hedged_s` of it while it waited."""
+        """The outcome of a request.
+
+        The device worked for `busy_s` seconds in all, of which it worked `hedged_s` seconds while it waited.
+        """
         return Outcome(
             plan=plan,
             started_s=started_s,

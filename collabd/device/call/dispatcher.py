@@ -1,4 +1,4 @@
-"""One call from request to response: read it, plan it, run it, learn from it. Knows nothing of HTTP."""
+"""One call from request to response: read it, plan it, run it, learn from it. This module knows nothing of HTTP."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Answers calls by one configuration."""
+    """Answers calls according to one configuration."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Dispatcher:
         self._records: list[CallRecord] = []
 
     async def infer(self, name: str, request: wire.InferRequest, arrived: float | None = None) -> wire.InferResponse:
-        """Answer one call, whose time counts from when it `arrived` (None: from now)."""
+        """Answer one call. Its time counts from `arrived`, in seconds on the clock (None: from now)."""
         options = CallOptions.from_parameters(request.parameters)
         check_outputs(request.outputs, SCORES, there=(SCORES,))
         now = self._clock()
@@ -72,7 +72,7 @@ class Dispatcher:
 
     @contextmanager
     def _under_way(self, record: CallRecord) -> Iterator[None]:
-        """Around each call: who meets another is not alone."""
+        """Surrounds each call. Two calls that overlap are both marked as not alone."""
         record.alone = not self._records
         for other in self._records:
             other.alone = False

@@ -1,4 +1,4 @@
-"""The last decisions with all their candidates, so that `collabctl explain` can say why."""
+"""The last decisions with all their candidates. `collabctl explain` shows them to say why a plan was chosen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEPT_DECISIONS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class _Entry:
-    """Not the plan itself, which holds the image."""
+    """What is kept of a call. The plan is not kept, because it holds the image."""
 
     at: float
     evaluation: Evaluation
@@ -79,14 +79,14 @@ def _decision(entry: _Entry, now: float) -> DecisionReport:
 
 
 def _decided(planned: CallPlan) -> Decision | None:
-    """None: the call itself fixed the placement."""
+    """The decision of a call. None: the call itself fixed the placement."""
     if planned.row is None or planned.reason is Reason.FIXED:
         return None
     return Decision(planned.row, planned.reason, planned.unmet)
 
 
 def _candidates(evaluation: Evaluation, decision: Decision | None) -> list[CandidateReport]:
-    """Every plan with its verdict; none where there was nothing to decide."""
+    """Every plan with its verdict. The list is empty when there was nothing to decide."""
     if decision is None:
         return []
     prediction = evaluation.prediction

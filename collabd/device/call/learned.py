@@ -1,4 +1,4 @@
-"""What calls have taught the daemon; it outlives a new configuration."""
+"""What the daemon has learned from calls. A new configuration does not erase it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from collabd.sensing.estimates.speed import SpeedFactor
 class Learned:
     """The device's speed and overhead, the last plan of each kind of calls, and the last decisions.
 
-    What calls teach about a companion or a model is the companion's or the model's own.
+    The companion object keeps what calls teach about a companion; the model object keeps what they teach about a model.
     """
 
     def __init__(self, slowdown: float, *, clock: Clock) -> None:
-        """`slowdown`: times slower than profiled that this device is emulated to be."""
+        """`slowdown`: the emulated device is this many times slower than the profiled one."""
         self._clock = clock
         self.speed = SpeedFactor(slowdown)
         self.overhead = Overhead()
@@ -26,7 +26,10 @@ class Learned:
         self.history = History(clock)
 
     def take_in(self, plan: CallPlan, record: CallRecord, *, slowdown: float) -> None:
-        """Learn from a call that has ended; `slowdown`: times longer than alone that a run was expected to take."""
+        """Learn from a call that has ended.
+
+        `slowdown`: a run was expected to take this many times as long as a run alone on the device.
+        """
         job, now = plan.job, self._clock()
         if "prep" in record.phases:
             job.model.prep.learn(job.photo.pixels / 1e6, record.phases["prep"], now)

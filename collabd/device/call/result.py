@@ -1,4 +1,4 @@
-"""From what happened to a job to the `Result` that the caller sees."""
+"""Makes the `Result` that the caller sees, from the record of what happened to a job."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from collabd.planning.candidates import SOURCE
 from collabd.planning.energy import energy_j
 
 _LOSSLESS = LOSSLESS | {SOURCE}
-# Where a result has another word for it.
+# The phases that a result calls by another name.
 _SAID_AS: dict[Phase, str] = {"link": "upload"}
 _ON_DEVICE: tuple[Phase, ...] = ("prep", "head", "encode", "local_tail")
 
 
 def result(planned: CallPlan, record: CallRecord, output: npt.NDArray[np.float32]) -> Result:
-    """The answer with its provenance; `output` is the network's, float32 [1, labels]."""
+    """The answer with its provenance. `output` is the output of the network, float32 [1, labels]."""
     model, job = planned.job.model, planned.job
     joules = outcome_energy_j(record, planned.evaluation.device)
     fidelity = _fidelity(planned, record)
@@ -57,7 +57,7 @@ def result(planned: CallPlan, record: CallRecord, output: npt.NDArray[np.float32
 
 
 def predicted(planned: CallPlan) -> Predicted:
-    """What planning expected; nothing for a fixed placement that is no candidate."""
+    """What planning expected. All figures are empty for a fixed placement that is no candidate."""
     if planned.row is None:
         return Predicted()
     row, prediction = planned.row, planned.evaluation.prediction
@@ -87,7 +87,10 @@ def _measured(record: CallRecord) -> Timings:
 
 
 def outcome_energy_j(record: CallRecord, device: DeviceState) -> float:
-    """What the call took of the battery, with the times that really passed; the device idles for the rest of them."""
+    """The energy in joules that the call took from the battery, computed from measured times.
+
+    The device counts as idle whenever it was not busy with the call.
+    """
     phases_s = sum(record.phases.get(phase, 0.0) for phase in _ON_DEVICE)
     busy_s = phases_s + record.overtaken_s + device.overhead_s
     return energy_j(
@@ -100,7 +103,10 @@ def outcome_energy_j(record: CallRecord, device: DeviceState) -> float:
 
 
 def _fidelity(planned: CallPlan, record: CallRecord) -> float | None:
-    """Expected agreement of what really ran: nothing that stayed here, or was sent lossless, can differ."""
+    """The expected agreement with the unsplit network, for the layers as they really ran.
+
+    It is 1 when nothing left the device, or when all tensors were sent without loss.
+    """
     if "C" not in record.ran or all(codec in _LOSSLESS for codec in planned.job.codec.split("+")):
         return 1.0
     return None if planned.row is None else planned.evaluation.plans.rows[planned.row].fidelity

@@ -1,4 +1,4 @@
-"""The candidate plans of a model, from its package's figures, this device's profile and its companions'."""
+"""The candidate plans of a model, from the figures in its package and the profiles of the device and companions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from collabd.profiling.profile import Profile
 
 
 def local_plan(whole_s: float) -> Candidate:
-    """All on the device, which takes `whole_s` when idle."""
+    """The plan that runs all layers on the device. An idle device takes `whole_s` seconds for them."""
     return Candidate(cut=LOCAL_CUT, codec=NO_CODEC, cloud=None, head_s=whole_s, local_tail_s=whole_s)
 
 
 def candidates(model: DeviceModel, remote: Sequence[Profile | None]) -> Candidates:
-    """Every plan: all on the device, then for each companion (its profile, None: not known) each cut and codec."""
+    """Every plan: first the one that stays on the device, then each cut and codec with each companion.
+
+    `remote` holds the profile of each companion. None: the profile is not known, and the companion gets no plans.
+    """
     rows = [local_plan(model.whole_s)]
     if model.profile is not None:
         for cloud, profile in enumerate(remote):
@@ -28,7 +31,7 @@ def candidates(model: DeviceModel, remote: Sequence[Profile | None]) -> Candidat
 
 
 def remote_plans(manifest: Manifest, here: Profile, there: Profile, *, cloud: int) -> Iterator[Candidate]:
-    """Every cut and codec with one companion, from the profiles of the package here and there."""
+    """Every cut and codec with one companion, from the profile of the device and the profile of the companion."""
     down_bytes = answer_down(manifest).sent_bytes
     yield Candidate(
         cut=manifest.cuts[0].name,

@@ -1,4 +1,4 @@
-"""Choosing with a memory: calls of one kind stay with their plan until a switch is worth it, and try others rarely."""
+"""Choosing with a memory: calls of one kind keep their plan until a switch is worth it, and rarely try another plan."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from collabd.planning.choose import Decision, Mask, SwitchGain, choose, goal_of,
 from collabd.planning.nearest import nearness_to_caps
 from collabd.planning.predict import Prediction
 
-# So many kinds of calls are remembered.
+# The number of kinds of calls that are remembered.
 _KINDS = 64
-# A try is to lose no more than this share of what the call is about, and credit is saved for no more than a few tries.
+# A try may lose at most this share of what the call optimises. Credit is saved up for at most `_TRIES` such tries.
 _TRY_RATIO = 0.08
 _TRIES = 2
-# Where the loss is real, a try is for a companion that nobody asked for so long.
+# When the device does not run the tail as well, only a companion that no call asked for this many seconds is tried.
 _UNASKED_S = 10.0
 
 
 @dataclass
 class _Past:
-    """What calls of one kind had last, and the share of a call that they may lose by trying something else."""
+    """The last plan of the calls of one kind, and the share of a call that they may lose by trying another plan."""
 
     plan: tuple[str, str, int | None] | None = None
     credit: float = 0.0
 
 
 class PastPlans:
-    """What the calls of each kind had last. It outlives a new configuration."""
+    """The last plan of each kind of calls. A new configuration does not erase it."""
 
     def __init__(self) -> None:
         self._by_kind: OrderedDict[Hashable, _Past] = OrderedDict()
 
     def of(self, kind: Hashable) -> _Past:
-        """The past of this kind; of too many kinds the one that was not asked for longest is forgotten."""
+        """The past of this kind. When there are too many kinds, the least recently used one is forgotten."""
         past = self._by_kind.setdefault(kind, _Past())
         self._by_kind.move_to_end(kind)
         if len(self._by_kind) > _KINDS:
@@ -46,13 +46,14 @@ class PastPlans:
 
 
 class Chooser:
-    """`choose`, beside the plan that calls of the same kind had last.
+    """Chooses as `choose` does, and takes into account the last plan of the same kind of calls.
 
-    A companion that looks bad is asked by nobody, so nobody would learn that it is well again. So a share of what calls
-    are about (their latency, energy, cost or pace, or where nothing fits the chance to keep the caps) is saved up, and
-    spent on the best plan of another companion when that is predicted to lose no more. Where the device runs the tail
-    at the same time (`Prediction.hedged_s`) that is little; elsewhere only a companion is tried that has not been asked
-    for a while. A try never breaks a cap that the call would keep.
+    No call asks a companion that looks bad, so the daemon would never learn that this companion has recovered. The
+    chooser therefore tries it now and then. Each call adds to a credit: a share of what the call optimises (latency,
+    energy, cost or pace; when no plan fits, the chance to keep the caps). The chooser spends the credit on the best
+    plan of another companion, when the prediction says that this plan loses no more than the credit. A try loses little
+    when the device runs the tail at the same time (`Prediction.hedged_s`). Otherwise the chooser tries only a companion
+    that no call has asked for a while. A try never breaks a cap that the call would keep.
     """
 
     def __init__(self, switch_gain: SwitchGain, explore_share: float, past: PastPlans) -> None:
@@ -69,7 +70,7 @@ class Chooser:
         kind: Hashable | None,
         allowed: Mask | None = None,
     ) -> Decision:
-        """Take a plan for a call of this kind, and remember it; None: for a call that has no past and no future."""
+        """Take a plan for a call of this kind, and remember it. `kind` None: no plan is looked up or remembered."""
         if kind is None:
             return choose(plans, prediction, caps, allowed=allowed)
         past = self._past.of(kind)
@@ -84,7 +85,7 @@ class Chooser:
         return self._explore(past, decision, other, lost=_lost(prediction, caps, decision=decision, other=other))
 
     def _explore(self, past: _Past, decision: Decision, other: Decision, *, lost: float) -> Decision:
-        """The other decision where what is saved up pays for what it loses, else the decision."""
+        """The `other` decision when the credit covers what it loses; otherwise `decision`."""
         past.credit = min(past.credit + self._explore_share, _TRIES * _TRY_RATIO)
         if lost > min(past.credit, _TRY_RATIO):
             return decision
@@ -95,7 +96,7 @@ class Chooser:
 def _others(
     plans: Candidates, prediction: Prediction, decision: Decision, *, caps: Caps, allowed: Mask | None
 ) -> Mask | None:
-    """The plans of other companions that may be tried, if there are any."""
+    """The plans of other companions that may be tried. None: there are none."""
     raced = prediction.hedged_s is not None and caps.objective == Objective.LATENCY and not decision.unmet
     if not raced and prediction.basis.unasked_s < _UNASKED_S:
         return None
@@ -108,7 +109,7 @@ def _others(
 
 
 def _lost(prediction: Prediction, caps: Caps, *, decision: Decision, other: Decision) -> float:
-    """What may be lost by the other plan, as a share of what the call is about; all of it where it breaks a cap."""
+    """What the other plan may lose, as a share of what the call optimises. It is 1 when that plan breaks a cap."""
     if decision.unmet:
         return loss(nearness_to_caps(prediction, caps), other.row, decision.row)
     if other.unmet:

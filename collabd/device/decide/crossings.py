@@ -10,14 +10,14 @@ from collabd.planning.candidates import SOURCE
 from collabd.planning.placements.chain import CrossingOption
 from collabd.profiling.profile import CutTimes
 
-# How the companion returns tensors.
+# The companion returns tensors with this codec.
 RETURNED_AS = "f32"
-# The caller's file as it came, whose own bytes are counted at each call.
+# The caller's file, sent unchanged. `sent_bytes` leaves out the file itself, because its size differs at each call.
 FILE_UP = CrossingOption(codec=SOURCE, sent_bytes=ENVELOPE_UP_BYTES)
 
 
 def options_up(cut: Cut, here: CutTimes, there: CutTimes) -> Iterator[CrossingOption]:
-    """One for each codec of the cut, by its times on the device and on the companion."""
+    """One option for each codec of the cut, with the codec's seconds on the device and on the companion."""
     encode_ms = {times.codec: times.encode_ms for times in here.codecs}
     decode_ms = {times.codec: times.decode_ms for times in there.codecs}
     for figures in cut.codecs:
@@ -31,10 +31,10 @@ def options_up(cut: Cut, here: CutTimes, there: CutTimes) -> Iterator[CrossingOp
 
 
 def answer_down(manifest: Manifest) -> CrossingOption:
-    """The network's output, one fp32 number a label."""
+    """The output of the network: one fp32 number (4 bytes) for each label."""
     return tensors_down(4 * len(manifest.labels))
 
 
 def tensors_down(nbytes: int) -> CrossingOption:
-    """Tensors of so many bytes, which come back as they are."""
+    """Tensors of `nbytes` bytes, which the companion returns uncompressed."""
     return CrossingOption(codec=RETURNED_AS, sent_bytes=float(nbytes + ENVELOPE_DOWN_BYTES + HEADER_BYTES))

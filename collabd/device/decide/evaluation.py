@@ -1,4 +1,4 @@
-"""Every plan that could serve a call, what each is predicted to take, and which of them may be taken."""
+"""Every plan that could serve a call, what each plan is predicted to take, and which plans are allowed."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Every candidate of a call, and the prediction with all that it was made from.
+    """Every candidate of a call, the prediction, and all that the prediction was made from.
 
-    `allowed`: which plans the policy and the call leave; None: all. A candidate's `cloud` counts in `clouds` and in
-    `companions`. `hedge_price`: of running a tail here while waiting for it; None: that is not done.
+    `allowed`: the plans that the policy and the call allow; None: all. The `cloud` of a candidate is an index into
+    `clouds` and into `companions`. `hedge_price`: the price of running the tail on the device while the device waits
+    for the companion; None: the device does not do that.
     """
 
     plans: Candidates
@@ -47,7 +48,7 @@ class Evaluation:
             return False
         if self.policy.pin_last:
             return True
-        # The pace of a stream is that of its slowest stage, which no sum along a chain tells.
+        # The slowest stage sets the pace of a stream, and the search can only add up stages along a chain.
         limits = against(self.prediction, self.caps)
         if self.caps.objective == Objective.THROUGHPUT or not limits:
             return False
@@ -57,8 +58,10 @@ class Evaluation:
 
     @property
     def open_caps(self) -> Caps:
-        """The caps that it is open whether a placement keeps them: the deadline that the device keeps alone, it keeps
-        for every placement by finishing that itself."""
+        """The caps that a placement might break.
+
+        The deadline is left out when the device alone can keep it: then the device finishes any late placement itself.
+        """
         caps, prediction = self.caps, self.prediction
         if caps.latency_s is None or not prediction.races:
             return caps
@@ -66,7 +69,10 @@ class Evaluation:
         return replace(caps, latency_s=None) if kept else caps
 
     def beside(self, placed: FoundPlacement) -> Evaluation:
-        """The same with the placement as one more plan, whose companion has the fixed costs of all its requests."""
+        """This evaluation with the placement as one more plan.
+
+        The plan gets its own copy of its companion, which counts the fixed costs once for each request.
+        """
         there, prep_s = placed.cloud, self.call.cloud_prep_s
         clouds = (*self.clouds, with_requests(self.clouds[there], placed.requests))
         call = replace(self.call, cloud_prep_s=(*prep_s, prep_s[there]))
@@ -97,7 +103,7 @@ def predicted(
     quantile: float,
     hedge_price: float | None,
 ) -> Prediction:
-    """What each plan would take, and on average where tails are run here as well."""
+    """What each plan would take. With a `hedge_price` it includes the average when the device runs tails as well."""
     prediction = predict(plans, device=device, clouds=clouds, call=call, quantile=quantile)
     return prediction if hedge_price is None else hedged(plans, prediction, clouds=clouds, price=hedge_price)
 
@@ -105,7 +111,7 @@ def predicted(
 def allowed_plans(
     plans: Candidates, prediction: Prediction, *, options: CallOptions, policy: CallPolicy, manifest: Manifest
 ) -> Mask | None:
-    """The plans with one crossing or none that the policy and the call's own codec leave; None: all."""
+    """The plans that the policy and the codec of the call allow, among those with one crossing or none. None: all."""
     if policy.fallback == Fallback.NEVER_LEAVE:
         return plans.local
     allowed = None

@@ -1,4 +1,4 @@
-"""Placements with several crossings, for the calls that pins or caps leave no good single cut."""
+"""Placements with several crossings, for calls whose pins or caps leave no good single cut."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from collabd.planning.placements.chain import Chain
 from collabd.planning.placements.placement import plan_of
 from collabd.planning.placements.search import place
 
-# So many kinds of calls are remembered.
+# The number of kinds of calls that are remembered.
 _KINDS = 64
-# A placement is looked for again when anything that it depends on has changed by more than this.
+# The search runs again when a figure that the placement depends on has changed by more than this (natural logarithm).
 _CHANGE = 0.1
-# Searches beside the calls are to take no more than this share of the time.
+# Searches that run beside the calls may take at most this share of the time.
 _SHARE = 0.05
-# Below these, changes mean nothing: seconds (1 ms) and bytes.
+# Changes below these values mean nothing: 1 ms, and 1,000 bytes.
 _SHORT_S, _FEW_BYTES = 1e-3, 1_000.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
-    """All that the best placement of a call depends on; `plans` are those with one crossing or none."""
+    """All that the best placement of a call depends on. `plans`: the plans with one crossing or none."""
 
     plans: Candidates
     segments: tuple[ModelSegments, ...]
@@ -46,13 +46,13 @@ class Situation:
     call: CallFacts
     caps: Caps
     policy: CallPolicy
-    # The call's own choice, if it made one.
+    # The codec that the call asks for. None: the call leaves the choice to the daemon.
     codec: str | None
     quantile: float
 
     @cached_property
     def figures(self) -> Column:
-        """What changes from call to call, in the logarithm."""
+        """The natural logarithms of the figures that change from call to call."""
         clouds = [
             figure
             for cloud in self.clouds
@@ -68,15 +68,16 @@ class Situation:
         return np.log([self.device.speed, *call, *limits, *clouds])
 
     def is_like(self, other: Situation) -> bool:
-        """Whether the best placement is hardly another."""
+        """Whether the other situation is so close that its best placement is very likely the same."""
         return self.plans is other.plans and bool(np.abs(self.figures - other.figures).max() < _CHANGE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoundPlacement:
-    """The best placement, as a plan beside those with one crossing: the last of `plans`.
+    """The best placement. Its plan is the last of `plans`, behind the plans with one crossing or none.
 
-    `letters`: one a layer. `cloud`: index of the companion, which gets so many `requests`.
+    `letters`: one letter for each layer. `cloud`: the index of the companion. `requests`: how many requests the
+    companion gets.
     """
 
     letters: str
@@ -97,7 +98,7 @@ FindPlacement: TypeAlias = Callable[[Situation], FoundPlacement | None]
 
 
 class PlacementSearch:
-    """Finds placements beside the calls, and remembers them: a search may take longer than a call has time for."""
+    """Searches for placements beside the calls and remembers them. A search may take longer than a call can wait."""
 
     def __init__(self, clock: Clock, find: FindPlacement) -> None:
         self._clock = clock
@@ -107,10 +108,11 @@ class PlacementSearch:
         self._pause_until = -inf
 
     async def place(self, kind: Hashable, situation: Situation, patience_s: float) -> FoundPlacement | None:
-        """The best placement for calls of this kind; None: it has one crossing or none.
+        """The best placement for calls of this kind. None: it has one crossing or none, or it is not known yet.
 
-        The first call of a kind waits for it, but not longer than `patience_s`. Later ones get what is known, be it for
-        caps of another size, and now and then start a search where things changed.
+        The first call of a kind waits for the search, at most `patience_s` seconds. Later calls get the placement that
+        is known, even if it was found for caps of another size. When the situation has changed, a later call may start
+        a new search and does not wait for it.
         """
         known = self._known.get(kind)
         if known is not None and known.situation.plans is situation.plans:
@@ -119,12 +121,12 @@ class PlacementSearch:
             return known.placed
         task = self._task(kind, situation)
         await asyncio.wait({task}, timeout=patience_s)
-        # It may be of plans that were replaced meanwhile.
+        # New plans may have replaced the plans that the search started from.
         found = task.result() if task.done() else None
         return found.placed if found is not None and found.situation.plans is situation.plans else None
 
     def _task(self, kind: Hashable, situation: Situation) -> asyncio.Task[_Search]:
-        """The search for this kind that is under way, else a new one."""
+        """The search for this kind that is under way; otherwise a new one."""
         if kind not in self._under_way:
             self._under_way[kind] = asyncio.create_task(self._search(kind, situation))
         return self._under_way[kind]
@@ -145,9 +147,9 @@ class PlacementSearch:
 
 
 def placed(situation: Situation) -> FoundPlacement | None:
-    """The best placement there is; None: it has one crossing or none, so it is among the situation's plans."""
+    """The best placement. None: it has one crossing or none, so the plans of the situation include it already."""
     segments = situation.segments[0]
-    # A stream's pace is that of its slowest stage, which does not add up along a chain: take the shortest latency.
+    # The slowest stage sets the pace of a stream, and the search can only add up stages. So it minimises the latency.
     objective = Objective.LATENCY if situation.caps.objective == Objective.THROUGHPUT else situation.caps.objective
     best = place(
         [_restricted(each.chain, situation.codec) for each in situation.segments],

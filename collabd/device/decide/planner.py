@@ -1,4 +1,4 @@
-"""From a call to the plan that will serve it: gathers what is known now and lets `planning` choose."""
+"""From a call to the plan that will serve it. The planner gathers what is known now and lets `planning` choose."""
 
 from __future__ import annotations
 
@@ -30,18 +30,20 @@ from collabd.profiling.profile import Profile
 from collabd.sensing.estimates.overhead import Overhead
 from collabd.sensing.estimates.speed import SpeedFactor
 
-# The first call of a kind waits for a placement no longer than this share of its deadline; without one, these seconds.
+# The first call of a kind waits for a placement at most this share of its deadline. A call without a deadline waits at
+# most `_PATIENT_S` seconds.
 _PATIENT_SHARE = 0.1
 _PATIENT_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class CallPlan:
-    """A plan ready to run. `row` is its row in `evaluation`; None: a fixed placement that is no candidate.
+    """A plan that is ready to run.
 
-    `evaluation`: of all candidates, or of the fixed placement alone. `caps`: the call's own, from its arrival on; the
-    evaluation's are what was left of them when it was planned. `energy_source`: whether an instrument says what busy
-    and idle draw; sending is modelled in any case.
+    `row`: the row of the plan in `evaluation`; None: a fixed placement that is no candidate. `evaluation`: of all
+    candidates, or of the fixed placement alone. `caps`: the caps of the call, counted from its arrival; the caps in
+    `evaluation` are what was left of them at planning time. `energy_source`: whether an instrument measures the power
+    of the busy and the idle device; the power of sending is always modelled.
     """
 
     job: Job
@@ -57,7 +59,10 @@ class CallPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class _Known:
-    """What is made of a model's profiles, until one comes or goes: the device's, then each companion's."""
+    """What the planner derives from the profiles of a model. It holds until a profile comes or goes.
+
+    `profiles`: first the profile of the device, then the profile of each companion.
+    """
 
     profiles: tuple[Profile | None, ...]
     plans: Candidates
@@ -81,7 +86,10 @@ class Planner:
         clock: Clock,
         find_placement: FindPlacement = placed,
     ) -> None:
-        """`lane_wait_s`: how long a call waits for the lane that is due within so many seconds, or at no time."""
+        """`lane_wait_s`: how many seconds a call waits for the lane.
+
+        Its argument is the number of seconds until the deadline of the call (None: the call has none).
+        """
         self._speed = speed
         self._overhead = overhead
         self._clock = clock
@@ -104,7 +112,10 @@ class Planner:
     def evaluate(
         self, model: DeviceModel, photo: CallImage | None, options: CallOptions, *, lane_wait_s: float = 0.0
     ) -> Evaluation:
-        """Predict every candidate for a call; no photo: for a picture of the network's own size, given as pixels."""
+        """Predict every candidate for a call.
+
+        `photo` None: predict for an image that has the input size of the network and comes as pixels, not as a file.
+        """
         plans = self.candidates(model)
         clouds = tuple(companion.state_for(model.digest) for companion in self._companions)
         device, quantile = replace(self.device_state(), queue_s=lane_wait_s), self._settings.cap_quantile
@@ -128,9 +139,9 @@ class Planner:
         )
 
     def decide(self, evaluation: Evaluation, kind: Hashable | None = None) -> Decision:
-        """Choose among the candidates evaluated, beside the plan that calls of the kind had last.
+        """Choose among the evaluated candidates, given the last plan of the calls of this kind.
 
-        None: it is no call but a look at what a call would get, which neither sees nor leaves a last plan.
+        `kind` None: somebody only asks what a call would get. No last plan is looked up or remembered.
         """
         if kind is None:
             return choose(evaluation.plans, evaluation.prediction, evaluation.caps, allowed=evaluation.allowed)
@@ -141,16 +152,16 @@ class Planner:
     async def plan(
         self, model: DeviceModel, photo: CallImage, options: CallOptions, *, waited_s: float = 0.0
     ) -> CallPlan:
-        """The plan of a call that has waited so long to be planned. Raises `InvalidPlacement`."""
+        """The plan of a call that has waited `waited_s` seconds to be planned. Raises `InvalidPlacement`."""
         caps, left = options.caps(self._settings.min_fidelity), options.after(waited_s)
         lane_wait_s = self._lane_wait_s(left.caps(caps.fidelity).latency_s)
         for each in self._companions:
             each.note_wanted()
         if options.is_fixed:
             return self._fixed(model, photo, options, caps=caps, lane_wait_s=lane_wait_s)
-        # What was evaluated is what is run, although profiles may come and go during the search.
+        # Profiles may come and go during the search, so what is evaluated now is also what is run.
         known, evaluation = self._of(model), self.evaluate(model, photo, left, lane_wait_s=lane_wait_s)
-        # Plans count companions by their place among these.
+        # A plan refers to a companion by its index in these names.
         names = tuple(companion.name for companion in self._companions)
         kind = (names, model.digest, caps.kind, options.codec, evaluation.policy, photo.file_bytes is None)
         placed = None
@@ -203,7 +214,7 @@ class Planner:
         )
 
     def slowdown(self) -> float:
-        """How many times longer than alone a run should take now, from what is sensed."""
+        """How many times as long as a run alone on the device a run should take now, from what is sensed."""
         return self._senses.slowdown(self._threads)
 
     def _energy_source(self) -> EnergySource:
@@ -233,7 +244,7 @@ class Planner:
         codec: str | None,
         kind: Hashable,
     ) -> FoundPlacement | None:
-        """The best placement with several crossings, if there is one."""
+        """The best placement with several crossings. None: there is none, or it is not known yet."""
         situation = Situation(
             plans=evaluation.plans,
             segments=chained,
@@ -253,7 +264,7 @@ class Planner:
     def _fixed(
         self, model: DeviceModel, photo: CallImage, options: CallOptions, *, caps: Caps, lane_wait_s: float
     ) -> CallPlan:
-        """The plan of a call that says itself where its layers run: nothing is compared."""
+        """The plan of a call that itself states where its layers run. No plans are compared."""
         clouds = tuple(companion.state_for(model.digest) for companion in self._companions)
         prepared = self._of(model).prepared.of(
             cut=options.cut,
@@ -281,7 +292,7 @@ class Planner:
             companions=self._companions,
         )
         return CallPlan(
-            # Who says where layers run wants them to run there.
+            # The caller states where the layers run, so the device does not run them as well to be faster.
             job=self._job(
                 model,
                 photo,
@@ -326,7 +337,7 @@ class Planner:
             alone="" if companion is not None else self._why_alone(model),
             fallback=evaluation.policy.fallback,
             sparing=sparing,
-            # The answer is still to be wrapped up and sent.
+            # The device needs the overhead to wrap up and send the answer after the job.
             deadline_s=None if latency_ms is None else latency_ms / 1e3 - device.overhead_s,
             slow=evaluation.prediction.basis.slow,
             here_s=prep_s + device.speed * sum(step.run_s for step in made if step.crossing is None),
@@ -341,7 +352,7 @@ class Planner:
         spec, now = model.manifest.preprocessing, self._clock()
         usual = spec.height * spec.width
         prep_s = model.prep.at((usual if photo is None else photo.pixels) / 1e6, now)
-        # As many times the profiled time there as it is here.
+        # On the companion, a larger image takes longer by the same factor as on the device.
         larger = prep_s / model.prep.at(usual / 1e6, now)
         there = (companion.profiles.get(model.digest) for companion in self._companions)
         cloud_prep_s = tuple(0.0 if profile is None else larger * profile.prep_ms / 1e3 for profile in there)

@@ -1,4 +1,4 @@
-"""What may leave the device: the configuration and the call, and of the two the stricter."""
+"""What may leave the device. The configuration and the call both limit it, and the stricter limit counts."""
 
 from __future__ import annotations
 
@@ -15,18 +15,25 @@ from collabd.planning.placements.trellis import Pins
 
 @dataclass(frozen=True)
 class CallPolicy:
-    """For one call: so many first and last layers stay on the device; `fallback` says what if the companion fails."""
+    """The policy of one call.
+
+    `pin_first` and `pin_last`: how many of the first and last layers stay on the device. `fallback`: what the device
+    does when the companion fails.
+    """
 
     pin_first: int
     pin_last: int
     fallback: Fallback
 
     def allows(self, first: int, last: int, layers: int) -> bool:
-        """Whether the companion may run layers `first` up to but not including `last`, of so many in all."""
+        """Whether the companion may run the layers from `first` up to, but not including, `last`.
+
+        `layers`: the number of layers of the network.
+        """
         return self.fallback != Fallback.NEVER_LEAVE and self.pin_first <= first and last <= layers - self.pin_last
 
     def check(self, placement: str) -> None:
-        """Raises `InvalidPlacement` where a placement, one letter a layer, breaks the policy."""
+        """Check a placement of one letter for each layer. Raises `InvalidPlacement` when it breaks the policy."""
         if "C" not in placement:
             return
         if self.fallback == Fallback.NEVER_LEAVE:
@@ -37,7 +44,7 @@ class CallPolicy:
             raise InvalidPlacement(f"the last {self.pin_last} layers are pinned to the device (pin_last)")
 
     def pins(self, starts: Iterable[int], layers: int) -> Pins:
-        """The same for segments that start at these layers: a segment stays as soon as one of its layers has to."""
+        """The pins of segments that start at the layers `starts`. A segment is pinned if one of its layers is."""
         bounds = [*starts, layers]
         first = sum(start < self.pin_first for start in bounds[:-1])
         last = sum(end > layers - self.pin_last for end in bounds[1:])
@@ -52,7 +59,7 @@ class Policies:
         self._of_model = {policy.model: policy for policy in config.policies}
 
     def of(self, manifest: Manifest, options: CallOptions) -> CallPolicy:
-        """What holds for a call."""
+        """The policy that holds for a call of this model."""
         mine = self._of_model.get(manifest.name) or PolicySettings(model=manifest.name)
         forbidden = Fallback.NEVER_LEAVE in {mine.fallback, options.fallback}
         return CallPolicy(

@@ -1,4 +1,4 @@
-"""Placements with one crossing or none, and those that calls state, made ready to run once for all calls."""
+"""Placements with one crossing or none, and placements that calls state. Each is made ready once for all calls."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from collabd.device.job.placement import LOCAL_CUT, NO_CODEC, head_layers_of, pa
 from collabd.planning import Candidate, Candidates
 from collabd.planning.candidates import SOURCE
 
-# So many are remembered: a model has up to two hundred candidates with a companion, of which its calls use a few.
+# The number of placements that are remembered. A model has up to 200 candidates with a companion; calls use a few.
 _REMEMBERED = 128
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedPlacement:
-    """A placement, ready to run. `letters`: one a layer. `plan`: alone in `plans`.
+    """A placement that is ready to run. `letters`: one letter for each layer. `plans` holds `plan` and nothing else.
 
-    `is_candidate`: whether the plan's figures are measured; else they are no more than what failing over needs.
+    `is_candidate`: whether the figures of the plan are measured. Otherwise the plan has only the figures that failing
+    over needs.
     """
 
     letters: str
@@ -34,9 +35,9 @@ class PreparedPlacement:
 
 
 class PreparedPlacements:
-    """Makes each placement ready once, from a model's candidates.
+    """Makes each placement ready once, from the candidates of a model.
 
-    Seconds of the whole network when idle: `whole_s` here, `whole_there_s` on each companion.
+    `whole_s`: seconds that the idle device takes for the whole network. `whole_there_s`: the same for each companion.
     """
 
     def __init__(
@@ -51,10 +52,10 @@ class PreparedPlacements:
     def _of(
         self, *, cut: str | None, placement: str | None, codec: str | None, cloud: int | None, has_file: bool
     ) -> PreparedPlacement:
-        """For a `cut`, or else a `placement` of one letter a layer; `codec` None: a lossless one.
+        """The placement of a `cut`, or of a `placement` with one letter for each layer.
 
-        `cloud`: the companion to send to, should one be needed; None: there is none. `has_file`: whether the call's
-        image is a file. Raises `InvalidPlacement`.
+        `codec` None: a lossless codec. `cloud`: the index of the companion to send to, if the placement needs one;
+        None: there is none. `has_file`: whether the image of the call is a file. Raises `InvalidPlacement`.
         """
         letters = self._letters(cut, placement)
         cloud = cloud if "C" in letters else None
@@ -92,7 +93,7 @@ class PreparedPlacements:
 
 
 def _cut_name(letters: str, manifest: Manifest) -> str:
-    """The cut that a placement with one crossing is; otherwise the placement itself."""
+    """The name of the cut, for a placement with one crossing or none; otherwise the letters of the placement."""
     head, layers = letters.count("D"), manifest.layers
     if letters != single_cut(head, len(layers)):
         return letters
@@ -102,7 +103,7 @@ def _cut_name(letters: str, manifest: Manifest) -> str:
 
 
 def _codec(stated: str | None, letters: str, *, has_file: bool) -> str:
-    """The codec that is stated, or the lossless one. Raises `InvalidPlacement` where it does not fit."""
+    """The stated codec, or the lossless one. Raises `InvalidPlacement` when the codec does not fit the placement."""
     if "C" not in letters:
         return NO_CODEC
     image_cut = letters.startswith("C")

@@ -1,4 +1,4 @@
-"""The segments of a model with one companion, and what can cross between them: what placements are planned from."""
+"""The segments of a model with one companion, and what can cross between them. Placements are planned from these."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from collabd.profiling.profile import Profile
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSegments:
-    """`chain` for planning, beside the cuts that its segments start at and what runs take on either side."""
+    """The chain for planning, with the cuts where its segments start and the seconds of runs on either side.
+
+    `here`: seconds on the device. `there`: seconds on the companion. `layers`: the number of layers of the network.
+    """
 
     chain: Chain
     cuts: tuple[Cut, ...]
@@ -28,13 +31,13 @@ class ModelSegments:
         return tuple(cut.head_layers for cut in self.cuts)
 
     def placement(self, letters: str) -> str:
-        """One letter a layer, from one a segment."""
+        """Turns one letter for each segment into one letter for each layer."""
         ends = (*self.starts[1:], self.layers)
         return "".join(letter * (end - start) for letter, start, end in zip(letters, self.starts, ends, strict=True))
 
 
 def segments(model: DeviceModel, here: Profile, there: Profile, *, cloud: int) -> ModelSegments:
-    """From the profiles of the package here and on the companion of this index."""
+    """The segments, from the profile of the device (`here`) and of the companion with the index `cloud` (`there`)."""
     times_here, times_there = ({times.cut: times for times in profile.cuts} for profile in (here, there))
     cuts = tuple(cut for cut in model.manifest.cuts if cut.name in times_here and cut.name in times_there)
     names = [cut.name for cut in cuts]

@@ -1,4 +1,4 @@
-"""What any run of neighbouring segments takes on one machine, from the heads and tails that were measured there."""
+"""The seconds that any run of neighbouring segments takes on one machine, from the heads and tails measured on it."""
 
 from __future__ import annotations
 
@@ -13,25 +13,30 @@ Floats = npt.NDArray[np.float64]
 
 
 class Spans:
-    """Seconds on an idle machine. Segment k lies between cut k and the next; the last ends with the network."""
+    """Seconds on an idle machine. Segment k lies between cut k and cut k + 1; the last segment ends the network."""
 
     def __init__(self, profile: Profile, cuts: Sequence[str]) -> None:
         times = {times.cut: times for times in profile.cuts}
         whole_s = profile.whole_ms / 1e3
-        # By cut, and behind the last the whole network: all before it, and all behind it.
+        # One entry for each cut, and one for the end of the network: the seconds of all layers before it (heads) and of
+        # all layers behind it (tails).
         self.heads_s: Floats = np.array([0.0, *(times[cut].head_ms / 1e3 for cut in cuts[1:]), whole_s])
         self.tails_s: Floats = np.array([whole_s, *(times[cut].tail_ms / 1e3 for cut in cuts[1:]), 0.0])
 
     def by_heads(self) -> tuple[float, ...]:
-        """Each segment as what it adds to the head."""
+        """The seconds that each segment adds to the head."""
         return _differences(self.heads_s)
 
     def by_tails(self) -> tuple[float, ...]:
-        """Each segment as what it adds to the tail."""
+        """The seconds that each segment adds to the tail."""
         return _differences(self.tails_s[::-1])[::-1]
 
     def seconds(self, first: int, last: int) -> float:
-        """Segments `first` up to but not including `last`: as measured where they are a head or a tail."""
+        """The seconds of the segments from `first` up to, but not including, `last`.
+
+        For a head or a tail this is the measured time. Any other run gets the mean of what its segments add to the head
+        and what they add to the tail.
+        """
         if last == len(self.tails_s) - 1:
             return float(self.tails_s[first])
         if first == 0:
@@ -40,6 +45,10 @@ class Spans:
 
 
 def _differences(cumulative: Floats) -> tuple[float, ...]:
-    """None negative: measured times are brought into order first, halfway between the orders from either end."""
+    """The differences between neighbours, none of them negative.
+
+    Measured times may be out of order. They are first replaced by the mean of two ordered versions: the running maximum
+    from the front and the running minimum from the back.
+    """
     ordered = (np.maximum.accumulate(cumulative) + np.minimum.accumulate(cumulative[::-1])[::-1]) / 2
     return tuple(np.diff(ordered).tolist())

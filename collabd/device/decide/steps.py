@@ -1,4 +1,4 @@
-"""From a chosen plan to the steps of a job."""
+"""Makes the steps of a job from a chosen plan."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collabd.planning.placements.placement import Placement
 
 
 def of_plan(plan: Candidate, placement: str, manifest: Manifest) -> tuple[JobStep, ...]:
-    """Those of a placement, one letter a layer, whose head, tail and codec are the plan's."""
+    """The steps of a placement with one letter for each layer. The plan gives the head, the tail and the codec."""
     axis = next((channel_axis(cut, plan.codec) for cut in manifest.cuts if cut.name == plan.cut), None)
     crossing = Crossing(plan.codec, axis, decode_s=plan.decode_s, rest_s=plan.local_tail_s)
     return tuple(
@@ -23,7 +23,7 @@ def of_plan(plan: Candidate, placement: str, manifest: Manifest) -> tuple[JobSte
 
 
 def of_placement(placement: Placement, segments: ModelSegments) -> tuple[JobStep, ...]:
-    """Those of a planned placement, each companion's run by a crossing of its own."""
+    """The steps of a planned placement. Each run on the companion has its own crossing."""
     return tuple(_of_placement(placement, segments))
 
 
@@ -44,5 +44,5 @@ def _of_placement(placement: Placement, segments: ModelSegments) -> Iterator[Job
 
 
 def channel_axis(cut: Cut, codec: str) -> int | None:
-    """The axis that has a scale an index where the codec is calibrated for the cut; None: one scale a tensor."""
+    """The axis that has one scale for each index, if the codec is calibrated for the cut. None: one scale a tensor."""
     return next((figures.channel_axis for figures in cut.codecs if figures.codec == codec), None)

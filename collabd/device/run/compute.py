@@ -1,4 +1,4 @@
-"""The heavy work of a call, as functions for the lane: those of this machine, or a simulation's."""
+"""The heavy work of a call, as functions for the lane. They belong to this machine or to a simulation."""
 
 from __future__ import annotations
 
@@ -20,27 +20,28 @@ from collabd.engine import Engine, Stop
 
 
 class RunLayers(Protocol):
-    """Runs a part of the network `key`."""
+    """Runs a part of a network."""
 
     def __call__(
         self, key: str, feeds: Mapping[str, np.ndarray], outputs: Sequence[str], *, stop: Stop
     ) -> dict[str, np.ndarray]:
-        """The tensors `outputs`, from those at hand."""
+        """Compute the tensors named in `outputs` with the network `key`, from the tensors in `feeds`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
-    """What the lane does for a call, each in its own time."""
+    """The pieces of work that the lane does for a call. The lane runs each piece as a turn of its own."""
 
     prepare_image: Callable[[CallImage, Preprocessing], npt.NDArray[np.uint8]]
-    # Before the first run of these layers: the key of a network, the names of the tensors at hand, and those wanted.
+    # Called before the first run of these layers. Takes the key of a network, the names of the tensors at hand, and the
+    # names of the tensors wanted.
     prepare_layers: Callable[[str, Sequence[str], Sequence[str]], None]
     run_layers: RunLayers
     encode: Callable[[Tensors, Crossing, DeviceModel], list[wire.Tensor]]
 
 
 def compute_on(engine: Engine) -> Compute:
-    """The work of this machine."""
+    """The work as this machine does it."""
     return Compute(
         prepare_image=CallImage.prepare,
         prepare_layers=engine.prepare,

@@ -1,4 +1,4 @@
-"""Runs jobs step by step; when the companion is late or fails, finishes from the tensors at the cut."""
+"""Runs jobs step by step. When the companion is late or fails, the device finishes from the tensors at the cut."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# How long a call without a deadline waits that may not be finished here.
+# A call that has no deadline and may not finish on the device waits at least this many seconds for the companion.
 _PATIENT_S = 10.0
-# An answer of which so few take as long is late; until then the device, racing it, is just the faster of the two.
+# An answer is late when less than this share of answers takes as long. Before that, a device that finishes first is
+# only the faster of the two, and the companion is not at fault.
 _LATE = 0.05
 
 
@@ -46,16 +47,20 @@ class Executor:
     hedge_price: float
 
     async def run(self, job: Job, record: CallRecord) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        """The network's output, float32 [1, labels]; fills in `record`.
+        """Run the job, fill in `record`, and return the output of the network, float32 [1, labels].
 
-        Raises `InvalidImage`, and `CompanionUnavailable` where the job forbids to finish locally.
+        Raises `InvalidImage`. Raises `CompanionUnavailable` when the companion fails and the job forbids the device to
+        finish.
         """
         return await _Run(self, job, record).output()
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """A companion that is asked for a step. `work_s`: its own work for it as profiled, without queue and link."""
+    """A companion that is asked for a step.
+
+    `work_s`: the profiled seconds of the companion's own work for the step, without queue and link.
+    """
 
     step: JobStep
     crossing: Crossing
@@ -75,9 +80,9 @@ class _Run:
         self.executor = executor
         self.job = job
         self.record = record
-        # All that are known so far, which no failure takes away.
+        # All tensors known so far. A failure of the companion removes none of them.
         self.tensors: Tensors = {}
-        # When the answer must be there, on the record's clock; None: at no time.
+        # When the answer is due, in seconds on the clock of the record. None: the call has no deadline.
         self.due_s = None if job.deadline_s is None else record.started + job.deadline_s
 
     async def output(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -129,21 +134,21 @@ class _Run:
         *,
         setup: Callable[[], None] | None = None,
     ) -> Timed[T]:
-        """Run a phase of this call."""
+        """Run one phase of this call on the lane."""
         timed = await self.executor.lane.run(work, expect_s=expect_s, due_s=self.due_s, claim=self.claim, setup=setup)
         self.record.phases[phase] += timed.seconds
         self.record.lane_s += timed.waited_s
         return timed
 
     def _outputs(self, step: JobStep) -> tuple[str, ...]:
-        """The tensors that a step must leave behind, and that are not there yet."""
+        """The tensors that the step must produce and that are not known yet."""
         return tuple(name for name in self.job.model.frontiers[step.stage.last - 1] if name not in self.tensors)
 
     def _needed(self, outputs: tuple[str, ...]) -> Tensors:
         return {name: self.tensors[name] for name in self.job.model.needed(tuple(self.tensors), outputs)}
 
     async def _there(self, step: JobStep, crossing: Crossing) -> None:
-        """The step's outputs from the companion; or the network's output, finished here."""
+        """Get the outputs of the step from the companion, or finish the network on the device."""
         companion = self.job.companion
         if companion is None:
             return await self._give_up(step, crossing, self.job.alone)
@@ -180,7 +185,7 @@ class _Run:
             answer.cancel()
 
     async def _raced(self, asked: _Asked) -> None:
-        """The companion has its time; from then on whoever finishes first wins."""
+        """Give the companion its time. After that the device starts as well, and the first to finish wins."""
         answer, sent, phases = asked.answer, self.record.clock(), self.record.phases.copy()
         with self._promised(asked.crossing) as must_start:
             patience_s = self._patience_s(asked.crossing, asked.wait)
@@ -194,7 +199,7 @@ class _Run:
                 await asyncio.wait({answer, local}, return_when=asyncio.FIRST_COMPLETED)
             if answer.done() and answer.exception() is None:
                 self.record.overtaken_s += 0.0 if local is None else self.record.clock() - started
-                # Phases follow one another: what ran here beside the exchange is none.
+                # Phases follow one another, so work that the device did during the exchange is not a phase.
                 self.record.phases = phases
                 return self._take(asked, answer.result())
             waited_s = self.record.clock() - sent
@@ -213,7 +218,7 @@ class _Run:
         companion, link_s = asked.companion, waited_s - asked.work_s
         companion.note_late(why, asked.sent_bytes, link_s, late=late, lost=waited_s >= lost_after_s(asked.wait))
         self.record.air_s += companion.air_s(link_s)
-        # The companion may have all of it by now, and do the work.
+        # The companion may have received everything by now and may do the work, so the call pays for both.
         self.record.bytes_up += asked.sent_bytes
         self.record.cost += companion.cost(asked.sent_bytes, asked.work_s)
 
@@ -228,7 +233,7 @@ class _Run:
         record.bytes_down += answer.bytes_down
         record.cost += companion.cost(answer.bytes_up + answer.bytes_down, answer.compute_s)
         record.ran += asked.step.stage.letters
-        # In a batch a tail takes longer, and by no fault of the companion.
+        # A tail takes longer in a batch, which says nothing about the speed of the companion.
         if self.job.profiled and answer.batch == 1:
             record.speed_there.append((answer.compute_s, asked.step.run_s))
         self.tensors |= answer.outputs
@@ -253,22 +258,25 @@ class _Run:
         )
 
     def _promised(self, crossing: Crossing) -> AbstractContextManager[asyncio.Future[None]]:
-        """Around the wait: done when the tail must start here, lest the calls that wait now miss their deadlines."""
+        """Surrounds the wait. The future is done when the device must start the tail.
+
+        If the tail started later, the calls that are waiting now could miss their deadlines.
+        """
         if self.due_s is None or self.job.fallback != Fallback.LOCAL:
             return nullcontext(asyncio.get_running_loop().create_future())
         return self.executor.lane.promises.made(self.due_s, self._rest_s(crossing))
 
     def _rest_s(self, crossing: Crossing) -> float:
-        """Seconds that the network from a crossing on may well take here."""
+        """Seconds that the device may need for all layers behind the crossing, on a slow run."""
         return crossing.rest_s * self.job.slow + (self.job.prep_s if crossing.codec == SOURCE else 0.0)
 
     def _patience_s(self, crossing: Crossing, wait: Wait) -> float:
         left_s = None if self.due_s is None else self.due_s - self.record.clock()
         if self.job.fallback == Fallback.FAIL:
-            # There is nothing to start here, so nothing is won by giving up early.
+            # The device may not finish the call, so giving up early would gain nothing.
             latest_s = max(_PATIENT_S, lost_after_s(wait)) if left_s is None else left_s
             return latest_s if latest_s > 0 else wait.median_s
-        # What the lane does for this call alone, others would have to wait for.
+        # A tail that the lane runs only to be faster would make other calls wait.
         spares = self.job.sparing or self.executor.lane.busy
         price = None if spares else self.executor.hedge_price
         return local_start_s(deadline_s=left_s, local_tail_s=self._rest_s(crossing), wait=wait, price=price)
@@ -279,7 +287,7 @@ class _Run:
         self._finished(step, await self._finish(crossing), why, degraded=True)
 
     async def _finish(self, crossing: Crossing) -> Tensors:
-        """The network's output from the tensors at hand."""
+        """Compute the output of the network on the device, from the tensors at hand."""
         with self.executor.lane.claimed(self.claim.due_s, self._rest_s(crossing)):
             if not self.tensors:
                 await self._prepare()

@@ -1,4 +1,4 @@
-"""Features on their way: each tensor encoded for its crossing, and what comes back checked."""
+"""Encodes the tensors of a crossing, and checks the tensors that come back."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from collabd.device.models.model import DeviceModel
 
 
 def encode_features(features: Tensors, crossing: Crossing, model: DeviceModel) -> list[wire.Tensor]:
-    """The tensors of a crossing as they travel. Raises `CodecError` where the codec cannot hold one, or one holds NaN.
+    """Encode the tensors of a crossing for the way.
 
-    NaN is the network's own affair and no companion's fault: such a call ends here, with whatever it ends with.
+    Raises `CodecError` when the codec cannot hold a tensor, or when a tensor holds NaN. The network made that NaN, so
+    such tensors are not sent: the companion would get the blame for an answer with NaN.
     """
     for name, array in features.items():
         if array.dtype.kind == "f" and np.isnan(array).any():
@@ -32,14 +33,19 @@ def _encoded(
 
 
 def _codec_of(crossing: Crossing, *, is_image: bool) -> tuple[str, int | None]:
-    """A caller's codec holds for all crossings, of the image and of features; and a frontier may hold both."""
+    """The codec and channel axis for one tensor of the crossing.
+
+    A codec that the caller chose holds for all crossings, and one crossing may carry the image and features together.
+    An image codec cannot encode features, and a feature codec cannot encode the image. Such a tensor goes without loss:
+    the image as u8, features as f32.
+    """
     if is_image:
         return (crossing.codec if crossing.codec in IMAGE_CODECS else "u8"), None
     return ("f32", None) if crossing.codec in IMAGE_CODECS else (crossing.codec, crossing.channel_axis)
 
 
 def checked(model: DeviceModel, wanted: tuple[str, ...], outputs: Tensors) -> Tensors:
-    """The tensors asked for, each of the right type and shape and free of NaN; else it is no answer."""
+    """The wanted tensors, each of the right type and shape, and finite. Raises `CompanionFailure` otherwise."""
     for name in wanted:
         expected = model.network.tensor(name)
         array = outputs.get(name)
