@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
-from collabd.planning import CallFacts, Candidate, Candidates, CloudState, DeviceState, predict
+from collabd.planning import CallFacts, Candidate, Candidates, predict
 from collabd.planning.cost import exchange_cost
 from collabd.planning.energy import energy_j
+from tests.unit.planning import scene
+from tests.unit.planning.scene import CLOUD
 
-DEVICE = DeviceState(
-    speed=1.5,
-    spread=0.1,
-    busy_w=5.0,
-    idle_w=2.0,
-    tx_w_per_mbps=0.3,
-    tx_base_w=0.1,
-    overhead_s=0.002,
-    queue_s=0.007,
-)
-CLOUD = CloudState(
-    name="pc",
-    up=True,
-    rtt_s=0.02,
-    up_s_per_byte=1e-6,
-    down_s_per_byte=2e-6,
-    link_spread=0.2,
-    speed=1.5,
-    speed_spread=0.1,
-    queue_s=0.003,
-    price_per_gb=2.0,
-    price_per_second=0.5,
-    price_per_request=0.001,
-)
+DEVICE = replace(scene.DEVICE, speed=1.5, overhead_s=0.002, queue_s=0.007)
 
 
 @dataclass(frozen=True)

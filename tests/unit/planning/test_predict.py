@@ -8,38 +8,11 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from collabd.planning import CallFacts, Candidate, Candidates, CloudState, DeviceState, predict
+from collabd.planning import CallFacts, Candidate, Candidates, predict
 from collabd.planning.candidates import SOURCE
+from tests.unit.planning.scene import CLOUD, DEVICE, SPLIT
 
-DEVICE = DeviceState(speed=2.0, spread=0.1, busy_w=5.0, idle_w=2.0, tx_w_per_mbps=0.3, tx_base_w=0.1)
-CLOUD = CloudState(
-    name="pc",
-    up=True,
-    rtt_s=0.02,
-    up_s_per_byte=1e-6,
-    down_s_per_byte=2e-6,
-    link_spread=0.2,
-    speed=1.5,
-    speed_spread=0.1,
-    queue_s=0.003,
-    price_per_gb=2.0,
-    price_per_second=0.5,
-    price_per_request=0.001,
-)
 LOCAL = Candidate(cut="output", codec="none", cloud=None, head_s=0.1, local_tail_s=0.1)
-SPLIT = Candidate(
-    cut="mid",
-    codec="q8",
-    cloud=0,
-    head_s=0.04,
-    encode_s=0.001,
-    up_bytes=9_000,
-    down_bytes=1_000,
-    decode_s=0.002,
-    tail_s=0.01,
-    local_tail_s=0.06,
-    fidelity=0.99,
-)
 FILE = Candidate(cut="image", codec=SOURCE, cloud=0, up_bytes=300, down_bytes=1_000, tail_s=0.02, local_tail_s=0.1)
 PLANS = Candidates([LOCAL, SPLIT, FILE])
 CALL = CallFacts(prep_s=0.005, cloud_prep_s=(0.001,), source_bytes=20_000)

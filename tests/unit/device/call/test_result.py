@@ -11,41 +11,12 @@ from collabd.device.call.result import outcome_energy_j
 from collabd.device.companions.companion import Companion
 from collabd.device.job.job import CallRecord
 from collabd.device.models.model import DeviceModel
-from collabd.planning import CallFacts, Candidate, Candidates, CloudState, DeviceState, predict
+from collabd.planning import CallFacts, Candidates, predict
+from tests.unit.planning import scene
+from tests.unit.planning.scene import SPLIT
 
-DEVICE = DeviceState(
-    speed=1.0,
-    spread=0.1,
-    busy_w=5.0,
-    idle_w=2.0,
-    tx_w_per_mbps=0.3,
-    tx_base_w=0.1,
-    overhead_s=0.002,
-    queue_s=0.007,
-)
-CLOUD = CloudState(
-    name="pc",
-    up=True,
-    rtt_s=0.02,
-    up_s_per_byte=1e-6,
-    down_s_per_byte=2e-6,
-    link_spread=0.2,
-    speed=1.0,
-    speed_spread=0.1,
-    queue_s=0.003,
-)
-SPLIT = Candidate(
-    cut="mid",
-    codec="q8",
-    cloud=0,
-    head_s=0.04,
-    encode_s=0.001,
-    up_bytes=9_000,
-    down_bytes=1_000,
-    decode_s=0.002,
-    tail_s=0.01,
-    local_tail_s=0.06,
-)
+DEVICE = replace(scene.DEVICE, speed=1.0, overhead_s=0.002, queue_s=0.007)
+CLOUD = replace(scene.CLOUD, speed=1.0)
 LATENCY_S = 0.002 + 0.007 + 0.005 + 0.041 + 0.031 + 0.003 + 0.012
 # As predicted: 31 ms on the link, of which the bytes moved for 11.
 AS_PREDICTED = CallRecord(
