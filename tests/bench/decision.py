@@ -50,12 +50,12 @@ async def _real(profiles: Path, network: Shipped) -> tuple[int, Seconds]:
     if model.profile is None:
         raise RuntimeError(f"collabd has stored no profile of {network.name} under {profiles}")
     width, height = (network.package.manifest.preprocessing.width, network.package.manifest.preprocessing.height)
-    photo = CallImage(image, width * height)
+    asked = CallImage(image, width * height)
     cloud = CloudSettings(name="companion", url="http://127.0.0.1")
     companion = Companion(cloud, config.link, config.failover, exchange=NoExchange())
     companion.reached, companion.profiles[digest] = True, model.profile
     planner = planner_of(config, [companion])
-    seconds = repeated(lambda: planner.decide(planner.evaluate(model, photo, _OPTIONS), 0), _REPEATS)
+    seconds = repeated(lambda: planner.decide(planner.evaluate(model, asked, _OPTIONS), 0), _REPEATS)
     return len(planner.candidates(model)), seconds
 
 

@@ -85,8 +85,8 @@ class Dispatcher:
     async def _plan(
         self, model: DeviceModel, request: wire.InferRequest, options: CallOptions, *, waited_s: float
     ) -> CallPlan:
-        photo = CallImage.from_request(request)
-        planned = await self._planner.plan(model, photo, options, waited_s=waited_s)
+        image = CallImage.from_request(request)
+        planned = await self._planner.plan(model, image, options, waited_s=waited_s)
         if planned.unmet and options.on_infeasible == OnInfeasible.FAIL:
             figures = {key: value for key, value in asdict(predicted(planned)).items() if value is not None}
             raise BudgetInfeasible(

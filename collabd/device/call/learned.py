@@ -32,7 +32,7 @@ class Learned:
         """
         job, now = plan.job, self._clock()
         if "prep" in record.phases:
-            job.model.prep.learn(job.photo.pixels / 1e6, record.phases["prep"], now)
+            job.model.prep.learn(job.image.pixels / 1e6, record.phases["prep"], now)
         if not record.why:
             self.overhead.learn(record.unaccounted_s(), now, alone=record.alone)
         for measured_s, profiled_s in record.speed_here:

@@ -97,7 +97,7 @@ class HttpExchange:
     async def _once(
         self, method: str, path: str, *, data: bytes, headers: Mapping[str, str] | None, most_bytes: int, sent: str
     ) -> CompanionReply:
-        # aiohttp writes a bytes object in one step. For a package or a large photo that would block the event loop.
+        # aiohttp writes a bytes object in one step. For a package or a large image that would block the event loop.
         body = io.BytesIO(data) if len(data) > _ONE_GO else data
         # Without compression, the size limit and the checksum apply to exactly the bytes that arrive.
         headers = {hdrs.ACCEPT_ENCODING: "identity"} | dict(headers or {})

@@ -110,16 +110,16 @@ class Planner:
         return self._of(model).plans
 
     def evaluate(
-        self, model: DeviceModel, photo: CallImage | None, options: CallOptions, *, lane_wait_s: float = 0.0
+        self, model: DeviceModel, image: CallImage | None, options: CallOptions, *, lane_wait_s: float = 0.0
     ) -> Evaluation:
         """Predict every candidate for a call.
 
-        `photo` None: predict for an image that has the input size of the network and comes as pixels, not as a file.
+        `image` None: predict for an image that has the input size of the network and comes as pixels, not as a file.
         """
         plans = self.candidates(model)
         clouds = tuple(companion.state_for(model.digest) for companion in self._companions)
         device, quantile = replace(self.device_state(), queue_s=lane_wait_s), self._settings.cap_quantile
-        call = self._call_facts(model, photo)
+        call = self._call_facts(model, image)
         policy = self._policies.of(model.manifest, options)
         caps = options.caps(self._settings.min_fidelity)
         price = None if options.is_sparing or policy.fallback != Fallback.LOCAL else self._hedge_price
@@ -150,7 +150,7 @@ class Planner:
         )
 
     async def plan(
-        self, model: DeviceModel, photo: CallImage, options: CallOptions, *, waited_s: float = 0.0
+        self, model: DeviceModel, image: CallImage, options: CallOptions, *, waited_s: float = 0.0
     ) -> CallPlan:
         """The plan of a call that has waited `waited_s` seconds to be planned. Raises `InvalidPlacement`."""
         caps, left = options.caps(self._settings.min_fidelity), options.after(waited_s)
@@ -158,15 +158,15 @@ class Planner:
         for each in self._companions:
             each.note_wanted()
         if options.is_fixed:
-            return self._fixed(model, photo, options, caps=caps, lane_wait_s=lane_wait_s)
+            return self._fixed(model, image, options, caps=caps, lane_wait_s=lane_wait_s)
         # Profiles may come and go during the search, so what is evaluated now is also what is run.
-        known, evaluation = self._of(model), self.evaluate(model, photo, left, lane_wait_s=lane_wait_s)
+        known, evaluation = self._of(model), self.evaluate(model, image, left, lane_wait_s=lane_wait_s)
         # A plan refers to a companion by its index in these names.
         names = tuple(companion.name for companion in self._companions)
-        kind = (names, model.digest, caps.kind, options.codec, evaluation.policy, photo.file_bytes is None)
+        kind = (names, model.digest, caps.kind, options.codec, evaluation.policy, image.file_bytes is None)
         placed = None
         if evaluation.wants_more and known.segments:
-            placed = await self._placed(known.segments, photo, evaluation, codec=options.codec, kind=kind)
+            placed = await self._placed(known.segments, image, evaluation, codec=options.codec, kind=kind)
         if placed is not None:
             evaluation = evaluation.beside(placed)
         decision = self.decide(evaluation, kind)
@@ -181,7 +181,7 @@ class Planner:
         return CallPlan(
             job=self._job(
                 model,
-                photo,
+                image,
                 options,
                 evaluation=evaluation,
                 plan=chosen,
@@ -238,7 +238,7 @@ class Planner:
     async def _placed(
         self,
         chained: tuple[ModelSegments, ...],
-        photo: CallImage,
+        image: CallImage,
         evaluation: Evaluation,
         *,
         codec: str | None,
@@ -256,13 +256,13 @@ class Planner:
             codec=codec,
             quantile=evaluation.quantile,
         )
-        sizes = photo.pixels.bit_length(), (photo.file_bytes or 0).bit_length()
+        sizes = image.pixels.bit_length(), (image.file_bytes or 0).bit_length()
         latency_s = evaluation.caps.latency_s
         patience_s = _PATIENT_S if latency_s is None else _PATIENT_SHARE * latency_s
         return await self._placer.place((kind, sizes), situation, patience_s)
 
     def _fixed(
-        self, model: DeviceModel, photo: CallImage, options: CallOptions, *, caps: Caps, lane_wait_s: float
+        self, model: DeviceModel, image: CallImage, options: CallOptions, *, caps: Caps, lane_wait_s: float
     ) -> CallPlan:
         """The plan of a call that itself states where its layers run. No plans are compared."""
         clouds = tuple(companion.state_for(model.digest) for companion in self._companions)
@@ -271,11 +271,11 @@ class Planner:
             placement=options.placement,
             codec=options.codec,
             cloud=next((index for index, state in enumerate(clouds) if state.up), None),
-            has_file=photo.file_bytes is not None,
+            has_file=image.file_bytes is not None,
         )
         policy = self._policies.of(model.manifest, options)
         policy.check(prepared.letters)
-        device, call = replace(self.device_state(), queue_s=lane_wait_s), self._call_facts(model, photo)
+        device, call = replace(self.device_state(), queue_s=lane_wait_s), self._call_facts(model, image)
         quantile = self._settings.cap_quantile
         prediction = predict(prepared.plans, device=device, clouds=clouds, call=call, quantile=quantile)
         evaluation = Evaluation(
@@ -295,7 +295,7 @@ class Planner:
             # The caller states where the layers run, so the device does not run them as well to be faster.
             job=self._job(
                 model,
-                photo,
+                image,
                 options,
                 evaluation=evaluation,
                 plan=prepared.plan,
@@ -315,7 +315,7 @@ class Planner:
     def _job(
         self,
         model: DeviceModel,
-        photo: CallImage,
+        image: CallImage,
         options: CallOptions,
         *,
         evaluation: Evaluation,
@@ -330,7 +330,7 @@ class Planner:
         companion = None if plan.cloud is None else evaluation.companions[plan.cloud]
         return Job(
             model=model,
-            photo=photo,
+            image=image,
             steps=made,
             codec=plan.codec,
             companion=companion,
@@ -348,12 +348,12 @@ class Planner:
     def _why_alone(self, model: DeviceModel) -> str:
         return "; ".join(each.why_not(model.digest) for each in self._companions) or "no companion is configured"
 
-    def _call_facts(self, model: DeviceModel, photo: CallImage | None) -> CallFacts:
+    def _call_facts(self, model: DeviceModel, image: CallImage | None) -> CallFacts:
         spec, now = model.manifest.preprocessing, self._clock()
         usual = spec.height * spec.width
-        prep_s = model.prep.at((usual if photo is None else photo.pixels) / 1e6, now)
+        prep_s = model.prep.at((usual if image is None else image.pixels) / 1e6, now)
         # On the companion, a larger image takes longer by the same factor as on the device.
         larger = prep_s / model.prep.at(usual / 1e6, now)
         there = (companion.profiles.get(model.digest) for companion in self._companions)
         cloud_prep_s = tuple(0.0 if profile is None else larger * profile.prep_ms / 1e3 for profile in there)
-        return CallFacts(prep_s, cloud_prep_s, None if photo is None else photo.file_bytes)
+        return CallFacts(prep_s, cloud_prep_s, None if image is None else image.file_bytes)

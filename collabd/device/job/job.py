@@ -53,7 +53,7 @@ class Job:
     """What the executor runs. `deadline_s`: seconds after `CallRecord.started`; None: no deadline."""
 
     model: DeviceModel
-    photo: CallImage
+    image: CallImage
     steps: tuple[JobStep, ...]
     # The codecs of all crossings, as one name.
     codec: str

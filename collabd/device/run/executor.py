@@ -105,8 +105,8 @@ class _Run:
         return np.asarray(self.tensors[output], np.float32)
 
     async def _prepare(self) -> None:
-        photo, manifest, prepare = self.job.photo, self.job.model.manifest, self.executor.compute.prepare_image
-        timed = await self._on_lane("prep", lambda _: prepare(photo, manifest.preprocessing), self.job.prep_s)
+        image, manifest, prepare = self.job.image, self.job.model.manifest, self.executor.compute.prepare_image
+        timed = await self._on_lane("prep", lambda _: prepare(image, manifest.preprocessing), self.job.prep_s)
         self.tensors[manifest.input] = timed.value
 
     async def _here(self, step: JobStep) -> None:
@@ -241,7 +241,7 @@ class _Run:
     async def _encode(self, crossing: Crossing, outputs: tuple[str, ...]) -> list[wire.Tensor]:
         model = self.job.model
         if crossing.codec == SOURCE:
-            return [self.job.photo.as_file(model.manifest.input)]
+            return [self.job.image.as_file(model.manifest.input)]
         features, encode = self._needed(outputs), self.executor.compute.encode
         timed = await self._on_lane("encode", lambda _: encode(features, crossing, model))
         return timed.value

@@ -102,5 +102,5 @@ def planner(
     return planner_of(config, companions, find_placement=find_placement)
 
 
-def plan(planner: Planner, model: DeviceModel, photo: CallImage = PIXELS, **parameters: str | int) -> CallPlan:
-    return asyncio.run(planner.plan(model, photo, CallOptions.from_parameters(parameters)))
+def plan(planner: Planner, model: DeviceModel, image: CallImage = PIXELS, **parameters: str | int) -> CallPlan:
+    return asyncio.run(planner.plan(model, image, CallOptions.from_parameters(parameters)))

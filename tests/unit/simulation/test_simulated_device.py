@@ -80,8 +80,8 @@ def test_work_takes_the_profiled_time_and_the_luck_of_the_request(workload: Load
     compute = simulated_compute(it, thread, lambda: LUCK)
     manifest = it.package.manifest
     model = DeviceModel(it.package, it.network, it.slowdown)
-    photo = CallImage(np.zeros((16, 16, 3), np.uint8), 256)
-    image = compute.prepare_image(photo, manifest.preprocessing)
+    frame = CallImage(np.zeros((16, 16, 3), np.uint8), 256)
+    image = compute.prepare_image(frame, manifest.preprocessing)
     for plan in it.plans.rows[1:]:
         cut = next(cut for cut in manifest.cuts if cut.name == plan.cut)
 
@@ -91,7 +91,7 @@ def test_work_takes_the_profiled_time_and_the_luck_of_the_request(workload: Load
             made = {name: np.zeros(1) for name in cut.tensors}  # noqa: B023
             feeds = {manifest.input: image}
             return [
-                await lane.run(lambda _: compute.prepare_image(photo, manifest.preprocessing)),
+                await lane.run(lambda _: compute.prepare_image(frame, manifest.preprocessing)),
                 await lane.run(lambda stop: compute.run_layers(model.key, feeds, cut.tensors, stop=stop)),  # noqa: B023
                 await lane.run(lambda _: compute.encode(made, crossing, model)),  # type: ignore[arg-type]
                 await lane.run(lambda stop: compute.run_layers(model.key, made, (manifest.output,), stop=stop)),

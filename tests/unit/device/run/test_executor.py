@@ -90,10 +90,10 @@ async def test_what_cannot_be_packed_is_finished_here(
     link_is(silent, 100)
     image, file = np.full((16, 16, 3), 100, np.uint8), io.BytesIO()
     Image.fromarray(image).save(file, "PNG")
-    photo = Unsendable(file.getvalue(), image.size // 3)
+    sent = Unsendable(file.getvalue(), image.size // 3)
     for fallback in ("local", "fail"):
         options = CallOptions.from_parameters({"cut": "image", "codec": "source", "fallback": fallback})
-        planned = await planner(silent).plan(model, photo, options)
+        planned = await planner(silent).plan(model, sent, options)
         record = new_record()
         if fallback == "fail":
             with pytest.raises(CompanionUnavailable, match="cannot be sent: LookupError"):
