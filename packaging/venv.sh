@@ -14,7 +14,7 @@ build/tools/bin/python -m pip --python "$new/bin/python" --quiet --disable-pip-v
 
 # Everything is started as `python -m`; the scripts would name the path of the staging.
 find "$new/bin" -type f -delete
-# Their own tests are an eighth of the packages.
+# An eighth of what pip installed is the packages' own tests.
 find "$new/lib" -depth -type d \( -name tests -o -path '*/onnx/backend/test' \) -exec rm -r {} +
 sed -i '/^command = /d' "$new/pyvenv.cfg"
 find "$new/lib" -type f ! -name '*.so*' -exec chmod a-x {} +

@@ -53,7 +53,7 @@ def main(
     every_ms: float,
     seed: int,
 ) -> None:
-    """Over one round of each trace: mean latencies in ms and collabd's ratios; then what the device spends on it."""
+    """Print mean latencies in ms and ratios of collabd, over one round of each trace; then the energy of the device."""
     settings = config.load(DeviceConfig, config_file).config
     rows = []
     for path in packages:

@@ -14,8 +14,8 @@ from collabd.ctl.pair.remove import remove
 def pair() -> None:
     """Make keys for a device and a companion, and put them in place.
 
-    On the companion `sudo collabctl pair new DEVICE` makes them, and the file DEVICE.pair for the device; there `sudo
-    collabctl pair add DEVICE.pair` takes it in.
+    On the companion, `sudo collabctl pair new DEVICE` makes the keys and the file DEVICE.pair. Copy this file to the
+    device. There, `sudo collabctl pair add DEVICE.pair` puts the device's keys in place.
     """
 
 
