@@ -106,7 +106,7 @@ def test_uninstall_leaves_what_its_owner_made_and_purge_does_not(tmp_path: Path)
     configuration.write_text("[engine]\nthreads = 1\n")
     state.parent.mkdir(parents=True)
     state.write_text("{}")
-    assert "is kept" in make("uninstall", tmp_path)
+    assert "so it stays" in make("uninstall", tmp_path)
     assert list(files(tmp_path)) == [configuration.relative_to(tmp_path), state.relative_to(tmp_path)]
     make("purge", tmp_path)
     assert list(tmp_path.iterdir()) == []
