@@ -35,7 +35,7 @@ _QUEUE_FADES_S = 2.0
 # A ping may take 20 times as long as usual, but at least 1 s, and at most 10 s or 3 times as long as usual.
 _PING_TIMES, _PING_LEAST_TIMES = 20.0, 3.0
 _PING_FLOOR_S, _ANSWER_S = 1.0, 10.0
-# How long the device leaves a busy companion alone that names no time itself.
+# How long the device leaves a busy companion alone if the companion does not say for how long.
 _BUSY_S = 1.0
 
 

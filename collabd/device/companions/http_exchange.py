@@ -169,7 +169,7 @@ def _said(error: Exception) -> str:
 def _receive_s(headers: Mapping[str, str], seconds: float) -> float | None:
     """How long the companion says it took to receive the request, in seconds; None if that is missing or impossible.
 
-    Impossible is what is negative, or longer than the whole exchange of `seconds`.
+    A time is impossible if it is negative, or longer than the `seconds` of the whole exchange.
     """
     try:
         receive_s = float(headers[wire.RECEIVE_MS]) / 1e3

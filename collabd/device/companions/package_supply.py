@@ -141,7 +141,7 @@ class PackageSupply:
             case web.HTTPUnauthorized.status_code:
                 raise failure
             case web.HTTPServiceUnavailable.status_code:
-                # It is too busy for packages. Whether it is too busy for calls, the calls find out.
+                # It is too busy for packages. Calls find out by themselves whether it is too busy for them.
                 self._note_lack(package, f"is too busy for the package: {_said(reply)}", failure.retry_after_s)
             case web.HTTPInsufficientStorage.status_code:
                 self._note_lack(package, f"refused the package: {_said(reply)}", _FULL_S)
