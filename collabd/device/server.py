@@ -18,6 +18,8 @@ from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.door import DeviceDoor
 from collabd.device.api.local_peers import LOCAL_PEERS, LocalPeers
 from collabd.device.api.routes import DeviceRoutes, application
+from collabd.device.api.shared_memory import SharedMemory
+from collabd.device.api.shared_memory_routes import SharedMemoryRoutes
 from collabd.device.api.socket import open_socket
 from collabd.device.call.learned import Learned
 from collabd.device.core.assembly import Assembly
@@ -176,9 +178,11 @@ class DeviceDaemon:
     async def _answer(self) -> AsyncIterator[None]:
         server, machinery = self._loaded.config.server, self.machinery
         most = server.max_request_mb * 2**20
+        memory = SharedMemory(most)
         self.door = DeviceDoor(
             self._plane,
             _limits(server),
+            memory=memory,
             max_request_bytes=most,
             counters=machinery.counters,
             clock=machinery.clock,
@@ -188,12 +192,13 @@ class DeviceDaemon:
             self._plane,
             DeviceRoutes(self._plane, machinery.models),
             self.door,
+            shared_memory=SharedMemoryRoutes(memory, self._peers.user_of),
             counters=machinery.counters,
             max_request_bytes=most,
             body_pace=self._peers.body_pace,
             administrators=server.administrators,
         )
-        with closing(self.door):
+        with closing(memory), closing(self.door):
             async with http_runner(app, _CONTROL_S, limits=self._peers.connections) as runner:
                 # As long as it may be: where it is full, a caller is refused at once.
                 site = web.SockSite(runner, self._listener, backlog=socket.SOMAXCONN)

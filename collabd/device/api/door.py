@@ -13,8 +13,10 @@ from collabd.clock import Clock
 from collabd.device.api.admission import Admission, AdmissionLimits, Arrival
 from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.hangups import Hangups
+from collabd.device.api.shared_memory import SharedMemory
 from collabd.device.counters import Counters
 from collabd.device.lane.turns import USER
+from collabd.fair_shares import FairShares
 from collabd.http.bodies import BODY, largest_body
 from collabd.http.protocol import Infer
 
@@ -27,6 +29,7 @@ class DeviceDoor:
         plane: DeviceDataPlane,
         limits: AdmissionLimits,
         *,
+        memory: SharedMemory,
         max_request_bytes: int,
         counters: Counters,
         clock: Clock,
@@ -38,6 +41,10 @@ class DeviceDoor:
         self._user_of = user_of
         self._max_request_bytes = max_request_bytes
         self._admission = Admission(limits)
+        self._memory = memory
+        # What is read from shared memory has the same bounds as bodies, and its own share: who waits for it holds one
+        # of the other.
+        self._snapshots = FairShares(limits.most_bytes, limits.bytes_each)
         self._hangups = Hangups()
 
     @asynccontextmanager
@@ -60,7 +67,11 @@ class DeviceDoor:
     ) -> wire.InferResponse:
         async with AsyncExitStack() as stack:
             with self._counters.at_the_door():
+                if size := self._memory.size_of(arrival.user, request):
+                    await stack.enter_async_context(self._snapshots.held(arrival.user, size))
                 await stack.enter_async_context(self._admission.place(arrival))
+            if size:
+                request = await self._memory.read(arrival.user, request)
             USER.set(arrival.user)
             return await self._plane.infer(name, request, arrived)
 

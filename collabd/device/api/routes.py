@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import msgspec
 from aiohttp import web
 
+from collab_sdk import wire
 from collab_sdk.errors import InvalidRequest
 from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.permissions import gatekeeper
+from collabd.device.api.shared_memory_routes import SharedMemoryRoutes
 from collabd.device.call.history import KEPT_DECISIONS
 from collabd.device.counters import Counters
 from collabd.device.models.loaded import LoadedModels
@@ -19,6 +22,7 @@ from collabd.http.error_replies import error_middleware
 
 # A request to collabd's own calls carries a path or a name, but no tensors.
 _MAX_JSON = 64 * 1024
+_SHARED = partial(wire.decode_request, shared=True)
 
 
 class _LoadRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -88,6 +92,7 @@ def application(
     control: DeviceRoutes,
     door: protocol.Door,
     *,
+    shared_memory: SharedMemoryRoutes,
     counters: Counters,
     max_request_bytes: int,
     body_pace: BodyPace,
@@ -99,6 +104,6 @@ def application(
         return web.Response(body=counters.metrics(), content_type="text/plain")
 
     app = web.Application(middlewares=[error_middleware, gatekeeper(administrators)])
-    inference = protocol.routes(plane, max_request_bytes, door=door, pace=body_pace)
-    app.add_routes([*inference, *control.routes(), web.get("/metrics", metrics)])
+    inference = protocol.routes(plane, max_request_bytes, door=door, pace=body_pace, decode=_SHARED)
+    app.add_routes([*inference, *control.routes(), *shared_memory.routes(), web.get("/metrics", metrics)])
     return app
