@@ -153,7 +153,7 @@ class ObservedThread(ComputeThread):
         super().__init__(slowdown)
         self._ended = ended
 
-    async def run(self, piece: Piece[T], stop: Stop) -> Timed[T]:
+    async def run(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
         @contextmanager
         def running() -> Iterator[None]:
             with piece.running():
