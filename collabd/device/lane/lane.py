@@ -12,7 +12,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from collabd.clock import MONOTONIC, Clock
 from collabd.device.lane.promises import Promises
 from collabd.device.lane.turns import Turns, due_at
-from collabd.engine import Stop, Stopped
+from collabd.engine import Stop
 from collabd.systemd.watchdog import Worker
 
 T = TypeVar("T")
@@ -63,25 +63,22 @@ class Piece(Generic[T]):
 
 
 class LaneThread(Protocol):
-    """Runs the pieces of a lane. A simulation has its own. `slowdown`: how many times slower the emulated device is."""
-
-    slowdown: float
+    """Runs the pieces of a lane. A simulation has its own."""
 
     async def run(self, piece: Piece[T], stop: Stop) -> Timed[T]:
         """Run a piece when the one before has ended. Its errors are raised here."""
 
-    async def run_unpaced(self, work: Callable[[], T]) -> T:
-        """Run work without emulating a slower device."""
+    async def prepare(self, work: Callable[[], T]) -> T:
+        """Run work that belongs to no call."""
 
     def close(self) -> None:
         """Finish what runs; drop what waits."""
 
 
 class ComputeThread:
-    """A thread of this machine. To emulate a slower device, it waits in proportion after each run."""
+    """A thread of this machine."""
 
-    def __init__(self, slowdown: float, *, clock: Clock = MONOTONIC) -> None:
-        self.slowdown = slowdown
+    def __init__(self, *, clock: Clock = MONOTONIC) -> None:
         self.worker = Worker("compute")
         self._clock = clock
 
@@ -89,8 +86,8 @@ class ComputeThread:
         """Run a piece when the one before has ended. Its errors are raised here."""
         return await asyncio.get_running_loop().run_in_executor(self.worker, partial(self._timed, piece, stop))
 
-    async def run_unpaced(self, work: Callable[[], T]) -> T:
-        """Run work without emulating a slower device."""
+    async def prepare(self, work: Callable[[], T]) -> T:
+        """Run work that belongs to no call."""
         return await asyncio.get_running_loop().run_in_executor(self.worker, work)
 
     def _timed(self, piece: Piece[T], stop: Stop) -> Timed[T]:
@@ -99,8 +96,6 @@ class ComputeThread:
                 piece.setup()
             began = self._clock()
             value = piece.work(stop)
-            if self.slowdown > 1 and stop.wait((self._clock() - began) * (self.slowdown - 1)):
-                raise Stopped("a slower device would not have finished")
             return Timed(value, self._clock() - began, began - piece.asked)
 
     def close(self) -> None:
@@ -121,11 +116,6 @@ class Lane:
         self._pieces = 0
         self._expected_s = 0.0
         self._running = _IDLE
-
-    @property
-    def slowdown(self) -> float:
-        """How many times slower the device is emulated to be."""
-        return self._thread.slowdown
 
     @property
     def busy(self) -> bool:
@@ -202,9 +192,9 @@ class Lane:
             claim.left_s = max(claim.left_s - timed.seconds, 0.0)
         return timed
 
-    async def run_unpaced(self, work: Callable[[], T]) -> T:
-        """Run `work` on the lane without emulating a slower device: measuring, building and other preparation."""
-        return await self._thread.run_unpaced(work)
+    async def prepare(self, work: Callable[[], T]) -> T:
+        """Run `work` that belongs to no call: measuring, building and other preparation."""
+        return await self._thread.prepare(work)
 
     @contextmanager
     def _is_running(self, expect_s: float, due_s: float) -> Iterator[None]:
