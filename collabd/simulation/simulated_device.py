@@ -44,8 +44,7 @@ class SimulatedThread:
     A stopped piece goes on for `stop_s()` seconds, or less if it would have ended before.
     """
 
-    def __init__(self, slowdown: float, *, stop_s: Callable[[], float]) -> None:
-        self.slowdown = slowdown
+    def __init__(self, *, stop_s: Callable[[], float]) -> None:
         self._stop_s = stop_s
         self._takes_s = 0.0
         # The spans in which the thread worked, and the time when it is idle again.
@@ -83,7 +82,7 @@ class SimulatedThread:
             self.worked.append(Span(began_s, self.idle_at_s))
         return Timed(value, seconds, began_s - ready_s)
 
-    async def run_unpaced(self, work: Callable[[], T]) -> T:
+    async def prepare(self, work: Callable[[], T]) -> T:
         """Run the work at once, in no time."""
         return work()
 

@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from collabd.clock import MONOTONIC, Clock
 from collabd.device.lane.promises import Promises
 from collabd.device.lane.turns import Turns, due_at
-from collabd.engine import Stop, Stopped
+from collabd.engine import Stop
 from collabd.systemd.watchdog import Worker
 
 T = TypeVar("T")
@@ -70,25 +70,22 @@ class Piece:
 
 
 class LaneThread(Protocol):
-    """Runs the pieces of a lane. A simulation has its own. `slowdown`: how many times slower the emulated device is."""
-
-    slowdown: float
+    """Runs the pieces of a lane. A simulation has its own."""
 
     async def run(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
         """Run the parts of a piece when the piece before has ended. Errors of a part are raised here."""
 
-    async def run_unpaced(self, work: Callable[[], T]) -> T:
-        """Run work without emulating a slower device."""
+    async def prepare(self, work: Callable[[], T]) -> T:
+        """Run work that belongs to no call."""
 
     def close(self) -> None:
         """Finish what runs; drop what waits."""
 
 
 class ComputeThread:
-    """A thread of this machine. To emulate a slower device, it waits in proportion after each run."""
+    """A thread of this machine."""
 
-    def __init__(self, slowdown: float, *, clock: Clock = MONOTONIC) -> None:
-        self.slowdown = slowdown
+    def __init__(self, *, clock: Clock = MONOTONIC) -> None:
         self.worker = Worker("compute")
         self._clock = clock
 
@@ -96,8 +93,8 @@ class ComputeThread:
         """Run the parts of a piece when the piece before has ended. Errors of a part are raised here."""
         return await asyncio.get_running_loop().run_in_executor(self.worker, partial(self._timed, piece, stop))
 
-    async def run_unpaced(self, work: Callable[[], T]) -> T:
-        """Run work without emulating a slower device."""
+    async def prepare(self, work: Callable[[], T]) -> T:
+        """Run work that belongs to no call."""
         return await asyncio.get_running_loop().run_in_executor(self.worker, work)
 
     def _timed(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
@@ -108,8 +105,6 @@ class ComputeThread:
                     part.setup()
                 began = self._clock()
                 value = part.work(stop)
-                if self.slowdown > 1 and stop.wait((self._clock() - began) * (self.slowdown - 1)):
-                    raise Stopped("a slower device would not have finished")
                 ended = self._clock()
                 timed.append(Timed(value, ended - began, began - ready))
                 ready = ended
@@ -133,11 +128,6 @@ class Lane:
         self._pieces = 0
         self._expected_s = 0.0
         self._running = _IDLE
-
-    @property
-    def slowdown(self) -> float:
-        """How many times slower the device is emulated to be."""
-        return self._thread.slowdown
 
     @property
     def busy(self) -> bool:
@@ -224,9 +214,9 @@ class Lane:
             claim.left_s = max(claim.left_s - sum(each.seconds for each in timed), 0.0)
         return timed
 
-    async def run_unpaced(self, work: Callable[[], T]) -> T:
-        """Run `work` on the lane without emulating a slower device: measuring, building and other preparation."""
-        return await self._thread.run_unpaced(work)
+    async def prepare(self, work: Callable[[], T]) -> T:
+        """Run `work` that belongs to no call: measuring, building and other preparation."""
+        return await self._thread.prepare(work)
 
     @contextmanager
     def _is_running(self, expect_s: float, due_s: float) -> Iterator[None]:

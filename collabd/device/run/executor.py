@@ -156,8 +156,10 @@ class _Run:
     async def _on_lane(self, works: Sequence[_Work]) -> None:
         """Run works of this call on the lane, one after the other, as one piece.
 
-        They add to a copy of the known tensors. So a tail that was overtaken, and is stopping, changes nothing here.
+        Without works nothing happens. They add to a copy of the known tensors. So a tail that was overtaken, and is stopping, changes nothing here.
         """
+        if not works:
+            return
         record, known, expect_s = self.record, self.tensors.copy(), sum(work.expect_s for work in works)
         parts = [Part(partial(work.work, known), work.setup and partial(work.setup, known)) for work in works]
         all_timed = await self.executor.lane.run_parts(parts, expect_s=expect_s, due_s=self.due_s, claim=self.claim)
@@ -183,7 +185,7 @@ class _Run:
         """
         companion = self.job.companion
         if companion is None:
-            await self._before(before)
+            await self._on_lane(before)
             return await self._give_up(step, crossing, self.job.alone)
         inputs = await self._encoded(crossing, partial(self._outputs, step), before)
         outputs = self._outputs(step, self.tensors)
@@ -286,14 +288,10 @@ class _Run:
             encoded = _or_error(lambda: encode(self._needed(known, outputs_of(known)), crossing, model))
 
         if crossing.codec == SOURCE:
-            await self._before(before)
+            await self._on_lane(before)
             return _or_error(lambda: [self.job.image.as_file(model.manifest.input)])
         await self._on_lane([*before, _Work("encode", work)])
         return encoded
-
-    async def _before(self, works: Sequence[_Work]) -> None:
-        if works:
-            await self._on_lane(works)
 
     def _question(self, inputs: list[wire.Tensor], outputs: tuple[str, ...]) -> Question:
         model = self.job.model
