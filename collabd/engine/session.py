@@ -70,7 +70,9 @@ class Session:
 
     def _check(self, feeds: Mapping[str, np.ndarray]) -> None:
         # Nearly all runs get arrays like those of the run before.
-        kinds = {name: isinstance(array, np.ndarray) and (array.dtype, array.shape) for name, array in feeds.items()}
+        kinds: dict[str, object] = {
+            name: isinstance(array, np.ndarray) and (array.dtype, array.shape) for name, array in feeds.items()
+        }
         if kinds != self._fitting:
             check_feeds(self._inputs, feeds)
             self._fitting = kinds
