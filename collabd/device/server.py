@@ -7,9 +7,11 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
+from functools import partial
 
 from aiohttp import web
 
+from collab_sdk import wire
 from collabd.catalog.store.store import Store
 from collabd.clock import MONOTONIC
 from collabd.config import DeviceConfig, DeviceServerSettings, Loaded, model_roots, state_dir
@@ -32,8 +34,10 @@ from collabd.device.models.profiler import Profiler
 from collabd.device.report.status_line import status_line
 from collabd.device.run.compute import Compute, compute_on
 from collabd.engine import Engine
+from collabd.http.protocol import InferenceProtocol
 from collabd.http.server import http_runner
 from collabd.lifecycle import Step, background, do_without, serve_until_stopped, started
+from collabd.sensing.estimates.speed import SpeedFactor
 from collabd.sensing.sensed_machine import THIS_MACHINE, SensedMachine
 from collabd.shipped_packages import how_to_add
 from collabd.systemd.notify import notify
@@ -43,11 +47,13 @@ log = logging.getLogger(__name__)
 
 PROGRAM = "collabd"
 # In effect only after a restart: the socket is bound, the sessions are built, the packages are loaded.
-_FIXED = ("server", "models.roots", "engine", "emulation", "state_dir")
+_FIXED = ("server", "models.roots", "engine", "state_dir")
 # systemd kills after 20 s. Calls have the first, and what else is under way then twice the second: aiohttp waits,
 # cancels and waits again.
 _DRAIN_S = 10.0
 _CONTROL_S = 4.0
+# Callers are on this machine, and may leave tensors in its memory.
+_SHARED = partial(wire.decode_request, shared=True)
 
 
 async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceConfig]]) -> None:
@@ -62,14 +68,16 @@ async def running(
     machine: SensedMachine = THIS_MACHINE,
     *,
     peers: LocalPeers = LOCAL_PEERS,
-    thread_of: Callable[[float], ComputeThread] = ComputeThread,
+    thread_of: Callable[[], ComputeThread] = ComputeThread,
+    speed_of: Callable[[], SpeedFactor] = SpeedFactor,
     compute_of: Callable[[Engine], Compute] = compute_on,
 ) -> AsyncIterator[DeviceDaemon]:
     """The daemon, ready: socket bound, models warm, companions watched. Leaving the context takes it down.
 
-    `thread_of` makes the lane's thread, of a slowdown; `compute_of` the work that the lane does for calls.
+    `thread_of` makes the lane's thread; `speed_of` what is known of its speed before the first call; `compute_of` the
+    work that the lane does for calls.
     """
-    daemon = DeviceDaemon(loaded, machine, peers=peers, thread_of=thread_of, compute_of=compute_of)
+    daemon = DeviceDaemon(loaded, machine, peers=peers, thread_of=thread_of, speed_of=speed_of, compute_of=compute_of)
     async with started(daemon.steps):
         yield daemon
 
@@ -102,7 +110,8 @@ class DeviceDaemon:
         machine: SensedMachine,
         *,
         peers: LocalPeers,
-        thread_of: Callable[[float], ComputeThread],
+        thread_of: Callable[[], ComputeThread],
+        speed_of: Callable[[], SpeedFactor],
         compute_of: Callable[[Engine], Compute],
     ) -> None:
         config = loaded.config
@@ -110,7 +119,7 @@ class DeviceDaemon:
         self._peers = peers
         self._threads = config.engine.threads or os.cpu_count() or 1
         engine = Engine(threads=self._threads, cache_bytes=config.engine.cache_mb * 2**20)
-        thread = thread_of(config.emulation.device_slowdown)
+        thread = thread_of()
         lane = Lane(thread)
         self.worker = thread.worker
         models = LoadedModels(Store(model_roots(config, PROGRAM)), engine, lane, default=config.models.default)
@@ -120,7 +129,7 @@ class DeviceDaemon:
             engine=engine,
             compute=compute_of(engine),
             models=models,
-            learned=Learned(config.emulation.device_slowdown, clock=clock),
+            learned=Learned(speed_of(), clock=clock),
             counters=Counters(),
             journal=Journal(),
             clock=clock,
@@ -188,18 +197,15 @@ class DeviceDaemon:
             clock=machinery.clock,
             user_of=self._peers.user_of,
         )
-        app = application(
-            self._plane,
+        app, faster = application(
+            InferenceProtocol(self._plane, most, door=self.door, pace=self._peers.body_pace, decode=_SHARED),
             DeviceRoutes(self._plane, machinery.models),
-            self.door,
-            shared_memory=SharedMemoryRoutes(memory, self._peers.user_of),
+            SharedMemoryRoutes(memory, self._peers.user_of),
             counters=machinery.counters,
-            max_request_bytes=most,
-            body_pace=self._peers.body_pace,
             administrators=server.administrators,
         )
         with closing(memory), closing(self.door):
-            async with http_runner(app, _CONTROL_S, limits=self._peers.connections) as runner:
+            async with http_runner(app, _CONTROL_S, guard=faster, limits=self._peers.connections) as runner:
                 # As long as it may be: where it is full, a caller is refused at once.
                 site = web.SockSite(runner, self._listener, backlog=socket.SOMAXCONN)
                 await site.start()

@@ -281,7 +281,7 @@ async def test_reading_at_once_is_bounded(bench: Factory) -> None:
         async def watch() -> None:
             nonlocal most
             while True:
-                most = max(most, it.daemon.door._snapshots.taken)
+                most = max(most, it.daemon.door.snapshots.taken)
                 await asyncio.sleep(0)
 
         watching = asyncio.create_task(watch())
@@ -312,7 +312,7 @@ os._exit(1)
         caller.stdin.close()
         await caller.wait()
         await until_none(ask)
-        assert it.daemon.door._memory._processes == {}
+        assert it.daemon.door.memory._processes == {}
 
 
 async def test_a_daemon_that_forgot_the_region_is_told_again(bench: Factory) -> None:
