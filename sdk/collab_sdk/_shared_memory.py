@@ -17,7 +17,6 @@ import struct
 import threading
 import time
 from contextlib import suppress
-from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -26,8 +25,8 @@ from collab_sdk.errors import CollabError, PermissionRefused
 from collab_sdk.transport import DaemonReply, DaemonRequest, Transport
 from collab_sdk.wire import REGION, REGION_BYTES, Tensor
 
-# Bytes. Below, the socket takes less processor time; docs/performance.md has the measurement.
-LEAST_BYTES = 2**16
+# Bytes. Below, the socket takes no more processor time than this; docs/protocol.md has the measurement.
+LEAST_BYTES = 2**17
 # How many calls at once may use a region; more use the socket.
 MOST_REGIONS = 8
 DIRECTORY = Path("/dev/shm")  # noqa: S108  the names are random, and the files new
@@ -47,8 +46,8 @@ class LentRegion:
     def hold(self, tensor: Tensor) -> Tensor:
         """Copy the tensor's data here; the same tensor, which says that its data is here."""
         self._view[: len(tensor.data)] = tensor.data
-        place = {REGION: self.name, REGION_BYTES: len(tensor.data)}
-        return replace(tensor, data=b"", parameters=tensor.parameters | place)
+        parameters = tensor.parameters | {REGION: self.name, REGION_BYTES: len(tensor.data)}
+        return Tensor(tensor.name, tensor.datatype, tensor.shape, data=b"", parameters=parameters)
 
 
 class Regions:

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any, TypedDict, Unpack
 from urllib.parse import quote
 
@@ -182,7 +181,7 @@ class Client(ControlClient):
             region = self._regions.lend(len(tensor.data), deadline - self._clock.monotonic())
         if self._regions is not None and region is not None:
             try:
-                short = replace(request, inputs=[region.hold(tensor)])
+                short = InferRequest([region.hold(tensor)], parameters=request.parameters)
                 reply, waited_s = self._resender.send(_post(url, short), deadline=deadline)
             except BaseException:
                 self._regions.retire(region)

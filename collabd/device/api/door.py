@@ -104,8 +104,12 @@ class DeviceVisit:
         size = self._door.memory.size_of(user, request)
         if not size:
             return await self._infer(name, request)
-        async with self._door.snapshots.held(user, size):
+        snapshots = self._door.snapshots
+        taken = snapshots.take_now(user, size) or await snapshots.take(user, size)
+        try:
             return await self._infer(name, request, shared=True)
+        finally:
+            snapshots.give_back(user, taken)
 
     async def _infer(self, name: str, request: wire.InferRequest, *, shared: bool = False) -> wire.InferResponse:
         if not self._arrival.take_place_now():

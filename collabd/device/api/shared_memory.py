@@ -198,7 +198,7 @@ class SharedMemory:
         if came < place.byte_size:
             raise InvalidTensor(f"the region {place.region[:80]!r} ends before the tensor {tensor.name[:80]!r} does")
         parameters = {key: value for key, value in tensor.parameters.items() if key not in wire.OF_REGIONS}
-        read = replace(tensor, data=data, parameters=parameters)
+        read = wire.Tensor(tensor.name, tensor.datatype, tensor.shape, data=data, parameters=parameters)
         wire.check_length(read)
         return read
 
@@ -251,7 +251,7 @@ def _check_inside(place: _Slice, region: Region) -> None:
 
 def _read_into(data: memoryview, descriptor: int, start: int) -> int:
     """How many bytes there were; fewer than there is room for if the file ends before."""
-    filled = 0
+    filled = os.preadv(descriptor, [data], start)
     while filled < len(data) and (came := os.preadv(descriptor, [data[filled:]], start + filled)):
         filled += came
     return filled
