@@ -20,7 +20,7 @@ from collabd.device.companions.answers import Question, RemoteAnswer, Tensors
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.overhead import ENVELOPE_DOWN_BYTES, HEADER_BYTES
 from collabd.device.job.job import CallRecord, Crossing, Job, JobStep, Phase
-from collabd.device.lane.lane import Claim, Lane, Part
+from collabd.device.lane.lane import Claim, Lane, LanePart
 from collabd.device.run.compute import Compute
 from collabd.device.run.features import checked
 from collabd.engine import Stop
@@ -156,12 +156,13 @@ class _Run:
     async def _on_lane(self, works: Sequence[_Work]) -> None:
         """Run works of this call on the lane, one after the other, as one piece.
 
-        Without works nothing happens. They add to a copy of the known tensors. So a tail that was overtaken, and is stopping, changes nothing here.
+        Without works nothing happens. They add to a copy of the known tensors. So a tail that was overtaken, and is
+        stopping, changes nothing here.
         """
         if not works:
             return
         record, known, expect_s = self.record, self.tensors.copy(), sum(work.expect_s for work in works)
-        parts = [Part(partial(work.work, known), work.setup and partial(work.setup, known)) for work in works]
+        parts = [LanePart(partial(work.work, known), work.setup and partial(work.setup, known)) for work in works]
         all_timed = await self.executor.lane.run_parts(parts, expect_s=expect_s, due_s=self.due_s, claim=self.claim)
         self.tensors = known
         for work, timed in zip(works, all_timed, strict=True):
