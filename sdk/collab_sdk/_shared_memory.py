@@ -25,8 +25,8 @@ from collab_sdk.errors import CollabError, PermissionRefused
 from collab_sdk.transport import DaemonReply, DaemonRequest, Transport
 from collab_sdk.wire import REGION, REGION_BYTES, Tensor
 
-# Bytes. Below, the socket takes no more processor time than this; docs/protocol.md has the measurement.
-LEAST_BYTES = 2**17
+# Bytes. Below, the socket takes no more processor time than this; docs/architecture.md has the measurement.
+LEAST_BYTES = 3 * 2**16
 # How many calls at once may use a region; more use the socket.
 MOST_REGIONS = 8
 DIRECTORY = Path("/dev/shm")  # noqa: S108  the names are random, and the files new

@@ -29,7 +29,7 @@ from tests.integration.device.conftest import Bench, Factory
 # A peer with this host name counts as another user, because a test runs as only one user of the kernel.
 _OTHER = "other"
 TOLD_APART = LocalPeers(user_of=lambda request: request.host == _OTHER)
-FRAME = np.random.default_rng(7).integers(0, 255, (220, 220, 3), np.uint8)
+FRAME = np.random.default_rng(7).integers(0, 255, (260, 260, 3), np.uint8)
 
 Ask = Callable[..., Awaitable[tuple[int, Any]]]
 
@@ -110,7 +110,7 @@ async def test_a_large_array_of_the_sdk_does_not_cross_the_socket(bench: Factory
             socket_only._regions = None
             np.testing.assert_array_equal(through.scores, (await asyncio.to_thread(socket_only.infer, FRAME)).scores)
             # Used again for what is not larger, in whatever order the array lies in memory.
-            turned = FRAME[::-1, :210]
+            turned = FRAME[::-1, :256]
             got = await it.client.infer(turned)
             np.testing.assert_array_equal(got.scores, (await asyncio.to_thread(socket_only.infer, turned)).scores)
         assert len((await ask("GET", "systemsharedmemory/status"))[1]) == 1
@@ -121,7 +121,7 @@ async def test_a_large_array_of_the_sdk_does_not_cross_the_socket(bench: Factory
 
 async def test_calls_at_once_each_have_their_own_region(bench: Factory) -> None:
     async with bench(cloud=False) as it:
-        frames = [np.full((220, 220, 3), value, np.uint8) for value in range(0, 240, 10)]
+        frames = [np.full((260, 260, 3), value, np.uint8) for value in range(0, 240, 10)]
         each = [(await it.client.infer(frame)).scores for frame in frames]
         for _ in range(3):
             together = await asyncio.gather(*map(it.client.infer, frames))
@@ -295,7 +295,7 @@ async def test_the_regions_of_a_dead_process_are_forgotten(bench: Factory) -> No
 import os, sys, numpy
 from collab_sdk import Client
 client = Client(sys.argv[1])
-assert client.infer(numpy.zeros((220, 220, 3), numpy.uint8)).label
+assert client.infer(numpy.zeros((260, 260, 3), numpy.uint8)).label
 print(os.getpid(), flush=True)
 sys.stdin.read()
 os._exit(1)

@@ -70,7 +70,7 @@ def test_a_region_is_used_again_but_by_one_call_at_a_time(regions: Regions, regi
 
 
 def test_a_tensor_says_where_it_is(regions: Regions) -> None:
-    frame = np.full((220, 220, 3), 7, np.uint8)
+    frame = np.full((260, 260, 3), 7, np.uint8)
     region = lent(regions, frame.nbytes)
     tensor = wire.Tensor.from_array("image", frame, {"channels": "bgr"})
 
