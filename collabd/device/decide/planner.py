@@ -13,7 +13,7 @@ from collabd.config import DeviceConfig
 from collabd.device.companions.companion import Companion
 from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.candidates import candidates
-from collabd.device.decide.chooser import Chooser, PastPlans
+from collabd.device.decide.chooser import Chooser, PastPlans, Weighed
 from collabd.device.decide.evaluation import Evaluation, allowed_plans, predicted
 from collabd.device.decide.placement_search import FindPlacement, FoundPlacement, PlacementSearch, Situation, placed
 from collabd.device.decide.policy import Policies
@@ -135,12 +135,13 @@ class Planner:
             each.note_wanted()
         caps, left = options.caps(self._settings.min_fidelity), options.after(waited_s)
         lane_wait_s = self._lane_wait_s(left.caps(caps.fidelity).latency_s)
-        if options.is_fixed:
-            return self._fixed(model, image, options, caps=caps, lane_wait_s=lane_wait_s)
         asked = Asked.of(model, image, options, waited_s=waited_s, lane_wait_s=lane_wait_s)
         standing = self._standing.of(asked, now=self._clock(), seen=self._seen(model))
         if standing is None:
-            standing = await self._considered(asked, image, left, caps=caps)
+            if options.is_fixed:
+                standing = self._fixed(asked, image, caps)
+            else:
+                standing = await self._considered(asked, image, left, caps=caps)
             self._standing.keep(standing, now=self._clock())
         return standing.planned(self._chooser.turn(standing.weighed, standing.kind))
 
@@ -257,10 +258,9 @@ class Planner:
         patience_s = _PATIENT_S if latency_s is None else _PATIENT_SHARE * latency_s
         return await self._placer.place((kind, sizes), situation, patience_s)
 
-    def _fixed(
-        self, model: DeviceModel, image: CallImage, options: CallOptions, *, caps: Caps, lane_wait_s: float
-    ) -> CallPlan:
+    def _fixed(self, asked: Asked, image: CallImage, caps: Caps) -> StandingChoice:
         """The plan of a call that itself states where its layers run. No plans are compared."""
+        model, options, seen = asked.model, asked.options, self._seen(asked.model)
         clouds = tuple(companion.state_for(model.digest) for companion in self._companions)
         prepared = self._of(model).prepared.of(
             cut=options.cut,
@@ -271,7 +271,7 @@ class Planner:
         )
         policy = self._policies.of(model.manifest, options)
         policy.check(prepared.letters)
-        device, call = replace(self.device_state(), queue_s=lane_wait_s), self._call_facts(model, image)
+        device, call = replace(self.device_state(), queue_s=asked.lane_wait_s), self._call_facts(model, image)
         quantile = self._settings.cap_quantile
         prediction = predict(prepared.plans, device=device, clouds=clouds, call=call, quantile=quantile)
         evaluation = Evaluation(
@@ -287,7 +287,7 @@ class Planner:
             hedge_price=None,
             companions=self._companions,
         )
-        return CallPlan(
+        planned = CallPlan(
             # The caller states where the layers run, so the device does not run them as well to be faster.
             job=self._job(
                 model,
@@ -306,6 +306,8 @@ class Planner:
             row=0 if prepared.is_candidate else None,
             energy_source=self._energy_source(),
         )
+        weighed = Weighed(Decision(0, Reason.FIXED, ()))
+        return StandingChoice(asked=asked, seen=seen, kind=None, weighed=weighed, make=lambda _: planned)
 
     def _job(
         self,
