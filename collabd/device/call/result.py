@@ -26,6 +26,7 @@ _ON_DEVICE: tuple[Phase, ...] = ("prep", "head", "encode", "local_tail")
 def result(planned: CallPlan, record: CallRecord, output: npt.NDArray[np.float32], *, budget: Budget) -> Result:
     """The answer with its provenance. `output` is the output of the network, float32 [1, labels]."""
     model = planned.job.model
+    measured = _measured(record)
     joules = outcome_energy_j(record, planned.evaluation.device)
     fidelity = _fidelity(planned, record)
     unmet = _unmet(planned.caps, record, energy_j=joules, fidelity=fidelity)
@@ -36,7 +37,7 @@ def result(planned: CallPlan, record: CallRecord, output: npt.NDArray[np.float32
         labels=model.manifest.labels,
         plan=planned.told,
         predicted=planned.predicted,
-        measured=_measured(record),
+        measured=measured,
         energy_mj=joules * 1e3,
         energy_source=planned.energy_source,
         cost=record.cost,

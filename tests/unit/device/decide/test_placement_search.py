@@ -169,6 +169,7 @@ def test_a_companion_that_went_away_gets_nothing(model: DeviceModel, companion: 
     it = planner(companion)
     assert sides(plan(it, model, budget="100%", pin_last=1)) == "CD"
     companion.reached = False
+    it.reconsider()
     assert sides(plan(it, model, budget="100%", pin_last=1)) == "D"
 
 
