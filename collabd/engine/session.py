@@ -52,6 +52,11 @@ class Session:
         self._fitting: dict[str, object] | None = None
         self.nbytes = _SESSION_BYTES + len(part.model) + sum(array.nbytes for array in part.constants.values())
 
+    def __del__(self) -> None:
+        # The runtime's session goes first, so that its memory is among what is returned.
+        self.__dict__.pop("_session", None)
+        return_free_memory()
+
     def run(
         self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str], stop: Stop | None = None
     ) -> dict[str, np.ndarray]:

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from collabd.simulation.slow_cpu import NoSlowCpu, SlowCpu
+from tests.bench.device import spent
+
+# Computes for so many CPU seconds; says how long that took.
+_COMPUTE = """
+import sys, time
+start = time.monotonic()
+while time.process_time() < float(sys.argv[1]):
+    pass
+print(time.monotonic() - start)
+"""
+
+
+@pytest.fixture
+def slow() -> SlowCpu:
+    """A tenth of a core, not entered yet."""
+    try:
+        with SlowCpu(0.1):
+            pass
+    except NoSlowCpu as error:
+        pytest.skip(str(error))
+    return SlowCpu(0.1)
+
+
+def test_what_runs_inside_gets_its_share_of_one_core(slow: SlowCpu) -> None:
+    with slow:
+        process = slow.start([sys.executable, "-c", _COMPUTE, "0.2"], stdout=subprocess.PIPE)
+        took_s = float(process.communicate()[0])
+
+    # 2 s, less what the kernel gives ahead. A busy machine gives no more than that.
+    assert took_s > 1.0
+
+
+def test_a_command_enters_before_it_starts(slow: SlowCpu) -> None:
+    with slow:
+        process = slow.start(["cat", "/proc/self/cgroup"], stdout=subprocess.PIPE)
+        inside = process.communicate()[0].decode()
+
+    assert "collabd-slow" in inside
+    assert "collabd-slow" not in Path("/proc/self/cgroup").read_text()
+
+
+def test_what_still_runs_at_the_end_is_killed_and_the_group_goes(slow: SlowCpu) -> None:
+    with slow:
+        process = slow.start(["sleep", "600"])
+        while not slow.pids():
+            time.sleep(0.01)
+        group = slow.group
+
+    assert process.wait() < 0
+    assert not group.exists()
+
+
+def test_a_machine_without_the_controller_is_refused_with_a_reason(tmp_path: Path) -> None:
+    with pytest.raises(NoSlowCpu, match=r"no CPU cgroup can be made under .*needs root"), SlowCpu(0.2, root=tmp_path):
+        pass
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_used_inside_its_block_only() -> None:
+    with pytest.raises(RuntimeError, match="with block"):
+        SlowCpu(0.2).command(["true"])
+
+
+def test_the_cpu_time_and_the_faults_of_a_process_are_counted() -> None:
+    before = spent(os.getpid())
+    start = time.process_time()
+    touched = bytearray(4096 * 5000)
+    for place in range(0, len(touched), 4096):
+        touched[place] = 1
+    used = spent(os.getpid()) - before
+
+    assert used.cpu_s == pytest.approx(time.process_time() - start, rel=0.2, abs=1e-3)
+    assert used.faults > 0
+    assert "ms of CPU" in used.per(10)
