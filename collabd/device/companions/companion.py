@@ -186,7 +186,7 @@ class Companion:
         patience_s = self._ping_patience_s(size)
         self.events += 1
         try:
-            reply = await self.exchange.call("POST", "/collab/v1/ping", data=bytes(size), timeout_s=patience_s)
+            reply = await self.exchange.call("POST", "/collab/v1/ping", data=[bytes(size)], timeout_s=patience_s)
         except CompanionFailure as failure:
             if failure.reason is not FailureReason.LATE or not size:
                 raise
@@ -296,7 +296,7 @@ class Companion:
         path, most_bytes = f"/v2/models/{question.model}/infer", question.bytes_down + SLACK_BYTES
         async with self._in_flight.exchange():
             reply = await self.exchange.call(
-                "POST", path, data=message.body(), headers=message.headers, most_bytes=most_bytes
+                "POST", path, data=message.chunks, headers=message.headers, most_bytes=most_bytes
             )
         if reply.status != 200:
             raise refusal(reply.status, reply.body, reply.headers)
