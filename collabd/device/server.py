@@ -30,8 +30,10 @@ from collabd.device.models.profiler import Profiler
 from collabd.device.report.status_line import status_line
 from collabd.device.run.compute import Compute, compute_on
 from collabd.engine import Engine
+from collabd.http.protocol import InferenceProtocol
 from collabd.http.server import http_runner
 from collabd.lifecycle import Step, background, do_without, serve_until_stopped, started
+from collabd.sensing.estimates.speed import SpeedFactor
 from collabd.sensing.sensed_machine import THIS_MACHINE, SensedMachine
 from collabd.shipped_packages import how_to_add
 from collabd.systemd.notify import notify
@@ -41,7 +43,7 @@ log = logging.getLogger(__name__)
 
 PROGRAM = "collabd"
 # In effect only after a restart: the socket is bound, the sessions are built, the packages are loaded.
-_FIXED = ("server", "models.roots", "engine", "emulation", "state_dir")
+_FIXED = ("server", "models.roots", "engine", "state_dir")
 # systemd kills after 20 s. Calls have the first, and what else is under way then twice the second: aiohttp waits,
 # cancels and waits again.
 _DRAIN_S = 10.0
@@ -60,14 +62,16 @@ async def running(
     machine: SensedMachine = THIS_MACHINE,
     *,
     peers: LocalPeers = LOCAL_PEERS,
-    thread_of: Callable[[float], ComputeThread] = ComputeThread,
+    thread_of: Callable[[], ComputeThread] = ComputeThread,
+    speed_of: Callable[[], SpeedFactor] = SpeedFactor,
     compute_of: Callable[[Engine], Compute] = compute_on,
 ) -> AsyncIterator[DeviceDaemon]:
     """The daemon, ready: socket bound, models warm, companions watched. Leaving the context takes it down.
 
-    `thread_of` makes the lane's thread, of a slowdown; `compute_of` the work that the lane does for calls.
+    `thread_of` makes the lane's thread; `speed_of` what is known of its speed before the first call; `compute_of` the
+    work that the lane does for calls.
     """
-    daemon = DeviceDaemon(loaded, machine, peers=peers, thread_of=thread_of, compute_of=compute_of)
+    daemon = DeviceDaemon(loaded, machine, peers=peers, thread_of=thread_of, speed_of=speed_of, compute_of=compute_of)
     async with started(daemon.steps):
         yield daemon
 
@@ -100,7 +104,8 @@ class DeviceDaemon:
         machine: SensedMachine,
         *,
         peers: LocalPeers,
-        thread_of: Callable[[float], ComputeThread],
+        thread_of: Callable[[], ComputeThread],
+        speed_of: Callable[[], SpeedFactor],
         compute_of: Callable[[Engine], Compute],
     ) -> None:
         config = loaded.config
@@ -108,7 +113,7 @@ class DeviceDaemon:
         self._peers = peers
         self._threads = config.engine.threads or os.cpu_count() or 1
         engine = Engine(threads=self._threads, cache_bytes=config.engine.cache_mb * 2**20)
-        thread = thread_of(config.emulation.device_slowdown)
+        thread = thread_of()
         lane = Lane(thread)
         self.worker = thread.worker
         models = LoadedModels(Store(model_roots(config, PROGRAM)), engine, lane, default=config.models.default)
@@ -118,7 +123,7 @@ class DeviceDaemon:
             engine=engine,
             compute=compute_of(engine),
             models=models,
-            learned=Learned(config.emulation.device_slowdown, clock=clock),
+            learned=Learned(speed_of(), clock=clock),
             counters=Counters(),
             journal=Journal(),
             clock=clock,
@@ -184,17 +189,14 @@ class DeviceDaemon:
             clock=machinery.clock,
             user_of=self._peers.user_of,
         )
-        app = application(
-            self._plane,
+        app, faster = application(
+            InferenceProtocol(self._plane, most, door=self.door, pace=self._peers.body_pace),
             DeviceRoutes(self._plane, machinery.models),
-            self.door,
             counters=machinery.counters,
-            max_request_bytes=most,
-            body_pace=self._peers.body_pace,
             administrators=server.administrators,
         )
         with closing(self.door):
-            async with http_runner(app, _CONTROL_S, limits=self._peers.connections) as runner:
+            async with http_runner(app, _CONTROL_S, guard=faster, limits=self._peers.connections) as runner:
                 # As long as it may be: where it is full, a caller is refused at once.
                 site = web.SockSite(runner, self._listener, backlog=socket.SOMAXCONN)
                 await site.start()

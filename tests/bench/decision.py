@@ -45,7 +45,7 @@ def measure(profiles: Path, networks: Sequence[Shipped], local_call_s: Mapping[s
 async def _real(profiles: Path, network: Shipped) -> tuple[int, Seconds]:
     """The daemon's planner with one companion, which is as fast as the device; the number of its candidates."""
     config, image, digest = DeviceConfig(), network.images[0], network.package.digest
-    model = DeviceModel(network.package, network.package.network(), 1.0)
+    model = DeviceModel(network.package, network.package.network())
     model.profile = stored.load(digest, machine.describe(), threads=os.cpu_count() or 1, directory=profiles)
     if model.profile is None:
         raise RuntimeError(f"collabd has stored no profile of {network.name} under {profiles}")

@@ -126,8 +126,7 @@ def test_a_hung_process_is_replaced(device: Service) -> None:
 
 def test_a_lane_that_is_stuck_is_found(device: Service) -> None:
     """The event loop is alive, but a run does not come to an end: a device made a thousand times slower."""
-    device.configure("[emulation]\ndevice_slowdown = 1000\n")
-    device.drop_in("[Service]\nWatchdogSec=1\n")
+    device.slow_down(1000, "WatchdogSec=1\n")
     device.systemctl("start")
     pid = device.pid()
     since = time.time()
@@ -151,7 +150,7 @@ def test_a_bad_configuration_is_told_once(device: Service) -> None:
 
 
 def test_a_call_in_progress_is_answered_before_the_end(device: Service) -> None:
-    device.configure("[emulation]\ndevice_slowdown = 50\n")
+    device.slow_down(50)
     device.systemctl("start")
     pid = device.pid()
     with one_call(device.box, "efficientnet_lite0", 256) as call:

@@ -17,10 +17,9 @@ class Learned:
     The companion object keeps what calls teach about a companion; the model object keeps what they teach about a model.
     """
 
-    def __init__(self, slowdown: float, *, clock: Clock) -> None:
-        """`slowdown`: the emulated device is this many times slower than the profiled one."""
+    def __init__(self, speed: SpeedFactor, *, clock: Clock) -> None:
         self._clock = clock
-        self.speed = SpeedFactor(slowdown)
+        self.speed = speed
         self.overhead = Overhead()
         self.past_plans = PastPlans()
         self.history = History(clock)

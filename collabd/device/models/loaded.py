@@ -128,10 +128,10 @@ class LoadedModels:
         loaded = self._loaded.get(package.manifest.name)
         if loaded is not None and loaded.digest == package.digest:
             return loaded
-        return await self._lane.run_unpaced(lambda: self._warm(package))
+        return await self._lane.prepare(lambda: self._warm(package))
 
     def _warm(self, package: Package) -> DeviceModel:
-        model = DeviceModel(package, package.network(), self._lane.slowdown)
+        model = DeviceModel(package, package.network())
         self._engine.add(model.key, model.network)
         feeds, outputs = {package.manifest.input: model.blank}, (package.manifest.output,)
         try:

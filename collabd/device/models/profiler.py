@@ -64,7 +64,7 @@ class Profiler:
         engine.add(model.digest, model.network)
         pieces = steps(model.package, engine)
         # Run one step at a time, so that a call which arrives meanwhile waits for one step at most.
-        while (profile := await self._lane.run_unpaced(lambda: advance(pieces))) is None:
+        while (profile := await self._lane.prepare(lambda: advance(pieces))) is None:
             pass
         model.take_profile(profile)
         log.info(

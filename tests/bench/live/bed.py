@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,8 +20,8 @@ RTT_S = 0.02
 class PinnedBed(Testbed):
     """One thread and one core a daemon; the relay and the caller share the companion's core."""
 
-    def __init__(self, models: Path, directory: Path, slowdown: float) -> None:
-        super().__init__(models, directory, slowdown=slowdown, settings="[engine]\nthreads = 1")
+    def __init__(self, models: Path, directory: Path, device: Sequence[str]) -> None:
+        super().__init__(models, directory, device=device, settings="[engine]\nthreads = 1")
         configuration = directory / "collab-cloudd.toml"
         configuration.write_text(configuration.read_text() + "[engine]\nthreads = 1\n")
 

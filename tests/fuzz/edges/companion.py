@@ -116,7 +116,7 @@ async def _infer(companion: Companion) -> RemoteAnswer:
 @cache
 def _question() -> Question:
     relu, wanted = Tensor.from_array("relu", np.ones((1, 4, 6, 6), np.float32)), ("logits",)
-    model = DeviceModel(tiny.package(), tiny.package().network(), 1.0)
+    model = DeviceModel(tiny.package(), tiny.package().network())
     return Question(
         model="tiny",
         digest=tiny.package().digest,

@@ -53,9 +53,9 @@ def question(work: Workload, plan: Candidate) -> Question:
     """For the tail of a plan, with its features as the simulated device encodes them."""
     manifest = work.package.manifest
     cut = next(cut for cut in manifest.cuts if cut.name == plan.cut)
-    compute = simulated_compute(work, SimulatedThread(8.0, stop_s=lambda: 0.0), lambda: LUCK)
+    compute = simulated_compute(work, SimulatedThread(stop_s=lambda: 0.0), lambda: LUCK)
     crossing = Crossing(codec=plan.codec, channel_axis=None, decode_s=plan.decode_s, rest_s=plan.local_tail_s)
-    model = DeviceModel(work.package, work.network, 8.0)
+    model = DeviceModel(work.package, work.network)
     features = dict.fromkeys(cut.tensors, model.blank)
     inputs = compute.encode(features, crossing, model)  # type: ignore[arg-type]
     outputs = (manifest.output,)

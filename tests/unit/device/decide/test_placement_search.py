@@ -40,7 +40,7 @@ def timed(profile: Profile, segments: Mapping[str, float]) -> Profile:
 
 @pytest.fixture
 def model(tiny_package: Package, profile: Profile) -> DeviceModel:
-    model = DeviceModel(tiny_package, tiny_package.network(), 1.0)
+    model = DeviceModel(tiny_package, tiny_package.network())
     model.take_profile(timed(profile, HERE))
     return model
 

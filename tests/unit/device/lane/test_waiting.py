@@ -22,13 +22,13 @@ from tests.unit.device.conftest import FILE, PIXELS, planner
 
 @pytest.fixture
 def lane() -> Iterator[Lane]:
-    lane = Lane(ComputeThread(1.0))
+    lane = Lane(ComputeThread())
     yield lane
     lane.close()
 
 
 async def test_what_is_due_later_is_not_waited_for() -> None:
-    lane = Lane(ComputeThread(1.0), clock=lambda: 100.0)
+    lane = Lane(ComputeThread(), clock=lambda: 100.0)
     with lane.claimed(101.0, 0.3) as first, lane.claimed(102.0, 0.5):
         assert [lane.wait_s(within_s) for within_s in (0.5, 1.0, 1.5, 2.0)] == [0.0, 0.3, 0.3, 0.8]
         first.left_s = 0.2

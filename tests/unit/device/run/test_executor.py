@@ -59,7 +59,7 @@ async def silent(tiny_package: Package, profile: Profile) -> AsyncIterator[Compa
 def executor(model: DeviceModel) -> Iterator[Executor]:
     engine = Engine(threads=1, cache_bytes=2**26)
     engine.add(model.key, model.network)
-    lane = Lane(ComputeThread(1.0))
+    lane = Lane(ComputeThread())
     yield Executor(compute_on(engine), lane, hedge_price=0.0)
     lane.close()
 
