@@ -30,14 +30,13 @@ class Senses:
 
     def __init__(self, energy: EnergySettings, machine: SensedMachine, *, clock: Clock = MONOTONIC) -> None:
         self._clock = clock
-        self._attention = Attention(busy_s=_EVERY_S, idle_s=_IDLE_S, quiet_s=_QUIET_S, clock=clock)
+        self.attention = Attention(busy_s=_EVERY_S, idle_s=_IDLE_S, quiet_s=_QUIET_S, clock=clock)
         self._board = _board(energy, machine.root)
         self._sampler = Sampler(self._board, machine)
         self.snapshot: Snapshot = self._sampler.sample(self._clock())
 
     def slowdown(self, threads: int) -> float:
         """How many times longer a run of `threads` threads should take now than on an idle machine at full clock."""
-        self._attention.pay()
         seen = self.snapshot
         return crowding(seen.load, seen.pressure, threads) * clocking(seen.frequency, seen.throttling)
 
@@ -59,7 +58,7 @@ class Senses:
     async def run(self) -> None:
         """Sample until cancelled, in a thread, since the firmware of a Pi may be slow to answer."""
         while True:
-            await self._attention.next_look()
+            await self.attention.next_look()
             self.snapshot = await asyncio.to_thread(self._sampler.sample, self._clock())
 
 

@@ -155,6 +155,7 @@ class Planner:
         """The plan of a call that has waited `waited_s` seconds to be planned. Raises `InvalidPlacement`."""
         caps, left = options.caps(self._settings.min_fidelity), options.after(waited_s)
         lane_wait_s = self._lane_wait_s(left.caps(caps.fidelity).latency_s)
+        self._senses.attention.pay()
         for each in self._companions:
             each.note_wanted()
         if options.is_fixed:
