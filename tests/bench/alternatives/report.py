@@ -92,8 +92,10 @@ def markdown(report: Report) -> str:
 
 
 def _summary(report: Report) -> list[str]:
-    yours = f"Measured on {report.date} on {report.machine}; the device has {report.share:.0%} of a core."
-    lines = [yours, "", *_heads("ratio of medians", "cells", "geometric mean", "best", "worst", "worst cell")]
+    where = f"Measured on {report.date} on {report.machine}; the device has {report.share:.0%} of a core."
+    lines = [where, ""]
+    if report.cells:
+        lines += _heads("ratio of medians", "cells", "geometric mean", "best", "worst", "worst cell")
     for name, ratio in RATIOS.items():
         found = {cell.name: ratio(cell) for cell in report.cells}
         if found:
@@ -166,7 +168,7 @@ def _row(*cells: str) -> str:
 
 
 def _ms(milliseconds: float) -> str:
-    return f"{milliseconds:.{2 if milliseconds < 10 else 0}f} ms"
+    return f"{milliseconds:.{2 if milliseconds < 10 else 1 if milliseconds < 100 else 0}f} ms"
 
 
 def _mean(ratios: Sequence[float]) -> float:
