@@ -101,7 +101,7 @@ async def _compared(places: Sequence[Place], rounds: int, out: Path) -> list[Cel
         for network, form, mbit, rtt_ms in places:
             it.link(mbit=mbit, rtt_ms=rtt_ms)
             order = orders.Compare(network=network, form=form, rounds=rounds, most_s=_CELL_S)
-            measured = (await it.compare(order)).measured
+            measured = (await it.caller.ask(order, orders.Comparison)).measured
             cells.append(Cell(network=network, form=form, mbit=mbit, rtt_ms=rtt_ms, measured=measured))
             print(cells[-1], flush=True)
     return cells
@@ -112,7 +112,7 @@ async def _counted(networks: Sequence[str], out: Path) -> list[Cost]:
     async with field(_packages(networks, out), share=1.0, profiles=out / "profiles") as it:
         for network, form in product(networks, get_args(Form)):
             order = orders.Cost(network=network, form=form, batches=_BATCHES, calls=_CALLS)
-            costs.append(Cost(network=network, form=form, costs=await it.cost(order)))
+            costs.append(Cost(network=network, form=form, costs=await it.caller.ask(order, orders.Costs)))
     return costs
 
 

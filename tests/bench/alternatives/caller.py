@@ -32,6 +32,7 @@ from tests.bench.alternatives.orders import (
 )
 from tests.bench.alternatives.plain import Bare, Network, Picture, Sender, as_jpeg, as_raw
 from tests.bench.device import Spent, spent
+from tests.bench.programs import obey
 
 BARE, JPEG, RAW = "bare", "JPEG to the server", "raw to the server"
 DEFAULT, ANY, FIXED_JPEG, LOCAL = "collabd", "collabd, any fidelity", "collabd, JPEG", "collabd, local"
@@ -107,15 +108,18 @@ class Caller:
         ]
         for each in alternatives:
             each.warm_up(pictures, _WARM_UP if each in {free, local} else 2)
-        for cut, codec in self._near_plans(free, pictures):
+        for cut, codec in self._near_plans(order.network, pictures[0]):
             alternatives.append(Alternative(f"collabd, {cut}/{codec}", network(cut=cut, codec=codec)))
             alternatives[-1].warm_up(pictures, 2)
         _take_turns(alternatives, pictures, order)
         return Comparison([each.measured() for each in alternatives])
 
-    def _near_plans(self, free: Alternative, pictures: Sequence[Picture]) -> list[tuple[str, str]]:
-        """The plans that look best to collabd at any fidelity, besides those that are measured anyway."""
-        free.warm_up(pictures, 1)
+    def _near_plans(self, network: str, picture: Picture) -> list[tuple[str, str]]:
+        """The plans that look best to collabd at any fidelity, besides those that are measured anyway.
+
+        The budget speaks of cost, so that no plan only looks good because the device would overtake it.
+        """
+        self._ours(network, budget="0%,cost 1000")(picture)
         candidates = self._client.explain(1)["decisions"][0]["candidates"]
         possible = [each for each in candidates if each["verdict"] not in {"impossible", "not-allowed"}]
         possible.sort(key=lambda each: each["predicted_ms"])
@@ -225,10 +229,7 @@ def _take_turns(alternatives: Sequence[Alternative], pictures: Sequence[Picture]
 def main() -> None:
     """Obey one order a line until the input ends."""
     caller = Caller(msgspec.json.decode(sys.argv[1], type=Device))
-    orders = msgspec.json.Decoder(Order)
-    for line in sys.stdin.buffer:
-        sys.stdout.buffer.write(msgspec.json.encode(caller.obey(orders.decode(line))) + b"\n")
-        sys.stdout.buffer.flush()
+    obey(Order, caller.obey)
 
 
 if __name__ == "__main__":

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from collab_sdk import AsyncClient
 from collabd.simulation.relay import Relay
 from collabd.simulation.testbed import free_port
-from tests.bench.alternatives.orders import Answer, Compare, Comparison, Cost, Costs, Device
+from tests.bench.alternatives.orders import Device
 from tests.bench.device import honest_device
 from tests.bench.honest_bed import HonestBed
+from tests.bench.programs import Program, program
 
-_ANSWER_BYTES = 2**26
 _POLL_S = 0.05
 _STARTS_S = 60.0
 _HERE = "tests.bench.alternatives"
-_T = TypeVar("_T", Comparison, Costs)
 
 
 class Field:
     """The caller, and the links to collabd's companion and to the plain server, which are alike."""
 
-    def __init__(self, caller: asyncio.subprocess.Process, relays: Sequence[Relay]) -> None:
-        self._caller = caller
+    def __init__(self, caller: Program, relays: Sequence[Relay]) -> None:
+        self.caller = caller
         self._relays = relays
 
     def link(self, *, mbit: float, rtt_ms: float) -> None:
@@ -39,26 +36,6 @@ class Field:
         for relay in self._relays:
             relay.set_rate(mbit * 1e6 / 8)
             relay.set_rtt(rtt_ms / 1e3)
-
-    async def compare(self, order: Compare) -> Comparison:
-        """Have the caller call all alternatives."""
-        return await self._obeyed(order, Comparison)
-
-    async def cost(self, order: Cost) -> Costs:
-        """Have the caller count what local calls cost."""
-        return await self._obeyed(order, Costs)
-
-    async def _obeyed(self, order: Compare | Cost, kind: type[_T]) -> _T:
-        assert self._caller.stdin is not None
-        assert self._caller.stdout is not None
-        self._caller.stdin.write(msgspec.json.encode(order) + b"\n")
-        await self._caller.stdin.drain()
-        line = await self._caller.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the caller ended with {await self._caller.wait()}; what it said stands above")
-        answer = msgspec.json.decode(line, type=Answer)
-        assert isinstance(answer, kind)
-        return answer
 
 
 @asynccontextmanager
@@ -79,38 +56,22 @@ async def field(packages: Mapping[str, Path], *, share: float, profiles: Path) -
                 await bed.until_ready(client, timeout_s=3600)
             places = [str(package) for package in packages.values()]
             port = free_port()
-            await stack.enter_async_context(_program([f"{_HERE}.plain", str(port), *places]))
+            await stack.enter_async_context(program(f"{_HERE}.plain", str(port), *places))
             to_server = await stack.enter_async_context(Relay(("127.0.0.1", 0), ("127.0.0.1", port)))
             minimal = directory / "minimal.sock"
-            daemon = [f"{_HERE}.minimal", str(minimal), *places]
-            daemon_pid = (await stack.enter_async_context(_program(daemon, slow.command))).pid
+            daemon = program(f"{_HERE}.minimal", str(minimal), *places, within=slow.command)
+            minimal_pid = (await stack.enter_async_context(daemon)).pid
             await _until_listening(port, minimal)
             device = Device(
                 socket=str(bed.socket),
                 collabd=bed.pid("device"),
                 minimal=str(minimal),
-                minimal_pid=daemon_pid,
+                minimal_pid=minimal_pid,
                 server=to_server.address,
                 packages=dict(zip(packages, places, strict=True)),
             )
-            caller = [f"{_HERE}.caller", msgspec.json.encode(device).decode()]
-            yield Field(await stack.enter_async_context(_program(caller, slow.command)), (relay, to_server))
-
-
-@asynccontextmanager
-async def _program(
-    module: Sequence[str], within: Callable[[Sequence[str]], Sequence[str]] = list
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A module of this bench as a process, which dies with the context."""
-    pipe = asyncio.subprocess.PIPE
-    command = within([sys.executable, "-m", *module])
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=_ANSWER_BYTES)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+            caller = program(f"{_HERE}.caller", msgspec.json.encode(device).decode(), within=slow.command)
+            yield Field(await stack.enter_async_context(caller), (relay, to_server))
 
 
 async def _until_listening(port: int, path: Path) -> None:
