@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -14,6 +15,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
 from collab_sdk import Client, Result
 from tests.bench.alternatives.minimal import MinimalClient
@@ -46,7 +48,7 @@ _PAUSE_S = 0.02
 # After so many rounds an alternative this many times as slow as the fastest is called in every fourth round only.
 _SORTED_OUT, _SLOW, _RARELY = 3, 3.0, 4
 
-Call = Callable[[Picture], Result | None]
+Call = Callable[[Picture], Result | np.ndarray]
 
 
 class Alternative:
@@ -68,7 +70,7 @@ class Alternative:
         began = time.perf_counter()
         result = self._call(picture)
         self.seconds.append(time.perf_counter() - began)
-        if result is not None:
+        if isinstance(result, Result):
             self._results.append(result)
 
     def measured(self) -> Measured:
@@ -96,30 +98,38 @@ class Caller:
 
     def _compare(self, order: Compare) -> Comparison:
         pictures = _pictures(order.network, order.form)
-        plain, network = self._plain(order.network), partial(self._ours, order.network)
-        local = Alternative(LOCAL, network(fallback="never-leave"))
-        free = Alternative(ANY, network(budget="0%"))
-        alternatives = [
-            *(Alternative(name, call) for name, call in plain.items()),
-            Alternative(DEFAULT, network()),
+        with ExitStack() as connections:
+            alternatives = self._alternatives(order.network, pictures, connections)
+            _take_turns(alternatives, pictures, order)
+        return Comparison([each.measured() for each in alternatives])
+
+    def _alternatives(self, name: str, pictures: Sequence[Picture], connections: ExitStack) -> list[Alternative]:
+        """All of them, warm."""
+        plain, server, ours = self._network(name), self._device.server, partial(self._ours, name)
+        senders = {JPEG: Sender(server, plain, as_jpeg), RAW: Sender(server, plain, as_raw)}
+        free = Alternative(ANY, ours(budget="0%"))
+        local = Alternative(LOCAL, ours(fallback="never-leave"))
+        found = [
+            Alternative(BARE, Bare(plain)),
+            *(Alternative(way, connections.enter_context(closing(sender))) for way, sender in senders.items()),
+            Alternative(DEFAULT, ours()),
             free,
-            Alternative(FIXED_JPEG, network(cut="image", codec="jpeg")),
+            Alternative(FIXED_JPEG, ours(cut="image", codec="jpeg")),
             local,
         ]
-        for each in alternatives:
+        for each in found:
             each.warm_up(pictures, _WARM_UP if each in {free, local} else 2)
-        for cut, codec in self._near_plans(order.network, pictures[0]):
-            alternatives.append(Alternative(f"collabd, {cut}/{codec}", network(cut=cut, codec=codec)))
-            alternatives[-1].warm_up(pictures, 2)
-        _take_turns(alternatives, pictures, order)
-        return Comparison([each.measured() for each in alternatives])
+        for cut, codec in self._near_plans(name, pictures[0]):
+            found.append(Alternative(f"collabd, {cut}/{codec}", ours(cut=cut, codec=codec)))
+            found[-1].warm_up(pictures, 2)
+        return found
 
     def _near_plans(self, network: str, picture: Picture) -> list[tuple[str, str]]:
         """The plans that look best to collabd at any fidelity, besides those that are measured anyway.
 
-        The budget speaks of cost, so that no plan only looks good because the device would overtake it.
+        The device may not help, since a plan that it overtakes looks as good as a local one.
         """
-        self._ours(network, budget="0%,cost 1000")(picture)
+        self._ours(network, budget="0%", fallback="fail")(picture)
         candidates = self._client.explain(1)["decisions"][0]["candidates"]
         possible = [each for each in candidates if each["verdict"] not in {"impossible", "not-allowed"}]
         possible.sort(key=lambda each: each["predicted_ms"])
@@ -129,30 +139,21 @@ class Caller:
 
     def _cost(self, order: Cost) -> Costs:
         pictures = _pictures(order.network, order.form)
-        minimal = MinimalClient(Path(self._device.minimal), order.network)
-        calls: list[tuple[str, Call, int | None]] = [
-            (BARE, Bare(self._network(order.network)), None),
-            (MINIMAL, minimal, self._device.minimal_pid),
-            (LOCAL, self._ours(order.network, fallback="never-leave"), self._device.collabd),
-        ]
-        spendings = [_Spendings(name, call, daemon) for name, call, daemon in calls]
-        for each in spendings:
-            each.batch(pictures, order.calls, counts=False)
-        for _ in range(order.batches):
+        with closing(MinimalClient(Path(self._device.minimal), order.network)) as minimal:
+            spendings = [
+                _Spendings(BARE, Bare(self._network(order.network)), None),
+                _Spendings(MINIMAL, minimal, self._device.minimal_pid),
+                _Spendings(LOCAL, self._ours(order.network, fallback="never-leave"), self._device.collabd),
+            ]
             for each in spendings:
-                each.batch(pictures, order.calls)
+                each.batch(pictures, order.calls, counts=False)
+            for _ in range(order.batches):
+                for each in spendings:
+                    each.batch(pictures, order.calls)
         return Costs([each.spending() for each in spendings])
 
     def _ours(self, network: str, *, budget: str | None = None, **options: Any) -> Call:
         return lambda picture: self._client.infer(picture, budget, model=network, **options)
-
-    def _plain(self, name: str) -> dict[str, Call]:
-        network, server = self._network(name), self._device.server
-        return {
-            BARE: Bare(network),
-            JPEG: Sender(server, network, as_jpeg),
-            RAW: Sender(server, network, as_raw),
-        }
 
     def _network(self, name: str) -> Network:
         if name not in self._networks:

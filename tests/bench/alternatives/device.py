@@ -61,7 +61,7 @@ async def field(packages: Mapping[str, Path], *, share: float, profiles: Path) -
             minimal = directory / "minimal.sock"
             daemon = program(f"{_HERE}.minimal", str(minimal), *places, within=slow.command)
             minimal_pid = (await stack.enter_async_context(daemon)).pid
-            await _until_listening(port, minimal)
+            await until_listening(port, minimal)
             device = Device(
                 socket=str(bed.socket),
                 collabd=bed.pid("device"),
@@ -74,7 +74,8 @@ async def field(packages: Mapping[str, Path], *, share: float, profiles: Path) -
             yield Field(await stack.enter_async_context(caller), (relay, to_server))
 
 
-async def _until_listening(port: int, path: Path) -> None:
+async def until_listening(port: int, path: Path) -> None:
+    """Wait until the plain server and the minimal daemon do."""
     async with asyncio.timeout(_STARTS_S):
         for connect in (
             partial(asyncio.open_connection, "127.0.0.1", port),

@@ -27,12 +27,16 @@ class MinimalClient:
         self._connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._connection.sock.connect(str(path))
 
-    def __call__(self, picture: Picture) -> None:
-        """One answer."""
+    def __call__(self, picture: Picture) -> np.ndarray:
+        """The scores of one image."""
         shape = "" if isinstance(picture, bytes) else ",".join(map(str, picture.shape))
         body = picture if isinstance(picture, bytes) else picture.data.cast("B")
         self._connection.request("POST", f"/{self._name}", body, {"Shape": shape, "Content-Length": str(len(body))})
-        np.frombuffer(self._connection.getresponse().read(), np.float32)
+        return np.frombuffer(self._connection.getresponse().read(), np.float32)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
 
 
 async def _serve(path: str, networks: dict[str, Network]) -> None:

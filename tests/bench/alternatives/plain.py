@@ -47,23 +47,29 @@ class Bare:
     def __init__(self, network: Network) -> None:
         self._network = network
 
-    def __call__(self, picture: Picture) -> None:
-        """One answer."""
-        self._network.scores(np.asarray(self._network.resized(picture)))
+    def __call__(self, picture: Picture) -> np.ndarray:
+        """The scores of one image."""
+        return self._network.scores(np.asarray(self._network.resized(picture)))
 
 
 class Sender:
     """Sends images over one connection, which is kept, to a server of this module."""
 
-    def __init__(self, server: tuple[str, int], network: Network, encode: Callable[[Image.Image], tuple[str, bytes]]):
+    def __init__(
+        self, server: tuple[str, int], network: Network, encode: Callable[[Image.Image], tuple[str, bytes]]
+    ) -> None:
         self._connection = http.client.HTTPConnection(*server)
         self._network, self._encode = network, encode
 
-    def __call__(self, picture: Picture) -> None:
-        """One answer."""
+    def __call__(self, picture: Picture) -> np.ndarray:
+        """The scores of one image."""
         kind, body = self._encode(self._network.resized(picture))
         self._connection.request("POST", f"/{self._network.name}", body, {"Content-Type": kind})
-        np.frombuffer(self._connection.getresponse().read(), np.float32)
+        return np.frombuffer(self._connection.getresponse().read(), np.float32)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
 
 
 def as_jpeg(image: Image.Image) -> tuple[str, bytes]:
