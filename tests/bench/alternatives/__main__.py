@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import sys
-import time
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -31,6 +30,9 @@ _CELL_S = 20.0
 _COUNTED = ("mobilenet_v2", "resnet18")
 _BATCHES, _CALLS = 5, 20
 
+# What stands between these in a page is written anew.
+_BEGIN, _END = (f"<!-- {word}: bench-alternatives -->" for word in ("begin", "end"))
+
 # A network, the form of its images, the rate of the link in Mbit/s, and its round trip in ms.
 Place = tuple[str, Form, float, float]
 
@@ -43,6 +45,7 @@ Place = tuple[str, Form, float, float]
 @click.option("--full", is_flag=True, help="Files too, the networks of CIFAR-10, and more round trips.")
 @click.option("--rounds", default=11, show_default=True, type=click.IntRange(min=1), help="Calls of each in a cell.")
 @click.option("--only", type=click.Choice(["cells", "costs"]), help="Only compare latencies, or only count CPU time.")
+@click.option("--into", type=click.Path(dir_okay=False, exists=True, path_type=Path), help="A page for the tables.")
 @click.option("--out", default=Path("build/bench"), type=click.Path(file_okay=False, path_type=Path))
 def main(
     *,
@@ -53,6 +56,7 @@ def main(
     full: bool,
     rounds: int,
     only: str | None,
+    into: Path | None,
     out: Path,
 ) -> None:
     """Compare collabd with what a user would write instead, on a device that is slow in all that it does.
@@ -60,38 +64,46 @@ def main(
     Without options: the networks for photographs, camera frames, all rates, a round trip of 20 ms.
     """
     chosen = networks or (_PHOTOGRAPHIC + CIFAR if full else _PHOTOGRAPHIC)
-    kinds = forms or (("frame", "file") if full else ("frame",))
-    links = list(product(rtts_ms or (_FULL_RTTS_MS if full else _RTTS_MS), rates or _RATES))
     places: list[Place] = [
         (network, form, mbit, rtt_ms)
-        for network, form, (rtt_ms, mbit) in product(chosen, kinds, links)
-        # Files differ from frames only in what the device does; CIFAR-10 is files of 32 x 32 pixels.
-        if (form == "file" and rtt_ms in rtts_ms + _RTTS_MS) or (form == "frame" and network not in CIFAR)
+        for network in chosen
+        for form in forms or _forms(network, full=full)
+        # With files other round trips show nothing new.
+        for rtt_ms in rtts_ms or (_FULL_RTTS_MS if full and form == "frame" else _RTTS_MS)
+        for mbit in rates or _RATES
     ]
     try:
-        asyncio.run(_run(places, networks or _COUNTED, rounds=rounds, only=only, out=out))
+        report = asyncio.run(_measured(places, networks or _COUNTED, rounds=rounds, only=only, out=out))
     except NoSlowCpu as error:
         sys.exit(f"This bench needs a slow device: {error}.")
+    tables = markdown(report)
+    (out / "alternatives.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1))
+    (out / "alternatives.md").write_text(tables)
+    if report.cells:
+        plot(report, out / "alternatives.png")
+    if into is not None:
+        before, begin, rest = into.read_text().partition(_BEGIN)
+        into.write_text(f"{before}{begin}\n\n{tables}\n{_END}{rest.partition(_END)[2]}")
+    print(tables)
 
 
-async def _run(places: Sequence[Place], counted: Sequence[str], *, rounds: int, only: str | None, out: Path) -> None:
-    began = time.monotonic()
+def _forms(network: str, *, full: bool) -> tuple[Form, ...]:
+    return ("file",) if network in CIFAR else ("frame", "file") if full else ("frame",)
+
+
+async def _measured(
+    places: Sequence[Place], counted: Sequence[str], *, rounds: int, only: str | None, out: Path
+) -> Report:
     cells = [] if only == "costs" else await _compared(places, rounds, out)
     costs = [] if only == "cells" else await _counted(counted, out)
     machine = describe()
-    report = Report(
+    return Report(
         machine=f"{machine.cores} cores of {machine.cpu}, ONNX Runtime {machine.onnxruntime}",
         date=f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
         share=SHARE,
         cells=cells,
         costs=costs,
     )
-    (out / "alternatives.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1))
-    (out / "alternatives.md").write_text(markdown(report))
-    if cells:
-        plot(report, out / "alternatives.png")
-    print(markdown(report))
-    print(f"This took {(time.monotonic() - began) / 60:.0f} minutes. {out}/alternatives.{{md,json,png}} have it all.")
 
 
 async def _compared(places: Sequence[Place], rounds: int, out: Path) -> list[Cell]:
