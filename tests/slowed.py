@@ -34,8 +34,9 @@ class SlowedThread(ComputeThread):
         super().__init__()
         self._factor = factor
 
-    async def run(self, piece: Piece[T], stop: Stop) -> Timed[T]:
-        return await super().run(replace(piece, work=partial(self._slowly, piece.work)), stop)
+    async def run(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
+        parts = [replace(part, work=partial(self._slowly, part.work)) for part in piece.parts]
+        return await super().run(replace(piece, parts=parts), stop)
 
     def _slowly(self, work: Callable[[Stop], T], stop: Stop) -> T:
         began = time.monotonic()

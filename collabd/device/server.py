@@ -30,6 +30,7 @@ from collabd.device.models.profiler import Profiler
 from collabd.device.report.status_line import status_line
 from collabd.device.run.compute import Compute, compute_on
 from collabd.engine import Engine
+from collabd.http.protocol import InferenceProtocol
 from collabd.http.server import http_runner
 from collabd.lifecycle import Step, background, do_without, serve_until_stopped, started
 from collabd.sensing.estimates.speed import SpeedFactor
@@ -188,17 +189,14 @@ class DeviceDaemon:
             clock=machinery.clock,
             user_of=self._peers.user_of,
         )
-        app = application(
-            self._plane,
+        app, faster = application(
+            InferenceProtocol(self._plane, most, door=self.door, pace=self._peers.body_pace),
             DeviceRoutes(self._plane, machinery.models),
-            self.door,
             counters=machinery.counters,
-            max_request_bytes=most,
-            body_pace=self._peers.body_pace,
             administrators=server.administrators,
         )
         with closing(self.door):
-            async with http_runner(app, _CONTROL_S, limits=self._peers.connections) as runner:
+            async with http_runner(app, _CONTROL_S, guard=faster, limits=self._peers.connections) as runner:
                 # As long as it may be: where it is full, a caller is refused at once.
                 site = web.SockSite(runner, self._listener, backlog=socket.SOMAXCONN)
                 await site.start()

@@ -18,7 +18,7 @@ from aiohttp import web
 Answer: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-class HttpConnection(web.RequestHandler):
+class ServedConnection(web.RequestHandler):
     """A connection that says what it does; asyncio calls its methods as those of any `asyncio.Protocol`."""
 
     __slots__ = ()

@@ -103,6 +103,7 @@ class Client(ControlClient):
         """
         began, allowed = self._clock.monotonic(), Budget.parse(budget)
         options = {
+            "binary_data_output": True,
             "budget": str(allowed) or None,
             "cut": cut,
             "placement": placement,
@@ -112,9 +113,9 @@ class Client(ControlClient):
             "fallback": fallback,
             "on_infeasible": on_infeasible,
         }
-        parameters = wire.flatten(options | {"binary_data_output": True})
+        stated = {name: value for name, value in options.items() if value is not None}
         tensor = image_tensor(image, self._channels if channels is None else channels)
-        message = wire.encode_request(InferRequest([tensor], parameters=parameters))
+        message = wire.encode_request(InferRequest([tensor], parameters=stated))
         url = f"/v2/models/{quote(model or '_default', safe='')}/infer"
         deadline = self._deadline(timeout_s)
         for _ in range(2):

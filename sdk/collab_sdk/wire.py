@@ -36,7 +36,7 @@ from collab_sdk._message import (
     encode_error,
     member,
 )
-from collab_sdk._parameters import WireError, flatten, received, scalars, unflatten
+from collab_sdk._parameters import WireError, received, scalars
 from collab_sdk._tensor import Tensor, check_length, checked_shape, datatype_of
 
 __all__ = [
@@ -62,9 +62,7 @@ __all__ = [
     "encode_error",
     "encode_request",
     "encode_response",
-    "flatten",
     "header_length",
-    "unflatten",
     "waited_s",
 ]
 
@@ -75,6 +73,7 @@ RECEIVE_MS = "Collab-Receive-Ms"
 CHECKSUM = "Collab-Checksum"
 REQUEST_CHECKSUM = "Collab-Request-Checksum"
 MAX_TENSORS = 1024
+_JSON = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 # A day.
 _MOST_WAITED_S = 86_400.0
 
@@ -184,21 +183,24 @@ def waited_s(headers: Headers) -> float:
 
 def _encode(head: dict[str, Any], key: str, tensors: Sequence[Tensor], *, binary: Callable[[str], bool]) -> Message:
     chunks: list[bytes | memoryview] = []
-    head[key] = []
+    items = head[key] = []
     for tensor in tensors:
-        item: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
-        if binary(tensor.name) or "codec" in tensor.parameters:
+        item: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
+        parameters = scalars(tensor.parameters)
+        if binary(tensor.name) or "codec" in parameters:
             chunks.append(tensor.data)
-            item |= _with_parameters(tensor.parameters | {"binary_data_size": len(tensor.data)})
+            parameters["binary_data_size"] = len(tensor.data)
         else:
-            item |= _with_parameters(tensor.parameters) | {"data": to_json(tensor)}
-        head[key].append(item)
+            item["data"] = to_json(tensor)
+        if parameters:
+            item["parameters"] = parameters
+        items.append(item)
     return _message(head, chunks)
 
 
 def _message(head: dict[str, Any], chunks: list[bytes | memoryview]) -> Message:
     try:
-        text = json.dumps(head, allow_nan=False, separators=(",", ":")).encode()
+        text = _JSON.encode(head).encode()
     except ValueError as error:
         raise WireError("NaN and infinity have no JSON form: ask for binary_data") from error
     if not chunks:

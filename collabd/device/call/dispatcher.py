@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from collab_sdk import wire
 from collab_sdk.errors import BudgetInfeasible
@@ -58,29 +58,35 @@ class Dispatcher:
         now = self._clock()
         arrived = now if arrived is None else arrived
         record = CallRecord(self._clock, arrived, waited_s=now - arrived)
-        with self._counters.call(), self._models.lent(name) as model, self._under_way(record):
+        with self._under_way(record), self._models.lent(name) as model:
             planned = await self._plan(model, request, options, waited_s=record.waited_s)
             output = await self._executor.run(planned.job, record)
-            answer = result(planned, record, output)
-            answer = replace(answer, budget=options.budget)
+            answer = result(planned, record, output, budget=options.budget)
             self._learned.take_in(planned, record, slowdown=self._planner.slowdown())
-            self._counters.answered(answer)
+        self._counters.answered(answer)
         self._learned.history.add(planned, options.budget, answer)
         self._journal.answered(answer)
         response = encode_result(answer, request.id)
-        return replace(response, outputs=as_asked(response.outputs, request.outputs, answer.labels))
+        response.outputs = as_asked(response.outputs, request.outputs, answer.labels)
+        return response
 
     @contextmanager
     def _under_way(self, record: CallRecord) -> Iterator[None]:
-        """Surrounds each call. Two calls that overlap are both marked as not alone."""
+        """Surrounds each call, and counts it. Two calls that overlap are both marked as not alone."""
         record.alone = not self._records
         for other in self._records:
             other.alone = False
         self._records.append(record)
+        self._counters.began()
+        error: BaseException | None = None
         try:
             yield
+        except BaseException as failure:
+            error = failure
+            raise
         finally:
             self._records.remove(record)
+            self._counters.ended(error)
 
     async def _plan(
         self, model: DeviceModel, request: wire.InferRequest, options: CallOptions, *, waited_s: float

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from collab_sdk.budget import Budget
 from collab_sdk.result import Plan, Predicted, Result, Timings
 from collab_sdk.text import plain
 from collab_sdk.vocabulary import Cap
@@ -22,7 +23,7 @@ _SAID_AS: dict[Phase, str] = {"link": "upload"}
 _ON_DEVICE: tuple[Phase, ...] = ("prep", "head", "encode", "local_tail")
 
 
-def result(planned: CallPlan, record: CallRecord, output: npt.NDArray[np.float32]) -> Result:
+def result(planned: CallPlan, record: CallRecord, output: npt.NDArray[np.float32], *, budget: Budget) -> Result:
     """The answer with its provenance. `output` is the output of the network, float32 [1, labels]."""
     model, job = planned.job.model, planned.job
     joules = outcome_energy_j(record, planned.evaluation.device)
@@ -53,6 +54,7 @@ def result(planned: CallPlan, record: CallRecord, output: npt.NDArray[np.float32
         degraded=record.degraded,
         why=plain(record.why),
         ran=record.ran,
+        budget=budget,
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from collabd.clock import MONOTONIC, Clock
 from collabd.device.lane.promises import Promises
@@ -52,12 +52,19 @@ class Timed(Generic[T]):
     waited_s: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Piece(Generic[T]):
-    """Work that a call `asked` for at that time. `setup` runs first and is not timed; `running` is around both."""
+@dataclass(frozen=True)
+class LanePart(Generic[T]):
+    """Work that is timed by itself. `setup` runs before it and is not timed."""
 
     work: Callable[[Stop], T]
-    setup: Callable[[], None] | None
+    setup: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Parts that run one after the other. A call `asked` for them at that time; `running` is around all of them."""
+
+    parts: Sequence[LanePart[Any]]
     asked: float
     running: Callable[[], AbstractContextManager[None]]
 
@@ -65,8 +72,8 @@ class Piece(Generic[T]):
 class LaneThread(Protocol):
     """Runs the pieces of a lane. A simulation has its own."""
 
-    async def run(self, piece: Piece[T], stop: Stop) -> Timed[T]:
-        """Run a piece when the one before has ended. Its errors are raised here."""
+    async def run(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
+        """Run the parts of a piece when the piece before has ended. Errors of a part are raised here."""
 
     async def prepare(self, work: Callable[[], T]) -> T:
         """Run work that belongs to no call."""
@@ -82,21 +89,26 @@ class ComputeThread:
         self.worker = Worker("compute")
         self._clock = clock
 
-    async def run(self, piece: Piece[T], stop: Stop) -> Timed[T]:
-        """Run a piece when the one before has ended. Its errors are raised here."""
+    async def run(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
+        """Run the parts of a piece when the piece before has ended. Errors of a part are raised here."""
         return await asyncio.get_running_loop().run_in_executor(self.worker, partial(self._timed, piece, stop))
 
     async def prepare(self, work: Callable[[], T]) -> T:
         """Run work that belongs to no call."""
         return await asyncio.get_running_loop().run_in_executor(self.worker, work)
 
-    def _timed(self, piece: Piece[T], stop: Stop) -> Timed[T]:
+    def _timed(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
+        timed, ready = [], piece.asked
         with piece.running():
-            if piece.setup is not None:
-                piece.setup()
-            began = self._clock()
-            value = piece.work(stop)
-            return Timed(value, self._clock() - began, began - piece.asked)
+            for part in piece.parts:
+                if part.setup is not None:
+                    part.setup()
+                began = self._clock()
+                value = part.work(stop)
+                ended = self._clock()
+                timed.append(Timed(value, ended - began, began - ready))
+                ready = ended
+        return timed
 
     def close(self) -> None:
         """Finish what runs; drop what waits."""
@@ -160,28 +172,38 @@ class Lane:
         work: Callable[[Stop], T],
         *,
         expect_s: float = 0.0,
-        due_s: float | None = None,
         claim: Claim | None = None,
         setup: Callable[[], None] | None = None,
     ) -> Timed[T]:
-        """Run `setup` and then `work` on the lane, when their turn comes. Raises what they raise.
+        """Run one part as a piece of its own."""
+        (timed,) = await self.run_parts([LanePart(work, setup)], expect_s=expect_s, claim=claim)
+        return timed
 
-        `expect_s`: how long `work` is expected to take, in seconds. `due_s`: when its call must be answered, on the
-        lane's clock; work that is due earlier gets its turn earlier.
+    async def run_parts(
+        self, parts: Sequence[LanePart[Any]], *, expect_s: float, due_s: float | None = None, claim: Claim | None = None
+    ) -> list[Timed[Any]]:
+        """Run the parts on the lane, one after the other, when their turn comes. Raises what they raise.
 
-        If this is cancelled before its turn, `work` never runs. If it is cancelled later, `work` is asked to stop (its
-        `Stop` is requested), so that the lane becomes free. `setup` is not timed: the cost of building something once
-        must not count as the cost of a run.
+        `expect_s`: how long all of them are expected to take, in seconds. `due_s`: when their call must be answered, on
+        the lane's clock; work that is due earlier gets its turn earlier.
+
+        If this is cancelled before its turn, nothing runs. If it is cancelled later, the parts are asked to stop (their
+        `Stop` is requested), so that the lane becomes free. The `setup` of a part is not timed: the cost of building
+        something once must not count as the cost of a run.
         """
-        stop, asked = Stop(), self.clock()
+        stop, asked, turns = Stop(), self.clock(), self._turns
         self._pieces += 1
         self._expected_s += expect_s
         if self.promises.open:
             self.promises.look()
+        running = partial(self._is_running, expect_s, due_at(asked, due_s))
         try:
-            running = partial(self._is_running, expect_s, due_at(asked, due_s))
-            async with self._turns.turn(due_s, expect_s):
-                timed = await self._thread.run(Piece(work=work, setup=setup, asked=asked, running=running), stop)
+            if not turns.take_now():
+                await turns.take(due_s, expect_s)
+            try:
+                timed = await self._thread.run(Piece(parts=parts, asked=asked, running=running), stop)
+            finally:
+                turns.pass_on()
         except asyncio.CancelledError:
             stop.request()
             raise
@@ -189,7 +211,7 @@ class Lane:
             self._pieces -= 1
             self._expected_s -= expect_s
         if claim is not None:
-            claim.left_s = max(claim.left_s - timed.seconds, 0.0)
+            claim.left_s = max(claim.left_s - sum(each.seconds for each in timed), 0.0)
         return timed
 
     async def prepare(self, work: Callable[[], T]) -> T:

@@ -21,8 +21,9 @@ from aiohttp import web
 from collab_sdk import AsyncClient, Client, Overloaded, wire
 from collabd.device.api.local_peers import LocalPeers
 from collabd.device.job.image import CallImage
-from collabd.http import bodies, protocol
+from collabd.http import bodies
 from collabd.http.bodies import BODY, BodyPace
+from collabd.http.protocol import InferenceProtocol
 from tests.integration.device.conftest import Bench, Factory
 from tests.slowed import slowed
 
@@ -87,25 +88,25 @@ def busy_lane(it: Bench) -> Iterator[threading.Event]:
 def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How many bodies were in memory, at each moment that one more came."""
     now, seen = 0, [0]
-    read, serve = bodies.timed_body, protocol._Handlers.infer
+    read, serve = bodies.timed_body, InferenceProtocol._answer
 
-    async def noted(*arguments: Any) -> tuple[bytearray, dict[str, str]]:
+    async def noted(*arguments: Any) -> tuple[bytes | bytearray, dict[str, str]]:
         nonlocal now
         now += 1
         seen.append(now)
         return await read(*arguments)
 
-    async def served(handlers: protocol._Handlers, request: web.Request) -> web.Response:
+    async def served(inference: InferenceProtocol, name: str, request: web.Request) -> web.Response:
         nonlocal now
         try:
-            return await serve(handlers, request)
+            return await serve(inference, name, request)
         finally:
             now -= 1
             assert BODY not in request
 
     with monkeypatch.context() as patch:
         patch.setattr(bodies, "timed_body", noted)
-        patch.setattr(protocol._Handlers, "infer", served)
+        patch.setattr(InferenceProtocol, "_answer", served)
         yield seen
 
 

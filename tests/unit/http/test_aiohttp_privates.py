@@ -20,7 +20,7 @@ from aiohttp import web
 
 import collabd
 from collabd.http import aiohttp_privates
-from collabd.http.aiohttp_privates import Answer, ConnectedResponse, HttpConnection, HttpRunner, HttpServer, end_body
+from collabd.http.aiohttp_privates import Answer, ConnectedResponse, ServedConnection, HttpRunner, HttpServer, end_body
 from collabd.http.server import Connection, ConnectionLimits
 
 MODULE = "collabd/http/aiohttp_privates.py"
@@ -96,14 +96,14 @@ class Watched(HttpServer):
 
     def __init__(self, answer: Answer, inside: web.Server) -> None:
         super().__init__(answer, inside)
-        self.noted: list[HttpConnection] = []
+        self.noted: list[ServedConnection] = []
 
-    def new_connection(self) -> HttpConnection:
-        return HttpConnection(self, loop=asyncio.get_running_loop(), access_log=None)  # type: ignore[arg-type]
+    def new_connection(self) -> ServedConnection:
+        return ServedConnection(self, loop=asyncio.get_running_loop(), access_log=None)  # type: ignore[arg-type]
 
     def connected(self, connection: web.RequestHandler) -> None:
         assert connection in self.connections, changed("Server.connections before Server.connection_made returns")
-        assert isinstance(connection, HttpConnection)
+        assert isinstance(connection, ServedConnection)
         self.noted.append(connection)
 
 
