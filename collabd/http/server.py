@@ -20,7 +20,7 @@ from aiohttp import hdrs, web
 
 from collab_sdk import wire
 from collab_sdk.errors import InvalidRequest, Overloaded
-from collabd.http.aiohttp_privates import Answer, ServedConnection, HttpRunner, HttpServer
+from collabd.http.aiohttp_privates import Answer, HttpRunner, HttpServer, ServedConnection
 from collabd.http.bodies import CONTINUE, NETWORK, BodyPace
 from collabd.http.error_replies import error_reply
 from collabd.http.peers import credentials

@@ -10,7 +10,7 @@ from PIL import Image
 from tests.bench.alternatives.caller import ANY, BARE, DEFAULT, FIXED_JPEG, JPEG, LOCAL, MINIMAL, RAW
 from tests.bench.alternatives.orders import Costs, Measured, Spending
 from tests.bench.alternatives.plot import plot
-from tests.bench.alternatives.report import RATIOS, Cell, Cost, Report, markdown
+from tests.bench.alternatives.report import RATIOS, Cell, Cost, Report, markdown, put_between
 
 MS = {
     BARE: 50.0,
@@ -70,6 +70,15 @@ def test_the_table_has_mean_and_worst_cell() -> None:
 def test_what_a_call_costs_is_told_beyond_the_bare_work() -> None:
     (ours,) = [line for line in markdown(report()).splitlines() if f"| {LOCAL} |" in line]
     assert "| 13.0 ms | 3.00 ms | 1.00 ms | 12.0 ms | 2 + 300 | 922 kB |" in ours
+
+
+def test_a_page_gets_the_tables_between_its_marks(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<a>\nold\n</a>\nbehind\n")
+    put_between(("<a>", "</a>"), page, "| new |\n")
+    assert page.read_text() == "before\n<a>\n\n| new |\n\n</a>\nbehind\n"
+    with pytest.raises(ValueError, match="has no lines <b> and </a>"):
+        put_between(("<b>", "</a>"), page, "")
 
 
 def test_a_picture_is_drawn(tmp_path: Path) -> None:

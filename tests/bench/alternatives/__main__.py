@@ -20,7 +20,7 @@ from tests.bench.alternatives.device import field
 from tests.bench.alternatives.networks import CIFAR, SHIPPED, TORCHVISION, package
 from tests.bench.alternatives.orders import Form
 from tests.bench.alternatives.plot import plot
-from tests.bench.alternatives.report import Cell, Cost, Report, markdown
+from tests.bench.alternatives.report import Cell, Cost, Report, markdown, put_between
 from tests.bench.device import SHARE
 
 _PHOTOGRAPHIC = ("mobilenet_v2", "efficientnet_lite0", "resnet18", "resnet50")
@@ -30,8 +30,7 @@ _CELL_S = 20.0
 _COUNTED = ("mobilenet_v2", "resnet18")
 _BATCHES, _CALLS = 5, 20
 
-# What stands between these in a page is written anew.
-_BEGIN, _END = (f"<!-- {word}: bench-alternatives -->" for word in ("begin", "end"))
+_MARKS = "<!-- begin: bench-alternatives -->", "<!-- end: bench-alternatives -->"
 
 # A network, the form of its images, the rate of the link in Mbit/s, and its round trip in ms.
 Place = tuple[str, Form, float, float]
@@ -82,8 +81,7 @@ def main(
     if report.cells:
         plot(report, out / "alternatives.png")
     if into is not None:
-        before, begin, rest = into.read_text().partition(_BEGIN)
-        into.write_text(f"{before}{begin}\n\n{tables}\n{_END}{rest.partition(_END)[2]}")
+        put_between(_MARKS, into, tables)
     print(tables)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from statistics import median
 
 import msgspec
@@ -89,6 +90,16 @@ RATIOS: dict[str, Callable[[Cell], float]] = {
 def markdown(report: Report) -> str:
     """The tables of docs/performance.md."""
     return "\n".join([*_summary(report), *_errors(report), *_local(report), *_cells(report), *_costs(report)])
+
+
+def put_between(marks: tuple[str, str], page: Path, text: str) -> None:
+    """Replace what stands between the two marks of a page. Raises ValueError where it has them not."""
+    begin, end = marks
+    before, found, rest = page.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"{page} has no lines {begin} and {end}")
+    page.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
 
 
 def _summary(report: Report) -> list[str]:

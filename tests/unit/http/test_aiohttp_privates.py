@@ -20,7 +20,7 @@ from aiohttp import web
 
 import collabd
 from collabd.http import aiohttp_privates
-from collabd.http.aiohttp_privates import Answer, ConnectedResponse, ServedConnection, HttpRunner, HttpServer, end_body
+from collabd.http.aiohttp_privates import Answer, ConnectedResponse, HttpRunner, HttpServer, ServedConnection, end_body
 from collabd.http.server import Connection, ConnectionLimits
 
 MODULE = "collabd/http/aiohttp_privates.py"
