@@ -7,8 +7,9 @@ from pathlib import Path
 from collabd.simulation.slow_cpu import SlowCpu
 from collabd.simulation.testbed import COLLABD, Testbed
 
-# One on either side: in the cgroup two would share the time of one.
-_THREADS = "[engine]\nthreads = 1\n"
+# One thread on either side: in the cgroup two would share the time of one. The sessions of all plans stay, since no
+# application goes from plan to plan as a bench does.
+_ENGINE = "[engine]\nthreads = 1\ncache_mb = 2048\n"
 SIDES = ("device", "cloud")
 
 
@@ -21,4 +22,4 @@ class HonestBed(Testbed):
             kept.mkdir(parents=True, exist_ok=True)
             (directory / side).mkdir()
             (directory / side / "profiles").symlink_to(kept)
-        super().__init__(packages, directory, device=slow.command(COLLABD), settings=_THREADS, cloud_settings=_THREADS)
+        super().__init__(packages, directory, device=slow.command(COLLABD), settings=_ENGINE, cloud_settings=_ENGINE)
