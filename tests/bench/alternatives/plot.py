@@ -8,11 +8,11 @@ from statistics import median
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from tests.bench.alternatives.caller import ANY, BARE, DEFAULT, JPEG, LOCAL, RAW
 from tests.bench.alternatives.report import Cell, Report
 
-_COLUMNS = 3
 # Line style, marker and grey of each: what a user would write is dashed, collabd is solid.
 _STYLES = {
     BARE: ("--", "s", "0.55"),
@@ -28,16 +28,16 @@ _BEST = "collabd, best plan tried"
 def plot(report: Report, path: Path) -> None:
     """Write it."""
     kinds = list(dict.fromkeys((cell.network, cell.form, cell.rtt_ms) for cell in report.cells))
-    columns = min(_COLUMNS, len(kinds))
+    columns = min(len(kinds), 3 if len(kinds) > 4 else 2)
     rows = -(-len(kinds) // columns)
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(4 * columns, 3 * rows + 0.8), layout="constrained")
-        panels = figure.subplots(rows, columns, squeeze=False).flat
+        panels = list(figure.subplots(rows, columns, squeeze=False).flat)
         for panel, (network, form, rtt_ms) in zip(panels, kinds, strict=False):
             cells = [cell for cell in report.cells if (cell.network, cell.form, cell.rtt_ms) == (network, form, rtt_ms)]
             _draw(panel, sorted(cells, key=lambda cell: cell.mbit))
             panel.set_title(f"{network}, {form}, round trip {rtt_ms:g} ms", loc="left")
-        for panel in list(panels)[len(kinds) :]:
+        for panel in panels[len(kinds) :]:
             panel.set_axis_off()
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
@@ -56,7 +56,7 @@ def _draw(panel: Axes, cells: list[Cell]) -> None:
     panel.set_xticks(rates, [f"{rate:g}" for rate in rates], minor=False)
     panel.set_xticks([], minor=True)
     panel.yaxis.set_major_formatter("{x:g}")
-    panel.yaxis.set_minor_formatter("{x:g}")
-    panel.tick_params(axis="y", which="minor", labelsize=7)
+    panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panel.yaxis.set_minor_formatter(NullFormatter())
     panel.set_xlabel("Mbit/s")
     panel.set_ylabel("latency, ms")
