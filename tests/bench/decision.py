@@ -54,7 +54,7 @@ async def _real(profiles: Path, network: Shipped) -> tuple[int, Seconds]:
     companion = Companion(cloud, config.link, config.failover, exchange=NoExchange())
     companion.reached, companion.profiles[digest] = True, model.profile
     planner = planner_of(config, [companion])
-    seconds = repeated(lambda: planner.decide(planner.evaluate(model, asked, _OPTIONS), 0), _REPEATS)
+    seconds = repeated(lambda: planner.decide(planner.evaluate(model, asked, _OPTIONS)), _REPEATS)
     return len(planner.candidates(model)), seconds
 
 
@@ -84,7 +84,7 @@ def _synthetic(link_spread: float) -> Seconds:
         prediction = hedged(
             plans, predict(plans, device=device, clouds=clouds, call=call, quantile=0.98), clouds=clouds, price=0.1
         )
-        chooser.choose(plans, prediction, caps, kind="call")
+        chooser.turn(chooser.weigh(plans, prediction, caps, kind="call"), "call")
 
     return repeated(decide, _REPEATS)
 

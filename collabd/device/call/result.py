@@ -11,7 +11,7 @@ from collab_sdk.text import plain
 from collab_sdk.vocabulary import Cap
 from collabd.catalog.package.scores import as_probabilities
 from collabd.codec import LOSSLESS
-from collabd.device.decide.planner import CallPlan
+from collabd.device.decide.call_plan import CallPlan
 from collabd.device.job.job import CallRecord, Phase
 from collabd.planning import Caps, DeviceState
 from collabd.planning.candidates import SOURCE

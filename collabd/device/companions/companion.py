@@ -80,6 +80,8 @@ class Companion:
         self.problem: str | None = None
         # When a plan last considered this companion. While nobody calls, the watcher need not measure the link.
         self.wanted_at = clock()
+        # Goes up with each event that may make other plans better: pings, failures, answers that did not come.
+        self.events = 0
         # When the device last sent a call to this companion.
         self._asked_at = -math.inf
         self._slowdown = 1.0
@@ -185,6 +187,7 @@ class Companion:
         Raises `CompanionFailure`.
         """
         patience_s = self._ping_patience_s(size)
+        self.events += 1
         try:
             reply = await self.exchange.call("POST", "/collab/v1/ping", data=bytes(size), timeout_s=patience_s)
         except CompanionFailure as failure:
@@ -207,6 +210,7 @@ class Companion:
                 self._round_trip.pinged(reply.seconds, reply.round_trip_s)
             self._learn_link(reply, size, reply.seconds)
         self.reached = True
+        self.events += 1
 
     def _ping_patience_s(self, size: int) -> float:
         """How long to wait for a ping, in seconds: short on a fast link, so that a lost ping is noticed soon.
@@ -242,6 +246,7 @@ class Companion:
         now = self.clock()
         if failure.reason is FailureReason.ABANDONED:
             return  # the failure that ended this exchange has been counted already
+        self.events += 1
         self.problem = str(failure)
         match failure.reason:
             case FailureReason.BUSY:
@@ -282,6 +287,7 @@ class Companion:
         is slower than expected. If the answer is `late`, its connection may be dead, and so may the other idle ones:
         all are left behind. Only an answer that is as good as `lost` counts as a failure.
         """
+        self.events += 1
         self.link.learn_late(up_bytes=sent_bytes, seconds=link_s, now=self.clock())
         if late:
             self.exchange.leave()

@@ -19,6 +19,7 @@ from collabd.codec import CodecError
 from collabd.device.companions.answers import Question, RemoteAnswer, Tensors
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.overhead import ENVELOPE_DOWN_BYTES, HEADER_BYTES
+from collabd.device.job.image import CallImage
 from collabd.device.job.job import CallRecord, Crossing, Job, JobStep, Phase
 from collabd.device.lane.lane import Claim, Lane, LanePart
 from collabd.device.run.compute import Compute
@@ -44,13 +45,15 @@ class Executor:
     lane: Lane
     hedge_price: float
 
-    async def run(self, job: Job, record: CallRecord) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        """Run the job, fill in `record`, and return the output of the network, float32 [1, labels].
+    async def run(
+        self, job: Job, image: CallImage, record: CallRecord
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        """Run the job for this image, fill in `record`, and return the output of the network, float32 [1, labels].
 
         Raises `InvalidImage`. Raises `CompanionUnavailable` when the companion fails and the job forbids the device to
         finish.
         """
-        return await _Run(self, job, record).output()
+        return await _Run(self, job, image, record=record).output()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +99,10 @@ class _Run:
 
     claim: Claim
 
-    def __init__(self, executor: Executor, job: Job, record: CallRecord) -> None:
+    def __init__(self, executor: Executor, job: Job, image: CallImage, *, record: CallRecord) -> None:
         self.executor = executor
         self.job = job
+        self.image = image
         self.record = record
         # All tensors known so far. A failure of the companion removes none of them.
         self.tensors: Tensors = {}
@@ -131,7 +135,7 @@ class _Run:
         await self._on_lane(here)
 
     def _preparing(self) -> _Work:
-        image, manifest, prepare = self.job.image, self.job.model.manifest, self.executor.compute.prepare_image
+        image, manifest, prepare = self.image, self.job.model.manifest, self.executor.compute.prepare_image
 
         def work(known: Tensors, _: Stop) -> None:
             known[manifest.input] = prepare(image, manifest.preprocessing)
@@ -290,7 +294,7 @@ class _Run:
 
         if crossing.codec == SOURCE:
             await self._on_lane(before)
-            return _or_error(lambda: [self.job.image.as_file(model.manifest.input)])
+            return _or_error(lambda: [self.image.as_file(model.manifest.input)])
         await self._on_lane([*before, _Work("encode", work)])
         return encoded
 

@@ -16,8 +16,9 @@ from collabd.config import PlanningSettings as Settings
 from collabd.config import PolicySettings as Configured
 from collabd.device.call.result import predicted
 from collabd.device.companions.companion import Companion
+from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.placement_search import FoundPlacement, Situation, placed
-from collabd.device.decide.planner import CallPlan, Planner
+from collabd.device.decide.planner import Planner
 from collabd.device.job.options import CallOptions
 from collabd.device.models.model import DeviceModel
 from collabd.profiling.profile import CutTimes, Profile
@@ -207,6 +208,7 @@ async def test_when_things_change_calls_go_on_while_it_is_looked_for_anew(
     it = planner(companion)
     (before,) = await calls(it, model, 1)
     link_is(companion, 0.02)  # 2 kB there and back take longer than all of it here
+    it.reconsider()
     (meanwhile,) = await calls(it, model, 1)
     # What is known is predicted as it would be now, and not taken where all on the device is better.
     assert meanwhile.evaluation.plans is before.evaluation.plans

@@ -115,6 +115,7 @@ def test_the_plan_sticks_until_a_switch_is_worth_it(model: DeviceModel, companio
     it = planner(companion, slowdown=200)
     first = plan(it, model)
     link_is(companion, 98)
+    it.reconsider()
     assert (plan(it, model).cut, plan(it, model).job.codec) == (first.cut, first.job.codec)
 
 
@@ -122,6 +123,8 @@ def test_a_link_that_breaks_down_brings_the_work_home(model: DeviceModel, compan
     it = planner(companion, slowdown=200)
     assert plan(it, model).job.companion is companion
     link_is(companion, 0.005)
+    # The first call that takes longer than predicted brings this about.
+    it.reconsider()
     assert plan(it, model).cut == "output"
 
 

@@ -68,7 +68,7 @@ async def run(executor: Executor, model: DeviceModel, companion: Companion, **pa
     planned = await planner(companion).plan(model, PIXELS, CallOptions.from_parameters({"codec": "u8", **parameters}))
     assert planned.job.companion is companion
     record = new_record()
-    output = await executor.run(planned.job, record)
+    output = await executor.run(planned.job, PIXELS, record)
     image = {model.manifest.input: PIXELS.prepare(model.manifest.preprocessing)}
     whole = executor.compute.run_layers(model.key, image, (model.manifest.output,), stop=Stop())
     np.testing.assert_allclose(output, whole[model.manifest.output], atol=1e-5)
@@ -97,9 +97,9 @@ async def test_what_cannot_be_packed_is_finished_here(
         record = new_record()
         if fallback == "fail":
             with pytest.raises(CompanionUnavailable, match="cannot be sent: LookupError"):
-                await executor.run(planned.job, record)
+                await executor.run(planned.job, sent, record)
         else:
-            output = await executor.run(planned.job, record)
+            output = await executor.run(planned.job, sent, record)
             feeds, outputs = {model.manifest.input: image[None]}, (model.manifest.output,)
             whole = executor.compute.run_layers(model.key, feeds, outputs, stop=Stop())
             np.testing.assert_allclose(output, whole[model.manifest.output], atol=1e-5)
