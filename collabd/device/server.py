@@ -138,7 +138,7 @@ class DeviceDaemon:
         self._assembly = Assembly(self.machinery, machine)
 
     def status(self) -> str:
-        """One line; looked at each second, so this is also where throttling is noticed."""
+        """One line; looked at every 5 s, so this is also where throttling is noticed."""
         generation = self._plane.generation
         self.machinery.journal.sensed(generation.senses.snapshot.throttling)
         return status_line(generation.reporter.status())

@@ -175,9 +175,15 @@ def decode_response(body: bytes | bytearray | memoryview, header_length: int | N
     return InferResponse(name, version, outputs, id=member(head, "id", ""), parameters=parameters)
 
 
-def checksum(body: bytes | bytearray | memoryview) -> str:
-    """A body's checksum for the headers: ``crc32=`` and eight hexadecimal digits (the CRC of ISO 3309, as in zlib)."""
-    return f"crc32={zlib.crc32(body):08x}"
+def checksum(*chunks: bytes | bytearray | memoryview) -> str:
+    """The checksum, for the headers, of the body in these chunks.
+
+    It is ``crc32=`` and eight hexadecimal digits (the CRC of ISO 3309, as in zlib).
+    """
+    crc = 0
+    for chunk in chunks:
+        crc = zlib.crc32(chunk, crc)
+    return f"crc32={crc:08x}"
 
 
 def header_length(headers: Headers) -> int | None:
