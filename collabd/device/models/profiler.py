@@ -15,7 +15,7 @@ from collabd.profiling.timing import advance, steps
 
 log = logging.getLogger(__name__)
 
-_CACHE_BYTES = 32 * 2**20
+_CACHE_BYTES = 0
 
 
 class Profiler:
