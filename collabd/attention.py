@@ -19,17 +19,18 @@ class Attention:
         self._idle_s = idle_s
         self._quiet_s = quiet_s
         self._clock = clock
-        self._paid_at = clock()
+        # When somebody last needed what the task finds.
+        self.paid_at = clock()
         self._paid = asyncio.Event()
 
     def pay(self) -> None:
         """Somebody needs what the task finds. Called by the thread of the event loop."""
-        self._paid_at = self._clock()
+        self.paid_at = self._clock()
         self._paid.set()
 
     async def next_look(self) -> None:
         """Wait until it is time to look again."""
-        if self._clock() - self._paid_at < self._quiet_s:
+        if self._clock() - self.paid_at < self._quiet_s:
             await asyncio.sleep(self._busy_s)
             return
         self._paid.clear()

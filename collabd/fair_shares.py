@@ -82,7 +82,7 @@ class FairShares:
     def give_back(self, owner: Hashable, amount: int) -> None:
         """Give back what `take` or `take_now` returned."""
         self.taken -= amount
-        self._held[owner] -= amount
+        self._held[owner] = self.of(owner) - amount
         self._forget(owner)
         self._call()
 

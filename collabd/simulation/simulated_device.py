@@ -15,7 +15,7 @@ from collabd.device.companions.answers import Tensors
 from collabd.device.companions.overhead import ENVELOPE_UP_BYTES
 from collabd.device.job.image import CallImage
 from collabd.device.job.job import Crossing
-from collabd.device.lane.lane import Part, Piece, Timed
+from collabd.device.lane.lane import LanePart, Piece, Timed
 from collabd.device.models.model import DeviceModel
 from collabd.device.run.compute import Compute
 from collabd.engine import Stop
@@ -65,7 +65,7 @@ class SimulatedThread:
                 ready_s = self.idle_at_s
         return timed
 
-    async def _run_part(self, part: Part[T], stop: Stop, *, ready_s: float) -> Timed[T]:
+    async def _run_part(self, part: LanePart[T], stop: Stop, *, ready_s: float) -> Timed[T]:
         loop = asyncio.get_running_loop()
         began_s, self._takes_s = loop.time(), 0.0
         if part.setup is not None:

@@ -132,7 +132,7 @@ class PackageSupply:
     async def _push(self, package: Package) -> None:
         data = await asyncio.to_thread(bundle.pack, package)
         reply = await self._companion.exchange.call(
-            "PUT", f"/collab/v1/packages/{package.digest}", data=data, timeout_s=_UPLOAD_S
+            "PUT", f"/collab/v1/packages/{package.digest}", data=[data], timeout_s=_UPLOAD_S
         )
         if reply.status >= 300:
             self._refused(package, reply, math.inf)

@@ -88,7 +88,7 @@ class Watcher:
             probe_bytes=self._link.probe_kb * 1000,
             stale_s=self._link.stale_s,
             share=self._link.probe_share,
-            idle_s=now - self._companion.wanted_at,
+            idle_s=now - self._companion.attention.paid_at,
         )
 
     async def _meet_again(self) -> None:
@@ -100,4 +100,5 @@ class Watcher:
         up = self._companion.is_up()
         if up != self._was_up:
             companion_changed(self._companion.name, up=up)
+            self._companion.events += 1
             self._was_up = up

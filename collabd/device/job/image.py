@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ class CallImage:
     content: bytes | npt.NDArray[np.uint8]
     pixels: int
     channels: Channels = Channels.RGB
+    _: KW_ONLY
     opened: OpenImage | None = None
     file_bytes: int | None = field(init=False)
 

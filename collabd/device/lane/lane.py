@@ -53,7 +53,7 @@ class Timed(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Part(Generic[T]):
+class LanePart(Generic[T]):
     """Work that is timed by itself. `setup` runs before it and is not timed."""
 
     work: Callable[[Stop], T]
@@ -64,7 +64,7 @@ class Part(Generic[T]):
 class Piece:
     """Parts that run one after the other. A call `asked` for them at that time; `running` is around all of them."""
 
-    parts: Sequence[Part[Any]]
+    parts: Sequence[LanePart[Any]]
     asked: float
     running: Callable[[], AbstractContextManager[None]]
 
@@ -176,11 +176,11 @@ class Lane:
         setup: Callable[[], None] | None = None,
     ) -> Timed[T]:
         """Run one part as a piece of its own."""
-        (timed,) = await self.run_parts([Part(work, setup)], expect_s=expect_s, claim=claim)
+        (timed,) = await self.run_parts([LanePart(work, setup)], expect_s=expect_s, claim=claim)
         return timed
 
     async def run_parts(
-        self, parts: Sequence[Part[Any]], *, expect_s: float, due_s: float | None = None, claim: Claim | None = None
+        self, parts: Sequence[LanePart[Any]], *, expect_s: float, due_s: float | None = None, claim: Claim | None = None
     ) -> list[Timed[Any]]:
         """Run the parts on the lane, one after the other, when their turn comes. Raises what they raise.
 

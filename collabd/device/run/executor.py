@@ -19,8 +19,9 @@ from collabd.codec import CodecError
 from collabd.device.companions.answers import Question, RemoteAnswer, Tensors
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.overhead import ENVELOPE_DOWN_BYTES, HEADER_BYTES
+from collabd.device.job.image import CallImage
 from collabd.device.job.job import CallRecord, Crossing, Job, JobStep, Phase
-from collabd.device.lane.lane import Claim, Lane, Part
+from collabd.device.lane.lane import Claim, Lane, LanePart
 from collabd.device.run.compute import Compute
 from collabd.device.run.features import checked
 from collabd.engine import Stop
@@ -44,13 +45,15 @@ class Executor:
     lane: Lane
     hedge_price: float
 
-    async def run(self, job: Job, record: CallRecord) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        """Run the job, fill in `record`, and return the output of the network, float32 [1, labels].
+    async def run(
+        self, job: Job, image: CallImage, record: CallRecord
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        """Run the job for this image, fill in `record`, and return the output of the network, float32 [1, labels].
 
         Raises `InvalidImage`. Raises `CompanionUnavailable` when the companion fails and the job forbids the device to
         finish.
         """
-        return await _Run(self, job, record).output()
+        return await _Run(self, job, image, record=record).output()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +99,10 @@ class _Run:
 
     claim: Claim
 
-    def __init__(self, executor: Executor, job: Job, record: CallRecord) -> None:
+    def __init__(self, executor: Executor, job: Job, image: CallImage, *, record: CallRecord) -> None:
         self.executor = executor
         self.job = job
+        self.image = image
         self.record = record
         # All tensors known so far. A failure of the companion removes none of them.
         self.tensors: Tensors = {}
@@ -131,7 +135,7 @@ class _Run:
         await self._on_lane(here)
 
     def _preparing(self) -> _Work:
-        image, manifest, prepare = self.job.image, self.job.model.manifest, self.executor.compute.prepare_image
+        image, manifest, prepare = self.image, self.job.model.manifest, self.executor.compute.prepare_image
 
         def work(known: Tensors, _: Stop) -> None:
             known[manifest.input] = prepare(image, manifest.preprocessing)
@@ -156,12 +160,13 @@ class _Run:
     async def _on_lane(self, works: Sequence[_Work]) -> None:
         """Run works of this call on the lane, one after the other, as one piece.
 
-        Without works nothing happens. They add to a copy of the known tensors. So a tail that was overtaken, and is stopping, changes nothing here.
+        Without works nothing happens. They add to a copy of the known tensors. So a tail that was overtaken, and is
+        stopping, changes nothing here.
         """
         if not works:
             return
         record, known, expect_s = self.record, self.tensors.copy(), sum(work.expect_s for work in works)
-        parts = [Part(partial(work.work, known), work.setup and partial(work.setup, known)) for work in works]
+        parts = [LanePart(partial(work.work, known), work.setup and partial(work.setup, known)) for work in works]
         all_timed = await self.executor.lane.run_parts(parts, expect_s=expect_s, due_s=self.due_s, claim=self.claim)
         self.tensors = known
         for work, timed in zip(works, all_timed, strict=True):
@@ -289,7 +294,7 @@ class _Run:
 
         if crossing.codec == SOURCE:
             await self._on_lane(before)
-            return _or_error(lambda: [self.job.image.as_file(model.manifest.input)])
+            return _or_error(lambda: [self.image.as_file(model.manifest.input)])
         await self._on_lane([*before, _Work("encode", work)])
         return encoded
 

@@ -18,8 +18,9 @@ from collabd.config import (
 from collabd.config import PlanningSettings as Settings
 from collabd.config import PolicySettings as Configured
 from collabd.device.companions.companion import Companion
+from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.placement_search import FindPlacement, placed
-from collabd.device.decide.planner import CallPlan, Planner
+from collabd.device.decide.planner import Planner
 from collabd.device.job.image import CallImage
 from collabd.device.job.options import CallOptions
 from collabd.device.models.model import DeviceModel

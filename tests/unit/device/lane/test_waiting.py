@@ -75,7 +75,7 @@ async def test_a_call_that_waits_for_another_says_so(lane: Lane, model: DeviceMo
     await asyncio.sleep(0.05)
     planned, record = await it.plan(model, PIXELS, options), new_record()
     assert 50.0 < planned.evaluation.device.queue_s <= 100.0
-    under_way = asyncio.create_task(executor.run(planned.job, record))
+    under_way = asyncio.create_task(executor.run(planned.job, PIXELS, record))
     await asyncio.sleep(0.2)
     assert lane.wait_s(None) > planned.evaluation.device.queue_s - 20.0
     free.set()
