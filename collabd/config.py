@@ -120,12 +120,6 @@ class EnergySettings(msgspec.Struct, frozen=True, kw_only=True):
     tx_base_mw: NotNegative | None = None
 
 
-class EmulationSettings(msgspec.Struct, frozen=True):
-    """For demonstrations on one machine: the device waits after each run so that it is this many times slower."""
-
-    device_slowdown: Annotated[float, msgspec.Meta(ge=1, le=1000)] = 1.0
-
-
 class CloudSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One companion and what it costs, in a currency of your choice."""
 
@@ -165,7 +159,6 @@ class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True):
     link: LinkSettings = LinkSettings()
     failover: FailoverSettings = FailoverSettings()
     energy: EnergySettings = EnergySettings()
-    emulation: EmulationSettings = EmulationSettings()
     clouds: tuple[CloudSettings, ...] = ()
     policies: tuple[PolicySettings, ...] = ()
     # The directory for profiles and added models. Empty: $STATE_DIRECTORY, else $XDG_STATE_HOME/collabd.

@@ -9,12 +9,13 @@ from collabd.config import CloudSettings, DeviceConfig, EnergySettings, Failover
 from collabd.device.call.learned import Learned
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
-from collabd.device.companions.exchange import SLACK_BYTES, CompanionReply
+from collabd.device.companions.exchange import SLACK_BYTES, Chunks, CompanionReply
 from collabd.device.companions.http_exchange import HttpExchange
 from collabd.device.decide.placement_search import FindPlacement, placed
 from collabd.device.decide.planner import Planner
 from collabd.device.job.job import CallRecord
 from collabd.device.senses import Senses
+from collabd.sensing.estimates.speed import SpeedFactor
 from collabd.sensing.sensed_machine import SHOWS_NOTHING
 
 
@@ -26,7 +27,7 @@ class NoExchange:
         method: str,
         path: str,
         *,
-        data: bytes = b"",  # noqa: ARG002
+        data: Chunks = (),  # noqa: ARG002
         headers: Mapping[str, str] | None = None,  # noqa: ARG002
         timeout_s: float | None = None,  # noqa: ARG002
         most_bytes: int = SLACK_BYTES,  # noqa: ARG002
@@ -54,12 +55,13 @@ def planner_of(
     config: DeviceConfig,
     companions: Sequence[Companion],
     *,
+    slowdown: float = 1.0,
     lane_wait_s: Callable[[float | None], float] = lambda _: 0.0,
     clock: Clock = MONOTONIC,
     find_placement: FindPlacement = placed,
 ) -> Planner:
-    """A planner that has learned nothing yet, on a Pi 4."""
-    learned = Learned(config.emulation.device_slowdown, clock=clock)
+    """A planner on a Pi 4 that has learned nothing yet, but that runs take `slowdown` times as long as profiled."""
+    learned = Learned(SpeedFactor(slowdown), clock=clock)
     return Planner(
         config,
         companions,

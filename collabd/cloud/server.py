@@ -32,6 +32,7 @@ from collabd.cloud.report.reporter import CloudReporter
 from collabd.cloud.report.status_line import status_line
 from collabd.config import CloudConfig, Loaded, PackageSettings, model_roots, state_dir
 from collabd.engine import Engine
+from collabd.http.protocol import InferenceProtocol
 from collabd.http.server import http_runner
 from collabd.keys.files import KeyProblem
 from collabd.lifecycle import Step, background, do_without, serve_until_stopped, started
@@ -232,9 +233,12 @@ class CloudDaemon:
         )
         door = CloudDoor(self.dispatcher, self._max_request_bytes)
         plane = CloudDataPlane(self.models, self.dispatcher)
-        app = application(plane, door, routes, max_request_bytes=self._max_request_bytes)
+        app, faster = application(InferenceProtocol(plane, self._max_request_bytes, door=door), routes)
         async with http_runner(
-            app, _HANG_UP_S, guard=self.guard.before, limits=self._limits.connections
+            app,
+            _HANG_UP_S,
+            guard=lambda answer: self.guard.before(faster(answer)),
+            limits=self._limits.connections,
         ) as self.runner:
             try:
                 yield

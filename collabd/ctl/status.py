@@ -57,8 +57,7 @@ def _daemon(report: StatusReport) -> str:
 
 
 def _device(device: DeviceReport) -> str:
-    slowed = f", made {device['slowdown']:g}x slower by [emulation]" if device["slowdown"] != 1 else ""
-    speed = f"{figures.factor(device['speed_factor'])} its profiled times{slowed}"
+    speed = f"{figures.factor(device['speed_factor'])} its profiled times"
     memory, sessions = figures.number(device["memory_mb"]), figures.number(device["session_mb"])
     return (
         f"CPU {figures.load(device['cpu_load'])}, {speed}, {memory} MB resident, "

@@ -1,20 +1,29 @@
-"""Counts what the daemon has done since it started, for `collabctl status` and for Prometheus."""
+"""Counts what the daemon has done since it started, for `collabctl status` and for Prometheus.
+
+A call only adds numbers. Prometheus' objects are made when somebody reads the metrics.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from collab_sdk.errors import CollabError
 from collab_sdk.reports import RequestsReport
 from collab_sdk.result import Result
 
-_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
-class Counters:
+class Counters(Collector):
     """The counters of one daemon.
 
     They have their own registry, so that the counts of two daemons in one process (tests, simulation) stay apart.
@@ -22,69 +31,106 @@ class Counters:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._answered = Counter(
-            "collabd_answers", "Calls answered", ["model", "where", "codec"], registry=self._registry
-        )
-        self._refused = Counter("collabd_errors", "Calls that ended in an error", ["code"], registry=self._registry)
-        self._degraded = Counter(
-            "collabd_degraded", "Calls that were finished otherwise than planned", registry=self._registry
-        )
-        self._missed = Counter("collabd_budget_missed", "Caps that calls missed", ["cap"], registry=self._registry)
-        self._latency = Histogram(
-            "collabd_latency_seconds", "Latency of answered calls", ["model"], buckets=_BUCKETS, registry=self._registry
-        )
-        self._bytes = Counter("collabd_bytes", "Bytes exchanged with companions", ["way"], registry=self._registry)
-        self._energy = Counter("collabd_energy_joules", "Modelled energy of answered calls", registry=self._registry)
-        self._cost = Counter("collabd_cost", "What companions charged", registry=self._registry)
-        self._waiting = Gauge("collabd_waiting", "Calls that wait for a place", registry=self._registry)
-        self._in_flight = Gauge("collabd_in_flight", "Calls that run now", registry=self._registry)
+        self._registry.register(self)
+        # By model, side that computed the answer, and codec.
+        self._answered: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+        self._refused: defaultdict[str, int] = defaultdict(int)
+        self._missed: defaultdict[str, int] = defaultdict(int)
+        self._latency: defaultdict[str, _Histogram] = defaultdict(_Histogram)
+        self._bytes_up = self._bytes_down = 0
+        self._energy_j = self._cost = 0.0
+        self._waiting = self._in_flight = 0
         self.report = RequestsReport(total=0, failed=0, degraded=0, remote=0, budget_missed=0)
 
-    @contextmanager
-    def at_the_door(self) -> Iterator[None]:
-        """Wrap the wait of each call for a place. Counts the calls that wait, and those that end without a place."""
-        with self._waiting.track_inprogress():
-            try:
-                yield
-            except CollabError as error:
-                self.report["total"] += 1
-                self._failed(error.code)
-                raise
+    def refused(self, code: str) -> None:
+        """Count a call that was refused at the door."""
+        self.report["total"] += 1
+        self._failed(code)
 
     @contextmanager
-    def call(self) -> Iterator[None]:
-        """Wrap each call that got a place. Counts the call, and its error if it ends in one."""
+    def waits(self) -> Iterator[None]:
+        """Wrap the wait of a call at the door."""
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    def began(self) -> None:
+        """Count a call that got a place. `ended` must follow."""
         self.report["total"] += 1
-        with self._in_flight.track_inprogress():
-            try:
-                yield
-            except CollabError as error:
-                self._failed(error.code)
-                raise
-            except Exception:
-                self._failed(CollabError.code)
-                raise
+        self._in_flight += 1
+
+    def ended(self, error: BaseException | None) -> None:
+        """A call that got a place has ended, with this error or with an answer."""
+        self._in_flight -= 1
+        if isinstance(error, Exception):
+            self._failed(error.code if isinstance(error, CollabError) else CollabError.code)
 
     def _failed(self, code: str) -> None:
         self.report["failed"] += 1
-        self._refused.labels(code).inc()
+        self._refused[code] += 1
 
     def answered(self, result: Result) -> None:
         """Count the answer `result`."""
         remote = "C" in result.ran
-        self._answered.labels(result.model, "cloud" if remote else "device", result.plan.codec).inc()
-        self._latency.labels(result.model).observe((result.measured.latency_ms or 0.0) / 1e3)
-        self._bytes.labels("up").inc(result.bytes_up)
-        self._bytes.labels("down").inc(result.bytes_down)
-        self._energy.inc(result.energy_mj / 1e3)
-        self._cost.inc(result.cost)
+        self._answered[result.model, "cloud" if remote else "device", result.plan.codec] += 1
+        self._latency[result.model].observe((result.measured.latency_ms or 0.0) / 1e3)
+        self._bytes_up += result.bytes_up
+        self._bytes_down += result.bytes_down
+        self._energy_j += result.energy_mj / 1e3
+        self._cost += result.cost
         self.report["remote"] += remote
         self.report["degraded"] += result.degraded
         self.report["budget_missed"] += not result.budget_met
-        self._degraded.inc(int(result.degraded))
         for cap in result.unmet:
-            self._missed.labels(cap).inc()
+            self._missed[cap] += 1
 
     def metrics(self) -> bytes:
         """All counters in the text format of Prometheus."""
         return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """All counters as Prometheus' objects."""
+        answered = CounterMetricFamily("collabd_answers", "Calls answered", labels=["model", "where", "codec"])
+        for labels, count in self._answered.items():
+            answered.add_metric(labels, count)
+        yield answered
+        yield _counts("collabd_errors", "Calls that ended in an error", code=self._refused)
+        degraded = self.report["degraded"]
+        yield CounterMetricFamily("collabd_degraded", "Calls that were finished otherwise than planned", value=degraded)
+        yield _counts("collabd_budget_missed", "Caps that calls missed", cap=self._missed)
+        latency = HistogramMetricFamily("collabd_latency_seconds", "Latency of answered calls", labels=["model"])
+        for model, histogram in self._latency.items():
+            latency.add_metric([model], histogram.buckets(), histogram.sum_s)
+        yield latency
+        ways = {"up": self._bytes_up, "down": self._bytes_down}
+        yield _counts("collabd_bytes", "Bytes exchanged with companions", way=ways)
+        yield CounterMetricFamily("collabd_energy_joules", "Modelled energy of answered calls", value=self._energy_j)
+        yield CounterMetricFamily("collabd_cost", "What companions charged", value=self._cost)
+        yield GaugeMetricFamily("collabd_waiting", "Calls that wait for a place", value=self._waiting)
+        yield GaugeMetricFamily("collabd_in_flight", "Calls that run now", value=self._in_flight)
+
+
+class _Histogram:
+    """How many calls had a latency of at most each of `_BUCKETS_S`."""
+
+    def __init__(self) -> None:
+        self.sum_s = 0.0
+        self._counts = [0] * (len(_BUCKETS_S) + 1)
+
+    def observe(self, seconds: float) -> None:
+        self.sum_s += seconds
+        self._counts[bisect_left(_BUCKETS_S, seconds)] += 1
+
+    def buckets(self) -> list[tuple[str, int]]:
+        names = (*map(str, _BUCKETS_S), "+Inf")
+        return list(zip(names, accumulate(self._counts), strict=True))
+
+
+def _counts(name: str, documentation: str, **by_label: dict[str, int]) -> CounterMetricFamily:
+    ((label, counts),) = by_label.items()
+    family = CounterMetricFamily(name, documentation, labels=[label])
+    for value, count in counts.items():
+        family.add_metric([value], count)
+    return family

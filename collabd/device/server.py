@@ -7,9 +7,11 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
+from functools import partial
 
 from aiohttp import web
 
+from collab_sdk import wire
 from collabd.catalog.store.store import Store
 from collabd.clock import MONOTONIC
 from collabd.config import DeviceConfig, DeviceServerSettings, Loaded, model_roots, state_dir
@@ -18,6 +20,8 @@ from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.door import DeviceDoor
 from collabd.device.api.local_peers import LOCAL_PEERS, LocalPeers
 from collabd.device.api.routes import DeviceRoutes, application
+from collabd.device.api.shared_memory import SharedMemory
+from collabd.device.api.shared_memory_routes import SharedMemoryRoutes
 from collabd.device.api.socket import open_socket
 from collabd.device.call.learned import Learned
 from collabd.device.core.assembly import Assembly
@@ -30,8 +34,10 @@ from collabd.device.models.profiler import Profiler
 from collabd.device.report.status_line import status_line
 from collabd.device.run.compute import Compute, compute_on
 from collabd.engine import Engine
+from collabd.http.protocol import InferenceProtocol
 from collabd.http.server import http_runner
 from collabd.lifecycle import Step, background, do_without, serve_until_stopped, started
+from collabd.sensing.estimates.speed import SpeedFactor
 from collabd.sensing.sensed_machine import THIS_MACHINE, SensedMachine
 from collabd.shipped_packages import how_to_add
 from collabd.systemd.notify import notify
@@ -41,11 +47,13 @@ log = logging.getLogger(__name__)
 
 PROGRAM = "collabd"
 # In effect only after a restart: the socket is bound, the sessions are built, the packages are loaded.
-_FIXED = ("server", "models.roots", "engine", "emulation", "state_dir")
+_FIXED = ("server", "models.roots", "engine", "state_dir")
 # systemd kills after 20 s. Calls have the first, and what else is under way then twice the second: aiohttp waits,
 # cancels and waits again.
 _DRAIN_S = 10.0
 _CONTROL_S = 4.0
+# Callers are on this machine, and may leave tensors in its memory.
+_SHARED = partial(wire.decode_request, shared=True)
 
 
 async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceConfig]]) -> None:
@@ -60,14 +68,16 @@ async def running(
     machine: SensedMachine = THIS_MACHINE,
     *,
     peers: LocalPeers = LOCAL_PEERS,
-    thread_of: Callable[[float], ComputeThread] = ComputeThread,
+    thread_of: Callable[[], ComputeThread] = ComputeThread,
+    speed_of: Callable[[], SpeedFactor] = SpeedFactor,
     compute_of: Callable[[Engine], Compute] = compute_on,
 ) -> AsyncIterator[DeviceDaemon]:
     """The daemon, ready: socket bound, models warm, companions watched. Leaving the context takes it down.
 
-    `thread_of` makes the lane's thread, of a slowdown; `compute_of` the work that the lane does for calls.
+    `thread_of` makes the lane's thread; `speed_of` what is known of its speed before the first call; `compute_of` the
+    work that the lane does for calls.
     """
-    daemon = DeviceDaemon(loaded, machine, peers=peers, thread_of=thread_of, compute_of=compute_of)
+    daemon = DeviceDaemon(loaded, machine, peers=peers, thread_of=thread_of, speed_of=speed_of, compute_of=compute_of)
     async with started(daemon.steps):
         yield daemon
 
@@ -100,7 +110,8 @@ class DeviceDaemon:
         machine: SensedMachine,
         *,
         peers: LocalPeers,
-        thread_of: Callable[[float], ComputeThread],
+        thread_of: Callable[[], ComputeThread],
+        speed_of: Callable[[], SpeedFactor],
         compute_of: Callable[[Engine], Compute],
     ) -> None:
         config = loaded.config
@@ -108,7 +119,7 @@ class DeviceDaemon:
         self._peers = peers
         self._threads = config.engine.threads or os.cpu_count() or 1
         engine = Engine(threads=self._threads, cache_bytes=config.engine.cache_mb * 2**20)
-        thread = thread_of(config.emulation.device_slowdown)
+        thread = thread_of()
         lane = Lane(thread)
         self.worker = thread.worker
         models = LoadedModels(Store(model_roots(config, PROGRAM)), engine, lane, default=config.models.default)
@@ -118,7 +129,7 @@ class DeviceDaemon:
             engine=engine,
             compute=compute_of(engine),
             models=models,
-            learned=Learned(config.emulation.device_slowdown, clock=clock),
+            learned=Learned(speed_of(), clock=clock),
             counters=Counters(),
             journal=Journal(),
             clock=clock,
@@ -127,7 +138,7 @@ class DeviceDaemon:
         self._assembly = Assembly(self.machinery, machine)
 
     def status(self) -> str:
-        """One line; looked at each second, so this is also where throttling is noticed."""
+        """One line; looked at every 5 s, so this is also where throttling is noticed."""
         generation = self._plane.generation
         self.machinery.journal.sensed(generation.senses.snapshot.throttling)
         return status_line(generation.reporter.status())
@@ -176,25 +187,25 @@ class DeviceDaemon:
     async def _answer(self) -> AsyncIterator[None]:
         server, machinery = self._loaded.config.server, self.machinery
         most = server.max_request_mb * 2**20
+        memory = SharedMemory(most)
         self.door = DeviceDoor(
             self._plane,
             _limits(server),
+            memory=memory,
             max_request_bytes=most,
             counters=machinery.counters,
             clock=machinery.clock,
             user_of=self._peers.user_of,
         )
-        app = application(
-            self._plane,
+        app, faster = application(
+            InferenceProtocol(self._plane, most, door=self.door, pace=self._peers.body_pace, decode=_SHARED),
             DeviceRoutes(self._plane, machinery.models),
-            self.door,
+            SharedMemoryRoutes(memory, self._peers.user_of),
             counters=machinery.counters,
-            max_request_bytes=most,
-            body_pace=self._peers.body_pace,
             administrators=server.administrators,
         )
-        with closing(self.door):
-            async with http_runner(app, _CONTROL_S, limits=self._peers.connections) as runner:
+        with closing(memory), closing(self.door):
+            async with http_runner(app, _CONTROL_S, guard=faster, limits=self._peers.connections) as runner:
                 # As long as it may be: where it is full, a caller is refused at once.
                 site = web.SockSite(runner, self._listener, backlog=socket.SOMAXCONN)
                 await site.start()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
 
 class Sized(Protocol):
-    """Something that knows how many bytes it holds."""
+    """Something that knows how many bytes it holds, which never changes."""
 
     @property
     def nbytes(self) -> int: ...  # noqa: D102
@@ -37,59 +37,68 @@ class BuildCache(Generic[K, V]):
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
-        self._entries: OrderedDict[K, Future[V]] = OrderedDict()
-        self._sizes: dict[K, int] = {}
-        self._stats = CacheStats()
+        # The least recently used first.
+        self._built: OrderedDict[K, V] = OrderedDict()
+        self._building: dict[K, Future[V]] = {}
+        self._nbytes = self._hits = self._builds = self._evictions = 0
         self._lock = Lock()
 
     @property
     def stats(self) -> CacheStats:
         """A consistent copy of the counters."""
         with self._lock:
-            return replace(self._stats, count=len(self._sizes), nbytes=sum(self._sizes.values()))
+            return CacheStats(
+                count=len(self._built),
+                nbytes=self._nbytes,
+                hits=self._hits,
+                builds=self._builds,
+                evictions=self._evictions,
+            )
 
     def get(self, key: K, build: Callable[[], V]) -> V:
         """The thing of this key. Waits if another thread is building it; a failure is raised in all that wait."""
         with self._lock:
-            entry = self._entries.get(key)
-            mine = entry is None
-            if entry is None:
-                entry = self._entries[key] = Future()
+            found = self._built.get(key)
+            if found is not None:
+                self._built.move_to_end(key)
+                self._hits += 1
+                return found
+            building = self._building.get(key)
+            if building is not None:
+                self._hits += 1
             else:
-                self._entries.move_to_end(key)
-                self._stats = replace(self._stats, hits=self._stats.hits + 1)
-        if mine:
-            self._build(key, entry, build)
-        return entry.result()
+                mine = self._building[key] = Future()
+        return self._build(key, mine, build) if building is None else building.result()
 
     def discard(self, condition: Callable[[K], bool]) -> None:
         """Drop all whose key fulfils `condition`, even while they are being built. Whoever uses one keeps it."""
         with self._lock:
-            for key in [key for key in self._entries if condition(key)]:
-                del self._entries[key]
-                self._sizes.pop(key, None)
+            for key in [key for key in self._built if condition(key)]:
+                self._nbytes -= self._built.pop(key).nbytes
+            for key in [key for key in self._building if condition(key)]:
+                del self._building[key]
 
-    def _build(self, key: K, entry: Future[V], build: Callable[[], V]) -> None:
+    def _build(self, key: K, mine: Future[V], build: Callable[[], V]) -> V:
         try:
             value = build()
         except BaseException as error:
             with self._lock:
-                if self._entries.get(key) is entry:
-                    del self._entries[key]
-            entry.set_exception(error)
+                if self._building.get(key) is mine:
+                    del self._building[key]
+            mine.set_exception(error)
             raise
         with self._lock:
-            self._stats = replace(self._stats, builds=self._stats.builds + 1)
+            self._builds += 1
             # If it was discarded meanwhile, those who wait get it, but it is not kept.
-            if self._entries.get(key) is entry:
-                self._sizes[key] = value.nbytes
-                self._entries.move_to_end(key)
-                self._evict(key)
-        entry.set_result(value)
+            if self._building.get(key) is mine:
+                del self._building[key]
+                self._built[key] = value
+                self._nbytes += value.nbytes
+                self._evict()
+        mine.set_result(value)
+        return value
 
-    def _evict(self, newest: K) -> None:
-        for key in [key for key in self._entries if key in self._sizes and key != newest]:
-            if sum(self._sizes.values()) <= self._limit:
-                return
-            del self._entries[key], self._sizes[key]
-            self._stats = replace(self._stats, evictions=self._stats.evictions + 1)
+    def _evict(self) -> None:
+        while self._nbytes > self._limit and len(self._built) > 1:
+            self._nbytes -= self._built.popitem(last=False)[1].nbytes
+            self._evictions += 1

@@ -9,9 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
+from collabd.heap import steady_heap
+
 from .cache import BuildCache
 from .errors import EngineError
-from .memory import steady_heap
 from .session import Part, Session
 from .stop import Stop
 
@@ -87,8 +88,8 @@ class Engine:
         network = self._networks.get(key)
         if network is None:
             raise EngineError(f"no network {key!r} was added")
-        names = tuple(sorted(inputs)), tuple(sorted(outputs))
-        session = self._sessions.get((network, *names), partial(self._built, network, *names))
+        identity = network, tuple(sorted(inputs)), tuple(sorted(outputs))
+        session = self._sessions.get(identity, partial(self._built, *identity))
         if self._networks.get(key) is not network:
             # It was removed while its session was being built, which `remove` could not see.
             self._forget(network)

@@ -8,8 +8,10 @@ from typing import Protocol
 import numpy as np
 import onnxruntime as ort
 
+from collabd.heap import return_free_memory
+
 from .errors import EngineError
-from .memory import return_free_memory, share_arena
+from .memory import share_arena
 from .signature import Port, check_feeds
 from .stop import Stop, Stopped
 
@@ -48,7 +50,14 @@ class Session:
         self._session = _built(part, threads)
         inputs = [node for node in self._session.get_inputs() if node.name not in self._weights]
         self._inputs = tuple(Port.of(node.name, node.type, node.shape) for node in inputs)
+        # The dtype and shape of each array that was found to fit last.
+        self._fitting: dict[str, object] | None = None
         self.nbytes = _SESSION_BYTES + len(part.model) + sum(array.nbytes for array in part.constants.values())
+
+    def __del__(self) -> None:
+        # The runtime's session goes first, so that its memory is among what is returned.
+        self.__dict__.pop("_session", None)
+        return_free_memory()
 
     def run(
         self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str], stop: Stop | None = None
@@ -57,14 +66,23 @@ class Session:
 
         EngineError if the feeds do not fit or the runtime fails, Stopped if `stop` was requested before the end.
         """
-        check_feeds(self._inputs, feeds)
+        self._check(feeds)
         try:
-            found = self._session.run(list(outputs), {**self._weights, **feeds}, None if stop is None else stop.options)
+            found = self._session.run(outputs, {**self._weights, **feeds}, None if stop is None else stop.options)
         except Exception as error:
             if stop is not None and stop.requested:
                 raise Stopped(f"running {list(feeds)} → {list(outputs)} was stopped") from error
             raise EngineError(f"running {list(feeds)} → {list(outputs)} failed: {error}") from error
         return dict(zip(outputs, found, strict=True))
+
+    def _check(self, feeds: Mapping[str, np.ndarray]) -> None:
+        # Nearly all runs get arrays like those of the run before.
+        kinds: dict[str, object] = {
+            name: isinstance(array, np.ndarray) and (array.dtype, array.shape) for name, array in feeds.items()
+        }
+        if kinds != self._fitting:
+            check_feeds(self._inputs, feeds)
+            self._fitting = kinds
 
 
 def _built(part: Part, threads: int) -> ort.InferenceSession:

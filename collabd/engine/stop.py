@@ -20,21 +20,27 @@ class Stop:
     """
 
     def __init__(self) -> None:
-        self._event = Event()
+        self._requested = False
+        # Made by `wait`, which few need.
+        self._event: Event | None = None
         self.options = ort.RunOptions()
         # Nothing on stderr about a stop, since `Stopped` says it.
         self.options.log_severity_level = 4
 
     def request(self) -> None:
         """End the run as soon as possible."""
-        self._event.set()
+        self._requested = True
         self.options.terminate = True
+        if self._event is not None:
+            self._event.set()
 
     @property
     def requested(self) -> bool:
         """Whether the end was requested."""
-        return self._event.is_set()
+        return self._requested
 
     def wait(self, seconds: float) -> bool:
-        """Sleep for `seconds`, or until the end is requested. Returns whether it was."""
-        return self._event.wait(seconds)
+        """Sleep for `seconds`, or until the end is requested. Returns whether it was. One thread may wait."""
+        self._event = Event()
+        # A request that came before the event was there did not set it.
+        return self._requested or self._event.wait(seconds)

@@ -14,7 +14,7 @@ from collabd.http.aiohttp_privates import end_body
 
 CONTINUE = "100-continue"
 # The body of a request, once it has been read.
-BODY = web.RequestKey("body", bytearray)
+BODY: web.RequestKey[bytes | bytearray] = web.RequestKey("body")
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,27 @@ def largest_body(request: web.Request, limit: int) -> int:
     return request.content_length
 
 
-async def read_body(request: web.Request, limit: int, pace: BodyPace = NETWORK) -> bytearray:
+async def read_body(request: web.Request, limit: int, pace: BodyPace = NETWORK) -> bytes | bytearray:
     """The request's body, decompressed if it came compressed.
 
     Raises `RequestTooLarge` as soon as it has more than `limit` bytes, `RequestTimeout` if it comes slower than `pace`.
     """
     check_length(request, limit)
     _continue(request)
+    try:
+        # A small body comes with the headers, as one piece.
+        body = request.content.read_nowait() if request.content.is_eof() else await _incoming(request, limit, pace)
+    except (web.RequestPayloadError, ConnectionError) as error:
+        end_body(request)
+        raise InvalidRequest(f"the daemon cannot read the body: {error}") from error
+    if len(body) > limit:
+        raise _too_large(limit)
+    request[BODY] = body
+    return body
+
+
+async def _incoming(request: web.Request, limit: int, pace: BodyPace) -> bytearray:
+    """A body that is still coming."""
     body = bytearray()
     start = time.monotonic()
     try:
@@ -73,14 +87,12 @@ async def read_body(request: web.Request, limit: int, pace: BodyPace = NETWORK) 
         raise RequestTimeout(
             f"the body stopped coming, or came too slowly: {len(body)} bytes in {time.monotonic() - start:.0f} s"
         ) from None
-    except (web.RequestPayloadError, ConnectionError) as error:
-        end_body(request)
-        raise InvalidRequest(f"the daemon cannot read the body: {error}") from error
-    request[BODY] = body
     return body
 
 
-async def timed_body(request: web.Request, limit: int, pace: BodyPace = NETWORK) -> tuple[bytearray, dict[str, str]]:
+async def timed_body(
+    request: web.Request, limit: int, pace: BodyPace = NETWORK
+) -> tuple[bytes | bytearray, dict[str, str]]:
     """The body as `read_body` gives it, and a header for the response that says how long the body took to come."""
     start = time.perf_counter()
     body = await read_body(request, limit, pace)

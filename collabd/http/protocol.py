@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, Protocol, TypeAlias
+from functools import partial
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeAlias
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
 
 from collab_sdk import wire
 from collab_sdk.errors import NotReady, UnknownModel
 from collab_sdk.result import MODEL_VERSION
 from collabd.http import bodies
+from collabd.http.aiohttp_privates import Answer
 from collabd.http.bodies import NETWORK, BodyPace
 
 # JSON of this size is decoded within some 10 ms.
 _QUICK_JSON_BYTES = 2**18
+_MODELS, _INFER = "/v2/models/", "/infer"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
-Infer: TypeAlias = Callable[[str, wire.InferRequest], Awaitable[wire.InferResponse]]
-# Lets an inference request in when its turn comes, before its body is read, and gives the function that answers it.
-# Raises `CollabError`.
-Door: TypeAlias = Callable[[web.Request], AbstractAsyncContextManager[Infer]]
 # From a request's body and the length of its JSON header, where there is one. Raises `CollabError`.
-Decode: TypeAlias = Callable[[bytearray, int | None], wire.InferRequest]
+Decode: TypeAlias = Callable[[bytes | bytearray, int | None], wire.InferRequest]
 
 
 class DataPlane(Protocol):
@@ -49,60 +51,112 @@ class DataPlane(Protocol):
         """Answer an inference request."""
 
 
-def routes(
-    plane: DataPlane,
-    max_request_bytes: int,
-    *,
-    door: Door | None = None,
-    pace: BodyPace = NETWORK,
-    decode: Decode = wire.decode_request,
-) -> list[web.RouteDef]:
-    """The protocol's paths; a request's body may have `max_request_bytes`. Without a `door` all are let in at once."""
-    handlers = _Handlers(
-        plane,
-        max_request_bytes=max_request_bytes,
-        door=door or (lambda _: nullcontext(plane.infer)),
-        pace=pace,
-        decode=decode,
-    )
-    defined = [
-        web.get("/v2", handlers.server),
-        web.get("/v2/health/live", handlers.live),
-        web.get("/v2/health/ready", handlers.ready),
-        web.get("/v2/repository/index", handlers.index),
-        web.post("/v2/repository/index", handlers.index),
-    ]
-    for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
-        defined += [
-            web.get(model, handlers.model),
-            web.get(f"{model}/ready", handlers.model_ready),
-            web.post(f"{model}/infer", handlers.infer, expect_handler=bodies.when_read),
-        ]
-    return defined
+class Visit(Protocol):
+    """One inference request, from its headers to its answer. A context: leaving it gives back what the request held."""
+
+    async def may_read(self) -> None:
+        """Wait until the body may be read. Raises `CollabError`."""
+
+    async def infer(self, name: str, request: wire.InferRequest) -> wire.InferResponse:
+        """Answer the request. Raises `CollabError`."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
 
 
-class _Handlers:
-    """One method a path."""
+# Looks at the headers of an inference request, before its body is read. Raises `CollabError` where it refuses.
+Door: TypeAlias = Callable[[web.Request], Visit]
 
-    def __init__(self, plane: DataPlane, *, max_request_bytes: int, door: Door, pace: BodyPace, decode: Decode) -> None:
+
+class OpenDoor:
+    """A `Door` and a `Visit` at once: it lets everybody in, and holds nothing for them."""
+
+    def __init__(self, plane: DataPlane) -> None:
+        self.infer = plane.infer
+
+    def __call__(self, _: web.Request) -> OpenDoor:
+        """The visit of any request."""
+        return self
+
+    async def may_read(self) -> None:
+        """At once."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+class InferenceProtocol:
+    """The protocol's paths; the body of a request may have `max_request_bytes`. Without a `door` all are let in."""
+
+    def __init__(
+        self,
+        plane: DataPlane,
+        max_request_bytes: int,
+        *,
+        door: Door | None = None,
+        pace: BodyPace = NETWORK,
+        decode: Decode = wire.decode_request,
+    ) -> None:
         self._plane = plane
         self._max_request_bytes = max_request_bytes
-        self._door = door
+        self._door = door or OpenDoor(plane)
         self._pace = pace
         self._decode = decode
         self._long_json = ThreadPoolExecutor(1, thread_name_prefix="json")
 
-    async def server(self, _: web.Request) -> web.Response:
+    def routes(self) -> list[web.RouteDef]:
+        """All paths, with their handlers."""
+        defined = [
+            web.get("/v2", self._server),
+            web.get("/v2/health/live", self._live),
+            web.get("/v2/health/ready", self._ready),
+            web.get("/v2/repository/index", self._index),
+            web.post("/v2/repository/index", self._index),
+        ]
+        for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+            defined += [
+                web.get(model, self._model),
+                web.get(f"{model}/ready", self._model_ready),
+                web.post(f"{model}/infer", self._infer, expect_handler=bodies.when_read),
+            ]
+        return defined
+
+    def before(self, answer: Answer, middlewares: Sequence[Middleware]) -> Answer:
+        """Answer inference requests without the search for a route, and pass the others to `answer`.
+
+        `middlewares` are put around, the first outermost. The search and the application's own wrapping take about as
+        long as all that the daemon itself does for a request.
+        """
+
+        async def answered(request: web.BaseRequest) -> web.StreamResponse:
+            name = _named(request)
+            if name is None or not isinstance(request, web.Request):
+                return await answer(request)
+            handler: Handler = partial(self._answer, name)
+            for middleware in reversed(middlewares):
+                handler = partial(middleware, handler=handler)
+            return await handler(request)
+
+        return answered
+
+    async def _server(self, _: web.Request) -> web.Response:
         return web.json_response(self._plane.server_metadata())
 
-    async def live(self, _: web.Request) -> web.Response:
+    async def _live(self, _: web.Request) -> web.Response:
         return web.json_response({"live": True})
 
-    async def ready(self, _: web.Request) -> web.Response:
+    async def _ready(self, _: web.Request) -> web.Response:
         ready = self._plane.ready()
         return web.json_response({"ready": ready}, status=200 if ready else NotReady.http_status)
 
-    async def index(self, _: web.Request) -> web.Response:
+    async def _index(self, _: web.Request) -> web.Response:
         entries = [
             {
                 "name": name,
@@ -114,31 +168,43 @@ class _Handlers:
         ]
         return web.json_response(entries)
 
-    async def model(self, request: web.Request) -> web.Response:
+    async def _model(self, request: web.Request) -> web.Response:
         name = _model_name(request)
         return web.json_response({"name": name, "versions": [MODEL_VERSION]} | self._plane.model_metadata(name))
 
-    async def model_ready(self, request: web.Request) -> web.Response:
+    async def _model_ready(self, request: web.Request) -> web.Response:
         name = _model_name(request)
         ready = self._plane.model_ready(name)
         return web.json_response({"name": name, "ready": ready}, status=200 if ready else NotReady.http_status)
 
-    async def infer(self, request: web.Request) -> web.Response:
-        name = _model_name(request)
+    async def _infer(self, request: web.Request) -> web.Response:
+        return await self._answer(_model_name(request), request)
+
+    async def _answer(self, name: str, request: web.Request) -> web.Response:
         bodies.check_length(request, self._max_request_bytes)
-        async with self._door(request) as infer:
+        with self._door(request) as visit:
+            await visit.may_read()
             body, received = await bodies.timed_body(request, self._max_request_bytes, self._pace)
             asked = await self._decoded(body, wire.header_length(request.headers))
-            answer = await infer(name, asked)
+            answer = await visit.infer(name, asked)
             message = wire.encode_response(answer, asked.wants_binary)
         return web.Response(body=message.body(), headers=message.headers | received)
 
-    async def _decoded(self, body: bytearray, header_length: int | None) -> wire.InferRequest:
+    async def _decoded(self, body: bytes | bytearray, header_length: int | None) -> wire.InferRequest:
         """The request. JSON of megabytes takes seconds: it is decoded in a thread, one request after the other."""
         if (len(body) if header_length is None else header_length) <= _QUICK_JSON_BYTES:
             return self._decode(body, header_length)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._long_json, self._decode, body, header_length)
+
+
+def _named(request: web.BaseRequest) -> str | None:
+    """The model that an inference request names in the plainest way: in ASCII, without a version. None otherwise."""
+    path = request.raw_path
+    if request.method != hdrs.METH_POST or not (path.startswith(_MODELS) and path.endswith(_INFER)):
+        return None
+    name = path[len(_MODELS) : -len(_INFER)]
+    return name if _PLAIN_NAME.fullmatch(name) else None
 
 
 def _model_name(request: web.Request) -> str:

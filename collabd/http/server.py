@@ -20,7 +20,7 @@ from aiohttp import hdrs, web
 
 from collab_sdk import wire
 from collab_sdk.errors import InvalidRequest, Overloaded
-from collabd.http.aiohttp_privates import Answer, HttpConnection, HttpRunner, HttpServer
+from collabd.http.aiohttp_privates import Answer, HttpRunner, HttpServer, ServedConnection
 from collabd.http.bodies import CONTINUE, NETWORK, BodyPace
 from collabd.http.error_replies import error_reply
 from collabd.http.peers import credentials
@@ -66,7 +66,7 @@ class ConnectionLimits:
     look_s: float = 1.0
 
 
-class Connection(HttpConnection):
+class Connection(ServedConnection):
     """One connection; times are the event loop's."""
 
     __slots__ = ("_clock", "_gone_by", "_head_by", "_head_bytes", "_limits", "_link", "_sent_by", "heard", "peer")

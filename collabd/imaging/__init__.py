@@ -20,9 +20,9 @@ from collab_sdk.pillow import UPRIGHT
 from collabd.catalog.package.manifest import Preprocessing
 from collabd.imaging.bounds import MAX_PIXELS, MAX_SIDE
 from collabd.imaging.frames import fitted_frame, frame_size, one_frame
-from collabd.imaging.opening import decode, open_image
+from collabd.imaging.opening import OpenImage
 
-__all__ = ["MAX_PIXELS", "MAX_SIDE", "frame_size", "one_frame", "open_image", "prepare"]
+__all__ = ["MAX_PIXELS", "MAX_SIDE", "OpenImage", "frame_size", "one_frame", "prepare"]
 
 # A large image is first shrunk by whole numbers, in the JPEG decoder or by averaging, to no less than twice its target.
 # That is several times faster for photographs, and bounds the memory of resizing an image of 1 x 1,000,000 pixels.
@@ -34,25 +34,27 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
-def prepare(image: bytes | NDArray[Any], spec: Preprocessing, channels: Channels = Channels.RGB) -> NDArray[np.uint8]:
-    """The network's input, uint8 [1, spec.height, spec.width, 3], C order.
+def prepare(
+    image: bytes | OpenImage | NDArray[Any], spec: Preprocessing, channels: Channels = Channels.RGB
+) -> NDArray[np.uint8]:
+    """The network's input, uint8 [1, spec.height, spec.width, 3], C order, which nobody may write to.
 
-    `image` is an encoded image, or a uint8 array with these `channels`. Of an animation the first frame is taken. An
-    image is turned upright as its EXIF data say, and loses its transparency. Raises InvalidImage, InvalidTensor.
-    Thread-safe.
+    `image` is an encoded image, open or not, or a uint8 array with these `channels`. Of an animation the first frame is
+    taken. An image is turned upright as its EXIF data say, and loses its transparency. Raises InvalidImage,
+    InvalidTensor. Thread-safe, except for two threads with the same open image.
     """
     if isinstance(image, np.ndarray):
         size = (spec.width, spec.height)
         return fitted_frame(image, channels, partial(_fit, size=size, spec=spec))[np.newaxis]
-    return _from_file(image, spec)[np.newaxis]
+    return _from_file(image if isinstance(image, OpenImage) else OpenImage(image), spec)[np.newaxis]
 
 
-def _from_file(data: bytes, spec: Preprocessing) -> NDArray[np.uint8]:
-    picture, orientation = decode(data, _GAP * max(spec.height, spec.width, spec.resize_shorter or 0))
+def _from_file(file: OpenImage, spec: Preprocessing) -> NDArray[np.uint8]:
+    picture, orientation = file.decoded(_GAP * max(spec.height, spec.width, spec.resize_shorter or 0))
     size = (spec.width, spec.height) if orientation < 5 else (spec.height, spec.width)
     fitted = _fit(picture, size, spec)
     # Turned last, since it is small by then.
-    return np.array(fitted.transpose(Image.Transpose(UPRIGHT[orientation])) if orientation in UPRIGHT else fitted)
+    return np.asarray(fitted.transpose(Image.Transpose(UPRIGHT[orientation])) if orientation in UPRIGHT else fitted)
 
 
 def _fit(picture: Image.Image, size: tuple[int, int], spec: Preprocessing) -> Image.Image:

@@ -16,19 +16,12 @@ from collab_sdk.channels import Channels, check_pixels, fits
 from collab_sdk.errors import InvalidTensor
 from collabd.imaging.bounds import check_size
 
+# For each order: the mode whose memory is the array's, and how the pixels are to be read as RGB. Both are Pillow's.
 _MODES = {
-    Channels.RGB: "RGB",
-    Channels.BGR: "RGB",
-    Channels.RGBX: "RGBX",
-    Channels.BGRX: "RGBX",
-    Channels.GREY: "L",
-}
-_RED_GREEN_BLUE = {
-    Channels.RGB: [0, 1, 2],
-    Channels.BGR: [2, 1, 0],
-    Channels.RGBX: [0, 1, 2],
-    Channels.BGRX: [2, 1, 0],
-    Channels.GREY: [0, 0, 0],
+    Channels.RGB: ("RGB", "RGB"),
+    Channels.BGR: ("RGB", "BGR"),
+    Channels.RGBX: ("RGBX", "RGB"),
+    Channels.BGRX: ("RGBX", "BGR"),
 }
 
 
@@ -60,9 +53,12 @@ def fitted_frame(
     if channels == Channels.YUV420:
         # Pillow's YCbCr is that of JPEG (BT.601, full range). So is picamera2's, unless it records video.
         planes = [fit(plane) for plane in _planes(frame, *size)]
-        return np.array(Image.merge("YCbCr", planes).convert("RGB"))
-    fitted = np.asarray(fit(_picture(frame, size, _MODES[channels])))
-    return np.ascontiguousarray(np.atleast_3d(fitted)[..., _RED_GREEN_BLUE[channels]])
+        return np.asarray(Image.merge("YCbCr", planes).convert("RGB"))
+    if channels == Channels.GREY:
+        return np.asarray(fit(_picture(frame, size, "L")).convert("RGB"))
+    mode, read_as = _MODES[channels]
+    fitted = fit(_picture(frame, size, mode))
+    return np.frombuffer(fitted.tobytes("raw", read_as), np.uint8).reshape(fitted.height, fitted.width, 3)
 
 
 def _planes(frame: NDArray[np.uint8], width: int, height: int) -> list[Image.Image]:

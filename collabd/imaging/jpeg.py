@@ -85,9 +85,8 @@ def open_jpeg(data: bytes) -> tuple[JpegImageFile, Survey]:
     return image, survey
 
 
-def decode_jpeg(data: bytes, side: int) -> JpegImageFile:
-    """The image, which is made smaller in decoding, to no less than `side` a side. Raises InvalidImage."""
-    image, survey = open_jpeg(data)
+def decode_jpeg(data: bytes, side: int, *, image: JpegImageFile, survey: Survey) -> JpegImageFile:
+    """What `open_jpeg` opened, made smaller in decoding, to no less than `side` a side. Raises InvalidImage."""
     if not survey.closed and not survey.has_all_scans(image):
         raise InvalidImage("the JPEG image is incomplete: it ends before its last pass over the image; send it again")
     with damage_is_the_senders("JPEG"):

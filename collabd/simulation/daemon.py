@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 
 from collab_sdk import wire
@@ -28,6 +29,7 @@ from collabd.device.senses import Senses
 from collabd.engine import Engine
 from collabd.lifecycle import background
 from collabd.planning import Candidate
+from collabd.sensing.estimates.speed import SpeedFactor
 from collabd.sensing.sensed_machine import SHOWS_NOTHING
 from collabd.simulation import virtual_time
 from collabd.simulation.simulated_companion import SimulatedCompanion, SimulatedLink
@@ -65,14 +67,16 @@ class _SimulatedDaemon:
         self._world = world
         self._clock = clock = asyncio.get_running_loop().time
         self._luck = workload.draw(0)
-        self._thread = SimulatedThread(slowdown, stop_s=lambda: workload.stop_s(self._luck))
+        self._thread = SimulatedThread(stop_s=lambda: workload.stop_s(self._luck))
         self._asked = SimulatedCompanion(workload, SimulatedLink(world, clock), self._luck_now)
         self._companion = Companion(_COMPANION, config.link, config.failover, exchange=self._asked, clock=clock)
         engine, lane = Engine(threads=1, cache_bytes=0), Lane(self._thread, clock=clock)
         self._models = LoadedModels(Store([]), engine, lane, default=package.manifest.name)
-        self._model = self._models.put(DeviceModel(package, workload.network, slowdown))
-        self._model.take_profile(workload.profile)
-        self._learned = Learned(slowdown, clock=clock)
+        self._model = self._models.put(DeviceModel(package, workload.network))
+        # How long images take to prepare is known in the device's own seconds.
+        prep_ms = workload.profile.prep_ms * slowdown
+        self._model.take_profile(msgspec.structs.replace(workload.profile, prep_ms=prep_ms))
+        self._learned = Learned(SpeedFactor(slowdown), clock=clock)
         machinery = Machinery(
             lane=lane,
             engine=engine,

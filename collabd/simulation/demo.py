@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+import textwrap
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -21,9 +24,10 @@ import click
 from collab_sdk import AsyncClient, Result
 from collabd.simulation.relay import Relay
 from collabd.simulation.samples import Form, Sample, load_samples
-from collabd.simulation.testbed import Testbed
+from collabd.simulation.slow_cpu import NoSlowCpu, SlowCpu
+from collabd.simulation.testbed import COLLABD, Testbed
 
-SLOWDOWN = 8.0
+SHARE = 0.2
 RTT_MS = 5.0
 RATES_MBIT = (0.5, 5.0, 50.0)
 MIN_FIDELITY = 0.99
@@ -36,6 +40,9 @@ CASES: dict[tuple[str, Form], tuple[str, ...]] = {
 }
 _STREAM_OF: tuple[str, Form] = ("vgg16_cifar10", "file")
 _STREAM = 60
+_COLUMNS = 79
+# So much of a cut's name fits beside the longest name of a codec.
+_CUT = 15
 
 
 Samples = dict[tuple[str, Form], list[Sample]]
@@ -94,44 +101,62 @@ def main(root: Path) -> None:
 
 async def _demo(root: Path, directory: Path) -> list[str]:
     samples = load_samples(root, IMAGES)
-    testbed = Testbed(root, directory, slowdown=SLOWDOWN)
     tally = Tally()
+    with _slow_if_possible() as testbed_of:
+        testbed = testbed_of(root, directory)
+        await _show(testbed, tally, samples)
+    click.echo(f"{tally.answered} of {tally.asked} calls answered.")
+    for model, same in tally.lossy.items():
+        click.echo(f"{model}: {sum(same)} of {len(same)} lossy answers equal the unsplit network's.")
+    return tally.failures()
+
+
+@contextmanager
+def _slow_if_possible() -> Iterator[Callable[[Path, Path], Testbed]]:
+    """A test bed whose device is slow in all that it does, if this machine can make one."""
+    with ExitStack() as stack:
+        slow = SlowCpu(SHARE)
+        try:
+            stack.enter_context(slow)
+        except NoSlowCpu as reason:
+            _say(f"The device is as fast as this machine, so it often has no reason to send: {reason}.")
+            yield Testbed
+        else:
+            _say(f"collabd runs in a CPU cgroup that gives it {SHARE:.0%} of one core, like a slow board.")
+            # A second thread would only share the same time.
+            yield partial(Testbed, device=slow.command(COLLABD), settings="[engine]\nthreads = 1\n")
+
+
+async def _show(testbed: Testbed, tally: Tally, samples: Samples) -> None:
     async with testbed.relay() as relay:
         relay.set_rate(RATES_MBIT[-1] * 1e6 / 8)
         relay.set_rtt(RTT_MS / 1e3)
         with testbed:
-            click.echo("starting both daemons and profiling three networks on each ...")
+            click.echo("Both daemons start and measure three networks ...")
             start = time.monotonic()
             async with AsyncClient(testbed.socket) as client:
                 await testbed.until_ready(client)
-                click.echo(f"ready after {time.monotonic() - start:.0f} s\n")
+                click.echo(f"They are ready after {time.monotonic() - start:.0f} s.\n")
                 await _table(client, tally, samples, relay=relay)
                 await _kill(client, tally, samples, testbed=testbed)
-    click.echo(f"{tally.answered} of {tally.asked} calls answered. ", nl=False)
-    for model, same in tally.lossy.items():
-        click.echo(f"{model}: {sum(same)} of {len(same)} lossy answers equal the unsplit network's. ", nl=False)
-    click.echo()
-    return tally.failures()
 
 
 async def _table(client: AsyncClient, tally: Tally, samples: Samples, *, relay: Relay) -> None:
     click.echo(
-        f"Both sides share this machine; emulation makes the device {SLOWDOWN:g}x slower. Round trip {RTT_MS:g} ms.\n"
-        f"Medians of {IMAGES} calls. right: equal to the label. same: equal to the unsplit network's answer.\n"
-    )
-    plan, predicted, measured = f"{'plan (cut/codec)':28}", f"{'predicted':>9}", f"{'measured':>8}"
-    click.echo(
-        f"{'Mbit/s':>6}  {'network':18}  {'image':5}  {'budget':10}  {plan}  {predicted}  {measured}  "
-        f"{'up':>8}  {'in budget':>9}  {'right':>5}  {'same':>5}"
+        f"Each row: medians of {IMAGES} calls; the times in ms. A round trip takes {RTT_MS:g} ms.\n"
+        f"met: calls within their budget. right: answers that equal the image's label.\n"
+        f"same: answers that equal the unsplit network's.\n"
     )
     for rate in RATES_MBIT:
         relay.set_rate(rate * 1e6 / 8)
         for (model, form), budgets in CASES.items():
+            click.echo(f"{rate:g} Mbit/s, {model}, an image as a {form}")
+            click.echo(f"  {'budget':10}  {'plan (cut/codec)':20}  predicted  measured  kB up  met right same")
             for budget in budgets:
                 images = samples[model, form]
                 results = [await _ask(client, tally, sample, model=model, budget=budget) for sample in images]
-                click.echo(_row(images, results, rate=rate, case=f"{model:18}  {form:5}", budget=budget))
-        click.echo()
+                click.echo(_row(images, results, budget=budget))
+            click.echo()
 
 
 async def _ask(client: AsyncClient, tally: Tally, sample: Sample, *, model: str, budget: str) -> Result:
@@ -141,10 +166,9 @@ async def _ask(client: AsyncClient, tally: Tally, sample: Sample, *, model: str,
     return result
 
 
-def _row(samples: Sequence[Sample], results: Sequence[Result], *, rate: float, case: str, budget: str) -> str:
-    plans = [f"{result.plan.cut}/{result.plan.codec}" for result in results]
-    usual = max(set(plans), key=plans.count)
-    plan = "all on the device" if usual == "output/none" else usual
+def _row(samples: Sequence[Sample], results: Sequence[Result], *, budget: str) -> str:
+    plans = [_plan(result) for result in results]
+    plan = max(set(plans), key=plans.count)
     predicted = median(result.predicted.latency_ms or 0.0 for result in results)
     measured = median(result.measured.latency_ms or 0.0 for result in results)
     right = sum(result.label in sample.labels for sample, result in zip(samples, results, strict=True))
@@ -152,14 +176,21 @@ def _row(samples: Sequence[Sample], results: Sequence[Result], *, rate: float, c
     met = sum(result.budget_met for result in results)
     up = median(result.bytes_up for result in results)
     return (
-        f"{rate:6g}  {case}  {budget or 'none':10}  {plan:28.28}  {predicted:6.1f} ms  {measured:5.1f} ms  "
-        f"{up / 1e3:5.1f} kB  {met:>4} of {len(results)}  {right:>3}/{len(results)}  {same:>3}/{len(results)}"
+        f"  {budget or 'none':10}  {plan:20}  {predicted:9.1f}  {measured:8.1f}  {up / 1e3:5.1f}  "
+        f"{met}/{len(results)} {right:>3}/{len(results)} {same:>2}/{len(results)}"
     )
+
+
+def _plan(result: Result) -> str:
+    cut, codec = result.plan.cut, result.plan.codec
+    if result.plan.cloud is None:
+        return "all on the device"
+    return f"{cut}/{codec}" if len(cut) <= _CUT else f"{cut[: _CUT - 1]}…/{codec}"
 
 
 async def _kill(client: AsyncClient, tally: Tally, samples: Samples, *, testbed: Testbed) -> None:
     """Send a stream of calls. During it the companion is killed and started again."""
-    click.echo(f"{_STREAM} calls of {_STREAM_OF[0]} (budget 250ms); the companion is killed after a third of them:")
+    click.echo(f"{_STREAM} calls of {_STREAM_OF[0]} (budget 250ms); after a third the companion is killed:")
     stream = [samples[_STREAM_OF][index % IMAGES] for index in range(_STREAM)]
     marks: list[str] = []
     degraded: list[Result] = []
@@ -179,12 +210,16 @@ async def _kill(client: AsyncClient, tally: Tally, samples: Samples, *, testbed:
             degraded.append(result)
     click.echo(f"  {''.join(marks)}")
     click.echo(
-        "  C: the companion took part. D: planned on the device alone. "
-        "x: the companion failed, and the device finished."
+        "  C: the companion took part. D: planned on the device alone.\n"
+        "  x: the companion failed, and the device finished."
     )
     for why in dict.fromkeys(result.why for result in degraded):
-        click.echo(f"  why x: {why}")
+        _say(f"  why x: {why}")
     click.echo()
+
+
+def _say(text: str) -> None:
+    click.echo(textwrap.fill(text, _COLUMNS, subsequent_indent="  "))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from collabd.device.companions.answers import Tensors
 from collabd.device.companions.overhead import ENVELOPE_UP_BYTES
 from collabd.device.job.image import CallImage
 from collabd.device.job.job import Crossing
-from collabd.device.lane.lane import Piece, Timed
+from collabd.device.lane.lane import LanePart, Piece, Timed
 from collabd.device.models.model import DeviceModel
 from collabd.device.run.compute import Compute
 from collabd.engine import Stop
@@ -44,8 +44,7 @@ class SimulatedThread:
     A stopped piece goes on for `stop_s()` seconds, or less if it would have ended before.
     """
 
-    def __init__(self, slowdown: float, *, stop_s: Callable[[], float]) -> None:
-        self.slowdown = slowdown
+    def __init__(self, *, stop_s: Callable[[], float]) -> None:
         self._stop_s = stop_s
         self._takes_s = 0.0
         # The spans in which the thread worked, and the time when it is idle again.
@@ -56,27 +55,34 @@ class SimulatedThread:
         """A piece of work calls this to take this many more seconds."""
         self._takes_s += seconds
 
-    async def run(self, piece: Piece[T], stop: Stop) -> Timed[T]:
-        """Run a piece of work after the previous piece has ended."""
-        loop = asyncio.get_running_loop()
+    async def run(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
+        """Run the parts of a piece after the previous piece has ended."""
+        timed, ready_s = [], piece.asked
         await sleep_until(self.idle_at_s)
-        began_s, self._takes_s = loop.time(), 0.0
         with piece.running():
-            if piece.setup is not None:
-                piece.setup()
-            value = piece.work(stop)
-            seconds = self._takes_s
-            self.idle_at_s = began_s + seconds
-            try:
-                await sleep_until(self.idle_at_s)
-            except asyncio.CancelledError:
-                self.idle_at_s = min(self.idle_at_s, loop.time() + self._stop_s())
-                raise
-            finally:
-                self.worked.append(Span(began_s, self.idle_at_s))
-        return Timed(value, seconds, began_s - piece.asked)
+            for part in piece.parts:
+                timed.append(await self._run_part(part, stop, ready_s=ready_s))
+                ready_s = self.idle_at_s
+        return timed
 
-    async def run_unpaced(self, work: Callable[[], T]) -> T:
+    async def _run_part(self, part: LanePart[T], stop: Stop, *, ready_s: float) -> Timed[T]:
+        loop = asyncio.get_running_loop()
+        began_s, self._takes_s = loop.time(), 0.0
+        if part.setup is not None:
+            part.setup()
+        value = part.work(stop)
+        seconds = self._takes_s
+        self.idle_at_s = began_s + seconds
+        try:
+            await sleep_until(self.idle_at_s)
+        except asyncio.CancelledError:
+            self.idle_at_s = min(self.idle_at_s, loop.time() + self._stop_s())
+            raise
+        finally:
+            self.worked.append(Span(began_s, self.idle_at_s))
+        return Timed(value, seconds, began_s - ready_s)
+
+    async def prepare(self, work: Callable[[], T]) -> T:
         """Run the work at once, in no time."""
         return work()
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,6 +18,7 @@ from collab_sdk import AsyncClient, DeadlineExceeded
 from collab_sdk.vocabulary import CompanionState
 from collabd.simulation.relay import Relay
 
+COLLABD = (sys.executable, "-m", "collabd")
 _HOST = "127.0.0.1"
 _STOP_S = 15.0
 _POLL_S = 0.1
@@ -35,9 +36,10 @@ class Testbed:
 
     `models`: the folder models/ of the checkout, or any folder of package directories. Three parameters add TOML to the
     configurations: `settings` to the device's file, `companion_settings` to the companion's table in that file, and
-    `cloud_settings` to the companion's file, starting in its table `[server]`. `environment`: environment variables
-    that both daemons get. `activated`: the test bed holds the device's socket open, as systemd does. The socket then
-    outlives the daemon, and new calls wait.
+    `cloud_settings` to the companion's file, starting in its table `[server]`. `device`: the command that starts the
+    device's daemon, to which its configuration is added. `environment`: environment variables that both daemons get.
+    `activated`: the test bed holds the device's socket open, as systemd does. The socket then outlives the daemon, and
+    new calls wait.
     """
 
     __test__ = False  # pytest takes every class whose name starts so for tests
@@ -47,7 +49,7 @@ class Testbed:
         models: Path,
         directory: Path,
         *,
-        slowdown: float = 1.0,
+        device: Sequence[str] = COLLABD,
         settings: str = "",
         companion_settings: str = "",
         cloud_settings: str = "",
@@ -56,14 +58,14 @@ class Testbed:
     ) -> None:
         self.directory = directory
         self.socket = directory / "collabd.sock"
-        self.cloud_port = _free_port()
-        self.relay_port = _free_port()
+        self.cloud_port = free_port()
+        self.relay_port = free_port()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._device = device
         self._environment = dict(environment or {})
         self._held = _listener(self.socket) if activated else None
         self._write_configurations(
             _packages(models, directory),
-            slowdown=slowdown,
             settings=settings,
             companion_settings=companion_settings,
             cloud_settings=cloud_settings,
@@ -94,11 +96,11 @@ class Testbed:
 
     def start_cloud(self) -> None:
         """Start the companion."""
-        self._start("cloud", "collabd.cloud", "collab-cloudd.toml")
+        self._start("cloud", (sys.executable, "-m", "collabd.cloud"), "collab-cloudd.toml")
 
     def start_device(self) -> None:
         """Start the device daemon."""
-        self._start("device", "collabd", "collabd.toml")
+        self._start("device", self._device, "collabd.toml")
 
     def kill_cloud(self) -> None:
         """Kill the companion, so that it cannot say goodbye."""
@@ -141,8 +143,8 @@ class Testbed:
                 raise DeadlineExceeded(f"the companion is not up after {timeout_s:g} s:\n{self.log('cloud')[-2000:]}")
             await asyncio.sleep(_POLL_S)
 
-    def _start(self, side: str, module: str, configuration: str) -> None:
-        command = [sys.executable, "-m", module, "--config", str(self.directory / configuration)]
+    def _start(self, side: str, program: Sequence[str], configuration: str) -> None:
+        command = [*program, "--config", str(self.directory / configuration)]
         environment = os.environ | {"HOME": str(self.directory), "XDG_RUNTIME_DIR": str(self.directory)}
         environment |= self._environment
         handed: tuple[int, ...] = ()
@@ -163,7 +165,7 @@ class Testbed:
         self._processes[side].wait()
 
     def _write_configurations(
-        self, packages: Path, *, slowdown: float, settings: str, companion_settings: str, cloud_settings: str
+        self, packages: Path, *, settings: str, companion_settings: str, cloud_settings: str
     ) -> None:
         roots = f'roots = ["{self.directory}/{{side}}/models", "{packages}"]'
         (self.directory / "collab-cloudd.toml").write_text(
@@ -176,7 +178,6 @@ class Testbed:
             f'state_dir = "{self.directory}/device"\n'
             f"[models]\n{roots.format(side='device')}\n"
             f'[server]\nsocket = "{self.socket}"\n'
-            f"[emulation]\ndevice_slowdown = {slowdown}\n"
             f"{settings}\n"
             f'[[clouds]]\nname = "companion"\nurl = "http://{_HOST}:{self.relay_port}"\n'
             "price_per_gb = 0.1\nprice_per_second = 0.0001\n"
@@ -208,7 +209,8 @@ def _listener(path: Path) -> socket.socket:
     return listener
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind((_HOST, 0))
         port: int = probe.getsockname()[1]

@@ -67,7 +67,7 @@ def decode_json(text: bytes | memoryview) -> dict[str, Any]:
     if len(text) > MAX_JSON_BYTES:
         raise WireError(f"the JSON has {len(text)} bytes, more than {MAX_JSON_BYTES}: send tensors in binary")
     try:
-        head = json.loads(str(text, "utf-8"), parse_constant=_no_constant)
+        head = _JSON.decode(str(text, "utf-8"))
     except (ValueError, RecursionError) as error:
         raise WireError(f"this is not JSON: {error}") from error
     if not isinstance(head, dict):
@@ -87,6 +87,9 @@ def member(holder: Mapping[str, Any], key: str, default: Value) -> Value:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _is_json(value: Any) -> bool:

@@ -23,9 +23,15 @@ def scalar(key: str, value: Any) -> Any:
     raise WireError(f"parameter {key!r}: {str(value)[:40]} is not a string, a boolean or a finite number")
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether the value is surely a scalar; nearly all are, and an answer has forty."""
+    kind = type(value)
+    return kind is str or kind is bool or (kind is float and math.isfinite(value))
+
+
 def scalars(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of the parameters, each of them checked by `scalar`."""
-    return {key: scalar(key, value) for key, value in parameters.items()}
+    return {key: value if _is_plain(value) else scalar(key, value) for key, value in parameters.items()}
 
 
 def received(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,7 +40,11 @@ def received(parameters: Mapping[str, Any]) -> dict[str, Any]:
     A value that is no scalar becomes text such as "a list". Code that does not know the parameter ignores it, as the
     protocol demands; code that knows the parameter refuses the text.
     """
-    return {key: _in_words(key, value) for key, value in parameters.items() if value is not None}
+    return {
+        key: value if _is_plain(value) else _in_words(key, value)
+        for key, value in parameters.items()
+        if value is not None
+    }
 
 
 def _in_words(key: str, value: Any) -> Any:
@@ -42,37 +52,3 @@ def _in_words(key: str, value: Any) -> Any:
         return scalar(key, value)
     except WireError:
         return f"a {type(value).__name__}"
-
-
-def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings as the scalars that OIP parameters can hold: ``{"a": {"b": 1}}`` is ``{"a.b": 1}``.
-
-    None is left out: a value that was not measured is absent on the wire. WireError: a value is no scalar.
-    """
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            flat |= {f"{key}.{inner}": leaf for inner, leaf in flatten(value).items()}
-        elif value is not None:
-            flat[key] = scalar(key, value)
-    return flat
-
-
-def unflatten(flat: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The nested form of what `flatten` made; with a prefix "a", only the keys that begin with ``a.``.
-
-    WireError: a key is both a value and a group.
-    """
-    nested: dict[str, Any] = {}
-    start = f"{prefix}." if prefix else ""
-    for key in (key for key in flat if key.startswith(start)):
-        *groups, last = key.removeprefix(start).split(".")
-        at = nested
-        for group in groups:
-            at = at.setdefault(group, {})
-            if not isinstance(at, dict):
-                raise WireError(f"parameter {key!r}: {group!r} has a value of its own")
-        if last in at:
-            raise WireError(f"parameter {key!r} also has parameters below it")
-        at[last] = flat[key]
-    return nested

@@ -33,6 +33,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 }
 _DATATYPES = {dtype: datatype for datatype, dtype in _DTYPES.items()}
 _ELEMENT_LENGTH = struct.Struct("<I")
+# Bytes of the length that stands before each element of a BYTES tensor.
+LENGTH_BYTES = _ELEMENT_LENGTH.size
 
 
 @dataclass
@@ -83,6 +85,12 @@ class Tensor:
         """A BYTES tensor of shape [len(elements)]."""
         parts = (part for element in elements for part in (_ELEMENT_LENGTH.pack(len(element)), element))
         return cls(name, "BYTES", (len(elements),), data=b"".join(parts), parameters=dict(parameters or {}))
+
+    @classmethod
+    def of_one_element(cls, name: str, data: memoryview) -> Self:
+        """A BYTES tensor of shape [1] over memory that begins with room for the element's length (`LENGTH_BYTES`)."""
+        _ELEMENT_LENGTH.pack_into(data, 0, len(data) - LENGTH_BYTES)
+        return cls(name, "BYTES", (1,), data=data)
 
     def to_bytes_list(self) -> list[bytes]:
         """The elements of a BYTES tensor, row-major. WireError: another datatype, or lengths that do not fit."""

@@ -8,8 +8,9 @@ import math
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from numbers import Real
-from typing import Any, Self
+from typing import Any
 
 from collab_sdk.errors import InvalidBudget
 from collab_sdk.vocabulary import Objective
@@ -87,29 +88,40 @@ class Budget:
             case None:
                 return cls()
             case str():
-                return cls._parse_text(value)
+                return _parsed(value)
             case Real() if not isinstance(value, bool):
                 return cls(cost=value)
         raise InvalidBudget(f"a {type(value).__name__} is not a budget: {FORMS}")
 
-    @classmethod
-    def _parse_text(cls, text: str) -> Self:
-        if len(text) > MAX_TEXT:
-            raise InvalidBudget(f"this budget has {len(text)} characters, too many: {FORMS}")
-        found: dict[str, Any] = {}
-        for token in text.split(",") if text.strip() else []:
-            name, value = _parse_token(token.strip())
-            if name in found:
-                raise InvalidBudget(f"{text!r} sets {name} twice")
-            found[name] = value
-        return cls(**found)
-
     def __str__(self) -> str:
         """The text form, which `parse` reads back to an equal budget."""
-        percent = None if self.fidelity is None else f"{Decimal(str(self.fidelity)).scaleb(2):f}"
-        parts = [("", self.latency_ms, "ms"), ("", self.energy_mj, "mJ"), ("", percent, "%"), ("cost ", self.cost, "")]
-        tokens = [f"{word}{str(value).removesuffix('.0')}{unit}" for word, value, unit in parts if value is not None]
-        return ",".join([*tokens, *([_WORDS[self.objective]] if self.objective else [])])
+        return _text_of(self)
+
+
+@lru_cache
+def _parsed(text: str) -> Budget:
+    if len(text) > MAX_TEXT:
+        raise InvalidBudget(f"this budget has {len(text)} characters, too many: {FORMS}")
+    found: dict[str, Any] = {}
+    for token in text.split(",") if text.strip() else []:
+        name, value = _parse_token(token.strip())
+        if name in found:
+            raise InvalidBudget(f"{text!r} sets {name} twice")
+        found[name] = value
+    return Budget(**found)
+
+
+@lru_cache
+def _text_of(budget: Budget) -> str:
+    percent = None if budget.fidelity is None else f"{Decimal(str(budget.fidelity)).scaleb(2):f}"
+    parts = [
+        ("", budget.latency_ms, "ms"),
+        ("", budget.energy_mj, "mJ"),
+        ("", percent, "%"),
+        ("cost ", budget.cost, ""),
+    ]
+    tokens = [f"{word}{str(value).removesuffix('.0')}{unit}" for word, value, unit in parts if value is not None]
+    return ",".join([*tokens, *([_WORDS[budget.objective]] if budget.objective else [])])
 
 
 def _cap(name: str, value: Any) -> float:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
-from pathlib import Path
+import pathlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from collab_sdk._tensor import LENGTH_BYTES
 from collab_sdk.channels import Channels, channels_of, check_pixels
 from collab_sdk.errors import InvalidImage, RequestTooLarge
 from collab_sdk.pillow import DAMAGE, UPRIGHT, PilImage, orientation_of, to_rgb
@@ -41,9 +43,9 @@ def image_tensor(image: Image, channels: Channels | str = Channels.RGB) -> Tenso
             check_pixels(image.dtype, image.shape, channels)
             return Tensor.from_array("image", image, {} if channels == Channels.RGB else {"channels": channels.value})
         case str() | os.PathLike():
-            return _from_bytes(_read(Path(image)), f"the file {str(image)!r}")
+            return _file_tensor(image)
         case bytes() | bytearray() | memoryview():
-            return _from_bytes(bytes(image), "the image")
+            return _bytes_tensor(image)
         case PilImage():
             return Tensor.from_array("image", _from_pillow(image))
     raise InvalidImage(
@@ -52,20 +54,35 @@ def image_tensor(image: Image, channels: Channels | str = Channels.RGB) -> Tenso
     )
 
 
-def _read(path: Path) -> bytes:
+def _file_tensor(path: str | os.PathLike[str]) -> Tensor:
+    """The file as BYTES [1]: read once, behind its length."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+        with pathlib.Path(path).open("rb", buffering=0) as file:
+            data = _whole(file, os.fstat(file.fileno()).st_size)
     except (OSError, ValueError) as error:
         raise InvalidImage(f"cannot read the image {str(path)!r}: {getattr(error, 'strerror', error)}") from error
-    if len(data) > MAX_FILE_BYTES:
+    if len(data) > LENGTH_BYTES + MAX_FILE_BYTES:
         raise RequestTooLarge(f"the file {str(path)!r} has more than {MAX_FILE_BYTES} bytes")
-    return data
+    if len(data) == LENGTH_BYTES:
+        raise InvalidImage(f"the file {str(path)!r} is empty (0 bytes)")
+    return Tensor.of_one_element("image", data)
 
 
-def _from_bytes(data: bytes, what: str) -> Tensor:
+def _whole(file: io.FileIO, size: int) -> memoryview:
+    """Room for a length, then what the file holds, which is `size` bytes as a rule; no more than a file may have."""
+    room, filled = bytearray(LENGTH_BYTES + min(size, MAX_FILE_BYTES) + 1), LENGTH_BYTES
+    while came := file.readinto(memoryview(room)[filled:]):
+        filled += came
+        if filled > LENGTH_BYTES + MAX_FILE_BYTES:
+            break
+        if filled == len(room):
+            room += bytes(len(room))
+    return memoryview(room)[:filled]
+
+
+def _bytes_tensor(data: bytes | bytearray | memoryview) -> Tensor:
     if not data:
-        raise InvalidImage(f"{what} is empty (0 bytes)")
+        raise InvalidImage("the image is empty (0 bytes)")
     return Tensor.from_bytes_list("image", [data])
 
 

@@ -126,8 +126,6 @@ class DeviceReport(TypedDict):
 
     # Share of its CPUs in use, 0..1.
     cpu_load: float | None
-    # The factor by which [emulation] makes the device slower; 1: not at all.
-    slowdown: float
     # Time that the device takes for a head now, divided by the time in its profile.
     speed_factor: float | None
     memory_mb: float

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from types import NoneType
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from collab_sdk.budget import Budget
 from collab_sdk.errors import ProtocolError
 from collab_sdk.text import plain
 from collab_sdk.vocabulary import Cap, EnergySource, Reason, known_or_text
-from collab_sdk.wire import InferResponse, Tensor, WireError, flatten, unflatten
+from collab_sdk.wire import InferResponse, Tensor, WireError
 
 __all__ = ["Plan", "Predicted", "Result", "Timings", "decode_result", "encode_result"]
 
@@ -123,6 +124,17 @@ class Result:
     ran: str
     budget: Budget = field(default_factory=Budget)
 
+    # A type checker that sees `__getattr__` believes that the class has every name.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            """Make a field of an answer that arrived (`decode_result`) when it is first read."""
+            said = vars(self).get("_said")
+            if said is None or name not in _MAKERS:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            value = vars(self)[name] = _MAKERS[name](said, name)
+            return value
+
     def __str__(self) -> str:
         parts = (f"{self.label} {self.score:.2f}", self._took(), self._verdict(), self._why())
         return " · ".join(filter(None, parts))
@@ -161,29 +173,46 @@ class Result:
         return f"degraded: {self.why}" if self.degraded else self.why
 
 
+Provenance = TypeVar("Provenance", "Result", Timings)
+
+
+def changed(whole: Provenance, **changes: Any) -> Provenance:
+    """The same with other values of some fields, as by `dataclasses.replace`, but without making the others."""
+    other = object.__new__(type(whole))
+    vars(other).update(vars(whole), **changes)
+    return other
+
+
 def encode_result(result: Result, request_id: str = "") -> InferResponse:
-    """The result as an OIP response: output ``scores`` FP32 [1, classes], the rest in parameters (labels stay home)."""
-    values = {name: getattr(result, name) for name in _SCALAR_FIELDS[Result] if name != "model"}
-    values |= {name: _finite(asdict(getattr(result, name))) for name in _GROUPS} | {"unmet": ",".join(result.unmet)}
+    """The result as an OIP response: output ``scores`` FP32 [1, classes], the rest in parameters (labels stay home).
+
+    What was not measured is left out, and so is what is not finite (a prediction over a dead link, for example).
+    """
+    parameters: dict[str, Any] = {"unmet": ",".join(result.unmet)}
+    for key, get in _GETTERS:
+        value = get(result)
+        if value is not None and not (isinstance(value, float) and not math.isfinite(value)):
+            parameters[key] = value
     scores = Tensor.from_array(SCORES, result.scores.reshape(1, -1))
-    return InferResponse(result.model, MODEL_VERSION, [scores], id=request_id, parameters=flatten(values))
+    return InferResponse(result.model, MODEL_VERSION, [scores], id=request_id, parameters=parameters)
 
 
 def decode_result(response: InferResponse, labels: tuple[str, ...], budget: Budget | None = None) -> Result:
     """The result in a response, with the labels of the model package of its digest, and what the call was allowed.
 
+    All parts are checked here, and made when they are first read; parts that a newer daemon added are ignored.
     `ProtocolError`: a part is missing or of another type, or there are not as many scores as labels.
     """
+    said = response.parameters
     try:
-        values = unflatten(response.parameters)
-        groups = {name: kind(**_scalars(kind, values.get(name, {}))) for name, kind in _GROUPS.items()}
+        _check_types(said)
         scores = _scores(response, len(labels))
-        rest = _scalars(Result, values | {"model": response.model_name})
-        unmet = tuple(known_or_text(Cap, cap) for cap in plain(str(values.get("unmet", ""))).split(",") if cap)
-        allowed = budget or Budget()
-        return Result(**groups, **rest, scores=scores, labels=labels, unmet=unmet, budget=allowed)
     except WireError as error:
         raise ProtocolError(f"cannot read the daemon's answer: {error}") from error
+    result = object.__new__(Result)
+    model = plain(response.model_name)
+    vars(result).update(_said=said, model=model, scores=scores, labels=labels, budget=budget or Budget())
+    return result
 
 
 _GROUPS: dict[str, type[Any]] = {"plan": Plan, "predicted": Predicted, "measured": Timings}
@@ -199,31 +228,51 @@ _JSON_TYPES: dict[Any, tuple[type, ...]] = {
     EnergySource | str: (str,),
 }
 _WORDS = {Reason | str: Reason, EnergySource | str: EnergySource}
+# Each field that travels as a parameter of its own, with its type; `model` travels elsewhere.
 _SCALAR_FIELDS = {
-    kind: {name: hint for name, hint in get_type_hints(kind).items() if hint in _JSON_TYPES}
+    kind: {name: hint for name, hint in get_type_hints(kind).items() if hint in _JSON_TYPES and name != "model"}
     for kind in (Result, *_GROUPS.values())
 }
+_FIELDS = {
+    **_SCALAR_FIELDS[Result],
+    **{f"{group}.{name}": hint for group, kind in _GROUPS.items() for name, hint in _SCALAR_FIELDS[kind].items()},
+}
+_KEYS = {name: [(each, f"{name}.{each}") for each in _SCALAR_FIELDS[kind]] for name, kind in _GROUPS.items()}
+_TYPES = {key: _JSON_TYPES[hint] for key, hint in _FIELDS.items()} | {"unmet": (str, NoneType)}
+_GETTERS = [(key, attrgetter(key)) for key in _FIELDS]
 
 
-def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values without infinities (a prediction over a dead link, for example): the wire has no form for them."""
-    return {name: value for name, value in values.items() if not isinstance(value, float) or math.isfinite(value)}
+def _check_types(said: Mapping[str, Any]) -> None:
+    for key, types in _TYPES.items():
+        # The exact type: a bool must not pass for the int that it also is.
+        if type(said.get(key)) not in types:
+            raise WireError(f"parameter {key!r} is {said.get(key)!r}")
 
 
-def _scalars(kind: type[Any], values: Any) -> dict[str, Any]:
-    """The scalar fields of this kind that a reply holds; fields that a newer daemon added are ignored."""
-    if not isinstance(values, Mapping):
-        raise WireError(f"its {kind.__name__.lower()} is {values!r}")
-    return {name: _scalar(name, hint, values.get(name)) for name, hint in _SCALAR_FIELDS[kind].items()}
-
-
-def _scalar(name: str, hint: Any, value: Any) -> Any:
-    # The exact type: a bool must not pass for the int that it also is.
-    if type(value) not in _JSON_TYPES[hint]:
-        raise WireError(f"parameter {name!r} is {value!r}")
+def _scalar(said: Mapping[str, Any], key: str) -> Any:
+    """The value of the field with this key, whose type was checked."""
+    value, hint = said.get(key), _FIELDS[key]
     if isinstance(value, str):
         return known_or_text(_WORDS[hint], plain(value)) if hint in _WORDS else plain(value)
     return float(value) if type(value) is int and float in _JSON_TYPES[hint] else value
+
+
+def _group(said: Mapping[str, Any], name: str) -> Any:
+    group = object.__new__(_GROUPS[name])
+    vars(group).update((each, _scalar(said, key)) for each, key in _KEYS[name])
+    return group
+
+
+def _unmet(said: Mapping[str, Any], name: str) -> tuple[Cap | str, ...]:
+    return tuple(known_or_text(Cap, cap) for cap in plain(said.get(name) or "").split(",") if cap)
+
+
+# What makes each field of a result from its checked parameters.
+_MAKERS: dict[str, Callable[[Mapping[str, Any], str], Any]] = {
+    **dict.fromkeys(_SCALAR_FIELDS[Result], _scalar),
+    **dict.fromkeys(_GROUPS, _group),
+    "unmet": _unmet,
+}
 
 
 def _scores(response: InferResponse, classes: int) -> NDArray[np.float32]:

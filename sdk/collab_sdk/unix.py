@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
 import socket
 import threading
 import time
 from pathlib import Path
 
+from collab_sdk._http import BrokeOff, KeptConnection, NotHttp
 from collab_sdk._socket_path import socket_path
 from collab_sdk.errors import DaemonUnavailable, DeadlineExceeded, PermissionRefused, ProtocolError
 from collab_sdk.transport import TOO_LATE, ConnectionBroke, DaemonReply, DaemonRequest, QueueFull, Transport
@@ -17,37 +17,6 @@ from collab_sdk.transport import TOO_LATE, ConnectionBroke, DaemonReply, DaemonR
 __all__ = ["UnixTransport"]
 
 IDLE_CONNECTIONS = 8
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost")
-        self._path = path
-
-    def connect(self) -> None:
-        with contextlib.ExitStack() as undo:
-            sock = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-            sock.settimeout(self.timeout)
-            sock.connect(str(self._path))
-            undo.pop_all()
-        self.sock = sock
-
-    def limit(self, seconds: float) -> None:
-        """Bound every following wait of this connection."""
-        self.timeout = seconds
-        if self.sock is not None:
-            self.sock.settimeout(seconds)
-
-    def broke_while_idle(self) -> bool:
-        """Whether the peer hung up (or spoke out of turn) since the last reply."""
-        self.sock.settimeout(0)
-        try:
-            self.sock.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-        return True
 
 
 class UnixTransport(Transport):
@@ -60,7 +29,7 @@ class UnixTransport(Transport):
     def __init__(self, socket: str | os.PathLike[str] | None = None) -> None:
         self._given = socket
         self._reached: Path | None = None
-        self._idle: list[_Connection] = []
+        self._idle: list[KeptConnection] = []
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self._closed = False
@@ -90,12 +59,10 @@ class UnixTransport(Transport):
         self._give_back(connection)
         return reply
 
-    def _connect(self, deadline: float) -> _Connection:
+    def _connect(self, deadline: float) -> KeptConnection:
         path = self.path
-        connection = _Connection(path)
-        connection.limit(_left_s(deadline))
         try:
-            connection.connect()
+            connection = KeptConnection(_connected(path, _left_s(deadline)))
         except BlockingIOError as error:
             # A Unix socket with a full queue refuses at once, even if a timeout is set.
             raise QueueFull(f"cannot reach collabd at {path}: too many callers wait for it") from error
@@ -113,25 +80,15 @@ class UnixTransport(Transport):
         self._reached = path
         return connection
 
-    def _exchange(self, connection: _Connection, request: DaemonRequest, deadline: float) -> DaemonReply:
-        message = request.message
-        headers = message.headers | {"Content-Length": str(message.length)}
+    def _exchange(self, connection: KeptConnection, request: DaemonRequest, deadline: float) -> DaemonReply:
         try:
-            connection.limit(_left_s(deadline))
-            # A daemon that refuses a body closes before it has read it all; the daemon's reply may have arrived.
-            with contextlib.suppress(BrokenPipeError):
-                connection.request(request.method, request.url, body=message.chunks, headers=headers)
-            connection.limit(_left_s(deadline))
-            response = connection.getresponse()
-            return DaemonReply(response.status, response.read(), response.headers)
-        except TimeoutError as error:
-            raise DeadlineExceeded(TOO_LATE) from error
-        except (ConnectionError, http.client.IncompleteRead) as error:
+            return connection.exchange(request, deadline)
+        except BrokeOff as error:
             raise ConnectionBroke(f"collabd at {self.path} closed the connection during the call: {error}") from error
-        except http.client.HTTPException as error:
-            raise ProtocolError(f"the program that answers is not collabd: {error!r}") from error
+        except NotHttp as error:
+            raise ProtocolError(f"the program that answers is not collabd: {error}") from error
 
-    def _take(self) -> _Connection | None:
+    def _take(self) -> KeptConnection | None:
         with self._lock:
             if self._owner != os.getpid():
                 # A fork's two processes would read each other's replies.
@@ -143,12 +100,21 @@ class UnixTransport(Transport):
                 connection.close()
         return None
 
-    def _give_back(self, connection: _Connection) -> None:
+    def _give_back(self, connection: KeptConnection) -> None:
         with self._lock:
-            if connection.sock is not None and not self._closed and len(self._idle) < IDLE_CONNECTIONS:
+            if connection.kept and not self._closed and len(self._idle) < IDLE_CONNECTIONS:
                 self._idle.append(connection)
                 return
         connection.close()
+
+
+def _connected(path: Path, timeout_s: float) -> socket.socket:
+    with contextlib.ExitStack() as undo:
+        connected = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        connected.settimeout(timeout_s)
+        connected.connect(str(path))
+        undo.pop_all()
+    return connected
 
 
 def _left_s(deadline: float) -> float:

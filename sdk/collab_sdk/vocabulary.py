@@ -112,4 +112,7 @@ Word = TypeVar("Word", bound=StrEnum)
 
 def known_or_text(kind: type[Word], text: str) -> Word | str:
     """The word of this text. A word that only a newer daemon knows is returned as the text that it came as."""
-    return next((word for word in kind if word == text), text)
+    try:
+        return kind(text)
+    except ValueError:
+        return text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,24 +28,23 @@ _SYNTHETIC = 500
 _OPTIONS = CallOptions.from_parameters({"budget": "80ms"})
 
 
-def measure(profiles: Path, networks: Sequence[Shipped], local_call_s: Mapping[str, float]) -> None:
+def measure(profiles: Path, networks: Sequence[Shipped]) -> None:
     """Print it for each network, whose profile is stored under `profiles`, and for many synthetic candidates."""
     rows = []
     for network in networks:
         count, seconds = asyncio.run(_real(profiles, network))
-        share = f"{np.median(seconds) / local_call_s[network.name]:.1%}"
-        rows.append((network.name, str(count), *median_and_p99_us(seconds), share))
+        rows.append((network.name, str(count), *median_and_p99_us(seconds)))
     for kind, spread in (("steady links", 0.1), ("unsteady links", 0.5)):
         figures = median_and_p99_us(_synthetic(spread))
-        rows.append((f"synthetic, 2 companions, {kind}", str(_SYNTHETIC), *figures, ""))
-    print(table(("One decision", "candidates", "median", "p99", "of a local call"), rows))
+        rows.append((f"synthetic, 2 companions, {kind}", str(_SYNTHETIC), *figures))
+    print(table(("One decision", "candidates", "median", "p99"), rows))
     print(f"{_REPEATS} decisions each, budget {_OPTIONS.budget}; a network's: Planner.evaluate and decide.\n")
 
 
 async def _real(profiles: Path, network: Shipped) -> tuple[int, Seconds]:
     """The daemon's planner with one companion, which is as fast as the device; the number of its candidates."""
     config, image, digest = DeviceConfig(), network.images[0], network.package.digest
-    model = DeviceModel(network.package, network.package.network(), 1.0)
+    model = DeviceModel(network.package, network.package.network())
     model.profile = stored.load(digest, machine.describe(), threads=os.cpu_count() or 1, directory=profiles)
     if model.profile is None:
         raise RuntimeError(f"collabd has stored no profile of {network.name} under {profiles}")
@@ -55,7 +54,7 @@ async def _real(profiles: Path, network: Shipped) -> tuple[int, Seconds]:
     companion = Companion(cloud, config.link, config.failover, exchange=NoExchange())
     companion.reached, companion.profiles[digest] = True, model.profile
     planner = planner_of(config, [companion])
-    seconds = repeated(lambda: planner.decide(planner.evaluate(model, asked, _OPTIONS), 0), _REPEATS)
+    seconds = repeated(lambda: planner.decide(planner.evaluate(model, asked, _OPTIONS)), _REPEATS)
     return len(planner.candidates(model)), seconds
 
 
@@ -85,7 +84,7 @@ def _synthetic(link_spread: float) -> Seconds:
         prediction = hedged(
             plans, predict(plans, device=device, clouds=clouds, call=call, quantile=0.98), clouds=clouds, price=0.1
         )
-        chooser.choose(plans, prediction, caps, kind="call")
+        chooser.turn(chooser.weigh(plans, prediction, caps, kind="call"), "call")
 
     return repeated(decide, _REPEATS)
 

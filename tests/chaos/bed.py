@@ -20,6 +20,7 @@ import psutil
 from collabd.atomic_file import replace_file
 from collabd.keys.tokens import line, new_token
 from collabd.simulation.testbed import Testbed
+from tests.slowed import slowed_collabd
 
 # The device is made slower than its companion, so that the companion is worth using.
 SLOWDOWN = 4.0
@@ -42,7 +43,7 @@ class ChaosBed(Testbed):
         super().__init__(
             packages,
             directory,
-            slowdown=SLOWDOWN,
+            device=slowed_collabd(SLOWDOWN),
             settings=_THREADS,
             companion_settings=f'token_file = "{_DEVICES_KEY}"',
             cloud_settings=f'token_file = "{_COMPANIONS_KEYS}"\n{_THREADS}',

@@ -10,6 +10,7 @@ import psutil
 
 from collabd.catalog.package import package
 from collabd.simulation.testbed import Testbed
+from tests.slowed import slowed_collabd
 
 VISITOR = "visitor"
 SLOWDOWN = 2.0
@@ -21,7 +22,7 @@ class SoakBed(Testbed):
     """A test bed whose processes can be looked at."""
 
     def __init__(self, models: Path, directory: Path) -> None:
-        super().__init__(models, directory, slowdown=SLOWDOWN, settings=_link(_STALE_S[0]))
+        super().__init__(models, directory, device=slowed_collabd(SLOWDOWN), settings=_link(_STALE_S[0]))
         self.visitor = _visitor(models / "alexnet_cifar10/package", directory / VISITOR)
         self._reloads = 0
 

@@ -53,6 +53,11 @@ class Service:
         self.box.write(f"/run/systemd/system/{self.unit}.d/test.conf", text)
         self.box.run("systemctl", "daemon-reload")
 
+    def slow_down(self, factor: float, more: str = "") -> None:
+        """Slow down the lane of collabd. `more`: of the unit's section [Service]."""
+        command = f"{PYTHON} -I /run/checkout/tests/slowed.py {factor}"
+        self.drop_in(f"[Service]\nExecStart=\nExecStart={command}\n{more}")
+
     def systemctl(self, verb: str, *, check: bool = True) -> int:
         """`systemctl VERB`; returns the exit status, or raises it with what the journal has to say."""
         code = self.box.run("systemctl", verb, self.unit, check=False).returncode

@@ -41,7 +41,7 @@ def test_a_companion_lost_and_regained(device: Service, companion: Service) -> N
 
 
 def test_a_missed_deadline_is_told_once(device: Service) -> None:
-    device.configure("[emulation]\ndevice_slowdown = 20\n")
+    device.slow_down(20)
     device.systemctl("start")
     since = time.time()
     with calling(device.box, budget="0.1ms", count=2) as seen:

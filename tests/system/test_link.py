@@ -13,10 +13,8 @@ from tests.system.box import Box
 from tests.system.conftest import Service, calling
 
 FAST, SLOW = "100mbit", "64kbit"
-# A slow device, with probes that notice within seconds when a very slow link becomes better.
+# Probes that notice within seconds when a very slow link becomes better.
 DEVICE = """
-[emulation]
-device_slowdown = 20
 [link]
 probe_kb = 1
 probe_share = 0.1
@@ -68,6 +66,7 @@ def until_served_by(device: Service, companion: str, since: float) -> None:
 
 def test_plans_follow_the_rate_of_the_link(link: Link, companion: Service, device: Service) -> None:
     device.configure(DEVICE)
+    device.slow_down(20)
     # Nobody but these two is on the link.
     companion.configure('[server]\nhost = "10.77.0.2"\ninsecure = true\n')
     companion.drop_in("[Service]\nNetworkNamespacePath=/run/netns/pc\n")

@@ -85,11 +85,11 @@ def test_what_needs_a_restart_is_said(device: Service) -> None:
 
 
 def test_a_call_in_progress_ends_with_the_plan_that_it_began_with(device: Service) -> None:
-    device.configure("[emulation]\ndevice_slowdown = 50\n")
+    device.slow_down(50)
     device.systemctl("start")
     with one_call(device.box, "efficientnet_lite0", 256) as call:
         time.sleep(0.5)
-        device.configure('[emulation]\ndevice_slowdown = 50\n[[clouds]]\nname = "pc"\nurl = "http://127.0.0.1:1"\n')
+        device.configure('[[clouds]]\nname = "pc"\nurl = "http://127.0.0.1:1"\n')
         device.systemctl("reload")
         assert "scores" in call.communicate()[0]
     until_in_force(device, "clouds[0].name", "pc")

@@ -69,6 +69,15 @@ def test_a_member_of_the_group_is_answered(device: Service, model: str, side: in
     np.testing.assert_allclose(answer["scores"], whole(model, side), atol=1e-5)
 
 
+def test_a_large_frame_comes_through_the_callers_shared_memory(device: Service) -> None:
+    """The caller is another user than the daemon, whose sandbox lets it read what the caller lets it read."""
+    device.systemctl("start")
+    frame, small = (infer(device.box, "efficientnet_lite0", side) for side in (256, 64))
+    assert (frame["regions"], small["regions"]) == (1, 0)
+    left = device.box.run("find", "/dev/shm", "-name", "collab-*").stdout  # noqa: S108  only looked at
+    assert left == ""
+
+
 def test_others_are_refused(device: Service) -> None:
     device.systemctl("start")
     assert infer(device.box, "alexnet_cifar10", 32, user="bob")["error"] == "permission_refused"
@@ -126,8 +135,7 @@ def test_a_hung_process_is_replaced(device: Service) -> None:
 
 def test_a_lane_that_is_stuck_is_found(device: Service) -> None:
     """The event loop is alive, but a run does not come to an end: a device made a thousand times slower."""
-    device.configure("[emulation]\ndevice_slowdown = 1000\n")
-    device.drop_in("[Service]\nWatchdogSec=1\n")
+    device.slow_down(1000, "WatchdogSec=1\n")
     device.systemctl("start")
     pid = device.pid()
     since = time.time()
@@ -151,7 +159,7 @@ def test_a_bad_configuration_is_told_once(device: Service) -> None:
 
 
 def test_a_call_in_progress_is_answered_before_the_end(device: Service) -> None:
-    device.configure("[emulation]\ndevice_slowdown = 50\n")
+    device.slow_down(50)
     device.systemctl("start")
     pid = device.pid()
     with one_call(device.box, "efficientnet_lite0", 256) as call:

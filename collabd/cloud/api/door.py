@@ -7,16 +7,15 @@ keeps a device away for as long as it says. Clients that do ask are answered in 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
+from types import TracebackType
+from typing import Self
 
 from aiohttp import web
 
+from collab_sdk import wire
 from collabd.cloud.api.guard import device_of
 from collabd.cloud.call.dispatcher import CloudDispatcher
 from collabd.http.bodies import largest_body
-from collabd.http.protocol import Infer
 
 
 class CloudDoor:
@@ -26,9 +25,34 @@ class CloudDoor:
         self._dispatcher = dispatcher
         self._max_request_bytes = max_request_bytes
 
-    @asynccontextmanager
-    async def __call__(self, request: web.Request) -> AsyncIterator[Infer]:
-        """Around a request. Raises `Overloaded` and `NotReady`."""
-        device = device_of(request)
-        with self._dispatcher.arriving(device, largest_body(request, self._max_request_bytes)):
-            yield partial(self._dispatcher.infer, peer=device)
+    def __call__(self, request: web.Request) -> CloudVisit:
+        """The visit of a request. Raises `Overloaded` and `NotReady`."""
+        size = largest_body(request, self._max_request_bytes)
+        return CloudVisit(self._dispatcher, device_of(request), size)
+
+
+class CloudVisit:
+    """A `collabd.http.protocol.Visit`."""
+
+    __slots__ = ("_arriving", "_device", "_dispatcher")
+
+    def __init__(self, dispatcher: CloudDispatcher, device: str | None, size: int) -> None:
+        self._dispatcher = dispatcher
+        self._device = device
+        self._arriving = dispatcher.arriving(device, size)
+
+    async def may_read(self) -> None:
+        """At once: who may not was refused."""
+
+    async def infer(self, name: str, request: wire.InferRequest) -> wire.InferResponse:
+        """Answer the request. Raises `CollabError`."""
+        return await self._dispatcher.infer(name, request, peer=self._device)
+
+    def __enter__(self) -> Self:
+        self._arriving.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._arriving.__exit__(kind, error, traceback)

@@ -8,11 +8,10 @@ from contextlib import AsyncExitStack
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from collab_sdk.errors import PermissionRefused, RequestTimeout
 from collabd.cloud.api.checksums import checksum_middleware
-from collabd.cloud.api.dataplane import CloudDataPlane
-from collabd.cloud.api.door import CloudDoor
 from collabd.cloud.api.guard import device_of
 from collabd.cloud.call.dispatcher import CloudDispatcher
 from collabd.cloud.counters import CloudCounters
@@ -22,6 +21,7 @@ from collabd.cloud.models.profiles import Profiles
 from collabd.cloud.report.reporter import CloudReporter, package_report
 from collabd.config import PackageSettings
 from collabd.http import protocol
+from collabd.http.aiohttp_privates import Answer
 from collabd.http.bodies import read_body, timed_body, when_read
 from collabd.http.error_replies import error_middleware
 
@@ -111,6 +111,7 @@ class CloudRoutes:
     async def ping(self, request: web.Request) -> web.Response:
         """Answer a probe of the link. Only the size of its body matters."""
         self._dispatcher.check_open()
+        self._load.attention.pay()
         body, received = await timed_body(request, _PING_BYTES)
         answer = {"bytes": len(body), "load": self._load.value, "slowdown": self._load.slowdown}
         return web.json_response(answer, headers=received)
@@ -121,9 +122,10 @@ class CloudRoutes:
 
 
 def application(
-    plane: CloudDataPlane, door: CloudDoor, routes: CloudRoutes, *, max_request_bytes: int
-) -> web.Application:
-    """All paths of the daemon."""
-    app = web.Application(middlewares=[checksum_middleware, error_middleware])
-    app.add_routes([*protocol.routes(plane, max_request_bytes, door=door), *routes.routes()])
-    return app
+    inference: protocol.InferenceProtocol, routes: CloudRoutes
+) -> tuple[web.Application, Callable[[Answer], Answer]]:
+    """All paths of the daemon, and what makes of the application's answers those that are given."""
+    middlewares: list[Middleware] = [checksum_middleware, error_middleware]
+    app = web.Application(middlewares=middlewares)
+    app.add_routes([*inference.routes(), *routes.routes()])
+    return app, lambda answer: inference.before(answer, middlewares)

@@ -16,7 +16,7 @@ from collab_sdk.channels import Channels, channels_of
 from collab_sdk.errors import InvalidTensor, RequestTooLarge
 from collabd.catalog.package.manifest import Preprocessing
 from collabd.cloud.models.model import CloudModel
-from collabd.imaging import open_image, prepare
+from collabd.imaging import OpenImage, prepare
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -89,9 +89,9 @@ def _is_large_picture(request: wire.InferRequest) -> bool:
     tensor = request.inputs[0]
     if tensor.datatype != "BYTES" or len(files := tensor.to_bytes_list()) != 1:
         return False
-    picture = open_image(files[0])
+    width, height = OpenImage(files[0]).size
     # Decoding goes over all pixels once for each scan of a JPEG.
-    return picture.width * picture.height * max(files[0].count(_SCAN), 1) > _QUICK_PIXELS
+    return width * height * max(files[0].count(_SCAN), 1) > _QUICK_PIXELS
 
 
 def _image(request: wire.InferRequest, model: CloudModel) -> npt.NDArray[np.uint8] | None:

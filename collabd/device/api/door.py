@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Hashable
-from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
+from collections.abc import Callable, Hashable
+from types import TracebackType
+from typing import Self
 
 from aiohttp import web
 
 from collab_sdk import wire
+from collab_sdk.errors import CollabError
 from collabd.clock import Clock
 from collabd.device.api.admission import Admission, AdmissionLimits, Arrival
 from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.hangups import Hangups
+from collabd.device.api.shared_memory import SharedMemory
 from collabd.device.counters import Counters
 from collabd.device.lane.turns import USER
+from collabd.fair_shares import FairShares
 from collabd.http.bodies import BODY, largest_body
-from collabd.http.protocol import Infer
 
 
 class DeviceDoor:
@@ -27,42 +29,34 @@ class DeviceDoor:
         plane: DeviceDataPlane,
         limits: AdmissionLimits,
         *,
+        memory: SharedMemory,
         max_request_bytes: int,
         counters: Counters,
         clock: Clock,
         user_of: Callable[[web.Request], Hashable],
     ) -> None:
-        self._plane = plane
-        self._counters = counters
+        self.plane = plane
+        self.counters = counters
         self._clock = clock
         self._user_of = user_of
         self._max_request_bytes = max_request_bytes
         self._admission = Admission(limits)
-        self._hangups = Hangups()
+        self.memory = memory
+        # What is read from shared memory has the same bounds as bodies, but a share of its own: a call that waits for
+        # it holds bytes of the other.
+        self.snapshots = FairShares(limits.most_bytes, limits.bytes_each)
+        self.hangups = Hangups()
 
-    @asynccontextmanager
-    async def __call__(self, request: web.Request) -> AsyncIterator[Infer]:
-        """Wait until the body may be read; yield what answers the call. Raises `Overloaded`, `NotReady`."""
+    def __call__(self, request: web.Request) -> DeviceVisit:
+        """The visit of a call that arrives now. Raises `Overloaded`, `NotReady`."""
         arrived = self._clock() - wire.waited_s(request.headers)
         user, size = self._user_of(request), largest_body(request, self._max_request_bytes)
-        with self._hangups.watched(request.transport):
-            async with AsyncExitStack() as stack:
-                with self._counters.at_the_door():
-                    arrival = await stack.enter_async_context(self._admission.arrival(user, size))
-                try:
-                    yield partial(self._infer, arrival=arrival, arrived=arrived)
-                finally:
-                    # aiohttp keeps a request until the next one on its connection, so free the body now.
-                    request.pop(BODY, None)
-
-    async def _infer(
-        self, name: str, request: wire.InferRequest, *, arrival: Arrival, arrived: float
-    ) -> wire.InferResponse:
-        async with AsyncExitStack() as stack:
-            with self._counters.at_the_door():
-                await stack.enter_async_context(self._admission.place(arrival))
-            USER.set(arrival.user)
-            return await self._plane.infer(name, request, arrived)
+        try:
+            arrival = self._admission.arrive(user)
+        except CollabError as error:
+            self.counters.refused(error.code)
+            raise
+        return DeviceVisit(self, request, arrival, arrived=arrived, size=size)
 
     @property
     def inside(self) -> int:
@@ -80,4 +74,62 @@ class DeviceDoor:
 
     def close(self) -> None:
         """Stop watching for hang-ups. Call this when no more calls can arrive."""
-        self._hangups.close()
+        self.hangups.close()
+
+
+class DeviceVisit:
+    """A `collabd.http.protocol.Visit`: one call, from its arrival to its answer."""
+
+    __slots__ = ("_arrival", "_arrived", "_door", "_request", "_size")
+
+    def __init__(self, door: DeviceDoor, request: web.Request, arrival: Arrival, *, arrived: float, size: int) -> None:
+        """`size`: the most bytes that the body can have. `arrived`: when the call arrived, on the daemon's clock."""
+        self._door = door
+        self._request = request
+        self._arrival = arrival
+        self._arrived = arrived
+        self._size = size
+
+    async def may_read(self) -> None:
+        """Wait until the body may be read."""
+        if self._arrival.take_bytes_now(self._size):
+            return
+        # Nobody reads from the connection meanwhile, so the event loop would not notice that the caller hangs up.
+        with self._door.counters.waits(), self._door.hangups.watched(self._request.transport):
+            await self._arrival.take_bytes(self._size)
+
+    async def infer(self, name: str, request: wire.InferRequest) -> wire.InferResponse:
+        """Wait for a place, and answer the call."""
+        user = self._arrival.user
+        size = self._door.memory.size_of(user, request)
+        if not size:
+            return await self._infer(name, request)
+        snapshots = self._door.snapshots
+        taken = snapshots.take_now(user, size) or await snapshots.take(user, size)
+        try:
+            return await self._infer(name, request, shared=True)
+        finally:
+            snapshots.give_back(user, taken)
+
+    async def _infer(self, name: str, request: wire.InferRequest, *, shared: bool = False) -> wire.InferResponse:
+        if not self._arrival.take_place_now():
+            with self._door.counters.waits():
+                await self._arrival.take_place()
+        if shared:
+            request = await self._door.memory.read(self._arrival.user, request)
+        USER.set(self._arrival.user)
+        return await self._door.plane.infer(name, request, self._arrived)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # aiohttp keeps a request until the next one on its connection, so free the body now.
+        self._request.pop(BODY, None)
+        try:
+            self._arrival.__exit__(kind, error, traceback)
+        except CollabError as stopped:
+            self._door.counters.refused(stopped.code)
+            raise

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from collabd.http.bodies import LOCAL, BodyPace
-from collabd.http.peers import credentials
-from collabd.http.server import ConnectionLimits
+from collabd.http.server import Connection, ConnectionLimits
 
 
 def user_of(request: web.Request) -> Hashable:
     """The user who asks. All whom the kernel cannot name are one."""
-    peer = credentials(request.transport)
-    return None if peer is None else peer.uid
+    connection = request.protocol
+    return connection.peer if isinstance(connection, Connection) else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -10,11 +11,13 @@ from aiohttp import web
 from collab_sdk.errors import InvalidRequest
 from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.permissions import gatekeeper
+from collabd.device.api.shared_memory_routes import SharedMemoryRoutes
 from collabd.device.call.history import KEPT_DECISIONS
 from collabd.device.counters import Counters
 from collabd.device.models.loaded import LoadedModels
 from collabd.http import protocol
-from collabd.http.bodies import LOCAL, BodyPace, read_body, when_read
+from collabd.http.aiohttp_privates import Answer
+from collabd.http.bodies import LOCAL, read_body, when_read
 from collabd.http.error_replies import error_middleware
 
 # A request to collabd's own calls carries a path or a name, but no tensors.
@@ -84,21 +87,22 @@ class DeviceRoutes:
 
 
 def application(
-    plane: DeviceDataPlane,
+    inference: protocol.InferenceProtocol,
     control: DeviceRoutes,
-    door: protocol.Door,
+    shared_memory: SharedMemoryRoutes,
     *,
     counters: Counters,
-    max_request_bytes: int,
-    body_pace: BodyPace,
     administrators: str,
-) -> web.Application:
-    """The daemon's web application; `administrators`: the name of the administrators' group, or empty."""
+) -> tuple[web.Application, Callable[[Answer], Answer]]:
+    """The daemon's web application, and what makes of its answers those that are given.
+
+    `administrators`: the name of the administrators' group, or empty.
+    """
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=counters.metrics(), content_type="text/plain")
 
     app = web.Application(middlewares=[error_middleware, gatekeeper(administrators)])
-    inference = protocol.routes(plane, max_request_bytes, door=door, pace=body_pace)
-    app.add_routes([*inference, *control.routes(), web.get("/metrics", metrics)])
-    return app
+    app.add_routes([*inference.routes(), *control.routes(), *shared_memory.routes(), web.get("/metrics", metrics)])
+    # The gatekeeper has nothing to say of inference.
+    return app, lambda answer: inference.before(answer, [error_middleware])

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from collab_sdk import wire
 from collab_sdk.errors import BudgetInfeasible
 from collab_sdk.result import SCORES, encode_result
-from collab_sdk.vocabulary import OnInfeasible
+from collab_sdk.vocabulary import OnInfeasible, Reason
 from collabd.clock import Clock
 from collabd.device.call.learned import Learned
-from collabd.device.call.result import predicted, result
+from collabd.device.call.result import result
 from collabd.device.counters import Counters
-from collabd.device.decide.planner import CallPlan, Planner
+from collabd.device.decide.call_plan import CallPlan
+from collabd.device.decide.planner import Planner
 from collabd.device.job.image import CallImage
 from collabd.device.job.job import CallRecord
 from collabd.device.job.options import CallOptions
 from collabd.device.journal import Journal
 from collabd.device.models.loaded import LoadedModels
-from collabd.device.models.model import DeviceModel
 from collabd.device.run.executor import Executor
 from collabd.http.parameters import as_asked, check_outputs
 
-log = logging.getLogger(__name__)
+# A call that takes this much less or more than predicted, as a share, is surprising.
+_SURPRISE = 0.2
 
 
 class Dispatcher:
@@ -58,41 +58,57 @@ class Dispatcher:
         now = self._clock()
         arrived = now if arrived is None else arrived
         record = CallRecord(self._clock, arrived, waited_s=now - arrived)
-        with self._counters.call(), self._models.lent(name) as model, self._under_way(record):
-            planned = await self._plan(model, request, options, waited_s=record.waited_s)
-            output = await self._executor.run(planned.job, record)
-            answer = result(planned, record, output)
-            answer = replace(answer, budget=options.budget)
-            self._learned.take_in(planned, record, slowdown=self._planner.slowdown())
-            self._counters.answered(answer)
+        with self._under_way(record), self._models.lent(name) as model:
+            image = CallImage.from_request(request)
+            planned = await self._planner.plan(model, image, options, waited_s=record.waited_s)
+            _check_feasible(planned, options)
+            output = await self._executor.run(planned.job, image, record)
+            answer = result(planned, record, output, budget=options.budget)
+            self._learned.take_in(planned, image, record, slowdown=self._planner.slowdown())
+            if _is_surprising(planned, record):
+                self._planner.reconsider()
+        self._counters.answered(answer)
         self._learned.history.add(planned, options.budget, answer)
         self._journal.answered(answer)
         response = encode_result(answer, request.id)
-        return replace(response, outputs=as_asked(response.outputs, request.outputs, answer.labels))
+        response.outputs = as_asked(response.outputs, request.outputs, answer.labels)
+        return response
 
     @contextmanager
     def _under_way(self, record: CallRecord) -> Iterator[None]:
-        """Surrounds each call. Two calls that overlap are both marked as not alone."""
+        """Surrounds each call, and counts it. Two calls that overlap are both marked as not alone."""
         record.alone = not self._records
         for other in self._records:
             other.alone = False
         self._records.append(record)
+        self._counters.began()
+        error: BaseException | None = None
         try:
             yield
+        except BaseException as failure:
+            error = failure
+            raise
         finally:
             self._records.remove(record)
+            self._counters.ended(error)
 
-    async def _plan(
-        self, model: DeviceModel, request: wire.InferRequest, options: CallOptions, *, waited_s: float
-    ) -> CallPlan:
-        image = CallImage.from_request(request)
-        planned = await self._planner.plan(model, image, options, waited_s=waited_s)
-        if planned.unmet and options.on_infeasible == OnInfeasible.FAIL:
-            figures = {key: value for key, value in asdict(predicted(planned)).items() if value is not None}
-            raise BudgetInfeasible(
-                f"no plan keeps the budget {str(options.budget) or '(default fidelity)'}: the nearest plan, cut "
-                f"{planned.cut} with codec {planned.job.codec}, misses {', '.join(planned.unmet)} (predicted: "
-                f"{figures['latency_ms']:.1f} ms, {figures['energy_mj']:.0f} mJ, cost {figures['cost']:g})",
-                {"cut": planned.cut, "codec": planned.job.codec, "unmet": ",".join(planned.unmet), **figures},
-            )
-        return planned
+
+def _check_feasible(planned: CallPlan, options: CallOptions) -> None:
+    """Raises `BudgetInfeasible` if no plan keeps the budget and the caller asked to be told so."""
+    if not planned.unmet or options.on_infeasible != OnInfeasible.FAIL:
+        return
+    figures = {key: value for key, value in asdict(planned.predicted).items() if value is not None}
+    raise BudgetInfeasible(
+        f"no plan keeps the budget {str(options.budget) or '(default fidelity)'}: the nearest plan, cut {planned.cut} "
+        f"with codec {planned.job.codec}, misses {', '.join(planned.unmet)} (predicted: {figures['latency_ms']:.1f} "
+        f"ms, {figures['energy_mj']:.0f} mJ, cost {figures['cost']:g})",
+        {"cut": planned.cut, "codec": planned.job.codec, "unmet": ",".join(planned.unmet), **figures},
+    )
+
+
+def _is_surprising(planned: CallPlan, record: CallRecord) -> bool:
+    """Whether the call shows something new, so that its plan is not simply taken for the next call as well."""
+    if record.why or planned.reason is Reason.EXPLORED:
+        return True
+    expected_s = planned.expected_s
+    return expected_s is not None and abs(record.latency_s - expected_s) > _SURPRISE * expected_s

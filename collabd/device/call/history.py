@@ -10,8 +10,8 @@ from collab_sdk.reports import CandidateReport, DecisionReport
 from collab_sdk.result import Result
 from collab_sdk.vocabulary import Reason
 from collabd.clock import Clock
+from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.evaluation import Evaluation
-from collabd.device.decide.planner import CallPlan
 from collabd.planning.choose import Decision, verdicts
 
 KEPT_DECISIONS = 100

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collabd.clock import Clock
 from collabd.device.call.history import History
+from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.chooser import PastPlans
-from collabd.device.decide.planner import CallPlan
+from collabd.device.job.image import CallImage
 from collabd.device.job.job import CallRecord
 from collabd.sensing.estimates.overhead import Overhead
 from collabd.sensing.estimates.speed import SpeedFactor
@@ -17,22 +18,21 @@ class Learned:
     The companion object keeps what calls teach about a companion; the model object keeps what they teach about a model.
     """
 
-    def __init__(self, slowdown: float, *, clock: Clock) -> None:
-        """`slowdown`: the emulated device is this many times slower than the profiled one."""
+    def __init__(self, speed: SpeedFactor, *, clock: Clock) -> None:
         self._clock = clock
-        self.speed = SpeedFactor(slowdown)
+        self.speed = speed
         self.overhead = Overhead()
         self.past_plans = PastPlans()
         self.history = History(clock)
 
-    def take_in(self, plan: CallPlan, record: CallRecord, *, slowdown: float) -> None:
+    def take_in(self, plan: CallPlan, image: CallImage, record: CallRecord, *, slowdown: float) -> None:
         """Learn from a call that has ended.
 
         `slowdown`: a run was expected to take this many times as long as a run alone on the device.
         """
         job, now = plan.job, self._clock()
         if "prep" in record.phases:
-            job.model.prep.learn(job.image.pixels / 1e6, record.phases["prep"], now)
+            job.model.prep.learn(image.pixels / 1e6, record.phases["prep"], now)
         if not record.why:
             self.overhead.learn(record.unaccounted_s(), now, alone=record.alone)
         for measured_s, profiled_s in record.speed_here:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from collab_sdk import wire
 from collab_sdk.vocabulary import BreakerState
+from collabd.attention import Attention
 from collabd.clock import MONOTONIC, Clock
 from collabd.config import CloudSettings, FailoverSettings, LinkSettings
 from collabd.device.companions.answers import Health, Question, RemoteAnswer, answer_of, health_of
@@ -23,6 +24,7 @@ from collabd.profiling.profile import Profile
 from collabd.sensing.estimates.speed import Speed, SpeedFactor
 from collabd.sensing.link.estimate import LinkEstimate, LinkReading
 from collabd.sensing.link.probe import HEADER_BYTES as PROBE_HEADER_BYTES
+from collabd.sensing.link.probe import IDLE_S
 from collabd.sensing.link.round_trip import RoundTrip
 from collabd.sensing.link.split import split
 from collabd.sensing.reading import NotMeasured
@@ -36,6 +38,8 @@ _QUEUE_FADES_S = 2.0
 # A ping may take 20 times as long as usual, but at least 1 s, and at most 10 s or 3 times as long as usual.
 _PING_TIMES, _PING_LEAST_TIMES = 20.0, 3.0
 _PING_FLOOR_S, _ANSWER_S = 1.0, 10.0
+# How often the watcher looks after the companion, and how often once nobody has called for `IDLE_S`.
+_ROUND_S, _IDLE_ROUND_S = 0.5, 10.0
 # How long the device leaves a busy companion alone if the companion does not say for how long.
 _BUSY_S = 1.0
 
@@ -79,19 +83,21 @@ class Companion:
         self.load: float | None = None
         # The last failure, in words.
         self.problem: str | None = None
-        # When a plan last considered this companion. While nobody calls, the watcher need not measure the link.
-        self.wanted_at = clock()
+        # Goes up with each event that may make other plans better: pings, failures, answers that did not come.
+        self.events = 0
+        # Paid by each plan that considers this companion. While nobody calls, the watcher need not measure the link.
+        self.attention = Attention(busy_s=_ROUND_S, idle_s=_IDLE_ROUND_S, quiet_s=IDLE_S, clock=clock)
         # When the device last sent a call to this companion.
         self._asked_at = -math.inf
         self._slowdown = 1.0
         self._round_trip = RoundTrip()
-        self._queue = (0.0, self.wanted_at)
+        self._queue = (0.0, clock())
         # By digest: the profiles of the packages that the companion holds.
         self.profiles: dict[str, Profile] = {}
         # By digest: why the companion does not serve the device's other packages.
         self.lacks: dict[str, Lack] = {}
         self._in_flight = InFlight(cloud.name)
-        self._busy_until = self.wanted_at
+        self._busy_until = clock()
 
     @property
     def breaker_state(self) -> BreakerState:
@@ -147,10 +153,6 @@ class Companion:
             unasked_s=now - self._asked_at,
         )
 
-    def note_wanted(self) -> None:
-        """Note that a plan considers this companion, so that the watcher measures the link."""
-        self.wanted_at = self.clock()
-
     def cost(self, moved_bytes: int, compute_s: float) -> float:
         """The price of an exchange that moved `moved_bytes` bytes and ran for `compute_s` seconds."""
         return exchange_cost(self.cloud, moved_bytes=float(moved_bytes), run_s=compute_s, requests=1.0)
@@ -186,8 +188,9 @@ class Companion:
         Raises `CompanionFailure`.
         """
         patience_s = self._ping_patience_s(size)
+        self.events += 1
         try:
-            reply = await self.exchange.call("POST", "/collab/v1/ping", data=bytes(size), timeout_s=patience_s)
+            reply = await self.exchange.call("POST", "/collab/v1/ping", data=[bytes(size)], timeout_s=patience_s)
         except CompanionFailure as failure:
             if failure.reason is not FailureReason.LATE or not size:
                 raise
@@ -208,6 +211,7 @@ class Companion:
                 self._round_trip.pinged(reply.seconds, reply.round_trip_s)
             self._learn_link(reply, size, reply.seconds, header_bytes=PROBE_HEADER_BYTES)
         self.reached = True
+        self.events += 1
 
     def _ping_patience_s(self, size: int) -> float:
         """How long to wait for a ping, in seconds: short on a fast link, so that a lost ping is noticed soon.
@@ -243,6 +247,7 @@ class Companion:
         now = self.clock()
         if failure.reason is FailureReason.ABANDONED:
             return  # the failure that ended this exchange has been counted already
+        self.events += 1
         self.problem = str(failure)
         match failure.reason:
             case FailureReason.BUSY:
@@ -283,6 +288,7 @@ class Companion:
         is slower than expected. If the answer is `late`, its connection may be dead, and so may the other idle ones:
         all are left behind. Only an answer that is as good as `lost` counts as a failure.
         """
+        self.events += 1
         self.link.learn_late(up_bytes=sent_bytes, seconds=link_s, now=self.clock())
         if late:
             self.exchange.leave()
@@ -294,7 +300,7 @@ class Companion:
         path, most_bytes = f"/v2/models/{question.model}/infer", question.bytes_down + SLACK_BYTES
         async with self._in_flight.exchange():
             reply = await self.exchange.call(
-                "POST", path, data=message.body(), headers=message.headers, most_bytes=most_bytes
+                "POST", path, data=message.chunks, headers=message.headers, most_bytes=most_bytes
             )
         if reply.status != 200:
             raise refusal(reply.status, reply.body, reply.headers)

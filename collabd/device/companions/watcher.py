@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable
 
@@ -17,8 +16,8 @@ from collabd.lifecycle import background, do_without
 from collabd.sensing.link.probe import Probe, next_probe
 from collabd.sensing.reading import Every
 
-# The longest pause between two looks, and the pause behind a probe.
-_ROUND_S, _PAUSE_S = 0.5, 0.05
+# The pause behind a probe.
+_PAUSE_S = 0.05
 # No timer is finer than this, so what is due so soon is due now.
 _DUE_S = 1e-3
 # The kernel knows the round trip, unless something on the way answers for the companion. Pings find that out.
@@ -55,19 +54,19 @@ class Watcher:
         """Watch until cancelled."""
         async with background(f"sending packages to {self._companion.name}", self._supply.send, do_without):
             while True:
-                pause_s = _ROUND_S
+                pause_s = None
                 try:
                     pause_s = await self._round()
                 except CompanionFailure as failure:
                     self._companion.note_failure(failure)
                 self._report_change()
-                await asyncio.sleep(pause_s)
+                await self._companion.attention.next_look(within_s=pause_s)
 
-    async def _round(self) -> float:
-        """Do what is due, and return after how many seconds to look again."""
+    async def _round(self) -> float | None:
+        """Do what is due, and return after how many seconds to look again at most. None: there is no hurry."""
         state = self._companion.breaker_state
         if state is BreakerState.OPEN:
-            return _ROUND_S
+            return None
         woke_up = self._woke_up()
         if woke_up:
             self._companion.exchange.leave()
@@ -78,13 +77,13 @@ class Watcher:
         await self._supply.learn()
         probe = self._next_probe()
         if probe is None:
-            return _ROUND_S
+            return None
         due, now = probe.due_s <= _DUE_S, self._companion.clock()
         # One size alone cannot distinguish a long round trip from a slow link.
         if (due or self._companion.needs_pings) and self._pings.due(now):
             await self._companion.ping(0)
         if not due:
-            return min(probe.due_s, _ROUND_S)
+            return probe.due_s
         await self._companion.ping(probe.nbytes)
         return _PAUSE_S
 
@@ -99,7 +98,7 @@ class Watcher:
             most_bytes=self._link.probe_kb * 1000,
             stale_s=self._link.stale_s,
             share=self._link.probe_share,
-            idle_s=now - self._companion.wanted_at,
+            idle_s=now - self._companion.attention.paid_at,
         )
 
     async def _meet_again(self) -> None:
@@ -111,4 +110,5 @@ class Watcher:
         up = self._companion.is_up()
         if up != self._was_up:
             companion_changed(self._companion.name, up=up)
+            self._companion.events += 1
             self._was_up = up

@@ -82,6 +82,5 @@ class Generation:
             senses=senses,
             history=learned.history,
             counters=machinery.counters,
-            slowdown=machinery.lane.slowdown,
             uptime_s=lambda: clock() - machinery.started,
         )

@@ -45,6 +45,19 @@ class PastPlans:
         return past
 
 
+@dataclass(frozen=True)
+class Weighed:
+    """A decision, and the one that may be tried in its place.
+
+    `other`: the best plan of another companion; None: there is none to try. `lost`: what that plan may lose, as a share
+    of what the call optimises.
+    """
+
+    decision: Decision
+    other: Decision | None = None
+    lost: float = 0.0
+
+
 class Chooser:
     """Chooses as `choose` does, and takes into account the last plan of the same kind of calls.
 
@@ -61,18 +74,10 @@ class Chooser:
         self._explore_share = explore_share
         self._past = past
 
-    def choose(
-        self,
-        plans: Candidates,
-        prediction: Prediction,
-        caps: Caps,
-        *,
-        kind: Hashable | None,
-        allowed: Mask | None = None,
-    ) -> Decision:
-        """Take a plan for a call of this kind, and remember it. `kind` None: no plan is looked up or remembered."""
-        if kind is None:
-            return choose(plans, prediction, caps, allowed=allowed)
+    def weigh(
+        self, plans: Candidates, prediction: Prediction, caps: Caps, *, kind: Hashable, allowed: Mask | None = None
+    ) -> Weighed:
+        """Decide for calls of this kind, and remember the plan."""
         past = self._past.of(kind)
         previous = None if past.plan is None else plans.index.get(past.plan)
         decision = choose(plans, prediction, caps, allowed=allowed, previous=previous, switch_gain=self._switch_gain)
@@ -80,9 +85,15 @@ class Chooser:
         past.plan = (taken.cut, taken.codec, taken.cloud)
         others = _others(plans, prediction, decision, caps=caps, allowed=allowed)
         if others is None:
-            return decision
+            return Weighed(decision)
         other = choose(plans, prediction, caps, allowed=others)
-        return self._explore(past, decision, other, lost=_lost(prediction, caps, decision=decision, other=other))
+        return Weighed(decision, other, _lost(prediction, caps, decision=decision, other=other))
+
+    def turn(self, weighed: Weighed, kind: Hashable) -> Decision:
+        """The decision for one call: now and then the other one. Each call of this kind adds to the credit."""
+        if weighed.other is None:
+            return weighed.decision
+        return self._explore(self._past.of(kind), weighed.decision, weighed.other, lost=weighed.lost)
 
     def _explore(self, past: _Past, decision: Decision, other: Decision, *, lost: float) -> Decision:
         """The `other` decision when the credit covers what it loses; otherwise `decision`."""

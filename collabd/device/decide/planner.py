@@ -7,23 +7,25 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
-from collab_sdk.vocabulary import Cap, EnergySource, Fallback, Reason
+from collab_sdk.vocabulary import EnergySource, Fallback, Reason
 from collabd.clock import Clock
 from collabd.config import DeviceConfig
 from collabd.device.companions.companion import Companion
+from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.candidates import candidates
-from collabd.device.decide.chooser import Chooser, PastPlans
+from collabd.device.decide.chooser import Chooser, PastPlans, Weighed
 from collabd.device.decide.evaluation import Evaluation, allowed_plans, predicted
 from collabd.device.decide.placement_search import FindPlacement, FoundPlacement, PlacementSearch, Situation, placed
 from collabd.device.decide.policy import Policies
 from collabd.device.decide.prepared_placements import PreparedPlacements
 from collabd.device.decide.segments import ModelSegments, segments
+from collabd.device.decide.standing import Asked, StandingChoice, StandingChoices
 from collabd.device.job.image import CallImage
 from collabd.device.job.job import Job, JobStep
 from collabd.device.job.options import CallOptions
 from collabd.device.models.model import DeviceModel
 from collabd.device.senses import Senses
-from collabd.planning import CallFacts, Candidate, Candidates, Caps, DeviceState, predict
+from collabd.planning import CallFacts, Candidate, Candidates, DeviceState, predict
 from collabd.planning.candidates import SOURCE
 from collabd.planning.choose import Decision, SwitchGain, choose
 from collabd.profiling.profile import Profile
@@ -34,27 +36,6 @@ from collabd.sensing.estimates.speed import SpeedFactor
 # most `_PATIENT_S` seconds.
 _PATIENT_SHARE = 0.1
 _PATIENT_S = 0.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class CallPlan:
-    """A plan that is ready to run.
-
-    `row`: the row of the plan in `evaluation`; None: a fixed placement that is no candidate. `evaluation`: of all
-    candidates, or of the fixed placement alone. `caps`: the caps of the call, counted from its arrival; the caps in
-    `evaluation` are what was left of them at planning time. `energy_source`: whether an instrument measures the power
-    of the busy and the idle device; the power of sending is always modelled.
-    """
-
-    job: Job
-    cut: str
-    placement: str
-    reason: Reason
-    evaluation: Evaluation
-    caps: Caps
-    row: int | None
-    energy_source: EnergySource
-    unmet: tuple[Cap, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +84,7 @@ class Planner:
         self._senses = senses
         self._lane_wait_s = lane_wait_s
         self._threads = config.engine.threads or os.cpu_count() or 1
+        self._standing = StandingChoices()
         self._known: WeakKeyDictionary[DeviceModel, _Known] = WeakKeyDictionary()
 
     def candidates(self, model: DeviceModel) -> Candidates:
@@ -138,29 +120,39 @@ class Planner:
             companions=self._companions,
         )
 
-    def decide(self, evaluation: Evaluation, kind: Hashable | None = None) -> Decision:
-        """Choose among the evaluated candidates, given the last plan of the calls of this kind.
-
-        `kind` None: somebody only asks what a call would get. No last plan is looked up or remembered.
-        """
-        if kind is None:
-            return choose(evaluation.plans, evaluation.prediction, evaluation.caps, allowed=evaluation.allowed)
-        return self._chooser.choose(
-            evaluation.plans, evaluation.prediction, evaluation.caps, kind=kind, allowed=evaluation.allowed
-        )
+    def decide(self, evaluation: Evaluation) -> Decision:
+        """Choose among the evaluated candidates as for somebody who only asks. No last plan counts or is remembered."""
+        return choose(evaluation.plans, evaluation.prediction, evaluation.caps, allowed=evaluation.allowed)
 
     async def plan(
         self, model: DeviceModel, image: CallImage, options: CallOptions, *, waited_s: float = 0.0
     ) -> CallPlan:
-        """The plan of a call that has waited `waited_s` seconds to be planned. Raises `InvalidPlacement`."""
-        caps, left = options.caps(self._settings.min_fidelity), options.after(waited_s)
-        lane_wait_s = self._lane_wait_s(left.caps(caps.fidelity).latency_s)
+        """The plan of a call that has waited `waited_s` seconds to be planned. Raises `InvalidPlacement`.
+
+        What was chosen for the last call stands for this one, if nothing that it depends on has changed.
+        """
+        now, known = self._clock(), self._of(model)
+        self._senses.attention.pay()
         for each in self._companions:
-            each.note_wanted()
-        if options.is_fixed:
-            return self._fixed(model, image, options, caps=caps, lane_wait_s=lane_wait_s)
-        # Profiles may come and go during the search, so what is evaluated now is also what is run.
-        known, evaluation = self._of(model), self.evaluate(model, image, left, lane_wait_s=lane_wait_s)
+            each.attention.pay()
+        seen = (known, *(each.events for each in self._companions))
+        asked = Asked.of(model, image, options, waited_s=waited_s, lane_wait_s=self._lane_wait_s, seen=seen)
+        standing = self._standing.of(asked, now=now)
+        if standing is None:
+            consider = self._fixed if options.is_fixed else self._considered
+            standing = await consider(asked, image, known)
+            self._standing.keep(standing, now=self._clock())
+        return standing.planned(self._chooser.turn(standing.weighed, standing.kind))
+
+    def reconsider(self) -> None:
+        """Let no choice stand: something has turned out otherwise than predicted."""
+        self._standing.clear()
+
+    async def _considered(self, asked: Asked, image: CallImage, known: _Known) -> StandingChoice:
+        """Choose anew. Profiles may come and go during the search: what is evaluated now is also what is run."""
+        model, options = asked.model, asked.options
+        caps = options.caps(self._settings.min_fidelity)
+        evaluation = self.evaluate(model, image, options.after(asked.waited_s), lane_wait_s=asked.lane_wait_s)
         # A plan refers to a companion by its index in these names.
         names = tuple(companion.name for companion in self._companions)
         kind = (names, model.digest, caps.kind, options.codec, evaluation.policy, image.file_bytes is None)
@@ -169,35 +161,35 @@ class Planner:
             placed = await self._placed(known.segments, image, evaluation, codec=options.codec, kind=kind)
         if placed is not None:
             evaluation = evaluation.beside(placed)
-        decision = self.decide(evaluation, kind)
-        chosen = evaluation.plans.rows[decision.row]
-        if placed is not None and chosen is placed.plans.rows[-1]:
-            letters, made = placed.letters, placed.steps
-        else:
-            prepared = known.prepared.of(
-                cut=chosen.cut, placement=None, codec=chosen.codec, cloud=chosen.cloud, has_file=True
-            )
-            letters, made = prepared.letters, prepared.steps
-        return CallPlan(
-            job=self._job(
-                model,
-                image,
-                options,
-                evaluation=evaluation,
-                plan=chosen,
-                made=made,
-                sparing=options.is_sparing,
-                profiled=True,
-            ),
-            cut=chosen.cut,
-            placement=letters,
-            reason=decision.reason,
-            evaluation=evaluation,
-            caps=caps,
-            row=decision.row,
-            energy_source=self._energy_source(),
-            unmet=decision.unmet,
+        weighed = self._chooser.weigh(
+            evaluation.plans, evaluation.prediction, evaluation.caps, kind=kind, allowed=evaluation.allowed
         )
+
+        def planned(decision: Decision) -> CallPlan:
+            chosen = evaluation.plans.rows[decision.row]
+            if placed is not None and chosen is placed.plans.rows[-1]:
+                letters, made = placed.letters, placed.steps
+            else:
+                prepared = known.prepared.of(
+                    cut=chosen.cut, placement=None, codec=chosen.codec, cloud=chosen.cloud, has_file=True
+                )
+                letters, made = prepared.letters, prepared.steps
+            job = self._job(
+                model, options, evaluation=evaluation, plan=chosen, made=made, sparing=options.is_sparing, profiled=True
+            )
+            return CallPlan(
+                job=job,
+                cut=chosen.cut,
+                placement=letters,
+                reason=decision.reason,
+                evaluation=evaluation,
+                caps=caps,
+                row=decision.row,
+                energy_source=self._energy_source(),
+                unmet=decision.unmet,
+            )
+
+        return StandingChoice(asked=asked, kind=kind, weighed=weighed, make=planned)
 
     def device_state(self) -> DeviceState:
         """The device as planning sees it."""
@@ -261,12 +253,12 @@ class Planner:
         patience_s = _PATIENT_S if latency_s is None else _PATIENT_SHARE * latency_s
         return await self._placer.place((kind, sizes), situation, patience_s)
 
-    def _fixed(
-        self, model: DeviceModel, image: CallImage, options: CallOptions, *, caps: Caps, lane_wait_s: float
-    ) -> CallPlan:
+    async def _fixed(self, asked: Asked, image: CallImage, known: _Known) -> StandingChoice:
         """The plan of a call that itself states where its layers run. No plans are compared."""
+        model, options = asked.model, asked.options
+        caps = options.caps(self._settings.min_fidelity)
         clouds = tuple(companion.state_for(model.digest) for companion in self._companions)
-        prepared = self._of(model).prepared.of(
+        prepared = known.prepared.of(
             cut=options.cut,
             placement=options.placement,
             codec=options.codec,
@@ -275,7 +267,7 @@ class Planner:
         )
         policy = self._policies.of(model.manifest, options)
         policy.check(prepared.letters)
-        device, call = replace(self.device_state(), queue_s=lane_wait_s), self._call_facts(model, image)
+        device, call = replace(self.device_state(), queue_s=asked.lane_wait_s), self._call_facts(model, image)
         quantile = self._settings.cap_quantile
         prediction = predict(prepared.plans, device=device, clouds=clouds, call=call, quantile=quantile)
         evaluation = Evaluation(
@@ -291,11 +283,10 @@ class Planner:
             hedge_price=None,
             companions=self._companions,
         )
-        return CallPlan(
+        planned = CallPlan(
             # The caller states where the layers run, so the device does not run them as well to be faster.
             job=self._job(
                 model,
-                image,
                 options,
                 evaluation=evaluation,
                 plan=prepared.plan,
@@ -311,11 +302,12 @@ class Planner:
             row=0 if prepared.is_candidate else None,
             energy_source=self._energy_source(),
         )
+        weighed = Weighed(Decision(0, Reason.FIXED, ()))
+        return StandingChoice(asked=asked, kind=None, weighed=weighed, make=lambda _: planned)
 
     def _job(
         self,
         model: DeviceModel,
-        image: CallImage,
         options: CallOptions,
         *,
         evaluation: Evaluation,
@@ -330,7 +322,6 @@ class Planner:
         companion = None if plan.cloud is None else evaluation.companions[plan.cloud]
         return Job(
             model=model,
-            image=image,
             steps=made,
             codec=plan.codec,
             companion=companion,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from collab_sdk import wire
 from collab_sdk.channels import Channels, channels_of
 from collab_sdk.errors import InvalidTensor
 from collabd.catalog.package.manifest import Preprocessing
-from collabd.imaging import frame_size, one_frame, open_image, prepare
+from collabd.imaging import OpenImage, frame_size, one_frame, prepare
 
 
 @dataclass(eq=False)
@@ -19,12 +19,14 @@ class CallImage:
     """The image as the caller sent it. `pixels`: the number of pixels of this image, not of the network's input.
 
     `channels`: the channels of an array; a file ignores them. `file_bytes`: the size of the file in bytes; None if the
-    caller sent pixels.
+    caller sent pixels. `opened`: the file with its header read, if it was read.
     """
 
     content: bytes | npt.NDArray[np.uint8]
     pixels: int
     channels: Channels = Channels.RGB
+    _: KW_ONLY
+    opened: OpenImage | None = None
     file_bytes: int | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -40,8 +42,9 @@ class CallImage:
             files = tensor.to_bytes_list()
             if len(files) != 1:
                 raise InvalidTensor(f"send one image in each request, not {len(files)}")
-            width, height = open_image(files[0]).size
-            return cls(files[0], width * height)
+            opened = OpenImage(files[0])
+            width, height = opened.size
+            return cls(files[0], width * height, opened=opened)
         channels = channels_of((request.parameters | tensor.parameters).get("channels", "rgb"))
         frame = one_frame(tensor.to_array(), channels)
         width, height = frame_size(frame, channels)
@@ -49,7 +52,7 @@ class CallImage:
 
     def prepare(self, spec: Preprocessing) -> npt.NDArray[np.uint8]:
         """The network's input, uint8 [1, height, width, 3]. Raises `InvalidImage`."""
-        return prepare(self.content, spec, self.channels)
+        return prepare(self.opened or self.content, spec, self.channels)
 
     def as_file(self, name: str) -> wire.Tensor:
         """The unchanged file as the wire tensor `name`. Raises `InvalidTensor` if the caller sent pixels."""

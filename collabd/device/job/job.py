@@ -11,7 +11,6 @@ from typing import Literal
 from collab_sdk.vocabulary import Fallback
 from collabd.clock import Clock
 from collabd.device.companions.companion import Companion
-from collabd.device.job.image import CallImage
 from collabd.device.job.placement import NO_CODEC, Stage
 from collabd.device.models.model import DeviceModel
 
@@ -53,7 +52,6 @@ class Job:
     """What the executor runs. `deadline_s`: seconds after `CallRecord.started`; None: no deadline."""
 
     model: DeviceModel
-    image: CallImage
     steps: tuple[JobStep, ...]
     # The codecs of all crossings, as one name.
     codec: str

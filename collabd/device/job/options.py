@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
 from collab_sdk.budget import Budget
@@ -18,6 +18,7 @@ from collabd.planning.candidates import SOURCE
 
 _KNOWN = ("budget", "cut", "placement", "codec", "pin_first", "pin_last", "fallback", "on_infeasible")
 _LEAST_LEFT_MS = 1e-3
+_REMEMBERED = 256
 _CODECS = (*FEATURE_CODECS, *IMAGE_CODECS, SOURCE)
 
 T = TypeVar("T", bound=StrEnum)
@@ -43,20 +44,11 @@ class CallOptions:
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> CallOptions:
-        """Read the options from the parameters of a request. Raises `InvalidRequest` and `InvalidBudget`."""
-        check_parameters(parameters, _KNOWN)
-        options = cls(
-            budget=_budget(parameters),
-            cut=_text(parameters, "cut"),
-            placement=_text(parameters, "placement"),
-            codec=_text(parameters, "codec"),
-            fallback=_one_of(parameters, "fallback", Fallback, default=None),
-            on_infeasible=_one_of(parameters, "on_infeasible", OnInfeasible, default=OnInfeasible.NEAREST),
-            pin_first=_layers(parameters, "pin_first"),
-            pin_last=_layers(parameters, "pin_last"),
-        )
-        options._check()
-        return options
+        """Read the options from the parameters of a request. Raises `InvalidRequest` and `InvalidBudget`.
+
+        Calls with the same parameters get the same object.
+        """
+        return _read(*parameters, *parameters.values())
 
     @cached_property
     def is_fixed(self) -> bool:
@@ -83,13 +75,34 @@ class CallOptions:
         left_ms = max(latency_ms - waited_s * 1e3, _LEAST_LEFT_MS)
         return replace(self, budget=replace(self.budget, latency_ms=left_ms))
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raises `InvalidRequest` for options that exclude one another."""
         if self.cut is not None and self.placement is not None:
             raise InvalidRequest("give a cut or a placement, not both")
         if self.codec is not None and self.codec not in _CODECS:
             raise InvalidRequest(f"unknown codec {self.codec!r}: it is one of {', '.join(_CODECS)}")
         if self.is_fixed and self.fallback == Fallback.NEVER_LEAVE:
             raise InvalidRequest("a fixed cut or placement cannot be combined with fallback=never-leave")
+
+
+# Applications send the same few parameters with each call. `typed`: 1, 1.0 and true are different values.
+@lru_cache(_REMEMBERED, typed=True)
+def _read(*names_and_values: Any) -> CallOptions:
+    count = len(names_and_values) // 2
+    parameters = dict(zip(names_and_values[:count], names_and_values[count:], strict=True))
+    check_parameters(parameters, _KNOWN)
+    options = CallOptions(
+        budget=_budget(parameters),
+        cut=_text(parameters, "cut"),
+        placement=_text(parameters, "placement"),
+        codec=_text(parameters, "codec"),
+        fallback=_one_of(parameters, "fallback", Fallback, default=None),
+        on_infeasible=_one_of(parameters, "on_infeasible", OnInfeasible, default=OnInfeasible.NEAREST),
+        pin_first=_layers(parameters, "pin_first"),
+        pin_last=_layers(parameters, "pin_last"),
+    )
+    options.check()
+    return options
 
 
 def _budget(parameters: Mapping[str, Any]) -> Budget:

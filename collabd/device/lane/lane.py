@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from collabd.clock import MONOTONIC, Clock
 from collabd.device.lane.promises import Promises
 from collabd.device.lane.turns import Turns, due_at
-from collabd.engine import Stop, Stopped
+from collabd.engine import Stop
 from collabd.systemd.watchdog import Worker
 
 T = TypeVar("T")
@@ -52,56 +52,63 @@ class Timed(Generic[T]):
     waited_s: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Piece(Generic[T]):
-    """Work that a call `asked` for at that time. `setup` runs first and is not timed; `running` is around both."""
+@dataclass(frozen=True)
+class LanePart(Generic[T]):
+    """Work that is timed by itself. `setup` runs before it and is not timed."""
 
     work: Callable[[Stop], T]
-    setup: Callable[[], None] | None
+    setup: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Parts that run one after the other. A call `asked` for them at that time; `running` is around all of them."""
+
+    parts: Sequence[LanePart[Any]]
     asked: float
     running: Callable[[], AbstractContextManager[None]]
 
 
 class LaneThread(Protocol):
-    """Runs the pieces of a lane. A simulation has its own. `slowdown`: how many times slower the emulated device is."""
+    """Runs the pieces of a lane. A simulation has its own."""
 
-    slowdown: float
+    async def run(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
+        """Run the parts of a piece when the piece before has ended. Errors of a part are raised here."""
 
-    async def run(self, piece: Piece[T], stop: Stop) -> Timed[T]:
-        """Run a piece when the one before has ended. Its errors are raised here."""
-
-    async def run_unpaced(self, work: Callable[[], T]) -> T:
-        """Run work without emulating a slower device."""
+    async def prepare(self, work: Callable[[], T]) -> T:
+        """Run work that belongs to no call."""
 
     def close(self) -> None:
         """Finish what runs; drop what waits."""
 
 
 class ComputeThread:
-    """A thread of this machine. To emulate a slower device, it waits in proportion after each run."""
+    """A thread of this machine."""
 
-    def __init__(self, slowdown: float, *, clock: Clock = MONOTONIC) -> None:
-        self.slowdown = slowdown
+    def __init__(self, *, clock: Clock = MONOTONIC) -> None:
         self.worker = Worker("compute")
         self._clock = clock
 
-    async def run(self, piece: Piece[T], stop: Stop) -> Timed[T]:
-        """Run a piece when the one before has ended. Its errors are raised here."""
+    async def run(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
+        """Run the parts of a piece when the piece before has ended. Errors of a part are raised here."""
         return await asyncio.get_running_loop().run_in_executor(self.worker, partial(self._timed, piece, stop))
 
-    async def run_unpaced(self, work: Callable[[], T]) -> T:
-        """Run work without emulating a slower device."""
+    async def prepare(self, work: Callable[[], T]) -> T:
+        """Run work that belongs to no call."""
         return await asyncio.get_running_loop().run_in_executor(self.worker, work)
 
-    def _timed(self, piece: Piece[T], stop: Stop) -> Timed[T]:
+    def _timed(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
+        timed, ready = [], piece.asked
         with piece.running():
-            if piece.setup is not None:
-                piece.setup()
-            began = self._clock()
-            value = piece.work(stop)
-            if self.slowdown > 1 and stop.wait((self._clock() - began) * (self.slowdown - 1)):
-                raise Stopped("a slower device would not have finished")
-            return Timed(value, self._clock() - began, began - piece.asked)
+            for part in piece.parts:
+                if part.setup is not None:
+                    part.setup()
+                began = self._clock()
+                value = part.work(stop)
+                ended = self._clock()
+                timed.append(Timed(value, ended - began, began - ready))
+                ready = ended
+        return timed
 
     def close(self) -> None:
         """Finish what runs; drop what waits."""
@@ -121,11 +128,6 @@ class Lane:
         self._pieces = 0
         self._expected_s = 0.0
         self._running = _IDLE
-
-    @property
-    def slowdown(self) -> float:
-        """How many times slower the device is emulated to be."""
-        return self._thread.slowdown
 
     @property
     def busy(self) -> bool:
@@ -170,28 +172,38 @@ class Lane:
         work: Callable[[Stop], T],
         *,
         expect_s: float = 0.0,
-        due_s: float | None = None,
         claim: Claim | None = None,
         setup: Callable[[], None] | None = None,
     ) -> Timed[T]:
-        """Run `setup` and then `work` on the lane, when their turn comes. Raises what they raise.
+        """Run one part as a piece of its own."""
+        (timed,) = await self.run_parts([LanePart(work, setup)], expect_s=expect_s, claim=claim)
+        return timed
 
-        `expect_s`: how long `work` is expected to take, in seconds. `due_s`: when its call must be answered, on the
-        lane's clock; work that is due earlier gets its turn earlier.
+    async def run_parts(
+        self, parts: Sequence[LanePart[Any]], *, expect_s: float, due_s: float | None = None, claim: Claim | None = None
+    ) -> list[Timed[Any]]:
+        """Run the parts on the lane, one after the other, when their turn comes. Raises what they raise.
 
-        If this is cancelled before its turn, `work` never runs. If it is cancelled later, `work` is asked to stop (its
-        `Stop` is requested), so that the lane becomes free. `setup` is not timed: the cost of building something once
-        must not count as the cost of a run.
+        `expect_s`: how long all of them are expected to take, in seconds. `due_s`: when their call must be answered, on
+        the lane's clock; work that is due earlier gets its turn earlier.
+
+        If this is cancelled before its turn, nothing runs. If it is cancelled later, the parts are asked to stop (their
+        `Stop` is requested), so that the lane becomes free. The `setup` of a part is not timed: the cost of building
+        something once must not count as the cost of a run.
         """
-        stop, asked = Stop(), self.clock()
+        stop, asked, turns = Stop(), self.clock(), self._turns
         self._pieces += 1
         self._expected_s += expect_s
         if self.promises.open:
             self.promises.look()
+        running = partial(self._is_running, expect_s, due_at(asked, due_s))
         try:
-            running = partial(self._is_running, expect_s, due_at(asked, due_s))
-            async with self._turns.turn(due_s, expect_s):
-                timed = await self._thread.run(Piece(work=work, setup=setup, asked=asked, running=running), stop)
+            if not turns.take_now():
+                await turns.take(due_s, expect_s)
+            try:
+                timed = await self._thread.run(Piece(parts=parts, asked=asked, running=running), stop)
+            finally:
+                turns.pass_on()
         except asyncio.CancelledError:
             stop.request()
             raise
@@ -199,12 +211,12 @@ class Lane:
             self._pieces -= 1
             self._expected_s -= expect_s
         if claim is not None:
-            claim.left_s = max(claim.left_s - timed.seconds, 0.0)
+            claim.left_s = max(claim.left_s - sum(each.seconds for each in timed), 0.0)
         return timed
 
-    async def run_unpaced(self, work: Callable[[], T]) -> T:
-        """Run `work` on the lane without emulating a slower device: measuring, building and other preparation."""
-        return await self._thread.run_unpaced(work)
+    async def prepare(self, work: Callable[[], T]) -> T:
+        """Run `work` that belongs to no call: measuring, building and other preparation."""
+        return await self._thread.prepare(work)
 
     @contextmanager
     def _is_running(self, expect_s: float, due_s: float) -> Iterator[None]:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Hashable
 from contextvars import ContextVar
 from itertools import count
 
@@ -37,36 +36,33 @@ class Turns:
         self._served: dict[Hashable, int] = {}
         self._order = count(1)
 
-    @asynccontextmanager
-    async def turn(self, due_s: float | None, takes_s: float) -> AsyncIterator[None]:
-        """Wait for the turn, and hold it inside.
+    def take_now(self) -> bool:
+        """Hold the turn, if nobody does. Returns whether it is held; then `pass_on` must follow."""
+        if self._held:
+            return False
+        self._held = True
+        self._note(USER.get())
+        return True
+
+    async def take(self, due_s: float | None, takes_s: float) -> None:
+        """Wait for the turn, and hold it; `pass_on` must follow.
 
         Work that takes `takes_s` seconds and would miss `due_s` even now counts as work without a deadline.
         """
-        now_s = asyncio.get_running_loop().time()
+        user, now_s = USER.get(), asyncio.get_running_loop().time()
         hopeless = due_s is not None and due_s < now_s + takes_s
-        await self._take(due_at(now_s, None if hopeless else due_s))
-        try:
-            yield
-        finally:
-            self._pass_on()
-
-    async def _take(self, due_s: float) -> None:
-        user = USER.get()
-        if not self._held:
-            self._held = True
-            self._note(user)
-            return
         called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting.setdefault(user, []), (due_s, next(self._order), called))
+        place = due_at(now_s, None if hopeless else due_s), next(self._order), called
+        heapq.heappush(self._waiting.setdefault(user, []), place)
         try:
             await called
         except asyncio.CancelledError:
             if called.done() and not called.cancelled():
-                self._pass_on()
+                self.pass_on()
             raise
 
-    def _pass_on(self) -> None:
+    def pass_on(self) -> None:
+        """Give the turn to the work that is next."""
         while self._waiting:
             user = min(self._waiting, key=lambda user: self._served.get(user, 0))
             _, _, called = heapq.heappop(self._waiting[user])

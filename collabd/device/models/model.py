@@ -24,12 +24,11 @@ class DeviceModel:
     until the last of them has ended.
     """
 
-    def __init__(self, package: Package, network: Network, slowdown: float) -> None:
+    def __init__(self, package: Package, network: Network) -> None:
         self.package = package
         self.manifest = package.manifest
         self.digest = package.digest
         self.network = network
-        self._slowdown = slowdown
         # For each layer: the tensors that later layers need. For the last layer: the network's output.
         self.frontiers = (*(layer.tensors for layer in package.manifest.layers[:-1]), (package.manifest.output,))
         # The digest alone is not unique: a package may be loaded again while calls still use its earlier model.
@@ -39,7 +38,7 @@ class DeviceModel:
         self.needed = lru_cache(_REMEMBERED)(network.needed)
         self.whole_s = 0.0
         self.profile: Profile | None = None
-        self.prep = Preparation(slowdown)
+        self.prep = Preparation()
 
     def warmed_up(self, whole_s: float) -> None:
         """Note that the first timed run took `whole_s` seconds. A profile replaces this figure later."""
@@ -50,7 +49,7 @@ class DeviceModel:
         self.profile = profile
         self.whole_s = profile.whole_ms / 1e3
         spec = self.manifest.preprocessing
-        self.prep.note_profile(spec.height * spec.width / 1e6, profile.prep_ms / 1e3 * self._slowdown)
+        self.prep.note_profile(spec.height * spec.width / 1e6, profile.prep_ms / 1e3)
 
     @cached_property
     def blank(self) -> npt.NDArray[np.uint8]:

@@ -15,7 +15,6 @@ from collabd.profiling.timing import advance, steps
 
 log = logging.getLogger(__name__)
 
-_ROUND_S = 0.5
 _CACHE_BYTES = 32 * 2**20
 
 
@@ -42,12 +41,13 @@ class Profiler:
     async def run(self) -> None:
         """Profile the models that have no profile, until cancelled."""
         while True:
+            self._models.new.clear()
             self.load_stored()
             self._failed &= {model.digest for model in self._models}
             for model in self._models:
                 if model.profile is None and model.digest not in self._failed:
                     await self._try(model)
-            await asyncio.sleep(_ROUND_S)
+            await self._models.new.wait()
 
     async def _try(self, model: DeviceModel) -> None:
         """Measure `model`. If that fails, its calls run on this device alone. The other models are still measured."""
@@ -64,7 +64,7 @@ class Profiler:
         engine.add(model.digest, model.network)
         pieces = steps(model.package, engine)
         # Run one step at a time, so that a call which arrives meanwhile waits for one step at most.
-        while (profile := await self._lane.run_unpaced(lambda: advance(pieces))) is None:
+        while (profile := await self._lane.prepare(lambda: advance(pieces))) is None:
             pass
         model.take_profile(profile)
         log.info(

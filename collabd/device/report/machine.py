@@ -19,13 +19,12 @@ _PROCESS = psutil.Process()
 Value = TypeVar("Value")
 
 
-def device_report(snapshot: Snapshot, engine: EngineStats, *, slowdown: float, speed_factor: float) -> DeviceReport:
+def device_report(snapshot: Snapshot, engine: EngineStats, *, speed_factor: float) -> DeviceReport:
     """Report the readings in `snapshot`, and the memory that this process uses."""
     load, frequency = _value(snapshot.load), _value(snapshot.frequency)
     throttling, battery = _value(snapshot.throttling), _value(snapshot.battery)
     return DeviceReport(
         cpu_load=None if load is None else load.mean,
-        slowdown=slowdown,
         speed_factor=speed_factor,
         memory_mb=_PROCESS.memory_info().rss / _MB,
         sessions=engine.sessions,

@@ -49,7 +49,6 @@ class Reporter:
         senses: Senses,
         history: History,
         counters: Counters,
-        slowdown: float,
         uptime_s: Callable[[], float],
     ) -> None:
         self._models = models
@@ -59,7 +58,6 @@ class Reporter:
         self._senses = senses
         self._history = history
         self._counters = counters
-        self._slowdown = slowdown
         self._uptime_s = uptime_s
 
     def status(self) -> StatusReport:
@@ -72,10 +70,7 @@ class Reporter:
             models=[self.model(model) for model in self._models],
             clouds=[self._cloud(companion) for companion in self._companions],
             device=device_report(
-                self._senses.snapshot,
-                self._engine.stats,
-                slowdown=self._slowdown,
-                speed_factor=self._planner.device_state().speed,
+                self._senses.snapshot, self._engine.stats, speed_factor=self._planner.device_state().speed
             ),
             requests=self._counters.report,
             last=self._last(),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,8 +19,9 @@ from collabd.codec import CodecError
 from collabd.device.companions.answers import Question, RemoteAnswer, Tensors
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.overhead import ENVELOPE_DOWN_BYTES, HEADER_BYTES
+from collabd.device.job.image import CallImage
 from collabd.device.job.job import CallRecord, Crossing, Job, JobStep, Phase
-from collabd.device.lane.lane import Claim, Lane, Timed
+from collabd.device.lane.lane import Claim, Lane, LanePart
 from collabd.device.run.compute import Compute
 from collabd.device.run.features import checked
 from collabd.engine import Stop
@@ -28,8 +29,6 @@ from collabd.planning import Wait, expected_wait, local_start_s, lost_after_s
 from collabd.planning.candidates import SOURCE
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 # A call that has no deadline and may not finish on the device waits at least this many seconds for the companion.
 _PATIENT_S = 10.0
@@ -46,13 +45,15 @@ class Executor:
     lane: Lane
     hedge_price: float
 
-    async def run(self, job: Job, record: CallRecord) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        """Run the job, fill in `record`, and return the output of the network, float32 [1, labels].
+    async def run(
+        self, job: Job, image: CallImage, record: CallRecord
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        """Run the job for this image, fill in `record`, and return the output of the network, float32 [1, labels].
 
         Raises `InvalidImage`. Raises `CompanionUnavailable` when the companion fails and the job forbids the device to
         finish.
         """
-        return await _Run(self, job, record).output()
+        return await _Run(self, job, image, record=record).output()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +72,37 @@ class _Asked:
     work_s: float
 
 
+@dataclass
+class _Work:
+    """A part of the work of a call on the lane. It adds tensors to those known.
+
+    `profiled_s`: how long an idle device takes for the layers that the part runs; None: it runs none.
+
+    `letters`: the layers that the part runs, as in a placement.
+    """
+
+    phase: Phase
+    work: Callable[[Tensors, Stop], None]
+    expect_s: float = 0.0
+    _: KW_ONLY
+    setup: Callable[[Tensors], None] | None = None
+    profiled_s: float | None = None
+    letters: str = ""
+
+
+# The tensors to compute, from those known.
+_OutputsOf: TypeAlias = Callable[[Tensors], tuple[str, ...]]
+
+
 class _Run:
     """One job under way."""
 
     claim: Claim
 
-    def __init__(self, executor: Executor, job: Job, record: CallRecord) -> None:
+    def __init__(self, executor: Executor, job: Job, image: CallImage, *, record: CallRecord) -> None:
         self.executor = executor
         self.job = job
+        self.image = image
         self.record = record
         # All tensors known so far. A failure of the companion removes none of them.
         self.tensors: Tensors = {}
@@ -87,79 +111,93 @@ class _Run:
 
     async def output(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         with self.executor.lane.claimed(self.due_s, self.job.here_s) as self.claim:
-            output = await self._output()
+            await self._all_steps()
         self.record.latency_s = self.record.clock() - self.record.started
-        return output
+        return np.asarray(self.tensors[self.job.model.manifest.output], np.float32)
 
-    async def _output(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        output = self.job.model.manifest.output
+    async def _all_steps(self) -> None:
+        """Run the steps. What the device does between two crossings is one piece of work on the lane."""
+        here: list[_Work] = []
+        prepared = False
         for step in self.job.steps:
-            if not self.tensors and (step.crossing is None or step.crossing.codec != SOURCE):
-                await self._prepare()
-            if step.crossing is None:
-                await self._here(step)
-            else:
-                await self._there(step, step.crossing)
-            if output in self.tensors:
-                break
-        return np.asarray(self.tensors[output], np.float32)
+            crossing = step.crossing
+            if not prepared and (crossing is None or crossing.codec != SOURCE):
+                here.append(self._preparing())
+                prepared = True
+            if crossing is None:
+                here.append(self._layers(partial(self._outputs, step), "head", step.run_s, letters=step.stage.letters))
+                continue
+            here, before = [], here
+            if await self._there(step, crossing, before):
+                return
+            # The answer of a companion that was sent the file holds all that the next step needs.
+            prepared = True
+        await self._on_lane(here)
 
-    async def _prepare(self) -> None:
-        image, manifest, prepare = self.job.image, self.job.model.manifest, self.executor.compute.prepare_image
-        timed = await self._on_lane("prep", lambda _: prepare(image, manifest.preprocessing), self.job.prep_s)
-        self.tensors[manifest.input] = timed.value
+    def _preparing(self) -> _Work:
+        image, manifest, prepare = self.image, self.job.model.manifest, self.executor.compute.prepare_image
 
-    async def _here(self, step: JobStep) -> None:
-        self.tensors |= await self._layers(self._outputs(step), "head", step.run_s)
-        self.record.ran += step.stage.letters
+        def work(known: Tensors, _: Stop) -> None:
+            known[manifest.input] = prepare(image, manifest.preprocessing)
 
-    async def _layers(self, outputs: tuple[str, ...], phase: Phase, profiled_s: float) -> Tensors:
+        return _Work("prep", work, self.job.prep_s)
+
+    def _layers(self, outputs_of: _OutputsOf, phase: Phase, profiled_s: float, *, letters: str = "") -> _Work:
+        """Run layers on this device. `outputs_of` is asked when the work before is done."""
         compute, key = self.executor.compute, self.job.model.key
-        feeds = self._needed(outputs)
-        timed = await self._on_lane(
-            phase,
-            lambda stop: compute.run_layers(key, feeds, outputs, stop=stop),
-            profiled_s * self.job.slow,
-            setup=partial(compute.prepare_layers, key, tuple(feeds), outputs),
-        )
-        if self.job.profiled:
-            self.record.speed_here.append((timed.seconds, profiled_s))
-        return timed.value
 
-    async def _on_lane(
-        self,
-        phase: Phase,
-        work: Callable[[Stop], T],
-        expect_s: float = 0.0,
-        *,
-        setup: Callable[[], None] | None = None,
-    ) -> Timed[T]:
-        """Run one phase of this call on the lane."""
-        timed = await self.executor.lane.run(work, expect_s=expect_s, due_s=self.due_s, claim=self.claim, setup=setup)
-        self.record.phases[phase] += timed.seconds
-        self.record.lane_s += timed.waited_s
-        return timed
+        def setup(known: Tensors) -> None:
+            outputs = outputs_of(known)
+            compute.prepare_layers(key, tuple(self._needed(known, outputs)), outputs)
 
-    def _outputs(self, step: JobStep) -> tuple[str, ...]:
+        def work(known: Tensors, stop: Stop) -> None:
+            outputs = outputs_of(known)
+            known |= compute.run_layers(key, self._needed(known, outputs), outputs, stop=stop)
+
+        expect_s = profiled_s * self.job.slow
+        return _Work(phase, work, expect_s, setup=setup, profiled_s=profiled_s, letters=letters)
+
+    async def _on_lane(self, works: Sequence[_Work]) -> None:
+        """Run works of this call on the lane, one after the other, as one piece.
+
+        Without works nothing happens. They add to a copy of the known tensors. So a tail that was overtaken, and is
+        stopping, changes nothing here.
+        """
+        if not works:
+            return
+        record, known, expect_s = self.record, self.tensors.copy(), sum(work.expect_s for work in works)
+        parts = [LanePart(partial(work.work, known), work.setup and partial(work.setup, known)) for work in works]
+        all_timed = await self.executor.lane.run_parts(parts, expect_s=expect_s, due_s=self.due_s, claim=self.claim)
+        self.tensors = known
+        for work, timed in zip(works, all_timed, strict=True):
+            record.phases[work.phase] += timed.seconds
+            record.lane_s += timed.waited_s
+            record.ran += work.letters
+            if work.profiled_s is not None and self.job.profiled:
+                record.speed_here.append((timed.seconds, work.profiled_s))
+
+    def _outputs(self, step: JobStep, known: Tensors) -> tuple[str, ...]:
         """The tensors that the step must produce and that are not known yet."""
-        return tuple(name for name in self.job.model.frontiers[step.stage.last - 1] if name not in self.tensors)
+        return tuple(name for name in self.job.model.frontiers[step.stage.last - 1] if name not in known)
 
-    def _needed(self, outputs: tuple[str, ...]) -> Tensors:
-        return {name: self.tensors[name] for name in self.job.model.needed(tuple(self.tensors), outputs)}
+    def _needed(self, known: Tensors, outputs: tuple[str, ...]) -> Tensors:
+        return {name: known[name] for name in self.job.model.needed(tuple(known), outputs)}
 
-    async def _there(self, step: JobStep, crossing: Crossing) -> None:
-        """Get the outputs of the step from the companion, or finish the network on the device."""
+    async def _there(self, step: JobStep, crossing: Crossing, before: Sequence[_Work]) -> bool:
+        """Do the work `before` the crossing, and get the outputs of the step from the companion.
+
+        Returns whether the device has finished the network instead.
+        """
         companion = self.job.companion
         if companion is None:
+            await self._on_lane(before)
             return await self._give_up(step, crossing, self.job.alone)
-        outputs = self._outputs(step)
-        try:
-            inputs = await self._encode(crossing, outputs)
-        except CodecError as error:
-            return await self._give_up(step, crossing, f"the features cannot be sent: {error}")
-        except Exception as error:
-            log.exception("encoding the features failed for an unexpected reason")
-            return await self._give_up(step, crossing, f"the features cannot be sent: {error!r}")
+        inputs = await self._encoded(crossing, partial(self._outputs, step), before)
+        outputs = self._outputs(step, self.tensors)
+        if isinstance(inputs, Exception):
+            if not isinstance(inputs, CodecError):
+                log.error("encoding the features failed for an unexpected reason", exc_info=inputs)
+            return await self._give_up(step, crossing, f"the features cannot be sent: {_said(inputs)}")
         question, work_s = self._question(inputs, outputs), step.run_s + crossing.decode_s
         sent_bytes = sum(len(tensor.data) for tensor in inputs)
         wait = expected_wait(
@@ -170,7 +208,7 @@ class _Run:
         )
         answer = asyncio.create_task(companion.infer(question))
         try:
-            await self._raced(
+            return await self._raced(
                 _Asked(
                     step=step,
                     crossing=crossing,
@@ -184,8 +222,11 @@ class _Run:
         finally:
             answer.cancel()
 
-    async def _raced(self, asked: _Asked) -> None:
-        """Give the companion its time. After that the device starts as well, and the first to finish wins."""
+    async def _raced(self, asked: _Asked) -> bool:
+        """Give the companion its time. After that the device starts as well, and the first to finish wins.
+
+        Returns whether that is the device.
+        """
         answer, sent, phases = asked.answer, self.record.clock(), self.record.phases.copy()
         with self._promised(asked.crossing) as must_start:
             patience_s = self._patience_s(asked.crossing, asked.wait)
@@ -201,7 +242,8 @@ class _Run:
                 self.record.overtaken_s += 0.0 if local is None else self.record.clock() - started
                 # Phases follow one another, so work that the device did during the exchange is not a phase.
                 self.record.phases = phases
-                return self._take(asked, answer.result())
+                self._take(asked, answer.result())
+                return False
             waited_s = self.record.clock() - sent
             why = _why(answer, waited_s)
             late = answer.done() or asked.wait.longer_than(waited_s) < _LATE
@@ -209,7 +251,8 @@ class _Run:
                 self._note_unanswered(asked, waited_s, why, late=late)
             if local is None:
                 return await self._give_up(asked.step, asked.crossing, why)
-            self._finished(asked.step, await local, why, degraded=late)
+            await local
+            return self._finished(asked.step, why, degraded=late)
         finally:
             if local is not None:
                 local.cancel()
@@ -238,13 +281,22 @@ class _Run:
             record.speed_there.append((answer.compute_s, asked.step.run_s))
         self.tensors |= answer.outputs
 
-    async def _encode(self, crossing: Crossing, outputs: tuple[str, ...]) -> list[wire.Tensor]:
-        model = self.job.model
+    async def _encoded(
+        self, crossing: Crossing, outputs_of: _OutputsOf, before: Sequence[_Work]
+    ) -> list[wire.Tensor] | Exception:
+        """Do the work `before`, and encode what the companion needs. Returns the error if encoding fails."""
+        model, encode = self.job.model, self.executor.compute.encode
+        encoded: list[wire.Tensor] | Exception = []
+
+        def work(known: Tensors, _: Stop) -> None:
+            nonlocal encoded
+            encoded = _or_error(lambda: encode(self._needed(known, outputs_of(known)), crossing, model))
+
         if crossing.codec == SOURCE:
-            return [self.job.image.as_file(model.manifest.input)]
-        features, encode = self._needed(outputs), self.executor.compute.encode
-        timed = await self._on_lane("encode", lambda _: encode(features, crossing, model))
-        return timed.value
+            await self._on_lane(before)
+            return _or_error(lambda: [self.image.as_file(model.manifest.input)])
+        await self._on_lane([*before, _Work("encode", work)])
+        return encoded
 
     def _question(self, inputs: list[wire.Tensor], outputs: tuple[str, ...]) -> Question:
         model = self.job.model
@@ -281,22 +333,36 @@ class _Run:
         price = None if spares else self.executor.hedge_price
         return local_start_s(deadline_s=left_s, local_tail_s=self._rest_s(crossing), wait=wait, price=price)
 
-    async def _give_up(self, step: JobStep, crossing: Crossing, why: str) -> None:
+    async def _give_up(self, step: JobStep, crossing: Crossing, why: str) -> bool:
+        """Finish the call on the device, if it may. Returns true."""
         if self.job.fallback == Fallback.FAIL:
             raise CompanionUnavailable(f"{why}, and the call said fallback=fail")
-        self._finished(step, await self._finish(crossing), why, degraded=True)
+        await self._finish(crossing)
+        return self._finished(step, why, degraded=True)
 
-    async def _finish(self, crossing: Crossing) -> Tensors:
+    async def _finish(self, crossing: Crossing) -> None:
         """Compute the output of the network on the device, from the tensors at hand."""
+        output = self.job.model.manifest.output
         with self.executor.lane.claimed(self.claim.due_s, self._rest_s(crossing)):
-            if not self.tensors:
-                await self._prepare()
-            return await self._layers((self.job.model.manifest.output,), "local_tail", crossing.rest_s)
+            works = [self._layers(lambda _: (output,), "local_tail", crossing.rest_s)]
+            await self._on_lane(works if self.tensors else [self._preparing(), *works])
 
-    def _finished(self, step: JobStep, outputs: Tensors, why: str, *, degraded: bool) -> None:
-        self.tensors |= outputs
+    def _finished(self, step: JobStep, why: str, *, degraded: bool) -> bool:
         self.record.ran += "D" * (len(self.job.model.manifest.layers) - step.stage.first)
         self.record.why, self.record.degraded = why, degraded
+        return True
+
+
+def _or_error(encode: Callable[[], list[wire.Tensor]]) -> list[wire.Tensor] | Exception:
+    """What `encode` returns or raises. Whatever it raises, the device can still finish the call."""
+    try:
+        return encode()
+    except Exception as error:  # noqa: BLE001  see above
+        return error
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, CodecError) else repr(error)
 
 
 def _why(answer: asyncio.Task[RemoteAnswer], waited_s: float) -> str:

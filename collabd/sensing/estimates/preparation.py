@@ -21,9 +21,8 @@ class Preparation:
     When nothing was prepared for a while, a line slower than profiled returns to the profile; a faster one stays.
     """
 
-    def __init__(self, slowdown: float) -> None:
-        """`slowdown`: how many times slower this device is than the one of the first guess."""
-        self._profiled, self._learned = _line(slowdown), _line(slowdown)
+    def __init__(self) -> None:
+        self._profiled, self._learned = _first_guess(), _first_guess()
         self._learned_at = -math.inf
 
     def note_profile(self, megapixels: float, seconds: float) -> None:
@@ -43,7 +42,5 @@ class Preparation:
         return min(learned_s, profiled_s + kept * (learned_s - profiled_s))
 
 
-def _line(slowdown: float) -> Line:
-    return Line(
-        offset=_FIRST_S * slowdown, slope=_FIRST_S_PER_MEGAPIXEL * slowdown, scale=_USUAL_MEGAPIXELS, memory=_MEMORY
-    )
+def _first_guess() -> Line:
+    return Line(offset=_FIRST_S, slope=_FIRST_S_PER_MEGAPIXEL, scale=_USUAL_MEGAPIXELS, memory=_MEMORY)

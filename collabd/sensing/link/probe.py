@@ -13,13 +13,13 @@ HEADER_BYTES = 250
 # is seen to be that by one probe, and what it really is by the next, which is larger.
 _TELLING_TIMES = 4.0
 # The probe after the last call comes after this share of the time since then: 15 probes in the first minute.
-_IDLE_SHARE = 0.25
+IDLE_SHARE = 0.25
 # On a link with a spread above this a probe says less, since the next moment may differ: so it is probed less often, at
 # most by this factor.
 _STEADY = 0.15
 _UNSTEADY_TIMES = 5.0
 # Probes end when nobody has called for so long.
-_IDLE_S = 60.0
+IDLE_S = 60.0
 # After so long a link is probed again, however slow it was.
 _LONGEST_S = 300.0
 
@@ -39,14 +39,14 @@ def next_probe(reading: LinkReading, *, most_bytes: int, stale_s: float, share: 
     sent in 0.39 s at most. On 16 kbit/s that is 300 bytes in 15 s. Below 0.8 kbit/s they take more than the share,
     since one is sent every five minutes in any case: else nobody would see that the link is fast again.
     """
-    if idle_s >= _IDLE_S:
+    if idle_s >= IDLE_S:
         return None
     nbytes = _telling_bytes(reading, most_bytes)
     if reading.age_s is None:
         return Probe(0.0, nbytes)
     takes_s = (nbytes + HEADER_BYTES) * reading.up_s_per_byte
     unsteady = min(max(reading.spread / _STEADY, 1.0), _UNSTEADY_TIMES)
-    spacing_s = max(unsteady * stale_s, _IDLE_SHARE * idle_s, min(takes_s / share, _LONGEST_S))
+    spacing_s = max(unsteady * stale_s, IDLE_SHARE * idle_s, min(takes_s / share, _LONGEST_S))
     return Probe(max(spacing_s - reading.age_s, 0.0), nbytes)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from collab_sdk.errors import InvalidImage, InvalidTensor
 from collab_sdk.image import image_tensor
 from collabd.catalog.package.manifest import Preprocessing
-from collabd.imaging import MAX_PIXELS, open_image, prepare
+from collabd.imaging import MAX_PIXELS, OpenImage, prepare
 from tests.fuzz import pictures
 
 SPECS = (Preprocessing(height=8, width=8), Preprocessing(height=6, width=9, resize_shorter=12, interpolation="bicubic"))
@@ -31,7 +31,7 @@ def check(data: bytes) -> None:
 
 def _check(data: bytes) -> None:
     try:
-        width, height = open_image(data).size
+        width, height = OpenImage(data).size
     except InvalidImage:
         return
     # A JPEG may be larger, since its decoder makes it smaller.

@@ -12,6 +12,7 @@ import pytest
 from collab_sdk import InvalidPackage, InvalidRequest, UnknownModel
 from collabd.catalog.package.package import Package
 from tests.integration.device.conftest import Factory, stored_profile
+from tests.slowed import slowed
 
 
 async def test_status(bench: Factory) -> None:
@@ -47,7 +48,7 @@ async def test_profile_has_a_row_for_each_cut_and_a_reason_for_each_codec(bench:
 
 
 async def test_explain_names_a_reason_for_every_candidate(bench: Factory) -> None:
-    async with bench("[emulation]\ndevice_slowdown = 200\n") as it:
+    async with bench(**slowed(200)) as it:
         assert (await it.client.explain())["decisions"] == []
         await it.client.infer(it.images[0], 0)
         await it.client.infer(it.images[0], "1us")

@@ -21,9 +21,11 @@ from aiohttp import web
 from collab_sdk import AsyncClient, Client, Overloaded, wire
 from collabd.device.api.local_peers import LocalPeers
 from collabd.device.job.image import CallImage
-from collabd.http import bodies, protocol
+from collabd.http import bodies
 from collabd.http.bodies import BODY, BodyPace
+from collabd.http.protocol import InferenceProtocol
 from tests.integration.device.conftest import Bench, Factory
+from tests.slowed import slowed
 
 _HEAD = "POST /v2/models/tiny/infer HTTP/1.1\r\nHost: d\r\nContent-Length: {length}\r\n{more}\r\n"
 _LARGE = 2**20
@@ -86,25 +88,25 @@ def busy_lane(it: Bench) -> Iterator[threading.Event]:
 def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How many bodies were in memory, at each moment that one more came."""
     now, seen = 0, [0]
-    read, serve = bodies.timed_body, protocol._Handlers.infer
+    read, serve = bodies.timed_body, InferenceProtocol._answer
 
-    async def noted(*arguments: Any) -> tuple[bytearray, dict[str, str]]:
+    async def noted(*arguments: Any) -> tuple[bytes | bytearray, dict[str, str]]:
         nonlocal now
         now += 1
         seen.append(now)
         return await read(*arguments)
 
-    async def served(handlers: protocol._Handlers, request: web.Request) -> web.Response:
+    async def served(inference: InferenceProtocol, name: str, request: web.Request) -> web.Response:
         nonlocal now
         try:
-            return await serve(handlers, request)
+            return await serve(inference, name, request)
         finally:
             now -= 1
             assert BODY not in request
 
     with monkeypatch.context() as patch:
         patch.setattr(bodies, "timed_body", noted)
-        patch.setattr(protocol._Handlers, "infer", served)
+        patch.setattr(InferenceProtocol, "_answer", served)
         yield seen
 
 
@@ -121,6 +123,7 @@ def crowd(it: Bench, count: int) -> list[asyncio.Future[np.ndarray]]:
 
     def call() -> np.ndarray:
         with closing(Client(it.socket, timeout_s=60)) as client:
+            client._regions = None  # a body is to come
             return client.infer(np.zeros((600, 600, 3), np.uint8)).scores
 
     loop = asyncio.get_running_loop()
@@ -248,8 +251,7 @@ async def test_callers_that_hang_up_at_the_door_leave_at_once(bench: Factory) ->
 
 async def test_a_caller_that_hangs_up_inside_stops_its_run(bench: Factory) -> None:
     # To prepare an image takes many seconds here.
-    slow = "[emulation]\ndevice_slowdown = 1000\n"
-    async with bench(settings(1) + slow, cloud=False) as it:
+    async with bench(settings(1), cloud=False, **slowed(1000)) as it:
         message = wire.encode_request(
             wire.InferRequest([wire.Tensor.from_array("image", np.zeros((2000, 2000, 3), np.uint8))])
         )
@@ -258,7 +260,7 @@ async def test_a_caller_that_hangs_up_inside_stops_its_run(bench: Factory) -> No
         more = f"{wire.HEADER_LENGTH}: {message.headers[wire.HEADER_LENGTH]}\r\n"
         await asyncio.to_thread(peer.send, message.length, message.body(), more)
         await until(lambda: lane.busy)
-        behind = asyncio.create_task(lane.run_unpaced(lambda: None))
+        behind = asyncio.create_task(lane.prepare(lambda: None))
         await asyncio.sleep(0.1)
         assert not behind.done()
         peer.close()

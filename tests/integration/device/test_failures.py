@@ -15,13 +15,15 @@ import pytest
 from aiohttp import web
 
 from collab_sdk import CompanionUnavailable, InvalidRequest, Overloaded, wire
+from collabd.device.companions.connection import Address, CompanionConnection
 from collabd.device.companions.http_exchange import HttpExchange
-from collabd.device.lane.lane import ComputeThread, Piece, Timed
+from collabd.device.lane.lane import Piece, Timed
 from collabd.device.run.compute import Compute, compute_on
 from collabd.engine import Engine, Stop, Stopped
 from tests.integration.device.conftest import Factory
 from tests.integration.device.impostor import impostor, logits, reply
 from tests.integration.device.test_infer import png
+from tests.slowed import SlowedThread, slowed
 
 T = TypeVar("T")
 
@@ -44,7 +46,7 @@ async def test_the_companion_dies_between_calls(bench: Factory) -> None:
 
 
 async def test_the_planner_leaves_a_companion_that_is_down(bench: Factory) -> None:
-    async with bench("[emulation]\ndevice_slowdown = 200\n") as it:
+    async with bench(**slowed(200)) as it:
         assert (await it.client.infer(it.images[0])).plan.cloud == "pc"
         await it.stop_cloud()
         results = [await it.client.infer(it.images[0]) for _ in range(4)]
@@ -60,21 +62,20 @@ async def test_fallback_fail_raises(bench: Factory) -> None:
 
 
 async def test_a_defect_on_the_companions_side_loses_no_call(bench: Factory) -> None:
-    """A defect that no part should have: the connections are closed during a call."""
+    """A defect that no part should have: no connection can be made, for a reason that nobody expects."""
+
+    async def broken(_: Address) -> CompanionConnection:
+        raise RuntimeError("a defect")
+
     async with bench() as it:
         (companion,) = it.daemon._plane.generation.companions
-
-        async def close() -> None:
-            assert isinstance(companion.exchange, HttpExchange)
-            async with companion.exchange._connections.session() as session:
-                await session.close()
-
-        await close()
+        assert isinstance(companion.exchange, HttpExchange)
+        companion.exchange.leave()
+        companion.exchange._connections._connect = broken
         result = await it.client.infer(it.images[0], cut="pool1")
         np.testing.assert_allclose(result.scores, it.reference(it.images[0]), atol=1e-5)
         assert result.degraded
-        assert "asking pc failed: RuntimeError('Session is closed')" in result.why
-        await close()
+        assert "asking pc failed: RuntimeError('a defect')" in result.why
         with pytest.raises(CompanionUnavailable, match="asking pc failed"):
             await it.client.infer(it.images[0], cut="pool1", fallback="fail")
 
@@ -146,14 +147,14 @@ async def test_a_companion_that_hangs_is_overtaken_in_time(bench: Factory) -> No
         assert result.cost == pytest.approx(0.5)
 
 
-class ObservedThread(ComputeThread):
+class ObservedThread(SlowedThread):
     """Notes in `ended` how each piece of work ended."""
 
-    def __init__(self, slowdown: float, ended: list[str]) -> None:
-        super().__init__(slowdown)
+    def __init__(self, factor: float, ended: list[str]) -> None:
+        super().__init__(factor)
         self._ended = ended
 
-    async def run(self, piece: Piece[T], stop: Stop) -> Timed[T]:
+    async def run(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
         @contextmanager
         def running() -> Iterator[None]:
             with piece.running():
@@ -165,6 +166,10 @@ class ObservedThread(ComputeThread):
                 self._ended.append("finished")
 
         return await super().run(replace(piece, running=running), stop)
+
+
+def observed_thousandfold(ended: list[str]) -> dict[str, Any]:
+    return slowed(1000) | {"thread_of": partial(ObservedThread, 1000, ended)}
 
 
 async def test_a_late_companion_may_still_win(bench: Factory) -> None:
@@ -180,16 +185,15 @@ async def test_a_late_companion_may_still_win(bench: Factory) -> None:
         return await reply(request, [logits(SCORES)])
 
     # The tail takes at least 50 ms here: no run of this network is done in 50 µs.
-    slow = "[emulation]\ndevice_slowdown = 1000\n[failover]\nhedge_price = 0\n"
-    async with impostor(bench, answer, slow, thread_of=partial(ObservedThread, ended=ended)) as it:
+    async with impostor(bench, answer, "[failover]\nhedge_price = 0\n", **observed_thousandfold(ended)) as it:
         # The planner's own choice, since the caller's is left its time; all but that image is sent so.
         result = await it.client.infer(it.images[0], codec="u8")
         assert result.ran == "C" * len(it.package.manifest.layers)
         assert result.label == it.package.manifest.labels[1]
         assert not result.degraded
         await it.client.infer(it.images[0], fallback="never-leave")
-        # Image and codec of the one call, its tail; image and network of the other.
-        assert ended == ["finished", "finished", "stopped", "finished", "finished"]
+        # Image and codec of the one call, its tail; all work of the other.
+        assert ended == ["finished", "stopped", "finished"]
 
 
 async def test_what_runs_beside_an_exchange_is_no_phase_of_the_call(bench: Factory) -> None:
@@ -198,15 +202,14 @@ async def test_what_runs_beside_an_exchange_is_no_phase_of_the_call(bench: Facto
 
     async def answer(request: web.Request) -> web.Response:
         await request.read()
-        while not ended:  # noqa: ASYNC110  it is another thread that does it
+        while not it.daemon.machinery.lane.busy:  # noqa: ASYNC110  it is another thread that does it
             await asyncio.sleep(0.002)
         await asyncio.sleep(0.01)
         return await reply(request, [logits(SCORES)])
 
-    slow = "[emulation]\ndevice_slowdown = 1000\n[failover]\nhedge_price = 0\n"
-    async with impostor(bench, answer, slow, thread_of=partial(ObservedThread, ended=ended)) as it:
+    async with impostor(bench, answer, "[failover]\nhedge_price = 0\n", **observed_thousandfold(ended)) as it:
         result = await it.client.infer(png(it.images[0]), codec="source")
-        assert ended
+        assert ended == ["stopped"]
         assert result.ran == "C" * len(it.package.manifest.layers)
         assert (result.measured.prep_ms, result.measured.local_tail_ms) == (None, None)
         assert (result.measured.other_ms or 0) >= 0
@@ -251,7 +254,7 @@ async def test_a_busy_companion_is_left_alone_for_as_long_as_it_says(bench: Fact
         body, headers = wire.encode_error(error), {"Retry-After": "50"}
         return web.Response(body=body, status=503, headers=headers)
 
-    async with impostor(bench, answer, "[emulation]\ndevice_slowdown = 100\n") as it:
+    async with impostor(bench, answer, **slowed(100)) as it:
         first = await it.client.infer(it.images[0], cut="image")
         later = [await it.client.infer(it.images[0]) for _ in range(3)]
         fixed = await it.client.infer(it.images[0], cut="image")
@@ -300,8 +303,8 @@ async def test_never_leave_sends_nothing(bench: Factory, how: str) -> None:
 
     policy = '[[policies]]\nmodel = "tiny"\nfallback = "never-leave"\n' if how == "package" else ""
     fallback: Literal["never-leave"] | None = "never-leave" if how == "call" else None
-    eager = "[emulation]\ndevice_slowdown = 100\n[failover]\nhedge_price = 0\n[planning]\nexplore_share = 0.5\n"
-    async with impostor(bench, answer, eager + policy) as it:
+    eager = "[failover]\nhedge_price = 0\n[planning]\nexplore_share = 0.5\n"
+    async with impostor(bench, answer, eager + policy, **slowed(100)) as it:
         for budget in ("", "1ms", "0.001mJ", "100ms,1mJ"):
             for image in it.images[:4]:
                 result = await it.client.infer(image, budget, fallback=fallback)

@@ -23,7 +23,7 @@ async def test_one_that_cannot_be_measured_keeps_no_other_from_being_measured(
 ) -> None:
     rooted(250, tmp_path / "packages/dark")  # the photograph that is measured with has shadows
     shutil.copytree(tiny_package.path, tmp_path / "packages/tiny")
-    lane = Lane(ComputeThread(1.0))
+    lane = Lane(ComputeThread())
     models = LoadedModels(Store([tmp_path / "packages"]), Engine(threads=1, cache_bytes=2**24), lane, default="")
     await models.load_all()
     task = asyncio.create_task(Profiler(models, lane, threads=1, directory=tmp_path / "profiles").run())

@@ -18,10 +18,11 @@ import pytest
 from collab_sdk import UnknownModel
 from collabd.catalog.package.package import Package, write
 from tests.integration.device.conftest import Bench, Factory
+from tests.slowed import slowed
 
 ROUNDS, CALLERS = 2, 6
 # So slow that most calls are between two of their steps when a model changes.
-SLOW = "[emulation]\ndevice_slowdown = 12\n"
+SLOW = slowed(12)
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ class Callers:
 
 async def test_no_call_is_lost_while_models_come_and_go(bench: Factory, versions: tuple[Path, Path]) -> None:
     one, other = versions
-    async with bench(SLOW) as it:
+    async with bench(**SLOW) as it:
         callers = Callers(it)
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             await it.client.load_model(one)

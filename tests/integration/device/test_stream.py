@@ -12,6 +12,7 @@ import pytest
 
 from collab_sdk import Client, InvalidImage, InvalidRequest, Result
 from tests.integration.device.conftest import Bench, Factory
+from tests.slowed import slowed
 
 Picture = npt.NDArray[np.uint8]
 
@@ -22,7 +23,7 @@ def check(it: Bench, results: list[Result], images: list[Picture]) -> None:
 
 
 async def test_results_come_in_order(bench: Factory) -> None:
-    async with bench("[emulation]\ndevice_slowdown = 50\n") as it:
+    async with bench(**slowed(50)) as it:
         results = [result async for result in it.client.stream(it.images, "max-throughput,100%", in_flight=5)]
         check(it, results, it.images)
 

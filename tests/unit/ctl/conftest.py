@@ -93,7 +93,6 @@ STATUS = StatusReport(
     clouds=[CLOUD, UNHEARD],
     device=DeviceReport(
         cpu_load=0.125,
-        slowdown=8.0,
         speed_factor=8.1,
         memory_mb=212.4,
         sessions=5,

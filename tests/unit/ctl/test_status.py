@@ -38,7 +38,7 @@ def test_json_is_the_very_report(daemon: LittleDaemon, run: Run, words: list[str
 def test_status_tells_of_daemon_companions_and_models(run: Run) -> None:
     said = words_of(run("status").stdout)
     assert said[0] == f"collabd {__version__}, ready, up 3 h 12 min, process 812"
-    assert "CPU 12 %, 8.10x its profiled times, made 8x slower by [emulation], 212 MB" in said[1]
+    assert "CPU 12 %, 8.10x its profiled times, 212 MB" in said[1]
     assert said[2] == (
         "machine 4.25 W (measured by ina219), 61 °C, clock up to 1000 of 1500 MHz, under-voltage, frequency-capped, "
         "battery 62 %"
@@ -67,7 +67,7 @@ def test_why_a_companion_does_not_serve_a_model(daemon: LittleDaemon, run: Run) 
 
 def test_status_of_a_daemon_that_has_nothing_yet(daemon: LittleDaemon, run: Run) -> None:
     daemon.answers["GET /collab/v1/status"] |= {"ready": False, "models": [], "clouds": [], "last": None}
-    daemon.answers["GET /collab/v1/status"]["device"] |= {"cpu_load": None, "speed_factor": None, "slowdown": 1.0}
+    daemon.answers["GET /collab/v1/status"]["device"] |= {"cpu_load": None, "speed_factor": None}
     unknown = dict.fromkeys(("temperature_c", "frequency_limit_mhz", "frequency_max_mhz", "throttled", "battery"))
     daemon.answers["GET /collab/v1/status"]["device"] |= unknown | {"power_source": "model"}
     lines = run("status").stdout.splitlines()

@@ -12,15 +12,15 @@ from collabd.catalog.package.package import Package
 from collabd.config import (
     CloudSettings,
     DeviceConfig,
-    EmulationSettings,
     FailoverSettings,
     LinkSettings,
 )
 from collabd.config import PlanningSettings as Settings
 from collabd.config import PolicySettings as Configured
 from collabd.device.companions.companion import Companion
+from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.placement_search import FindPlacement, placed
-from collabd.device.decide.planner import CallPlan, Planner
+from collabd.device.decide.planner import Planner
 from collabd.device.job.image import CallImage
 from collabd.device.job.options import CallOptions
 from collabd.device.models.model import DeviceModel
@@ -59,7 +59,7 @@ def profile(tiny_package: Package) -> Profile:
 
 @pytest.fixture
 def model(tiny_package: Package, profile: Profile) -> DeviceModel:
-    model = DeviceModel(tiny_package, tiny_package.network(), 1.0)
+    model = DeviceModel(tiny_package, tiny_package.network())
     model.take_profile(profile)
     return model
 
@@ -98,8 +98,8 @@ def planner(
     policies: tuple[Configured, ...] = (),
     find_placement: FindPlacement = placed,
 ) -> Planner:
-    config = DeviceConfig(emulation=EmulationSettings(slowdown), planning=planning, policies=policies)
-    return planner_of(config, companions, find_placement=find_placement)
+    config = DeviceConfig(planning=planning, policies=policies)
+    return planner_of(config, companions, slowdown=slowdown, find_placement=find_placement)
 
 
 def plan(planner: Planner, model: DeviceModel, image: CallImage = PIXELS, **parameters: str | int) -> CallPlan:

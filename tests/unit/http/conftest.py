@@ -12,8 +12,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from collab_sdk import wire
 from collab_sdk.errors import CollabError, UnknownModel
 from collab_sdk.result import MODEL_VERSION
-from collabd.http import protocol
 from collabd.http.error_replies import error_middleware
+from collabd.http.protocol import InferenceProtocol
 
 LIMIT = 10_000
 FEATURES = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -66,9 +66,9 @@ def plane() -> Echo:
 
 @asynccontextmanager
 async def served(plane: Echo, limit: int, **settings: Any) -> AsyncIterator[Client]:
-    """A client of the protocol in front of `plane`; `settings` are those of `protocol.routes`."""
+    """A client of the protocol in front of `plane`; `settings` are those of `InferenceProtocol`."""
     app = web.Application(middlewares=[error_middleware])
-    app.add_routes(protocol.routes(plane, limit, **settings))
+    app.add_routes(InferenceProtocol(plane, limit, **settings).routes())
     async with TestClient(TestServer(app)) as client:
         yield client
 

@@ -6,7 +6,7 @@ import json
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from aiohttp import web
@@ -14,9 +14,9 @@ from aiohttp.test_utils import TestServer
 
 from collab_sdk import wire
 from collab_sdk.errors import Overloaded
-from collabd.http import protocol
 from collabd.http.bodies import BODY, NETWORK, BodyPace
 from collabd.http.error_replies import error_middleware
+from collabd.http.protocol import InferenceProtocol, OpenDoor
 from tests.unit.http.conftest import LIMIT, Client, Echo, infer, refused, request
 
 
@@ -62,7 +62,7 @@ Speaker = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 async def speaking(plane: Echo, **options: Any) -> AsyncIterator[Speaker]:
     """A bare connection to a server of its own."""
     app = web.Application(middlewares=[error_middleware])
-    app.add_routes(protocol.routes(plane, LIMIT, **options))
+    app.add_routes(InferenceProtocol(plane, LIMIT, **options).routes())
     async with TestServer(app) as server:
         reader, writer = await asyncio.open_connection(server.host, server.port)
         yield reader, writer
@@ -112,10 +112,8 @@ async def test_who_asks_first_is_told_when_its_body_is_read(plane: Echo) -> None
         assert b" 200 " in await head(reader)
 
 
-@asynccontextmanager
-async def shut(_: web.Request) -> AsyncIterator[protocol.Infer]:
+def shut(_: web.Request) -> OpenDoor:
     raise Overloaded("full")
-    yield
 
 
 @pytest.mark.parametrize(("length", "status"), [(10, b" 503 "), (LIMIT + 1, b" 413 ")])
@@ -131,14 +129,20 @@ async def test_who_asks_first_is_refused_before_the_body(plane: Echo, length: in
 async def test_a_body_is_read_in_the_door_and_by_nobody_whom_it_refuses(plane: Echo) -> None:
     seen: list[bool] = []
 
-    @asynccontextmanager
-    async def door(request: web.Request) -> AsyncIterator[protocol.Infer]:
-        seen.append(BODY in request)
-        yield plane.infer
-        seen.append(BODY in request)
+    class Watched(OpenDoor):
+        def __call__(self, request: web.Request) -> OpenDoor:
+            self.request = request
+            return self
+
+        def __enter__(self) -> Self:
+            seen.append(BODY in self.request)
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            seen.append(BODY in self.request)
 
     message = wire.encode_request(request())
-    async with speaking(plane, door=door) as (reader, writer):
+    async with speaking(plane, door=Watched(plane)) as (reader, writer):
         writer.write(HEAD % message.length)
         writer.write(f"{wire.HEADER_LENGTH}: {message.headers[wire.HEADER_LENGTH]}\r\n\r\n".encode())
         writer.write(message.body())

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from collab_sdk.errors import InvalidImage
-from collabd.imaging import open_image
+from collabd.imaging import OpenImage
 from collabd.imaging.formats import AVIF, format_of
 
 
@@ -53,13 +53,13 @@ def boxes(major: bytes, *compatible: bytes) -> bytes:
 )
 def test_a_file_of_another_kind_is_named(data: bytes, says: str) -> None:
     with pytest.raises(InvalidImage, match=says):
-        open_image(data)
+        OpenImage(data)
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"RIFF", b"RIFF\0\0\0\0WAVEfmt ", b"\0\0\0\x18ftyp", bytes(900)])
 def test_what_is_no_image_says_which_are(data: bytes) -> None:
     with pytest.raises(InvalidImage, match=r"JPEG, PNG, WebP, .*BMP, GIF"):
-        open_image(data)
+        OpenImage(data)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_what_is_no_image_says_which_are(data: bytes) -> None:
 )
 def test_avif_is_named_whether_it_is_damaged_or_not_read_here(data: bytes) -> None:
     with pytest.raises(InvalidImage, match="AVIF"):
-        open_image(data)
+        OpenImage(data)
 
 
 def test_avif_is_not_asked_for_where_it_is_not_read() -> None:
@@ -82,4 +82,4 @@ def test_avif_is_not_asked_for_where_it_is_not_read() -> None:
 def test_avif_is_read(mode: str) -> None:
     out = io.BytesIO()
     Image.fromarray(np.zeros((20, 30, 3), np.uint8)).convert(mode).save(out, "AVIF")
-    assert open_image(out.getvalue()).size == (30, 20)
+    assert OpenImage(out.getvalue()).size == (30, 20)

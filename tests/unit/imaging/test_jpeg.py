@@ -12,7 +12,7 @@ from PIL import Image
 
 from collab_sdk.errors import InvalidImage
 from collabd.catalog.package.manifest import Preprocessing
-from collabd.imaging import MAX_PIXELS, open_image, prepare
+from collabd.imaging import MAX_PIXELS, OpenImage, prepare
 from tests.unit.imaging.conftest import Encode, photograph
 
 SPEC = Preprocessing(height=30, width=40)
@@ -122,7 +122,7 @@ def claiming(jpeg: bytes, width: int, height: int) -> bytes:
     ],
 )
 def test_the_sizes_of_phones_are_opened(jpeg: Encode, size: tuple[int, int], options: dict[str, Any]) -> None:
-    assert open_image(claiming(jpeg(**options), *size)).size == size
+    assert OpenImage(claiming(jpeg(**options), *size)).size == size
 
 
 def test_a_photograph_of_fifty_megapixels_looks_like_itself() -> None:

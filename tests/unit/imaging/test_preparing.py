@@ -21,8 +21,9 @@ from PIL import Image
 
 from collab_sdk.errors import InvalidImage, InvalidTensor
 from collabd.catalog.package.manifest import Preprocessing
-from collabd.imaging import MAX_PIXELS, MAX_SIDE, open_image, prepare
+from collabd.imaging import MAX_PIXELS, MAX_SIDE, OpenImage, prepare
 from collabd.imaging.formats import AVIF
+from tests.unit.imaging.conftest import photograph
 
 SMALL = Preprocessing(height=24, width=32)
 CROPPED = Preprocessing(height=24, width=24, resize_shorter=28, interpolation="bicubic")
@@ -87,6 +88,14 @@ def test_a_lossless_file_gives_what_its_pixels_give(kind: str, spec: Preprocessi
     assert prepared.shape == (1, spec.height, spec.width, 3)
     assert prepared.flags.c_contiguous
     np.testing.assert_array_equal(prepared, prepare(pixels, spec))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_an_open_image_serves_any_number_of_networks(kind: str) -> None:
+    data = encoded(photograph(600, 800), kind)
+    opened = OpenImage(data)
+    for spec in (SMALL, CROPPED, SMALL):
+        np.testing.assert_array_equal(prepare(opened, spec), prepare(data, spec))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "GIF"])
@@ -183,7 +192,7 @@ def test_an_animation_shows_its_first_frame(kind: str) -> None:
 @pytest.mark.parametrize("text", [b"", b"hello", b"<svg/>", b"%PDF-1.4", b"II*\0\b\0\0\0", b"P7\n", b"GIF87", b"RIFF"])
 def test_what_is_no_image_is_refused(text: bytes) -> None:
     with pytest.raises(InvalidImage):
-        open_image(text)
+        OpenImage(text)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "GIF", *LOSSLESS])
@@ -198,7 +207,7 @@ def test_a_truncated_image_is_refused(kind: str, share: float) -> None:
 @pytest.mark.parametrize("claim", [png_claiming, jpeg_claiming, gif_claiming, bmp_claiming])
 def test_an_empty_image_is_refused(claim: Any) -> None:
     with pytest.raises(InvalidImage):
-        open_image(claim(0, 0))
+        OpenImage(claim(0, 0))
 
 
 @pytest.mark.parametrize(
@@ -228,15 +237,15 @@ def test_a_huge_image_is_refused_by_its_header(data: bytes) -> None:
 
 def test_a_refusal_says_how_large_and_what_to_do() -> None:
     with pytest.raises(InvalidImage, match="10000x10000 pixels: scale it to at most 50,000,000 pixels"):
-        open_image(png_claiming(10_000, 10_000))
-    assert open_image(png_claiming(MAX_PIXELS // 10_000, 10_000)).size == (5_000, 10_000)
+        OpenImage(png_claiming(10_000, 10_000))
+    assert OpenImage(png_claiming(MAX_PIXELS // 10_000, 10_000)).size == (5_000, 10_000)
 
 
 @needs_avif
 @pytest.mark.parametrize("side", [6_000, 16_000, 30_000])
 def test_a_huge_avif_is_refused_by_its_header(side: int) -> None:
     with pytest.raises(InvalidImage, match=f"{side}x{side}|damaged"):
-        open_image(avif_claiming(side, side))
+        OpenImage(avif_claiming(side, side))
 
 
 @needs_avif

@@ -209,7 +209,7 @@ def test_each_output_comes_in_the_form_that_was_asked_for() -> None:
         (body(inputs=[item(parameters={"binary_data_size": -1})]), "does not fit"),
         (body(inputs=[item(data=[1, 2], parameters={"binary_data_size": 0})]), "does not fit"),
         (body(inputs=[item(parameters={"binary_data_size": 0})]), "0 bytes, but its shape needs 8"),
-        (body(inputs=[item(parameters={"shared_memory_region": "r"})]), "shares no memory"),
+        (body(inputs=[item(parameters={"shared_memory_region": "r"})]), "does not fit here"),
         (body(parameters=[]), "expected dict"),
         (body(id=3), "id: expected str"),
         (body(outputs=[{}]), "name"),
@@ -337,27 +337,3 @@ def test_a_foreign_error_body_is_shown(text: bytes) -> None:
     assert type(got) is DaemonFault
     assert "502" in str(got)
     assert isinstance(wire.decode_error(500, b'{"error": "x"}'), CollabError)
-
-
-keys = st.text(st.characters(exclude_characters=".", codec="utf-8"), min_size=1, max_size=5)
-trees = st.dictionaries(
-    keys, st.recursive(scalars, lambda t: st.dictionaries(keys, t, min_size=1, max_size=3), max_leaves=9)
-)
-
-
-@given(trees)
-def test_flattened_parameters_unflatten(nested: dict[str, Any]) -> None:
-    flat = wire.flatten(nested)
-
-    assert wire.unflatten(flat) == nested
-    for group in (key for key, value in nested.items() if isinstance(value, dict)):
-        assert wire.unflatten(flat, group) == nested[group]
-
-
-def test_flatten_leaves_out_what_was_not_measured_and_refuses_what_is_no_scalar() -> None:
-    assert wire.flatten({"measured": {"head_ms": 1.5, "tail_ms": None}}) == {"measured.head_ms": 1.5}
-    with pytest.raises(WireError, match="'labels'"):
-        wire.flatten({"labels": ["a"]})
-    for clash in ({"a": 1, "a.b": 2}, {"a.b": 2, "a": 1}):
-        with pytest.raises(WireError, match=r"of its own|parameters below"):
-            wire.unflatten(clash)

@@ -88,7 +88,8 @@ def calls(scenario: Scenario, after_s: int) -> list[bool]:
         cloud = replace(seen(speed, link, now), unasked_s=now - asked_at)
         prediction = predict(PLANS, device=DEVICE, clouds=[cloud], call=CALL, quantile=0.98)
         prediction = hedged(PLANS, prediction, clouds=[cloud], price=0.1) if scenario.races else prediction
-        asks = PLANS.rows[chooser.choose(PLANS, prediction, scenario.caps, kind="call").row].cloud == 0
+        weighed = chooser.weigh(PLANS, prediction, scenario.caps, kind="call")
+        asks = PLANS.rows[chooser.turn(weighed, "call").row].cloud == 0
         if asks:
             asked_at = now
             luck = exp(rng.normal(0, 0.05))

@@ -53,9 +53,9 @@ def question(work: Workload, plan: Candidate) -> Question:
     """For the tail of a plan, with its features as the simulated device encodes them."""
     manifest = work.package.manifest
     cut = next(cut for cut in manifest.cuts if cut.name == plan.cut)
-    compute = simulated_compute(work, SimulatedThread(8.0, stop_s=lambda: 0.0), lambda: LUCK)
+    compute = simulated_compute(work, SimulatedThread(stop_s=lambda: 0.0), lambda: LUCK)
     crossing = Crossing(codec=plan.codec, channel_axis=None, decode_s=plan.decode_s, rest_s=plan.local_tail_s)
-    model = DeviceModel(work.package, work.network, 8.0)
+    model = DeviceModel(work.package, work.network)
     features = dict.fromkeys(cut.tensors, model.blank)
     inputs = compute.encode(features, crossing, model)  # type: ignore[arg-type]
     outputs = (manifest.output,)
@@ -134,7 +134,7 @@ def test_who_waits_no_longer_is_told_so(workload: Loads) -> None:
 def test_the_time_that_a_request_takes_to_come_in_is_that_of_all_but_its_first_packet(workload: Loads) -> None:
     async def ask(_: Companion, there: SimulatedCompanion) -> None:
         for size, rest in ((0, 0), (1000, 0), (4000, 2900)):
-            reply = await there.call("POST", "/collab/v1/ping", data=bytes(size))
+            reply = await there.call("POST", "/collab/v1/ping", data=[bytes(size)])
             assert reply.receive_s == pytest.approx(rest / RATE)
             assert reply.round_trip_s == RTT_S
 

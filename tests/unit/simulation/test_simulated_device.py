@@ -24,7 +24,7 @@ LUCK = Draw(8.8, 1.1, 0.3)
 
 
 def new_thread() -> SimulatedThread:
-    return SimulatedThread(8.0, stop_s=lambda: STOP_S)
+    return SimulatedThread(stop_s=lambda: STOP_S)
 
 
 def test_a_piece_takes_what_it_says() -> None:
@@ -79,7 +79,7 @@ def test_work_takes_the_profiled_time_and_the_luck_of_the_request(workload: Load
     it, thread = workload(1), new_thread()
     compute = simulated_compute(it, thread, lambda: LUCK)
     manifest = it.package.manifest
-    model = DeviceModel(it.package, it.network, it.slowdown)
+    model = DeviceModel(it.package, it.network)
     frame = CallImage(np.zeros((16, 16, 3), np.uint8), 256)
     image = compute.prepare_image(frame, manifest.preprocessing)
     for plan in it.plans.rows[1:]:

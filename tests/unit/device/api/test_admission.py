@@ -52,12 +52,15 @@ class Calls:
         return self._tasks[name].exception()
 
     async def _call(self, user: Hashable, name: str, size: int) -> None:
-        async with self.admission.arrival(user, size) as arrival:
+        with self.admission.arrive(user) as arrival:
+            if not arrival.take_bytes_now(size):
+                await arrival.take_bytes(size)
             self.read.append(name)
             await self._whole[name].wait()
-            async with self.admission.place(arrival):
-                self.let_in.append(name)
-                await self._leave[name].wait()
+            if not arrival.take_place_now():
+                await arrival.take_place()
+            self.let_in.append(name)
+            await self._leave[name].wait()
 
 
 async def settle() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from collabd.planning import (
     choose,
     predict,
 )
-from collabd.planning.choose import SwitchGain
+from collabd.planning.choose import Decision, SwitchGain
 
 DEVICE = DeviceState(speed=1.0, spread=0.1, busy_w=5.0, idle_w=2.0, tx_w_per_mbps=0.3, tx_base_w=0.1)
 PLANS = Candidates(
@@ -49,46 +50,51 @@ def link(seconds: float) -> Prediction:
     return predict(PLANS, device=DEVICE, clouds=[cloud], call=CallFacts(0.0, (0.0,), None), quantile=0.95)
 
 
+def chosen(it: Chooser, plans: Candidates, prediction: Prediction, caps: Caps, *, kind: Hashable) -> Decision:
+    """The decision for one call."""
+    return it.turn(it.weigh(plans, prediction, caps, kind=kind), kind)
+
+
 def chooser() -> Chooser:
     return Chooser(SwitchGain(gain_s=0.005, gain_ratio=0.05), explore_share=0.02, past=PastPlans())
 
 
 def test_it_stays_until_a_switch_is_worth_it() -> None:
     it = chooser()
-    assert it.choose(PLANS, link(0.070), Caps(), kind="a").row == REMOTE
-    kept = it.choose(PLANS, link(0.083), Caps(), kind="a")
+    assert chosen(it, PLANS, link(0.070), Caps(), kind="a").row == REMOTE
+    kept = chosen(it, PLANS, link(0.083), Caps(), kind="a")
     assert (kept.row, kept.reason) == (REMOTE, Reason.KEPT)
-    assert it.choose(PLANS, link(0.2), Caps(), kind="a").row == LOCAL
+    assert chosen(it, PLANS, link(0.2), Caps(), kind="a").row == LOCAL
 
 
 def test_each_kind_has_its_own_past() -> None:
     it = chooser()
-    it.choose(PLANS, link(0.070), Caps(), kind="a")
-    assert it.choose(PLANS, link(0.083), Caps(), kind="b").row == LOCAL
-    assert it.choose(PLANS, link(0.083), Caps(), kind="a").row == REMOTE
+    chosen(it, PLANS, link(0.070), Caps(), kind="a")
+    assert chosen(it, PLANS, link(0.083), Caps(), kind="b").row == LOCAL
+    assert chosen(it, PLANS, link(0.083), Caps(), kind="a").row == REMOTE
 
 
 def test_a_call_of_no_kind_leaves_no_trace() -> None:
     it = chooser()
-    it.choose(PLANS, link(0.070), Caps(), kind="a")
-    assert it.choose(PLANS, link(0.083), Caps(), kind=None).row == LOCAL
-    assert it.choose(PLANS, link(0.083), Caps(), kind="a").row == REMOTE
+    chosen(it, PLANS, link(0.070), Caps(), kind="a")
+    assert choose(PLANS, link(0.083), Caps()).row == LOCAL
+    assert chosen(it, PLANS, link(0.083), Caps(), kind="a").row == REMOTE
 
 
 def test_a_plan_that_is_gone_is_no_past() -> None:
     it = chooser()
-    it.choose(PLANS, link(0.070), Caps(), kind="a")
+    chosen(it, PLANS, link(0.070), Caps(), kind="a")
     only = Candidates(PLANS.rows[:1])
     prediction = predict(only, device=DEVICE, clouds=[], call=CallFacts(0.0, (), None), quantile=0.95)
-    assert it.choose(only, prediction, Caps(), kind="a").reason is Reason.CHOSEN
+    assert chosen(it, only, prediction, Caps(), kind="a").reason is Reason.CHOSEN
 
 
 def test_the_past_is_bounded() -> None:
     it = chooser()
-    it.choose(PLANS, link(0.070), Caps(), kind="first")
+    chosen(it, PLANS, link(0.070), Caps(), kind="first")
     for kind in range(100):
-        it.choose(PLANS, link(0.070), Caps(), kind=kind)
-    assert it.choose(PLANS, link(0.083), Caps(), kind="first").row == LOCAL
+        chosen(it, PLANS, link(0.070), Caps(), kind=kind)
+    assert chosen(it, PLANS, link(0.083), Caps(), kind="first").row == LOCAL
 
 
 def hedged(*seconds: float) -> Prediction:
@@ -98,7 +104,7 @@ def hedged(*seconds: float) -> Prediction:
 
 def choices(prediction: Prediction, calls: int, caps: Caps = ANY) -> list[Reason]:
     it = chooser()
-    return [it.choose(PLANS, prediction, caps, kind="a").reason for _ in range(calls)]
+    return [chosen(it, PLANS, prediction, caps, kind="a").reason for _ in range(calls)]
 
 
 def test_a_companion_that_looks_too_slow_is_tried_within_what_may_be_lost() -> None:
@@ -113,7 +119,7 @@ def test_a_companion_that_looks_too_slow_is_tried_within_what_may_be_lost() -> N
 def test_a_try_is_not_the_past_that_calls_stay_with() -> None:
     it = chooser()
     prediction = hedged(0.100, 0.106)
-    decisions = [it.choose(PLANS, prediction, Caps(), kind="a") for _ in range(20)]
+    decisions = [chosen(it, PLANS, prediction, Caps(), kind="a") for _ in range(20)]
     assert {one.row for one in decisions if one.reason is Reason.EXPLORED} == {REMOTE}
     assert {one.row for one in decisions if one.reason is not Reason.EXPLORED} == {LOCAL}
 
@@ -138,8 +144,8 @@ def test_what_is_chosen_anyway_needs_no_try() -> None:
 def test_credit_is_not_saved_for_ever() -> None:
     it = chooser()
     for _ in range(1000):
-        it.choose(PLANS, hedged(0.100, 0.5), Caps(), kind="a")
-    tries = [it.choose(PLANS, hedged(0.100, 0.107), Caps(), kind="a").reason for _ in range(5)]
+        chosen(it, PLANS, hedged(0.100, 0.5), Caps(), kind="a")
+    tries = [chosen(it, PLANS, hedged(0.100, 0.107), Caps(), kind="a").reason for _ in range(5)]
     assert tries.count(Reason.EXPLORED) <= 3
 
 
@@ -203,9 +209,9 @@ def test_a_real_loss_is_bounded(prediction: Prediction, caps: Caps) -> None:
 def test_where_nothing_fits_tries_are_bounded_by_the_chance_that_they_lose() -> None:
     hopeless, hopeful = Caps(latency_s=0.01), Caps(latency_s=0.097)
     it = chooser()
-    assert it.choose(PLANS, unasked(0.5), hopeless, kind="a").row == LOCAL
-    assert Reason.EXPLORED not in [it.choose(PLANS, unasked(0.5), hopeless, kind="a").reason for _ in range(100)]
-    decisions = [it.choose(PLANS, unasked(0.080), hopeful, kind="b") for _ in range(100)]
+    assert chosen(it, PLANS, unasked(0.5), hopeless, kind="a").row == LOCAL
+    assert Reason.EXPLORED not in [chosen(it, PLANS, unasked(0.5), hopeless, kind="a").reason for _ in range(100)]
+    decisions = [chosen(it, PLANS, unasked(0.080), hopeful, kind="b") for _ in range(100)]
     tried = [one for one in decisions if one.reason is Reason.EXPLORED]
     assert 1 <= len(tried) <= 50
     assert {one.unmet for one in tried} == {("latency",)}
@@ -228,6 +234,6 @@ def test_calls_whose_caps_differ_are_of_one_kind() -> None:
 
 def test_a_plan_is_not_kept_for_a_cap_that_it_breaks() -> None:
     it = chooser()
-    assert it.choose(PLANS, unasked(0.078, 0.0), Caps(latency_s=0.5), kind="a").row == REMOTE
-    assert it.choose(PLANS, unasked(0.081, 0.0), Caps(latency_s=0.5), kind="a").row == REMOTE
-    assert it.choose(PLANS, unasked(0.081, 0.0, spread=0.2), Caps(latency_s=0.11), kind="a").row == LOCAL
+    assert chosen(it, PLANS, unasked(0.078, 0.0), Caps(latency_s=0.5), kind="a").row == REMOTE
+    assert chosen(it, PLANS, unasked(0.081, 0.0), Caps(latency_s=0.5), kind="a").row == REMOTE
+    assert chosen(it, PLANS, unasked(0.081, 0.0, spread=0.2), Caps(latency_s=0.11), kind="a").row == LOCAL

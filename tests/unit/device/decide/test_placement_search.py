@@ -14,10 +14,10 @@ from collab_sdk.vocabulary import Fallback
 from collabd.catalog.package.package import Package
 from collabd.config import PlanningSettings as Settings
 from collabd.config import PolicySettings as Configured
-from collabd.device.call.result import predicted
 from collabd.device.companions.companion import Companion
+from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.placement_search import FoundPlacement, Situation, placed
-from collabd.device.decide.planner import CallPlan, Planner
+from collabd.device.decide.planner import Planner
 from collabd.device.job.options import CallOptions
 from collabd.device.models.model import DeviceModel
 from collabd.profiling.profile import CutTimes, Profile
@@ -40,7 +40,7 @@ def timed(profile: Profile, segments: Mapping[str, float]) -> Profile:
 
 @pytest.fixture
 def model(tiny_package: Package, profile: Profile) -> DeviceModel:
-    model = DeviceModel(tiny_package, tiny_package.network(), 1.0)
+    model = DeviceModel(tiny_package, tiny_package.network())
     model.take_profile(timed(profile, HERE))
     return model
 
@@ -73,7 +73,7 @@ def test_a_pinned_last_layer_brings_the_features_back(model: DeviceModel, compan
 
 def test_its_prediction_is_the_sum_of_all_its_parts(model: DeviceModel, companion: Companion) -> None:
     planned = plan(planner(companion), model, budget="100%", pin_first=1, pin_last=1)
-    got = predicted(planned)
+    got = planned.predicted
     assert (got.head_ms, got.tail_ms) == pytest.approx((7.0, 30.0))
     parts = (got.prep_ms, got.head_ms, got.encode_ms, got.upload_ms, got.queue_ms, got.decode_ms, got.tail_ms)
     overhead_ms = 1e3 * planned.evaluation.device.overhead_s
@@ -124,8 +124,8 @@ def test_a_cap_on_cost_lets_some_segments_leave(model: DeviceModel, companion: C
     for cost, placement in ((1, None), (0.0363, "DDCCCCD"), (0.0242, "DDDCCCD"), (0.0121, "DDCDDDD"), (0, "D" * 7)):
         planned = plan(it, model, budget=f"100%,cost {cost}")
         assert planned.unmet == ()
-        assert predicted(planned).cost is not None
-        assert (predicted(planned).cost or 0) <= cost
+        assert planned.predicted.cost is not None
+        assert (planned.predicted.cost or 0) <= cost
         if placement is None:
             assert sides(planned) in {"C", "DC"}
         else:
@@ -148,7 +148,7 @@ def test_a_cap_on_energy_that_no_single_cut_keeps(tiny_package: Package, profile
 def test_the_file_goes_as_it_came_where_only_the_end_is_pinned(model: DeviceModel, companion: Companion) -> None:
     planned = plan(planner(companion), model, FILE, budget="100%", codec="source", pin_last=1)
     assert (planned.placement, planned.job.codec) == ("CCCCCCD", "source")
-    assert predicted(planned).prep_ms is None
+    assert planned.predicted.prep_ms is None
 
 
 def test_a_codec_of_the_callers_holds(model: DeviceModel, companion: Companion) -> None:
@@ -169,6 +169,7 @@ def test_a_companion_that_went_away_gets_nothing(model: DeviceModel, companion: 
     it = planner(companion)
     assert sides(plan(it, model, budget="100%", pin_last=1)) == "CD"
     companion.reached = False
+    it.reconsider()
     assert sides(plan(it, model, budget="100%", pin_last=1)) == "D"
 
 
@@ -207,6 +208,7 @@ async def test_when_things_change_calls_go_on_while_it_is_looked_for_anew(
     it = planner(companion)
     (before,) = await calls(it, model, 1)
     link_is(companion, 0.02)  # 2 kB there and back take longer than all of it here
+    it.reconsider()
     (meanwhile,) = await calls(it, model, 1)
     # What is known is predicted as it would be now, and not taken where all on the device is better.
     assert meanwhile.evaluation.plans is before.evaluation.plans

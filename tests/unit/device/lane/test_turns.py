@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from collabd.device.lane.turns import USER, Turns
+
+
+@asynccontextmanager
+async def turn(turns: Turns, due_s: float | None, takes_s: float) -> AsyncIterator[None]:
+    if not turns.take_now():
+        await turns.take(due_s, takes_s)
+    try:
+        yield
+    finally:
+        turns.pass_on()
 
 
 async def order(*due_s: float | None, gone: int | None = None) -> list[int]:
@@ -18,11 +30,11 @@ async def order(*due_s: float | None, gone: int | None = None) -> list[int]:
     now_s = asyncio.get_running_loop().time()
 
     async def first() -> None:
-        async with turns.turn(None, 0.0):
+        async with turn(turns, None, 0.0):
             await free.wait()
 
     async def call(index: int, due: float | None) -> None:
-        async with turns.turn(None if due is None else now_s + due, 0.01):
+        async with turn(turns, None if due is None else now_s + due, 0.01):
             served.append(index)
             await asyncio.sleep(0)
 
@@ -35,7 +47,7 @@ async def order(*due_s: float | None, gone: int | None = None) -> list[int]:
         tasks[gone + 1].cancel()
     free.set()
     await asyncio.gather(*tasks, return_exceptions=True)
-    async with turns.turn(None, 0.0):
+    async with turn(turns, None, 0.0):
         return served
 
 
@@ -63,10 +75,10 @@ async def test_who_hangs_up_as_its_turn_comes_hands_it_on() -> None:
     turns, served = Turns(), list[str]()
 
     async def call(name: str) -> None:
-        async with turns.turn(None, 0.0):
+        async with turn(turns, None, 0.0):
             served.append(name)
 
-    async with turns.turn(None, 0.0):
+    async with turn(turns, None, 0.0):
         called, next_ = asyncio.create_task(call("called")), asyncio.create_task(call("next"))
         await asyncio.sleep(0)
     called.cancel()
@@ -82,12 +94,12 @@ async def order_of_users(*calls: tuple[str, float | None]) -> list[tuple[str, fl
 
     async def first() -> None:
         USER.set("a")
-        async with turns.turn(None, 0.0):
+        async with turn(turns, None, 0.0):
             await free.wait()
 
     async def call(user: str, due: float | None) -> None:
         USER.set(user)
-        async with turns.turn(None if due is None else now_s + due, 0.01):
+        async with turn(turns, None if due is None else now_s + due, 0.01):
             served.append((user, due))
 
     tasks = [asyncio.create_task(first())]

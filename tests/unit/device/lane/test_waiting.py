@@ -22,13 +22,13 @@ from tests.unit.device.conftest import FILE, PIXELS, planner
 
 @pytest.fixture
 def lane() -> Iterator[Lane]:
-    lane = Lane(ComputeThread(1.0))
+    lane = Lane(ComputeThread())
     yield lane
     lane.close()
 
 
 async def test_what_is_due_later_is_not_waited_for() -> None:
-    lane = Lane(ComputeThread(1.0), clock=lambda: 100.0)
+    lane = Lane(ComputeThread(), clock=lambda: 100.0)
     with lane.claimed(101.0, 0.3) as first, lane.claimed(102.0, 0.5):
         assert [lane.wait_s(within_s) for within_s in (0.5, 1.0, 1.5, 2.0)] == [0.0, 0.3, 0.3, 0.8]
         first.left_s = 0.2
@@ -75,7 +75,7 @@ async def test_a_call_that_waits_for_another_says_so(lane: Lane, model: DeviceMo
     await asyncio.sleep(0.05)
     planned, record = await it.plan(model, PIXELS, options), new_record()
     assert 50.0 < planned.evaluation.device.queue_s <= 100.0
-    under_way = asyncio.create_task(executor.run(planned.job, record))
+    under_way = asyncio.create_task(executor.run(planned.job, PIXELS, record))
     await asyncio.sleep(0.2)
     assert lane.wait_s(None) > planned.evaluation.device.queue_s - 20.0
     free.set()

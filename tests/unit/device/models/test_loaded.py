@@ -33,7 +33,7 @@ async def loaded(root: Path, package: Package, names: Sequence[str], default: st
     for name in names:
         manifest = msgspec.structs.replace(package.manifest, name=name)
         write(root / name, manifest, model=(package.path / MODEL).read_bytes(), licence="CC0-1.0")
-    lane = Lane(ComputeThread(1.0))
+    lane = Lane(ComputeThread())
     models = LoadedModels(Store([root]), Engine(threads=1, cache_bytes=2**24), lane, default=default)
     await models.load_all()
     yield models
@@ -82,7 +82,7 @@ async def test_a_package_whose_graph_is_no_good_is_left_out(
     broken = msgspec.structs.replace(tiny_package.manifest, name="broken")
     write(tmp_path / "broken", broken, model=graph.SerializeToString(), licence="CC0-1.0")
     shutil.copytree(tiny_package.path, tmp_path / "tiny")
-    lane = Lane(ComputeThread(1.0))
+    lane = Lane(ComputeThread())
     models = LoadedModels(Store([tmp_path]), Engine(threads=1, cache_bytes=2**24), lane, default="")
     with caplog.at_level(logging.ERROR):
         await models.load_all()
@@ -121,7 +121,7 @@ class Shelf:
 
 @pytest.fixture
 def shelf(tmp_path: Path) -> Iterator[Shelf]:
-    lane, engine = Lane(ComputeThread(1.0)), Engine(threads=1, cache_bytes=2**26)
+    lane, engine = Lane(ComputeThread()), Engine(threads=1, cache_bytes=2**26)
     yield Shelf(LoadedModels(Store([tmp_path / "store"]), engine, lane, default=""), engine, lane, tmp_path)
     lane.close()
 

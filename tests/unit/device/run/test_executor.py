@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Iterator
-from functools import partial
 
-import aiohttp
 import numpy as np
 import pytest
 from aiohttp import web
@@ -17,8 +15,8 @@ from collab_sdk import wire
 from collab_sdk.errors import CompanionUnavailable
 from collabd.catalog.package.package import Package
 from collabd.device.companions.companion import Companion
+from collabd.device.companions.connection import Dialler
 from collabd.device.companions.connections import Connections
-from collabd.device.companions.http_exchange import Response
 from collabd.device.job.image import CallImage
 from collabd.device.job.job import CallRecord
 from collabd.device.job.options import CallOptions
@@ -46,7 +44,7 @@ async def silent(tiny_package: Package, profile: Profile) -> AsyncIterator[Compa
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections:
+    async with Connections(Dialler()) as connections:
         url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         companion = companion_at(url, connections)
         companion.reached = True
@@ -59,7 +57,7 @@ async def silent(tiny_package: Package, profile: Profile) -> AsyncIterator[Compa
 def executor(model: DeviceModel) -> Iterator[Executor]:
     engine = Engine(threads=1, cache_bytes=2**26)
     engine.add(model.key, model.network)
-    lane = Lane(ComputeThread(1.0))
+    lane = Lane(ComputeThread())
     yield Executor(compute_on(engine), lane, hedge_price=0.0)
     lane.close()
 
@@ -68,7 +66,7 @@ async def run(executor: Executor, model: DeviceModel, companion: Companion, **pa
     planned = await planner(companion).plan(model, PIXELS, CallOptions.from_parameters({"codec": "u8", **parameters}))
     assert planned.job.companion is companion
     record = new_record()
-    output = await executor.run(planned.job, record)
+    output = await executor.run(planned.job, PIXELS, record)
     image = {model.manifest.input: PIXELS.prepare(model.manifest.preprocessing)}
     whole = executor.compute.run_layers(model.key, image, (model.manifest.output,), stop=Stop())
     np.testing.assert_allclose(output, whole[model.manifest.output], atol=1e-5)
@@ -97,9 +95,9 @@ async def test_what_cannot_be_packed_is_finished_here(
         record = new_record()
         if fallback == "fail":
             with pytest.raises(CompanionUnavailable, match="cannot be sent: LookupError"):
-                await executor.run(planned.job, record)
+                await executor.run(planned.job, sent, record)
         else:
-            output = await executor.run(planned.job, record)
+            output = await executor.run(planned.job, sent, record)
             feeds, outputs = {model.manifest.input: image[None]}, (model.manifest.output,)
             whole = executor.compute.run_layers(model.key, feeds, outputs, stop=Stop())
             np.testing.assert_allclose(output, whole[model.manifest.output], atol=1e-5)

@@ -17,7 +17,7 @@ from collabd.device.run.features import checked, encode_features
 
 @pytest.fixture
 def model(tiny_package: Package) -> DeviceModel:
-    return DeviceModel(tiny_package, tiny_package.network(), 0.001)
+    return DeviceModel(tiny_package, tiny_package.network())
 
 
 @pytest.mark.parametrize("codec", ["f32", "f16", "q8", "q4"])

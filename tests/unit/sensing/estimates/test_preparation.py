@@ -10,7 +10,7 @@ USUAL, PHOTO = 0.05, 12.0
 
 
 def profiled(seconds: float = 0.004) -> Preparation:
-    it = Preparation(1.0)
+    it = Preparation()
     it.note_profile(USUAL, seconds)
     return it
 
@@ -37,7 +37,3 @@ def test_what_was_quicker_than_profiled_stays() -> None:
     for call in range(100):
         it.learn(USUAL, 0.004, call / 10)
     assert it.at(USUAL, 600.0) == pytest.approx(0.004, rel=0.1)
-
-
-def test_a_slower_device_is_expected_to_take_longer() -> None:
-    assert Preparation(4.0).at(PHOTO, 0.0) == pytest.approx(4 * Preparation(1.0).at(PHOTO, 0.0))

@@ -1,0 +1,129 @@
+"""Choices that stand: what was chosen for one call holds for the next, until something that it depends on changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+from collabd.device.decide.call_plan import CallPlan
+from collabd.device.decide.chooser import Weighed
+from collabd.device.job.image import CallImage
+from collabd.device.job.options import CallOptions
+from collabd.device.models.model import DeviceModel
+from collabd.planning.choose import Decision
+
+# What is sensed and learned moves by little within this time, as long as calls take what was predicted.
+_STANDS_S = 0.5
+# Two calls are alike if their sizes, and what is left of their latency budget, differ by no more than this share.
+_ALIKE = 1 / 32
+# The number of choices that stand at the same time. An application has a few.
+_MOST = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A call as far as the choice of its plan depends on it.
+
+    `pixels`: of its image. `file_bytes`: None if the caller sent pixels. `waited_s`: how long it has waited to be
+    planned; `left_s`: what is left of its latency budget, None if it has none. `lane_wait_s`: how long it waits for
+    other calls. `seen`: what is known of the model, and the number of events of each companion.
+    """
+
+    model: DeviceModel
+    options: CallOptions
+    pixels: int
+    file_bytes: int | None
+    waited_s: float
+    left_s: float | None
+    lane_wait_s: float
+    seen: tuple[object, ...]
+
+    @classmethod
+    def of(
+        cls,
+        model: DeviceModel,
+        image: CallImage,
+        options: CallOptions,
+        *,
+        waited_s: float,
+        lane_wait_s: Callable[[float | None], float],
+        seen: tuple[object, ...],
+    ) -> Asked:
+        """A call that has waited `waited_s` seconds to be planned. `lane_wait_s` takes what is left of its budget."""
+        latency_ms = options.budget.latency_ms
+        left_s = None if latency_ms is None else max(latency_ms / 1e3 - waited_s, 0.0)
+        return cls(
+            model=model,
+            options=options,
+            pixels=image.pixels,
+            file_bytes=image.file_bytes,
+            waited_s=waited_s,
+            left_s=left_s,
+            lane_wait_s=lane_wait_s(left_s),
+            seen=seen,
+        )
+
+    @property
+    def kind(self) -> Hashable:
+        """Equal for calls that may be alike. `options` are the same object for calls with the same parameters."""
+        return id(self.model), id(self.options), self.file_bytes is None
+
+    def is_like(self, other: Asked) -> bool:
+        """Whether what was chosen for the `other` call, of the same kind, may serve this call."""
+        return (
+            not self.lane_wait_s
+            and not other.lane_wait_s
+            and self.seen == other.seen
+            and _alike(self.pixels, other.pixels)
+            and _alike(self.file_bytes or 0, other.file_bytes or 0)
+            and _alike(self.left_s or 0.0, other.left_s or 0.0)
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class StandingChoice:
+    """What was chosen for the call `asked`. `make`: makes the plan of a decision."""
+
+    asked: Asked
+    kind: Hashable
+    weighed: Weighed
+    make: Callable[[Decision], CallPlan]
+    until: float = 0.0
+    _made: dict[Decision, CallPlan] = field(default_factory=dict)
+
+    def planned(self, decision: Decision) -> CallPlan:
+        """The plan for this decision. It is made once."""
+        made = self._made.get(decision)
+        if made is None:
+            made = self._made[decision] = self.make(decision)
+        return made
+
+
+class StandingChoices:
+    """The choices that stand now."""
+
+    def __init__(self) -> None:
+        # A choice keeps its model and options alive, so that their identity names nothing else meanwhile.
+        self._by_kind: dict[Hashable, StandingChoice] = {}
+
+    def of(self, asked: Asked, *, now: float) -> StandingChoice | None:
+        """The choice that stands for this call. None: there is none."""
+        standing = self._by_kind.get(asked.kind)
+        if standing is None or now > standing.until or not asked.is_like(standing.asked):
+            return None
+        return standing
+
+    def keep(self, choice: StandingChoice, *, now: float) -> None:
+        """Let a choice stand from now on."""
+        if len(self._by_kind) >= _MOST:
+            self._by_kind.clear()
+        choice.until = now + _STANDS_S
+        self._by_kind[choice.asked.kind] = choice
+
+    def clear(self) -> None:
+        """Let none stand."""
+        self._by_kind.clear()
+
+
+def _alike(one: float, other: float) -> bool:
+    return abs(one - other) <= _ALIKE * max(one, other)
