@@ -78,7 +78,8 @@ class Companion:
         self.load: float | None = None
         # The last failure, in words.
         self.problem: str | None = None
-        # When a plan last considered this companion. While nobody calls, the watcher need not measure the link.
+        # When a plan last considered this companion: the planner sets it. While nobody calls, the watcher need not
+        # measure the link.
         self.wanted_at = clock()
         # Goes up with each event that may make other plans better: pings, failures, answers that did not come.
         self.events = 0
@@ -147,10 +148,6 @@ class Companion:
             price_per_request=self.cloud.price_per_request,
             unasked_s=now - self._asked_at,
         )
-
-    def note_wanted(self) -> None:
-        """Note that a plan considers this companion, so that the watcher measures the link."""
-        self.wanted_at = self.clock()
 
     def cost(self, moved_bytes: int, compute_s: float) -> float:
         """The price of an exchange that moved `moved_bytes` bytes and ran for `compute_s` seconds."""

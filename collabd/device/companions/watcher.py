@@ -102,4 +102,5 @@ class Watcher:
         up = self._companion.is_up()
         if up != self._was_up:
             companion_changed(self._companion.name, up=up)
+            self._companion.events += 1
             self._was_up = up
