@@ -11,10 +11,10 @@ SIDE_BY_SIDE := --numprocesses=4 --dist=loadfile
 
 .DEFAULT_GOAL := help
 include packaging/install.mk packaging/deb.mk packaging/arm64.mk
-.PHONY: help demo test-quick test lint types check bench live chaos soak fuzz accuracy families models clean
+.PHONY: help demo test-quick test lint types check bench bench-alternatives live chaos soak fuzz accuracy families models clean
 
 help:  ## List the targets
-	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 $(VENV)/run: pyproject.toml sdk/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "collabd needs Python 3.11 or newer (PYTHON=...)"; exit 1; }
@@ -62,6 +62,10 @@ check: lint types $(VENV)/check  ## Run all that CI runs
 
 bench: $(VENV)/dev  ## Measure memory, start-up, decisions and codecs
 	@$(BIN)/python -m tests.bench
+
+bench-alternatives: $(VENV)/dev  ## Compare collabd with a plain server, on a slow device (as root): make bench-alternatives [ARGS=--full]
+	@mkdir -p build/bench
+	@$(BIN)/python -m tests.bench.alternatives $(ARGS)
 
 live: $(VENV)/dev  ## Measure predictions, reactions and caps with both daemons and a shaped link
 	@$(BIN)/python -m tests.bench.live

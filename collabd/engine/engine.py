@@ -9,9 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
+from collabd.heap import steady_heap
+
 from .cache import BuildCache
 from .errors import EngineError
-from .memory import steady_heap
 from .session import Part, Session
 from .stop import Stop
 

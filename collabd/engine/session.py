@@ -8,8 +8,10 @@ from typing import Protocol
 import numpy as np
 import onnxruntime as ort
 
+from collabd.heap import return_free_memory
+
 from .errors import EngineError
-from .memory import return_free_memory, share_arena
+from .memory import share_arena
 from .signature import Port, check_feeds
 from .stop import Stop, Stopped
 

@@ -151,9 +151,7 @@ async def _table(client: AsyncClient, tally: Tally, samples: Samples, *, relay: 
         relay.set_rate(rate * 1e6 / 8)
         for (model, form), budgets in CASES.items():
             click.echo(f"{rate:g} Mbit/s, {model}, an image as a {form}")
-            click.echo(
-                f"  {'budget':10}  {'plan (cut/codec)':22}  predicted  measured        up  {'met':>4}  right  same"
-            )
+            click.echo(f"  {'budget':10}  {'plan (cut/codec)':20}  predicted  measured  kB up  met right same")
             for budget in budgets:
                 images = samples[model, form]
                 results = [await _ask(client, tally, sample, model=model, budget=budget) for sample in images]
@@ -178,8 +176,8 @@ def _row(samples: Sequence[Sample], results: Sequence[Result], *, budget: str) -
     met = sum(result.budget_met for result in results)
     up = median(result.bytes_up for result in results)
     return (
-        f"  {budget or 'none':10}  {plan:22}  {predicted:9.1f}  {measured:8.1f}  {up / 1e3:5.1f} kB  "
-        f"{met:>2}/{len(results)}  {right:>3}/{len(results)}  {same:>2}/{len(results)}"
+        f"  {budget or 'none':10}  {plan:20}  {predicted:9.1f}  {measured:8.1f}  {up / 1e3:5.1f}  "
+        f"{met}/{len(results)} {right:>3}/{len(results)} {same:>2}/{len(results)}"
     )
 
 

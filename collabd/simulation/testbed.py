@@ -58,8 +58,8 @@ class Testbed:
     ) -> None:
         self.directory = directory
         self.socket = directory / "collabd.sock"
-        self.cloud_port = _free_port()
-        self.relay_port = _free_port()
+        self.cloud_port = free_port()
+        self.relay_port = free_port()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._device = device
         self._environment = dict(environment or {})
@@ -209,7 +209,8 @@ def _listener(path: Path) -> socket.socket:
     return listener
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind((_HOST, 0))
         port: int = probe.getsockname()[1]

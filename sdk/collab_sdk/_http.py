@@ -62,7 +62,7 @@ class _Head(NamedTuple):
     keeps_open: bool
 
 
-class HttpConnection:
+class KeptConnection:
     """A connection on which one request follows another. ``kept``: whether another may follow the last."""
 
     def __init__(self, connected: socket.socket) -> None:

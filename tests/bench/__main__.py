@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from collabd.profiling.machine import describe
-from tests.bench import callers, calls, decision, features, startup
+from tests.bench import callers, decision, features, startup
 from tests.bench.daemons import Daemons
 from tests.bench.shipped import MODELS, PHOTOGRAPHIC, shipped
 
@@ -24,11 +24,10 @@ def main() -> None:
         with ExitStack() as stack:
             stack.push(daemons)  # not entered, which would start both: the start is what is measured
             startup.measure(daemons, networks)
-            local_call_s = calls.measure(daemons, networks)
             for network in networks:
                 if network.name == PHOTOGRAPHIC:
                     callers.measure(daemons, network)
-        decision.measure(daemons.directory / "device/profiles", networks, local_call_s)
+        decision.measure(daemons.directory / "device/profiles", networks)
     for network in networks:
         if network.name == PHOTOGRAPHIC:
             features.measure(network)

@@ -1,4 +1,4 @@
-"""The daemons under measurement: both on this machine, nothing emulated, the measured one's process at hand."""
+"""The daemons under measurement: both on this machine, the measured one's process at hand."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,17 +28,16 @@ _SYNTHETIC = 500
 _OPTIONS = CallOptions.from_parameters({"budget": "80ms"})
 
 
-def measure(profiles: Path, networks: Sequence[Shipped], local_call_s: Mapping[str, float]) -> None:
+def measure(profiles: Path, networks: Sequence[Shipped]) -> None:
     """Print it for each network, whose profile is stored under `profiles`, and for many synthetic candidates."""
     rows = []
     for network in networks:
         count, seconds = asyncio.run(_real(profiles, network))
-        share = f"{np.median(seconds) / local_call_s[network.name]:.1%}"
-        rows.append((network.name, str(count), *median_and_p99_us(seconds), share))
+        rows.append((network.name, str(count), *median_and_p99_us(seconds)))
     for kind, spread in (("steady links", 0.1), ("unsteady links", 0.5)):
         figures = median_and_p99_us(_synthetic(spread))
-        rows.append((f"synthetic, 2 companions, {kind}", str(_SYNTHETIC), *figures, ""))
-    print(table(("One decision", "candidates", "median", "p99", "of a local call"), rows))
+        rows.append((f"synthetic, 2 companions, {kind}", str(_SYNTHETIC), *figures))
+    print(table(("One decision", "candidates", "median", "p99"), rows))
     print(f"{_REPEATS} decisions each, budget {_OPTIONS.budget}; a network's: Planner.evaluate and decide.\n")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from collab_sdk import wire
 from collab_sdk.vocabulary import BreakerState
+from collabd.attention import Attention
 from collabd.clock import MONOTONIC, Clock
 from collabd.config import CloudSettings, FailoverSettings, LinkSettings
 from collabd.device.companions.answers import Health, Question, RemoteAnswer, answer_of, health_of
@@ -21,7 +22,7 @@ from collabd.planning import CloudState
 from collabd.planning.cost import exchange_cost
 from collabd.profiling.profile import Profile
 from collabd.sensing.estimates.speed import Speed, SpeedFactor
-from collabd.sensing.link.estimate import LinkEstimate, LinkReading
+from collabd.sensing.link.estimate import IDLE_S, LinkEstimate, LinkReading
 from collabd.sensing.link.round_trip import RoundTrip
 from collabd.sensing.link.split import split
 from collabd.sensing.reading import NotMeasured
@@ -35,6 +36,8 @@ _QUEUE_FADES_S = 2.0
 # A ping may take 20 times as long as usual, but at least 1 s, and at most 10 s or 3 times as long as usual.
 _PING_TIMES, _PING_LEAST_TIMES = 20.0, 3.0
 _PING_FLOOR_S, _ANSWER_S = 1.0, 10.0
+# How often the watcher looks after the companion, and how often once nobody has called for `IDLE_S`.
+_ROUND_S, _IDLE_ROUND_S = 0.5, 10.0
 # How long the device leaves a busy companion alone if the companion does not say for how long.
 _BUSY_S = 1.0
 
@@ -78,22 +81,21 @@ class Companion:
         self.load: float | None = None
         # The last failure, in words.
         self.problem: str | None = None
-        # When a plan last considered this companion: the planner sets it. While nobody calls, the watcher need not
-        # measure the link.
-        self.wanted_at = clock()
         # Goes up with each event that may make other plans better: pings, failures, answers that did not come.
         self.events = 0
+        # Paid by each plan that considers this companion. While nobody calls, the watcher need not measure the link.
+        self.attention = Attention(busy_s=_ROUND_S, idle_s=_IDLE_ROUND_S, quiet_s=IDLE_S, clock=clock)
         # When the device last sent a call to this companion.
         self._asked_at = -math.inf
         self._slowdown = 1.0
         self._round_trip = RoundTrip()
-        self._queue = (0.0, self.wanted_at)
+        self._queue = (0.0, clock())
         # By digest: the profiles of the packages that the companion holds.
         self.profiles: dict[str, Profile] = {}
         # By digest: why the companion does not serve the device's other packages.
         self.lacks: dict[str, Lack] = {}
         self._in_flight = InFlight(cloud.name)
-        self._busy_until = self.wanted_at
+        self._busy_until = clock()
 
     @property
     def breaker_state(self) -> BreakerState:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable
 
@@ -17,7 +16,6 @@ from collabd.lifecycle import background, do_without
 from collabd.sensing.link.estimate import next_probe_s
 from collabd.sensing.reading import Every
 
-_ROUND_S = 0.5
 # Routers may forget the connections of a machine that slept for longer than this.
 _ASLEEP_S = 1.0
 
@@ -55,7 +53,7 @@ class Watcher:
                 except CompanionFailure as failure:
                     self._companion.note_failure(failure)
                 self._report_change()
-                await asyncio.sleep(_ROUND_S)
+                await self._companion.attention.next_look()
 
     async def _round(self) -> None:
         state = self._companion.breaker_state
@@ -90,7 +88,7 @@ class Watcher:
             probe_bytes=self._link.probe_kb * 1000,
             stale_s=self._link.stale_s,
             share=self._link.probe_share,
-            idle_s=now - self._companion.wanted_at,
+            idle_s=now - self._companion.attention.paid_at,
         )
 
     async def _meet_again(self) -> None:

@@ -132,8 +132,9 @@ class Planner:
         What was chosen for the last call stands for this one, if nothing that it depends on has changed.
         """
         now, known = self._clock(), self._of(model)
+        self._senses.attention.pay()
         for each in self._companions:
-            each.wanted_at = now
+            each.attention.pay()
         seen = (known, *(each.events for each in self._companions))
         asked = Asked.of(model, image, options, waited_s=waited_s, lane_wait_s=self._lane_wait_s, seen=seen)
         standing = self._standing.of(asked, now=now)

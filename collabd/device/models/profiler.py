@@ -20,7 +20,6 @@ from collabd.profiling.timing import advance, steps
 
 log = logging.getLogger(__name__)
 
-_ROUND_S = 0.5
 _CACHE_BYTES = 32 * 2**20
 # Of so many runs the fastest counts, since other work only ever makes a run slower.
 _RUNS = 5
@@ -55,12 +54,13 @@ class Profiler:
     async def run(self) -> None:
         """Profile the models that have no profile, until cancelled."""
         while True:
+            self._models.new.clear()
             await self.load_stored()
             self._failed &= {model.digest for model in self._models}
             for model in self._models:
                 if model.profile is None and model.digest not in self._failed:
                     await self._try(model)
-            await asyncio.sleep(_ROUND_S)
+            await self._models.new.wait()
 
     async def _try(self, model: DeviceModel) -> None:
         """Measure `model`. If that fails, its calls run on this device alone. The other models are still measured."""

@@ -21,7 +21,7 @@ _LEAST_OVERHEAD_S = 5e-4
 # After so long a link is probed again, however slow it was.
 _LONGEST_S = 300.0
 # Probes end when nobody has called for so long: 4 kB each 2 s, all day long, would be 170 MB.
-_IDLE_S = 60.0
+IDLE_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,7 @@ def next_probe_s(
     take 0.26 s, so that at a share of 1 % one is sent in 26 s at most. Below 40 kbit/s they take more than the share,
     since one is sent every five minutes in any case: else nobody would see that the link is fast again.
     """
-    if idle_s >= _IDLE_S:
+    if idle_s >= IDLE_S:
         return None
     if reading.age_s is None:
         return 0.0

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from collab_sdk import AsyncClient, Result
-from collabd.simulation.demo import Samples
-from collabd.simulation.relay import Relay
 from collabd.simulation.samples import Form
+from tests.bench.live.device import LiveDevice
+from tests.bench.live.orders import Outcome
 from tests.bench.table import table
 
 _RATES_MBIT = (2.0, 20.0)
@@ -23,27 +22,24 @@ _CASES: tuple[tuple[str, Form], ...] = (
 )
 
 
-async def measure(client: AsyncClient, relay: Relay, samples: Samples) -> None:
+async def measure(device: LiveDevice) -> None:
     """Print the error by network and rate, and over all calls."""
     rows, every = [], []
     for rate in _RATES_MBIT:
-        relay.set_rate(rate * 1e6 / 8)
+        device.link(rate)
         for model, form in _CASES:
-            images = [sample.image for sample in samples[model, form]]
-            results = [await client.infer(images[turn % len(images)], model=model) for turn in range(_CALLS)]
-            every += results
-            rows.append((f"{model}, {form}", f"{rate:g}", *_figures(results)))
+            outcomes = (await device.call(model, form, [""] * _CALLS)).outcomes
+            every += outcomes
+            rows.append((f"{model}, {form}", f"{rate:g}", *_figures(outcomes)))
     rows.append(("all", "", *_figures(every)))
     print(table(("Prediction error", "Mbit/s", "usual plan", "median", "p90", "bias"), rows))
-    print("|measured - predicted| / measured; bias: the median with its sign, above 0 where calls take longer.\n")
+    print("|measured - predicted| / measured, of all that the caller waits.")
+    print("bias: the median with its sign, above 0 where calls take longer.\n")
 
 
-def _figures(results: Sequence[Result]) -> tuple[str, ...]:
-    # What the client itself takes is no part of a prediction.
-    times = [(result.measured.latency_ms, result.measured.client_ms) for result in results]
-    measured = np.array(times, np.float64) @ (1, -1)
-    predicted = np.array([result.predicted.latency_ms for result in results], np.float64)
+def _figures(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    measured, predicted = np.array([(one.latency_ms, one.predicted_ms) for one in outcomes]).T
     error = (measured - predicted) / measured
-    usual = Counter(f"{result.plan.cut}/{result.plan.codec}" for result in results).most_common(1)[0][0]
+    usual = Counter(f"{one.cut}/{one.codec}" for one in outcomes).most_common(1)[0][0]
     sizes = np.quantile(np.abs(error), [0.5, 0.9])
     return usual, *(f"{size:.1%}" for size in sizes), f"{np.median(error):+.1%}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from collab_sdk import AsyncClient, Result
-from collabd.simulation.demo import Samples
-from collabd.simulation.relay import Relay
+from tests.bench.live.device import LiveDevice
+from tests.bench.live.orders import Outcome
 from tests.bench.table import table
 
 _RATES_MBIT = (2.0, 5.0, 20.0)
@@ -23,41 +22,41 @@ class _Capped:
     measured: float
 
 
-async def measure(client: AsyncClient, relay: Relay, samples: Samples) -> None:
+async def measure(device: LiveDevice) -> None:
     """Print how often random caps that some plan keeps were exceeded."""
     luck = random.Random(0)
     found: dict[str, list[_Capped]] = {"energy": [], "cost": []}
     for rate in _RATES_MBIT:
-        relay.set_rate(rate * 1e6 / 8)
+        device.link(rate)
         for model in _MODELS:
-            images = [sample.image for sample in samples[model, "file"]]
-            for _ in range(5):
-                await client.infer(images[0], model=model)
-            energy, cost = await _ranges(client)
-            for turn in range(_CALLS):
-                cap_mj, cap = luck.uniform(*energy), luck.uniform(*cost)
-                image = images[turn % len(images)]
-                found["energy"] += _kept(await client.infer(image, f"{cap_mj:.4f}mJ", model=model), cap_mj, "energy")
-                found["cost"] += _kept(await client.infer(image, cap, model=model), cap, "cost")
+            candidates = (await device.call(model, "file", [""] * 5)).candidates
+            energies = [luck.uniform(*_range([one.energy_mj for one in candidates])) for _ in range(_CALLS)]
+            costs = [luck.uniform(*_range([one.cost for one in candidates])) for _ in range(_CALLS)]
+            pairs: Iterator[tuple[str, float]] = zip((f"{cap:.4f}mJ" for cap in energies), costs, strict=True)
+            in_turn: list[str | float] = [budget for pair in pairs for budget in pair]
+            outcomes = (await device.call(model, "file", in_turn)).outcomes
+            found["energy"] += [
+                _Capped(cap, one.predicted_mj, one.energy_mj)
+                for cap, one in zip(energies, outcomes[::2], strict=True)
+                if _fits(one)
+            ]
+            found["cost"] += [
+                _Capped(cap, one.predicted_cost, one.cost)
+                for cap, one in zip(costs, outcomes[1::2], strict=True)
+                if _fits(one)
+            ]
     rows = [(name, *_row(calls)) for name, calls in found.items()]
     print(table(("Caps", "calls that a plan fits", "predicted above", "measured above", "share"), rows))
     print()
 
 
-async def _ranges(client: AsyncClient) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Energy (mJ) and cost of the last decision's candidates, from least to most."""
-    candidates = (await client.explain(1))["decisions"][0]["candidates"]
-    energies, costs = [one["energy_mj"] for one in candidates], [one["cost"] for one in candidates]
-    return (min(energies), max(energies)), (min(costs), max(costs))
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    return min(values), max(values)
 
 
-def _kept(result: Result, cap: float, name: str) -> list[_Capped]:
-    """None where no plan fits, which the result says."""
-    if result.plan.reason == "nearest":
-        return []
-    energy = name == "energy"
-    predicted = result.predicted.energy_mj if energy else result.predicted.cost
-    return [_Capped(cap, predicted or 0.0, result.energy_mj if energy else result.cost)]
+def _fits(outcome: Outcome) -> bool:
+    """Whether some plan keeps the cap, which the result says."""
+    return outcome.reason != "nearest"
 
 
 def _row(calls: Sequence[_Capped]) -> tuple[str, ...]:

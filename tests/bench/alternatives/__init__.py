@@ -1,0 +1,1 @@
+"""collabd beside what a user would write instead, on the honest device: `make bench-alternatives`."""

@@ -1,0 +1,107 @@
+"""What a user would write: ONNX Runtime in a process, or behind twenty lines of aiohttp. One thread, as collabd has."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from aiohttp import web
+from PIL import Image
+
+from collabd.catalog.package.package import MODEL, load
+from tests.bench.alternatives.networks import JPEG_QUALITY
+
+Picture = bytes | np.ndarray
+
+
+class Network:
+    """A network in ONNX Runtime, and how large its images are."""
+
+    def __init__(self, package: Path) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._session = ort.InferenceSession(package / MODEL, options, providers=["CPUExecutionProvider"])
+        manifest = load(package).manifest
+        self.name, self._input = manifest.name, manifest.input
+        self.size = manifest.preprocessing.width, manifest.preprocessing.height
+
+    def scores(self, pixels: np.ndarray) -> np.ndarray:
+        """The output for an image of the network's own size."""
+        return np.asarray(self._session.run(None, {self._input: pixels[np.newaxis]})[0])
+
+    def resized(self, picture: Picture) -> Image.Image:
+        """A file's bytes or a frame, at the network's size."""
+        image = Image.open(io.BytesIO(picture)) if isinstance(picture, bytes) else Image.fromarray(picture)
+        return image.convert("RGB").resize(self.size, Image.Resampling.BILINEAR)
+
+
+class Bare:
+    """ONNX Runtime in the caller's own process."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def __call__(self, picture: Picture) -> np.ndarray:
+        """The scores of one image."""
+        return self._network.scores(np.asarray(self._network.resized(picture)))
+
+
+class Sender:
+    """Sends images over one connection, which is kept, to a server of this module."""
+
+    def __init__(
+        self, server: tuple[str, int], network: Network, encode: Callable[[Image.Image], tuple[str, bytes]]
+    ) -> None:
+        self._connection = http.client.HTTPConnection(*server)
+        self._network, self._encode = network, encode
+
+    def __call__(self, picture: Picture) -> np.ndarray:
+        """The scores of one image."""
+        kind, body = self._encode(self._network.resized(picture))
+        self._connection.request("POST", f"/{self._network.name}", body, {"Content-Type": kind})
+        return np.frombuffer(self._connection.getresponse().read(), np.float32)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
+
+
+def as_jpeg(image: Image.Image) -> tuple[str, bytes]:
+    """The image compressed, and its content type."""
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=JPEG_QUALITY)
+    return "image/jpeg", file.getvalue()
+
+
+def as_raw(image: Image.Image) -> tuple[str, bytes]:
+    """The image's pixels, and their content type."""
+    return "application/octet-stream", image.tobytes()
+
+
+def serve(port: int, networks: dict[str, Network]) -> None:
+    """The server: `python -m tests.bench.alternatives.plain PORT PACKAGE...`."""
+
+    async def infer(request: web.Request) -> web.Response:
+        network, body = networks[request.match_info["name"]], await request.read()
+
+        def scores() -> np.ndarray:
+            if request.content_type == "image/jpeg":
+                return network.scores(np.asarray(Image.open(io.BytesIO(body)).convert("RGB")))
+            width, height = network.size
+            return network.scores(np.frombuffer(body, np.uint8).reshape(height, width, 3))
+
+        return web.Response(body=(await asyncio.to_thread(scores)).tobytes())
+
+    app = web.Application(client_max_size=2**26)
+    app.add_routes([web.post("/{name}", infer)])
+    web.run_app(app, host="127.0.0.1", port=port, print=None)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), {network.name: network for network in map(Network, map(Path, sys.argv[2:]))})

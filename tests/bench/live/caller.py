@@ -1,0 +1,36 @@
+"""The calling program, on the device: `python -m tests.bench.live.caller SOCKET`."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import msgspec
+
+from collab_sdk import Client
+from collabd.simulation.samples import load_samples
+from tests.bench.live.orders import Calls, Candidate, Outcome, Report
+from tests.bench.programs import obey
+from tests.bench.shipped import MODELS
+
+_IMAGES = 8
+
+
+def main(socket: str) -> None:
+    samples = load_samples(MODELS, _IMAGES)
+    with Client(socket, timeout_s=120) as client:
+
+        def call(order: Calls) -> Report:
+            images = [sample.image for sample in samples[order.model, order.form]]
+            outcomes = []
+            for turn, budget in enumerate(order.budgets):
+                time.sleep(order.pause_s)
+                outcomes.append(Outcome.of(client.infer(images[turn % len(images)], budget, model=order.model)))
+            considered = client.explain(1)["decisions"][0]["candidates"]
+            return Report(outcomes=outcomes, candidates=msgspec.convert(considered, list[Candidate]))
+
+        obey(Calls, call)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
