@@ -16,7 +16,9 @@ from typing import Any, TypeAlias
 import click
 
 from collabd import config
+from collabd.heap import steady_heap
 from collabd.keys.files import KeyProblem
+from collabd.resting import tidy_when_quiet
 from collabd.systemd.journal import set_up_logging
 from collabd.systemd.notify import keep_status, ready
 from collabd.systemd.reload import reload_at_hangup
@@ -66,6 +68,7 @@ def run(program: str, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
     faulthandler.enable()
     # Until the daemon can reload: otherwise SIGHUP would end the process, and systemd would take that for a wanted end.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    steady_heap()
     try:
         uvloop.run(serve())
     except KeyProblem as problem:
@@ -110,6 +113,7 @@ async def serve_until_stopped(
     given to `apply`.
     """
     steps: tuple[Step, ...] = (
+        ("keep the memory small", lambda: background("tidying", tidy_when_quiet, do_without)),
         ("say that it is ready", ready),
         ("keep the status line", lambda: background("the status line", partial(keep_status, status), do_without)),
         ("ping the watchdog", lambda: background("the watchdog", partial(watchdog, worker))),

@@ -9,7 +9,7 @@ from collabd.config import CloudSettings, DeviceConfig, EnergySettings, Failover
 from collabd.device.call.learned import Learned
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
-from collabd.device.companions.exchange import SLACK_BYTES, CompanionReply
+from collabd.device.companions.exchange import SLACK_BYTES, Chunks, CompanionReply
 from collabd.device.companions.http_exchange import HttpExchange
 from collabd.device.decide.placement_search import FindPlacement, placed
 from collabd.device.decide.planner import Planner
@@ -27,7 +27,7 @@ class NoExchange:
         method: str,
         path: str,
         *,
-        data: bytes = b"",  # noqa: ARG002
+        data: Chunks = (),  # noqa: ARG002
         headers: Mapping[str, str] | None = None,  # noqa: ARG002
         timeout_s: float | None = None,  # noqa: ARG002
         most_bytes: int = SLACK_BYTES,  # noqa: ARG002

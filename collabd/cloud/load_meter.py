@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from collabd.attention import Attention
 from collabd.sensing.machine.cpu import CpuLoad
 from collabd.sensing.machine.frequency import CpuFrequency
 from collabd.sensing.machine.pressure import CpuPressure
@@ -13,10 +14,13 @@ from collabd.sensing.reading import NotMeasured
 from collabd.sensing.sensed_machine import SensedMachine
 
 _INTERVAL_S = 0.5
+# While no request comes.
+_IDLE_S, _QUIET_S = 5.0, 10.0
 
 
 class LoadMeter:
-    """`value`: the share of all processors' time, 0..1, that was used in the last half second; None: not measured.
+    """`value`: the share of all processors' time, 0..1, that was used in the last half second (in the last 5 s while no
+    request comes); None: not measured.
 
     `slowdown`: how many times longer a run on `threads` threads takes now than it would alone, by estimate.
     """
@@ -24,6 +28,7 @@ class LoadMeter:
     def __init__(self, threads: int, machine: SensedMachine) -> None:
         self.value: float | None = None
         self.slowdown = 1.0
+        self.attention = Attention(busy_s=_INTERVAL_S, idle_s=_IDLE_S, quiet_s=_QUIET_S, clock=time.monotonic)
         self._threads = threads
         self._load = CpuLoad(machine.counters)
         self._pressure = CpuPressure(machine.root)
@@ -38,7 +43,7 @@ class LoadMeter:
     async def run(self) -> None:
         """Sample until cancelled."""
         while True:
-            await asyncio.sleep(_INTERVAL_S)
+            await self.attention.next_look()
             self._sample()
 
     def _sample(self) -> None:

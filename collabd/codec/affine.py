@@ -20,7 +20,7 @@ def nbytes(shape: tuple[int, ...], bits: int, axis: int | None) -> int:
     return scales.nbytes(shape, axis) + (math.prod(shape) * bits + 7) // 8
 
 
-def quantise(array: NDArray[np.float32], bits: int, axis: int | None) -> bytes:
+def quantise(array: NDArray[np.float32], bits: int, axis: int | None) -> memoryview:
     """`array` in `bits` (8 or 4) a value, with one scale, or with one for each index of `axis`.
 
     The error is at most scale / 2, where scale = (max - min) / (2**bits - 1), or with an axis up to
@@ -31,8 +31,11 @@ def quantise(array: NDArray[np.float32], bits: int, axis: int | None) -> bytes:
     steps = array - fitted.low
     steps *= np.float32(1) / fitted.scale
     steps += np.float32(0.5)  # for the cast truncates
-    integers = steps.astype(np.uint8).reshape(-1)
-    return fitted.to_bytes(axis) + (integers if bits == 8 else _pack(integers)).tobytes()
+    head = fitted.to_bytes(axis)
+    packed = np.empty(nbytes(array.shape, bits, axis), np.uint8)
+    packed[: len(head)] = np.frombuffer(head, np.uint8)
+    packed[len(head) :] = steps.reshape(-1) if bits == 8 else _pack(steps.reshape(-1).astype(np.uint8))
+    return packed.data
 
 
 def dequantise(data: bytes | memoryview, *, bits: int, axis: int | None, shape: tuple[int, ...]) -> NDArray[np.float32]:

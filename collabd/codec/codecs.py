@@ -27,9 +27,12 @@ MAX_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class Encoded:
-    """What goes on the wire: the payload, and the tensor parameters without which it cannot be read."""
+    """What goes on the wire: the payload, and the tensor parameters without which it cannot be read.
 
-    payload: bytes
+    The payload may be the memory of the array itself, which must not change as long as the payload is used.
+    """
+
+    payload: bytes | memoryview
     parameters: dict[str, str | int | bool]
 
 

@@ -24,7 +24,7 @@ class CodecFormat:
 
     accepts: Callable[[np.dtype[Any]], bool]
     nbytes: Callable[[np.dtype[Any], Shape, Axis], int]
-    pack: Callable[[NDArray[Any], Axis], bytes]
+    pack: Callable[[NDArray[Any], Axis], memoryview]
     # Takes exactly `nbytes` bytes; CodecError if their content is not sound.
     unpack: Callable[[bytes | memoryview, np.dtype[Any], Shape, Axis], NDArray[Any]]
     # Whether it can have one scale for each index of an axis.
@@ -40,8 +40,8 @@ def _plain_nbytes(dtype: np.dtype[Any], shape: Shape, _axis: Axis) -> int:
     return math.prod(shape) * dtype.itemsize
 
 
-def _plain_pack(array: NDArray[Any], _axis: Axis) -> bytes:
-    return array.tobytes()
+def _plain_pack(array: NDArray[Any], _axis: Axis) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _plain_unpack(data: bytes | memoryview, dtype: np.dtype[Any], shape: Shape, _axis: Axis) -> NDArray[Any]:
@@ -50,11 +50,11 @@ def _plain_unpack(data: bytes | memoryview, dtype: np.dtype[Any], shape: Shape, 
     return np.frombuffer(data, dtype).reshape(shape).copy()
 
 
-def _half_pack(array: NDArray[Any], _axis: Axis) -> bytes:
+def _half_pack(array: NDArray[Any], _axis: Axis) -> memoryview:
     with np.errstate(over="ignore", invalid="ignore"):
         halves = array.astype("<f2")
     _check_finite(halves)
-    return halves.tobytes()
+    return _plain_pack(halves, None)
 
 
 def _half_unpack(data: bytes | memoryview, _dtype: np.dtype[Any], shape: Shape, _axis: Axis) -> NDArray[Any]:

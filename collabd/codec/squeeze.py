@@ -20,7 +20,7 @@ class _Contexts(threading.local):
 _contexts = _Contexts()
 
 
-def squeeze(data: bytes) -> tuple[bytes, bool]:
+def squeeze(data: memoryview) -> tuple[bytes | memoryview, bool]:
     """The smaller of `data` and its zstd frame, and whether it is the frame."""
     packed = _contexts.compressor.compress(data)
     return (packed, True) if len(packed) < len(data) else (data, False)

@@ -93,7 +93,7 @@ class Journal:
         before, now = kind.plan, self._clock()
         if before is None:
             kind.plan = plan
-        if before is None or _described(before) == _described(plan) or now - kind.told_at < _EVERY_S:
+        if before is plan or before is None or _described(before) == _described(plan) or now - kind.told_at < _EVERY_S:
             return
         kind.plan, kind.told_at = plan, now
         _report(

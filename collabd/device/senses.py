@@ -6,6 +6,7 @@ import asyncio
 import logging
 from pathlib import Path
 
+from collabd.attention import Attention
 from collabd.clock import MONOTONIC, Clock
 from collabd.config import EnergySettings
 from collabd.sensing.machine.slowdown import clocking, crowding
@@ -18,16 +19,18 @@ from collabd.sensing.sensed_machine import SensedMachine
 log = logging.getLogger(__name__)
 
 # A sample takes about 0.15 ms on a PC and 1 ms on a Pi 4, which is 0.2 % of one core at two samples a second. A load
-# reading is too old for a plan after a second or two.
+# reading is too old for a plan after a second or two. While nobody calls, nobody needs it.
 _EVERY_S = 0.5
+_IDLE_S, _QUIET_S = 5.0, 10.0
 _UNKNOWN_BOARD = "pi4"
 
 
 class Senses:
-    """Holds the latest snapshot of the machine. `run` renews it every 0.5 s."""
+    """Holds the latest snapshot of the machine. `run` renews it every 0.5 s, and every 5 s while nobody calls."""
 
     def __init__(self, energy: EnergySettings, machine: SensedMachine, *, clock: Clock = MONOTONIC) -> None:
         self._clock = clock
+        self.attention = Attention(busy_s=_EVERY_S, idle_s=_IDLE_S, quiet_s=_QUIET_S, clock=clock)
         self._board = _board(energy, machine.root)
         self._sampler = Sampler(self._board, machine)
         self.snapshot: Snapshot = self._sampler.sample(self._clock())
@@ -55,7 +58,7 @@ class Senses:
     async def run(self) -> None:
         """Sample until cancelled, in a thread, since the firmware of a Pi may be slow to answer."""
         while True:
-            await asyncio.sleep(_EVERY_S)
+            await self.attention.next_look()
             self.snapshot = await asyncio.to_thread(self._sampler.sample, self._clock())
 
 

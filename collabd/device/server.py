@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
+from functools import partial
 
 from aiohttp import web
 
+from collab_sdk import wire
 from collabd.catalog.store.store import Store
 from collabd.clock import MONOTONIC
 from collabd.config import DeviceConfig, DeviceServerSettings, Loaded, model_roots, state_dir
+from collabd.cores import usable_cores
 from collabd.device.api.admission import AdmissionLimits
 from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.door import DeviceDoor
 from collabd.device.api.local_peers import LOCAL_PEERS, LocalPeers
 from collabd.device.api.routes import DeviceRoutes, application
+from collabd.device.api.shared_memory import SharedMemory
+from collabd.device.api.shared_memory_routes import SharedMemoryRoutes
 from collabd.device.api.socket import open_socket
 from collabd.device.call.learned import Learned
 from collabd.device.core.assembly import Assembly
@@ -48,6 +52,8 @@ _FIXED = ("server", "models.roots", "engine", "state_dir")
 # cancels and waits again.
 _DRAIN_S = 10.0
 _CONTROL_S = 4.0
+# Callers are on this machine, and may leave tensors in its memory.
+_SHARED = partial(wire.decode_request, shared=True)
 
 
 async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceConfig]]) -> None:
@@ -111,8 +117,8 @@ class DeviceDaemon:
         config = loaded.config
         self._loaded = loaded
         self._peers = peers
-        self._threads = config.engine.threads or os.cpu_count() or 1
-        engine = Engine(threads=self._threads, cache_bytes=config.engine.cache_mb * 2**20)
+        threads = config.engine.threads or usable_cores()
+        engine = Engine(threads=threads, cache_bytes=config.engine.cache_mb * 2**20)
         thread = thread_of()
         lane = Lane(thread)
         self.worker = thread.worker
@@ -132,7 +138,7 @@ class DeviceDaemon:
         self._assembly = Assembly(self.machinery, machine)
 
     def status(self) -> str:
-        """One line; looked at each second, so this is also where throttling is noticed."""
+        """One line; looked at every 5 s, so this is also where throttling is noticed."""
         generation = self._plane.generation
         self.machinery.journal.sensed(generation.senses.snapshot.throttling)
         return status_line(generation.reporter.status())
@@ -164,8 +170,9 @@ class DeviceDaemon:
     @asynccontextmanager
     async def _profile_models(self) -> AsyncIterator[None]:
         directory = state_dir(self._loaded.config, PROGRAM) / "profiles"
-        profiler = Profiler(self.machinery.models, self.machinery.lane, threads=self._threads, directory=directory)
-        profiler.load_stored()
+        machinery, threads = self.machinery, self._loaded.config.engine.threads
+        profiler = Profiler(machinery.models, machinery.engine, machinery.lane, threads=threads, directory=directory)
+        await profiler.load_stored()
         async with background("profiling", profiler.run, do_without):
             yield
 
@@ -181,21 +188,24 @@ class DeviceDaemon:
     async def _answer(self) -> AsyncIterator[None]:
         server, machinery = self._loaded.config.server, self.machinery
         most = server.max_request_mb * 2**20
+        memory = SharedMemory(most)
         self.door = DeviceDoor(
             self._plane,
             _limits(server),
+            memory=memory,
             max_request_bytes=most,
             counters=machinery.counters,
             clock=machinery.clock,
             user_of=self._peers.user_of,
         )
         app, faster = application(
-            InferenceProtocol(self._plane, most, door=self.door, pace=self._peers.body_pace),
+            InferenceProtocol(self._plane, most, door=self.door, pace=self._peers.body_pace, decode=_SHARED),
             DeviceRoutes(self._plane, machinery.models),
+            SharedMemoryRoutes(memory, self._peers.user_of),
             counters=machinery.counters,
             administrators=server.administrators,
         )
-        with closing(self.door):
+        with closing(memory), closing(self.door):
             async with http_runner(app, _CONTROL_S, guard=faster, limits=self._peers.connections) as runner:
                 # As long as it may be: where it is full, a caller is refused at once.
                 site = web.SockSite(runner, self._listener, backlog=socket.SOMAXCONN)

@@ -1,36 +1,10 @@
-"""Measures that keep the memory of a process small, although sessions come and go."""
+"""The memory in which sessions run."""
 
 from __future__ import annotations
 
-import ctypes
 from functools import cache
-from typing import Any
 
 import onnxruntime as ort
-
-# mallopt(3)
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-# The largest bound that glibc accepts. A camera's frame has 1 to 25 MB.
-_MAPPED_BYTES = 32 << 20
-
-
-@cache
-def steady_heap() -> None:
-    """Make the process reuse the memory of one call for the next, and keep it small although sessions come and go.
-
-    The kernel clears every page that it hands out, so what is mapped for one call and unmapped behind it is paid for
-    by the page: mapping all that has 256 KiB or more cost 720 page faults and 2.5 ms for each call with a frame of
-    640x480. So frames, images and features come from the heap. `return_free_memory`, whenever a session is built or
-    dropped, returns the holes between what is still in use there; one heap for all threads has fewer of them.
-
-    Measured with tails of three networks in a cache of 128 MB, 340 of them built and dropped, a frame with each call.
-    By one thread: 297 to 311 MB resident from round to round, with glibc as it comes 307 to 321 MB. By four threads:
-    310 to 324 MB, with glibc as it comes 337 to 353 MB. Only glibc has these settings.
-    """
-    if (mallopt := _glibc("mallopt")) is not None:
-        mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, 2 * _MAPPED_BYTES)
-        mallopt(_M_ARENA_MAX, 1)
 
 
 @cache
@@ -42,16 +16,3 @@ def share_arena() -> None:
     cpu = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     # No limit; growth, first chunk and waste as the runtime has them by default.
     ort.create_and_register_allocator(cpu, ort.OrtArenaCfg(0, -1, -1, -1))
-
-
-def return_free_memory() -> None:
-    """Return freed memory to the system: what a dropped session held, and the copies that building one leaves behind.
-
-    After the first session of EfficientNet-Lite0 51 MB were measured without this, 27 MB with it. Only glibc needs it.
-    """
-    if (trim := _glibc("malloc_trim")) is not None:
-        trim(0)
-
-
-def _glibc(function: str) -> Any | None:
-    return getattr(ctypes.CDLL(None), function, None)

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-import aiohttp
 from aiohttp import web
 
 # What answers a request of a server.
@@ -72,17 +71,6 @@ class HttpRunner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         inside = await super()._make_server()
         return self._wrap(inside.request_handler, inside)
-
-
-class ConnectedResponse(aiohttp.ClientResponse):
-    """A response that still knows its connection after its last byte, with which aiohttp takes the connection away."""
-
-    held_transport: asyncio.Transport | None = None
-
-    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        """Begin to read the response from `connection`."""
-        self.held_transport = connection.transport
-        return await super().start(connection)
 
 
 def end_body(request: web.BaseRequest) -> None:

@@ -10,6 +10,8 @@ from collab_sdk import wire
 _AT_ONCE = 2**20
 
 
-async def checksum(body: bytes | bytearray) -> str:
-    """`wire.checksum` of the body, computed in a thread if the body is large."""
-    return wire.checksum(body) if len(body) <= _AT_ONCE else await asyncio.to_thread(wire.checksum, body)
+async def checksum(*chunks: bytes | bytearray | memoryview) -> str:
+    """`wire.checksum` of the body in these chunks, computed in a thread if the body is large."""
+    if sum(len(chunk) for chunk in chunks) <= _AT_ONCE:
+        return wire.checksum(*chunks)
+    return await asyncio.to_thread(wire.checksum, *chunks)

@@ -78,7 +78,7 @@ def _check_output(parameters: Mapping[str, Any], *, is_scores: bool) -> None:
     if parameters.get("classification") and not is_scores:
         raise InvalidRequest("classification works only for an output of scores")
     if "shared_memory_region" in parameters:
-        raise InvalidRequest("shared_memory_region: collabd shares no memory; outputs come in the answer")
+        raise InvalidRequest("shared_memory_region: outputs come in the answer, not in shared memory")
 
 
 def _check_names(parameters: Mapping[str, Any], known: Collection[str]) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from collab_sdk import wire
 from collabd.clock import Clock
-from collabd.device.companions.exchange import SLACK_BYTES, CompanionReply
+from collabd.device.companions.exchange import SLACK_BYTES, Chunks, CompanionReply
 from collabd.device.companions.failures import CompanionFailure, FailureReason
 from collabd.device.companions.overhead import HEADER_BYTES
 from collabd.simulation.blank_tensors import BlankTensors
@@ -72,7 +72,7 @@ class SimulatedCompanion:
         method: str,
         path: str,
         *,
-        data: bytes = b"",
+        data: Chunks = (),
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
         most_bytes: int = SLACK_BYTES,
@@ -82,11 +82,12 @@ class SimulatedCompanion:
         try:
             async with asyncio.timeout(timeout_s):
                 if path.endswith("/infer"):
-                    return await self._infer(data, headers or {})
+                    return await self._infer(b"".join(data), headers or {})
                 body = self._profile if method == "GET" else json.dumps(_WELL).encode()
-                exchange = self._link.exchange(len(data) + MESSAGE_BYTES, len(body) + MESSAGE_BYTES)
+                up_bytes = sum(len(chunk) for chunk in data)
+                exchange = self._link.exchange(up_bytes + MESSAGE_BYTES, len(body) + MESSAGE_BYTES)
                 await sleep_until(exchange.ended_s)
-                return self._reply(exchange, len(data), body)
+                return self._reply(exchange, up_bytes, body)
         except TimeoutError as error:
             raise CompanionFailure(FailureReason.LATE, "the companion did not answer in time") from error
 

@@ -11,7 +11,7 @@ from functools import cache
 
 import sdnotify
 
-_STATUS_EVERY_S = 1.0
+_STATUS_EVERY_S = 5.0
 
 
 def notify(*assignments: str) -> None:

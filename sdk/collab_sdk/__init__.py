@@ -38,6 +38,7 @@ from collab_sdk.errors import (
     Unauthorised,
     UnknownModel,
     UnknownPackage,
+    UnknownRegion,
 )
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ __all__ = [
     "UnixTransport",
     "UnknownModel",
     "UnknownPackage",
+    "UnknownRegion",
     "infer",
 ]
 

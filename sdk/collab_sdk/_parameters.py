@@ -6,9 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-# Every value of these types is a scalar.
-_PLAIN = frozenset({str, bool})
-
 
 class WireError(ValueError):
     """The bytes are no well-formed message, or the message cannot be put on the wire."""
@@ -26,10 +23,15 @@ def scalar(key: str, value: Any) -> Any:
     raise WireError(f"parameter {key!r}: {str(value)[:40]} is not a string, a boolean or a finite number")
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether the value is surely a scalar; nearly all are, and an answer has forty."""
+    kind = type(value)
+    return kind is str or kind is bool or (kind is float and math.isfinite(value))
+
+
 def scalars(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of the parameters, each of them checked by `scalar`."""
-    # An answer has forty parameters, nearly all of them of these types.
-    return {key: value if type(value) in _PLAIN else scalar(key, value) for key, value in parameters.items()}
+    return {key: value if _is_plain(value) else scalar(key, value) for key, value in parameters.items()}
 
 
 def received(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def received(parameters: Mapping[str, Any]) -> dict[str, Any]:
     protocol demands; code that knows the parameter refuses the text.
     """
     return {
-        key: value if type(value) in _PLAIN else _in_words(key, value)
+        key: value if _is_plain(value) else _in_words(key, value)
         for key, value in parameters.items()
         if value is not None
     }

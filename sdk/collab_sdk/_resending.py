@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from http import HTTPStatus
 
 from collab_sdk._message import WAITED_MS, Message, decode_error
 from collab_sdk.clock import WaitingClock
@@ -26,7 +27,13 @@ class Resender:
         self._clock = clock
 
     def send(
-        self, request: DaemonRequest, *, deadline: float, resend: bool = True, goes_on: bool = False
+        self,
+        request: DaemonRequest,
+        *,
+        deadline: float,
+        resend: bool = True,
+        goes_on: bool = False,
+        waited_s: float = 0.0,
     ) -> tuple[DaemonReply, float]:
         """The daemon's reply, whatever its status, and the seconds that passed before the try that it answers.
 
@@ -34,11 +41,11 @@ class Resender:
         is set, the client sends the request again until the deadline. If the daemon is busy and names a time before
         the deadline, the client sends the request again at that time. If the daemon is gone, the client waits for it
         only if the request ``goes_on`` with what the daemon answered before. Each new try tells the daemon how long
-        the caller has waited, because the call's deadline stays the same. Raises the transport's errors and
-        `DeadlineExceeded`.
+        the caller has waited, ``waited_s`` before this method included, because the call's deadline stays the same.
+        Raises the transport's errors and `DeadlineExceeded`.
         """
         interruptions, known, pauses_s = 0, goes_on, _back_off()
-        began, waited_s = self._clock.monotonic(), 0.0
+        began = self._clock.monotonic() - waited_s
         while True:
             pause_s = next(pauses_s)
             try:
@@ -82,6 +89,8 @@ def _back_off() -> Iterator[float]:
 
 def _retry_after_s(reply: DaemonReply) -> float | None:
     """Seconds until the next try, if the daemon was too busy; None: it took the request, or it names no time."""
+    if reply.status == HTTPStatus.OK:
+        return None
     text = reply.headers.get("Retry-After") or ""
     if not (text.isascii() and text.isdecimal() and isinstance(decode_error(reply.status, reply.body), _FOR_NOW)):
         return None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from collab_sdk.result import Result, changed
 from collab_sdk.vocabulary import Cap
 
@@ -14,7 +12,7 @@ def resent(result: Result, seconds: float) -> Result:
         return result
     # If the daemon was told of these seconds, its latency includes them.
     counted = seconds * 1e3 <= (result.measured.latency_ms or 0.0)
-    measured = replace(result.measured, client_ms=seconds * 1e3 if counted else 0.0)
+    measured = changed(result.measured, client_ms=seconds * 1e3 if counted else 0.0)
     why = _joined(result.why, f"the call waited {_said(seconds)} until collabd accepted it")
     return changed(result, measured=measured, why=why)
 
@@ -24,7 +22,7 @@ def waited(result: Result, seconds: float) -> Result:
     measured = result.measured
     more_ms = max(seconds * 1e3 - (measured.latency_ms or 0.0), 0.0)
     latency_ms, client_ms = (measured.latency_ms or 0.0) + more_ms, (measured.client_ms or 0.0) + more_ms
-    result = changed(result, measured=replace(measured, latency_ms=latency_ms, client_ms=client_ms))
+    result = changed(result, measured=changed(measured, latency_ms=latency_ms, client_ms=client_ms))
     cap_ms = result.budget.latency_ms
     if cap_ms is None or latency_ms <= cap_ms or Cap.LATENCY in result.unmet:
         return result

@@ -7,22 +7,25 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, TypedDict, Unpack
 from urllib.parse import quote
 
 from collab_sdk import wire
+from collab_sdk._shared_memory import Regions
 from collab_sdk._waiting import resent, waited
 from collab_sdk.budget import Budget
 from collab_sdk.channels import Channels, channels_of
 from collab_sdk.clock import WaitingClock
 from collab_sdk.control import ControlClient
-from collab_sdk.errors import InvalidRequest, ProtocolError
+from collab_sdk.errors import InvalidRequest, ProtocolError, UnknownRegion
 from collab_sdk.image import Image, image_tensor
 from collab_sdk.result import Result, decode_result
 from collab_sdk.text import plain
 from collab_sdk.transport import DaemonReply, DaemonRequest, Transport
+from collab_sdk.unix import UnixTransport
 from collab_sdk.vocabulary import Fallback, OnInfeasible
-from collab_sdk.wire import InferRequest, InferResponse, WireError
+from collab_sdk.wire import InferRequest, InferResponse, WireError, decode_error
 
 __all__ = ["Client", "InferOptions"]
 
@@ -63,6 +66,14 @@ class Client(ControlClient):
         super().__init__(socket, timeout_s, transport=transport, clock=clock)
         self._channels = channels_of(channels)
         self._labels: dict[str, tuple[str, ...]] = {}
+        # Only the daemon behind a socket shares memory with its callers.
+        self._regions = Regions(self._transport) if isinstance(self._transport, UnixTransport) else None
+
+    def close(self) -> None:
+        """Close the kept connections, and give shared memory back."""
+        if self._regions:
+            self._regions.close()
+        super().close()
 
     def infer(
         self,
@@ -115,11 +126,10 @@ class Client(ControlClient):
         }
         stated = {name: value for name, value in options.items() if value is not None}
         tensor = image_tensor(image, self._channels if channels is None else channels)
-        message = wire.encode_request(InferRequest([tensor], parameters=stated))
-        url = f"/v2/models/{quote(model or '_default', safe='')}/infer"
+        url = f"{_model_url(model or '_default')}/infer"
         deadline = self._deadline(timeout_s)
         for _ in range(2):
-            reply, waited_s = self._resender.send(DaemonRequest("POST", url, message), deadline=deadline)
+            reply, waited_s = self._send(url, InferRequest([tensor], parameters=stated), deadline)
             response = _response(reply)
             labels = self._labels_of(response, deadline)
             if labels is not None:
@@ -164,16 +174,51 @@ class Client(ControlClient):
         result = self.infer(image, budget, **options)
         return waited(result, self._clock.monotonic() - taken)
 
+    def _send(self, url: str, request: InferRequest, deadline: float) -> tuple[DaemonReply, float]:
+        """The daemon's reply to a request of one tensor, and the seconds that passed before it took the request."""
+        (tensor,) = request.inputs
+        region, waited_s = None, 0.0
+        if self._regions is not None:
+            region = self._regions.lend(len(tensor.data), deadline - self._clock.monotonic())
+        if self._regions is not None and region is not None:
+            try:
+                short = InferRequest([region.hold(tensor)], parameters=request.parameters)
+                reply, waited_s = self._resender.send(_post(url, short), deadline=deadline)
+            except BaseException:
+                self._regions.retire(region)
+                raise
+            if not _is_unknown_region(reply):
+                self._regions.give_back(region)
+                return reply, waited_s
+            self._regions.lost()
+        goes_on = region is not None
+        return self._resender.send(_post(url, request), deadline=deadline, goes_on=goes_on, waited_s=waited_s)
+
     def _labels_of(self, response: InferResponse, deadline: float) -> tuple[str, ...] | None:
         """Labels of the package that answered, fetched once for each digest; None: the model has changed since."""
         digest, known = response.parameters.get("digest"), self._labels
         if digest not in known:
-            url = f"/v2/models/{quote(response.model_name, safe='')}"
+            url = _model_url(response.model_name)
             # The answer has arrived. If the daemon stopped since then, the call must not fail for its labels.
             metadata = self._call("GET", url, deadline=deadline, goes_on=True)
             # Several threads read the dictionary, so it is replaced and never changed.
             known = self._labels = dict([*known.items(), _labels(metadata)][-_REMEMBERED:])
         return known.get(str(digest))
+
+
+@lru_cache
+def _model_url(name: str) -> str:
+    return f"/v2/models/{quote(name, safe='')}"
+
+
+def _post(url: str, request: InferRequest) -> DaemonRequest:
+    return DaemonRequest("POST", url, wire.encode_request(request))
+
+
+def _is_unknown_region(reply: DaemonReply) -> bool:
+    return reply.status == UnknownRegion.http_status and isinstance(
+        decode_error(reply.status, reply.body), UnknownRegion
+    )
 
 
 def _response(reply: DaemonReply) -> InferResponse:

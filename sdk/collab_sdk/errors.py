@@ -17,6 +17,7 @@ the class of that code. So an application catches the class that the daemon rais
     │   └── RequestTimeout       the request stopped coming, or came too slowly
     ├── UnknownModel             no such model is loaded
     ├── UnknownPackage           the companion does not hold the package of this digest
+    ├── UnknownRegion            no shared memory region of this name is registered
     ├── BudgetInfeasible         no plan fits, and the caller asked for an error in that case
     ├── NotReady                 the daemon is still loading
     ├── Overloaded               a queue is full; try again later
@@ -57,6 +58,7 @@ __all__ = [
     "Unauthorised",
     "UnknownModel",
     "UnknownPackage",
+    "UnknownRegion",
     "from_code",
 ]
 
@@ -158,6 +160,13 @@ class UnknownPackage(CollabError):
     """The companion does not hold the package of this digest; it can be pushed."""
 
     code = "unknown_package"
+    http_status = 404
+
+
+class UnknownRegion(CollabError):
+    """The caller has registered no shared memory region of this name, or the daemon has restarted since."""
+
+    code = "unknown_region"
     http_status = 404
 
 

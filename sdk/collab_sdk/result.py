@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from types import NoneType
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,10 +173,13 @@ class Result:
         return f"degraded: {self.why}" if self.degraded else self.why
 
 
-def changed(result: Result, **changes: Any) -> Result:
-    """The result with other values of some fields, as by `dataclasses.replace`, but without making the others."""
-    other = object.__new__(Result)
-    vars(other).update(vars(result), **changes)
+Provenance = TypeVar("Provenance", "Result", Timings)
+
+
+def changed(whole: Provenance, **changes: Any) -> Provenance:
+    """The same with other values of some fields, as by `dataclasses.replace`, but without making the others."""
+    other = object.__new__(type(whole))
+    vars(other).update(vars(whole), **changes)
     return other
 
 
@@ -234,6 +237,7 @@ _FIELDS = {
     **_SCALAR_FIELDS[Result],
     **{f"{group}.{name}": hint for group, kind in _GROUPS.items() for name, hint in _SCALAR_FIELDS[kind].items()},
 }
+_KEYS = {name: [(each, f"{name}.{each}") for each in _SCALAR_FIELDS[kind]] for name, kind in _GROUPS.items()}
 _TYPES = {key: _JSON_TYPES[hint] for key, hint in _FIELDS.items()} | {"unmet": (str, NoneType)}
 _GETTERS = [(key, attrgetter(key)) for key in _FIELDS]
 
@@ -254,8 +258,9 @@ def _scalar(said: Mapping[str, Any], key: str) -> Any:
 
 
 def _group(said: Mapping[str, Any], name: str) -> Any:
-    kind = _GROUPS[name]
-    return kind(**{each: _scalar(said, f"{name}.{each}") for each in _SCALAR_FIELDS[kind]})
+    group = object.__new__(_GROUPS[name])
+    vars(group).update((each, _scalar(said, key)) for each, key in _KEYS[name])
+    return group
 
 
 def _unmet(said: Mapping[str, Any], name: str) -> tuple[Cap | str, ...]:

@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-from collab_sdk._http import BrokeOff, HttpConnection, NotHttp
+from collab_sdk._http import BrokeOff, KeptConnection, NotHttp
 from collab_sdk._socket_path import socket_path
 from collab_sdk.errors import DaemonUnavailable, DeadlineExceeded, PermissionRefused, ProtocolError
 from collab_sdk.transport import TOO_LATE, ConnectionBroke, DaemonReply, DaemonRequest, QueueFull, Transport
@@ -29,7 +29,7 @@ class UnixTransport(Transport):
     def __init__(self, socket: str | os.PathLike[str] | None = None) -> None:
         self._given = socket
         self._reached: Path | None = None
-        self._idle: list[HttpConnection] = []
+        self._idle: list[KeptConnection] = []
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self._closed = False
@@ -59,10 +59,10 @@ class UnixTransport(Transport):
         self._give_back(connection)
         return reply
 
-    def _connect(self, deadline: float) -> HttpConnection:
+    def _connect(self, deadline: float) -> KeptConnection:
         path = self.path
         try:
-            connection = HttpConnection(_connected(path, _left_s(deadline)))
+            connection = KeptConnection(_connected(path, _left_s(deadline)))
         except BlockingIOError as error:
             # A Unix socket with a full queue refuses at once, even if a timeout is set.
             raise QueueFull(f"cannot reach collabd at {path}: too many callers wait for it") from error
@@ -80,7 +80,7 @@ class UnixTransport(Transport):
         self._reached = path
         return connection
 
-    def _exchange(self, connection: HttpConnection, request: DaemonRequest, deadline: float) -> DaemonReply:
+    def _exchange(self, connection: KeptConnection, request: DaemonRequest, deadline: float) -> DaemonReply:
         try:
             return connection.exchange(request, deadline)
         except BrokeOff as error:
@@ -88,7 +88,7 @@ class UnixTransport(Transport):
         except NotHttp as error:
             raise ProtocolError(f"the program that answers is not collabd: {error}") from error
 
-    def _take(self) -> HttpConnection | None:
+    def _take(self) -> KeptConnection | None:
         with self._lock:
             if self._owner != os.getpid():
                 # A fork's two processes would read each other's replies.
@@ -100,7 +100,7 @@ class UnixTransport(Transport):
                 connection.close()
         return None
 
-    def _give_back(self, connection: HttpConnection) -> None:
+    def _give_back(self, connection: KeptConnection) -> None:
         with self._lock:
             if connection.kept and not self._closed and len(self._idle) < IDLE_CONNECTIONS:
                 self._idle.append(connection)

@@ -44,7 +44,11 @@ __all__ = [
     "HEADER_LENGTH",
     "MAX_JSON_BYTES",
     "MAX_TENSORS",
+    "OF_REGIONS",
     "RECEIVE_MS",
+    "REGION",
+    "REGION_BYTES",
+    "REGION_OFFSET",
     "REQUEST_CHECKSUM",
     "WAITED_MS",
     "InferRequest",
@@ -53,6 +57,7 @@ __all__ = [
     "RequestedOutput",
     "Tensor",
     "WireError",
+    "check_length",
     "checksum",
     "datatype_of",
     "decode_error",
@@ -63,6 +68,7 @@ __all__ = [
     "encode_request",
     "encode_response",
     "header_length",
+    "is_shared",
     "waited_s",
 ]
 
@@ -73,6 +79,11 @@ RECEIVE_MS = "Collab-Receive-Ms"
 CHECKSUM = "Collab-Checksum"
 REQUEST_CHECKSUM = "Collab-Request-Checksum"
 MAX_TENSORS = 1024
+# Parameters of an input whose data is in shared memory: the name of a region, and where in it the data is.
+REGION = "shared_memory_region"
+REGION_OFFSET = "shared_memory_offset"
+REGION_BYTES = "shared_memory_byte_size"
+OF_REGIONS = frozenset({REGION, REGION_OFFSET, REGION_BYTES})
 _JSON = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 # A day.
 _MOST_WAITED_S = 86_400.0
@@ -135,10 +146,20 @@ def encode_response(response: InferResponse, binary: bool | Callable[[str], bool
     return _encode(head, "outputs", response.outputs, binary=binary if callable(binary) else lambda _: binary)
 
 
-def decode_request(body: bytes | bytearray | memoryview, header_length: int | None) -> InferRequest:
-    """The request in an HTTP body; its tensors share the body's memory. WireError: malformed."""
+def is_shared(tensor: Tensor) -> bool:
+    """Whether the tensor's data is in a shared memory region, which its parameters name."""
+    return REGION in tensor.parameters
+
+
+def decode_request(
+    body: bytes | bytearray | memoryview, header_length: int | None, *, shared: bool = False
+) -> InferRequest:
+    """The request in an HTTP body; its tensors share the body's memory. WireError: malformed.
+
+    ``shared``: inputs may be in shared memory (`is_shared`); their ``data`` is empty, and is not checked here.
+    """
     head, rest = _split(body, header_length)
-    inputs = _tensors(head, "inputs", rest)
+    inputs = _tensors(head, "inputs", rest, shared=shared)
     if not inputs:
         raise WireError("inputs: the request has no input tensor")
     outputs = [RequestedOutput(_name(item), _parameters(item)) for item in _objects(head, "outputs")]
@@ -154,9 +175,15 @@ def decode_response(body: bytes | bytearray | memoryview, header_length: int | N
     return InferResponse(name, version, outputs, id=member(head, "id", ""), parameters=parameters)
 
 
-def checksum(body: bytes | bytearray | memoryview) -> str:
-    """A body's checksum for the headers: ``crc32=`` and eight hexadecimal digits (the CRC of ISO 3309, as in zlib)."""
-    return f"crc32={zlib.crc32(body):08x}"
+def checksum(*chunks: bytes | bytearray | memoryview) -> str:
+    """The checksum, for the headers, of the body in these chunks.
+
+    It is ``crc32=`` and eight hexadecimal digits (the CRC of ISO 3309, as in zlib).
+    """
+    crc = 0
+    for chunk in chunks:
+        crc = zlib.crc32(chunk, crc)
+    return f"crc32={crc:08x}"
 
 
 def header_length(headers: Headers) -> int | None:
@@ -187,7 +214,9 @@ def _encode(head: dict[str, Any], key: str, tensors: Sequence[Tensor], *, binary
     for tensor in tensors:
         item: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
         parameters = scalars(tensor.parameters)
-        if binary(tensor.name) or "codec" in parameters:
+        if is_shared(tensor):
+            pass
+        elif binary(tensor.name) or "codec" in parameters:
             chunks.append(tensor.data)
             parameters["binary_data_size"] = len(tensor.data)
         else:
@@ -240,10 +269,10 @@ def _parameters(holder: Mapping[str, Any]) -> dict[str, Any]:
     return received(member(holder, "parameters", {}))
 
 
-def _tensors(head: Mapping[str, Any], key: str, rest: memoryview) -> list[Tensor]:
+def _tensors(head: Mapping[str, Any], key: str, rest: memoryview, *, shared: bool = False) -> list[Tensor]:
     tensors: dict[str, Tensor] = {}
     for item in _objects(head, key):
-        tensor, rest = _tensor(item, rest)
+        tensor, rest = _tensor(item, rest, shared=shared)
         if tensor.name in tensors:
             raise WireError(f"{key}: two tensors are named {tensor.name!r}")
         tensors[tensor.name] = tensor
@@ -252,13 +281,14 @@ def _tensors(head: Mapping[str, Any], key: str, rest: memoryview) -> list[Tensor
     return list(tensors.values())
 
 
-def _tensor(item: Mapping[str, Any], rest: memoryview) -> tuple[Tensor, memoryview]:
+def _tensor(item: Mapping[str, Any], rest: memoryview, *, shared: bool) -> tuple[Tensor, memoryview]:
     """The tensor that the item describes, and the binary data of the tensors that follow it."""
     name, parameters, datatype = _name(item), _parameters(item), member(item, "datatype", "")
-    if "shared_memory_region" in parameters:
-        raise WireError(f"tensor {name!r}: shared_memory_region: collabd shares no memory; send the tensor's data")
     size = parameters.pop("binary_data_size", None)
     tensor = Tensor(name, datatype, checked_shape(name, datatype, item.get("shape")), data=b"", parameters=parameters)
+    if is_shared(tensor):
+        _check_shared(tensor, shared and size is None and "data" not in item and "codec" not in parameters)
+        return tensor, rest
     if size is None:
         return fill(tensor, item.get("data")), rest
     if type(size) is not int or not 0 <= size <= len(rest) or "data" in item:
@@ -267,3 +297,8 @@ def _tensor(item: Mapping[str, Any], rest: memoryview) -> tuple[Tensor, memoryvi
     if "codec" not in parameters:
         check_length(tensor)
     return tensor, rest[size:]
+
+
+def _check_shared(tensor: Tensor, allowed: bool) -> None:
+    if not allowed:
+        raise WireError(f"tensor {tensor.name!r}: {REGION} does not fit here: send the tensor's data")

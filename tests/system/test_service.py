@@ -69,6 +69,15 @@ def test_a_member_of_the_group_is_answered(device: Service, model: str, side: in
     np.testing.assert_allclose(answer["scores"], whole(model, side), atol=1e-5)
 
 
+def test_a_large_frame_comes_through_the_callers_shared_memory(device: Service) -> None:
+    """The caller is another user than the daemon, whose sandbox lets it read what the caller lets it read."""
+    device.systemctl("start")
+    frame, small = (infer(device.box, "efficientnet_lite0", side) for side in (256, 64))
+    assert (frame["regions"], small["regions"]) == (1, 0)
+    left = device.box.run("find", "/dev/shm", "-name", "collab-*").stdout  # noqa: S108  only looked at
+    assert left == ""
+
+
 def test_others_are_refused(device: Service) -> None:
     device.systemctl("start")
     assert infer(device.box, "alexnet_cifar10", 32, user="bob")["error"] == "permission_refused"

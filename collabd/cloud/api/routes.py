@@ -111,6 +111,7 @@ class CloudRoutes:
     async def ping(self, request: web.Request) -> web.Response:
         """Answer a probe of the link. Only the size of its body matters."""
         self._dispatcher.check_open()
+        self._load.attention.pay()
         body, received = await timed_body(request, _PING_BYTES)
         answer = {"bytes": len(body), "load": self._load.value, "slowdown": self._load.slowdown}
         return web.json_response(answer, headers=received)

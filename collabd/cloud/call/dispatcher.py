@@ -78,6 +78,7 @@ class CloudDispatcher:
     async def infer(self, name: str, request: wire.InferRequest, *, peer: str | None = None) -> wire.InferResponse:
         """Answer a whole-network or tail request; `parameters` say what it took. Raises `CollabError`."""
         self.check_open()
+        self._load.attention.pay()
         self._at_work += 1
         self._idle.clear()
         try:

@@ -26,7 +26,7 @@ class DeviceDataPlane:
 
     def server_metadata(self) -> dict[str, Any]:
         """The name and version of the server, and the protocol extensions that it supports."""
-        return {"name": "collabd", "version": __version__, "extensions": list(EXTENSIONS)}
+        return {"name": "collabd", "version": __version__, "extensions": [*EXTENSIONS, "system_shared_memory"]}
 
     def models(self) -> list[str]:
         """The names of the loaded models."""

@@ -14,8 +14,10 @@ from collabd.clock import Clock
 from collabd.device.api.admission import Admission, AdmissionLimits, Arrival
 from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.hangups import Hangups
+from collabd.device.api.shared_memory import SharedMemory
 from collabd.device.counters import Counters
 from collabd.device.lane.turns import USER
+from collabd.fair_shares import FairShares
 from collabd.http.bodies import BODY, largest_body
 
 
@@ -27,6 +29,7 @@ class DeviceDoor:
         plane: DeviceDataPlane,
         limits: AdmissionLimits,
         *,
+        memory: SharedMemory,
         max_request_bytes: int,
         counters: Counters,
         clock: Clock,
@@ -38,6 +41,10 @@ class DeviceDoor:
         self._user_of = user_of
         self._max_request_bytes = max_request_bytes
         self._admission = Admission(limits)
+        self.memory = memory
+        # What is read from shared memory has the same bounds as bodies, but a share of its own: a call that waits for
+        # it holds bytes of the other.
+        self.snapshots = FairShares(limits.most_bytes, limits.bytes_each)
         self.hangups = Hangups()
 
     def __call__(self, request: web.Request) -> DeviceVisit:
@@ -93,9 +100,23 @@ class DeviceVisit:
 
     async def infer(self, name: str, request: wire.InferRequest) -> wire.InferResponse:
         """Wait for a place, and answer the call."""
+        user = self._arrival.user
+        size = self._door.memory.size_of(user, request)
+        if not size:
+            return await self._infer(name, request)
+        snapshots = self._door.snapshots
+        taken = snapshots.take_now(user, size) or await snapshots.take(user, size)
+        try:
+            return await self._infer(name, request, shared=True)
+        finally:
+            snapshots.give_back(user, taken)
+
+    async def _infer(self, name: str, request: wire.InferRequest, *, shared: bool = False) -> wire.InferResponse:
         if not self._arrival.take_place_now():
             with self._door.counters.waits():
                 await self._arrival.take_place()
+        if shared:
+            request = await self._door.memory.read(self._arrival.user, request)
         USER.set(self._arrival.user)
         return await self._door.plane.infer(name, request, self._arrived)
 

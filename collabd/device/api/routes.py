@@ -11,6 +11,7 @@ from aiohttp import web
 from collab_sdk.errors import InvalidRequest
 from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.permissions import gatekeeper
+from collabd.device.api.shared_memory_routes import SharedMemoryRoutes
 from collabd.device.call.history import KEPT_DECISIONS
 from collabd.device.counters import Counters
 from collabd.device.models.loaded import LoadedModels
@@ -86,7 +87,12 @@ class DeviceRoutes:
 
 
 def application(
-    inference: protocol.InferenceProtocol, control: DeviceRoutes, *, counters: Counters, administrators: str
+    inference: protocol.InferenceProtocol,
+    control: DeviceRoutes,
+    shared_memory: SharedMemoryRoutes,
+    *,
+    counters: Counters,
+    administrators: str,
 ) -> tuple[web.Application, Callable[[Answer], Answer]]:
     """The daemon's web application, and what makes of its answers those that are given.
 
@@ -97,6 +103,6 @@ def application(
         return web.Response(body=counters.metrics(), content_type="text/plain")
 
     app = web.Application(middlewares=[error_middleware, gatekeeper(administrators)])
-    app.add_routes([*inference.routes(), *control.routes(), web.get("/metrics", metrics)])
+    app.add_routes([*inference.routes(), *control.routes(), *shared_memory.routes(), web.get("/metrics", metrics)])
     # The gatekeeper has nothing to say of inference.
     return app, lambda answer: inference.before(answer, [error_middleware])

@@ -12,7 +12,7 @@ from collab_sdk.result import SCORES, encode_result
 from collab_sdk.vocabulary import OnInfeasible, Reason
 from collabd.clock import Clock
 from collabd.device.call.learned import Learned
-from collabd.device.call.result import predicted, result
+from collabd.device.call.result import result
 from collabd.device.counters import Counters
 from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.planner import Planner
@@ -97,7 +97,7 @@ def _check_feasible(planned: CallPlan, options: CallOptions) -> None:
     """Raises `BudgetInfeasible` if no plan keeps the budget and the caller asked to be told so."""
     if not planned.unmet or options.on_infeasible != OnInfeasible.FAIL:
         return
-    figures = {key: value for key, value in asdict(predicted(planned)).items() if value is not None}
+    figures = {key: value for key, value in asdict(planned.predicted).items() if value is not None}
     raise BudgetInfeasible(
         f"no plan keeps the budget {str(options.budget) or '(default fidelity)'}: the nearest plan, cut {planned.cut} "
         f"with codec {planned.job.codec}, misses {', '.join(planned.unmet)} (predicted: {figures['latency_ms']:.1f} "

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collab_sdk.budget import Budget
-from collab_sdk.result import Plan, Predicted, Result, Timings
+from collab_sdk.result import Result, Timings
 from collab_sdk.text import plain
 from collab_sdk.vocabulary import Cap
 from collabd.catalog.package.scores import as_probabilities
@@ -25,7 +25,8 @@ _ON_DEVICE: tuple[Phase, ...] = ("prep", "head", "encode", "local_tail")
 
 def result(planned: CallPlan, record: CallRecord, output: npt.NDArray[np.float32], *, budget: Budget) -> Result:
     """The answer with its provenance. `output` is the output of the network, float32 [1, labels]."""
-    model, job = planned.job.model, planned.job
+    model = planned.job.model
+    measured = _measured(record)
     joules = outcome_energy_j(record, planned.evaluation.device)
     fidelity = _fidelity(planned, record)
     unmet = _unmet(planned.caps, record, energy_j=joules, fidelity=fidelity)
@@ -34,15 +35,9 @@ def result(planned: CallPlan, record: CallRecord, output: npt.NDArray[np.float32
         digest=model.digest,
         scores=as_probabilities(output[0], model.manifest.output_kind),
         labels=model.manifest.labels,
-        plan=Plan(
-            cut=planned.cut,
-            codec=job.codec,
-            placement=planned.placement,
-            cloud=None if job.companion is None else job.companion.name,
-            reason=planned.reason,
-        ),
-        predicted=predicted(planned),
-        measured=_measured(record),
+        plan=planned.told,
+        predicted=planned.predicted,
+        measured=measured,
         energy_mj=joules * 1e3,
         energy_source=planned.energy_source,
         cost=record.cost,
@@ -55,31 +50,6 @@ def result(planned: CallPlan, record: CallRecord, output: npt.NDArray[np.float32
         why=plain(record.why),
         ran=record.ran,
         budget=budget,
-    )
-
-
-def predicted(planned: CallPlan) -> Predicted:
-    """What planning expected. All figures are empty for a fixed placement that is no candidate."""
-    if planned.row is None:
-        return Predicted()
-    row, prediction = planned.row, planned.evaluation.prediction
-    phases, plan = prediction.phases, planned.evaluation.plans.rows[row]
-    remote = plan.cloud is not None
-
-    def ms(seconds: npt.NDArray[np.float64], part_of_plan: bool = True) -> float | None:
-        return float(seconds[row]) * 1e3 if part_of_plan else None
-
-    return Predicted(
-        latency_ms=ms(prediction.expected_s),
-        prep_ms=ms(phases.prep_s, not planned.evaluation.plans.source[row]),
-        head_ms=ms(phases.head_s, "D" in planned.placement),
-        encode_ms=ms(phases.encode_s, remote and plan.codec != SOURCE),
-        upload_ms=ms(phases.link_s, remote),
-        queue_ms=ms(phases.queue_s, remote),
-        decode_ms=ms(phases.decode_s, remote),
-        tail_ms=ms(phases.tail_s, remote),
-        energy_mj=ms(prediction.energy_j),
-        cost=float(prediction.cost[row]),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from collab_sdk import wire
 from collab_sdk.vocabulary import BreakerState
+from collabd.attention import Attention
 from collabd.clock import MONOTONIC, Clock
 from collabd.config import CloudSettings, FailoverSettings, LinkSettings
 from collabd.device.companions.answers import Health, Question, RemoteAnswer, answer_of, health_of
@@ -22,6 +23,8 @@ from collabd.planning.cost import exchange_cost
 from collabd.profiling.profile import Profile
 from collabd.sensing.estimates.speed import Speed, SpeedFactor
 from collabd.sensing.link.estimate import LinkEstimate, LinkReading
+from collabd.sensing.link.probe import HEADER_BYTES as PROBE_HEADER_BYTES
+from collabd.sensing.link.probe import IDLE_S
 from collabd.sensing.link.round_trip import RoundTrip
 from collabd.sensing.link.split import split
 from collabd.sensing.reading import NotMeasured
@@ -35,6 +38,8 @@ _QUEUE_FADES_S = 2.0
 # A ping may take 20 times as long as usual, but at least 1 s, and at most 10 s or 3 times as long as usual.
 _PING_TIMES, _PING_LEAST_TIMES = 20.0, 3.0
 _PING_FLOOR_S, _ANSWER_S = 1.0, 10.0
+# How often the watcher looks after the companion, and how often once nobody has called for `IDLE_S`.
+_ROUND_S, _IDLE_ROUND_S = 0.5, 10.0
 # How long the device leaves a busy companion alone if the companion does not say for how long.
 _BUSY_S = 1.0
 
@@ -78,21 +83,21 @@ class Companion:
         self.load: float | None = None
         # The last failure, in words.
         self.problem: str | None = None
-        # When a plan last considered this companion. While nobody calls, the watcher need not measure the link.
-        self.wanted_at = clock()
         # Goes up with each event that may make other plans better: pings, failures, answers that did not come.
         self.events = 0
+        # Paid by each plan that considers this companion. While nobody calls, the watcher need not measure the link.
+        self.attention = Attention(busy_s=_ROUND_S, idle_s=_IDLE_ROUND_S, quiet_s=IDLE_S, clock=clock)
         # When the device last sent a call to this companion.
         self._asked_at = -math.inf
         self._slowdown = 1.0
         self._round_trip = RoundTrip()
-        self._queue = (0.0, self.wanted_at)
+        self._queue = (0.0, clock())
         # By digest: the profiles of the packages that the companion holds.
         self.profiles: dict[str, Profile] = {}
         # By digest: why the companion does not serve the device's other packages.
         self.lacks: dict[str, Lack] = {}
         self._in_flight = InFlight(cloud.name)
-        self._busy_until = self.wanted_at
+        self._busy_until = clock()
 
     @property
     def breaker_state(self) -> BreakerState:
@@ -148,10 +153,6 @@ class Companion:
             unasked_s=now - self._asked_at,
         )
 
-    def note_wanted(self) -> None:
-        """Note that a plan considers this companion, so that the watcher measures the link."""
-        self.wanted_at = self.clock()
-
     def cost(self, moved_bytes: int, compute_s: float) -> float:
         """The price of an exchange that moved `moved_bytes` bytes and ran for `compute_s` seconds."""
         return exchange_cost(self.cloud, moved_bytes=float(moved_bytes), run_s=compute_s, requests=1.0)
@@ -189,7 +190,7 @@ class Companion:
         patience_s = self._ping_patience_s(size)
         self.events += 1
         try:
-            reply = await self.exchange.call("POST", "/collab/v1/ping", data=bytes(size), timeout_s=patience_s)
+            reply = await self.exchange.call("POST", "/collab/v1/ping", data=[bytes(size)], timeout_s=patience_s)
         except CompanionFailure as failure:
             if failure.reason is not FailureReason.LATE or not size:
                 raise
@@ -208,7 +209,7 @@ class Companion:
         if self.reached:  # the first exchange also sets up the connection, so its time is not that of the link
             if not size:
                 self._round_trip.pinged(reply.seconds, reply.round_trip_s)
-            self._learn_link(reply, size, reply.seconds)
+            self._learn_link(reply, size, reply.seconds, header_bytes=PROBE_HEADER_BYTES)
         self.reached = True
         self.events += 1
 
@@ -299,7 +300,7 @@ class Companion:
         path, most_bytes = f"/v2/models/{question.model}/infer", question.bytes_down + SLACK_BYTES
         async with self._in_flight.exchange():
             reply = await self.exchange.call(
-                "POST", path, data=message.body(), headers=message.headers, most_bytes=most_bytes
+                "POST", path, data=message.chunks, headers=message.headers, most_bytes=most_bytes
             )
         if reply.status != 200:
             raise refusal(reply.status, reply.body, reply.headers)
@@ -311,13 +312,14 @@ class Companion:
     def _speed(self, now: float) -> Speed:
         return self._factor.read(now, self._slowdown)
 
-    def _learn_link(self, reply: CompanionReply, up_bytes: int, link_s: float) -> None:
+    def _learn_link(self, reply: CompanionReply, body_bytes: int, link_s: float, *, header_bytes: int = 0) -> None:
         now, round_trip = self.clock(), self._round_trip.of(reply.round_trip_s)
         if not isinstance(round_trip, NotMeasured):
             self.link.learn_rtt(round_trip)
         transfer = split(
             link_s,
-            up_bytes=up_bytes,
+            body_bytes=body_bytes,
+            header_bytes=header_bytes,
             down_bytes=len(reply.body) + HEADER_BYTES,
             receive_s=reply.receive_s,
             round_trip_s=round_trip,

@@ -7,26 +7,32 @@ dead too, and each would delay a call or a probe. So the device leaves all of th
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
-import aiohttp
+from collabd.clock import MONOTONIC, Clock
+from collabd.device.companions.connection import Address, CompanionConnection
+
+# A new connection costs a round trip, with TLS three. So connections stay open for so long without a call.
+_IDLE_S = 60.0
 
 
 class Connections:
-    """The sessions with one companion. Use it as an async context manager.
+    """The connections with one companion. Use it as an async context manager. `connect` makes a new connection."""
 
-    `connect` makes a new session, with its own empty pool of connections.
-    """
-
-    def __init__(self, connect: Callable[[], aiohttp.ClientSession]) -> None:
+    def __init__(
+        self, connect: Callable[[Address], Awaitable[CompanionConnection]], *, clock: Clock = MONOTONIC
+    ) -> None:
         self._connect = connect
-        self._latest: aiohttp.ClientSession | None = None
-        # For each open session: how many exchanges it carries now.
-        self._exchanges: Counter[aiohttp.ClientSession] = Counter()
+        self._clock = clock
+        # With the time since when each is idle; the latest is the last.
+        self._idle: list[tuple[CompanionConnection, float]] = []
+        self._busy: set[CompanionConnection] = set()
+        # Those that are not to be used again, when their exchange has ended.
+        self._left: set[CompanionConnection] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -34,30 +40,38 @@ class Connections:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for session in list(self._exchanges):
-            await session.close()
+        self.leave()
+        for connection in self._busy:
+            connection.abort()
+        # The event loop closes what was aborted in its next round.
+        await asyncio.sleep(0)
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[aiohttp.ClientSession]:
-        """The session for one exchange; stay inside until the exchange has ended."""
-        if self._latest is None:
-            self._latest = self._connect()
-        session = self._latest
-        self._exchanges[session] += 1
+    async def connection(self, address: Address) -> AsyncIterator[CompanionConnection]:
+        """A connection for one exchange; stay inside until the exchange has ended. Raises `OSError`, `TimeoutError`."""
+        connection = self._take() or await self._connect(address)
+        self._busy.add(connection)
         try:
-            yield session
+            yield connection
         finally:
-            self._exchanges[session] -= 1
-            await self._close_unused()
+            self._busy.discard(connection)
+            if connection in self._left:
+                self._left.discard(connection)
+                connection.abort()
+            elif connection.is_open:
+                self._idle.append((connection, self._clock()))
 
     def leave(self) -> None:
         """Start later exchanges on new connections. Exchanges under way keep theirs."""
-        self._latest = None
+        for connection, _ in self._idle:
+            connection.abort()
+        self._idle.clear()
+        self._left |= self._busy
 
-    async def _close_unused(self) -> None:
-        # Forget all unused sessions before the first await. Then no exchange can start on a session that is closing.
-        unused = [each for each, under_way in self._exchanges.items() if not under_way and each is not self._latest]
-        for session in unused:
-            del self._exchanges[session]
-        for session in unused:
-            await session.close()
+    def _take(self) -> CompanionConnection | None:
+        while self._idle:
+            connection, since = self._idle.pop()
+            if connection.is_open and self._clock() - since < _IDLE_S:
+                return connection
+            connection.abort()
+        return None

@@ -20,10 +20,13 @@ from collabd.keys.tokens import read_token
 
 @dataclass(frozen=True)
 class CloudKeys:
-    """The keys for one companion, read from their files. Two are equal if the contents of the files are equal."""
+    """The keys for one companion, read from their files. Two are equal if the contents of the files are equal.
+
+    `tls`: None: the companion is checked by the authorities that the system trusts.
+    """
 
     headers: tuple[tuple[str, str], ...] = field(repr=False)
-    tls: ssl.SSLContext | bool = field(repr=False, compare=False)
+    tls: ssl.SSLContext | None = field(repr=False, compare=False)
     fingerprint: str = field(repr=False)
 
 
@@ -31,7 +34,7 @@ def read_keys(cloud: CloudSettings) -> CloudKeys:
     """Read the keys for the companion `cloud`. Raises `KeyProblem`."""
     headers = ((hdrs.AUTHORIZATION, f"Bearer {read_token(cloud.token_file)}"),) if cloud.token_file else ()
     files = [path for path in (cloud.ca_file, cloud.client_cert, cloud.client_key) if path]
-    tls: ssl.SSLContext | bool = True
+    tls: ssl.SSLContext | None = None
     if files:
         tls = client_context(cloud.ca_file, cloud.client_cert, cloud.client_key)
     return CloudKeys(headers, tls, _fingerprint(files))

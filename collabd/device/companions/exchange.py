@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from collabd.sensing.reading import NotMeasured
+
+# The parts of a body, in order.
+Chunks: TypeAlias = Sequence[bytes | memoryview]
 
 # How many bytes a reply may have in addition to its tensors: the JSON, or an error.
 SLACK_BYTES = 64 * 1024
@@ -36,7 +39,7 @@ class CompanionExchange(Protocol):
         method: str,
         path: str,
         *,
-        data: bytes = b"",
+        data: Chunks = (),
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
         most_bytes: int = SLACK_BYTES,

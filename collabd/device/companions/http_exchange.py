@@ -3,55 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import io
 from collections.abc import Mapping
-from functools import partial
-
-import aiohttp
-from aiohttp import hdrs
+from urllib.parse import quote, urlsplit
 
 from collab_sdk import wire
 from collabd.clock import MONOTONIC, Clock
+from collabd.device.companions.connection import Address
 from collabd.device.companions.connections import Connections
-from collabd.device.companions.exchange import SLACK_BYTES, CompanionReply
+from collabd.device.companions.exchange import SLACK_BYTES, Chunks, CompanionReply
 from collabd.device.companions.failures import CompanionFailure, FailureReason
-from collabd.http.aiohttp_privates import ConnectedResponse
 from collabd.http.checksums import checksum
-from collabd.sensing.link.round_trip import Socket, round_trip_s
+from collabd.http.replies import BrokenReply, HttpReply, NoReply, ReplyTooLarge
+from collabd.sensing.link.round_trip import round_trip_s
 
-_ONE_GO = 2**20
-# These errors mean that the companion closed the kept-alive connection, perhaps before it read the request.
-_STALE = (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError, aiohttp.ClientOSError)
-# These errors mean that no process listens at the address.
-_DEAD = frozenset({errno.ECONNREFUSED})
+_PORTS = {"http": 80, "https": 443}
 _OK = range(200, 300)
-
-
-class Response(ConnectedResponse):
-    """A response that can still show the socket of its connection, and close the connection, after it was read."""
-
-    @property
-    def socket(self) -> Socket | None:
-        """The socket of the connection; None if the connection is closed."""
-        # A closed TLS transport raises when it is asked for its socket.
-        if self.held_transport is None or self.held_transport.is_closing():
-            return None
-        found: Socket | None = self.held_transport.get_extra_info("socket")
-        return found
-
-    def hang_up(self) -> None:
-        """Close the connection. If the next exchange uses it already, it is repeated on a new connection."""
-        if self.held_transport is not None and not self.held_transport.is_closing():
-            self.held_transport.abort()
+# What stays as it is in a path (RFC 3986).
+_PLAIN = "/:@!$&'()*+,;=~"
 
 
 class HttpExchange:
-    """Asks the companion `name` at `url` over HTTP."""
+    """Asks the companion `name` at `url` over HTTP. Each request has `headers`."""
 
-    def __init__(self, name: str, url: str, connections: Connections, *, clock: Clock = MONOTONIC) -> None:
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        connections: Connections,
+        *,
+        headers: Mapping[str, str] | None = None,
+        clock: Clock = MONOTONIC,
+    ) -> None:
         self._name = name
         self._base = url.rstrip("/")
+        self._address = _address(url)
+        # Without compression, the size limit and the checksum apply to exactly the bytes that arrive.
+        always = {"Host": urlsplit(url).netloc, "Accept-Encoding": "identity"} | dict(headers or {})
+        self._headers = _lines(always)
         self._connections = connections
         self._clock = clock
 
@@ -64,7 +52,7 @@ class HttpExchange:
         method: str,
         path: str,
         *,
-        data: bytes = b"",
+        data: Chunks = (),
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
         most_bytes: int = SLACK_BYTES,
@@ -74,80 +62,52 @@ class HttpExchange:
         Raises `CompanionFailure` if the companion is not reached, if the request or the reply was damaged on the way,
         or if the reply is too large.
         """
-        sent = await checksum(data)
-        ask = partial(self._once, method, path, data=data, headers=headers, most_bytes=most_bytes, sent=sent)
+        sent = await checksum(*data)
+        length = {"Content-Length": str(sum(len(chunk) for chunk in data))} if method != "GET" else {}
+        fields = self._headers + _lines({**(headers or {}), **length})
+        head = f"{method} {quote(path, safe=_PLAIN)} HTTP/1.1\r\n{fields}\r\n".encode()
         try:
             async with asyncio.timeout(timeout_s):
                 try:
-                    return await ask()
-                except _STALE as error:
-                    if isinstance(error, aiohttp.ClientConnectorError):
-                        raise
-                    # Every request to a companion may be repeated: none changes anything when it arrives twice.
+                    return await self._once(head, data, most_bytes=most_bytes, sent=sent)
+                except NoReply:
+                    # The companion closed the connection, perhaps before it read the request. Every request to a
+                    # companion may be repeated: none changes anything when it arrives twice.
                     self._connections.leave()
-                    return await ask()
+                    return await self._once(head, data, most_bytes=most_bytes, sent=sent)
         except TimeoutError as error:
             self._connections.leave()
             raise CompanionFailure(FailureReason.LATE, f"{self._name} did not answer in time") from error
-        except (aiohttp.ClientError, OSError) as error:
-            dead = isinstance(error, aiohttp.ClientConnectorError) and error.errno in _DEAD
-            reason = FailureReason.DEAD if dead else FailureReason.UNREACHABLE
-            raise CompanionFailure(reason, f"{self._name} at {self._base}: {_said(error)}") from error
+        except ReplyTooLarge as error:
+            raise CompanionFailure(FailureReason.NONSENSE, f"{self._name} sent more than {most_bytes} bytes") from error
+        except (BrokenReply, OSError) as error:
+            # Only who connects is refused: no process listens at the address.
+            reason = FailureReason.DEAD if isinstance(error, ConnectionRefusedError) else FailureReason.UNREACHABLE
+            what = str(error) or type(error).__name__
+            raise CompanionFailure(reason, f"{self._name} at {self._base}: {what}") from error
 
-    async def _once(
-        self, method: str, path: str, *, data: bytes, headers: Mapping[str, str] | None, most_bytes: int, sent: str
-    ) -> CompanionReply:
-        # aiohttp writes a bytes object in one step. For a package or a large image that would block the event loop.
-        body = io.BytesIO(data) if len(data) > _ONE_GO else data
-        # Without compression, the size limit and the checksum apply to exactly the bytes that arrive.
-        headers = {hdrs.ACCEPT_ENCODING: "identity"} | dict(headers or {})
+    async def _once(self, head: bytes, data: Chunks, *, most_bytes: int, sent: str) -> CompanionReply:
         start = self._clock()
-        async with (
-            self._connections.session() as session,
-            session.request(
-                method,
-                self._base + path,
-                data=body if method != hdrs.METH_GET else None,
-                headers=headers,
-                timeout=aiohttp.ClientTimeout(sock_connect=session.timeout.sock_connect),
-                allow_redirects=False,
-                auto_decompress=False,
-            ) as reply,
-        ):
-            assert isinstance(reply, Response), "the session is made so"  # noqa: S101
+        async with self._connections.connection(self._address) as connection:
+            reply = await connection.ask(head, data, most_bytes)
+            seconds = self._clock() - start
             try:
-                answer = await self._read(reply, most_bytes)
-                seconds = self._clock() - start
-                await self._check(reply, answer, sent)
+                await self._check(reply, sent)
             except CompanionFailure:
                 # Left-over bytes on this connection could be taken for the reply to the next request.
-                reply.hang_up()
+                connection.abort()
                 raise
-            if wire.REQUEST_CHECKSUM not in reply.headers:
-                reply.hang_up()  # the companion refused without reading, so stop sending
-            round_trip = round_trip_s(reply.socket)
             return CompanionReply(
                 status=reply.status,
                 headers=reply.headers,
-                body=answer,
+                body=reply.body,
                 seconds=seconds,
                 receive_s=_receive_s(reply.headers, seconds),
-                round_trip_s=round_trip,
+                round_trip_s=round_trip_s(connection.socket if connection.is_open else None),
             )
 
-    async def _read(self, reply: Response, most_bytes: int) -> bytes:
-        answer = bytearray()
-        too_large = CompanionFailure(FailureReason.NONSENSE, f"{self._name} sent more than {most_bytes} bytes")
-        if (reply.content_length or 0) > most_bytes:
-            raise too_large
-        while chunk := await reply.content.readany():
-            answer += chunk
-            if len(answer) > most_bytes:
-                raise too_large
-        return bytes(answer)
-
-    async def _check(self, reply: Response, answer: bytes, sent: str) -> None:
-        if reply.headers.get(wire.CHECKSUM) != await checksum(answer):
+    async def _check(self, reply: HttpReply, sent: str) -> None:
+        if reply.headers.get(wire.CHECKSUM) != await checksum(reply.body):
             raise CompanionFailure(FailureReason.CORRUPT, f"the reply of {self._name} was damaged on the link")
         received = reply.headers.get(wire.REQUEST_CHECKSUM)
         refused_unread = received is None and reply.status not in _OK
@@ -155,15 +115,13 @@ class HttpExchange:
             raise CompanionFailure(FailureReason.CORRUPT, f"{self._name} received other bytes than the device sent")
 
 
-def _said(error: Exception) -> str:
-    """The error in words. For two errors aiohttp's own text is only the name of an object."""
-    match error:
-        case aiohttp.ServerDisconnectedError():
-            return "the connection was closed before an answer came"
-        case aiohttp.ClientPayloadError():
-            return "the connection was closed in the middle of an answer"
-        case _:
-            return str(error) or type(error).__name__
+def _address(url: str) -> Address:
+    parts = urlsplit(url)
+    return Address(parts.hostname or "", parts.port or _PORTS[parts.scheme], parts.scheme == "https")
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
 
 def _receive_s(headers: Mapping[str, str], seconds: float) -> float | None:

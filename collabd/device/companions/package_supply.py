@@ -42,6 +42,7 @@ class PackageSupply:
         self._packages = packages
         # By digest.
         self._to_send: dict[str, Package] = {}
+        self._wanted = asyncio.Event()
 
     async def learn(self) -> None:
         """Ask for the profile of each package that the companion is not known to hold. Raises `CompanionFailure`."""
@@ -67,6 +68,9 @@ class PackageSupply:
     async def send(self) -> None:
         """Send the companion the packages that it lacks, until cancelled. One package may take minutes."""
         while True:
+            if not self._to_send:
+                self._wanted.clear()
+                await self._wanted.wait()
             for digest, package in list(self._to_send.items()):
                 if not self._companion.is_up():
                     break
@@ -121,13 +125,14 @@ class PackageSupply:
         if self._companion.cloud.push_packages:
             self._companion.lacks.setdefault(package.digest, _SENDING)
             self._to_send[package.digest] = package
+            self._wanted.set()
         else:
             self._note_lack(package, "lacks the package, and push_packages = false forbids to send it", math.inf)
 
     async def _push(self, package: Package) -> None:
         data = await asyncio.to_thread(bundle.pack, package)
         reply = await self._companion.exchange.call(
-            "PUT", f"/collab/v1/packages/{package.digest}", data=data, timeout_s=_UPLOAD_S
+            "PUT", f"/collab/v1/packages/{package.digest}", data=[data], timeout_s=_UPLOAD_S
         )
         if reply.status >= 300:
             self._refused(package, reply, math.inf)

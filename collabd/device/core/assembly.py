@@ -8,13 +8,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TypeAlias
 
-import aiohttp
-
 from collabd.config import CloudSettings, DeviceConfig, EnergySettings, FailoverSettings, LinkSettings, Loaded
 from collabd.device.companions.companion import Companion
+from collabd.device.companions.connection import Dialler
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.credentials import CloudKeys, read_keys
-from collabd.device.companions.http_exchange import HttpExchange, Response
+from collabd.device.companions.http_exchange import HttpExchange
 from collabd.device.companions.watcher import Watcher
 from collabd.device.core.generation import Generation, Machinery
 from collabd.device.core.reuse import Reused
@@ -86,20 +85,13 @@ class Assembly:
     @asynccontextmanager
     async def _companion(self, settings: _Settings) -> AsyncIterator[Companion]:
         cloud, link, failover, keys = settings
-        async with Connections(partial(_session, failover, keys)) as connections:
-            clock = self._machinery.clock
-            exchange = HttpExchange(cloud.name, cloud.url, connections, clock=clock)
+        clock = self._machinery.clock
+        async with Connections(Dialler(failover.connect_timeout_s, keys.tls), clock=clock) as connections:
+            exchange = HttpExchange(cloud.name, cloud.url, connections, headers=dict(keys.headers), clock=clock)
             companion = Companion(cloud, link, failover, exchange=exchange, clock=clock)
             watcher = Watcher(companion, link, self._machinery.models.packages)
             async with background(f"watching {companion.name}", watcher.run, companion.give_up):
                 yield companion
-
-
-def _session(failover: FailoverSettings, keys: CloudKeys) -> aiohttp.ClientSession:
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=failover.connect_timeout_s)
-    # A new connection costs a round trip, so connections stay open for 60 s without a call.
-    connector = aiohttp.TCPConnector(keepalive_timeout=60, ssl=keys.tls)
-    return aiohttp.ClientSession(timeout=timeout, connector=connector, response_class=Response, headers=keys.headers)
 
 
 def _settings(config: DeviceConfig) -> list[_Settings]:

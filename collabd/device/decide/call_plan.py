@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
+
+from collab_sdk.result import Plan, Predicted
 from collab_sdk.vocabulary import Cap, EnergySource, Reason
 from collabd.device.decide.evaluation import Evaluation
 from collabd.device.job.job import Job
 from collabd.planning import Caps
+from collabd.planning.candidates import SOURCE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,3 +40,40 @@ class CallPlan:
     def expected_s(self) -> float | None:
         """The latency that the call is told to expect, in seconds; None: it is not predicted."""
         return None if self.row is None else float(self.evaluation.prediction.expected_s[self.row])
+
+    @cached_property
+    def told(self) -> Plan:
+        """The plan as the caller sees it."""
+        companion = self.job.companion
+        return Plan(
+            cut=self.cut,
+            codec=self.job.codec,
+            placement=self.placement,
+            cloud=None if companion is None else companion.name,
+            reason=self.reason,
+        )
+
+    @cached_property
+    def predicted(self) -> Predicted:
+        """What planning expected. All figures are empty for a fixed placement that is no candidate."""
+        if self.row is None:
+            return Predicted()
+        row, prediction = self.row, self.evaluation.prediction
+        phases, plan = prediction.phases, self.evaluation.plans.rows[row]
+        remote = plan.cloud is not None
+
+        def ms(seconds: npt.NDArray[np.float64], part_of_plan: bool = True) -> float | None:
+            return float(seconds[row]) * 1e3 if part_of_plan else None
+
+        return Predicted(
+            latency_ms=ms(prediction.expected_s),
+            prep_ms=ms(phases.prep_s, not self.evaluation.plans.source[row]),
+            head_ms=ms(phases.head_s, "D" in self.placement),
+            encode_ms=ms(phases.encode_s, remote and plan.codec != SOURCE),
+            upload_ms=ms(phases.link_s, remote),
+            queue_ms=ms(phases.queue_s, remote),
+            decode_ms=ms(phases.decode_s, remote),
+            tail_ms=ms(phases.tail_s, remote),
+            energy_mj=ms(prediction.energy_j),
+            cost=float(prediction.cost[row]),
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
@@ -10,22 +9,23 @@ from weakref import WeakKeyDictionary
 from collab_sdk.vocabulary import EnergySource, Fallback, Reason
 from collabd.clock import Clock
 from collabd.config import DeviceConfig
+from collabd.cores import usable_cores
 from collabd.device.companions.companion import Companion
 from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.candidates import candidates
-from collabd.device.decide.chooser import Chooser, PastPlans
+from collabd.device.decide.chooser import Chooser, PastPlans, Weighed
 from collabd.device.decide.evaluation import Evaluation, allowed_plans, predicted
 from collabd.device.decide.placement_search import FindPlacement, FoundPlacement, PlacementSearch, Situation, placed
 from collabd.device.decide.policy import Policies
 from collabd.device.decide.prepared_placements import PreparedPlacements
 from collabd.device.decide.segments import ModelSegments, segments
-from collabd.device.decide.standing import Asked, Seen, StandingChoice, StandingChoices
+from collabd.device.decide.standing import Asked, StandingChoice, StandingChoices
 from collabd.device.job.image import CallImage
 from collabd.device.job.job import Job, JobStep
 from collabd.device.job.options import CallOptions
 from collabd.device.models.model import DeviceModel
 from collabd.device.senses import Senses
-from collabd.planning import CallFacts, Candidate, Candidates, Caps, DeviceState, predict
+from collabd.planning import CallFacts, Candidate, Candidates, DeviceState, predict
 from collabd.planning.candidates import SOURCE
 from collabd.planning.choose import Decision, SwitchGain, choose
 from collabd.profiling.profile import Profile
@@ -83,7 +83,7 @@ class Planner:
         self._companions = tuple(companions)
         self._senses = senses
         self._lane_wait_s = lane_wait_s
-        self._threads = config.engine.threads or os.cpu_count() or 1
+        self._threads = config.engine.threads or usable_cores()
         self._standing = StandingChoices()
         self._known: WeakKeyDictionary[DeviceModel, _Known] = WeakKeyDictionary()
 
@@ -131,16 +131,16 @@ class Planner:
 
         What was chosen for the last call stands for this one, if nothing that it depends on has changed.
         """
+        now, known = self._clock(), self._of(model)
+        self._senses.attention.pay()
         for each in self._companions:
-            each.note_wanted()
-        caps, left = options.caps(self._settings.min_fidelity), options.after(waited_s)
-        lane_wait_s = self._lane_wait_s(left.caps(caps.fidelity).latency_s)
-        if options.is_fixed:
-            return self._fixed(model, image, options, caps=caps, lane_wait_s=lane_wait_s)
-        asked = Asked.of(model, image, options, waited_s=waited_s, lane_wait_s=lane_wait_s)
-        standing = self._standing.of(asked, now=self._clock(), seen=self._seen(model))
+            each.attention.pay()
+        seen = (known, *(each.events for each in self._companions))
+        asked = Asked.of(model, image, options, waited_s=waited_s, lane_wait_s=self._lane_wait_s, seen=seen)
+        standing = self._standing.of(asked, now=now)
         if standing is None:
-            standing = await self._considered(asked, image, left, caps=caps)
+            consider = self._fixed if options.is_fixed else self._considered
+            standing = await consider(asked, image, known)
             self._standing.keep(standing, now=self._clock())
         return standing.planned(self._chooser.turn(standing.weighed, standing.kind))
 
@@ -148,15 +148,11 @@ class Planner:
         """Let no choice stand: something has turned out otherwise than predicted."""
         self._standing.clear()
 
-    def _seen(self, model: DeviceModel) -> Seen:
-        return (self._of(model), *((each.events, each.is_up(), each.is_busy) for each in self._companions))
-
-    async def _considered(self, asked: Asked, image: CallImage, left: CallOptions, *, caps: Caps) -> StandingChoice:
-        """Choose anew. `left`: the options of the call with what is left of its latency budget."""
+    async def _considered(self, asked: Asked, image: CallImage, known: _Known) -> StandingChoice:
+        """Choose anew. Profiles may come and go during the search: what is evaluated now is also what is run."""
         model, options = asked.model, asked.options
-        # Profiles may come and go during the search, so what is evaluated now is also what is run.
-        known, seen = self._of(model), self._seen(model)
-        evaluation = self.evaluate(model, image, left, lane_wait_s=asked.lane_wait_s)
+        caps = options.caps(self._settings.min_fidelity)
+        evaluation = self.evaluate(model, image, options.after(asked.waited_s), lane_wait_s=asked.lane_wait_s)
         # A plan refers to a companion by its index in these names.
         names = tuple(companion.name for companion in self._companions)
         kind = (names, model.digest, caps.kind, options.codec, evaluation.policy, image.file_bytes is None)
@@ -193,7 +189,7 @@ class Planner:
                 unmet=decision.unmet,
             )
 
-        return StandingChoice(asked=asked, seen=seen, kind=kind, weighed=weighed, make=planned)
+        return StandingChoice(asked=asked, kind=kind, weighed=weighed, make=planned)
 
     def device_state(self) -> DeviceState:
         """The device as planning sees it."""
@@ -257,12 +253,12 @@ class Planner:
         patience_s = _PATIENT_S if latency_s is None else _PATIENT_SHARE * latency_s
         return await self._placer.place((kind, sizes), situation, patience_s)
 
-    def _fixed(
-        self, model: DeviceModel, image: CallImage, options: CallOptions, *, caps: Caps, lane_wait_s: float
-    ) -> CallPlan:
+    async def _fixed(self, asked: Asked, image: CallImage, known: _Known) -> StandingChoice:
         """The plan of a call that itself states where its layers run. No plans are compared."""
+        model, options = asked.model, asked.options
+        caps = options.caps(self._settings.min_fidelity)
         clouds = tuple(companion.state_for(model.digest) for companion in self._companions)
-        prepared = self._of(model).prepared.of(
+        prepared = known.prepared.of(
             cut=options.cut,
             placement=options.placement,
             codec=options.codec,
@@ -271,7 +267,7 @@ class Planner:
         )
         policy = self._policies.of(model.manifest, options)
         policy.check(prepared.letters)
-        device, call = replace(self.device_state(), queue_s=lane_wait_s), self._call_facts(model, image)
+        device, call = replace(self.device_state(), queue_s=asked.lane_wait_s), self._call_facts(model, image)
         quantile = self._settings.cap_quantile
         prediction = predict(prepared.plans, device=device, clouds=clouds, call=call, quantile=quantile)
         evaluation = Evaluation(
@@ -287,7 +283,7 @@ class Planner:
             hedge_price=None,
             companions=self._companions,
         )
-        return CallPlan(
+        planned = CallPlan(
             # The caller states where the layers run, so the device does not run them as well to be faster.
             job=self._job(
                 model,
@@ -306,6 +302,8 @@ class Planner:
             row=0 if prepared.is_candidate else None,
             energy_source=self._energy_source(),
         )
+        weighed = Weighed(Decision(0, Reason.FIXED, ()))
+        return StandingChoice(asked=asked, kind=None, weighed=weighed, make=lambda _: planned)
 
     def _job(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.chooser import Weighed
@@ -20,37 +19,48 @@ _ALIKE = 1 / 32
 # The number of choices that stand at the same time. An application has a few.
 _MOST = 64
 
-# What a choice was made from and what can be compared: what is known of the model, and events of the companions.
-Seen: TypeAlias = tuple[object, ...]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """A call as far as the choice of its plan depends on it.
 
-    `pixels`: of its image. `file_bytes`: None if the caller sent pixels. `left_ms`: what is left of its latency budget;
-    0 if it has none. `lane_wait_s`: how long it waits for other calls.
+    `pixels`: of its image. `file_bytes`: None if the caller sent pixels. `waited_s`: how long it has waited to be
+    planned; `left_s`: what is left of its latency budget, None if it has none. `lane_wait_s`: how long it waits for
+    other calls. `seen`: what is known of the model, and the number of events of each companion.
     """
 
     model: DeviceModel
     options: CallOptions
     pixels: int
     file_bytes: int | None
-    left_ms: float
+    waited_s: float
+    left_s: float | None
     lane_wait_s: float
+    seen: tuple[object, ...]
 
     @classmethod
     def of(
-        cls, model: DeviceModel, image: CallImage, options: CallOptions, *, waited_s: float, lane_wait_s: float
+        cls,
+        model: DeviceModel,
+        image: CallImage,
+        options: CallOptions,
+        *,
+        waited_s: float,
+        lane_wait_s: Callable[[float | None], float],
+        seen: tuple[object, ...],
     ) -> Asked:
-        """A call that has waited `waited_s` seconds to be planned."""
+        """A call that has waited `waited_s` seconds to be planned. `lane_wait_s` takes what is left of its budget."""
+        latency_ms = options.budget.latency_ms
+        left_s = None if latency_ms is None else max(latency_ms / 1e3 - waited_s, 0.0)
         return cls(
             model=model,
             options=options,
             pixels=image.pixels,
             file_bytes=image.file_bytes,
-            left_ms=max((options.budget.latency_ms or 0.0) - waited_s * 1e3, 0.0),
-            lane_wait_s=lane_wait_s,
+            waited_s=waited_s,
+            left_s=left_s,
+            lane_wait_s=lane_wait_s(left_s),
+            seen=seen,
         )
 
     @property
@@ -63,9 +73,10 @@ class Asked:
         return (
             not self.lane_wait_s
             and not other.lane_wait_s
+            and self.seen == other.seen
             and _alike(self.pixels, other.pixels)
             and _alike(self.file_bytes or 0, other.file_bytes or 0)
-            and _alike(self.left_ms, other.left_ms)
+            and _alike(self.left_s or 0.0, other.left_s or 0.0)
         )
 
 
@@ -74,7 +85,6 @@ class StandingChoice:
     """What was chosen for the call `asked`. `make`: makes the plan of a decision."""
 
     asked: Asked
-    seen: Seen
     kind: Hashable
     weighed: Weighed
     make: Callable[[Decision], CallPlan]
@@ -96,10 +106,10 @@ class StandingChoices:
         # A choice keeps its model and options alive, so that their identity names nothing else meanwhile.
         self._by_kind: dict[Hashable, StandingChoice] = {}
 
-    def of(self, asked: Asked, *, now: float, seen: Seen) -> StandingChoice | None:
+    def of(self, asked: Asked, *, now: float) -> StandingChoice | None:
         """The choice that stands for this call. None: there is none."""
         standing = self._by_kind.get(asked.kind)
-        if standing is None or now > standing.until or standing.seen != seen or not asked.is_like(standing.asked):
+        if standing is None or now > standing.until or not asked.is_like(standing.asked):
             return None
         return standing
 

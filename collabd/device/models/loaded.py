@@ -34,6 +34,8 @@ class LoadedModels:
         self._lane = lane
         self._default = default
         self._loaded: dict[str, DeviceModel] = {}
+        # Set whenever a model is loaded; cleared by whoever waits for that.
+        self.new = asyncio.Event()
         # Held while the loaded models and the store change, so that they change together.
         self._changing = asyncio.Lock()
 
@@ -112,6 +114,7 @@ class LoadedModels:
         """Let calls have this model, which is warm, in place of the one of its name."""
         old = self._loaded.get(model.manifest.name)
         self._loaded[model.manifest.name] = model
+        self.new.set()
         if old is not None and old is not model:
             self._retire(old)
         return model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from collab_sdk import wire
-from collabd.codec import IMAGE_CODECS, CodecError, encode
+from collabd.codec import IMAGE_CODECS, LOSSLESS, CodecError, encode
 from collabd.device.companions.answers import Tensors
 from collabd.device.companions.failures import CompanionFailure, FailureReason
 from collabd.device.job.job import Crossing
@@ -18,9 +18,6 @@ def encode_features(features: Tensors, crossing: Crossing, model: DeviceModel) -
     Raises `CodecError` when the codec cannot hold a tensor, or when a tensor holds NaN. The network made that NaN, so
     such tensors are not sent: the companion would get the blame for an answer with NaN.
     """
-    for name, array in features.items():
-        if array.dtype.kind == "f" and np.isnan(array).any():
-            raise CodecError(f"{name} holds NaN")
     return [_encoded(name, array, crossing, is_image=name == model.manifest.input) for name, array in features.items()]
 
 
@@ -28,8 +25,13 @@ def _encoded(
     name: str, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], crossing: Crossing, *, is_image: bool
 ) -> wire.Tensor:
     codec, axis = _codec_of(crossing, is_image=is_image)
-    encoded, tensor = encode(array, codec, axis), wire.Tensor.from_array(name, array)
-    return wire.Tensor(name, tensor.datatype, tensor.shape, data=encoded.payload, parameters=encoded.parameters)
+    # Codecs that change the values look at them anyway, and refuse NaN. The largest of values with NaN is NaN.
+    unseen = codec in LOSSLESS or array.dtype != np.float32
+    if unseen and array.dtype.kind == "f" and array.size and np.isnan(array.max()):
+        raise CodecError(f"{name} holds NaN")
+    encoded = encode(array, codec, axis)
+    datatype = wire.datatype_of(array.dtype)
+    return wire.Tensor(name, datatype, array.shape, data=encoded.payload, parameters=encoded.parameters)
 
 
 def _codec_of(crossing: Crossing, *, is_image: bool) -> tuple[str, int | None]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 from collections import deque
-from typing import Protocol
 
 from collabd.sensing.reading import NotMeasured
 
@@ -22,25 +20,16 @@ _PINGS = 3
 _NEVER = 0xFFFFFFFF
 
 
-class Socket(Protocol):
-    """The part that is needed of a socket, or of what an event loop shows of one."""
-
-    def fileno(self) -> int:
-        """The file descriptor."""
-
-
-def round_trip_s(connection: Socket | None) -> float | NotMeasured:
+def round_trip_s(connection: socket.socket | None) -> float | NotMeasured:
     """Seconds of the round trip without queues: the least that the connection saw of late, else the smoothed one.
 
     Queues on the way lengthen the smoothed round trip. Our own bytes may be what waits there, and they are counted
-    elsewhere.
+    elsewhere. `connection`: None if it is closed.
     """
     if connection is None:
         return NotMeasured("tcp: there is no connection")
     try:
-        # A copy, since the sockets that event loops show cannot be asked.
-        with socket.socket(fileno=os.dup(connection.fileno())) as copy:
-            return parse_info(copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _MOST_BYTES))
+        return parse_info(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _MOST_BYTES))
     except (OSError, AttributeError) as error:
         return NotMeasured(f"tcp: {error}")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from functools import cache, partial
 from typing import Any
 
-import aiohttp
 import msgspec
 import numpy as np
 
@@ -19,9 +19,9 @@ from collab_sdk.errors import UnknownPackage
 from collab_sdk.wire import InferResponse, Tensor
 from collabd.device.companions.answers import Question, RemoteAnswer
 from collabd.device.companions.companion import Companion
+from collabd.device.companions.connection import Address, CompanionConnection
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.failures import CompanionFailure
-from collabd.device.companions.http_exchange import Response
 from collabd.device.companions.package_supply import PackageSupply
 from collabd.device.models.model import DeviceModel
 from collabd.device.run.features import checked
@@ -64,8 +64,11 @@ class _Device:
     async def _open(self) -> None:
         self._server = await asyncio.start_unix_server(self._answer, self._socket)
 
-    def _connected(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(connector=aiohttp.UnixConnector(self._socket), response_class=Response)
+    async def _connected(self, _: Address) -> CompanionConnection:
+        link = socket.socket(socket.AF_UNIX)
+        link.setblocking(False)
+        await self._loop.sock_connect(link, self._socket)
+        return (await self._loop.create_unix_connection(partial(CompanionConnection, link), sock=link))[1]
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")

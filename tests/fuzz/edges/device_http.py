@@ -16,7 +16,13 @@ from tests.fuzz.scratch import new_directory
 from tests.fuzz.served import WORDS as HTTP
 from tests.fuzz.served import Served, requests
 
-WORDS = (*HTTP, *request.WORDS)
+WORDS = (
+    *HTTP,
+    *request.WORDS,
+    *("/v2/systemsharedmemory/region/", "/register", "/unregister", "/status", "key", "offset", "byte_size"),
+    *("shared_memory_region", "shared_memory_offset", "shared_memory_byte_size"),
+)
+_FRAME = b'{"name": "image", "datatype": "UINT8", "shape": [1, 1, 3], "parameters": {"shared_memory_region": "r", '
 
 
 @cache
@@ -51,4 +57,10 @@ def seeds() -> list[bytes]:
         *(b"GET /collab/v1/explain?last=3\n\n\n", b"GET /collab/v1/profile/tiny?budget=80ms\n\n\n"),
         *(b'POST /collab/v1/models\n\n\n{"path": "/nowhere"}', b"DELETE /collab/v1/models/tiny\n\n\n"),
     )
-    return [*requests(*request.seeds()), *(b"\1" + each for each in own)]
+    shared = (
+        b'POST /v2/systemsharedmemory/region/r/register\n\n\n{"key": "/none", "offset": 0, "byte_size": 3}',
+        b"GET /v2/systemsharedmemory/status\n\n\n",
+        b"POST /v2/systemsharedmemory/region/r/unregister\n\n\n",
+        b'POST /v2/models/tiny/infer\n\n\n{"inputs": [' + _FRAME + b'"shared_memory_byte_size": 3}}]}',
+    )
+    return [*requests(*request.seeds()), *(b"\1" + each for each in (*own, *shared))]

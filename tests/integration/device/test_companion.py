@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
@@ -22,16 +20,16 @@ from collabd.config import (
     ModelSettings,
 )
 from collabd.device.companions.answers import Question
+from collabd.device.companions.connection import Dialler
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.failures import CompanionFailure, FailureReason
-from collabd.device.companions.http_exchange import Response
 from collabd.sensing.reading import NotMeasured
 from tests.device_parts import companion_at
 
 
 @pytest.fixture
 async def http() -> AsyncIterator[Connections]:
-    async with Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections:
+    async with Connections(Dialler()) as connections:
         yield connections
 
 
@@ -53,7 +51,7 @@ async def test_a_ping_measures_the_link_and_the_load(http: Connections, tmp_path
         assert companion.link.read(0.0).age_s is None  # it set up the connection, which is no measure of the link
         await companion.ping(0)
         await companion.ping(16_000)
-        reply = await companion.exchange.call("POST", "/collab/v1/ping", data=bytes(16_000))
+        reply = await companion.exchange.call("POST", "/collab/v1/ping", data=[bytes(16_000)])
     assert companion.reached
     assert companion.link.read(0.0).age_s is not None
     assert companion.load is not None

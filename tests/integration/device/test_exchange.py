@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import partial
-from typing import Any
 
-import aiohttp
 import pytest
 
 from collab_sdk import wire
 from collab_sdk.vocabulary import BreakerState
 from collabd.config import FailoverSettings
 from collabd.device.companions.answers import Question
+from collabd.device.companions.connection import Address, CompanionConnection, Dialler
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.failures import CompanionFailure, FailureReason
-from collabd.device.companions.http_exchange import HttpExchange, Response
+from collabd.device.companions.http_exchange import HttpExchange
 from tests.device_parts import companion_at
 
 QUESTION = Question(
@@ -51,7 +49,7 @@ async def served(serve: Serve) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def pool() -> AsyncIterator[Connections]:
-    async with Connections(partial(aiohttp.ClientSession, response_class=Response)) as pool:
+    async with Connections(Dialler()) as pool:
         yield pool
 
 
@@ -72,7 +70,7 @@ def reply(body: bytes, request: bytes, **headers: str) -> bytes:
 
 async def failure(http: HttpExchange, **options: object) -> CompanionFailure:
     with pytest.raises(CompanionFailure) as raised:
-        await http.call("POST", "/", **{"data": b"question"} | options)  # type: ignore[arg-type]
+        await http.call("POST", "/", **{"data": [b"question"]} | options)  # type: ignore[arg-type]
     return raised.value
 
 
@@ -89,7 +87,7 @@ async def test_a_connection_that_was_closed_meanwhile_is_replaced(pool: Connecti
     async with served(serve) as url:
         http = HttpExchange("pc", url, pool)
         for _ in range(3):
-            assert (await http.call("POST", "/", data=b"question")).body == b"answer"
+            assert (await http.call("POST", "/", data=[b"question"])).body == b"answer"
     assert connections == 3
 
 
@@ -192,10 +190,10 @@ async def test_what_is_damaged_is_no_answer_and_ends_the_connection(pool: Connec
         http = HttpExchange("pc", url, pool)
         if kind == "compressed on the way":
             # Nothing is unpacked, so nothing can be a bomb.
-            assert (await http.call("POST", "/", data=b"question")).body == BODY
+            assert (await http.call("POST", "/", data=[b"question"])).body == BODY
             return
         assert (await failure(http)).reason is FailureReason.CORRUPT
-        assert (await http.call("POST", "/", data=b"question")).body == BODY
+        assert (await http.call("POST", "/", data=[b"question"])).body == BODY
     assert connections == 2
 
 
@@ -208,7 +206,7 @@ async def test_a_reply_that_comes_twice_answers_once(pool: Connections) -> None:
         http = HttpExchange("pc", url, pool)
         for question in (b"one", b"two", b"three", b"four"):
             try:
-                found = await http.call("POST", "/", data=question)
+                found = await http.call("POST", "/", data=[question])
             except CompanionFailure as error:
                 assert error.reason is FailureReason.CORRUPT  # noqa: PT017
             else:
@@ -240,21 +238,6 @@ async def test_the_breaker_takes_what_is_in_flight_with_it(pool: Connections) ->
         await asyncio.gather(*calls, return_exceptions=True)
 
 
-class _Broken:
-    """A session in which something goes wrong that no part of it should do."""
-
-    timeout = aiohttp.ClientTimeout()
-
-    def __init__(self, error: BaseException) -> None:
-        self._error = error
-
-    def request(self, *_: object, **__: object) -> None:
-        raise self._error
-
-    async def close(self) -> None:
-        pass
-
-
 FAULTS = [RuntimeError("Session is closed"), ValueError("a bug"), MemoryError(), asyncio.CancelledError()]
 
 
@@ -262,8 +245,10 @@ FAULTS = [RuntimeError("Session is closed"), ValueError("a bug"), MemoryError(),
 async def test_whatever_goes_wrong_is_a_failure_of_the_companion(
     error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
-    session: Any = _Broken(error)
-    async with Connections(lambda: session) as broken:
+    async def connect(_: Address) -> CompanionConnection:
+        raise error
+
+    async with Connections(connect) as broken:
         companion = companion_at("http://pc", broken, FailoverSettings(breaker_failures=2))
         companion.reached = True
         for _ in range(2):

@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from collab_sdk import CompanionUnavailable, InvalidRequest, Overloaded, wire
+from collabd.device.companions.connection import Address, CompanionConnection
 from collabd.device.companions.http_exchange import HttpExchange
 from collabd.device.lane.lane import Piece, Timed
 from collabd.device.run.compute import Compute, compute_on
@@ -61,21 +62,20 @@ async def test_fallback_fail_raises(bench: Factory) -> None:
 
 
 async def test_a_defect_on_the_companions_side_loses_no_call(bench: Factory) -> None:
-    """A defect that no part should have: the connections are closed during a call."""
+    """A defect that no part should have: no connection can be made, for a reason that nobody expects."""
+
+    async def broken(_: Address) -> CompanionConnection:
+        raise RuntimeError("a defect")
+
     async with bench() as it:
         (companion,) = it.daemon._plane.generation.companions
-
-        async def close() -> None:
-            assert isinstance(companion.exchange, HttpExchange)
-            async with companion.exchange._connections.session() as session:
-                await session.close()
-
-        await close()
+        assert isinstance(companion.exchange, HttpExchange)
+        companion.exchange.leave()
+        companion.exchange._connections._connect = broken
         result = await it.client.infer(it.images[0], cut="pool1")
         np.testing.assert_allclose(result.scores, it.reference(it.images[0]), atol=1e-5)
         assert result.degraded
-        assert "asking pc failed: RuntimeError('Session is closed')" in result.why
-        await close()
+        assert "asking pc failed: RuntimeError('a defect')" in result.why
         with pytest.raises(CompanionUnavailable, match="asking pc failed"):
             await it.client.infer(it.images[0], cut="pool1", fallback="fail")
 

@@ -7,9 +7,7 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 
-import aiohttp
 import pytest
 from aiohttp import web
 
@@ -25,9 +23,9 @@ from collab_sdk.errors import (
 from collabd.catalog.package.package import Package
 from collabd.config import FailoverSettings, LinkSettings
 from collabd.device.companions.companion import Companion
+from collabd.device.companions.connection import Dialler
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.failures import CompanionFailure, FailureReason
-from collabd.device.companions.http_exchange import Response
 from collabd.device.companions.watcher import Watcher
 from collabd.lifecycle import background
 from tests.device_parts import companion_at
@@ -82,7 +80,7 @@ async def serving(picky: Fickle) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def watched(url: str, packages: Callable[[], list[Package]]) -> AsyncIterator[Companion]:
-    async with Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections:
+    async with Connections(Dialler()) as connections:
         companion = companion_at(url, connections, FailoverSettings(breaker_open_s=OPEN_S))
         async with background("watching", Watcher(companion, LinkSettings(), packages).run):
             yield companion

@@ -8,9 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 
-import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
@@ -20,9 +18,9 @@ from collab_sdk.vocabulary import BreakerState
 from collabd.catalog.package.package import Package
 from collabd.config import FailoverSettings, LinkSettings
 from collabd.device.companions.companion import Companion
+from collabd.device.companions.connection import Dialler
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.failures import CompanionFailure, FailureReason
-from collabd.device.companions.http_exchange import Response
 from collabd.device.companions.watcher import Watcher
 from collabd.lifecycle import background
 from tests.device_parts import companion_at
@@ -68,7 +66,7 @@ async def watched(fickle: Fickle) -> AsyncIterator[tuple[Companion, web.AppRunne
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    async with Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections:
+    async with Connections(Dialler()) as connections:
         companion = companion_at(url, connections, FailoverSettings(breaker_open_s=OPEN_S))
         async with background("watching", Watcher(companion, LinkSettings(), lambda: [fickle.package]).run):
             yield companion, runner
@@ -152,7 +150,7 @@ async def test_a_package_refused_with_escapes_is_logged_plain(
     app.add_routes([web.post("/collab/v1/ping", Fickle(tiny_package).ping)])
     async with (
         TestServer(app) as server,
-        Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections,
+        Connections(Dialler()) as connections,
     ):
         companion = companion_at(str(server.make_url("/")), connections)
         with caplog.at_level(logging.WARNING, "collabd.device.companions.package_supply"):

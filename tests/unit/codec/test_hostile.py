@@ -59,7 +59,7 @@ def test_damage_is_refused_or_makes_an_array_of_the_right_shape(data: st.DataObj
 def test_a_payload_of_another_length_is_refused(codec: str, array: Any, change: Any) -> None:
     encoded = encode(array, codec)
     with pytest.raises(CodecError):
-        decode(change(encoded.payload), encoded.parameters, dtype=FLOAT32, shape=FEATURE.shape)
+        decode(change(bytes(encoded.payload)), encoded.parameters, dtype=FLOAT32, shape=FEATURE.shape)
 
 
 @pytest.mark.parametrize("codec", FEATURE_CODECS)

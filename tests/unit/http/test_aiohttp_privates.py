@@ -20,7 +20,7 @@ from aiohttp import web
 
 import collabd
 from collabd.http import aiohttp_privates
-from collabd.http.aiohttp_privates import Answer, ConnectedResponse, HttpRunner, HttpServer, ServedConnection, end_body
+from collabd.http.aiohttp_privates import Answer, HttpRunner, HttpServer, ServedConnection, end_body
 from collabd.http.server import Connection, ConnectionLimits
 
 MODULE = "collabd/http/aiohttp_privates.py"
@@ -60,10 +60,6 @@ class TestTheNamesAreThere:
     def test_those_of_a_runner(self) -> None:
         assert not lacking(web.AppRunner, "_make_server", "server")
         assert inspect.iscoroutinefunction(web.AppRunner._make_server), changed("a coroutine AppRunner._make_server")
-
-    def test_those_of_a_response(self) -> None:
-        assert not lacking(aiohttp.ClientResponse, "start")
-        assert not parameters_lacking(aiohttp.ClientResponse.start, "connection")
 
     def test_those_of_a_body(self) -> None:
         assert not lacking(aiohttp.StreamReader, "feed_eof", "exception")
@@ -187,18 +183,6 @@ class TestTheyMeanWhatTheyMeant:
         writer.close()
         await house.until(house.cancelled.is_set, "handler_cancellation of a Server")
 
-    async def test_a_response_that_came_still_has_its_connection(self, house: House) -> None:
-        house.free.set()
-        connector = aiohttp.UnixConnector(str(house.path))
-        session = aiohttp.ClientSession(connector=connector, response_class=ConnectedResponse)
-        async with session, session.get("http://here/") as reply:
-            await reply.read()
-            assert reply.connection is None, f"aiohttp keeps it by itself now: ConnectedResponse of {MODULE} can go"
-            assert isinstance(reply, ConnectedResponse)
-            assert reply.held_transport is not None, changed("ClientResponse.start, called with the connection")
-            assert not reply.held_transport.is_closing()
-            assert reply.held_transport.get_extra_info("socket") is not None
-
     async def test_a_body_that_was_ended_is_at_its_end(self) -> None:
         from aiohttp.test_utils import make_mocked_request
 
@@ -271,7 +255,7 @@ def _root(node: ast.AST) -> str:
 # All private names of the classes that ours inherit from, those set on instances too.
 THEIRS = frozenset(
     name
-    for kind in (web.RequestHandler, web.Server, web.AppRunner, web.Application, aiohttp.ClientResponse)
+    for kind in (web.RequestHandler, web.Server, web.AppRunner, web.Application)
     for each in kind.__mro__[:-1]
     for node in ast.walk(ast.parse(inspect.getsource(inspect.getmodule(each) or aiohttp)))
     for name in _assigned(node)

@@ -89,7 +89,7 @@ def test_outputs_that_can_be_had() -> None:
         (outputs("scores", classification=True), "classification must be a number of classes"),
         (outputs("scores", clasification=3), "did you mean 'classification'"),
         (outputs("scores", binary_data="true"), "binary_data must be true or false"),
-        (outputs("scores", shared_memory_region="r"), "shared_memory_region: collabd shares no memory"),
+        (outputs("scores", shared_memory_region="r"), "outputs come in the answer, not in shared memory"),
     ],
 )
 def test_outputs_that_cannot(wanted: list[RequestedOutput], says: str) -> None:

@@ -209,7 +209,7 @@ def test_each_output_comes_in_the_form_that_was_asked_for() -> None:
         (body(inputs=[item(parameters={"binary_data_size": -1})]), "does not fit"),
         (body(inputs=[item(data=[1, 2], parameters={"binary_data_size": 0})]), "does not fit"),
         (body(inputs=[item(parameters={"binary_data_size": 0})]), "0 bytes, but its shape needs 8"),
-        (body(inputs=[item(parameters={"shared_memory_region": "r"})]), "shares no memory"),
+        (body(inputs=[item(parameters={"shared_memory_region": "r"})]), "does not fit here"),
         (body(parameters=[]), "expected dict"),
         (body(id=3), "id: expected str"),
         (body(outputs=[{}]), "name"),

@@ -134,7 +134,7 @@ def test_who_waits_no_longer_is_told_so(workload: Loads) -> None:
 def test_the_time_that_a_request_takes_to_come_in_is_that_of_all_but_its_first_packet(workload: Loads) -> None:
     async def ask(_: Companion, there: SimulatedCompanion) -> None:
         for size, rest in ((0, 0), (1000, 0), (4000, 2900)):
-            reply = await there.call("POST", "/collab/v1/ping", data=bytes(size))
+            reply = await there.call("POST", "/collab/v1/ping", data=[bytes(size)])
             assert reply.receive_s == pytest.approx(rest / RATE)
             assert reply.round_trip_s == RTT_S
 

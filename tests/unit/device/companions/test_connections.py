@@ -1,43 +1,92 @@
-"""Sessions that were left are closed, but never while an exchange is under way on them."""
+"""Connections that were left are closed, but never while an exchange is under way on them."""
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import cast
 
-import aiohttp
+import pytest
 
+from collabd.device.companions.connection import Address, CompanionConnection
 from collabd.device.companions.connections import Connections
 
-
-class Leisurely:
-    """A session whose `close` waits for `may_close`, as closing a TLS connection waits for the other side."""
-
-    def __init__(self, may_close: asyncio.Event) -> None:
-        self.closed = False
-        self._may_close = may_close
-
-    async def close(self) -> None:
-        await self._may_close.wait()
-        self.closed = True
+HERE = Address("here", 1)
 
 
-async def test_a_session_that_is_begun_with_while_another_closes_stays_open() -> None:
-    may_close = asyncio.Event()
-    async with Connections(lambda: cast("aiohttp.ClientSession", Leisurely(may_close))) as connections:
-        exchange = AsyncExitStack()
-        first = await exchange.enter_async_context(connections.session())
-        connections.leave()
-        async with connections.session() as second:
+@dataclass(eq=False)
+class Line:
+    """A connection without a network."""
+
+    is_open: bool = True
+
+    def abort(self) -> None:
+        self.is_open = False
+
+
+@pytest.fixture
+def lines() -> list[Line]:
+    """Those that were made."""
+    return []
+
+
+@pytest.fixture
+def now() -> list[float]:
+    """The time, in seconds."""
+    return [0.0]
+
+
+@pytest.fixture
+def connections(lines: list[Line], now: list[float]) -> Connections:
+    async def connect(_: Address) -> CompanionConnection:
+        lines.append(Line())
+        return cast("CompanionConnection", lines[-1])
+
+    return Connections(connect, clock=lambda: now[0])
+
+
+async def test_one_serves_one_exchange_after_another(connections: Connections, lines: list[Line]) -> None:
+    for _ in range(3):
+        async with connections.connection(HERE):
             pass
-        # The first session is closing while the next exchange starts on the second.
-        first_ends = asyncio.create_task(exchange.aclose())
-        await asyncio.sleep(0)
-        async with connections.session() as again:
-            assert again is second
-            connections.leave()
-            may_close.set()
-            await first_ends
-            assert (first.closed, second.closed) == (True, False)
-        assert second.closed
+    async with connections.connection(HERE), connections.connection(HERE):
+        pass
+    assert len(lines) == 2
+
+
+async def test_what_is_left_behind_is_closed_when_its_exchange_ends(
+    connections: Connections, lines: list[Line]
+) -> None:
+    async with connections.connection(HERE), connections.connection(HERE):
+        pass
+    async with connections.connection(HERE):
+        connections.leave()
+        assert sorted(line.is_open for line in lines) == [False, True]
+        async with connections.connection(HERE):
+            assert len(lines) == 3
+    assert [line.is_open for line in lines] == [False, False, True]
+
+
+async def test_who_hung_up_or_was_idle_for_long_is_not_asked(
+    connections: Connections, lines: list[Line], now: list[float]
+) -> None:
+    async with connections.connection(HERE):
+        pass
+    lines[0].is_open = False
+    async with connections.connection(HERE):
+        pass
+    now[0] = 61.0
+    async with connections.connection(HERE):
+        pass
+    assert [line.is_open for line in lines] == [False, False, True]
+
+
+async def test_at_the_end_all_are_closed(connections: Connections, lines: list[Line]) -> None:
+    async with connections:
+        async with connections.connection(HERE):
+            pass
+        busy = connections.connection(HERE)
+        await busy.__aenter__()
+        async with connections.connection(HERE):
+            pass
+    assert [line.is_open for line in lines] == [False, False]
+    await busy.__aexit__(None, None, None)

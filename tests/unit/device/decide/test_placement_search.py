@@ -14,7 +14,6 @@ from collab_sdk.vocabulary import Fallback
 from collabd.catalog.package.package import Package
 from collabd.config import PlanningSettings as Settings
 from collabd.config import PolicySettings as Configured
-from collabd.device.call.result import predicted
 from collabd.device.companions.companion import Companion
 from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.placement_search import FoundPlacement, Situation, placed
@@ -74,7 +73,7 @@ def test_a_pinned_last_layer_brings_the_features_back(model: DeviceModel, compan
 
 def test_its_prediction_is_the_sum_of_all_its_parts(model: DeviceModel, companion: Companion) -> None:
     planned = plan(planner(companion), model, budget="100%", pin_first=1, pin_last=1)
-    got = predicted(planned)
+    got = planned.predicted
     assert (got.head_ms, got.tail_ms) == pytest.approx((7.0, 30.0))
     parts = (got.prep_ms, got.head_ms, got.encode_ms, got.upload_ms, got.queue_ms, got.decode_ms, got.tail_ms)
     overhead_ms = 1e3 * planned.evaluation.device.overhead_s
@@ -125,8 +124,8 @@ def test_a_cap_on_cost_lets_some_segments_leave(model: DeviceModel, companion: C
     for cost, placement in ((1, None), (0.0363, "DDCCCCD"), (0.0242, "DDDCCCD"), (0.0121, "DDCDDDD"), (0, "D" * 7)):
         planned = plan(it, model, budget=f"100%,cost {cost}")
         assert planned.unmet == ()
-        assert predicted(planned).cost is not None
-        assert (predicted(planned).cost or 0) <= cost
+        assert planned.predicted.cost is not None
+        assert (planned.predicted.cost or 0) <= cost
         if placement is None:
             assert sides(planned) in {"C", "DC"}
         else:
@@ -149,7 +148,7 @@ def test_a_cap_on_energy_that_no_single_cut_keeps(tiny_package: Package, profile
 def test_the_file_goes_as_it_came_where_only_the_end_is_pinned(model: DeviceModel, companion: Companion) -> None:
     planned = plan(planner(companion), model, FILE, budget="100%", codec="source", pin_last=1)
     assert (planned.placement, planned.job.codec) == ("CCCCCCD", "source")
-    assert predicted(planned).prep_ms is None
+    assert planned.predicted.prep_ms is None
 
 
 def test_a_codec_of_the_callers_holds(model: DeviceModel, companion: Companion) -> None:
@@ -170,6 +169,7 @@ def test_a_companion_that_went_away_gets_nothing(model: DeviceModel, companion: 
     it = planner(companion)
     assert sides(plan(it, model, budget="100%", pin_last=1)) == "CD"
     companion.reached = False
+    it.reconsider()
     assert sides(plan(it, model, budget="100%", pin_last=1)) == "D"
 
 

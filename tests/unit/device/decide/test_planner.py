@@ -171,8 +171,8 @@ def test_a_look_neither_sees_nor_leaves_a_last_plan(model: DeviceModel, companio
 
 def test_only_a_call_makes_a_companion_wanted(model: DeviceModel, companion: Companion) -> None:
     """A look at what calls would get, as `collabctl profile` takes, keeps no link probed."""
-    it, before = planner(companion), companion.wanted_at
+    it, before = planner(companion), companion.attention.paid_at
     it.decide(it.evaluate(model, None, CallOptions.from_parameters({})))
-    assert companion.wanted_at == before
+    assert companion.attention.paid_at == before
     plan(it, model)
-    assert companion.wanted_at > before
+    assert companion.attention.paid_at > before

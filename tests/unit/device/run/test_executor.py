@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Iterator
-from functools import partial
 
-import aiohttp
 import numpy as np
 import pytest
 from aiohttp import web
@@ -17,8 +15,8 @@ from collab_sdk import wire
 from collab_sdk.errors import CompanionUnavailable
 from collabd.catalog.package.package import Package
 from collabd.device.companions.companion import Companion
+from collabd.device.companions.connection import Dialler
 from collabd.device.companions.connections import Connections
-from collabd.device.companions.http_exchange import Response
 from collabd.device.job.image import CallImage
 from collabd.device.job.job import CallRecord
 from collabd.device.job.options import CallOptions
@@ -46,7 +44,7 @@ async def silent(tiny_package: Package, profile: Profile) -> AsyncIterator[Compa
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with Connections(partial(aiohttp.ClientSession, response_class=Response)) as connections:
+    async with Connections(Dialler()) as connections:
         url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         companion = companion_at(url, connections)
         companion.reached = True
