@@ -13,7 +13,7 @@ from collabd.heap import steady_heap
 
 from .cache import BuildCache
 from .errors import EngineError
-from .session import Part, Session
+from .session import Part, Session, own_bytes
 from .stop import Stop
 
 
@@ -100,4 +100,5 @@ class Engine:
             part = network.subgraph(inputs, outputs)
         except ValueError as error:
             raise EngineError(str(error)) from error
+        self._sessions.make_room(own_bytes(part))
         return Session(part, self.threads)
