@@ -13,7 +13,7 @@ from collabd.heap import steady_heap
 
 from .cache import BuildCache
 from .errors import EngineError
-from .session import Part, Session
+from .session import Part, Session, own_bytes
 from .stop import Stop
 
 
@@ -116,11 +116,11 @@ class Engine:
     ) -> _Identity:
         return network, self._threads_of.get(key, self.threads), tuple(sorted(inputs)), tuple(sorted(outputs))
 
-    @staticmethod
-    def _built(identity: _Identity) -> Session:
+    def _built(self, identity: _Identity) -> Session:
         network, threads, inputs, outputs = identity
         try:
             part = network.subgraph(inputs, outputs)
         except ValueError as error:
             raise EngineError(str(error)) from error
+        self._sessions.make_room(own_bytes(part))
         return Session(part, threads)

@@ -20,7 +20,6 @@ from collabd.profiling.timing import advance, steps
 
 log = logging.getLogger(__name__)
 
-_CACHE_BYTES = 32 * 2**20
 # Of so many runs the fastest counts, since other work only ever makes a run slower.
 _RUNS = 5
 # More threads take cores from the rest of the machine, and must be worth it.
@@ -72,8 +71,8 @@ class Profiler:
 
     async def _measure(self, model: DeviceModel) -> None:
         # A separate engine: in the shared one, the sessions of all cuts would displace those that calls use, and would
-        # stay in memory.
-        engine = Engine(threads=self._threads or await self._fastest(model), cache_bytes=_CACHE_BYTES)
+        # stay in memory. It holds one session at a time.
+        engine = Engine(threads=self._threads or await self._fastest(model), cache_bytes=0)
         engine.add(model.digest, model.network)
         pieces = steps(model.package, engine)
         # Run one step at a time, so that a call which arrives meanwhile waits for one step at most.
