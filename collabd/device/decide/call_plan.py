@@ -15,8 +15,9 @@ from collabd.device.job.job import Job
 from collabd.planning import Caps
 from collabd.planning.candidates import SOURCE
 
-# As a share of the expected latency, and in deviations of the device's speed.
+# As a share of the expected latency, in seconds, and in deviations of the device's speed.
 _SURPRISE = 0.2
+_LEAST_SURPRISE_S = 1e-3
 _DEVIATIONS = 2.0
 
 
@@ -53,7 +54,7 @@ class CallPlan:
 
         Runs on a busy device vary, and then more than usual is not yet a surprise. A link that varies has changed.
         """
-        least_s = _SURPRISE * (self.expected_s or 0.0)
+        least_s = max(_SURPRISE * (self.expected_s or 0.0), _LEAST_SURPRISE_S)
         if self.row is None or self.job.companion is not None:
             return least_s
         return max(least_s, _DEVIATIONS * float(self.evaluation.prediction.deviation_s[self.row]))
