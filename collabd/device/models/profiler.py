@@ -16,7 +16,6 @@ from collabd.profiling.timing import advance, steps
 log = logging.getLogger(__name__)
 
 
-
 class Profiler:
     """A background task: for each model it loads the stored profile, or measures a profile in steps and stores it."""
 
