@@ -28,10 +28,10 @@ class Attention:
         self.paid_at = self._clock()
         self._paid.set()
 
-    async def next_look(self) -> None:
-        """Wait until it is time to look again."""
+    async def next_look(self, *, within_s: float | None = None) -> None:
+        """Wait until it is time to look again. `within_s`: the task has something to do then, if it is not quiet."""
         if self._clock() - self.paid_at < self._quiet_s:
-            await asyncio.sleep(self._busy_s)
+            await asyncio.sleep(self._busy_s if within_s is None else min(within_s, self._busy_s))
             return
         self._paid.clear()
         with suppress(TimeoutError):

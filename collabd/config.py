@@ -43,7 +43,7 @@ class DeviceModelSettings(ModelSettings, frozen=True):
 
 
 class EngineSettings(msgspec.Struct, frozen=True):
-    """How the engine runs graphs. threads 0: one for each core."""
+    """How the engine runs graphs. threads 0: on the device as many as are fastest, on a companion one for each core."""
 
     threads: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
     cache_mb: Count = 128
@@ -86,8 +86,8 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     # How much of its spread the estimate keeps when the next transfer comes.
     memory: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.7
-    # When an estimate is older than `stale_s`, a probe refreshes it. Probes take at most `probe_share` of the link.
-    stale_s: Positive = 2.0
+    # While calls come, a probe refreshes an estimate older than `stale_s`. Probes take at most `probe_share` of a link.
+    stale_s: Positive = 0.3
     probe_share: Annotated[float, msgspec.Meta(gt=0, le=0.1)] = 0.01
     probe_kb: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
 
@@ -102,7 +102,7 @@ class FailoverSettings(msgspec.Struct, frozen=True, kw_only=True):
     # of energy, the device waits until the answer is very late (3 times the prediction, and at least 250 ms). An answer
     # that takes so long counts against the companion.
     hedge_price: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.1
-    breaker_failures: Count = 2
+    breaker_failures: Count = 4
     breaker_open_s: Positive = 5.0
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import mmap
 import os
-import secrets
 import struct
 import threading
 import time
@@ -134,7 +133,7 @@ class Regions:
 
     def _new(self, size: int, patience_s: float) -> LentRegion | None:
         """A region that the daemon knows; None: it cannot be had."""
-        name = f"collab-{os.getpid()}-{secrets.token_hex(8)}"
+        name = f"collab-{os.getpid()}-{os.urandom(8).hex()}"
         path = self._directory / name
         try:
             descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600)
@@ -144,14 +143,18 @@ class Regions:
             # Takes the memory now: where there is none left, writing would kill the program.
             os.posix_fallocate(descriptor, 0, size)
             memory = mmap.mmap(descriptor, size)
-            known = self._register(name, descriptor, size=size, patience_s=patience_s)
-            return LentRegion(name, memory) if known else None
+            if self._register(name, descriptor, size=size, patience_s=patience_s):
+                return LentRegion(name, memory)
         except OSError:
-            return None
+            pass
         finally:
             os.close(descriptor)
             with suppress(OSError):
                 path.unlink()
+        # A daemon whose reply came too late may have it.
+        with self._lock:
+            self._left_over.append(name)
+        return None
 
     def _register(self, name: str, descriptor: int, *, size: int, patience_s: float) -> bool:
         request = _request(name, "register", {"key": f"/{name}", "offset": 0, "byte_size": size})

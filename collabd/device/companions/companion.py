@@ -22,7 +22,9 @@ from collabd.planning import CloudState
 from collabd.planning.cost import exchange_cost
 from collabd.profiling.profile import Profile
 from collabd.sensing.estimates.speed import Speed, SpeedFactor
-from collabd.sensing.link.estimate import IDLE_S, LinkEstimate, LinkReading
+from collabd.sensing.link.estimate import LinkEstimate, LinkReading
+from collabd.sensing.link.probe import HEADER_BYTES as PROBE_HEADER_BYTES
+from collabd.sensing.link.probe import IDLE_S
 from collabd.sensing.link.round_trip import RoundTrip
 from collabd.sensing.link.split import split
 from collabd.sensing.reading import NotMeasured
@@ -207,7 +209,7 @@ class Companion:
         if self.reached:  # the first exchange also sets up the connection, so its time is not that of the link
             if not size:
                 self._round_trip.pinged(reply.seconds, reply.round_trip_s)
-            self._learn_link(reply, size, reply.seconds)
+            self._learn_link(reply, size, reply.seconds, header_bytes=PROBE_HEADER_BYTES)
         self.reached = True
         self.events += 1
 
@@ -310,13 +312,14 @@ class Companion:
     def _speed(self, now: float) -> Speed:
         return self._factor.read(now, self._slowdown)
 
-    def _learn_link(self, reply: CompanionReply, up_bytes: int, link_s: float) -> None:
+    def _learn_link(self, reply: CompanionReply, body_bytes: int, link_s: float, *, header_bytes: int = 0) -> None:
         now, round_trip = self.clock(), self._round_trip.of(reply.round_trip_s)
         if not isinstance(round_trip, NotMeasured):
             self.link.learn_rtt(round_trip)
         transfer = split(
             link_s,
-            up_bytes=up_bytes,
+            body_bytes=body_bytes,
+            header_bytes=header_bytes,
             down_bytes=len(reply.body) + HEADER_BYTES,
             receive_s=reply.receive_s,
             round_trip_s=round_trip,

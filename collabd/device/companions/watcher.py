@@ -13,9 +13,15 @@ from collabd.device.companions.failures import CompanionFailure
 from collabd.device.companions.package_supply import PackageSupply
 from collabd.device.journal import companion_changed
 from collabd.lifecycle import background, do_without
-from collabd.sensing.link.estimate import next_probe_s
+from collabd.sensing.link.probe import Probe, next_probe
 from collabd.sensing.reading import Every
 
+# The pause behind a probe.
+_PAUSE_S = 0.05
+# No timer is finer than this, so what is due so soon is due now.
+_DUE_S = 1e-3
+# The kernel knows the round trip, unless something on the way answers for the companion. Pings find that out.
+_PING_S = 5.0
 # Routers may forget the connections of a machine that slept for longer than this.
 _ASLEEP_S = 1.0
 
@@ -42,23 +48,25 @@ class Watcher:
         self._slept_s = slept_s
         self._slept_before_s = slept_s()
         self._was_up: bool | None = None
-        self._pings = Every(link.stale_s)
+        self._pings = Every(_PING_S)
 
     async def run(self) -> None:
         """Watch until cancelled."""
         async with background(f"sending packages to {self._companion.name}", self._supply.send, do_without):
             while True:
+                pause_s = None
                 try:
-                    await self._round()
+                    pause_s = await self._round()
                 except CompanionFailure as failure:
                     self._companion.note_failure(failure)
                 self._report_change()
-                await self._companion.attention.next_look()
+                await self._companion.attention.next_look(within_s=pause_s)
 
-    async def _round(self) -> None:
+    async def _round(self) -> float | None:
+        """Do what is due, and return after how many seconds to look again at most. None: there is no hurry."""
         state = self._companion.breaker_state
         if state is BreakerState.OPEN:
-            return
+            return None
         woke_up = self._woke_up()
         if woke_up:
             self._companion.exchange.leave()
@@ -67,25 +75,27 @@ class Watcher:
         if state is BreakerState.HALF_OPEN:
             await self._meet_again()
         await self._supply.learn()
-        due_s = self._next_probe_s()
-        if due_s is None:
-            return
-        if due_s == 0:
-            # One size alone cannot distinguish a long round trip from a slow link, so ping with two sizes.
+        probe = self._next_probe()
+        if probe is None:
+            return None
+        due, now = probe.due_s <= _DUE_S, self._companion.clock()
+        # One size alone cannot distinguish a long round trip from a slow link.
+        if (due or self._companion.needs_pings) and self._pings.due(now):
             await self._companion.ping(0)
-            await self._companion.ping(self._link.probe_kb * 1000)
-        elif self._companion.needs_pings and self._pings.due(self._companion.clock()):
-            await self._companion.ping(0)
+        if not due:
+            return probe.due_s
+        await self._companion.ping(probe.nbytes)
+        return _PAUSE_S
 
     def _woke_up(self) -> bool:
         before, self._slept_before_s = self._slept_before_s, self._slept_s()
         return self._slept_before_s - before > _ASLEEP_S
 
-    def _next_probe_s(self) -> float | None:
+    def _next_probe(self) -> Probe | None:
         now = self._companion.clock()
-        return next_probe_s(
+        return next_probe(
             self._companion.link_now,
-            probe_bytes=self._link.probe_kb * 1000,
+            most_bytes=self._link.probe_kb * 1000,
             stale_s=self._link.stale_s,
             share=self._link.probe_share,
             idle_s=now - self._companion.attention.paid_at,

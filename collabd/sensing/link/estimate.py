@@ -1,4 +1,4 @@
-"""The link to a companion, learned from the exchanges of calls; and when a probe has to be sent besides."""
+"""The link to a companion, learned from the exchanges of calls, and from probes."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ _FIRST_RTT_S = 0.02
 FIRST_S_PER_BYTE = 8 / 10e6
 # A smaller reply says nothing about the rate.
 _TELLING_BYTES = 2000.0
-# By how much the seconds spent on bytes may be off: because of clock and scheduler, and by a share of the round trip.
-_UNSURE_S = 3e-4
+# By how much the seconds spent on bytes may be off: because of clock and scheduler, and by a share of the round trip,
+# unless the companion timed how the bytes came in.
+TIMER_UNSURE_S = 3e-4
 _UNSURE_SHARE = 0.05
 # By which share of itself the overhead moves at most with each exchange; it is what round trip and bytes leave over.
 _OVERHEAD_STEP = 0.25
 _LEAST_OVERHEAD_S = 5e-4
-# After so long a link is probed again, however slow it was.
-_LONGEST_S = 300.0
-# Probes end when nobody has called for so long: 4 kB each 2 s, all day long, would be 170 MB.
-IDLE_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transfer:
-    """One exchange. The seconds up and down include half the round trip each, and none of the companion's work."""
+    """One exchange. The seconds up and down include half the round trip each, and none of the companion's work.
+
+    `timed`: the companion timed the way up, so that an error of the round trip is no error of it.
+    """
 
     up_bytes: float
     up_s: float
     down_bytes: float
     down_s: float
+    timed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +69,9 @@ class LinkEstimate:
         """Take in one exchange that ended now. One whose figures cannot be durations is ignored."""
         if not all(0 <= figure < inf for figure in astuple(transfer)):
             return
-        unsure_s, half_s = self._unsure_s(), self._rtt_s / 2
-        self._up.learn(transfer.up_bytes, transfer.up_s - half_s, unsure_s=unsure_s, now=now)
+        unsure_s, half_s = unsure_of(self._rtt_s), self._rtt_s / 2
+        up_unsure_s = TIMER_UNSURE_S if transfer.timed else unsure_s
+        self._up.learn(transfer.up_bytes, transfer.up_s - half_s, unsure_s=up_unsure_s, now=now)
         down_s = transfer.down_s - half_s
         if transfer.down_bytes >= _TELLING_BYTES:
             self._down.learn(transfer.down_bytes, down_s - self._overhead_s, unsure_s=unsure_s, now=now)
@@ -81,7 +83,7 @@ class LinkEstimate:
         """Take in an exchange that was given up after so long. It says something only if it is overdue."""
         moved_s = seconds - self._rtt_s - self._overhead_s
         if moved_s > up_bytes * self._up.at(now).s_per_byte:
-            self._up.learn(up_bytes, moved_s, unsure_s=self._unsure_s(), now=now)
+            self._up.learn(up_bytes, moved_s, unsure_s=unsure_of(self._rtt_s), now=now)
             self._learned_at = now
 
     def learn_rtt(self, rtt_s: float) -> None:
@@ -102,9 +104,6 @@ class LinkEstimate:
             samples=self._up.samples,
         )
 
-    def _unsure_s(self) -> float:
-        return _UNSURE_S + _UNSURE_SHARE * self._rtt_s
-
     def _note_overhead(self, seconds: float) -> None:
         """Move a step towards `seconds`, since one reply that waited for a burst says little."""
         step_s = _OVERHEAD_STEP * self._overhead_s
@@ -112,19 +111,6 @@ class LinkEstimate:
         self._overhead_s = max(self._overhead_s + change_s, _LEAST_OVERHEAD_S)
 
 
-def next_probe_s(
-    reading: LinkReading, *, probe_bytes: int, stale_s: float, share: float, idle_s: float
-) -> float | None:
-    """Seconds from now until a probe of `probe_bytes` is due. None: the last call was so long ago (`idle_s`) that no
-    probe is needed.
-
-    A probe is due when the estimate is stale, but probes take no more than `share` of the link: 16 kB on 0.5 Mbit/s
-    take 0.26 s, so that at a share of 1 % one is sent in 26 s at most. Below 40 kbit/s they take more than the share,
-    since one is sent every five minutes in any case: else nobody would see that the link is fast again.
-    """
-    if idle_s >= IDLE_S:
-        return None
-    if reading.age_s is None:
-        return 0.0
-    spacing_s = max(stale_s, min(probe_bytes * reading.up_s_per_byte / share, _LONGEST_S))
-    return max(spacing_s - reading.age_s, 0.0)
+def unsure_of(rtt_s: float) -> float:
+    """By how many seconds the time that bytes took may be off, if only the whole exchange was timed."""
+    return TIMER_UNSURE_S + _UNSURE_SHARE * rtt_s

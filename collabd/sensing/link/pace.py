@@ -21,6 +21,9 @@ _LEAST_DEVIATION = 0.05
 _MOST_DEVIATION = 2.0
 # A transfer that is off by more deviations than this means that the link has changed, and is believed.
 _SHIFT_DEVIATIONS = 4.0
+# A transfer that is off by more than this may be an accident. If the next one is nearer to it than to the estimate, the
+# link has changed.
+_SURPRISE_DEVIATIONS = 2.0
 # Of one transfer no more deviations than this count as scatter; only several in a row that are far off show more.
 _SCATTER_DEVIATIONS = 2.0
 # When nothing has moved for minutes, not even a probe, a usual pace slower than the first guess is forgotten, since
@@ -50,6 +53,8 @@ class PaceFilter:
         self._scatter = _FIRST_SCATTER**2
         self._memory = memory
         self._at = -inf
+        # What the last transfer found, if it was a surprise.
+        self._surprise: float | None = None
         self._news = 0.0
         self.samples = 0
 
@@ -67,23 +72,37 @@ class PaceFilter:
         if not (-inf < seconds < inf and 1 <= nbytes < inf):
             return
         level, variance = self._aged(now)
-        error = log(max(seconds, unsure_s)) - log(nbytes) - level
+        found = log(max(seconds, unsure_s)) - log(nbytes)
+        error = found - level
         if seconds < unsure_s and error > 0:
             return
-        unsure = (unsure_s / max(seconds, unsure_s)) ** 2
-        noise = self._scatter + _LEAST_DEVIATION**2 + unsure
-        if self.samples > 0 and error**2 > _SHIFT_DEVIATIONS**2 * (variance + noise):
+        scatter = self._scatter + _LEAST_DEVIATION**2
+        # The timing is as unsure on a link that was believed slow, of which it then says much.
+        doubt = variance + scatter + (unsure_s / max(seconds, exp(level) * nbytes, unsure_s)) ** 2
+        if self.samples > 0 and self._has_shifted(found, level, doubt):
             variance += error**2
-        expected = variance + noise
-        gain = variance / expected
+        unsure = (unsure_s / max(seconds, unsure_s)) ** 2
+        gain = variance / (variance + scatter + unsure)
         self._level = level + gain * error
         self._variance = (1 - gain) * variance
         self._at = now
         self._note_usual(gain)
         # The first transfer differs from a guess, and not from what the link did before.
         if self.samples > 0:
-            self._note_scatter(min(error**2, _SCATTER_DEVIATIONS**2 * expected) - unsure)
+            self._note_scatter(min(error**2, _SCATTER_DEVIATIONS**2 * (variance + scatter + unsure)) - unsure)
         self.samples += 1
+
+    def _has_shifted(self, found: float, level: float, doubt: float) -> bool:
+        """Whether a transfer shows that the link has changed: by itself, or since the one before said the same."""
+        before, self._surprise = self._surprise, None
+        error = abs(found - level)
+        if error > _SHIFT_DEVIATIONS * sqrt(doubt):
+            return True
+        if before is not None and abs(found - before) < min(error, abs(before - level)):
+            return True
+        if error > _SURPRISE_DEVIATIONS * sqrt(doubt):
+            self._surprise = found
+        return False
 
     def _aged(self, now: float) -> tuple[float, float]:
         age_s = max(now - self._at, 0.0) if self.samples else 0.0
