@@ -48,13 +48,18 @@ class Dispatcher:
         self._clock = clock
         self._records: list[CallRecord] = []
 
-    async def infer(self, name: str, request: wire.InferRequest, arrived: float | None = None) -> wire.InferResponse:
-        """Answer one call. Its time counts from `arrived`, in seconds on the clock (None: from now)."""
+    async def infer(
+        self, name: str, request: wire.InferRequest, arrived: float | None = None, *, caller_s: float | None = None
+    ) -> wire.InferResponse:
+        """Answer one call. Its time counts from `arrived`, in seconds on the clock (None: from now).
+
+        `caller_s`: what the caller's program took for the last call of this kind; None: it did not say.
+        """
         options = CallOptions.from_parameters(request.parameters)
         check_outputs(request.outputs, SCORES, there=(SCORES,))
         now = self._clock()
         arrived = now if arrived is None else arrived
-        record = CallRecord(self._clock, arrived, waited_s=now - arrived)
+        record = CallRecord(self._clock, arrived, waited_s=now - arrived, caller_s=caller_s)
         with self._under_way(record), self._models.lent(name) as model:
             image = CallImage.from_request(request)
             planned = await self._planner.plan(model, image, options, waited_s=record.waited_s)

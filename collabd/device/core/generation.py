@@ -61,7 +61,7 @@ class Generation:
             companions,
             senses,
             speed=learned.speed,
-            overhead=learned.overhead,
+            overheads=learned.overheads,
             past_plans=learned.past_plans,
             lane_wait_s=machinery.lane.wait_s,
             clock=clock,
