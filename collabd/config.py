@@ -43,7 +43,7 @@ class DeviceModelSettings(ModelSettings, frozen=True):
 
 
 class EngineSettings(msgspec.Struct, frozen=True):
-    """How the engine runs graphs. threads 0: one for each core."""
+    """How the engine runs graphs. threads 0: on the device as many as are fastest, on a companion one for each core."""
 
     threads: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
     cache_mb: Count = 128

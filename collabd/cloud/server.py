@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
@@ -31,6 +30,7 @@ from collabd.cloud.models.profiles import Profiles
 from collabd.cloud.report.reporter import CloudReporter
 from collabd.cloud.report.status_line import status_line
 from collabd.config import CloudConfig, Loaded, PackageSettings, model_roots, state_dir
+from collabd.cores import usable_cores
 from collabd.engine import Engine
 from collabd.http.protocol import InferenceProtocol
 from collabd.http.server import http_runner
@@ -129,7 +129,7 @@ class CloudDaemon:
         self.lane = Worker("compute")
         self.decoding = DecodingThreads()
         self.counters = CloudCounters()
-        threads = config.engine.threads or os.cpu_count() or 1
+        threads = config.engine.threads or usable_cores()
         self.load = LoadMeter(threads, machine)
         self.engine = Engine(threads=threads, cache_bytes=config.engine.cache_mb * 2**20)
         self.store = Store(model_roots(config, PROGRAM), try_out=try_out)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
@@ -15,6 +14,7 @@ from collab_sdk import wire
 from collabd.catalog.store.store import Store
 from collabd.clock import MONOTONIC
 from collabd.config import DeviceConfig, DeviceServerSettings, Loaded, model_roots, state_dir
+from collabd.cores import usable_cores
 from collabd.device.api.admission import AdmissionLimits
 from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.door import DeviceDoor
@@ -117,8 +117,8 @@ class DeviceDaemon:
         config = loaded.config
         self._loaded = loaded
         self._peers = peers
-        self._threads = config.engine.threads or os.cpu_count() or 1
-        engine = Engine(threads=self._threads, cache_bytes=config.engine.cache_mb * 2**20)
+        threads = config.engine.threads or usable_cores()
+        engine = Engine(threads=threads, cache_bytes=config.engine.cache_mb * 2**20)
         thread = thread_of()
         lane = Lane(thread)
         self.worker = thread.worker
@@ -170,8 +170,9 @@ class DeviceDaemon:
     @asynccontextmanager
     async def _profile_models(self) -> AsyncIterator[None]:
         directory = state_dir(self._loaded.config, PROGRAM) / "profiles"
-        profiler = Profiler(self.machinery.models, self.machinery.lane, threads=self._threads, directory=directory)
-        profiler.load_stored()
+        machinery, threads = self.machinery, self._loaded.config.engine.threads
+        profiler = Profiler(machinery.models, machinery.engine, machinery.lane, threads=threads, directory=directory)
+        await profiler.load_stored()
         async with background("profiling", profiler.run, do_without):
             yield
 

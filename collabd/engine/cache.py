@@ -70,6 +70,11 @@ class BuildCache(Generic[K, V]):
                 mine = self._building[key] = Future()
         return self._build(key, mine, build) if building is None else building.result()
 
+    def make_room(self, nbytes: int) -> None:
+        """Drop things until another of `nbytes` bytes fits, so that it need not be built beside what it replaces."""
+        with self._lock:
+            self._evict(self._limit - nbytes, 0)
+
     def discard(self, condition: Callable[[K], bool]) -> None:
         """Drop all whose key fulfils `condition`, even while they are being built. Whoever uses one keeps it."""
         with self._lock:
@@ -94,11 +99,11 @@ class BuildCache(Generic[K, V]):
                 del self._building[key]
                 self._built[key] = value
                 self._nbytes += value.nbytes
-                self._evict()
+                self._evict(self._limit, 1)
         mine.set_result(value)
         return value
 
-    def _evict(self) -> None:
-        while self._nbytes > self._limit and len(self._built) > 1:
+    def _evict(self, limit: int, spared: int) -> None:
+        while self._nbytes > limit and len(self._built) > spared:
             self._nbytes -= self._built.popitem(last=False)[1].nbytes
             self._evictions += 1

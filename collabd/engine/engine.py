@@ -13,7 +13,7 @@ from collabd.heap import steady_heap
 
 from .cache import BuildCache
 from .errors import EngineError
-from .session import Part, Session
+from .session import Part, Session, own_bytes
 from .stop import Stop
 
 
@@ -23,8 +23,9 @@ class SubgraphSource(Protocol):
     def subgraph(self, inputs: Sequence[str], outputs: Sequence[str]) -> Part: ...  # noqa: D102
 
 
-# The network itself, not its key: a session of a network that was replaced must never answer for the new one.
-_Identity = tuple[SubgraphSource, tuple[str, ...], tuple[str, ...]]
+# The network itself, not its key: a session of a network that was replaced must never answer for the new one. Then the
+# threads, the inputs and the outputs.
+_Identity = tuple[SubgraphSource, int, tuple[str, ...], tuple[str, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +43,12 @@ class Engine:
     """Runs parts of networks, each in a session that is built at its first use. Safe for any number of threads."""
 
     def __init__(self, *, threads: int, cache_bytes: int) -> None:
-        """A run uses `threads` cores; sessions are kept up to `cache_bytes` in all."""
+        """A run uses `threads` cores, unless `use_threads` says otherwise; sessions have `cache_bytes` in all."""
         steady_heap()
         self.threads = threads
         self._networks: dict[str, SubgraphSource] = {}
+        # For the networks that do not run on `threads` cores.
+        self._threads_of: dict[str, int] = {}
         self._sessions: BuildCache[_Identity, Session] = BuildCache(cache_bytes)
 
     @property
@@ -64,7 +67,14 @@ class Engine:
 
     def remove(self, key: str) -> None:
         """Forget a network and its sessions. Runs under way finish."""
+        self._threads_of.pop(key, None)
         self._forget(self._networks.pop(key, None))
+
+    def use_threads(self, key: str, threads: int) -> None:
+        """Run network `key` on `threads` cores from now on. Its sessions for another number are dropped."""
+        network = self._networks[key]
+        self._threads_of[key] = threads
+        self._sessions.discard(lambda identity: identity[0] is network and identity[1] != threads)
 
     def prepare(self, key: str, inputs: Sequence[str], outputs: Sequence[str]) -> None:
         """Build the session of this part now, so that `run` finds it; EngineError if there is no such part."""
@@ -88,16 +98,19 @@ class Engine:
         network = self._networks.get(key)
         if network is None:
             raise EngineError(f"no network {key!r} was added")
-        identity = network, tuple(sorted(inputs)), tuple(sorted(outputs))
-        session = self._sessions.get(identity, partial(self._built, *identity))
+        threads = self._threads_of.get(key, self.threads)
+        identity = network, threads, tuple(sorted(inputs)), tuple(sorted(outputs))
+        session = self._sessions.get(identity, partial(self._built, identity))
         if self._networks.get(key) is not network:
             # It was removed while its session was being built, which `remove` could not see.
             self._forget(network)
         return session
 
-    def _built(self, network: SubgraphSource, inputs: Sequence[str], outputs: Sequence[str]) -> Session:
+    def _built(self, identity: _Identity) -> Session:
+        network, threads, inputs, outputs = identity
         try:
             part = network.subgraph(inputs, outputs)
         except ValueError as error:
             raise EngineError(str(error)) from error
-        return Session(part, self.threads)
+        self._sessions.make_room(own_bytes(part))
+        return Session(part, threads)

@@ -52,7 +52,7 @@ class Session:
         self._inputs = tuple(Port.of(node.name, node.type, node.shape) for node in inputs)
         # The dtype and shape of each array that was found to fit last.
         self._fitting: dict[str, object] | None = None
-        self.nbytes = _SESSION_BYTES + len(part.model) + sum(array.nbytes for array in part.constants.values())
+        self.nbytes = own_bytes(part)
 
     def __del__(self) -> None:
         # The runtime's session goes first, so that its memory is among what is returned.
@@ -83,6 +83,11 @@ class Session:
         if kinds != self._fitting:
             check_feeds(self._inputs, feeds)
             self._fitting = kinds
+
+
+def own_bytes(part: Part) -> int:
+    """The memory that a session over this part does not share, in bytes."""
+    return _SESSION_BYTES + len(part.model) + sum(array.nbytes for array in part.constants.values())
 
 
 def _built(part: Part, threads: int) -> ort.InferenceSession:

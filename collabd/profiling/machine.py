@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
 
 from collabd import __version__
+from collabd.cores import usable_cores
 from collabd.profiling.profile import Machine
 
 # A Pi names itself under "Model"; x86 names the processor under "model name".
@@ -18,7 +18,7 @@ def describe(proc: Path = Path("/proc")) -> Machine:
     """This machine; `proc` is where procfs is mounted."""
     return Machine(
         cpu=_cpu(proc / "cpuinfo"),
-        cores=os.cpu_count() or 1,
+        cores=usable_cores(),
         onnxruntime=version("onnxruntime"),
         collabd=__version__,
     )

@@ -17,16 +17,22 @@ _ABANDONED_S = 3600.0
 _KEPT = 200
 
 
-def save(profile: Profile, directory: Path) -> None:
-    """Write `profile` to `directory` in place of the older one, whole or not at all. Raises `OSError`."""
+def save(profile: Profile, directory: Path, *, threads: int) -> None:
+    """Write `profile` to `directory` in place of the older one, whole or not at all. Raises `OSError`.
+
+    `threads`: how many were configured; 0: those of the profile were found to be the fastest.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    target = directory / _file_name(profile.digest, profile.machine, profile.threads)
+    target = directory / _file_name(profile.digest, profile.machine, threads)
     replace_file(target, msgspec.json.format(msgspec.json.encode(profile)))
     _prune(directory)
 
 
 def load(digest: str, machine: Machine, *, threads: int, directory: Path) -> Profile | None:
-    """The stored profile of this package on this machine; None if there is none that can be read."""
+    """The stored profile of this package on this machine; None if there is none that can be read.
+
+    `threads`: as for `save`.
+    """
     path = directory / _file_name(digest, machine, threads)
     try:
         profile = msgspec.json.decode(path.read_bytes(), type=Profile)
@@ -35,7 +41,7 @@ def load(digest: str, machine: Machine, *, threads: int, directory: Path) -> Pro
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         _log.warning("cannot use the profile %s, so it will be measured again: %s", path, error)
         return None
-    if (profile.digest, profile.machine, profile.threads) != (digest, machine, threads):
+    if (profile.digest, profile.machine, profile.threads) != (digest, machine, threads or profile.threads):
         _log.warning("the profile %s is of another machine, so it will be measured again", path)
         return None
     return profile

@@ -42,5 +42,5 @@ def profile_here(package: Package) -> Profile:
     engine = Engine(threads=_THREADS, cache_bytes=_CACHE_BYTES)
     engine.add(package.digest, package.network())
     profile = measure(package, engine)
-    stored.save(profile, directory)
+    stored.save(profile, directory, threads=_THREADS)
     return profile

@@ -23,7 +23,8 @@ from collab_sdk.transport import TOO_LATE, DaemonReply, DaemonRequest
 MAX_BODY_BYTES = 4 * MAX_JSON_BYTES
 # Holds a reply's head, and as a rule the whole answer to a call.
 _BUFFER_BYTES = 2**16
-_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n]*)?\r\n")
+_STATUS = re.compile(r"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n]*)?(?=\r\n|$)")
+_LENGTH = re.compile(r"[0-9]{1,12}")
 _BEGINNING = b"HTTP/1."
 _END = b"\r\n\r\n"
 _LONGEST_POLL_S = 1e6
@@ -42,17 +43,20 @@ class BrokeOff(Exception):
 class ReplyHeaders:
     """The headers of a reply; their names have no case."""
 
-    def __init__(self, lines: bytes) -> None:
-        self._by_name: dict[str, str] = {}
-        for line in lines.decode("latin-1").split("\r\n"):
-            name, colon, value = line.partition(":")
-            if not colon:
-                raise NotHttp(f"a header without a colon: {line[:80]!r}")
-            self._by_name[name.lower()] = value.strip()
+    def __init__(self, lines: str) -> None:
+        """Each line begins with a line break. They are looked through when somebody asks: of most, nobody does."""
+        self._lines = lines
+        self._names = lines.lower()
 
     def get(self, name: str, /) -> str | None:
         """The header's value; None: there is none."""
-        return self._by_name.get(name.lower())
+        named = f"\r\n{name.lower()}:"
+        at = self._names.find(named)
+        if at < 0:
+            return None
+        began = at + len(named)
+        end = self._lines.find("\r\n", began)
+        return self._lines[began : None if end < 0 else end].strip()
 
 
 class _Head(NamedTuple):
@@ -121,7 +125,7 @@ class KeptConnection:
             if not buffer.startswith(_BEGINNING[:filled]):
                 raise NotHttp(f"it began with {bytes(memoryview(buffer)[: min(filled, 80)])!r}")
             end = buffer.find(_END, 0, filled)
-        head = _head(bytes(memoryview(buffer)[: end + 2]))
+        head = _head(str(memoryview(buffer)[:end], "latin-1"))
         self.kept = head.keeps_open
         began = end + len(_END)
         # What comes behind the body would be taken for the next reply.
@@ -179,14 +183,14 @@ def _chunks(request: DaemonRequest) -> deque[memoryview]:
     return deque(memoryview(chunk) for chunk in (head, *message.chunks) if chunk)
 
 
-def _head(text: bytes) -> _Head:
-    """What the lines before the body say; the last ends with a line break."""
+def _head(text: str) -> _Head:
+    """What the lines before the body say, without the last line break."""
     status = _STATUS.match(text)
     if status is None:
         raise NotHttp(f"it began with {text[:80]!r}")
-    headers = ReplyHeaders(text[status.end() : -2])
+    headers = ReplyHeaders(text[status.end() :])
     length, connection = headers.get("Content-Length"), headers.get("Connection")
-    if length is None or not (length.isascii() and length.isdecimal() and int(length[:12]) <= MAX_BODY_BYTES):
+    if length is None or not (_LENGTH.fullmatch(length) and int(length) <= MAX_BODY_BYTES):
         raise NotHttp(f"the length of its body is {length!r:.40}, expected at most {MAX_BODY_BYTES}")
-    keeps_open = status[1] == b"1" and (connection is None or connection.lower() != "close")
+    keeps_open = status[1] == "1" and (connection is None or connection.lower() != "close")
     return _Head(int(status[2]), headers, int(length), keeps_open)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from http import HTTPStatus
 
 from collab_sdk._message import WAITED_MS, Message, decode_error
 from collab_sdk.clock import WaitingClock
@@ -88,6 +89,8 @@ def _back_off() -> Iterator[float]:
 
 def _retry_after_s(reply: DaemonReply) -> float | None:
     """Seconds until the next try, if the daemon was too busy; None: it took the request, or it names no time."""
+    if reply.status == HTTPStatus.OK:
+        return None
     text = reply.headers.get("Retry-After") or ""
     if not (text.isascii() and text.isdecimal() and isinstance(decode_error(reply.status, reply.body), _FOR_NOW)):
         return None

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import mmap
 import os
-import secrets
 import struct
 import threading
 import time
@@ -134,7 +133,7 @@ class Regions:
 
     def _new(self, size: int, patience_s: float) -> LentRegion | None:
         """A region that the daemon knows; None: it cannot be had."""
-        name = f"collab-{os.getpid()}-{secrets.token_hex(8)}"
+        name = f"collab-{os.getpid()}-{os.urandom(8).hex()}"
         path = self._directory / name
         try:
             descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600)

@@ -75,8 +75,9 @@ class Tensor:
             raise WireError(f"tensor {self.name!r} is encoded as {self.parameters['codec']!r}: decode it first")
         dtype = self.dtype
         check_length(self)
+        array = np.frombuffer(self.data, dtype=dtype).reshape(self.shape)
         # The JSON before the elements has any length, so their address may not be aligned.
-        return np.require(np.frombuffer(self.data, dtype=dtype).reshape(self.shape), requirements="A")
+        return array if array.flags.aligned else array.copy()
 
     @classmethod
     def from_bytes_list(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ _SCALING = {
 
 def channels_of(name: str) -> Channels:
     """The channels of this name. `InvalidTensor`: there are none."""
+    if isinstance(name, Channels):
+        return name
     try:
         return Channels(name)
     except ValueError as error:
@@ -62,6 +65,7 @@ def check_pixels(dtype: np.dtype[Any], shape: tuple[int, ...], channels: Channel
         raise InvalidTensor(f"the image array has shape {list(shape)}, which holds no pixels")
 
 
+@lru_cache
 def fits(shape: tuple[int, ...], channels: Channels) -> bool:
     """Whether an array of this shape can be an image with these channels."""
     match channels, shape:

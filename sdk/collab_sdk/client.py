@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, TypedDict, Unpack
 from urllib.parse import quote
 
@@ -128,7 +129,7 @@ class Client(ControlClient):
         }
         stated = {name: value for name, value in options.items() if value is not None}
         tensor = image_tensor(image, self._channels if channels is None else channels)
-        url = f"/v2/models/{quote(model or '_default', safe='')}/infer"
+        url = f"{_model_url(model or '_default')}/infer"
         deadline = self._deadline(timeout_s)
         for _ in range(2):
             reply, waited_s = self._send(url, InferRequest([tensor], parameters=stated), deadline)
@@ -208,12 +209,17 @@ class Client(ControlClient):
         """Labels of the package that answered, fetched once for each digest; None: the model has changed since."""
         digest, known = response.parameters.get("digest"), self._labels
         if digest not in known:
-            url = f"/v2/models/{quote(response.model_name, safe='')}"
+            url = _model_url(response.model_name)
             # The answer has arrived. If the daemon stopped since then, the call must not fail for its labels.
             metadata = self._call("GET", url, deadline=deadline, goes_on=True)
             # Several threads read the dictionary, so it is replaced and never changed.
             known = self._labels = dict([*known.items(), _labels(metadata)][-_REMEMBERED:])
         return known.get(str(digest))
+
+
+@lru_cache
+def _model_url(name: str) -> str:
+    return f"/v2/models/{quote(name, safe='')}"
 
 
 def _post(url: str, request: InferRequest, headers: Mapping[str, str]) -> DaemonRequest:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
@@ -41,24 +39,32 @@ def image_tensor(image: Image, channels: Channels | str = Channels.RGB) -> Tenso
     match image:
         case np.ndarray():
             check_pixels(image.dtype, image.shape, channels)
-            return Tensor.from_array("image", image, {} if channels == Channels.RGB else {"channels": channels.value})
+            return _frame_tensor(image, {} if channels == Channels.RGB else {"channels": channels.value})
         case str() | os.PathLike():
             return _file_tensor(image)
         case bytes() | bytearray() | memoryview():
             return _bytes_tensor(image)
         case PilImage():
-            return Tensor.from_array("image", _from_pillow(image))
+            return _frame_tensor(_from_pillow(image), {})
     raise InvalidImage(
         f"a {type(image).__name__} is not an image: give a path, an encoded file's bytes, a PIL image or a uint8 array "
         "of shape [height, width, 3]"
     )
 
 
+def _frame_tensor(frame: NDArray[np.uint8], parameters: dict[str, Any]) -> Tensor:
+    data = np.ascontiguousarray(frame).data.cast("B")
+    return Tensor("image", "UINT8", frame.shape, data=data, parameters=parameters)
+
+
 def _file_tensor(path: str | os.PathLike[str]) -> Tensor:
     """The file as BYTES [1]: read once, behind its length."""
     try:
-        with pathlib.Path(path).open("rb", buffering=0) as file:
-            data = _whole(file, os.fstat(file.fileno()).st_size)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            data = _whole(descriptor, os.fstat(descriptor).st_size)
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError) as error:
         raise InvalidImage(f"cannot read the image {str(path)!r}: {getattr(error, 'strerror', error)}") from error
     if len(data) > LENGTH_BYTES + MAX_FILE_BYTES:
@@ -68,16 +74,17 @@ def _file_tensor(path: str | os.PathLike[str]) -> Tensor:
     return Tensor.of_one_element("image", data)
 
 
-def _whole(file: io.FileIO, size: int) -> memoryview:
+def _whole(descriptor: int, size: int) -> memoryview:
     """Room for a length, then what the file holds, which is `size` bytes as a rule; no more than a file may have."""
-    room, filled = bytearray(LENGTH_BYTES + min(size, MAX_FILE_BYTES) + 1), LENGTH_BYTES
-    while came := file.readinto(memoryview(room)[filled:]):
+    # Not a bytearray, which would be filled with zeros first.
+    room, filled = np.empty(LENGTH_BYTES + min(size, MAX_FILE_BYTES) + 1, np.uint8), LENGTH_BYTES
+    while came := os.readv(descriptor, [room[filled:].data]):
         filled += came
         if filled > LENGTH_BYTES + MAX_FILE_BYTES:
             break
         if filled == len(room):
-            room += bytes(len(room))
-    return memoryview(room)[:filled]
+            room = np.concatenate([room, np.empty_like(room)])
+    return room[:filled].data
 
 
 def _bytes_tensor(data: bytes | bytearray | memoryview) -> Tensor:

@@ -97,7 +97,7 @@ class Profiles:
         with model.lent.in_use():
             profile = await self._timed(model, device)
         try:
-            await asyncio.to_thread(stored.save, profile, self._directory)
+            await asyncio.to_thread(stored.save, profile, self._directory, threads=profile.threads)
         except OSError as error:
             log.warning("cannot keep the profile of %s over a restart: %s", model.manifest.name, error)
         return profile

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
@@ -10,6 +9,7 @@ from weakref import WeakKeyDictionary
 from collab_sdk.vocabulary import EnergySource, Fallback, Reason
 from collabd.clock import Clock
 from collabd.config import DeviceConfig
+from collabd.cores import usable_cores
 from collabd.device.companions.companion import Companion
 from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.candidates import candidates
@@ -83,7 +83,7 @@ class Planner:
         self._companions = tuple(companions)
         self._senses = senses
         self._lane_wait_s = lane_wait_s
-        self._threads = config.engine.threads or os.cpu_count() or 1
+        self._threads = config.engine.threads or usable_cores()
         self._standing = StandingChoices()
         self._known: WeakKeyDictionary[DeviceModel, _Known] = WeakKeyDictionary()
 

@@ -37,7 +37,7 @@ def check(data: bytes) -> None:
 def _file() -> Path:
     """Where the profile of the tiny package is kept."""
     directory = new_directory("profiles")
-    stored.save(tiny.profile(), directory)
+    stored.save(tiny.profile(), directory, threads=tiny.profile().threads)
     return next(directory.iterdir())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import secrets
@@ -17,11 +18,13 @@ import aiohttp
 import numpy as np
 import pytest
 import tritonclient.http.aio as triton
+from PIL import Image
 from tritonclient.utils import InferenceServerException
 from tritonclient.utils import shared_memory as triton_memory
 
 from collab_sdk import Client
 from collab_sdk._shared_memory import DIRECTORY, LEAST_BYTES
+from collab_sdk._tensor import LENGTH_BYTES
 from collabd.device.api.local_peers import LocalPeers
 from collabd.device.api.shared_memory import MOST_REGIONS_EACH
 from tests.integration.device.conftest import Bench, Factory
@@ -117,6 +120,22 @@ async def test_a_large_array_of_the_sdk_does_not_cross_the_socket(bench: Factory
         # The daemon runs in this loop, which must not wait for it.
         await asyncio.to_thread(it.client.close)
         assert (await ask("GET", "systemsharedmemory/status"))[1] == []
+
+
+async def test_a_large_file_does_neither(bench: Factory) -> None:
+    async with bench(cloud=False) as it, asking(it) as ask:
+        file = encoded(FRAME, "BMP")
+        assert len(file) >= LEAST_BYTES
+        np.testing.assert_array_equal((await it.client.infer(file)).scores, (await it.client.infer(FRAME)).scores)
+        assert [region["byte_size"] for region in (await ask("GET", "systemsharedmemory/status"))[1]] == [
+            len(file) + LENGTH_BYTES
+        ]
+
+
+def encoded(frame: np.ndarray, kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(frame).save(file, kind)
+    return file.getvalue()
 
 
 async def test_calls_at_once_each_have_their_own_region(bench: Factory) -> None:

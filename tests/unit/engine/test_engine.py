@@ -53,6 +53,17 @@ def test_several_cores_compute_the_same(mlp: Network) -> None:
     np.testing.assert_allclose(engine.run("mlp", {"x": X}, ["y"])["y"], forward(mlp, X)["y"], rtol=1e-5)
 
 
+def test_a_network_may_run_on_another_number_of_cores(engine: Engine, mlp: Network, make_network: MakeNetwork) -> None:
+    engine.add("other", make_network([helper.make_node("Relu", ["x"], ["y"])], {}, {"x": (1, ["batch", 8])}))
+    for key in ("mlp", "other"):
+        engine.prepare(key, ["x"], ["y"])
+    engine.use_threads("mlp", 2)
+    assert engine.stats.sessions == 1
+    np.testing.assert_allclose(engine.run("mlp", {"x": X}, ["y"])["y"], forward(mlp, X)["y"], rtol=1e-5)
+    engine.use_threads("mlp", 2)
+    assert (engine.stats.sessions, engine.stats.builds) == (2, 3)
+
+
 def test_a_session_is_built_once_and_found_again(engine: Engine) -> None:
     engine.prepare("mlp", ["x"], ["y"])
     before = engine.stats

@@ -39,7 +39,7 @@ def only_file(directory: Path) -> Path:
 
 
 def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
-    stored.save(PROFILE, tmp_path / "profiles")
+    stored.save(PROFILE, tmp_path / "profiles", threads=4)
     assert load(tmp_path / "profiles") == PROFILE
 
 
@@ -49,11 +49,17 @@ def test_nothing_saved_is_no_profile_and_no_complaint(tmp_path: Path, caplog: py
 
 
 def test_saving_again_replaces(tmp_path: Path) -> None:
-    stored.save(PROFILE, tmp_path)
+    stored.save(PROFILE, tmp_path, threads=4)
     newer = replace(PROFILE, whole_ms=70.0)
-    stored.save(newer, tmp_path)
+    stored.save(newer, tmp_path, threads=4)
     assert load(tmp_path) == newer
     only_file(tmp_path)
+
+
+def test_where_the_fastest_number_of_threads_was_asked_for_the_profile_tells_it(tmp_path: Path) -> None:
+    stored.save(PROFILE, tmp_path, threads=0)
+    assert load(tmp_path, threads=0) == PROFILE
+    assert load(tmp_path, threads=4) is None
 
 
 @pytest.mark.parametrize(
@@ -67,9 +73,9 @@ def test_saving_again_replaces(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_another_package_or_machine_has_its_own(tmp_path: Path, other: Profile) -> None:
-    stored.save(PROFILE, tmp_path)
+    stored.save(PROFILE, tmp_path, threads=4)
     assert load(tmp_path, other.digest, other.machine, other.threads) is None
-    stored.save(other, tmp_path)
+    stored.save(other, tmp_path, threads=other.threads)
     assert load(tmp_path, other.digest, other.machine, other.threads) == other
     assert load(tmp_path) == PROFILE
 
@@ -78,19 +84,19 @@ def test_another_package_or_machine_has_its_own(tmp_path: Path, other: Profile) 
 def test_a_corrupt_file_is_not_there_and_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
 ) -> None:
-    stored.save(PROFILE, tmp_path)
+    stored.save(PROFILE, tmp_path, threads=4)
     path = only_file(tmp_path)
     path.write_bytes(content)
     with caplog.at_level(logging.WARNING):
         assert load(tmp_path) is None
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert str(path) in caplog.text
-    stored.save(PROFILE, tmp_path)
+    stored.save(PROFILE, tmp_path, threads=4)
     assert load(tmp_path) == PROFILE
 
 
 def test_a_file_of_another_machine_is_not_believed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    stored.save(PROFILE, tmp_path)
+    stored.save(PROFILE, tmp_path, threads=4)
     only_file(tmp_path).write_bytes(msgspec.json.encode(replace(PROFILE, threads=1)))
     assert load(tmp_path) is None
     assert "of another machine" in caplog.text
@@ -108,9 +114,9 @@ def files_of_at_most(nbytes: int) -> Iterator[None]:
 
 
 def test_a_failed_save_leaves_the_older_one(tmp_path: Path) -> None:
-    stored.save(PROFILE, tmp_path)
+    stored.save(PROFILE, tmp_path, threads=4)
     with files_of_at_most(16), pytest.raises(OSError, match="File too large"):
-        stored.save(replace(PROFILE, whole_ms=1.0), tmp_path)
+        stored.save(replace(PROFILE, whole_ms=1.0), tmp_path, threads=4)
     assert load(tmp_path) == PROFILE
     only_file(tmp_path)
 
@@ -148,7 +154,7 @@ def test_the_newest_are_kept_and_nothing_half_written(tmp_path: Path) -> None:
     abandoned.touch()
     os.utime(abandoned, (1, 1))
     (tmp_path / ".new-other").touch()  # of another process, which is at it
-    stored.save(PROFILE, tmp_path)
+    stored.save(PROFILE, tmp_path, threads=4)
     names = {path.name for path in tmp_path.iterdir()}
     assert len(names) == stored._KEPT + 1
     assert not names & {"0.json", ".new-abc"}

@@ -1,0 +1,63 @@
+"""A board with little memory: one network, and every kind of call."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from collab_sdk import AsyncClient
+from collabd.simulation.testbed import Testbed
+from tests.memory_limit import MemoryLimit, memory_limit
+
+MODELS = Path(__file__).parents[3] / "models"
+NETWORK = "efficientnet_lite0"
+# docs/raspberry-pi.md says so.
+LIMIT = 160 << 20
+CALLS = 1_000
+
+
+@pytest.fixture
+def limit() -> Iterator[MemoryLimit]:
+    with memory_limit(LIMIT) as group:
+        yield group
+
+
+@pytest.mark.slow
+async def test_a_thousand_calls_of_every_kind_fit_into_160_mb(tmp_path: Path, limit: MemoryLimit) -> None:
+    packages = tmp_path / "only"
+    packages.mkdir()
+    (packages / NETWORK).symlink_to(MODELS / NETWORK / "package")
+    bed = Testbed(packages, tmp_path)
+    file = (MODELS / "samples/photos/coffee.jpg").read_bytes()
+    frame = np.asarray(Image.open(BytesIO(file)).convert("RGB").resize((640, 480)))
+    answers: Counter[bool] = Counter()
+    async with bed.relay():
+        bed.start_cloud()
+        with limit.inside():
+            bed.start_device()
+        try:
+            async with AsyncClient(bed.socket) as client:
+                await bed.until_ready(client, 60.0)
+                rows = (await client.profile(NETWORK))["rows"]
+                cuts = [row["cut"] for row in rows if row["cloud"] is not None]
+                kinds: list[dict[str, Any]] = [{"fallback": "never-leave"}]
+                kinds += [{"cut": cut, "fallback": "fail"} for cut in cuts]
+                for turn in range(CALLS):
+                    image = file if turn % 2 else frame
+                    result = await client.infer(image, **kinds[turn // 2 % len(kinds)])
+                    assert result.label == "espresso"
+                    answers[result.plan.cloud is None] += 1
+            resident_mb = psutil.Process(bed.pid("device")).memory_info().rss / 1e6
+            print(f"peak {limit.peak() / 1e6:.0f} MB, resident {resident_mb:.0f} MB")
+            assert limit.kills() == 0, bed.log("device")
+        finally:
+            bed.__exit__(None, None, None)
+    assert min(answers[True], answers[False]) > CALLS // 10
