@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from collabd.planning import CallFacts, Candidate, Candidates, predict
@@ -23,7 +22,7 @@ def overheads(**figures: float) -> list[float]:
     device = replace(scene.DEVICE, **figures)
     call = CallFacts(0.002, (0.001,), 50_000)
     prediction = predict(PLANS, device=device, clouds=[scene.CLOUD], call=call, quantile=0.98)
-    return np.asarray(prediction.phases.overhead_s).tolist()
+    return [float(seconds) for seconds in prediction.phases.overhead_s]
 
 
 def test_each_plan_is_charged_with_what_any_call_takes() -> None:
