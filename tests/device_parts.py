@@ -67,7 +67,7 @@ def planner_of(
         companions,
         Senses(EnergySettings(board="pi4"), SHOWS_NOTHING),
         speed=learned.speed,
-        overhead=learned.overhead,
+        overheads=learned.overheads,
         past_plans=learned.past_plans,
         lane_wait_s=lane_wait_s,
         clock=clock,

@@ -57,7 +57,7 @@ LATENCY, TRANSFER, DEVICE_VARIES = 0, 1, 2
 class PlanPhases(NamedTuple):
     """Seconds of each phase, one figure a plan; in the order of the phases above."""
 
-    # Beside the phases: what the daemon does for any call.
+    # Beside the phases: what the caller and the daemon do for any call, and what they do to ask a companion.
     overhead_s: Column
     # Waiting for the device's lane.
     lane_s: Column
@@ -138,6 +138,9 @@ def phase_table(device: DeviceState, clouds: Sequence[CloudState], call: CallFac
     for index, (cloud, cloud_prep_s) in enumerate(zip(clouds, call.cloud_prep_s, strict=True)):
         takes = usual[:, index]
         takes[OVERHEAD, PREPARES_IMAGE] = takes[OVERHEAD, SENDS_FILE] = device.overhead_s
+        takes[OVERHEAD, ASKS_COMPANION] = device.asking_s
+        takes[OVERHEAD, UP_BYTES] = device.asking_s_per_byte
+        takes[OVERHEAD, SENDS_FILE] += device.asking_s_per_byte * file_bytes
         takes[LANE, PREPARES_IMAGE] = device.queue_s
         takes[PREP, PREPARES_IMAGE] = call.prep_s
         takes[HEAD, HEAD_S] = takes[ENCODE, ENCODE_S] = device.speed

@@ -16,8 +16,11 @@ class DeviceState:
     # Transmit power above idle at rate r: tx_w_per_mbps * r + tx_base_w (Huang et al., MobiSys 2012).
     tx_w_per_mbps: float
     tx_base_w: float
-    # What every call takes beside its phases.
+    # What every plan of the call takes beside its phases.
     overhead_s: float = 0.0
+    # What a plan takes in addition for each exchange with a companion, and for each byte that it sends there.
+    asking_s: float = 0.0
+    asking_s_per_byte: float = 0.0
     # How long a call that needs the device's lane waits for other calls.
     queue_s: float = 0.0
 

@@ -18,6 +18,8 @@ from collab_sdk.errors import CollabError, from_code
 MAX_JSON_BYTES = 16 * 2**20
 # Request header: the milliseconds that the caller has waited since the first try, which the daemon did not take.
 WAITED_MS = "Collab-Waited-Ms"
+# Request header: the milliseconds of the caller's latency that passed outside the daemon in the last call of this kind.
+CALLER_MS = "Collab-Caller-Ms"
 
 Value = TypeVar("Value")
 

@@ -25,7 +25,7 @@ from collab_sdk.text import plain
 from collab_sdk.transport import DaemonReply, DaemonRequest, Transport
 from collab_sdk.unix import UnixTransport
 from collab_sdk.vocabulary import Fallback, OnInfeasible
-from collab_sdk.wire import InferRequest, InferResponse, WireError, decode_error
+from collab_sdk.wire import CALLER_MS, InferRequest, InferResponse, WireError, decode_error
 
 __all__ = ["Client", "InferOptions"]
 
@@ -66,6 +66,9 @@ class Client(ControlClient):
         super().__init__(socket, timeout_s, transport=transport, clock=clock)
         self._channels = channels_of(channels)
         self._labels: dict[str, tuple[str, ...]] = {}
+        # The datatype, the bytes, and the milliseconds outside the daemon of the last call. The next one like it tells
+        # the daemon, which predicts all that a caller waits.
+        self._last: tuple[str, int, float] = ("", 0, 0.0)
         # Only the daemon behind a socket shares memory with its callers.
         self._regions = Regions(self._transport) if isinstance(self._transport, UnixTransport) else None
 
@@ -132,10 +135,15 @@ class Client(ControlClient):
         for _ in range(2):
             reply, waited_s = self._send(url, InferRequest([tensor], parameters=stated), deadline)
             response = _response(reply)
+            labels_known = response.parameters.get("digest") in self._labels
             labels = self._labels_of(response, deadline)
             if labels is not None:
                 result = resent(decode_result(response, labels, allowed), waited_s)
-                return waited(result, self._clock.monotonic() - began)
+                result = waited(result, self._clock.monotonic() - began)
+                # A call that was sent again, or fetched its labels, is not like the next.
+                if not waited_s and labels_known:
+                    self._last = tensor.datatype, len(tensor.data), result.measured.client_ms or 0.0
+                return result
         name = response.model_name
         raise ProtocolError(f"the model {name!r} was replaced during every try: its labels do not fit its answer")
 
@@ -178,13 +186,16 @@ class Client(ControlClient):
     def _send(self, url: str, request: InferRequest, deadline: float) -> tuple[DaemonReply, float]:
         """The daemon's reply to a request of one tensor, and the seconds that passed before it took the request."""
         (tensor,) = request.inputs
+        datatype, nbytes, caller_ms = self._last
+        like_last = datatype == tensor.datatype and nbytes / 2 <= len(tensor.data) <= 2 * nbytes
+        headers = {CALLER_MS: f"{caller_ms:.3f}"} if like_last else {}
         region, waited_s = None, 0.0
         if self._regions is not None:
             region = self._regions.lend(len(tensor.data), deadline - self._clock.monotonic())
         if self._regions is not None and region is not None:
             try:
                 short = InferRequest([region.hold(tensor)], parameters=request.parameters)
-                reply, waited_s = self._resender.send(_post(url, short), deadline=deadline)
+                reply, waited_s = self._resender.send(_post(url, short, headers), deadline=deadline)
             except BaseException:
                 self._regions.retire(region)
                 raise
@@ -193,7 +204,7 @@ class Client(ControlClient):
                 return reply, waited_s
             self._regions.lost()
         goes_on = region is not None
-        return self._resender.send(_post(url, request), deadline=deadline, goes_on=goes_on, waited_s=waited_s)
+        return self._resender.send(_post(url, request, headers), deadline=deadline, goes_on=goes_on, waited_s=waited_s)
 
     def _labels_of(self, response: InferResponse, deadline: float) -> tuple[str, ...] | None:
         """Labels of the package that answered, fetched once for each digest; None: the model has changed since."""
@@ -212,8 +223,10 @@ def _model_url(name: str) -> str:
     return f"/v2/models/{quote(name, safe='')}"
 
 
-def _post(url: str, request: InferRequest) -> DaemonRequest:
-    return DaemonRequest("POST", url, wire.encode_request(request))
+def _post(url: str, request: InferRequest, headers: Mapping[str, str]) -> DaemonRequest:
+    message = wire.encode_request(request)
+    message.headers.update(headers)
+    return DaemonRequest("POST", url, message)
 
 
 def _is_unknown_region(reply: DaemonReply) -> bool:

@@ -27,6 +27,7 @@ from typing import Any
 
 from collab_sdk._json_data import fill, to_json
 from collab_sdk._message import (
+    CALLER_MS,
     MAX_JSON_BYTES,
     WAITED_MS,
     Headers,
@@ -40,6 +41,7 @@ from collab_sdk._parameters import WireError, received, scalars
 from collab_sdk._tensor import Tensor, check_length, checked_shape, datatype_of
 
 __all__ = [
+    "CALLER_MS",
     "CHECKSUM",
     "HEADER_LENGTH",
     "MAX_JSON_BYTES",
@@ -57,6 +59,7 @@ __all__ = [
     "RequestedOutput",
     "Tensor",
     "WireError",
+    "caller_s",
     "check_length",
     "checksum",
     "datatype_of",
@@ -87,6 +90,7 @@ OF_REGIONS = frozenset({REGION, REGION_OFFSET, REGION_BYTES})
 _JSON = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 # A day.
 _MOST_WAITED_S = 86_400.0
+_MOST_CALLER_S = 0.25
 
 
 @dataclass
@@ -198,13 +202,28 @@ def header_length(headers: Headers) -> int | None:
 
 def waited_s(headers: Headers) -> float:
     """Seconds that the caller waited before this try; 0: it is the first try. WireError: the header is no time."""
-    value = headers.get(WAITED_MS) or "0"
+    return _seconds(headers, WAITED_MS) or 0.0
+
+
+def caller_s(headers: Headers) -> float | None:
+    """Seconds that the caller's last call of this kind took outside the daemon; None: it does not say.
+
+    A caller can say what it wants, so this is at most a quarter of a second. WireError: the header is no time.
+    """
+    seconds = _seconds(headers, CALLER_MS)
+    return None if seconds is None else min(seconds, _MOST_CALLER_S)
+
+
+def _seconds(headers: Headers, name: str) -> float | None:
+    value = headers.get(name)
+    if not value:
+        return None
     try:
         seconds = float(value) / 1e3
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds <= _MOST_WAITED_S:
-        raise WireError(f"{WAITED_MS}: {value[:40]!r} is not a number of milliseconds that a call can have waited")
+        raise WireError(f"{name}: {value[:40]!r} is not a number of milliseconds that a call can have waited")
     return seconds
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,17 +34,16 @@ def measure(profiles: Path, networks: Sequence[Shipped]) -> None:
     """Print it for each network, whose profile is stored under `profiles`, and for many synthetic candidates."""
     rows = []
     for network in networks:
-        count, seconds = asyncio.run(_real(profiles, network))
-        rows.append((network.name, str(count), *median_and_p99_us(seconds)))
+        rows += asyncio.run(_real(profiles, network))
     for kind, spread in (("steady links", 0.1), ("unsteady links", 0.5)):
         figures = median_and_p99_us(_synthetic(spread))
         rows.append((f"synthetic, 2 companions, {kind}", str(_SYNTHETIC), *figures))
     print(table(("One decision", "candidates", "median", "p99"), rows))
-    print(f"{_REPEATS} decisions each, budget {_OPTIONS.budget}; a network's: Planner.evaluate and decide.\n")
+    print(f"{_REPEATS} decisions each, budget {_OPTIONS.budget}; a network's: by Planner.plan, as for a call.\n")
 
 
-async def _real(profiles: Path, network: Shipped) -> tuple[int, Seconds]:
-    """The daemon's planner with one companion, which is as fast as the device; the number of its candidates."""
+async def _real(profiles: Path, network: Shipped) -> list[tuple[str, ...]]:
+    """The daemon's planner with one companion, which is as fast as the device."""
     config, image, digest = DeviceConfig(), network.images[0], network.package.digest
     model = DeviceModel(network.package, network.package.network())
     model.profile = stored.load(digest, machine.describe(), threads=os.cpu_count() or 1, directory=profiles)
@@ -54,8 +55,24 @@ async def _real(profiles: Path, network: Shipped) -> tuple[int, Seconds]:
     companion = Companion(cloud, config.link, config.failover, exchange=NoExchange())
     companion.reached, companion.profiles[digest] = True, model.profile
     planner = planner_of(config, [companion])
-    seconds = repeated(lambda: planner.decide(planner.evaluate(model, asked, _OPTIONS)), _REPEATS)
-    return len(planner.candidates(model)), seconds
+
+    async def decide() -> None:
+        await planner.plan(model, asked, _OPTIONS)
+
+    async def decide_anew() -> None:
+        planner.reconsider()
+        await decide()
+
+    return [
+        (name, str(len(planner.candidates(model))), *median_and_p99_us(repeated(partial(_to_its_end, work), _REPEATS)))
+        for name, work in ((network.name, decide_anew), (f"{network.name}, nothing changed", decide))
+    ]
+
+
+def _to_its_end(work: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run a coroutine that waits for nothing."""
+    with suppress(StopIteration):
+        work().send(None)
 
 
 def _synthetic(link_spread: float) -> Seconds:

@@ -49,8 +49,10 @@ class DeviceDataPlane:
             "parameters": {"digest": model.digest, "labels": list(manifest.labels), "scores": kind},
         }
 
-    async def infer(self, name: str, request: wire.InferRequest, arrived: float | None = None) -> wire.InferResponse:
-        """Answer one call. `arrived`: when it arrived, on the daemon's clock; None: now."""
+    async def infer(
+        self, name: str, request: wire.InferRequest, arrived: float | None = None, *, caller_s: float | None = None
+    ) -> wire.InferResponse:
+        """Answer one call. `arrived`, `caller_s`: see `Dispatcher.infer`."""
         generation = self.generation
         with generation.calls.in_use():
-            return await generation.dispatcher.infer(name, request, arrived)
+            return await generation.dispatcher.infer(name, request, arrived, caller_s=caller_s)

@@ -118,7 +118,7 @@ class DeviceVisit:
         if shared:
             request = await self._door.memory.read(self._arrival.user, request)
         USER.set(self._arrival.user)
-        return await self._door.plane.infer(name, request, self._arrived)
+        return await self._door.plane.infer(name, request, self._arrived, caller_s=wire.caller_s(self._request.headers))
 
     def __enter__(self) -> Self:
         return self

@@ -24,9 +24,6 @@ from collabd.device.models.loaded import LoadedModels
 from collabd.device.run.executor import Executor
 from collabd.http.parameters import as_asked, check_outputs
 
-# A call that takes this much less or more than predicted, as a share, is surprising.
-_SURPRISE = 0.2
-
 
 class Dispatcher:
     """Answers calls according to one configuration."""
@@ -51,13 +48,18 @@ class Dispatcher:
         self._clock = clock
         self._records: list[CallRecord] = []
 
-    async def infer(self, name: str, request: wire.InferRequest, arrived: float | None = None) -> wire.InferResponse:
-        """Answer one call. Its time counts from `arrived`, in seconds on the clock (None: from now)."""
+    async def infer(
+        self, name: str, request: wire.InferRequest, arrived: float | None = None, *, caller_s: float | None = None
+    ) -> wire.InferResponse:
+        """Answer one call. Its time counts from `arrived`, in seconds on the clock (None: from now).
+
+        `caller_s`: what the caller's program took for the last call of this kind; None: it did not say.
+        """
         options = CallOptions.from_parameters(request.parameters)
         check_outputs(request.outputs, SCORES, there=(SCORES,))
         now = self._clock()
         arrived = now if arrived is None else arrived
-        record = CallRecord(self._clock, arrived, waited_s=now - arrived)
+        record = CallRecord(self._clock, arrived, waited_s=now - arrived, caller_s=caller_s)
         with self._under_way(record), self._models.lent(name) as model:
             image = CallImage.from_request(request)
             planned = await self._planner.plan(model, image, options, waited_s=record.waited_s)
@@ -110,5 +112,4 @@ def _is_surprising(planned: CallPlan, record: CallRecord) -> bool:
     """Whether the call shows something new, so that its plan is not simply taken for the next call as well."""
     if record.why or planned.reason is Reason.EXPLORED:
         return True
-    expected_s = planned.expected_s
-    return expected_s is not None and abs(record.latency_s - expected_s) > _SURPRISE * expected_s
+    return planned.expected_s is not None and abs(record.latency_s - planned.expected_s) > planned.usual_error_s

@@ -8,7 +8,7 @@ from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.chooser import PastPlans
 from collabd.device.job.image import CallImage
 from collabd.device.job.job import CallRecord
-from collabd.sensing.estimates.overhead import Overhead
+from collabd.sensing.estimates.overhead import Overheads
 from collabd.sensing.estimates.speed import SpeedFactor
 
 
@@ -21,7 +21,7 @@ class Learned:
     def __init__(self, speed: SpeedFactor, *, clock: Clock) -> None:
         self._clock = clock
         self.speed = speed
-        self.overhead = Overhead()
+        self.overheads = Overheads()
         self.past_plans = PastPlans()
         self.history = History(clock)
 
@@ -34,9 +34,17 @@ class Learned:
         if "prep" in record.phases:
             job.model.prep.learn(image.pixels / 1e6, record.phases["prep"], now)
         if not record.why:
-            self.overhead.learn(record.unaccounted_s(), now, alone=record.alone)
+            self._take_in_overhead(image, record, now)
         for measured_s, profiled_s in record.speed_here:
             self.speed.learn(measured_s=measured_s, profiled_s=profiled_s, now=now, expected=slowdown)
         if job.companion is not None:
             for measured_s, profiled_s in record.speed_there:
                 job.companion.learn_speed(measured_s, profiled_s)
+
+    def _take_in_overhead(self, image: CallImage, record: CallRecord, now: float) -> None:
+        alone, of_file, nbytes = record.alone, image.file_bytes is not None, image.nbytes
+        self.overheads.learn_served(record.served_s(), now, nbytes, of_file=of_file, alone=alone)
+        if record.caller_s is not None:
+            self.overheads.learn_caller(record.caller_s, now, nbytes, of_file=of_file, alone=alone)
+        if "C" in record.ran:
+            self.overheads.learn_asking(record.asking_s, now, record.bytes_up, alone=alone)

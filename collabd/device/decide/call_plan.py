@@ -15,6 +15,11 @@ from collabd.device.job.job import Job
 from collabd.planning import Caps
 from collabd.planning.candidates import SOURCE
 
+# As a share of the expected latency, in seconds, and in deviations of the device's speed.
+_SURPRISE = 0.2
+_LEAST_SURPRISE_S = 1e-3
+_DEVIATIONS = 2.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class CallPlan:
@@ -23,7 +28,8 @@ class CallPlan:
     `row`: the row of the plan in `evaluation`; None: a fixed placement that is no candidate. `evaluation`: of all
     candidates, or of the fixed placement alone. `caps`: the caps of the call, counted from its arrival; the caps in
     `evaluation` are what was left of them at planning time. `energy_source`: whether an instrument measures the power
-    of the busy and the idle device; the power of sending is always modelled.
+    of the busy and the idle device; the power of sending is always modelled. `waited_s`: how long the call waited from
+    its arrival until it was planned, which its latency includes.
     """
 
     job: Job
@@ -34,12 +40,24 @@ class CallPlan:
     caps: Caps
     row: int | None
     energy_source: EnergySource
+    waited_s: float = 0.0
     unmet: tuple[Cap, ...] = ()
 
     @cached_property
     def expected_s(self) -> float | None:
         """The latency that the call is told to expect, in seconds; None: it is not predicted."""
-        return None if self.row is None else float(self.evaluation.prediction.expected_s[self.row])
+        return None if self.row is None else self.waited_s + float(self.evaluation.prediction.expected_s[self.row])
+
+    @cached_property
+    def usual_error_s(self) -> float:
+        """How far the latency may be from the expected one, in seconds, and say nothing new.
+
+        Runs on a busy device vary, and then more than usual is not yet a surprise. A link that varies has changed.
+        """
+        least_s = max(_SURPRISE * (self.expected_s or 0.0), _LEAST_SURPRISE_S)
+        if self.row is None or self.job.companion is not None:
+            return least_s
+        return max(least_s, _DEVIATIONS * float(self.evaluation.prediction.deviation_s[self.row]))
 
     @cached_property
     def told(self) -> Plan:
@@ -66,7 +84,7 @@ class CallPlan:
             return float(seconds[row]) * 1e3 if part_of_plan else None
 
         return Predicted(
-            latency_ms=ms(prediction.expected_s),
+            latency_ms=None if self.expected_s is None else self.expected_s * 1e3,
             prep_ms=ms(phases.prep_s, not self.evaluation.plans.source[row]),
             head_ms=ms(phases.head_s, "D" in self.placement),
             encode_ms=ms(phases.encode_s, remote and plan.codec != SOURCE),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import asyncio
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from collab_sdk.vocabulary import EnergySource, Fallback, Reason
 from collabd.clock import Clock
@@ -29,7 +32,7 @@ from collabd.planning import CallFacts, Candidate, Candidates, DeviceState, pred
 from collabd.planning.candidates import SOURCE
 from collabd.planning.choose import Decision, SwitchGain, choose
 from collabd.profiling.profile import Profile
-from collabd.sensing.estimates.overhead import Overhead
+from collabd.sensing.estimates.overhead import Overheads
 from collabd.sensing.estimates.speed import SpeedFactor
 
 # The first call of a kind waits for a placement at most this share of its deadline. A call without a deadline waits at
@@ -61,7 +64,7 @@ class Planner:
         senses: Senses,
         *,
         speed: SpeedFactor,
-        overhead: Overhead,
+        overheads: Overheads,
         past_plans: PastPlans,
         lane_wait_s: Callable[[float | None], float],
         clock: Clock,
@@ -72,7 +75,7 @@ class Planner:
         Its argument is the number of seconds until the deadline of the call (None: the call has none).
         """
         self._speed = speed
-        self._overhead = overhead
+        self._overheads = overheads
         self._clock = clock
         self._settings = config.planning
         self._policies = Policies(config)
@@ -100,7 +103,7 @@ class Planner:
         """
         plans = self.candidates(model)
         clouds = tuple(companion.state_for(model.digest) for companion in self._companions)
-        device, quantile = replace(self.device_state(), queue_s=lane_wait_s), self._settings.cap_quantile
+        device, quantile = replace(self.device_state(image), queue_s=lane_wait_s), self._settings.cap_quantile
         call = self._call_facts(model, image)
         policy = self._policies.of(model.manifest, options)
         caps = options.caps(self._settings.min_fidelity)
@@ -144,6 +147,25 @@ class Planner:
             self._standing.keep(standing, now=self._clock())
         return standing.planned(self._chooser.turn(standing.weighed, standing.kind))
 
+    @property
+    def chose_anew(self) -> asyncio.Event:
+        """Set when a choice was made anew. Who looks at `likely_jobs` clears it."""
+        return self._standing.new
+
+    def likely_jobs(self) -> Iterator[Job]:
+        """The jobs of the choices that stand now, and for each the job of the best plan that cuts elsewhere."""
+        for standing in self._standing:
+            planned = standing.planned(standing.weighed.decision)
+            yield planned.job
+            evaluation = planned.evaluation
+            elsewhere = np.array([row.cut != planned.cut for row in evaluation.plans.rows])
+            if evaluation.allowed is not None:
+                elsewhere &= evaluation.allowed
+            if (elsewhere & evaluation.prediction.possible).any():
+                yield standing.make(
+                    choose(evaluation.plans, evaluation.prediction, evaluation.caps, allowed=elsewhere)
+                ).job
+
     def reconsider(self) -> None:
         """Let no choice stand: something has turned out otherwise than predicted."""
         self._standing.clear()
@@ -186,15 +208,18 @@ class Planner:
                 caps=caps,
                 row=decision.row,
                 energy_source=self._energy_source(),
+                waited_s=asked.waited_s,
                 unmet=decision.unmet,
             )
 
         return StandingChoice(asked=asked, kind=kind, weighed=weighed, make=planned)
 
-    def device_state(self) -> DeviceState:
-        """The device as planning sees it."""
+    def device_state(self, image: CallImage | None = None) -> DeviceState:
+        """The device as planning sees it, for a call with this image."""
         now, power = self._clock(), self._senses.snapshot.power.board
         speed = self._speed.read(now, self.slowdown())
+        of_file, nbytes = image is not None and image.file_bytes is not None, 0 if image is None else image.nbytes
+        asking_s, asking_s_per_byte = self._overheads.of_asking(now)
         return DeviceState(
             speed=speed.value,
             spread=speed.spread,
@@ -202,7 +227,9 @@ class Planner:
             idle_w=power.idle_w,
             tx_w_per_mbps=power.tx_w_per_mbps,
             tx_base_w=power.tx_base_w,
-            overhead_s=self._overhead.at(now),
+            overhead_s=self._overheads.of_call_s(now, nbytes, of_file=of_file),
+            asking_s=asking_s,
+            asking_s_per_byte=asking_s_per_byte,
         )
 
     def slowdown(self) -> float:
@@ -267,7 +294,7 @@ class Planner:
         )
         policy = self._policies.of(model.manifest, options)
         policy.check(prepared.letters)
-        device, call = replace(self.device_state(), queue_s=asked.lane_wait_s), self._call_facts(model, image)
+        device, call = replace(self.device_state(image), queue_s=asked.lane_wait_s), self._call_facts(model, image)
         quantile = self._settings.cap_quantile
         prediction = predict(prepared.plans, device=device, clouds=clouds, call=call, quantile=quantile)
         evaluation = Evaluation(
@@ -301,6 +328,7 @@ class Planner:
             caps=caps,
             row=0 if prepared.is_candidate else None,
             energy_source=self._energy_source(),
+            waited_s=asked.waited_s,
         )
         weighed = Weighed(Decision(0, Reason.FIXED, ()))
         return StandingChoice(asked=asked, kind=None, weighed=weighed, make=lambda _: planned)

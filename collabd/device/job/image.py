@@ -32,6 +32,11 @@ class CallImage:
     def __post_init__(self) -> None:
         self.file_bytes = len(self.content) if isinstance(self.content, bytes) else None
 
+    @property
+    def nbytes(self) -> int:
+        """The size of what the caller sent."""
+        return len(self.content) if isinstance(self.content, bytes) else self.content.nbytes
+
     @classmethod
     def from_request(cls, request: wire.InferRequest) -> CallImage:
         """Check the one input of a request without decoding it. Raises `InvalidImage`, `InvalidTensor`."""

@@ -93,6 +93,10 @@ class CallRecord:
     waited_s: float = 0.0
     # Seconds that the call waited for the lane while other calls used it.
     lane_s: float = 0.0
+    # Seconds that asking companions took on this device, beside the exchanges' own phases.
+    asking_s: float = 0.0
+    # Seconds that the last call of this kind took in the caller's own program; None: it did not say.
+    caller_s: float | None = None
     # Whether no other call was under way at the same time.
     alone: bool = True
     # Seconds spent on local tails that the companion's answer overtook.
@@ -110,6 +114,8 @@ class CallRecord:
     speed_here: list[tuple[float, float]] = field(default_factory=list)
     speed_there: list[tuple[float, float]] = field(default_factory=list)
 
-    def unaccounted_s(self) -> float:
-        """Seconds since the start that belong to no phase and that the call did not spend waiting."""
-        return self.clock() - self.started - self.waited_s - self.lane_s - sum(self.phases.values())
+    def served_s(self) -> float:
+        """Seconds that the daemon took to serve the call, beside its phases and without asking a companion."""
+        # A call that is alone waits for no other, but for its thread to wake up, as the next one will.
+        waited_s = self.waited_s + (0.0 if self.alone else self.lane_s)
+        return self.latency_s - waited_s - self.asking_s - sum(self.phases.values())

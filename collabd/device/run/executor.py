@@ -60,7 +60,8 @@ class Executor:
 class _Asked:
     """A companion that is asked for a step.
 
-    `work_s`: the profiled seconds of the companion's own work for the step, without queue and link.
+    `work_s`: the profiled seconds of the companion's own work for the step, without queue and link. `began`: when the
+    device began to ask.
     """
 
     step: JobStep
@@ -70,6 +71,7 @@ class _Asked:
     wait: Wait
     sent_bytes: int
     work_s: float
+    began: float
 
 
 @dataclass
@@ -193,6 +195,7 @@ class _Run:
             await self._on_lane(before)
             return await self._give_up(step, crossing, self.job.alone)
         inputs = await self._encoded(crossing, partial(self._outputs, step), before)
+        asks = self.record.clock()
         outputs = self._outputs(step, self.tensors)
         if isinstance(inputs, Exception):
             if not isinstance(inputs, CodecError):
@@ -217,6 +220,7 @@ class _Run:
                     wait=wait,
                     sent_bytes=sent_bytes,
                     work_s=work_s,
+                    began=asks,
                 )
             )
         finally:
@@ -271,6 +275,8 @@ class _Run:
         record.phases["queue"] += answer.queue_s
         record.phases["decode"] += answer.decode_s
         record.phases["tail"] += answer.compute_s
+        there_s = answer.link_s + answer.queue_s + answer.decode_s + answer.compute_s
+        record.asking_s += max(record.clock() - asked.began - there_s, 0.0)
         record.air_s += companion.air_s(answer.link_s)
         record.bytes_up += answer.bytes_up
         record.bytes_down += answer.bytes_down

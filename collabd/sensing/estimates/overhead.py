@@ -1,51 +1,119 @@
-"""What a call takes beside its phases: reading it, planning, changing threads, and packing its answer."""
+"""What a call takes beside its phases: reading it, planning, changing threads, packing its answer, asking a companion.
+
+Each kind of cost is learned on its own, as a base and seconds a byte. So a plan is charged with what it causes itself,
+and with nothing else.
+"""
 
 from __future__ import annotations
 
 import math
 
-# Assumed until the first call: it is a millisecond or two on any machine.
-_FIRST_S = 1e-3
+# Of each error so much is learned, more from the first calls.
 _STEP = 0.1
-# A call counts as no more than so many times the mean, since it may have been held up by something else.
-_MOST = 2.0
+_FIRST_CALLS = 5
+# An error counts as no more than this share of what was expected, since the call may have been held up by something
+# else. So it is rather the median that is learned than the mean.
+_MOST_ERROR = 0.5
+# The first calls show how far off the first guess is.
+_FIRST_MOST_ERROR = 4.0
+# A typical size in bytes: at this one, the base and the bytes learn equally.
+_TYPICAL_BYTES = 100e3
+_LEAST_S = 1e-5
 # Calls that come together slow one another. After the last of them that holds for a second, and then fades.
 _FRESH_S = 1.0
 _CROWDED_S = 2.0
-# The usual overhead is forgotten when no call comes, since it may be what keeps calls away.
+# What was learned to be slower than guessed is forgotten when no call comes, since it may be what keeps calls away.
 _FORGOTTEN_S = 60.0
 
 
 class Overhead:
-    """A mean that follows calls slowly, and those that took far longer hardly at all. Times are seconds of `now`.
+    """One kind of cost, by size. Times are seconds of `now`.
 
-    There are two means. The usual one is learned only from calls that had the daemon to themselves. The recent one is
-    learned from all calls, and returns to the usual one with time. So the effect of a burst ends soon after it.
+    The usual cost is learned only from calls that had the daemon to themselves. By how much recent calls exceed it is
+    learned from all calls, and fades with time. So the effect of a burst ends soon after it.
+    """
+
+    def __init__(self, *, base_s: float = 1e-3, s_per_byte: float = 0.0) -> None:
+        """Start from a guess."""
+        self._first = base_s, s_per_byte
+        self._base_s, self._s_per_byte = base_s, s_per_byte
+        self._late_s = 0.0
+        self._learned_at = -math.inf
+        self._calls = 0
+
+    def at(self, now: float, nbytes: float = 0.0) -> float:
+        """Seconds that a call of this size which comes now will most likely take."""
+        age_s = max(now - self._learned_at, 0.0)
+        late_s = self._late_s * math.exp(-max(age_s - _FRESH_S, 0.0) / _CROWDED_S)
+        return max(self.usual_s(now, nbytes) + late_s, _LEAST_S)
+
+    def usual_s(self, now: float, nbytes: float = 0.0) -> float:
+        """Seconds that a call of this size takes if it is alone."""
+        base_s, s_per_byte = self.line(now)
+        return base_s + s_per_byte * nbytes
+
+    def line(self, now: float) -> tuple[float, float]:
+        """The usual base in seconds, and seconds for each byte."""
+        kept = math.exp(-max(now - self._learned_at, 0.0) / _FORGOTTEN_S)
+        first_s, first_per_byte = self._first
+        return (
+            min(self._base_s, first_s + kept * (self._base_s - first_s)),
+            min(self._s_per_byte, first_per_byte + kept * (self._s_per_byte - first_per_byte)),
+        )
+
+    def learn(self, seconds: float, now: float, nbytes: float = 0.0, *, alone: bool) -> None:
+        """Take in one call. `alone`: no other call was under way meanwhile."""
+        if not math.isfinite(seconds):
+            return
+        seconds, expected_s = max(seconds, 0.0), self.at(now, nbytes)
+        late_s = expected_s - self.usual_s(now, nbytes)
+        if alone:
+            self._late_s = (1 - _STEP) * late_s
+            self._learn_usual(seconds, nbytes)
+        else:
+            # It may double, so that a burst is noticed soon, but one call that was held up is no burst.
+            self._late_s = late_s + _STEP * (min(seconds, 2 * expected_s) - expected_s)
+        self._learned_at = now
+
+    def _learn_usual(self, seconds: float, nbytes: float) -> None:
+        self._calls += 1
+        expected_s = max(self._base_s + self._s_per_byte * nbytes, _LEAST_S)
+        most_s = expected_s * (_FIRST_MOST_ERROR if self._calls <= _FIRST_CALLS else _MOST_ERROR)
+        error_s = min(max(seconds - expected_s, -most_s), most_s)
+        size = nbytes / _TYPICAL_BYTES
+        step_s = max(_STEP, 1 / (self._calls + 1)) * error_s / (1 + size * size)
+        self._base_s = max(self._base_s + step_s, 0.0)
+        self._s_per_byte = max(self._s_per_byte + step_s * size / _TYPICAL_BYTES, 0.0)
+
+
+class Overheads:
+    """The costs of all kinds. `of_file`: whether the caller gave a file, else pixels.
+
+    `served`: what the daemon takes for any call, by the size of what the caller sent; `caller`: what the caller takes
+    itself, its SDK and the socket; `asking`: what asking a companion takes on the device, by the bytes sent there.
     """
 
     def __init__(self) -> None:
-        self._usual_s = self._late_s = _FIRST_S
-        self._learned_at = -math.inf
+        self._served = {of_file: Overhead() for of_file in (True, False)}
+        self._caller = {of_file: Overhead(base_s=5e-4) for of_file in (True, False)}
+        self._asking = Overhead(base_s=5e-4)
 
-    def at(self, now: float) -> float:
-        """Seconds that a call which comes now will most likely take."""
-        age_s = max(now - self._learned_at, 0.0)
-        usual_s = min(self._usual_s, _faded(self._usual_s, _FIRST_S, age_s / _FORGOTTEN_S))
-        return _faded(self._late_s, usual_s, max(age_s - _FRESH_S, 0.0) / _CROWDED_S)
+    def of_call_s(self, now: float, nbytes: float, *, of_file: bool) -> float:
+        """Seconds that any plan takes beside its phases for a call of this kind and size."""
+        return self._served[of_file].at(now, nbytes) + self._caller[of_file].usual_s(now, nbytes)
 
-    def learn(self, seconds: float, now: float, *, alone: bool) -> None:
-        """Take in one call. `alone`: no other call was under way meanwhile."""
-        self._late_s = _stepped(self.at(now), seconds)
-        if alone:
-            self._usual_s = _stepped(self._usual_s, seconds)
-        self._learned_at = now
+    def of_asking(self, now: float) -> tuple[float, float]:
+        """Seconds that a plan takes in addition if it asks a companion: for each exchange, and for each byte sent."""
+        return self._asking.line(now)
 
+    def learn_served(self, seconds: float, now: float, nbytes: float, *, of_file: bool, alone: bool) -> None:
+        """Take in what the daemon took for a call."""
+        self._served[of_file].learn(seconds, now, nbytes, alone=alone)
 
-def _stepped(mean_s: float, seconds: float) -> float:
-    step_s = _STEP * (min(max(seconds, 0.0), _MOST * mean_s) - mean_s)
-    # A mean of zero could not grow again.
-    return max(mean_s + step_s, 1e-5)
+    def learn_caller(self, seconds: float, now: float, nbytes: float, *, of_file: bool, alone: bool) -> None:
+        """Take in what a caller said that it took."""
+        self._caller[of_file].learn(seconds, now, nbytes, alone=alone)
 
-
-def _faded(value: float, towards: float, ages: float) -> float:
-    return towards + (value - towards) * math.exp(-ages)
+    def learn_asking(self, seconds: float, now: float, nbytes: float, *, alone: bool) -> None:
+        """Take in what asking a companion took."""
+        self._asking.learn(seconds, now, nbytes, alone=alone)

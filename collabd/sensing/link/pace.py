@@ -24,6 +24,8 @@ _SHIFT_DEVIATIONS = 4.0
 # A transfer that is off by more than this may be an accident. If the next one is nearer to it than to the estimate, the
 # link has changed.
 _SURPRISE_DEVIATIONS = 2.0
+# A transfer may be late by so much for a reason that is not the link: a program had to wait for its turn.
+_HICCUP_S = 5e-3
 # Of one transfer no more deviations than this count as scatter; only several in a row that are far off show more.
 _SCATTER_DEVIATIONS = 2.0
 # When nothing has moved for minutes, not even a probe, a usual pace slower than the first guess is forgotten, since
@@ -79,9 +81,11 @@ class PaceFilter:
         scatter = self._scatter + _LEAST_DEVIATION**2
         # The timing is as unsure on a link that was believed slow, of which it then says much.
         doubt = variance + scatter + (unsure_s / max(seconds, exp(level) * nbytes, unsure_s)) ** 2
-        if self.samples > 0 and self._has_shifted(found, level, doubt):
+        late_s = seconds - exp(level) * nbytes
+        hiccup = 0 < late_s < _HICCUP_S
+        if self.samples > 0 and self._has_shifted(found, level, doubt, hiccup=hiccup):
             variance += error**2
-        unsure = (unsure_s / max(seconds, unsure_s)) ** 2
+        unsure = (max(unsure_s, late_s if hiccup else 0.0) / max(seconds, unsure_s)) ** 2
         gain = variance / (variance + scatter + unsure)
         self._level = level + gain * error
         self._variance = (1 - gain) * variance
@@ -92,11 +96,11 @@ class PaceFilter:
             self._note_scatter(min(error**2, _SCATTER_DEVIATIONS**2 * (variance + scatter + unsure)) - unsure)
         self.samples += 1
 
-    def _has_shifted(self, found: float, level: float, doubt: float) -> bool:
+    def _has_shifted(self, found: float, level: float, doubt: float, *, hiccup: bool) -> bool:
         """Whether a transfer shows that the link has changed: by itself, or since the one before said the same."""
         before, self._surprise = self._surprise, None
         error = abs(found - level)
-        if error > _SHIFT_DEVIATIONS * sqrt(doubt):
+        if error > _SHIFT_DEVIATIONS * sqrt(doubt) and not hiccup:
             return True
         if before is not None and abs(found - before) < min(error, abs(before - level)):
             return True

@@ -25,7 +25,9 @@ def main(socket: str) -> None:
             outcomes = []
             for turn, budget in enumerate(order.budgets):
                 time.sleep(order.pause_s)
-                outcomes.append(Outcome.of(client.infer(images[turn % len(images)], budget, model=order.model)))
+                image = images[turn % len(images)]
+                result = client.infer(image, budget, model=order.model, cut=order.cut, codec=order.codec)
+                outcomes.append(Outcome.of(result))
             considered = client.explain(1)["decisions"][0]["candidates"]
             return Report(outcomes=outcomes, candidates=msgspec.convert(considered, list[Candidate]))
 

@@ -31,9 +31,18 @@ class LiveDevice:
         """From now on the link has this rate."""
         self._relay.set_rate(mbit * 1e6 / 8)
 
-    async def call(self, model: str, form: Form, budgets: Sequence[str | float], *, pause_s: float = 0.0) -> Report:
-        """A call for each of the budgets."""
-        order = Calls(model=model, form=form, budgets=list(budgets), pause_s=pause_s)
+    async def call(
+        self,
+        model: str,
+        form: Form,
+        budgets: Sequence[str | float],
+        *,
+        pause_s: float = 0.0,
+        cut: str | None = None,
+        codec: str | None = None,
+    ) -> Report:
+        """A call for each of the budgets; `cut` and `codec` fix the plan."""
+        order = Calls(model=model, form=form, budgets=list(budgets), pause_s=pause_s, cut=cut, codec=codec)
         return await self._caller.ask(order, Report)
 
     @contextmanager

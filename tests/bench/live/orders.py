@@ -9,12 +9,17 @@ from collabd.simulation.samples import Form
 
 
 class Calls(msgspec.Struct, frozen=True, kw_only=True):
-    """A call for each of `budgets`, with a pause before each; the sample images take turns."""
+    """A call for each of `budgets`, with a pause before each; the sample images take turns.
+
+    `cut`, `codec`: fix the plan; None: collabd chooses.
+    """
 
     model: str
     form: Form
     budgets: list[str | float]
     pause_s: float = 0.0
+    cut: str | None = None
+    codec: str | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

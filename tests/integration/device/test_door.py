@@ -310,7 +310,7 @@ async def test_a_calls_time_counts_from_its_arrival(bench: Factory) -> None:
         assert (result.measured.latency_ms or 0) > 300
         assert result.unmet == ("latency",)
         # The daemon must not count the wait at the door as its own overhead.
-        assert it.daemon.machinery.learned.overhead.at(time.monotonic()) < 0.1
+        assert it.daemon.machinery.learned.overheads.of_call_s(time.monotonic(), 0, of_file=True) < 0.1
 
 
 async def test_stopping_answers_who_is_inside_and_tells_who_waits(bench: Factory) -> None:

@@ -76,7 +76,8 @@ def test_its_prediction_is_the_sum_of_all_its_parts(model: DeviceModel, companio
     got = planned.predicted
     assert (got.head_ms, got.tail_ms) == pytest.approx((7.0, 30.0))
     parts = (got.prep_ms, got.head_ms, got.encode_ms, got.upload_ms, got.queue_ms, got.decode_ms, got.tail_ms)
-    overhead_ms = 1e3 * planned.evaluation.device.overhead_s
+    device = planned.evaluation.device
+    overhead_ms = 1e3 * (device.overhead_s + device.asking_s)
     assert got.latency_ms == pytest.approx(overhead_ms + sum(part for part in parts if part is not None))
     assert got.cost == pytest.approx(0.030, rel=1e-6)
     reading = companion.link.read(0.0)

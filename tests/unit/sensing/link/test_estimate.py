@@ -107,6 +107,17 @@ def test_of_two_surprises_that_agree_the_second_is_believed() -> None:
     assert link.read(8.2).up_s_per_byte == pytest.approx(8e-6 / 2, rel=0.3)
 
 
+def test_a_small_transfer_that_is_late_once_is_no_change() -> None:
+    link = LinkEstimate(0.7)
+    now = feed(link, 0.005, 20.0, [2_400] * 40)
+    usual = link.read(now).up_s_per_byte
+    late = Transfer(up_bytes=2_400, up_s=0.0025 + 0.005, down_bytes=REPLY, down_s=0.0025, timed=True)
+    link.learn(late, now + 0.2)
+    assert link.read(now + 0.2).up_s_per_byte < 1.5 * usual
+    link.learn(late, now + 0.4)
+    assert link.read(now + 0.4).up_s_per_byte > 3 * usual
+
+
 def test_the_way_down_is_like_the_way_up_until_a_reply_has_told() -> None:
     link = LinkEstimate(0.7)
     now = feed(link, 0.02, 1.0, MIXED)
