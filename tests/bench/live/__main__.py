@@ -19,8 +19,8 @@ _PROFILES = Path("build/bench/profiles")
 async def _measure(directory: Path) -> None:
     async with live_device(directory, _PROFILES) as device:
         await accuracy.measure(device)
-        await reaction.to_a_tenth_of_the_rate(device, fast_mbit=50)
-        await reaction.to_a_busy_processor(device, mbit=50)
+        await reaction.to_another_rate(device)
+        await reaction.to_a_busy_processor(device)
         await caps.measure(device)
 
 
