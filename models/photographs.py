@@ -9,13 +9,11 @@ import numpy as np
 from PIL import Image
 from skimage import data
 
-__all__ = ["PHOTOGRAPHS", "crops", "photograph", "to_calibrate", "to_check"]
+__all__ = ["PHOTOGRAPHS", "crops", "photograph", "photographs"]
 
 # Photographs in the public domain or under CC0 that show what a camera sees. scikit-image also has free pictures of the
 # sky, a retina and tissue.
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "rocket")
-# Of so many photographs one is held apart, to check what the others promise.
-_HELD_APART = 6
 # The least side of a crop, as a share of the photograph's shorter side and in pixels: networks take 224 or more, and an
 # enlarged picture is smoother than a photograph.
 _LEAST_SHARE = 0.5
@@ -28,14 +26,12 @@ def photograph(name: str) -> np.ndarray:
     return pixels if pixels.ndim == 3 else np.stack([pixels] * 3, axis=2)
 
 
-def to_calibrate(folder: Path) -> list[Path]:
-    """The photographs in a folder that calibrate codecs; the others are those `to_check`."""
-    return [path for index, path in enumerate(_files(folder)) if index % _HELD_APART]
-
-
-def to_check(folder: Path) -> list[Path]:
-    """The photographs in a folder that no calibration has seen: every sixth by name."""
-    return _files(folder)[::_HELD_APART]
+def photographs(folder: Path) -> list[Path]:
+    """The photographs in a folder, by name."""
+    found = sorted(path for path in folder.iterdir() if path.is_file())
+    if not found:
+        raise FileNotFoundError(f"{folder} holds no photographs: see models/README.md")
+    return found
 
 
 def crops(paths: Sequence[Path], each: int, seed: int = 0) -> list[np.ndarray]:
@@ -45,13 +41,6 @@ def crops(paths: Sequence[Path], each: int, seed: int = 0) -> list[np.ndarray]:
     """
     random = np.random.default_rng(seed)
     return [crop for path in paths for crop in _crops(_pixels(path), each, random)]
-
-
-def _files(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.iterdir() if path.is_file())
-    if not found:
-        raise FileNotFoundError(f"{folder} holds no photographs: see models/README.md")
-    return found
 
 
 def _pixels(path: Path) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Photographs, how they are divided, and the crops of them that calibrate codecs."""
+"""Photographs, and the crops of them that calibrate codecs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.photographs import PHOTOGRAPHS, crops, photograph, to_calibrate, to_check
+from models.photographs import PHOTOGRAPHS, crops, photograph, photographs
 
 
 @pytest.fixture(scope="module")
@@ -27,18 +27,13 @@ def test_photographs_are_rgb_bytes(name: str) -> None:
     assert pixels.shape[2:] == (3,)
 
 
-def test_every_sixth_photograph_is_held_apart(folder: Path) -> None:
-    assert [path.name for path in to_check(folder)] == ["0.png", "6.png"]
-    assert [path.name for path in to_calibrate(folder)] == ["1.png", "2.png", "3.png", "4.png", "5.png"]
-
-
 def test_a_folder_without_photographs_says_where_they_come_from(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"models/README\.md"):
-        to_calibrate(tmp_path)
+        photographs(tmp_path)
 
 
 def test_crops_are_varied_squares_of_several_scales_and_the_same_every_time(folder: Path) -> None:
-    paths = to_calibrate(folder)
+    paths = photographs(folder)[1:6]
     some = crops(paths, each=8)
     assert len(some) == 40
     assert all(crop.shape[0] == crop.shape[1] and crop.shape[2] == 3 for crop in some)
