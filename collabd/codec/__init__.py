@@ -3,6 +3,7 @@
 from collabd.codec.codecs import (
     FEATURE_CODECS,
     IMAGE_CODECS,
+    JPEG_CODECS,
     LOSSLESS,
     MAX_BYTES,
     PER_CHANNEL,
@@ -11,13 +12,17 @@ from collabd.codec.codecs import (
     encode,
 )
 from collabd.codec.errors import CodecError
+from collabd.codec.formats import JPEG, USUAL_JPEG
 
 __all__ = [
     "FEATURE_CODECS",
     "IMAGE_CODECS",
+    "JPEG",
+    "JPEG_CODECS",
     "LOSSLESS",
     "MAX_BYTES",
     "PER_CHANNEL",
+    "USUAL_JPEG",
     "CodecError",
     "Encoded",
     "decode",

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collabd.codec import jpeg
 from collabd.codec.errors import CodecError
-from collabd.codec.formats import FEATURE_FORMATS, FORMATS, IMAGE_FORMATS, CodecFormat
+from collabd.codec.formats import FEATURE_FORMATS, FORMATS, IMAGE_FORMATS, JPEG, CodecFormat
 from collabd.codec.squeeze import squeeze, unsqueeze
 
 FEATURE_CODECS = tuple(FEATURE_FORMATS)
-IMAGE_CODECS = (*IMAGE_FORMATS, "jpeg")
+IMAGE_CODECS = tuple(IMAGE_FORMATS)
+JPEG_CODECS = tuple(name for name, layout in IMAGE_FORMATS.items() if layout.travels_as == JPEG)
 LOSSLESS = frozenset(name for name, layout in FORMATS.items() if layout.is_lossless)
 PER_CHANNEL = frozenset(name for name, layout in FORMATS.items() if layout.per_channel)
 
@@ -41,19 +41,17 @@ def encode(array: NDArray[Any], codec: str, channel_axis: int | None = None) -> 
 
     A feature codec (f32, f16, q8, q4) carries float32 of any shape; other numbers travel unchanged, as "raw".
     `channel_axis` gives q8 and q4 one scale for each index of that axis; the others ignore it. "u8" carries any uint8
-    array, "jpeg" one uint8 image of shape [1, H, W, 3]. Raises CodecError if the codec cannot carry the array: NaN,
-    infinity or a magnitude beyond its range; f32 carries them all.
+    array, a JPEG codec one uint8 image of shape [1, H, W, 3]. Raises CodecError if the codec cannot carry the array:
+    NaN, infinity or a magnitude beyond its range; f32 carries them all.
     """
     array = np.asarray(array, array.dtype.newbyteorder("="), order="C")
-    if codec == "jpeg":
-        _check_image(array.dtype, array.shape)
-        return Encoded(jpeg.compress(array), {"codec": codec, "zstd": False})
     if codec in FEATURE_CODECS and array.dtype != np.float32:
         codec = "raw"
     layout = _format(codec, array.dtype)
     axis = _checked_axis(channel_axis, array.ndim) if layout.per_channel else None
-    payload, squeezed = squeeze(layout.pack(array, axis))
-    parameters: dict[str, str | int | bool] = {"codec": codec, "zstd": squeezed}
+    packed = layout.pack(array, axis)
+    payload, squeezed = (packed, False) if layout.nbytes is None else squeeze(packed)
+    parameters: dict[str, str | int | bool] = {"codec": layout.travels_as or codec, "zstd": squeezed}
     if axis is not None:
         parameters["channel_axis"] = axis
     return Encoded(payload, parameters)
@@ -73,11 +71,12 @@ def decode(
             f"the tensor's parameter 'codec' must be text and 'zstd' a boolean, not {codec!r} and {squeezed!r}"
         )
     _check_shape(dtype, shape)
-    if codec == "jpeg":
-        _check_image(dtype, shape)
-        return jpeg.decompress(payload, shape)
     layout = _format(codec, dtype)
     axis = _checked_axis(parameters.get("channel_axis"), len(shape)) if layout.per_channel else None
+    if layout.nbytes is None:
+        if squeezed:
+            raise CodecError(f"{codec} is not compressed again")
+        return layout.unpack(payload, dtype, shape, axis)
     size = layout.nbytes(dtype, shape, axis)
     data = unsqueeze(payload, size) if squeezed else payload
     if len(data) != size:
@@ -88,7 +87,7 @@ def decode(
 def _format(codec: str, dtype: np.dtype[Any]) -> CodecFormat:
     layout = FORMATS.get(codec)
     if layout is None:
-        raise CodecError(f"unknown codec {codec!r}: it is one of {', '.join(FORMATS)} and jpeg")
+        raise CodecError(f"unknown codec {codec!r}: it is one of {', '.join(FORMATS)}")
     if not layout.accepts(dtype):
         raise CodecError(f"codec {codec} cannot carry {dtype}")
     return layout
@@ -108,8 +107,3 @@ def _check_shape(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     # numpy has at most 32 dimensions before 2.0, and refuses a product that is too large without its zeros.
     if len(shape) > 32 or math.prod(max(n, 1) for n in shape) * dtype.itemsize > MAX_BYTES:
         raise CodecError(f"a tensor of shape {list(shape)} takes more than {MAX_BYTES} bytes")
-
-
-def _check_image(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-    if dtype != np.uint8 or len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or min(shape) < 1:
-        raise CodecError(f"jpeg carries one image, uint8 [1, height, width, 3], not {dtype} {list(shape)}")

@@ -1,4 +1,4 @@
-"""The codecs that write values one after the other; compression comes behind them."""
+"""The table of codecs: how each turns values into bytes and back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collabd.codec import affine
+from collabd.codec import affine, jpeg
 from collabd.codec.errors import CodecError
 
 Shape = tuple[int, ...]
@@ -23,10 +23,13 @@ class CodecFormat:
     """How one codec lays out values. Formats with one scale, or with none, ignore the axis."""
 
     accepts: Callable[[np.dtype[Any]], bool]
-    nbytes: Callable[[np.dtype[Any], Shape, Axis], int]
     pack: Callable[[NDArray[Any], Axis], memoryview]
     # Takes exactly `nbytes` bytes; CodecError if their content is not sound.
     unpack: Callable[[bytes | memoryview, np.dtype[Any], Shape, Axis], NDArray[Any]]
+    # The bytes that `pack` makes, which are compressed afterwards. None: `pack` compresses, and the values decide.
+    nbytes: Callable[[np.dtype[Any], Shape, Axis], int] | None
+    # The name on the wire, where one decoder reads what several codecs write; None: the codec's own.
+    travels_as: str | None = None
     # Whether it can have one scale for each index of an axis.
     per_channel: bool = False
     is_lossless: bool = False
@@ -34,6 +37,10 @@ class CodecFormat:
 
 def _is_float32(dtype: np.dtype[Any]) -> bool:
     return dtype == np.float32
+
+
+def _is_uint8(dtype: np.dtype[Any]) -> bool:
+    return dtype == np.uint8
 
 
 def _plain_nbytes(dtype: np.dtype[Any], shape: Shape, _axis: Axis) -> int:
@@ -93,7 +100,36 @@ FEATURE_FORMATS = {
     "q8": _affine(8),
     "q4": _affine(4),
 }
-# The formats of the image.
-IMAGE_FORMATS = {"u8": _plain(accepts=lambda dtype: dtype == np.uint8)}
+
+
+def _jpeg(quality: int, subsampling: jpeg.Subsampling) -> CodecFormat:
+    return CodecFormat(
+        accepts=_is_uint8,
+        nbytes=None,
+        pack=lambda image, _axis: jpeg.compress(image, quality, subsampling),
+        unpack=lambda data, _dtype, shape, _axis: jpeg.decompress(data, shape),
+        travels_as=JPEG,
+    )
+
+
+# What a JPEG of any quality is called on the wire.
+JPEG = "jpeg"
+# The formats of the image. Without a suffix a JPEG has half the resolution in colour (4:2:0), as cameras write it;
+# "-444" keeps all of it, which takes a fifth more bytes and often changes an answer less than a higher quality does.
+IMAGE_FORMATS = {
+    "u8": _plain(accepts=_is_uint8),
+    "jpeg75": _jpeg(75, "4:2:0"),
+    "jpeg75-444": _jpeg(75, "4:4:4"),
+    "jpeg90": _jpeg(90, "4:2:0"),
+    "jpeg90-444": _jpeg(90, "4:4:4"),
+    "jpeg95": _jpeg(95, "4:2:0"),
+    "jpeg95-444": _jpeg(95, "4:4:4"),
+}
+# What a caller means who asks for "jpeg".
+USUAL_JPEG = "jpeg90"
 # "raw" is for the small tensors beside a feature, such as shapes.
-FORMATS = FEATURE_FORMATS | IMAGE_FORMATS | {"raw": _plain(accepts=lambda dtype: dtype.kind in "biuf")}
+FORMATS = (
+    FEATURE_FORMATS
+    | IMAGE_FORMATS
+    | {JPEG: IMAGE_FORMATS[USUAL_JPEG], "raw": _plain(accepts=lambda dtype: dtype.kind in "biuf")}
+)

@@ -7,6 +7,7 @@ import math
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,24 +16,29 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from collabd.codec.errors import CodecError
 
-# At this quality a photograph of 224x224 has about 15 kB.
-_QUALITY = 90
+Subsampling = Literal["4:2:0", "4:4:4"]
+
 # Several times the bytes of its tables and markers.
 _HEADER_BYTES = 4096
 
 
-def compress(array: NDArray[np.uint8]) -> bytes:
-    """The JPEG of a uint8 image of shape [1, H, W, 3]; CodecError where that is more than JPEG can hold."""
+def compress(array: NDArray[np.uint8], quality: int, subsampling: Subsampling) -> memoryview:
+    """The JPEG of a uint8 image of shape [1, H, W, 3]; CodecError for another shape, and for more than JPEG can hold.
+
+    `quality` (1..95) is libjpeg's. With `subsampling` 4:2:0 colour has half the resolution, with 4:4:4 all of it.
+    """
+    _check_shape(array.shape)
     out = io.BytesIO()
     try:
-        Image.fromarray(array[0]).save(out, "JPEG", quality=_QUALITY)
+        Image.fromarray(array[0]).save(out, "JPEG", quality=quality, subsampling=subsampling)
     except (OSError, ValueError) as error:
         raise CodecError(f"cannot make a JPEG of an image of shape {array.shape}: {error}") from None
-    return out.getvalue()
+    return out.getbuffer()
 
 
 def decompress(data: bytes | memoryview, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """The pixels, uint8 of exactly `shape`; CodecError if the JPEG is damaged or of another size."""
+    _check_shape(shape)
     # A JPEG may have scan after scan over the same pixels, each of few bytes and much work: this bounds them.
     if len(data) > math.prod(shape) + _HEADER_BYTES:
         raise CodecError(f"the JPEG has {len(data)} bytes, more than its tensor of shape {shape}")
@@ -54,3 +60,8 @@ def _damage_is_ours() -> Iterator[None]:
         yield
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error) as error:
         raise CodecError(f"the JPEG is damaged: {error}") from None
+
+
+def _check_shape(shape: tuple[int, ...]) -> None:
+    if len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or min(shape) < 1:
+        raise CodecError(f"jpeg carries one image, uint8 [1, height, width, 3], not {list(shape)}")

@@ -30,6 +30,11 @@ def share(part: float | None) -> str:
     return UNKNOWN if part is None else f"{100 * part:.4g} %"
 
 
+def part(some: int, of: int) -> str:
+    """A count of a count: 301 of 302."""
+    return f"{some} of {of}" if of else UNKNOWN
+
+
 def load(part: float | None) -> str:
     """0..1 as whole percent, for values that always change a little: 13 %."""
     return UNKNOWN if part is None else f"{100 * part:.0f} %"

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 )
 @click.option("--placement", metavar="LETTERS", help="One letter for each layer: D on the device, C on the companion.")
 @click.option(
-    "--codec", metavar="NAME", help="The codec: u8, jpeg or source for an image; f32, f16, q8 or q4 for features."
+    "--codec",
+    metavar="NAME",
+    help="The codec: u8, jpeg (quality 90; also jpeg75, jpeg95, jpeg90-444, ...) or source for an image; f32, f16, q8 "
+    "or q4 for features.",
 )
 @click.option("--pin-first", type=click.IntRange(min=0), metavar="N", help="Run the first N layers on the device.")
 @click.option("--pin-last", type=click.IntRange(min=0), metavar="N", help="Run the last N layers on the device.")

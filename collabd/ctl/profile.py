@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -32,9 +31,10 @@ def profile(model: str, budget: str | None, as_json: bool) -> None:
     """Show what each cut of MODEL takes, and which is chosen.
 
     One row a candidate cut: the head's time on this device and the tail's on the companion, both as profiled on an idle
-    machine; the bytes to send in each codec; and, with the codec that does best, the total of a call as predicted for
-    now, and whether the planner would choose it or why not. The cut "image" leaves all layers to the companion,
-    "output" keeps all on the device.
+    machine; and, with the codec that does best, the total of a call as predicted for now, the bytes to send, how often
+    the answer is to equal the unsplit network's (for images of which that is sure, and of all), and whether the planner
+    would choose it or why not. The cut "image" leaves all layers to the companion, "output" keeps all on the device.
+    'collabctl models show' lists all codecs.
     """
     with client() as daemon:
         emit(daemon.profile(model, budget), _render, as_json=as_json)
@@ -75,7 +75,7 @@ def _cuts(report: ProfileReport) -> Table:
 
     budget = Budget.parse(report["budget"])
     columns = _columns(report["rows"], budget)
-    built = table(*columns, spare=_spare(report["rows"], budget), long_last="companion" in columns)
+    built = table(*columns, spare=(">overall", ">head ms", ">tail ms"), long_last="companion" in columns)
     for cut in report["rows"]:
         codec, best = _best(cut, _GOALS[budget.objective or Objective.LATENCY])
         style = "green" if best["verdict"] in TAKEN else ""
@@ -83,23 +83,10 @@ def _cuts(report: ProfileReport) -> Table:
     return built
 
 
-def _codecs(cuts: list[CutReport]) -> list[str]:
-    """The codecs with a known number of bytes, in the order of the report."""
-    codecs = {codec: None for cut in cuts for codec, report in cut["codecs"].items() if report["bytes"] is not None}
-    return list(codecs)
-
-
-def _spare(cuts: list[CutReport], budget: Budget) -> list[str]:
-    """The codecs whose columns a narrow terminal leaves out; the one that is best at the fewest cuts goes first."""
-    best = [_best(cut, _GOALS[budget.objective or Objective.LATENCY])[0] for cut in cuts]
-    return sorted(_codecs(cuts), key=best.count)
-
-
 def _columns(cuts: list[CutReport], budget: Budget) -> dict[str, Callable[[_CutRow], str]]:
     """Headings and cells. A column is left out if all its cells are empty or the budget does not mention it."""
     columns: dict[str, Callable[[_CutRow], str]] = {"cut": lambda row: row.cut["cut"]}
     columns[">head ms"] = lambda row: figures.number(row.cut["head_ms"])
-    columns |= {f">{codec}": partial(_bytes, codec) for codec in _codecs(cuts)}
     columns[">tail ms"] = lambda row: figures.number(row.cut["tail_ms"])
     columns[">total ms"] = lambda row: figures.number(row.best["predicted_ms"])
     if budget.energy_mj is not None or budget.objective == Objective.ENERGY:
@@ -108,14 +95,12 @@ def _columns(cuts: list[CutReport], budget: Budget) -> dict[str, Callable[[_CutR
         columns[">cost"] = lambda row: figures.price(row.best["predicted_cost"])
     columns["with"] = lambda row: row.codec
     columns[">bytes"] = lambda row: figures.size(row.best["bytes"])
+    columns[">fidelity"] = lambda row: figures.share(row.best["fidelity"])
+    columns[">overall"] = lambda row: figures.share(row.best["overall"])
     columns["verdict"] = lambda row: row.best["verdict"]
     if len({cut["cloud"] for cut in cuts} - {None}) > 1:
         columns["companion"] = lambda row: row.cut["cloud"] or figures.UNKNOWN
     return columns
-
-
-def _bytes(codec: str, row: _CutRow) -> str:
-    return figures.size(row.cut["codecs"][codec]["bytes"]) if codec in row.cut["codecs"] else figures.UNKNOWN
 
 
 _GOALS: dict[Objective, Callable[[CodecReport], float | None]] = {

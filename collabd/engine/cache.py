@@ -55,6 +55,10 @@ class BuildCache(Generic[K, V]):
                 evictions=self._evictions,
             )
 
+    def __contains__(self, key: K) -> bool:
+        """Whether the thing of this key is built. That counts as no use of it."""
+        return key in self._built
+
     def get(self, key: K, build: Callable[[], V]) -> V:
         """The thing of this key. Waits if another thread is building it; a failure is raised in all that wait."""
         with self._lock:

@@ -46,6 +46,7 @@ class Engine:
         """A run uses `threads` cores, unless `use_threads` says otherwise; sessions have `cache_bytes` in all."""
         steady_heap()
         self.threads = threads
+        self.cache_bytes = cache_bytes
         self._networks: dict[str, SubgraphSource] = {}
         # For the networks that do not run on `threads` cores.
         self._threads_of: dict[str, int] = {}
@@ -80,6 +81,11 @@ class Engine:
         """Build the session of this part now, so that `run` finds it; EngineError if there is no such part."""
         self._session(key, inputs, outputs)
 
+    def has(self, key: str, inputs: Sequence[str], outputs: Sequence[str]) -> bool:
+        """Whether the session of this part is built. That counts as no use of it."""
+        network = self._networks.get(key)
+        return network is not None and self._identity(key, network, inputs, outputs) in self._sessions
+
     def run(
         self, key: str, feeds: Mapping[str, np.ndarray], outputs: Sequence[str], *, stop: Stop | None = None
     ) -> dict[str, np.ndarray]:
@@ -98,13 +104,17 @@ class Engine:
         network = self._networks.get(key)
         if network is None:
             raise EngineError(f"no network {key!r} was added")
-        threads = self._threads_of.get(key, self.threads)
-        identity = network, threads, tuple(sorted(inputs)), tuple(sorted(outputs))
+        identity = self._identity(key, network, inputs, outputs)
         session = self._sessions.get(identity, partial(self._built, identity))
         if self._networks.get(key) is not network:
             # It was removed while its session was being built, which `remove` could not see.
             self._forget(network)
         return session
+
+    def _identity(  # noqa: PLR0917  called for each run
+        self, key: str, network: SubgraphSource, inputs: Iterable[str], outputs: Sequence[str]
+    ) -> _Identity:
+        return network, self._threads_of.get(key, self.threads), tuple(sorted(inputs)), tuple(sorted(outputs))
 
     def _built(self, identity: _Identity) -> Session:
         network, threads, inputs, outputs = identity

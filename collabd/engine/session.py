@@ -28,7 +28,8 @@ _ENTRIES = {
 class Part(Protocol):
     """A part of a network: a serialised ONNX model with its large weights beside it, by name.
 
-    ``constants`` are initializers that the model declares as external data; each session packs its own copy of them.
+    ``constants`` are initializers that the model declares as external data. Sessions read the same arrays, except where
+    the runtime repacks them: each session has its own copy in the blocked layout (x86-64).
     ``weights`` are inputs of the model that never change; all sessions read the same array.
     """
 
@@ -44,10 +45,10 @@ class Session:
     """A part of a network that is ready to run. ``nbytes`` is the memory that it does not share."""
 
     def __init__(self, part: Part, threads: int) -> None:
-        # The runtime may read the arrays where they are, so they must live as long as the session.
-        self._constants = part.constants
+        # The runtime reads the arrays where they are, so these values must live as long as the session.
+        self._constants = {name: ort.OrtValue.ortvalue_from_numpy(array) for name, array in part.constants.items()}
         self._weights = dict(part.weights)
-        self._session = _built(part, threads)
+        self._session = _built(part.model, self._constants, threads)
         inputs = [node for node in self._session.get_inputs() if node.name not in self._weights]
         self._inputs = tuple(Port.of(node.name, node.type, node.shape) for node in inputs)
         # The dtype and shape of each array that was found to fit last.
@@ -86,21 +87,23 @@ class Session:
 
 
 def own_bytes(part: Part) -> int:
-    """The memory that a session over this part does not share, in bytes."""
+    """The bytes that a session over this part may have for itself: all but the weights, if it repacks each constant."""
     return _SESSION_BYTES + len(part.model) + sum(array.nbytes for array in part.constants.values())
 
 
-def _built(part: Part, threads: int) -> ort.InferenceSession:
+def _built(model: bytes, constants: Mapping[str, ort.OrtValue], threads: int) -> ort.InferenceSession:
     share_arena()
     try:
         options = _options(threads)
-        values = [ort.OrtValue.ortvalue_from_numpy(array) for array in part.constants.values()]
-        if values:
-            options.add_external_initializers(list(part.constants), values)
-        session = ort.InferenceSession(part.model, options, providers=["CPUExecutionProvider"])
+        if constants:
+            # For the optimiser, which takes a copy, and for the kernels, which then do without one.
+            options.add_external_initializers(list(constants), list(constants.values()))
+            for name, value in constants.items():
+                options.add_initializer(name, value)
+        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise EngineError(f"ONNX Runtime refuses this part of the network: {error}") from error
-    del options, values
+    del options
     return_free_memory()
     return session
 

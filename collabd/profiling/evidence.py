@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,16 @@ _COPY = 4.0
 _FREE = 10
 # If the network answers with fewer classes than this, although it has more, the author is told.
 _FEW = 5
+# So many pictures of which the network is sure promise 99 %, if it never changes its mind about them.
+_ENOUGH = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """What the unsplit network says of each image: the class that it decides for, and whether it is sure of it."""
+
+    decided: npt.NDArray[np.intp]
+    sure: npt.NDArray[np.bool_]
 
 
 def distinct(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -39,8 +50,9 @@ def worth(decided: npt.NDArray[np.integer]) -> int:
     return min(len(decided), 2 * (len(decided) - most) + _FREE)
 
 
-def doubts(given: int, decided: npt.NDArray[np.integer], labels: int) -> Iterator[str]:
-    """What to tell the author of `given` pictures; `decided`: the classes chosen for the distinct ones, of `labels`."""
+def doubts(given: int, reference: Reference, labels: int) -> Iterator[str]:
+    """What to tell the author of `given` pictures. `reference` is of the distinct ones, `labels` a number of labels."""
+    decided, sure = reference.decided, int(reference.sure.sum())
     if len(decided) < given:
         yield f"only {len(decided)} of the {given} calibration images differ, and copies add nothing"
     found, classes = len(np.unique(decided)), max(labels, 2)  # a single label applies or not
@@ -48,6 +60,12 @@ def doubts(given: int, decided: npt.NDArray[np.integer], labels: int) -> Iterato
         yield (
             f"the network puts all calibration images into {found} of its {classes} classes, so they say little about "
             "fidelity: give images of more classes"
+        )
+    if sure < _ENOUGH:
+        yield (
+            f"the network is sure of {sure} calibration images, and only these say what a lossy codec changes: "
+            f"with fewer than {_ENOUGH} no lossy codec is promised a fidelity of 99 %, which is what calls ask for if "
+            "they state none"
         )
 
 

@@ -8,6 +8,7 @@ from functools import partial
 
 import msgspec
 
+from collabd.codec import USUAL_JPEG
 from collabd.config import DeviceConfig, EnergySettings
 from collabd.planning import Candidates
 from collabd.sensing.power.board import board_power
@@ -47,7 +48,7 @@ def compare(workload: Workload, scenario: Scenario, policies: Iterable[str] = PO
 def possible(workload: Workload) -> list[str]:
     """The policies that the plans of the package allow. Not every package is calibrated for JPEG."""
     codecs = {plan.codec for plan in workload.plans.rows}
-    return [name for name in POLICIES if name != "remote_jpeg" or "jpeg" in codecs]
+    return [name for name in POLICIES if name != "remote_jpeg" or USUAL_JPEG in codecs]
 
 
 class _Comparison:
@@ -59,7 +60,7 @@ class _Comparison:
         self._runs: dict[str, Callable[[], list[Outcome]]] = {
             "local": partial(self._fixed, "none"),
             "remote_raw": partial(self._fixed, "u8"),
-            "remote_jpeg": partial(self._fixed, "jpeg"),
+            "remote_jpeg": partial(self._fixed, USUAL_JPEG),
             "static": self._static,
             "neurosurgeon": partial(self._last_bandwidth, workload.chain_plans),
             "dads": partial(self._last_bandwidth, workload.raw_plans),

@@ -143,14 +143,18 @@ class Regions:
             # Takes the memory now: where there is none left, writing would kill the program.
             os.posix_fallocate(descriptor, 0, size)
             memory = mmap.mmap(descriptor, size)
-            known = self._register(name, descriptor, size=size, patience_s=patience_s)
-            return LentRegion(name, memory) if known else None
+            if self._register(name, descriptor, size=size, patience_s=patience_s):
+                return LentRegion(name, memory)
         except OSError:
-            return None
+            pass
         finally:
             os.close(descriptor)
             with suppress(OSError):
                 path.unlink()
+        # A daemon whose reply came too late may have it.
+        with self._lock:
+            self._left_over.append(name)
+        return None
 
     def _register(self, name: str, descriptor: int, *, size: int, patience_s: float) -> bool:
         request = _request(name, "register", {"key": f"/{name}", "offset": 0, "byte_size": size})

@@ -52,9 +52,10 @@ class Budget:
     """Caps and objective of one call; None: no cap, and the daemon's own objective.
 
     ``latency_ms`` milliseconds, above 0; ``energy_mj`` millijoules of the device; ``cost`` in the unit of the daemon's
-    prices; ``fidelity`` 0..1, how often the plan's top-1 must equal the unsplit fp32 network's. The
-    ``objective`` is what to do best within the caps, as a word or its text; "throughput" is answers a second of a
-    stream. `InvalidBudget`: a cap that is negative, not finite or no number, or an objective that is none.
+    prices; ``fidelity`` 0..1, how often the plan's top-1 must equal the unsplit fp32 network's, for images of which
+    that network is sure (it gives its top-1 a probability of 0.5 or more). The ``objective`` is what to do best within
+    the caps, as a word or its text; "throughput" is answers a second of a stream. `InvalidBudget`: a cap that is
+    negative, not finite or no number, or an objective that is none.
     """
 
     latency_ms: float | None = None

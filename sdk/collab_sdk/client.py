@@ -106,9 +106,10 @@ class Client(ControlClient):
         ``budget``: see `Budget.parse`; a number is the most that the call may cost.
         ``model``: name of a loaded model; None: the daemon's default.
         ``cut``, ``placement`` (one letter for each layer: D on the device, C on the companion), ``codec``: fix that
-        part of the plan. ``pin_first``, ``pin_last``: how many of the first and last layers must run on the device; the
-        daemon's configuration may pin more. ``fallback``: what happens when the companion fails. "local" finishes on
-        the device, "fail" raises `CompanionUnavailable`, "never-leave" sends nothing in the first place; None: what the
+        part of the plan. "jpeg" is a JPEG of quality 90; "jpeg75", "jpeg95", "jpeg90-444" and so on are others.
+        ``pin_first``, ``pin_last``: how many of the first and last layers must run on the device; the daemon's
+        configuration may pin more. ``fallback``: what happens when the companion fails. "local" finishes on the device,
+        "fail" raises `CompanionUnavailable`, "never-leave" sends nothing in the first place; None: what the
         configuration says for the model, by default "local". ``on_infeasible``: what happens when no plan fits the
         budget. "nearest" runs the nearest plan, "fail" raises `BudgetInfeasible`; None: "nearest". ``timeout_s``:
         seconds, instead of the client's.

@@ -28,6 +28,7 @@ from collab_sdk.vocabulary import BreakerState, CompanionState, Reason
 
 __all__ = [
     "AnswersReport",
+    "CalibrationReport",
     "CandidateReport",
     "CloudReport",
     "CloudStatusReport",
@@ -81,12 +82,32 @@ class LayerReport(TypedDict):
     candidate: bool
 
 
+class CalibrationReport(TypedDict):
+    """What a codec makes of the features of a candidate cut, over the images that the package was calibrated on.
+
+    ``fidelity``: expected top-1 agreement with the unsplit network, 0..1, for images of which that is sure: it gives
+    its top-1 a probability of 0.5 or more. ``overall``: the same for any image. ``sure_images`` of the ``images`` are
+    such; ``sure_agreed`` and ``agreed`` of them agreed. All four are 0 if the codec is lossless.
+    """
+
+    cut: str
+    codec: str
+    bytes: int
+    fidelity: float
+    overall: float
+    sure_agreed: int
+    sure_images: int
+    agreed: int
+    images: int
+
+
 class LayersReport(TypedDict):
-    """The layers of a model, in the order of a placement's letters."""
+    """The layers of a model, in the order of a placement's letters, and the codecs of its candidate cuts."""
 
     model: str
     digest: str
     layers: list[LayerReport]
+    codecs: list[CalibrationReport]
 
 
 class LinkReport(TypedDict):
@@ -193,8 +214,9 @@ class CodecReport(TypedDict):
     """One way to send the features of a cut."""
 
     bytes: int | None
-    # Expected top-1 agreement with the unsplit network, 0..1.
+    # Expected top-1 agreement with the unsplit network, 0..1, for images of which that is sure; and for any image.
     fidelity: float | None
+    overall: float | None
     encode_ms: float | None
     decode_ms: float | None
     predicted_ms: float | None

@@ -94,7 +94,8 @@ class Result:
     gives it. In a network with a single label, the score is the probability that this label applies.
 
     ``energy_mj``: energy of the device, modelled or measured (``energy_source``). ``fidelity``: how often this plan's
-    top-1 is expected to equal the unsplit network's, 0..1 (1.0: lossless; None: never measured for this plan).
+    top-1 is expected to equal the unsplit network's, 0..1, for images of which that network is sure (1.0: lossless;
+    None: never measured for this plan).
     ``bytes_up``, ``bytes_down``: HTTP bodies to the companion and from it. Bytes sent for an answer that came too late
     count too, also in ``cost`` and ``energy_mj``.
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from collabd.profiling.machine import describe
-from tests.bench import callers, decision, features, startup
+from tests.bench import callers, decision, features, quiet, startup
 from tests.bench.daemons import Daemons
 from tests.bench.shipped import MODELS, PHOTOGRAPHIC, shipped
 
@@ -24,12 +24,14 @@ def main() -> None:
         with ExitStack() as stack:
             stack.push(daemons)  # not entered, which would start both: the start is what is measured
             startup.measure(daemons, networks)
+            quiet.measure(daemons)
             for network in networks:
                 if network.name == PHOTOGRAPHIC:
                     callers.measure(daemons, network)
         decision.measure(daemons.directory / "device/profiles", networks)
     for network in networks:
         if network.name == PHOTOGRAPHIC:
+            startup.measure_alone(network)
             features.measure(network)
 
 

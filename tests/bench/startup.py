@@ -6,10 +6,11 @@ import itertools
 import os
 import socket
 import statistics
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,17 +40,42 @@ def measure(daemons: Daemons, networks: Sequence[Shipped]) -> None:
         later = [_restart(daemons, client, listener) for _ in range(_STARTS)]
         imports_s = statistics.median(taken(memory.of_imports) for _ in range(_STARTS))
         _print_times(first, profiled_s, later, imports_s)
-        held = {"collabd, right after ready": memory.of(daemons.device)}
-        for turn, network in _turns(networks):
-            client.infer(network.image(turn), model=network.name, fallback="never-leave")
-        held[f"collabd, after {_CALLS} local calls"] = memory.of(daemons.device)
         del os.environ["NOTIFY_SOCKET"]
-        daemons.start_cloud()
-        daemons.until_both_ready()
-        for turn, (network, cut) in _turns(_cuts(networks)):
-            client.infer(network.image(turn), model=network.name, cut=cut, fallback="fail")
-        held[f"collabd, after {_CALLS} calls with remote plans"] = memory.of(daemons.device)
+        held = _held(daemons, client, networks)
     _print_memory(held, networks)
+
+
+def measure_alone(network: Shipped) -> None:
+    """Print the memory of a daemon that holds only this network."""
+    with tempfile.TemporaryDirectory(prefix="collabd-bench-") as scratch:
+        packages, directory = Path(scratch) / "packages", Path(scratch) / "daemons"
+        packages.mkdir()
+        directory.mkdir()
+        (packages / network.name).symlink_to(network.package.path.resolve())
+        daemons = Daemons(packages, directory)
+        with ExitStack() as stack, Client(daemons.socket) as client:
+            stack.push(daemons)
+            daemons.start_device()
+            client.wait(300, profiled=True)
+            daemons.kill_device()
+            daemons.start_device()
+            client.wait(300, profiled=True)
+            held = _held(daemons, client, [network])
+    _print_memory(held, [network])
+
+
+def _held(daemons: Daemons, client: Client, networks: Sequence[Shipped]) -> dict[str, Memory]:
+    """What collabd holds when it is ready, after calls on the device alone, and after calls at every cut."""
+    held = {"collabd, right after ready": memory.of(daemons.device)}
+    for turn, network in _turns(networks):
+        client.infer(network.image(turn), model=network.name, fallback="never-leave")
+    held[f"collabd, after {_CALLS} local calls"] = memory.of(daemons.device)
+    daemons.start_cloud()
+    daemons.until_both_ready()
+    for turn, (network, cut) in _turns(_cuts(networks)):
+        client.infer(network.image(turn), model=network.name, cut=cut, fallback="fail")
+    held[f"collabd, after {_CALLS} calls with remote plans"] = memory.of(daemons.device)
+    return held
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from collab_sdk import Client, Result
 from collabd.catalog.package.manifest import Manifest
+from collabd.codec import USUAL_JPEG
 
 # Several at once, so that the companion joins them into batches as it would for several devices.
 _CALLERS = 8
@@ -70,7 +71,7 @@ def splits(manifest: Manifest) -> list[Split]:
     """The image at each codec, every layer at f32, every candidate cut at q8."""
     image = manifest.cuts[0].name
     return [
-        *(Split(image, codec, 0, least) for codec, least in (("u8", 1.0), ("source", 1.0), ("jpeg", 0.0))),
+        *(Split(image, codec, 0, least) for codec, least in (("u8", 1.0), ("source", 1.0), (USUAL_JPEG, 0.0))),
         *(Split(layer.name, "f32", place, 1.0) for place, layer in enumerate(manifest.layers[:-1], 1)),
         *(Split(cut.name, "q8", cut.head_layers, _LEAST_Q8) for cut in manifest.cuts[1:]),
     ]

@@ -9,6 +9,7 @@ from typing import Literal
 
 from collab_sdk.vocabulary import Fallback
 from collabd.catalog.package.package import Package
+from collabd.codec import FEATURE_CODECS, IMAGE_CODECS
 
 Form = Literal["file", "pixels"]
 
@@ -82,7 +83,7 @@ class Drawer:
     def _forced(self, fallback: Fallback | None) -> Order:
         order = self._order(fallback)
         cut = self.luck.choice(self.packages[order.model].manifest.cuts)
-        codecs = ["u8", "jpeg"] if cut.head_layers == 0 else ["f32", "f16", "q8", "q4"]
+        codecs = [*(IMAGE_CODECS if cut.head_layers == 0 else FEATURE_CODECS)]
         if cut.head_layers == 0 and order.form == "file":
             codecs.append("source")
         return Order(**vars(order) | {"cut": cut.name, "codec": self.luck.choice(codecs)})

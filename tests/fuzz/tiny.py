@@ -8,13 +8,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from collabd.catalog.package.manifest import CodecFigures, Cut, Layer, Manifest, Preprocessing
+from collabd.catalog.package.manifest import Agreement, CodecFigures, Cut, Layer, Manifest, Preprocessing
 from collabd.catalog.package.package import Package, write
 from collabd.profiling.profile import CodecTimes, CutTimes, Machine, Profile
 from tests.fuzz.scratch import new_directory
 
 SIDE = 8
 LABELS = ("circle", "square")
+AGREEMENT = Agreement(agreed=9, images=10, sure_agreed=8, sure_images=8)
 
 MANIFEST = Manifest(
     name="tiny",
@@ -34,8 +35,8 @@ MANIFEST = Manifest(
             head_layers=0,
             tensors=("image",),
             codecs=(
-                CodecFigures(codec="u8", channel_axis=None, bytes_median=90, bytes_p95=192, agreed=0, images=0),
-                CodecFigures(codec="jpeg", channel_axis=None, bytes_median=7, bytes_p95=8, agreed=9, images=10),
+                CodecFigures(codec="u8", channel_axis=None, bytes_median=90, bytes_p95=192),
+                CodecFigures(codec="jpeg90", channel_axis=None, bytes_median=7, bytes_p95=8, agreement=AGREEMENT),
             ),
         ),
         Cut(
@@ -43,15 +44,15 @@ MANIFEST = Manifest(
             head_layers=1,
             tensors=("relu",),
             codecs=(
-                CodecFigures(codec="q8", channel_axis=1, bytes_median=90, bytes_p95=120, agreed=9, images=10),
-                CodecFigures(codec="f32", channel_axis=None, bytes_median=400, bytes_p95=576, agreed=0, images=0),
+                CodecFigures(codec="q8", channel_axis=1, bytes_median=90, bytes_p95=120, agreement=AGREEMENT),
+                CodecFigures(codec="f32", channel_axis=None, bytes_median=400, bytes_p95=576),
             ),
         ),
         Cut(
             name="pool",
             head_layers=2,
             tensors=("flat",),
-            codecs=(CodecFigures(codec="q4", channel_axis=None, bytes_median=14, bytes_p95=16, agreed=8, images=10),),
+            codecs=(CodecFigures(codec="q4", channel_axis=None, bytes_median=14, bytes_p95=16, agreement=AGREEMENT),),
         ),
     ),
     licence="CC0-1.0",

@@ -44,7 +44,9 @@ def report() -> Report:
     ours = Spending(name=LOCAL, caller_ms=1, caller_faults=2, daemon_ms=12, daemon_faults=300, daemon_read_kb=922)
     minimal = Spending(name=MINIMAL, caller_ms=1, caller_faults=0, daemon_ms=11, daemon_read_kb=922)
     cost = Cost(network="net", form="frame", costs=Costs([bare, minimal, ours]))
-    return Report(machine="a PC", date="2026-01-01", share=0.2, cells=[cell(5), cell(20, times=4)], costs=[cost])
+    return Report(
+        machine="a PC", date="2026-01-01", load=0.1, share=0.2, cells=[cell(5), cell(20, times=4)], costs=[cost]
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import onnx
 from collab_sdk.errors import InvalidPackage
 from collab_sdk.vocabulary import ScoreKind
 from collabd.catalog.authoring.batch_size import localise
+from collabd.catalog.authoring.calibration_pixels import calibration_pixels
 from collabd.catalog.authoring.equivalence import reference_scores, require_equal
 from collabd.catalog.authoring.optimise import fix_batch, halve_weights, optimise
 from collabd.catalog.authoring.score_kind import judge
@@ -24,10 +25,9 @@ from collabd.catalog.package.manifest import Layer, Manifest, Preprocessing
 from collabd.catalog.package.package import Package, write
 from collabd.catalog.package.scores import as_classes
 from collabd.engine import EngineError
-from collabd.imaging import prepare
 from collabd.partition import Network, PartitionError, candidate_cuts, layers, order
 from collabd.profiling.calibrate import Calibration, uncalibrated
-from collabd.profiling.evidence import distinct, doubts
+from collabd.profiling.evidence import doubts
 
 Tell = Callable[[str], object]
 _log = logging.getLogger(__name__)
@@ -78,12 +78,12 @@ def build(
     if faults := [*inconsistencies(manifest), *misfits(manifest, network)]:
         raise InvalidPackage(f"{name}: {'; '.join(faults)}")
     try:
-        calibration = Calibration(network, _pixels(images, preprocessing))
+        calibration = Calibration(network, calibration_pixels(images, preprocessing))
         probes = probe_images(preprocessing.height, preprocessing.width) if images else calibration.images[:0]
         kind = _kind(model, calibration, probes, stated=scores, tell=tell)
         manifest = msgspec.structs.replace(manifest, output_kind=kind)
         if images:
-            for doubt in doubts(len(images), calibration.decided(kind), len(labels)):
+            for doubt in doubts(len(images), calibration.reference(kind), len(labels)):
                 tell(doubt)
             manifest = msgspec.structs.replace(manifest, cuts=tuple(calibration.cut(cut, kind) for cut in candidates))
     except EngineError as error:
@@ -125,10 +125,3 @@ def _kind(
     else:
         tell(f"scores: {kind}, as stated by --scores, although they look like {judged.kind}: {judged.why}")
     return kind
-
-
-def _pixels(images: Sequence[bytes | np.ndarray], wanted: Preprocessing) -> np.ndarray:
-    """The images as the network takes them, each once. If there are none, images made by rule."""
-    if not images:
-        return probe_images(wanted.height, wanted.width)
-    return distinct(np.concatenate([prepare(image, wanted) for image in images]))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from collabd.catalog.package.manifest import CodecFigures, Cut, Manifest
-from collabd.codec import FEATURE_CODECS, IMAGE_CODECS
+from collabd.catalog.package.manifest import Agreement, CodecFigures, Cut, Manifest
+from collabd.codec import FEATURE_CODECS, IMAGE_CODECS, LOSSLESS
 
 if TYPE_CHECKING:
     from collabd.partition import Network, TensorInfo
@@ -85,7 +85,13 @@ def _cut(manifest: Manifest, cut: Cut) -> Iterator[str]:
 
 
 def _plausible(figures: CodecFigures) -> bool:
-    return 0 <= figures.agreed <= figures.images and 0 <= figures.bytes_median <= figures.bytes_p95
+    stated = figures.agreement
+    agreement = figures.codec in LOSSLESS if stated is None else _adds_up(stated)
+    return agreement and 0 <= figures.bytes_median <= figures.bytes_p95
+
+
+def _adds_up(stated: Agreement) -> bool:
+    return 0 <= stated.agreed <= stated.images and 0 <= stated.sure_agreed <= stated.sure_images <= stated.images
 
 
 def _repeated(kind: str, names: Iterable[str]) -> Iterator[str]:

@@ -8,8 +8,9 @@ import msgspec
 
 from collab_sdk.vocabulary import ScoreKind
 
-# What the output is. `logits`: unbounded. `probabilities`: of labels of which one is right; they sum to 1.
-# `independent`: a probability for each label by itself, as sigmoids give.
+# The unsplit network is sure of an image if it gives its top-1 at least this probability: half, so that no other label
+# can be more probable. Of other images it guesses, and changes that nobody sees change the guess.
+SURE = 0.5
 
 
 class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -32,6 +33,37 @@ class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     macs: int
 
 
+class Agreement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How many calibration images had the top-1 of the unsplit network.
+
+    Of `images` images `agreed` had it; of the `sure_images` among them, of which the unsplit network is sure (`SURE`),
+    `sure_agreed` had it. Equal pictures count once, and fewer count where nearly all are of one class.
+    """
+
+    agreed: int
+    images: int
+    sure_agreed: int
+    sure_images: int
+
+    @property
+    def fidelity(self) -> float:
+        """Expected agreement, 0..1, for an image of which the unsplit network is sure."""
+        return _expected(self.sure_agreed, self.sure_images)
+
+    @property
+    def overall(self) -> float:
+        """Expected agreement, 0..1, for any image."""
+        return _expected(self.agreed, self.images)
+
+
+def _expected(agreed: int, images: int) -> float:
+    """The posterior mean under Jeffreys' prior.
+
+    100 of 100 give 0.995, and 1000 of 1000 give 0.9995: few images cannot promise much.
+    """
+    return (agreed + 0.5) / (images + 1)
+
+
 class CodecFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What one codec makes of the features at one cut, over the calibration images."""
 
@@ -40,18 +72,18 @@ class CodecFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     channel_axis: int | None
     bytes_median: int
     bytes_p95: int
-    # How many of `images` calibration images had the top-1 of the unsplit network. Equal pictures count once, and fewer
-    # count where nearly all are of one class. `images` 0: the codec is lossless.
-    agreed: int
-    images: int
+    # None: the codec is lossless.
+    agreement: Agreement | None = None
 
     @property
     def fidelity(self) -> float:
-        """Expected top-1 agreement with the unsplit network, 0..1: the posterior mean under Jeffreys' prior.
+        """Expected top-1 agreement with the unsplit network, 0..1, for images of which that is sure."""
+        return 1.0 if self.agreement is None else self.agreement.fidelity
 
-        100 of 100 give 0.995, and 1000 of 1000 give 0.9995: few images cannot promise much.
-        """
-        return 1.0 if self.images == 0 else (self.agreed + 0.5) / (self.images + 1)
+    @property
+    def overall(self) -> float:
+        """The same for any image."""
+        return 1.0 if self.agreement is None else self.agreement.overall
 
 
 class Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -66,12 +98,14 @@ class Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`package.json`. The input tensor is uint8 [batch, height, width, 3]; the output float32 [batch, labels]."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     name: str
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     input: str
     output: str
+    # `logits`: unbounded. `probabilities`: of labels of which one is right; they sum to 1. `independent`: a probability
+    # for each label by itself, as sigmoids give.
     output_kind: ScoreKind = ScoreKind.LOGITS
     dynamic_batch: bool
     layers: tuple[Layer, ...]

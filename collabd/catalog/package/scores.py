@@ -31,3 +31,11 @@ def as_classes(scores: npt.NDArray[np.float32], kind: ScoreKind) -> npt.NDArray[
         return scores
     against = np.zeros_like(scores) if kind == ScoreKind.LOGITS else 1 - scores
     return np.concatenate([against, scores], axis=1)
+
+
+def confidence(classes: npt.NDArray[np.float32], kind: ScoreKind) -> npt.NDArray[np.float32]:
+    """The probability of each image's top-1, float32 [images], from its scores of each class (`as_classes`)."""
+    if kind != ScoreKind.LOGITS:
+        return np.asarray(classes.max(axis=1))
+    exponents = np.exp(classes - classes.max(axis=1, keepdims=True))
+    return np.asarray(1 / exponents.sum(axis=1), np.float32)

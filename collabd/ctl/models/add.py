@@ -39,7 +39,8 @@ def _size(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int,
 @click.option(
     "--calibration",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder of typical images (100 or more), to measure how far to trust the lossy codecs.",
+    help="A folder of typical images (100 or more), to measure how far to trust the lossy codecs. Only those count of "
+    "which the network is sure.",
 )
 @click.option(
     "--size",
@@ -128,11 +129,14 @@ def _build(source: str, given: dict[str, Any], directory: Path) -> None:
 
 
 def _promise(manifest: Manifest) -> str:
-    lossy = [codec for cut in manifest.cuts for codec in cut.codecs if codec.images]
+    lossy = [codec.agreement for cut in manifest.cuts for codec in cut.codecs if codec.agreement is not None]
     if not lossy:
         return "lossless codecs only (give --calibration to allow lossy ones)"
-    best = max(lossy, key=lambda codec: codec.fidelity)
-    return f"lossy codecs calibrated on {best.images} images, with a fidelity of at most {share(best.fidelity)}"
+    best = max(lossy, key=lambda agreement: agreement.fidelity)
+    return (
+        f"lossy codecs calibrated on {best.images} images, of which the network is sure of {best.sure_images}, with a "
+        f"fidelity of at most {share(best.fidelity)}"
+    )
 
 
 def _load(directory: Path) -> None:

@@ -24,9 +24,6 @@ from collabd.device.models.loaded import LoadedModels
 from collabd.device.run.executor import Executor
 from collabd.http.parameters import as_asked, check_outputs
 
-# A call that takes this much less or more than predicted, as a share, is surprising.
-_SURPRISE = 0.2
-
 
 class Dispatcher:
     """Answers calls according to one configuration."""
@@ -115,5 +112,4 @@ def _is_surprising(planned: CallPlan, record: CallRecord) -> bool:
     """Whether the call shows something new, so that its plan is not simply taken for the next call as well."""
     if record.why or planned.reason is Reason.EXPLORED:
         return True
-    expected_s = planned.expected_s
-    return expected_s is not None and abs(record.latency_s - expected_s) > _SURPRISE * expected_s
+    return planned.expected_s is not None and abs(record.latency_s - planned.expected_s) > planned.usual_error_s

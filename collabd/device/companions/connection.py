@@ -1,6 +1,6 @@
 """One HTTP connection to a companion, which carries one exchange at a time.
 
-aiohttp's client takes 200 µs of a PC's core for an exchange without a body, this takes a quarter of that.
+aiohttp's client takes 190 µs of a PC's core for an exchange without a body, this 110 µs with the kernel's part.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import cache, partial
 from typing import cast
 
 from collabd.device.companions.exchange import Chunks
-from collabd.http.replies import BrokenReply, HttpReply, ReplyReader
+from collabd.http.replies import BrokenReply, HttpReply, NoReply, ReplyReader
 
 # What is given to the transport in one piece. TLS encrypts a piece at once, which holds up the event loop.
 _ONE_GO = 2**20
@@ -88,6 +88,9 @@ class CompanionConnection(asyncio.Protocol):
 
         The connection stays open only if the next reply cannot be mistaken for a part of this one.
         """
+        if not self.is_open:
+            # It was closed as soon as it was made: the event loop has said so already, and will not say it again.
+            raise NoReply("the connection was closed before an answer came")
         self._reader, self._reply = ReplyReader(most_bytes), self._loop.create_future()
         try:
             await self._send(head, body)

@@ -19,7 +19,7 @@ from collabd.device.core.generation import Generation, Machinery
 from collabd.device.core.reuse import Reused
 from collabd.device.models.loaded import LoadedModels
 from collabd.device.senses import Senses
-from collabd.lifecycle import background
+from collabd.lifecycle import background, do_without
 from collabd.sensing.sensed_machine import SensedMachine
 
 _Settings: TypeAlias = tuple[CloudSettings, LinkSettings, FailoverSettings, CloudKeys]
@@ -52,6 +52,7 @@ class Assembly:
             ]
             senses = await held.enter_async_context(self._senses.held(config.energy))
             generation = Generation(loaded, self._machinery, companions=companions, senses=senses)
+            await held.enter_async_context(background("building sessions ahead", generation.ahead.run, do_without))
             if before is not None:
                 await self._make_acquaintance(set(companions) - set(before.companions))
             self._held[generation] = held.pop_all()

@@ -16,6 +16,7 @@ from collabd.device.journal import Journal
 from collabd.device.lane.lane import Lane
 from collabd.device.models.loaded import LoadedModels
 from collabd.device.report.reporter import Reporter
+from collabd.device.run.ahead import SessionsAhead
 from collabd.device.run.compute import Compute
 from collabd.device.run.executor import Executor
 from collabd.device.senses import Senses
@@ -64,6 +65,9 @@ class Generation:
             past_plans=learned.past_plans,
             lane_wait_s=machinery.lane.wait_s,
             clock=clock,
+        )
+        self.ahead = SessionsAhead(
+            self.planner.likely_jobs, self.planner.chose_anew, machinery.engine, lane=machinery.lane
         )
         self.dispatcher = Dispatcher(
             models=machinery.models,

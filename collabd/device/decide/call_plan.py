@@ -15,6 +15,11 @@ from collabd.device.job.job import Job
 from collabd.planning import Caps
 from collabd.planning.candidates import SOURCE
 
+# As a share of the expected latency, in seconds, and in deviations of the device's speed.
+_SURPRISE = 0.2
+_LEAST_SURPRISE_S = 1e-3
+_DEVIATIONS = 2.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class CallPlan:
@@ -42,6 +47,17 @@ class CallPlan:
     def expected_s(self) -> float | None:
         """The latency that the call is told to expect, in seconds; None: it is not predicted."""
         return None if self.row is None else self.waited_s + float(self.evaluation.prediction.expected_s[self.row])
+
+    @cached_property
+    def usual_error_s(self) -> float:
+        """How far the latency may be from the expected one, in seconds, and say nothing new.
+
+        Runs on a busy device vary, and then more than usual is not yet a surprise. A link that varies has changed.
+        """
+        least_s = max(_SURPRISE * (self.expected_s or 0.0), _LEAST_SURPRISE_S)
+        if self.row is None or self.job.companion is not None:
+            return least_s
+        return max(least_s, _DEVIATIONS * float(self.evaluation.prediction.deviation_s[self.row]))
 
     @cached_property
     def told(self) -> Plan:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import asyncio
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from collab_sdk.vocabulary import EnergySource, Fallback, Reason
 from collabd.clock import Clock
@@ -143,6 +146,25 @@ class Planner:
             standing = await consider(asked, image, known)
             self._standing.keep(standing, now=self._clock())
         return standing.planned(self._chooser.turn(standing.weighed, standing.kind))
+
+    @property
+    def chose_anew(self) -> asyncio.Event:
+        """Set when a choice was made anew. Who looks at `likely_jobs` clears it."""
+        return self._standing.new
+
+    def likely_jobs(self) -> Iterator[Job]:
+        """The jobs of the choices that stand now, and for each the job of the best plan that cuts elsewhere."""
+        for standing in self._standing:
+            planned = standing.planned(standing.weighed.decision)
+            yield planned.job
+            evaluation = planned.evaluation
+            elsewhere = np.array([row.cut != planned.cut for row in evaluation.plans.rows])
+            if evaluation.allowed is not None:
+                elsewhere &= evaluation.allowed
+            if (elsewhere & evaluation.prediction.possible).any():
+                yield standing.make(
+                    choose(evaluation.plans, evaluation.prediction, evaluation.caps, allowed=elsewhere)
+                ).job
 
     def reconsider(self) -> None:
         """Let no choice stand: something has turned out otherwise than predicted."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import asyncio
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 
 from collabd.device.decide.call_plan import CallPlan
@@ -100,9 +101,10 @@ class StandingChoice:
 
 
 class StandingChoices:
-    """The choices that stand now."""
+    """The choices that stand now. `new` is set when there is one more."""
 
     def __init__(self) -> None:
+        self.new = asyncio.Event()
         # A choice keeps its model and options alive, so that their identity names nothing else meanwhile.
         self._by_kind: dict[Hashable, StandingChoice] = {}
 
@@ -119,6 +121,10 @@ class StandingChoices:
             self._by_kind.clear()
         choice.until = now + _STANDS_S
         self._by_kind[choice.asked.kind] = choice
+        self.new.set()
+
+    def __iter__(self) -> Iterator[StandingChoice]:
+        return iter(list(self._by_kind.values()))
 
     def clear(self) -> None:
         """Let none stand."""

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from collab_sdk.budget import Budget
 from collab_sdk.errors import InvalidRequest
 from collab_sdk.vocabulary import Fallback, Objective, OnInfeasible
-from collabd.codec import FEATURE_CODECS, IMAGE_CODECS
+from collabd.codec import FEATURE_CODECS, IMAGE_CODECS, JPEG, USUAL_JPEG
 from collabd.http.parameters import check_parameters, timeout_ms
 from collabd.planning import Caps
 from collabd.planning.candidates import SOURCE
@@ -79,8 +79,6 @@ class CallOptions:
         """Raises `InvalidRequest` for options that exclude one another."""
         if self.cut is not None and self.placement is not None:
             raise InvalidRequest("give a cut or a placement, not both")
-        if self.codec is not None and self.codec not in _CODECS:
-            raise InvalidRequest(f"unknown codec {self.codec!r}: it is one of {', '.join(_CODECS)}")
         if self.is_fixed and self.fallback == Fallback.NEVER_LEAVE:
             raise InvalidRequest("a fixed cut or placement cannot be combined with fallback=never-leave")
 
@@ -95,7 +93,7 @@ def _read(*names_and_values: Any) -> CallOptions:
         budget=_budget(parameters),
         cut=_text(parameters, "cut"),
         placement=_text(parameters, "placement"),
-        codec=_text(parameters, "codec"),
+        codec=_codec(parameters),
         fallback=_one_of(parameters, "fallback", Fallback, default=None),
         on_infeasible=_one_of(parameters, "on_infeasible", OnInfeasible, default=OnInfeasible.NEAREST),
         pin_first=_layers(parameters, "pin_first"),
@@ -118,6 +116,16 @@ def _text(parameters: Mapping[str, Any], key: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise InvalidRequest(f"{key} must be text, not {value!r}")
     return value
+
+
+def _codec(parameters: Mapping[str, Any]) -> str | None:
+    """The codec; the word "jpeg" alone means the usual JPEG."""
+    codec = _text(parameters, "codec")
+    if codec == JPEG:
+        return USUAL_JPEG
+    if codec is not None and codec not in _CODECS:
+        raise InvalidRequest(f"unknown codec {codec!r}: it is one of {', '.join((*_CODECS, JPEG))}")
+    return codec
 
 
 def _layers(parameters: Mapping[str, Any], key: str) -> int:

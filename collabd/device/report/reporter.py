@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from collab_sdk.budget import Budget
 from collab_sdk.reports import (
+    CalibrationReport,
     CloudReport,
     CodecReport,
     CutReport,
@@ -20,6 +21,7 @@ from collab_sdk.reports import (
 )
 from collab_sdk.vocabulary import BreakerState, CompanionState
 from collabd import __version__
+from collabd.catalog.package.manifest import Agreement, CodecFigures, Cut
 from collabd.device.call.history import History
 from collabd.device.companions.companion import Companion
 from collabd.device.counters import Counters
@@ -97,6 +99,7 @@ class Reporter:
                 {"name": layer.name, "op": layer.op, "macs": layer.macs, "candidate": layer.name in cuts}
                 for layer in model.manifest.layers
             ],
+            codecs=[_calibration(cut, figures) for cut in model.manifest.cuts for figures in cut.codecs],
         )
 
     def explain(self, last: int) -> ExplainReport:
@@ -130,6 +133,7 @@ class Reporter:
             decision=self._planner.decide(evaluation),
             allowed=evaluation.allowed,
         )
+        overall = {(cut.name, each.codec): each.overall for cut in model.manifest.cuts for each in cut.codecs}
         heads = {cut.name: cut.head_layers for cut in model.manifest.cuts} | {LOCAL_CUT: len(model.manifest.layers)}
         rows: dict[tuple[str, int | None], CutReport] = {}
         for row, plan in enumerate(plans.rows):
@@ -151,6 +155,7 @@ class Reporter:
             cut["codecs"][plan.codec] = CodecReport(
                 bytes=int(plan.up_bytes) if remote else None,
                 fidelity=plan.fidelity,
+                overall=overall.get((plan.cut, plan.codec), 1.0),
                 encode_ms=plan.encode_s * 1e3 if remote else None,
                 decode_ms=plan.decode_s * 1e3 if remote else None,
                 predicted_ms=float(evaluation.prediction.expected_s[row]) * 1e3,
@@ -192,6 +197,21 @@ class Reporter:
             degraded=last.degraded,
             why=last.why,
         )
+
+
+def _calibration(cut: Cut, figures: CodecFigures) -> CalibrationReport:
+    agreement = figures.agreement or Agreement(agreed=0, images=0, sure_agreed=0, sure_images=0)
+    return CalibrationReport(
+        cut=cut.name,
+        codec=figures.codec,
+        bytes=figures.bytes_median,
+        fidelity=figures.fidelity,
+        overall=figures.overall,
+        sure_agreed=agreement.sure_agreed,
+        sure_images=agreement.sure_images,
+        agreed=agreement.agreed,
+        images=agreement.images,
+    )
 
 
 def _state(companion: Companion) -> CompanionState:

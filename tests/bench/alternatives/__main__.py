@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
 import sys
 from collections.abc import Sequence
 from itertools import product
@@ -92,12 +93,14 @@ def _forms(network: str, *, full: bool) -> tuple[Form, ...]:
 async def _measured(
     places: Sequence[Place], counted: Sequence[str], *, rounds: int, only: str | None, out: Path
 ) -> Report:
+    load = os.getloadavg()[0]
     cells = [] if only == "costs" else await _compared(places, rounds, out)
     costs = [] if only == "cells" else await _counted(counted, out)
     machine = describe()
     return Report(
         machine=f"{machine.cores} cores of {machine.cpu}, ONNX Runtime {machine.onnxruntime}",
         date=f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
+        load=load,
         share=SHARE,
         cells=cells,
         costs=costs,

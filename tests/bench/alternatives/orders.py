@@ -52,13 +52,13 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
         return self.caller_ms + self.daemon_ms
 
 
-class Comparison(msgspec.Struct, frozen=True, tag=True):
+class Comparison(msgspec.Struct, frozen=True):
     """The answer to `Compare`."""
 
     measured: list[Measured]
 
 
-class Costs(msgspec.Struct, frozen=True, tag=True):
+class Costs(msgspec.Struct, frozen=True):
     """The answer to `Cost`."""
 
     spent: list[Spending]

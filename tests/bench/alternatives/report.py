@@ -69,10 +69,11 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """All that was measured, and where."""
+    """All that was measured, and where. `load`: of the last minute before, in running processes."""
 
     machine: str
     date: str
+    load: float
     share: float
     cells: list[Cell]
     costs: list[Cost]
@@ -103,7 +104,10 @@ def put_between(marks: tuple[str, str], page: Path, text: str) -> None:
 
 
 def _summary(report: Report) -> list[str]:
-    where = f"Measured on {report.date} on {report.machine}; the device has {report.share:.0%} of a core."
+    where = (
+        f"Measured on {report.date} on {report.machine}; the device has {report.share:.0%} of a core. Load of the last "
+        f"minute before: {report.load:.1f}; what else runs makes times longer."
+    )
     lines = [where, ""]
     if report.cells:
         lines += _heads("ratio of medians", "cells", "geometric mean", "best", "worst", "worst cell")

@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 
 from collab_sdk.errors import InvalidPackage
-from collabd.catalog.package.manifest import CodecFigures, Cut, Layer, Manifest
+from collabd.catalog.package.manifest import Agreement, CodecFigures, Cut, Layer, Manifest
 from collabd.catalog.package.package import DIGEST, LICENCE, MANIFEST, MODEL, digest_of, load
 from tests.fuzz import tiny
 from tests.fuzz.scratch import new_directory
 
 FILES = (MANIFEST, MODEL, DIGEST, LICENCE)
-KEYS = (key for kind in (Manifest, Layer, Cut, CodecFigures) for key in kind.__struct_fields__)
+KEYS = (key for kind in (Manifest, Layer, Cut, CodecFigures, Agreement) for key in kind.__struct_fields__)
 WORDS = (*KEYS, *("relu", "flat", "logits", "image", "q8", "probabilities", "bicubic", "null"))
 
 

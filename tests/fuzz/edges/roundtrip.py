@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collabd.codec import FEATURE_CODECS, CodecError, decode, encode
+from collabd.codec import FEATURE_CODECS, IMAGE_CODECS, CodecError, decode, encode
 from tests.fuzz.choices import Choices
 
 DTYPES = tuple(map(np.dtype, (np.float32, np.uint8, np.int64, np.float64, np.int32, np.bool_, np.float16)))
-CODECS = (*FEATURE_CODECS, "u8", "jpeg", "raw")
+CODECS = (*FEATURE_CODECS, *IMAGE_CODECS, "raw")
 
 
 def check(data: bytes) -> None:
@@ -65,5 +65,5 @@ def seeds() -> list[bytes]:
     rows = (rng.normal(size=24), np.zeros(24), np.array([3.4e38, -3.4e38, 1, 0]))
     values = [row.astype(np.float32).tobytes() for row in rows]
     floats = [bytes([codec, axis, 0, 1, 3]) + each for codec in range(4) for axis in (0, 2) for each in values]
-    image = bytes([CODECS.index("jpeg"), 0, 1, 3, 3, 3, 2]) + bytes(range(96))
+    image = bytes([CODECS.index("jpeg90-444"), 0, 1, 3, 3, 3, 2]) + bytes(range(96))
     return [*floats, image, bytes([CODECS.index("raw"), 0, 2, 0]) + bytes(range(64))]

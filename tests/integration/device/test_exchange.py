@@ -16,6 +16,7 @@ from collabd.device.companions.connection import Address, CompanionConnection, D
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.failures import CompanionFailure, FailureReason
 from collabd.device.companions.http_exchange import HttpExchange
+from collabd.http.replies import NoReply
 from tests.device_parts import companion_at
 
 QUESTION = Question(
@@ -121,6 +122,34 @@ async def test_an_answer_that_breaks_off_is_said_in_words(pool: Connections, cut
         found = await failure(HttpExchange("pc", url, pool))
         assert found.reason is FailureReason.UNREACHABLE
         assert str(found) == f"pc at {url}: the connection was closed {said}"
+
+
+async def test_a_connection_that_is_closed_before_it_is_used_gives_no_reply() -> None:
+    async with served(lambda *_: asyncio.sleep(0)) as url:
+        connection = await Dialler()(Address("127.0.0.1", int(url.rpartition(":")[2])))
+        async with asyncio.timeout(10):
+            while connection.is_open:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            with pytest.raises(NoReply):
+                await connection.ask(b"GET / HTTP/1.1\r\n\r\n", (), 10)
+
+
+async def test_a_large_body_is_not_sent_on_after_it_was_refused(pool: Connections) -> None:
+    came = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal came
+        await reader.readuntil(b"\r\n\r\n")
+        body = b"{}"
+        head = f"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n{wire.CHECKSUM}: {wire.checksum(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        while chunk := await reader.read(2**16):
+            came += len(chunk)
+            await asyncio.sleep(0.01)
+
+    async with served(serve) as url:
+        assert (await HttpExchange("pc", url, pool).call("PUT", "/", data=[bytes(2**26)])).status == 413
+    assert came < 2**25
 
 
 async def test_an_address_where_nobody_listens(pool: Connections) -> None:

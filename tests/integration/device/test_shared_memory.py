@@ -42,8 +42,10 @@ def shm_file(content: bytes) -> Iterator[Path]:
     path = DIRECTORY / f"collab-test-{secrets.token_hex(6)}"
     path.write_bytes(content)
     path.chmod(0o600)
-    yield path
-    path.unlink(missing_ok=True)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
 
 @asynccontextmanager

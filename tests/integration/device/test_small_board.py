@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 from PIL import Image
 
@@ -55,8 +54,6 @@ async def test_a_thousand_calls_of_every_kind_fit_into_160_mb(tmp_path: Path, li
                     result = await client.infer(image, **kinds[turn // 2 % len(kinds)])
                     assert result.label == "espresso"
                     answers[result.plan.cloud is None] += 1
-            resident_mb = psutil.Process(bed.pid("device")).memory_info().rss / 1e6
-            print(f"peak {limit.peak() / 1e6:.0f} MB, resident {resident_mb:.0f} MB")
             assert limit.kills() == 0, bed.log("device")
         finally:
             bed.__exit__(None, None, None)

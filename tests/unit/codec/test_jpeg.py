@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from collabd.codec import CodecError, decode, encode
+from collabd.codec import JPEG, JPEG_CODECS, USUAL_JPEG, CodecError, decode, encode
 
 UINT8 = np.dtype(np.uint8)
 
@@ -26,15 +26,54 @@ def jpeg_of(image: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def test_an_image_comes_back_nearly_the_same_and_much_smaller() -> None:
+def photograph() -> NDArray[np.uint8]:
+    """Smooth as a photograph, in colours that change faster than brightness."""
+    coarse = np.random.default_rng(1).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((192, 192), Image.Resampling.BICUBIC))[np.newaxis]
+
+
+@pytest.mark.parametrize("codec", JPEG_CODECS)
+def test_an_image_comes_back_nearly_the_same_and_much_smaller(codec: str) -> None:
     image = gradient(224, 200)
-    encoded = encode(image, "jpeg")
+    encoded = encode(image, codec)
     back = decode(encoded.payload, encoded.parameters, dtype=image.dtype, shape=image.shape)
     assert (back.dtype, back.shape) == (image.dtype, image.shape)
     assert back.flags.writeable
     assert np.abs(back.astype(int) - image).mean() < 4
     assert len(encoded.payload) < image.nbytes / 5
-    assert encoded.parameters == {"codec": "jpeg", "zstd": False}
+    assert encoded.parameters == {"codec": "jpeg", "zstd": False}  # one decoder reads them all
+
+
+@pytest.mark.parametrize("colour", ["", "-444"])
+def test_a_higher_quality_takes_more_bytes_and_loses_less(colour: str) -> None:
+    sizes, losses = zip(*(size_and_loss(f"jpeg{quality}{colour}") for quality in (75, 90, 95)), strict=True)
+    assert list(sizes) == sorted(sizes)
+    assert list(losses) == sorted(losses, reverse=True)
+
+
+@pytest.mark.parametrize("quality", [75, 90, 95])
+def test_full_resolution_of_colour_takes_more_bytes_and_loses_less(quality: int) -> None:
+    halved, full = (size_and_loss(f"jpeg{quality}{colour}") for colour in ("", "-444"))
+    assert halved[0] < full[0]
+    assert halved[1] > full[1]
+
+
+def size_and_loss(codec: str) -> tuple[int, float]:
+    """Bytes, and the mean change of a pixel's value."""
+    image = photograph()
+    encoded = encode(image, codec)
+    back = decode(encoded.payload, encoded.parameters, dtype=UINT8, shape=image.shape)
+    return len(encoded.payload), float(np.abs(back.astype(int) - image).mean())
+
+
+def test_the_usual_jpeg_is_the_one_of_that_name() -> None:
+    assert encode(photograph(), JPEG) == encode(photograph(), USUAL_JPEG)
+
+
+def test_a_jpeg_is_not_compressed_again() -> None:
+    encoded = encode(gradient(8, 8), "jpeg90")
+    with pytest.raises(CodecError, match="not compressed again"):
+        decode(encoded.payload, encoded.parameters | {"zstd": True}, dtype=UINT8, shape=(1, 8, 8, 3))
 
 
 @pytest.mark.parametrize(

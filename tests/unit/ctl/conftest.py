@@ -19,6 +19,7 @@ from click.testing import Result as Ran
 from collab_sdk import MockTransport, wire
 from collab_sdk.errors import CollabError
 from collab_sdk.reports import (
+    CalibrationReport,
     CandidateReport,
     CloudReport,
     CodecReport,
@@ -52,6 +53,30 @@ LAYERS = LayersReport(
         {"name": "features.0", "op": "Conv", "macs": 1_250_000, "candidate": False},
         {"name": "features.2", "op": "MaxPool", "macs": 0, "candidate": True},
         {"name": "logits", "op": "Gemm", "macs": 640, "candidate": False},
+    ],
+    codecs=[
+        CalibrationReport(
+            cut="image",
+            codec="u8",
+            bytes=150_528,
+            fidelity=1.0,
+            overall=1.0,
+            sure_agreed=0,
+            sure_images=0,
+            agreed=0,
+            images=0,
+        ),
+        CalibrationReport(
+            cut="image",
+            codec="jpeg90-444",
+            bytes=19_192,
+            fidelity=0.995,
+            overall=0.887,
+            sure_agreed=301,
+            sure_images=302,
+            agreed=632,
+            images=712,
+        ),
     ],
 )
 LINK = LinkReport(rtt_ms=12.25, up_mbps=21.5, down_mbps=80.0, age_s=3.2)
@@ -136,7 +161,8 @@ CONFIG = ConfigReport(
 def codec(verdict: str, ms: float | None, octets: int | None = None, mj: float = 40.0) -> CodecReport:
     return CodecReport(
         bytes=octets,
-        fidelity=1.0,
+        fidelity=0.995,
+        overall=0.975,
         encode_ms=0.2,
         decode_ms=0.1,
         predicted_ms=ms,
@@ -172,7 +198,7 @@ PROFILE = ProfileReport(
             head_ms=0.0,
             tail_ms=12.5,
             local_tail_ms=143.2,
-            codecs={"u8": codec("over-latency", 90.5, 150_978), "jpeg": codec("below-fidelity", 33.0, 15_300)},
+            codecs={"u8": codec("over-latency", 90.5, 150_978), "jpeg90": codec("below-fidelity", 33.0, 15_300)},
         ),
         CutReport(
             cut="features.2",

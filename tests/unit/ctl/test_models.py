@@ -43,12 +43,21 @@ def test_list_of_none(daemon: LittleDaemon, run: Run) -> None:
 
 
 def test_show_has_a_row_for_each_letter_of_a_placement(run: Run) -> None:
-    head, _, rows = run("models", "show", "net").stdout.partition("\n\n")
+    head, rows, _ = run("models", "show", "net").stdout.split("\n\n")
     assert head == "model      net (0123456789ab)\nlayers     3, 1.25 MMACs"
     assert [line.split() for line in rows.splitlines()[1:]] == [
         ["1", "Conv", "1.25", "no", "features.0"],
         ["2", "MaxPool", "0.00", "yes", "features.2"],
         ["3", "Gemm", "0.00", "no", "logits"],
+    ]
+
+
+def test_show_has_the_codecs_with_their_agreement_where_the_network_is_sure_and_in_all(run: Run) -> None:
+    _, _, rows = run("models", "show", "net").stdout.split("\n\n")
+    assert [line.split(maxsplit=4) for line in rows.splitlines()] == [
+        ["cut", "codec", "bytes", "fidelity", "sure         all"],
+        ["image", "u8", "151k", "100", "%           -           -"],
+        ["image", "jpeg90-444", "19.2k", "99.5", "%  301 of 302  632 of 712"],
     ]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def rows(said: str) -> dict[str, dict[str, str]]:
     """The table's cells by cut and heading."""
-    lines = said.partition("\n\n")[2].replace(" ms", "_ms").splitlines()
+    lines = said.partition("\n\n")[2].replace(" ms", "_ms").replace(" %", "_%").splitlines()
     headings = lines[0].split()
     return {line.split()[0]: dict(zip(headings, line.split(), strict=True)) for line in lines[1:]}
 
@@ -40,16 +40,12 @@ def test_a_row_a_cut(run: Run) -> None:
     assert found["features.2"] == {
         "cut": "features.2",
         "head_ms": "14.2",
-        "u8": "-",
-        "jpeg": "-",
-        "f32": "603k",
-        "f16": "301k",
-        "q8": "40.1k",
-        "q4": "955",
         "tail_ms": "9.75",
         "total_ms": "41.5",
         "with": "q8",
         "bytes": "40.1k",
+        "fidelity": "99.5_%",
+        "overall": "97.5_%",
         "verdict": "chosen",
     }
     assert found["output"]["tail_ms"] == "-"
@@ -139,7 +135,9 @@ def test_before_anything_is_measured(report: Any, run: Run) -> None:
     said = run("profile", "net").stdout
     assert "not profiled yet: whole network 143 ms, image preparation - ms" in said
     assert "companion  -\nbudget     no caps\n" in said
-    assert rows(said)["output"].keys() == {"cut", "head_ms", "tail_ms", "total_ms", "with", "bytes", "verdict"}
+    assert rows(said)["output"].keys() == {
+        "cut", "head_ms", "tail_ms", "total_ms", "with", "bytes", "fidelity", "overall", "verdict",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("link", [None, {"rtt_ms": None, "up_mbps": None, "down_mbps": None, "age_s": None}])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from collabd.catalog.package.package import Package
+from collabd.codec import JPEG_CODECS
 from collabd.config import (
     CloudSettings,
     DeviceConfig,
@@ -37,7 +38,7 @@ FILE = CallImage(b"x" * 900, 256)
 _CUT_MS = {"image": (0.0, 0.032), "relu1": (0.024, 0.023), "pool1": (0.025, 0.020), "pool2": (0.031, 0.017)}
 _CODEC_MS = {
     "u8": (0.004, 0.005),
-    "jpeg": (0.054, 0.071),
+    **dict.fromkeys(JPEG_CODECS, (0.054, 0.071)),
     "f32": (0.010, 0.009),
     "f16": (0.017, 0.012),
     "q8": (0.036, 0.023),

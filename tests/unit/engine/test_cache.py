@@ -30,6 +30,16 @@ def test_one_that_is_larger_than_the_bound_stays_until_the_next_comes() -> None:
     assert cache.stats == CacheStats(count=1, nbytes=4, builds=2, evictions=1)
 
 
+def test_room_can_be_made_before_something_is_built() -> None:
+    cache: BuildCache[int, Thing] = BuildCache(10)
+    for key in range(5):
+        cache.get(key, lambda: Thing(2))
+    cache.make_room(3)
+    assert cache.stats == CacheStats(count=3, nbytes=6, builds=5, evictions=2)
+    cache.make_room(50)
+    assert cache.stats.count == 0
+
+
 def test_as_many_go_as_must() -> None:
     cache: BuildCache[int, Thing] = BuildCache(10)
     for key in range(5):

@@ -10,11 +10,17 @@ import pytest
 import torch
 from PIL import Image
 
+from collabd.catalog.authoring.calibration_pixels import calibration_pixels
 from collabd.catalog.package.package import MODEL, Package, load
+from collabd.codec import JPEG_CODECS, USUAL_JPEG
+from collabd.config import PlanningSettings
 from collabd.imaging import prepare
+from collabd.profiling.calibrate import Calibration
 from models.build import NAMES, session, top1
 from models.cifar10 import CLASSES, normalised
 from models.networks import CIFAR10_NETWORKS, trained
+from models.photographs import crops
+from tests.bench.fidelity import compared, is_allowed, keeps_default
 
 MODELS = Path(__file__).parents[3] / "models"
 SAMPLES = MODELS / "samples"
@@ -40,7 +46,7 @@ def test_each_package_is_whole_and_named_after_its_folder(name: str) -> None:
     assert manifest.name == name
     assert manifest.dynamic_batch
     assert "Apache License" in (MODELS / name / "package" / "LICENCE").read_text()
-    assert all(figures.images for cut in manifest.cuts for figures in cut.codecs if figures.codec == "q8")
+    assert all(figures.agreement for cut in manifest.cuts for figures in cut.codecs if figures.codec == "q8")
 
 
 @pytest.mark.parametrize(("name", "layers"), [("alexnet_cifar10", 20), ("vgg16_cifar10", 36)])
@@ -92,3 +98,31 @@ def test_lite0_gives_an_acceptable_label_to_each_photograph_that_has_some() -> N
         pixels = prepare((SAMPLES / "photos" / name).read_bytes(), lite0.manifest.preprocessing)
         assert lite0.manifest.labels[int(runner.run(None, {"image": pixels})[0].argmax())] in labels, name
     assert (lite0.path / MODEL).stat().st_size < 10_000_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_planner_has_few_jpegs_to_choose_from_and_one_of_them_by_default(name: str) -> None:
+    """As candidates they are evaluated at every call."""
+    image, *_ = package(name).manifest.cuts
+    jpegs = {figures.codec: figures.fidelity for figures in image.codecs if figures.codec in JPEG_CODECS}
+    assert USUAL_JPEG in jpegs
+    assert len(jpegs) <= 5
+    assert max(jpegs.values()) >= PlanningSettings().min_fidelity
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_allowed_by_default_agrees_on_the_samples_which_calibrated_nothing(
+    name: str, images: list[tuple[bytes, int]]
+) -> None:
+    ours = package(name)
+    unseen = [image for image, _ in images] if name in CIFAR10_NETWORKS else crops(PHOTOS, each=12)
+    calibration = Calibration(ours.network(), calibration_pixels(unseen, ours.manifest.preprocessing))
+    allowed = 0
+    for cut, promised, found in compared(ours, calibration):
+        if is_allowed(promised):
+            allowed += 1
+            assert found.agreement is not None
+            assert found.agreement.sure_images > 30
+            assert keeps_default(found.agreement), (cut, found)
+    assert allowed >= len(ours.manifest.cuts)

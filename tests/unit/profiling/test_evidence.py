@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from collabd.profiling.evidence import distinct, doubts, worth
+from collabd.profiling.evidence import Reference, distinct, doubts, worth
 
 SIDE = 48
 
@@ -72,15 +72,22 @@ def test_pictures_of_one_class_are_worth_no_more_than_the_others(counts: list[in
 @pytest.mark.parametrize(
     ("given", "classes", "labels", "words"),
     [
-        (30, 10, 10, []),
-        (30, 2, 2, []),
-        (30, 5, 1000, []),
-        (60, 10, 10, ["only 30 of the 60 calibration images differ"]),
-        (30, 1, 2, ["into 1 of its 2 classes"]),
-        (30, 1, 1, ["into 1 of its 2 classes"]),
-        (60, 4, 1000, ["only 30 of the 60", "into 4 of its 1000 classes"]),
+        (60, 10, 10, []),
+        (60, 2, 2, []),
+        (60, 5, 1000, []),
+        (90, 10, 10, ["only 60 of the 90 calibration images differ"]),
+        (60, 1, 2, ["into 1 of its 2 classes"]),
+        (60, 1, 1, ["into 1 of its 2 classes"]),
+        (90, 4, 1000, ["only 60 of the 90", "into 4 of its 1000 classes"]),
     ],
 )
 def test_what_is_doubtful_is_said(given: int, classes: int, labels: int, words: list[str]) -> None:
-    said = list(doubts(given, np.arange(30) % classes, labels))
+    decided = np.arange(60) % classes
+    said = list(doubts(given, Reference(decided=decided, sure=np.ones(60, np.bool_)), labels))
     assert [word in line for word, line in zip(words, said, strict=True)] == [True] * len(words)
+
+
+@pytest.mark.parametrize(("sure", "said"), [(60, False), (50, False), (49, True), (0, True)])
+def test_few_images_of_which_the_network_is_sure_are_doubtful(sure: int, said: bool) -> None:
+    reference = Reference(decided=np.arange(60) % 10, sure=np.arange(60) < sure)
+    assert [f"sure of {sure} calibration images" in line for line in doubts(60, reference, 10)] == [True] * said

@@ -12,7 +12,7 @@ import pytest
 
 from collab_sdk import MockTransport, wire
 from collab_sdk._shared_memory import DIRECTORY, LEAST_BYTES, MOST_REGIONS, LentRegion, Regions, _let_read
-from collab_sdk.errors import DaemonUnavailable, InvalidRequest, PermissionRefused
+from collab_sdk.errors import DaemonUnavailable, DeadlineExceeded, InvalidRequest, PermissionRefused
 from collab_sdk.transport import DaemonReply, DaemonRequest
 from tests.served import refusal
 
@@ -136,6 +136,20 @@ def test_a_daemon_that_refuses_is_left_alone_for_a_while(regions: Regions, regis
     registrar.refusal = refusal(InvalidRequest("no more regions"))
     assert [regions.lend(SIZE, 1.0) for _ in range(3)] == [None] * 3
     assert len(registrar.requests) == 1
+
+
+def test_a_region_that_was_registered_too_late_is_unregistered(registrar: Registrar) -> None:
+    def late(request: DaemonRequest) -> DaemonReply:
+        reply = registrar.send(request, timeout_s=1)
+        if len(registrar.requests) == 1:
+            raise DeadlineExceeded("late")
+        return reply
+
+    regions = Regions(MockTransport(late))
+    assert regions.lend(SIZE, 1.0) is None
+    assert len(registrar.known) == 1
+    regions.close()
+    assert registrar.known == []
 
 
 def test_nobody_there_is_no_error(regions: Regions) -> None:

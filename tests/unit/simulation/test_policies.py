@@ -7,6 +7,7 @@ from statistics import mean
 
 import pytest
 
+from collabd.codec import USUAL_JPEG
 from collabd.config import DeviceConfig, FailoverSettings
 from collabd.simulation.compare import POLICIES, Scenario, compare, possible
 from collabd.simulation.replay import mean_latency_s
@@ -57,7 +58,7 @@ def test_a_trace_states_its_own_round_trip(workload: Loads) -> None:
 
 def test_jpeg_says_how_faithful_it_is(workload: Loads) -> None:
     outcomes = run(workload(3), on((1.0, FAST)), "remote_jpeg")["remote_jpeg"]
-    assert {one.plan.codec for one in outcomes} == {"jpeg"}
+    assert {one.plan.codec for one in outcomes} == {USUAL_JPEG}
     assert all(one.plan.fidelity < 1 for one in outcomes)
 
 
@@ -157,7 +158,7 @@ def test_the_seed_settles_everything(workload: Loads) -> None:
 def test_a_package_without_jpeg_has_no_such_policy(workload: Loads) -> None:
     work = workload(1)
     assert possible(work) == list(POLICIES)
-    work.plans = type(work.plans)([plan for plan in work.plans.rows if plan.codec != "jpeg"])
+    work.plans = type(work.plans)([plan for plan in work.plans.rows if plan.codec != USUAL_JPEG])
     assert "remote_jpeg" not in possible(work)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from collab_sdk.errors import InvalidPackage
 from collabd.catalog.package import package as packages
-from collabd.catalog.package.manifest import Manifest, Preprocessing
+from collabd.catalog.package.manifest import Agreement, Manifest, Preprocessing
 from collabd.catalog.package.package import Package
 
 replace = msgspec.structs.replace
@@ -131,6 +131,10 @@ def change_cut(index: int, **changes: Any) -> Callable[[Manifest], dict[str, Any
     return changed
 
 
+def agreement(**changes: int) -> Agreement:
+    return replace(Agreement(agreed=55, images=60, sure_agreed=49, sure_images=50), **changes)
+
+
 def change_figures(**changes: Any) -> Callable[[Manifest], dict[str, Any]]:
     def changed(manifest: Manifest) -> dict[str, Any]:
         figures = replace(manifest.cuts[1].codecs[0], **changes)
@@ -157,8 +161,12 @@ def change_figures(**changes: Any) -> Callable[[Manifest], dict[str, Any]]:
         (change_cut(1, head_layers=99), "do not increase within"),
         (change_cut(1, head_layers=0), "do not increase within"),
         (change_cut(1, tensors=("elsewhere",)), "name different tensors"),
-        (change_figures(codec="jpeg"), "codec 'jpeg', not one of f32"),
-        (change_figures(agreed=61, images=60), "impossible figures"),
+        (change_figures(codec="jpeg90"), "codec 'jpeg90', not one of f32"),
+        (change_figures(codec="q4", agreement=None), "impossible figures"),
+        (change_figures(agreement=agreement(agreed=61)), "impossible figures"),
+        (change_figures(agreement=agreement(sure_agreed=51)), "impossible figures"),
+        (change_figures(agreement=agreement(sure_images=61)), "impossible figures"),
+        (change_figures(agreement=agreement(sure_agreed=-1)), "impossible figures"),
         (change_figures(bytes_median=-1), "impossible figures"),
         (change_figures(bytes_median=9, bytes_p95=8), "impossible figures"),
     ],
@@ -177,7 +185,7 @@ def test_all_faults_are_told_at_once(copy: Path) -> None:
         packages.load(copy)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"format": 2}', '{"name": 5}', "\xff"])
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"format": 1}', '{"name": 5}', "\xff"])
 def test_a_manifest_that_is_none_is_refused(copy: Path, text: str) -> None:
     (copy / "package.json").write_bytes(text.encode("latin-1"))
     (copy / "digest").write_text(packages.digest_of(copy))
