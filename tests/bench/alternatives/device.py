@@ -43,13 +43,9 @@ async def field(packages: Mapping[str, Path], *, share: float, profiles: Path) -
     """All of it, warm: models profiled, the companion up. Raises NoSlowCpu."""
     with tempfile.TemporaryDirectory(prefix="collabd-bench-") as scratch:
         directory = Path(scratch)
-        chosen = directory / "packages"
-        chosen.mkdir()
-        for name, package in packages.items():
-            (chosen / name).symlink_to(package.resolve())
         async with AsyncExitStack() as stack:
             slow = stack.enter_context(honest_device(share))
-            bed = HonestBed(chosen, directory, slow=slow, profiles=profiles)
+            bed = HonestBed(list(packages.values()), directory, slow=slow, profiles=profiles)
             relay = await stack.enter_async_context(bed.relay())
             stack.enter_context(bed)
             async with AsyncClient(bed.socket) as client:

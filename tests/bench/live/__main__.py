@@ -13,14 +13,14 @@ from tests.bench.device import SHARE
 from tests.bench.live import accuracy, caps, reaction
 from tests.bench.live.device import RTT_S, live_device
 
-_PROFILES = Path("build/bench/profiles")
+_KEPT = Path("build/bench")
 
 
 async def _measure(directory: Path) -> None:
-    async with live_device(directory, _PROFILES) as device:
+    async with live_device(directory, _KEPT) as device:
         await accuracy.measure(device)
-        await reaction.to_a_tenth_of_the_rate(device, fast_mbit=50)
-        await reaction.to_a_busy_processor(device, mbit=50)
+        await reaction.to_another_rate(device)
+        await reaction.to_a_busy_processor(device)
         await caps.measure(device)
 
 

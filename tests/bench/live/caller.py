@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
+from functools import cache
 
 import msgspec
+import numpy as np
 
 from collab_sdk import Client
-from collabd.simulation.samples import load_samples
+from collabd.simulation.samples import Form
+from tests.bench.alternatives.networks import files, frames
 from tests.bench.live.orders import Calls, Candidate, Outcome, Report
 from tests.bench.programs import obey
-from tests.bench.shipped import MODELS
 
-_IMAGES = 8
+
+@cache
+def _images(model: str, form: Form) -> Sequence[bytes | np.ndarray]:
+    return files(model) if form == "file" else frames()
 
 
 def main(socket: str) -> None:
-    samples = load_samples(MODELS, _IMAGES)
     with Client(socket, timeout_s=120) as client:
 
         def call(order: Calls) -> Report:
-            images = [sample.image for sample in samples[order.model, order.form]]
+            images = _images(order.model, order.form)
             outcomes = []
             for turn, budget in enumerate(order.budgets):
                 time.sleep(order.pause_s)

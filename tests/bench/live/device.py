@@ -1,4 +1,4 @@
-"""An honest device with the shipped networks: the caller and collabd in its cgroup, companion and link outside."""
+"""An honest device with networks: the caller and collabd in its cgroup, companion and link outside."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from collab_sdk import AsyncClient
 from collabd.simulation.relay import Relay
 from collabd.simulation.samples import Form
 from collabd.simulation.slow_cpu import SlowCpu
+from tests.bench.alternatives.networks import SHIPPED, package
 from tests.bench.device import honest_device
 from tests.bench.honest_bed import HonestBed
 from tests.bench.live.orders import Calls, Report
 from tests.bench.programs import Program, program
-from tests.bench.shipped import MODELS
 
-# So near that a fast link is worth using, and a slow one is not.
 RTT_S = 0.005
+# A network so heavy that a fast link is worth using.
+HEAVY = "resnet18"
 
 
 class LiveDevice:
@@ -58,11 +59,12 @@ class LiveDevice:
 
 
 @asynccontextmanager
-async def live_device(directory: Path, profiles: Path) -> AsyncIterator[LiveDevice]:
-    """One that is ready: profiled, with its companion up. Raises NoSlowCpu."""
+async def live_device(directory: Path, kept: Path) -> AsyncIterator[LiveDevice]:
+    """One that is ready. The packages and profiles that it needs stay in `kept` for the next run. Raises NoSlowCpu."""
     async with AsyncExitStack() as stack:
         slow = stack.enter_context(honest_device())
-        bed = HonestBed(MODELS, directory, slow=slow, profiles=profiles)
+        packages = [package(name, kept / "packages") for name in (*SHIPPED, HEAVY)]
+        bed = HonestBed(packages, directory, slow=slow, profiles=kept / "profiles")
         relay = await stack.enter_async_context(bed.relay())
         relay.set_rtt(RTT_S)
         stack.enter_context(bed)

@@ -8,13 +8,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from collabd.simulation.samples import Form
-from tests.bench.live.device import LiveDevice
+from tests.bench.live.device import HEAVY, LiveDevice
 from tests.bench.live.orders import Report
 from tests.bench.table import table
 
 # A plan counts as right if it is at most this many times as slow as the best plan in the end.
 _RIGHT = 1.1
 _DUE = 3
+_FAST_MBIT = 50.0
 _BURNERS = 8
 
 Plan = tuple[str, str]
@@ -29,39 +30,44 @@ class Case:
     model: str
     form: Form
     change: Change
+    budget: str = ""
     pause_s: float = 0.1
     calls: int = 20
     trials: int = 8
 
 
-async def to_a_tenth_of_the_rate(device: LiveDevice, fast_mbit: float) -> None:
+async def to_another_rate(device: LiveDevice) -> None:
     """Print when the plans were right after a drop of the rate, and after its return."""
 
-    @contextmanager
-    def slower() -> Iterator[None]:
-        device.link(fast_mbit / 10)
-        try:
-            yield
-        finally:
-            device.link(fast_mbit)
+    def slower(mbit: float) -> Change:
+        @contextmanager
+        def change() -> Iterator[None]:
+            device.link(mbit)
+            try:
+                yield
+            finally:
+                device.link(_FAST_MBIT)
 
-    device.link(fast_mbit)
-    name = f"{fast_mbit:g} to {fast_mbit / 10:g} Mbit/s"
+        return change
+
+    device.link(_FAST_MBIT)
+    fast = f"{_FAST_MBIT:g} to"
     await _print(
         device,
-        Case(f"{name}, frames", "efficientnet_lite0", "frame", slower),
-        Case(f"{name}, files", "efficientnet_lite0", "file", slower),
-        Case(f"{name}, files, a call a second", "efficientnet_lite0", "file", slower, pause_s=1.0, calls=8, trials=3),
+        Case(f"{fast} 5 Mbit/s, {HEAVY}, frames", HEAVY, "frame", slower(5)),
+        Case("  the same, a call a second", HEAVY, "frame", slower(5), pause_s=1.0, calls=8, trials=3),
+        Case(f"{fast} 1 Mbit/s, {HEAVY}, frames, any fidelity", HEAVY, "frame", slower(1), budget="0%"),
+        Case(f"{fast} 5 Mbit/s, efficientnet_lite0, files", "efficientnet_lite0", "file", slower(5)),
     )
 
 
-async def to_a_busy_processor(device: LiveDevice, mbit: float) -> None:
+async def to_a_busy_processor(device: LiveDevice) -> None:
     """Print when the plans were right after other processes took the device's time, and after they left."""
 
     def busy() -> AbstractContextManager[None]:
         return device.burning(_BURNERS)
 
-    device.link(mbit)
+    device.link(_FAST_MBIT)
     name = f"{_BURNERS} processes take the device"
     await _print(
         device,
@@ -84,14 +90,14 @@ async def _print(device: LiveDevice, *cases: Case) -> None:
             rows.append((label, settled, " ".join(map(str, firsts)), f"{on_time} of {case.trials} by {_DUE}"))
     print(table(("Right plan from request", "settles at", "of each trial", "on time"), rows))
     print(
-        "The first request behind the change is 1; EfficientNet-Lite0, where no network is named.\n"
+        "The first request behind the change is 1.\n"
         f"Right: in the state that settles, at most {_RIGHT - 1:.0%} slower than the best plan.\n"
     )
 
 
 async def _trial(device: LiveDevice, case: Case) -> tuple[tuple[int, Plan], tuple[int, Plan]]:
     async def calls() -> Report:
-        return await device.call(case.model, case.form, [""] * case.calls, pause_s=case.pause_s)
+        return await device.call(case.model, case.form, [case.budget] * case.calls, pause_s=case.pause_s)
 
     await calls()
     with case.change():

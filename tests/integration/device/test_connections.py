@@ -67,7 +67,7 @@ async def test_when_the_breaker_opens_the_first_probe_gets_through(tiny_package:
     fickle = Fickle(tiny_package)
     async with far_away(fickle) as (companion, relay, _):
         relay.silence()
-        for _ in range(2):
+        for _ in range(FailoverSettings().breaker_failures):
             companion.note_failure(CompanionFailure(FailureReason.LATE, "no answer"))
         assert not companion.is_up()
         async with background("watching", Watcher(companion, LinkSettings(), lambda: [tiny_package]).run):
