@@ -17,7 +17,7 @@ import numpy as np
 from collabd.simulation.samples import Form
 from collabd.simulation.slow_cpu import NoSlowCpu
 from tests.bench.live.device import LiveDevice, live_device
-from tests.bench.live.orders import Outcome
+from tests.bench.live.orders import Candidate, Outcome
 from tests.bench.table import table
 
 _PROFILES = Path("build/bench/profiles")
@@ -29,21 +29,17 @@ _CASES: tuple[tuple[str, Form], ...] = (
     ("efficientnet_lite0", "frame"),
     ("vgg16_cifar10", "file"),
 )
-# By name: the cut (None: a cut in the middle of the network) and the codec.
-_PLANS = {"local": ("output", None), "source": ("image", "source"), "jpeg": ("image", "jpeg"), "split": (None, "q8")}
 
 
 async def _measure(device: LiveDevice) -> None:
     rows, by_kind = [], dict[str, list[float]]()
     for model, form in _CASES:
         report = await device.call(model, form, [""] * _LEARNS)
-        known = {(one.cut, one.codec) for one in report.candidates}
-        cuts = [one.cut for one in report.candidates if one.codec == "q8" and one.cut != "image"]
+        plans = _plans(report.candidates)
         for rate in _RATES_MBIT:
             device.link(rate)
-            for kind, (stated, codec) in _PLANS.items():
-                cut = stated or cuts[len(cuts) // 2]
-                if (form, codec) == ("frame", "source") or (cut, codec or "none") not in known:
+            for kind, (cut, codec) in plans.items():
+                if (form, kind) == ("frame", "source"):
                     continue
                 report = await device.call(model, form, [""] * (_LEARNS + _CALLS), cut=cut, codec=codec)
                 counted = report.outcomes[_LEARNS:]
@@ -56,6 +52,18 @@ async def _measure(device: LiveDevice) -> None:
     print(table(("Prediction error", "Mbit/s", "plan", "ms", "median", "p90", "bias"), rows))
     print("|measured - predicted| / measured, of all that the caller waits.")
     print("bias: the median with its sign, above 0 where calls take longer.\n")
+
+
+def _plans(candidates: Sequence[Candidate]) -> dict[str, tuple[str, str | None]]:
+    """By name: the cut and the codec of a plan of each kind; split is a cut in the middle of the network."""
+    jpegs = [one.codec for one in candidates if one.cut == "image" and one.codec.startswith("jpeg")]
+    cuts = [one.cut for one in candidates if one.codec == "q8" and one.cut != "image"]
+    plans: dict[str, tuple[str, str | None]] = {"local": ("output", None), "source": ("image", "source")}
+    if jpegs:
+        plans["jpeg"] = "image", jpegs[len(jpegs) // 2]
+    if cuts:
+        plans["split"] = cuts[len(cuts) // 2], "q8"
+    return plans
 
 
 def _errors(outcomes: Sequence[Outcome]) -> list[float]:
