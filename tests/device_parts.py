@@ -70,6 +70,7 @@ def planner_of(
         overheads=learned.overheads,
         past_plans=learned.past_plans,
         lane_wait_s=lane_wait_s,
+        catch_up=lambda: None,
         clock=clock,
         find_placement=find_placement,
     )

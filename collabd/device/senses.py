@@ -35,11 +35,6 @@ class Senses:
         self._sampler = Sampler(self._board, machine)
         self.snapshot: Snapshot = self._sampler.sample(self._clock())
 
-    def slowdown(self, threads: int) -> float:
-        """How many times longer a run of `threads` threads should take now than on an idle machine at full clock."""
-        seen = self.snapshot
-        return crowding(seen.load, seen.pressure, threads) * clocking(seen.frequency, seen.throttling)
-
     def give_up(self, error: Exception) -> None:
         """Replace all readings by `NotMeasured` after sensing failed: old readings must not pass for current ones."""
         unknown, now = NotMeasured(f"sensing failed: {error!r}"), self._clock()
@@ -60,6 +55,11 @@ class Senses:
         while True:
             await self.attention.next_look()
             self.snapshot = await asyncio.to_thread(self._sampler.sample, self._clock())
+
+
+def slowdown(seen: Snapshot, threads: int) -> float:
+    """How many times longer a run of `threads` threads should take than on an idle machine at full clock."""
+    return crowding(seen.load, seen.pressure, threads) * clocking(seen.frequency, seen.throttling)
 
 
 def _board(energy: EnergySettings, root: Path) -> BoardPower:

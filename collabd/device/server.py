@@ -24,6 +24,7 @@ from collabd.device.api.shared_memory import SharedMemory
 from collabd.device.api.shared_memory_routes import SharedMemoryRoutes
 from collabd.device.api.socket import open_socket
 from collabd.device.call.learned import Learned
+from collabd.device.call.outcomes import Outcomes
 from collabd.device.core.assembly import Assembly
 from collabd.device.core.generation import Machinery
 from collabd.device.counters import Counters
@@ -124,14 +125,16 @@ class DeviceDaemon:
         self.worker = thread.worker
         models = LoadedModels(Store(model_roots(config, PROGRAM)), engine, lane, default=config.models.default)
         clock = MONOTONIC
+        learned, counters, journal = Learned(speed_of(), clock=clock), Counters(), Journal()
         self.machinery = Machinery(
             lane=lane,
             engine=engine,
             compute=compute_of(engine),
             models=models,
-            learned=Learned(speed_of(), clock=clock),
-            counters=Counters(),
-            journal=Journal(),
+            learned=learned,
+            counters=counters,
+            journal=journal,
+            outcomes=Outcomes(learned, counters, journal),
             clock=clock,
             started=clock(),
         )
@@ -203,6 +206,7 @@ class DeviceDaemon:
             DeviceRoutes(self._plane, machinery.models),
             SharedMemoryRoutes(memory, self._peers.user_of),
             counters=machinery.counters,
+            catch_up=machinery.outcomes.take_in,
             administrators=server.administrators,
         )
         with closing(memory), closing(self.door):
@@ -217,6 +221,7 @@ class DeviceDaemon:
                     # New connections wait in the socket for the next daemon.
                     await site.stop()
                     await self.door.shut(_DRAIN_S)
+                    machinery.outcomes.take_in()
 
 
 def _tell_what_is_loaded(models: Sequence[str]) -> None:

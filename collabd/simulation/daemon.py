@@ -18,6 +18,7 @@ from collabd.config import CloudSettings, DeviceConfig, EnergySettings, Loaded
 from collabd.device import journal
 from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.call.learned import Learned
+from collabd.device.call.outcomes import Outcomes
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.watcher import Watcher
 from collabd.device.core.generation import Generation, Machinery
@@ -77,6 +78,8 @@ class _SimulatedDaemon:
         prep_ms = workload.profile.prep_ms * slowdown
         self._model.take_profile(msgspec.structs.replace(workload.profile, prep_ms=prep_ms))
         self._learned = Learned(SpeedFactor(slowdown), clock=clock)
+        counters, told = Counters(), journal.Journal(clock)
+        self._outcomes = Outcomes(self._learned, counters, told)
         machinery = Machinery(
             lane=lane,
             engine=engine,
@@ -84,8 +87,9 @@ class _SimulatedDaemon:
             models=self._models,
             learned=self._learned,
             clock=clock,
-            counters=Counters(),
-            journal=journal.Journal(clock),
+            counters=counters,
+            journal=told,
+            outcomes=self._outcomes,
             started=clock(),
         )
         senses = Senses(energy, SHOWS_NOTHING, clock=clock)
@@ -108,7 +112,9 @@ class _SimulatedDaemon:
         self._luck = self._world.workload.draw(request)
         began_s = self._clock()
         await self._plane.infer(self._model.manifest.name, self._frame)
-        ended_s, result = self._clock(), self._learned.history.last
+        ended_s = self._clock()
+        self._outcomes.take_in()
+        result = self._learned.history.last
         assert result is not None, "an answer was just remembered"  # noqa: S101
         # The loser of the race is stopped during this sleep.
         await sleep_until(began_s + every_s)

@@ -92,14 +92,16 @@ def application(
     shared_memory: SharedMemoryRoutes,
     *,
     counters: Counters,
+    catch_up: Callable[[], None],
     administrators: str,
 ) -> tuple[web.Application, Callable[[Answer], Answer]]:
     """The daemon's web application, and what makes of its answers those that are given.
 
-    `administrators`: the name of the administrators' group, or empty.
+    `catch_up` takes in the calls that have ended. `administrators`: the name of the administrators' group, or empty.
     """
 
     async def metrics(_: web.Request) -> web.Response:
+        catch_up()
         return web.Response(body=counters.metrics(), content_type="text/plain")
 
     app = web.Application(middlewares=[error_middleware, gatekeeper(administrators)])

@@ -11,7 +11,7 @@ from collab_sdk.errors import BudgetInfeasible
 from collab_sdk.result import SCORES, encode_result
 from collab_sdk.vocabulary import OnInfeasible, Reason
 from collabd.clock import Clock
-from collabd.device.call.learned import Learned
+from collabd.device.call.outcomes import EndedCall, Outcomes
 from collabd.device.call.result import result
 from collabd.device.counters import Counters
 from collabd.device.decide.call_plan import CallPlan
@@ -19,7 +19,6 @@ from collabd.device.decide.planner import Planner
 from collabd.device.job.image import CallImage
 from collabd.device.job.job import CallRecord
 from collabd.device.job.options import CallOptions
-from collabd.device.journal import Journal
 from collabd.device.models.loaded import LoadedModels
 from collabd.device.run.executor import Executor
 from collabd.http.parameters import as_asked, check_outputs
@@ -34,17 +33,15 @@ class Dispatcher:
         models: LoadedModels,
         planner: Planner,
         executor: Executor,
-        learned: Learned,
+        outcomes: Outcomes,
         counters: Counters,
-        journal: Journal,
         clock: Clock,
     ) -> None:
         self._models = models
         self._planner = planner
         self._executor = executor
-        self._learned = learned
+        self._outcomes = outcomes
         self._counters = counters
-        self._journal = journal
         self._clock = clock
         self._records: list[CallRecord] = []
 
@@ -66,12 +63,19 @@ class Dispatcher:
             _check_feasible(planned, options)
             output = await self._executor.run(planned.job, image, record)
             answer = result(planned, record, output, budget=options.budget)
-            self._learned.take_in(planned, image, record, slowdown=self._planner.slowdown())
-            if _is_surprising(planned, record):
-                self._planner.reconsider()
-        self._counters.answered(answer)
-        self._learned.history.add(planned, options.budget, answer)
-        self._journal.answered(answer)
+        self._outcomes.add(
+            EndedCall(
+                at=record.clock(),
+                plan=planned,
+                image=image.size,
+                record=record,
+                served_s=record.served_s(),
+                slowdown=self._planner.slowdown_now(),
+                answer=answer,
+            )
+        )
+        if _is_surprising(planned, record):
+            self._planner.reconsider()
         response = encode_result(answer, request.id)
         response.outputs = as_asked(response.outputs, request.outputs, answer.labels)
         return response

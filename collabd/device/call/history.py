@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from collab_sdk.budget import Budget
 from collab_sdk.reports import CandidateReport, DecisionReport
 from collab_sdk.result import Result
 from collab_sdk.vocabulary import Reason
@@ -24,7 +23,6 @@ class _Entry:
     at: float
     evaluation: Evaluation
     decision: Decision | None
-    budget: Budget
     result: Result
 
 
@@ -35,14 +33,13 @@ class History:
         self._clock = clock
         self._entries: deque[_Entry] = deque(maxlen=KEPT_DECISIONS)
 
-    def add(self, planned: CallPlan, budget: Budget, result: Result) -> None:
-        """Remember an answered call."""
+    def add(self, planned: CallPlan, result: Result, *, at: float) -> None:
+        """Remember a call that was answered at this time."""
         self._entries.append(
             _Entry(
-                at=self._clock(),
+                at=at,
                 evaluation=planned.evaluation,
                 decision=_decided(planned),
-                budget=budget,
                 result=result,
             )
         )
@@ -63,7 +60,7 @@ def _decision(entry: _Entry, now: float) -> DecisionReport:
     return DecisionReport(
         age_s=now - entry.at,
         model=result.model,
-        budget=str(entry.budget),
+        budget=str(result.budget),
         cut=result.plan.cut,
         codec=result.plan.codec,
         placement=result.plan.placement,

@@ -6,7 +6,7 @@ from collabd.clock import Clock
 from collabd.device.call.history import History
 from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.chooser import PastPlans
-from collabd.device.job.image import CallImage
+from collabd.device.job.image import ImageSize
 from collabd.device.job.job import CallRecord
 from collabd.sensing.estimates.overhead import Overheads
 from collabd.sensing.estimates.speed import SpeedFactor
@@ -25,25 +25,35 @@ class Learned:
         self.past_plans = PastPlans()
         self.history = History(clock)
 
-    def take_in(self, plan: CallPlan, image: CallImage, record: CallRecord, *, slowdown: float) -> None:
-        """Learn from a call that has ended.
+    def take_in(
+        self,
+        plan: CallPlan,
+        image: ImageSize,
+        record: CallRecord,
+        *,
+        served_s: float,
+        slowdown: float,
+        now: float,
+    ) -> None:
+        """Learn from a call that ended at `now`.
 
-        `slowdown`: a run was expected to take this many times as long as a run alone on the device.
+        `served_s`: what the daemon took for it beside its phases. `slowdown`: a run was expected to take this many
+        times as long as a run alone on the device.
         """
-        job, now = plan.job, self._clock()
+        job = plan.job
         if "prep" in record.phases:
             job.model.prep.learn(image.pixels / 1e6, record.phases["prep"], now)
         if not record.why:
-            self._take_in_overhead(image, record, now)
+            self._take_in_overhead(image, record, served_s=served_s, now=now)
         for measured_s, profiled_s in record.speed_here:
             self.speed.learn(measured_s=measured_s, profiled_s=profiled_s, now=now, expected=slowdown)
         if job.companion is not None:
             for measured_s, profiled_s in record.speed_there:
                 job.companion.learn_speed(measured_s, profiled_s)
 
-    def _take_in_overhead(self, image: CallImage, record: CallRecord, now: float) -> None:
-        alone, of_file, nbytes = record.alone, image.file_bytes is not None, image.nbytes
-        self.overheads.learn_served(record.served_s(), now, nbytes, of_file=of_file, alone=alone)
+    def _take_in_overhead(self, image: ImageSize, record: CallRecord, *, served_s: float, now: float) -> None:
+        alone, of_file, nbytes = record.alone, image.of_file, image.nbytes
+        self.overheads.learn_served(served_s, now, nbytes, of_file=of_file, alone=alone)
         if record.caller_s is not None:
             self.overheads.learn_caller(record.caller_s, now, nbytes, of_file=of_file, alone=alone)
         if "C" in record.ran:

@@ -9,6 +9,7 @@ from collabd.clock import Clock
 from collabd.config import DeviceConfig, Loaded
 from collabd.device.call.dispatcher import Dispatcher
 from collabd.device.call.learned import Learned
+from collabd.device.call.outcomes import Outcomes
 from collabd.device.companions.companion import Companion
 from collabd.device.counters import Counters
 from collabd.device.decide.planner import Planner
@@ -36,6 +37,7 @@ class Machinery:
     clock: Clock
     counters: Counters
     journal: Journal
+    outcomes: Outcomes
     started: float
 
 
@@ -64,6 +66,7 @@ class Generation:
             overheads=learned.overheads,
             past_plans=learned.past_plans,
             lane_wait_s=machinery.lane.wait_s,
+            catch_up=machinery.outcomes.take_in,
             clock=clock,
         )
         self.ahead = SessionsAhead(
@@ -73,9 +76,8 @@ class Generation:
             models=machinery.models,
             planner=self.planner,
             executor=Executor(machinery.compute, machinery.lane, hedge_price=config.failover.hedge_price),
-            learned=learned,
+            outcomes=machinery.outcomes,
             counters=machinery.counters,
-            journal=machinery.journal,
             clock=clock,
         )
         self.reporter = Reporter(
@@ -86,5 +88,6 @@ class Generation:
             senses=senses,
             history=learned.history,
             counters=machinery.counters,
+            catch_up=machinery.outcomes.take_in,
             uptime_s=lambda: clock() - machinery.started,
         )

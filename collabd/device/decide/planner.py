@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -27,7 +28,7 @@ from collabd.device.job.image import CallImage
 from collabd.device.job.job import Job, JobStep
 from collabd.device.job.options import CallOptions
 from collabd.device.models.model import DeviceModel
-from collabd.device.senses import Senses
+from collabd.device.senses import Senses, slowdown
 from collabd.planning import CallFacts, Candidate, Candidates, DeviceState, predict
 from collabd.planning.candidates import SOURCE
 from collabd.planning.choose import Decision, SwitchGain, choose
@@ -67,12 +68,14 @@ class Planner:
         overheads: Overheads,
         past_plans: PastPlans,
         lane_wait_s: Callable[[float | None], float],
+        catch_up: Callable[[], None],
         clock: Clock,
         find_placement: FindPlacement = placed,
     ) -> None:
         """`lane_wait_s`: how many seconds a call waits for the lane.
 
-        Its argument is the number of seconds until the deadline of the call (None: the call has none).
+        Its argument is the number of seconds until the deadline of the call (None: the call has none). `catch_up` is
+        called before a choice is made anew: it takes in what ended calls have taught.
         """
         self._speed = speed
         self._overheads = overheads
@@ -86,6 +89,7 @@ class Planner:
         self._companions = tuple(companions)
         self._senses = senses
         self._lane_wait_s = lane_wait_s
+        self._catch_up = catch_up
         self._threads = config.engine.threads or usable_cores()
         self._standing = StandingChoices()
         self._known: WeakKeyDictionary[DeviceModel, _Known] = WeakKeyDictionary()
@@ -142,6 +146,7 @@ class Planner:
         asked = Asked.of(model, image, options, waited_s=waited_s, lane_wait_s=self._lane_wait_s, seen=seen)
         standing = self._standing.of(asked, now=now)
         if standing is None:
+            self._catch_up()
             consider = self._fixed if options.is_fixed else self._considered
             standing = await consider(asked, image, known)
             self._standing.keep(standing, now=self._clock())
@@ -234,7 +239,11 @@ class Planner:
 
     def slowdown(self) -> float:
         """How many times as long as a run alone on the device a run should take now, from what is sensed."""
-        return self._senses.slowdown(self._threads)
+        return self.slowdown_now()()
+
+    def slowdown_now(self) -> Callable[[], float]:
+        """What works out `slowdown` as of now, whenever it is called."""
+        return partial(slowdown, self._senses.snapshot, self._threads)
 
     def _energy_source(self) -> EnergySource:
         return EnergySource.MEASURED if self._senses.snapshot.power.measured else EnergySource.MODELLED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,14 @@ from collab_sdk.channels import Channels, channels_of
 from collab_sdk.errors import InvalidTensor
 from collabd.catalog.package.manifest import Preprocessing
 from collabd.imaging import OpenImage, frame_size, one_frame, prepare
+
+
+class ImageSize(NamedTuple):
+    """The pixels of an image, the bytes that the caller sent for it, and whether these were a file."""
+
+    pixels: int
+    nbytes: int
+    of_file: bool
 
 
 @dataclass(eq=False)
@@ -54,6 +63,11 @@ class CallImage:
         frame = one_frame(tensor.to_array(), channels)
         width, height = frame_size(frame, channels)
         return cls(frame, width * height, channels)
+
+    @property
+    def size(self) -> ImageSize:
+        """All sizes of the image."""
+        return ImageSize(self.pixels, self.nbytes, self.file_bytes is not None)
 
     def prepare(self, spec: Preprocessing) -> npt.NDArray[np.uint8]:
         """The network's input, uint8 [1, height, width, 3]. Raises `InvalidImage`."""

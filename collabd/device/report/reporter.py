@@ -51,6 +51,7 @@ class Reporter:
         senses: Senses,
         history: History,
         counters: Counters,
+        catch_up: Callable[[], None],
         uptime_s: Callable[[], float],
     ) -> None:
         self._models = models
@@ -60,10 +61,13 @@ class Reporter:
         self._senses = senses
         self._history = history
         self._counters = counters
+        # Takes in the calls that have ended.
+        self._catch_up = catch_up
         self._uptime_s = uptime_s
 
     def status(self) -> StatusReport:
         """The state of the daemon, its models, its companions and its last call."""
+        self._catch_up()
         return StatusReport(
             version=__version__,
             pid=os.getpid(),
@@ -104,10 +108,12 @@ class Reporter:
 
     def explain(self, last: int) -> ExplainReport:
         """The `last` most recent decisions, with their candidates."""
+        self._catch_up()
         return ExplainReport(decisions=self._history.report(last))
 
     def profile(self, model: DeviceModel, budget: str | None) -> ProfileReport:
         """The measured and predicted figures of each candidate cut, for a picture that has the network's input size."""
+        self._catch_up()
         options = CallOptions.from_parameters({"budget": budget} if budget else {})
         evaluation = self._planner.evaluate(model, None, options)
         companion = next((each for each in self._companions if model.digest in each.profiles), None)

@@ -77,7 +77,7 @@ CALLS: list[tuple[dict[str, Any], type[CollabError], str]] = [
     ({"cut": "nowhere"}, InvalidPlacement, "the candidate cuts are image"),
     ({"placement": "DDC"}, InvalidPlacement, "letters"),
     ({"placement": "D" * 40}, InvalidPlacement, "letters"),
-    ({"cut": "relu1", "codec": "jpeg"}, InvalidPlacement, "jpeg is for the image"),
+    ({"cut": "relu1", "codec": "jpeg"}, InvalidPlacement, "jpeg90 is for the image"),
     ({"cut": "image", "codec": "source"}, InvalidPlacement, "give a file"),
     ({"codec": "mp3"}, InvalidRequest, "unknown codec"),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collabd.config import EnergySettings
-from collabd.device.senses import Senses
+from collabd.device.senses import Senses, slowdown
 from collabd.sensing.reading import NotMeasured
 from collabd.sensing.sensed_machine import SHOWS_NOTHING
 
@@ -17,4 +17,4 @@ def test_what_cannot_be_sensed_any_more_is_unknown_and_not_as_it_was() -> None:
         assert "no such file" in measured.reason
     assert not seen.power.measured
     assert (seen.power.board.busy_w, seen.power.board.idle_w) == (6.0, 2.0)
-    assert senses.slowdown(4) == 1.0
+    assert slowdown(senses.snapshot, 4) == 1.0
