@@ -1,6 +1,8 @@
 """A CPU cgroup in which everything is slow: the kernel gives its processes a share of one core, a few ms at a time.
 
-What runs in it is slow in all that it does, Python too, as on a slow machine. References: the kernel's
+What runs in it is slow in all that it does, Python too, as on a slow machine. It is also kept on one core: the kernel
+hands the quota of a period to the core that asks first, and what is left of it there is lost when the work goes on on
+another core. A caller and a daemon that take turns would then wait for a period each time. References: the kernel's
 Documentation/scheduler/sched-bwc.rst and Documentation/admin-guide/cgroup-v2.rst (`cpu.max`).
 """
 
@@ -23,9 +25,10 @@ _EMPTY_S = 5.0
 # A program that enters the cgroup and becomes the command: nothing of the command runs outside.
 _ENTER = """
 import os, sys
-with open(sys.argv[1], "w") as members:
+os.sched_setaffinity(0, {int(sys.argv[1])})
+with open(sys.argv[2], "w") as members:
     members.write(str(os.getpid()))
-os.execvp(sys.argv[2], sys.argv[2:])
+os.execvp(sys.argv[3], sys.argv[3:])
 """
 
 
@@ -68,7 +71,7 @@ class SlowCpu:
 
     def command(self, command: Sequence[str]) -> list[str]:
         """The same command, which enters the cgroup before it starts."""
-        return [sys.executable, "-I", "-S", "-c", _ENTER, str(self.group / "cgroup.procs"), *command]
+        return [sys.executable, "-I", "-S", "-c", _ENTER, str(_core()), str(self.group / "cgroup.procs"), *command]
 
     def start(
         self,
@@ -83,6 +86,7 @@ class SlowCpu:
 
     def enter(self) -> None:
         """Move this process, and what it will start, into the cgroup."""
+        os.sched_setaffinity(0, {_core()})
         (self.group / "cgroup.procs").write_text(str(os.getpid()))
 
     def pids(self) -> list[int]:
@@ -95,6 +99,10 @@ class SlowCpu:
         if self._group is None:
             raise RuntimeError("a SlowCpu is used inside its with block")
         return self._group
+
+
+def _core() -> int:
+    return max(os.sched_getaffinity(0))
 
 
 def _make(root: Path, period_us: int) -> Path:
