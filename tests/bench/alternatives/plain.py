@@ -29,16 +29,23 @@ class Network:
         self._session = ort.InferenceSession(package / MODEL, options, providers=["CPUExecutionProvider"])
         manifest = load(package).manifest
         self.name, self._input = manifest.name, manifest.input
-        self.size = manifest.preprocessing.width, manifest.preprocessing.height
+        self.wants = manifest.preprocessing
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
         """The output for an image of the network's own size."""
         return np.asarray(self._session.run(None, {self._input: pixels[np.newaxis]})[0])
 
     def resized(self, picture: Picture) -> Image.Image:
-        """A file's bytes or a frame, at the network's size."""
+        """A file's bytes or a frame, as the network wants it: resized, and the centre cut out where it says so."""
         image = Image.open(io.BytesIO(picture)) if isinstance(picture, bytes) else Image.fromarray(picture)
-        return image.convert("RGB").resize(self.size, Image.Resampling.BILINEAR)
+        wants, size = self.wants, (self.wants.width, self.wants.height)
+        filtering = Image.Resampling[wants.interpolation.upper()]
+        if wants.resize_shorter is None:
+            return image.convert("RGB").resize(size, filtering)
+        scale = wants.resize_shorter / min(image.size)
+        whole = image.convert("RGB").resize((round(image.width * scale), round(image.height * scale)), filtering)
+        left, top = (whole.width - wants.width) // 2, (whole.height - wants.height) // 2
+        return whole.crop((left, top, left + wants.width, top + wants.height))
 
 
 class Bare:
@@ -93,7 +100,7 @@ def serve(port: int, networks: dict[str, Network]) -> None:
         def scores() -> np.ndarray:
             if request.content_type == "image/jpeg":
                 return network.scores(np.asarray(Image.open(io.BytesIO(body)).convert("RGB")))
-            width, height = network.size
+            width, height = network.wants.width, network.wants.height
             return network.scores(np.frombuffer(body, np.uint8).reshape(height, width, 3))
 
         return web.Response(body=(await asyncio.to_thread(scores)).tobytes())
