@@ -14,7 +14,19 @@ import torch
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
-__all__ = ["CLASSES", "MEAN", "SIDE", "STD", "Split", "SplitName", "jpegs", "load", "normalised"]
+__all__ = [
+    "CLASSES",
+    "MEAN",
+    "SIDE",
+    "STD",
+    "Split",
+    "SplitName",
+    "calibrating",
+    "checking",
+    "jpegs",
+    "load",
+    "normalised",
+]
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 MEAN = (0.4914, 0.4822, 0.4465)
@@ -63,10 +75,35 @@ def jpegs(data: Path, split: SplitName) -> Iterator[tuple[bytes, int]]:
         yield from ((archive.read(name), _label(name)) for name in found)
 
 
+def calibrating(data: Path, each: int) -> list[tuple[bytes, int]]:
+    """At most `each` test images of each class that calibrate codecs: the first in the second half of the class.
+
+    No training images: a network is surer of those than of what it will see.
+    """
+    return [(image, label) for label, images in enumerate(_tested(data)) for image in images[_half(images) :][:each]]
+
+
+def checking(data: Path, each: int) -> list[tuple[bytes, int]]:
+    """At most `each` test images of each class that calibrate nothing: the first in the first half of the class."""
+    return [(image, label) for label, images in enumerate(_tested(data)) for image in images[: _half(images)][:each]]
+
+
 def normalised(images: torch.Tensor) -> torch.Tensor:
     """Float32 of the same shape, as the networks take it, from uint8 [count, 3, height, width]."""
     mean, std = (torch.tensor(values, device=images.device).view(-1, 1, 1) for values in (MEAN, STD))
     return (images.float() / 255 - mean) / std
+
+
+def _tested(data: Path) -> list[list[bytes]]:
+    """The test images of each class."""
+    found: list[list[bytes]] = [[] for _ in CLASSES]
+    for image, label in jpegs(data, "test"):
+        found[label].append(image)
+    return found
+
+
+def _half(images: list[bytes]) -> int:
+    return (len(images) + 1) // 2
 
 
 def _files(data: Path, split: SplitName) -> list[str]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections import defaultdict
 from pathlib import Path
 
 from PIL import Image
 
-from models.cifar10 import CLASSES, jpegs
+from models.cifar10 import CLASSES, checking
 from models.photographs import PHOTOGRAPHS, photograph
 
 __all__ = ["collect_cifar10", "collect_photographs"]
@@ -18,14 +17,12 @@ _EACH = 10
 
 
 def collect_cifar10(data: Path, into: Path) -> None:
-    """Copy the first ten test JPEGs of each class to `into/<class>/NNNN.jpg`."""
-    taken: dict[int, int] = defaultdict(int)
-    for jpeg, label in jpegs(data, "test"):
-        if taken[label] < _EACH:
-            folder = into / CLASSES[label]
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{taken[label]:04}.jpg").write_bytes(jpeg)
-            taken[label] += 1
+    """Copy the first ten test JPEGs of each class, which calibrate nothing, to `into/<class>/NNNN.jpg`."""
+    images = checking(data, _EACH)
+    for label, name in enumerate(CLASSES):
+        (into / name).mkdir(parents=True, exist_ok=True)
+        for number, jpeg in enumerate(image for image, its in images if its == label):
+            (into / name / f"{number:04}.jpg").write_bytes(jpeg)
 
 
 def collect_photographs(into: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
-from models.cifar10 import CLASSES, Split, jpegs, load, normalised
+from models.cifar10 import CLASSES, Split, calibrating, checking, jpegs, load, normalised
 
 
 def test_a_folder_and_a_zip_of_it_read_the_same(cifar_folder: Path, cifar_zip: Path) -> None:
@@ -33,6 +33,17 @@ def test_other_files_are_left_out(cifar_folder: Path, tmp_path: Path) -> None:
         for name in ("train/cat/0000.jpg", "train/cat/0000.txt", "train/lion/0000.jpg", "test/cat/1.jpg", "cat/2.jpg"):
             archive.writestr(name, (cifar_folder / "train/cat/0000.jpg").read_bytes())
     assert [label for _, label in jpegs(path, "train")] == [CLASSES.index("cat")]
+
+
+def test_the_halves_of_the_test_images_share_none_and_calibration_takes_the_first_of_the_second(tmp_path: Path) -> None:
+    for name in CLASSES:
+        (tmp_path / "test" / name).mkdir(parents=True)
+        for number in range(7):
+            (tmp_path / "test" / name / f"{number}.jpg").write_bytes(f"{name}{number}".encode())
+    assert checking(tmp_path, 2)[:3] == [(b"airplane0", 0), (b"airplane1", 0), (b"automobile0", 1)]
+    assert calibrating(tmp_path, 2)[:3] == [(b"airplane4", 0), (b"airplane5", 0), (b"automobile4", 1)]
+    assert not {*calibrating(tmp_path, 7)} & {*checking(tmp_path, 7)}
+    assert sorted(calibrating(tmp_path, 7) + checking(tmp_path, 7)) == sorted(jpegs(tmp_path, "test"))
 
 
 def test_a_place_without_images_is_an_error_that_says_what_it_looked_for(tmp_path: Path) -> None:

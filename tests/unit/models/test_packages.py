@@ -101,12 +101,10 @@ def test_lite0_gives_an_acceptable_label_to_each_photograph_that_has_some() -> N
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_planner_has_few_jpegs_to_choose_from_and_one_of_them_by_default(name: str) -> None:
-    """As candidates they are evaluated at every call."""
+def test_the_planner_has_jpegs_to_choose_from_and_one_of_them_by_default(name: str) -> None:
     image, *_ = package(name).manifest.cuts
     jpegs = {figures.codec: figures.fidelity for figures in image.codecs if figures.codec in JPEG_CODECS}
     assert USUAL_JPEG in jpegs
-    assert len(jpegs) <= 5
     assert max(jpegs.values()) >= PlanningSettings().min_fidelity
 
 
