@@ -114,10 +114,11 @@ async def serve_until_stopped(
     """
     steps: tuple[Step, ...] = (
         ("keep the memory small", lambda: background("tidying", tidy_when_quiet, do_without)),
-        ("say that it is ready", ready),
         ("keep the status line", lambda: background("the status line", partial(keep_status, status), do_without)),
         ("ping the watchdog", lambda: background("the watchdog", partial(watchdog, worker))),
         ("reload at a hangup", lambda: background("reloading", partial(reload_at_hangup, read, apply))),
+        # Last, since a hangup that comes before would end the process.
+        ("say that it is ready", ready),
     )
     async with started(steps):
         await _stop_signal()
@@ -154,6 +155,8 @@ async def background(
     """
     task = asyncio.create_task(_supervised(name, work, give_up=give_up, clock=clock, sleep=sleep))
     try:
+        # It has begun before what comes next does.
+        await asyncio.sleep(0)
         yield
     finally:
         task.cancel()

@@ -33,7 +33,7 @@ async def test_every_alternative_is_called(tmp_path: Path, tiny_package: Package
     assert {BARE, JPEG, RAW, DEFAULT, ANY, FIXED_JPEG, LOCAL} <= {each.name for each in found}
     assert all(len(each.latencies_ms) == 2 and min(each.latencies_ms) > 0 for each in found)
     plans = {each.name: each.plan for each in found}
-    assert (plans[LOCAL], plans[FIXED_JPEG], plans[BARE]) == ("output/none", "image/jpeg", "")
+    assert (plans[LOCAL], plans[FIXED_JPEG], plans[BARE]) == ("output/none", "image/jpeg90", "")
     assert [each.name for each in spent] == [BARE, MINIMAL, LOCAL]
     assert all(each.cpu_ms > 0 for each in spent)
     assert [each.daemon_read_kb > 0 for each in spent] == [False, True, True]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -20,10 +21,10 @@ from tests.unit.device.conftest import PIXELS, link_is
 
 
 class Hands:
-    """A clock that is set by hand, in seconds."""
+    """A clock that is set by hand, in seconds. It begins with the time at which the link was learned."""
 
     def __init__(self) -> None:
-        self.now = 100.0
+        self.now = time.monotonic()
 
     def __call__(self) -> float:
         return self.now
@@ -112,9 +113,15 @@ def test_credit_for_a_try_is_saved_up_while_a_choice_stands(
 ) -> None:
     """A slow link keeps the calls here. They try the companion in the end, although each finds a choice that stands."""
     link_is(companion, 0.02)
-    reasons = []
-    for _ in range(3000):
-        reasons.append(plan(it, model).reason)
-        hands.now += 0.01
-    assert set(reasons) <= {Reason.CHOSEN, Reason.KEPT, Reason.EXPLORED}
-    assert Reason.EXPLORED in reasons
+    hands.now, companion.clock = time.monotonic(), hands
+
+    async def reasons() -> set[Reason]:
+        found = set()
+        for _ in range(3000):
+            found.add((await it.plan(model, PIXELS, CallOptions.from_parameters({}))).reason)
+            hands.now += 0.01
+        return found
+
+    found = asyncio.run(reasons())
+    assert found <= {Reason.CHOSEN, Reason.KEPT, Reason.EXPLORED}
+    assert Reason.EXPLORED in found
