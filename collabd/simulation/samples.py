@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from collabd.catalog.package.manifest import SURE
 from collabd.catalog.package.package import Package, load
+from collabd.catalog.package.scores import as_classes, confidence
 from collabd.engine import Engine
 from collabd.imaging import prepare
 
@@ -25,12 +27,16 @@ Form = Literal["file", "frame"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sample:
-    """An image as a file or as pixels. `labels`: the right labels. `unsplit`: the label from the unsplit network."""
+    """An image as a file or as pixels. `labels`: the right labels. `unsplit`: the label from the unsplit network.
+
+    `sure`: whether the unsplit network is sure of it, since fidelity counts only such images.
+    """
 
     name: str
     image: bytes | npt.NDArray[np.uint8]
     labels: tuple[str, ...]
     unsplit: str
+    sure: bool
 
 
 def load_samples(models: Path, count: int) -> dict[tuple[str, Form], list[Sample]]:
@@ -58,12 +64,14 @@ def _samples(model: Path, form: Form, images: Sequence[tuple[Path, tuple[str, ..
     samples = []
     for path, labels in images:
         image = path.read_bytes() if form == "file" else np.asarray(Image.open(path).convert("RGB"))
-        samples.append(Sample(name=path.name, image=image, labels=labels, unsplit=_answer(package, engine, image)))
+        unsplit, sure = _answer(package, engine, image)
+        samples.append(Sample(name=path.name, image=image, labels=labels, unsplit=unsplit, sure=sure))
     return samples
 
 
-def _answer(package: Package, engine: Engine, image: bytes | npt.NDArray[np.uint8]) -> str:
+def _answer(package: Package, engine: Engine, image: bytes | npt.NDArray[np.uint8]) -> tuple[str, bool]:
     manifest = package.manifest
     feeds = {manifest.input: prepare(image, manifest.preprocessing)}
     output = engine.run(package.digest, feeds, [manifest.output])[manifest.output]
-    return manifest.labels[int(np.argmax(output))]
+    (confident,) = confidence(as_classes(output, manifest.output_kind), manifest.output_kind)
+    return manifest.labels[int(np.argmax(output))], bool(confident >= SURE)
