@@ -111,9 +111,8 @@ async def _demo(root: Path, directory: Path) -> list[str]:
         await _show(testbed, tally, samples)
     click.echo(f"{tally.answered} of {tally.asked} calls answered.")
     for model, same in tally.lossy.items():
-        click.echo(
-            f"{model}: {sum(same)} of {len(same)} lossy answers equal the unsplit network's, where that is sure."
-        )
+        click.echo(f"{model}: {sum(same)} of {len(same)} lossy answers equal the unsplit network's.")
+    click.echo("(Only images of which the unsplit network is sure; fidelity counts no others.)")
     return tally.failures()
 
 
