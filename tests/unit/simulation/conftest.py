@@ -15,28 +15,33 @@ WHOLE_MS = 20.0
 Loads = Callable[..., Workload]
 
 
-@pytest.fixture(scope="session")
-def tiny_profile(tiny_package: Package) -> Profile:
-    """20 ms for the whole network; the work before a cut grows evenly with its position."""
-    cuts = tiny_package.manifest.cuts
-    layers = len(tiny_package.manifest.layers)
+def even_profile(package: Package, *, whole_ms: float, codec_ms: float) -> Profile:
+    """The whole network takes `whole_ms`, and the work before a cut grows evenly with its position."""
+    manifest = package.manifest
+    layers = len(manifest.layers)
     return Profile(
-        digest=tiny_package.digest,
+        digest=package.digest,
         machine=Machine("none", 1, "0", "0"),
         threads=1,
         prep_ms=0.1,
-        whole_ms=WHOLE_MS,
+        whole_ms=whole_ms,
         spread=1.0,
         cuts=tuple(
             CutTimes(
                 cut.name,
-                WHOLE_MS * cut.head_layers / layers,
-                WHOLE_MS * (1 - cut.head_layers / layers),
-                tuple(CodecTimes(figures.codec, 0.02, 0.02) for figures in cut.codecs),
+                whole_ms * cut.head_layers / layers,
+                whole_ms * (1 - cut.head_layers / layers),
+                tuple(CodecTimes(figures.codec, codec_ms, codec_ms) for figures in cut.codecs),
             )
-            for cut in cuts
+            for cut in manifest.cuts
         ),
     )
+
+
+@pytest.fixture(scope="session")
+def tiny_profile(tiny_package: Package) -> Profile:
+    """20 ms for the whole network."""
+    return even_profile(tiny_package, whole_ms=WHOLE_MS, codec_ms=0.02)
 
 
 @pytest.fixture

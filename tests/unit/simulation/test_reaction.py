@@ -15,12 +15,12 @@ import pytest
 from collabd.catalog.package.package import load
 from collabd.config import DeviceConfig, EnergySettings, PlanningSettings
 from collabd.planning import Candidate
-from collabd.profiling.profile import CodecTimes, CutTimes, Machine, Profile
 from collabd.sensing.power.board import board_power
 from collabd.simulation.daemon import daemon_outcomes
 from collabd.simulation.traces import Trace, TraceStep
 from collabd.simulation.workload import Workload
 from collabd.simulation.world import Outcome, World
+from tests.unit.simulation.conftest import even_profile
 
 PACKAGE = Path(__file__).parents[3] / "models/efficientnet_lite0/package"
 SLOW, FAST = 5e6 / 8, 50e6 / 8
@@ -85,26 +85,7 @@ def test_the_plan_is_right_soon(scenario: Scenario) -> None:
 
 def _workload(scenario: Scenario, requests: int) -> Workload:
     package = load(PACKAGE)
-    manifest = package.manifest
-    layers = len(manifest.layers)
-    share = {cut.name: cut.head_layers / layers for cut in manifest.cuts}
-    profile = Profile(
-        digest=package.digest,
-        machine=Machine("none", 1, "0", "0"),
-        threads=1,
-        prep_ms=0.1,
-        whole_ms=WHOLE_MS,
-        spread=1.0,
-        cuts=tuple(
-            CutTimes(
-                cut.name,
-                WHOLE_MS * share[cut.name],
-                WHOLE_MS * (1 - share[cut.name]),
-                tuple(CodecTimes(figures.codec, 0.2, 0.2) for figures in cut.codecs),
-            )
-            for cut in manifest.cuts
-        ),
-    )
+    profile = even_profile(package, whole_ms=WHOLE_MS, codec_ms=0.2)
     return Workload(package, profile, slowdown=scenario.slowdown, requests=requests, seed=0)
 
 
