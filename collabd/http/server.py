@@ -131,6 +131,11 @@ class Connection(ServedConnection):
         """Whether it has sent no request yet, or is in the middle of sending the next one's head."""
         return self._head_by is not None
 
+    @property
+    def closes(self) -> bool:
+        """Whether it is closed; the server hears of it a turn of the loop later."""
+        return self._link.is_closing()
+
     def overdue(self, now: float) -> bool:
         """Whether its peer has used up its time."""
         if self._gone_by is None and self._link.is_closing():
@@ -165,13 +170,14 @@ class ConnectionServer(HttpServer):
     def connected(self, connection: web.RequestHandler) -> None:
         """Take the connection in; where too many are open, close an idle one for it, or turn it away."""
         assert isinstance(connection, Connection)  # noqa: S101  `new_connection` makes no others
-        others = [other for other in self._ours() if other is not connection]
+        others = [other for other in self._ours() if other is not connection and not other.closes]
         peers = Counter(other.peer for other in others)
         if peers[connection.peer] >= self._limits.connections // 2:
             others = [other for other in others if other.peer == connection.peer]
         elif len(others) < self._limits.connections:
             return
-        idle = [other for other in others if other.waits_for_request]
+        # The task of a new connection begins to wait a turn of the loop later; many may come in one turn.
+        idle = [other for other in others if other.waits_for_request or other.unproven]
         if idle:
             max(idle, key=lambda other: (peers[other.peer], other.unproven, -other.heard)).abort()
         else:
