@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -266,6 +267,18 @@ async def test_silent_peers_make_room_for_those_who_ask(tmp_path: Path) -> None:
             await house.until(lambda: len(house.server.connections) <= 5)
         reader, _ = await house.peer(GET)
         assert b"200 OK" in await head(reader)
+
+
+async def test_of_many_who_come_at_once_the_last_finds_room(tmp_path: Path) -> None:
+    async with built(tmp_path, connections=8) as house:
+        # Sockets of the operating system do not let the server's loop run in between.
+        silent = [socket.socket(socket.AF_UNIX) for _ in range(30)]
+        for peer in silent:
+            peer.connect(str(house.path))
+        reader, _ = await house.peer(GET)
+        assert b"200 OK" in await head(reader)
+        for peer in silent:
+            peer.close()
 
 
 async def test_of_those_who_are_idle_the_unproven_go_first(tmp_path: Path) -> None:
