@@ -53,6 +53,7 @@ __all__ = [
     "REGION_OFFSET",
     "REQUEST_CHECKSUM",
     "WAITED_MS",
+    "Headers",
     "InferRequest",
     "InferResponse",
     "Message",
