@@ -13,7 +13,7 @@ from collabd.clock import MONOTONIC, Clock
 from collabd.device.lane.promises import Promises
 from collabd.device.lane.turns import Turns, due_at
 from collabd.engine import Stop
-from collabd.systemd.watchdog import Worker
+from collabd.worker import Worker
 
 T = TypeVar("T")
 
@@ -91,11 +91,11 @@ class ComputeThread:
 
     async def run(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
         """Run the parts of a piece when the piece before has ended. Errors of a part are raised here."""
-        return await asyncio.get_running_loop().run_in_executor(self.worker, partial(self._timed, piece, stop))
+        return await self.worker.run(partial(self._timed, piece, stop))
 
     async def prepare(self, work: Callable[[], T]) -> T:
         """Run work that belongs to no call."""
-        return await asyncio.get_running_loop().run_in_executor(self.worker, work)
+        return await self.worker.run(work)
 
     def _timed(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
         timed, ready = [], piece.asked
