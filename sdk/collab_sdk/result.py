@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from operator import attrgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
@@ -189,13 +188,28 @@ def encode_result(result: Result, request_id: str = "") -> InferResponse:
 
     What was not measured is left out, and so is what is not finite (a prediction over a dead link, for example).
     """
-    parameters: dict[str, Any] = {"unmet": ",".join(result.unmet)}
-    for key, get in _GETTERS:
-        value = get(result)
-        if value is not None and not (isinstance(value, float) and not math.isfinite(value)):
-            parameters[key] = value
-    scores = Tensor.from_array(SCORES, result.scores.reshape(1, -1))
-    return InferResponse(result.model, MODEL_VERSION, [scores], id=request_id, parameters=parameters)
+    said = stated({name: getattr(result, name) for name in _SCALAR_FIELDS[Result]})
+    said["unmet"] = ",".join(result.unmet)
+    for group in _GROUPS:
+        said |= stated(vars(getattr(result, group)), f"{group}.")
+    return response_of(result.model, result.scores, said, request_id=request_id)
+
+
+def response_of(
+    model: str, scores: NDArray[np.float32], parameters: dict[str, Any], *, request_id: str
+) -> InferResponse:
+    """The response with these scores, [classes], and parameters."""
+    output = Tensor.from_array(SCORES, scores.reshape(1, -1))
+    return InferResponse(model, MODEL_VERSION, [output], id=request_id, parameters=parameters)
+
+
+def stated(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values as parameters of a response, without those that are None or not finite."""
+    return {
+        prefix + name: value
+        for name, value in values.items()
+        if value is not None and (type(value) is not float or math.isfinite(value))
+    }
 
 
 def decode_result(response: InferResponse, labels: tuple[str, ...], budget: Budget | None = None) -> Result:
@@ -240,7 +254,6 @@ _FIELDS = {
 }
 _KEYS = {name: [(each, f"{name}.{each}") for each in _SCALAR_FIELDS[kind]] for name, kind in _GROUPS.items()}
 _TYPES = {key: _JSON_TYPES[hint] for key, hint in _FIELDS.items()} | {"unmet": (str, NoneType)}
-_GETTERS = [(key, attrgetter(key)) for key in _FIELDS]
 
 
 def _check_types(said: Mapping[str, Any]) -> None:
