@@ -23,7 +23,7 @@ _WAITS_S = 0.5
 _MOST = 32
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class EndedCall:
     """What is left of a call. The image is not kept.
 

@@ -54,7 +54,7 @@ class Claim:
         self.claims.remove(self)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Timed(Generic[T]):
     """A result. The work ran for `seconds`, after it had waited `waited_s` seconds for its turn and its setup."""
 
@@ -63,7 +63,7 @@ class Timed(Generic[T]):
     waited_s: float
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class LanePart(Generic[T]):
     """Work that is timed by itself. `setup` runs before it and is not timed."""
 
@@ -71,7 +71,7 @@ class LanePart(Generic[T]):
     setup: Callable[[], None] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Piece:
     """Parts that run one after the other. A call `asked` for them at that time; `running` is around all of them."""
 
