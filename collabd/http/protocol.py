@@ -11,6 +11,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
 
+import msgspec
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
@@ -28,6 +29,7 @@ _QUICK_JSON_BYTES = 2**18
 # Requests of at most this size are remembered, so many of them.
 _SHORT_BYTES = 1024
 _REMEMBERED = 64
+_JSON = msgspec.json.Encoder()
 _MODELS, _INFER = "/v2/models/", "/infer"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -225,7 +227,7 @@ class InferenceProtocol:
 
 
 async def _message(visit: Visit, name: str, asked: wire.InferRequest) -> wire.Message:
-    return wire.encode_response(await visit.infer(name, asked), asked.wants_binary)
+    return wire.encode_response(await visit.infer(name, asked), asked.wants_binary, _JSON.encode)
 
 
 def _named(request: web.BaseRequest) -> str | None:
