@@ -65,12 +65,14 @@ __all__ = [
     "datatype_of",
     "decode_error",
     "decode_json",
+    "decode_outputs",
     "decode_request",
     "decode_response",
     "encode_error",
     "encode_request",
     "encode_response",
     "header_length",
+    "in_front_of",
     "is_shared",
     "waited_s",
 ]
@@ -150,6 +152,13 @@ def encode_response(response: InferResponse, binary: bool | Callable[[str], bool
     return _encode(head, "outputs", response.outputs, binary=binary if callable(binary) else lambda _: binary)
 
 
+def in_front_of(text: bytes, chunks: Sequence[bytes | memoryview]) -> Message:
+    """The JSON of a message in front of the data of its binary tensors, if there are any, as HTTP body and headers."""
+    if not chunks:
+        return Message([text], {"Content-Type": "application/json"})
+    return Message([text, *chunks], {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(text))})
+
+
 def is_shared(tensor: Tensor) -> bool:
     """Whether the tensor's data is in a shared memory region, which its parameters name."""
     return REGION in tensor.parameters
@@ -173,10 +182,15 @@ def decode_request(
 def decode_response(body: bytes | bytearray | memoryview, header_length: int | None) -> InferResponse:
     """The response in an HTTP body; its tensors share the body's memory. WireError: malformed."""
     head, rest = _split(body, header_length)
-    outputs = _tensors(head, "outputs", rest)
+    outputs = decode_outputs(head, rest)
     name, version = member(head, "model_name", ""), member(head, "model_version", "")
     parameters = scalars(member(head, "parameters", {}))
     return InferResponse(name, version, outputs, id=member(head, "id", ""), parameters=parameters)
+
+
+def decode_outputs(head: Mapping[str, Any], data: memoryview) -> list[Tensor]:
+    """The outputs that a response's JSON describes; they share the memory of the data. WireError: malformed."""
+    return _tensors(head, "outputs", data)
 
 
 def checksum(*chunks: bytes | bytearray | memoryview) -> str:
@@ -251,9 +265,7 @@ def _message(head: dict[str, Any], chunks: list[bytes | memoryview]) -> Message:
         text = _JSON.encode(head).encode()
     except ValueError as error:
         raise WireError("NaN and infinity have no JSON form: ask for binary_data") from error
-    if not chunks:
-        return Message([text], {"Content-Type": "application/json"})
-    return Message([text, *chunks], {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(text))})
+    return in_front_of(text, chunks)
 
 
 def _with_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
