@@ -66,12 +66,14 @@ __all__ = [
     "datatype_of",
     "decode_error",
     "decode_json",
+    "decode_outputs",
     "decode_request",
     "decode_response",
     "encode_error",
     "encode_request",
     "encode_response",
     "header_length",
+    "in_front_of",
     "is_shared",
     "waited_s",
 ]
@@ -156,6 +158,13 @@ def encode_response(
     return _encode(head, "outputs", response.outputs, binary=is_binary, to_json=to_json)
 
 
+def in_front_of(text: bytes, chunks: Sequence[bytes | memoryview]) -> Message:
+    """The JSON of a message in front of the data of its binary tensors, if there are any, as HTTP body and headers."""
+    if not chunks:
+        return Message([text], {"Content-Type": "application/json"})
+    return Message([text, *chunks], {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(text))})
+
+
 def is_shared(tensor: Tensor) -> bool:
     """Whether the tensor's data is in a shared memory region, which its parameters name."""
     return REGION in tensor.parameters
@@ -179,10 +188,15 @@ def decode_request(
 def decode_response(body: bytes | bytearray | memoryview, header_length: int | None) -> InferResponse:
     """The response in an HTTP body; its tensors share the body's memory. WireError: malformed."""
     head, rest = _split(body, header_length)
-    outputs = _tensors(head, "outputs", rest)
+    outputs = decode_outputs(head, rest)
     name, version = member(head, "model_name", ""), member(head, "model_version", "")
     parameters = scalars(member(head, "parameters", {}))
     return InferResponse(name, version, outputs, id=member(head, "id", ""), parameters=parameters)
+
+
+def decode_outputs(head: Mapping[str, Any], data: memoryview) -> list[Tensor]:
+    """The outputs that a response's JSON describes; they share the memory of the data. WireError: malformed."""
+    return _tensors(head, "outputs", data)
 
 
 def checksum(*chunks: bytes | bytearray | memoryview) -> str:
@@ -258,7 +272,7 @@ def _encode(
         if parameters:
             item["parameters"] = parameters
         items.append(item)
-    return _message(head, chunks, to_json or _to_json)
+    return in_front_of((to_json or _to_json)(head), chunks)
 
 
 def _to_json(head: dict[str, Any]) -> bytes:
@@ -266,13 +280,6 @@ def _to_json(head: dict[str, Any]) -> bytes:
         return _JSON.encode(head).encode()
     except ValueError as error:
         raise WireError("NaN and infinity have no JSON form: ask for binary_data") from error
-
-
-def _message(head: dict[str, Any], chunks: list[bytes | memoryview], to_json: ToJson) -> Message:
-    text = to_json(head)
-    if not chunks:
-        return Message([text], {"Content-Type": "application/json"})
-    return Message([text, *chunks], {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(text))})
 
 
 def _with_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
