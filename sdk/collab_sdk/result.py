@@ -20,7 +20,7 @@ from collab_sdk.text import plain
 from collab_sdk.vocabulary import Cap, EnergySource, Reason, known_or_text
 from collab_sdk.wire import InferResponse, Tensor, WireError, decode_json, decode_outputs
 
-__all__ = ["Answer", "Plan", "Predicted", "Result", "Timings", "decode_result", "encode_result"]
+__all__ = ["Plan", "Predicted", "ReceivedAnswer", "Result", "Timings", "decode_result", "encode_result"]
 
 # A package is told apart by its digest; the protocol wants a version besides.
 MODEL_VERSION = "1"
@@ -216,7 +216,7 @@ def stated(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     }
 
 
-class Answer:
+class ReceivedAnswer:
     """An answer as it came: its parts are checked, except the scores, and made when somebody reads them.
 
     ``model``: the model's name. ``said``: its parameters. ``digest``: the model package, whose labels the scores have.
@@ -248,7 +248,7 @@ class Answer:
         raise _unreadable(f"it has no output {SCORES!r} of FP32 [1, {classes}]")
 
 
-def decode_result(answer: Answer, labels: tuple[str, ...], budget: Budget | None = None) -> Result:
+def decode_result(answer: ReceivedAnswer, labels: tuple[str, ...], budget: Budget | None = None) -> Result:
     """The result in an answer, with the labels of the model package of its digest, and what the call was allowed.
 
     Its parts are made when they are first read; parts that a newer daemon added are ignored. `ProtocolError`: there are
