@@ -154,10 +154,11 @@ class Planner:
         return standing.planned(self._chooser.turn(standing.weighed, standing.kind))
 
     def _may_stand_on(self, standing: StandingChoice, image: CallImage, now: float) -> bool:
-        asked = standing.asked
-        return standing.may_stand_on(now) and self._circumstances(
-            asked.model, image, lane_wait_s=asked.lane_wait_s
-        ).are_like(standing.circumstances)
+        if not standing.may_stand_on(now):
+            return False
+        found = self._circumstances(standing.asked.model, image, lane_wait_s=standing.asked.lane_wait_s)
+        known = standing.circumstances
+        return (found if known.clouds else found._replace(clouds=())).are_like(known)
 
     def _circumstances(self, model: DeviceModel, image: CallImage | None, *, lane_wait_s: float) -> Circumstances:
         """What is known now, for a call with this image that waits `lane_wait_s` seconds for others."""
@@ -236,7 +237,11 @@ class Planner:
             asked=asked,
             kind=kind,
             weighed=weighed,
-            circumstances=Circumstances(evaluation.device, evaluation.clouds, evaluation.call),
+            circumstances=Circumstances(
+                evaluation.device,
+                () if evaluation.policy.fallback == Fallback.NEVER_LEAVE else evaluation.clouds,
+                evaluation.call,
+            ),
             make=planned,
             is_final=not searches,
         )
