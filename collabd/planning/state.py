@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# Figures that differ by no more than this share, spreads by no more than this, and times by no more than these seconds, lead to the same plan.
+# Figures that differ by no more than this share, spreads by no more than this, and times by no more than these seconds,
+# lead to the same plan.
 _ALIKE = 1 / 32
 _ALIKE_SPREAD = 1 / 8
 _ALIKE_S = 1e-4
