@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection over a Unix socket: a request goes out, a reply comes in, with as few calls as that takes.
 
 It reads what collabd writes: replies whose headers state the length of the body. Anything else raises `NotHttp`. The
-socket never blocks; only `_Patience` waits, and never past the deadline.
+socket never blocks; a connection waits with poll, and never past the deadline.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ MAX_BODY_BYTES = 4 * MAX_JSON_BYTES
 # Holds a reply's head, and as a rule the whole answer to a call.
 _BUFFER_BYTES = 2**16
 _STATUS = re.compile(r"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n]*)?(?=\r\n|$)")
-_USUAL_STATUS = "HTTP/1.1 200 OK"
+_USUAL = "HTTP/1.1 200 OK"
+_USUAL_LINE = _USUAL + "\r\n"
 _BEGINNING = b"HTTP/1."
 _END = b"\r\n\r\n"
 _LONGEST_POLL_S = 1e6
@@ -66,7 +67,8 @@ class KeptConnection:
         """Takes over a connected socket."""
         connected.setblocking(False)
         self._socket = connected
-        self._patience = _Patience(connected)
+        self._poll = select.poll()
+        self._poll.register(connected, select.POLLIN)
         self._buffer = bytearray(_BUFFER_BYTES)
         self._room = memoryview(self._buffer)
         self.kept = True
@@ -77,7 +79,7 @@ class KeptConnection:
 
     def broke_while_idle(self) -> bool:
         """Whether the peer hung up (or spoke out of turn) since the last reply."""
-        return self._patience.is_over()
+        return bool(self._poll.poll(0))
 
     def exchange(self, request: DaemonRequest, deadline: float) -> DaemonReply:
         """The reply to the request, by the deadline (a time of `time.monotonic`).
@@ -91,16 +93,20 @@ class KeptConnection:
             raise BrokeOff(str(error)) from error
 
     def _send(self, chunks: Sequence[bytes | memoryview], deadline: float) -> None:
-        while chunks:
+        left = sum(map(len, chunks))
+        while True:
             try:
                 sent = self._socket.sendmsg(chunks[:_MOST_CHUNKS])
             except BlockingIOError:
-                self._patience.wait(select.POLLOUT, deadline)
+                self._wait_for_room(deadline)
+                continue
             except BrokenPipeError:
                 # A daemon that refuses a body closes before it has read it all; the daemon's reply may have arrived.
                 return
-            else:
-                chunks = _unsent(chunks, sent)
+            left -= sent
+            if not left:
+                return
+            chunks = _behind(chunks, sent)
 
     def _receive(self, deadline: float) -> DaemonReply:
         buffer, room = self._buffer, self._room
@@ -127,8 +133,10 @@ class KeptConnection:
 
     def _receive_into(self, room: memoryview, deadline: float) -> int:
         """How many bytes came, 1 or more."""
-        while True:
-            self._patience.wait(select.POLLIN, deadline)
+        while (left_s := deadline - time.monotonic()) > 0:
+            # poll takes milliseconds, rounds them up, and has a longest time.
+            if not self._poll.poll(min(left_s, _LONGEST_POLL_S) * 1e3):
+                continue
             try:
                 came = self._socket.recv_into(room)
             except BlockingIOError:
@@ -136,29 +144,14 @@ class KeptConnection:
             if not came:
                 raise BrokeOff("it ended before its reply was complete")
             return came
+        raise DeadlineExceeded(TOO_LATE)
 
-
-class _Patience:
-    """Waits for a socket to be ready."""
-
-    def __init__(self, waited_for: socket.socket) -> None:
-        self._socket = waited_for
-        self._poll = select.poll()
-        self._event = select.POLLIN
-        self._poll.register(waited_for, self._event)
-
-    def is_over(self) -> bool:
-        """Whether there is no need to wait until something comes from the socket."""
-        return bool(self._poll.poll(0))
-
-    def wait(self, event: int, deadline: float) -> None:
-        """Return when the socket is ready for the event, or broke. `DeadlineExceeded`: it is not by the deadline."""
-        if event != self._event:
-            self._poll.modify(self._socket, event)
-            self._event = event
-        # poll takes milliseconds, rounds them up, and has a longest time.
+    def _wait_for_room(self, deadline: float) -> None:
+        """Return when the socket takes more, or broke."""
+        self._poll.modify(self._socket, select.POLLOUT)
         while (left_s := deadline - time.monotonic()) > 0:
             if self._poll.poll(min(left_s, _LONGEST_POLL_S) * 1e3):
+                self._poll.modify(self._socket, select.POLLIN)
                 return
         raise DeadlineExceeded(TOO_LATE)
 
@@ -181,8 +174,8 @@ def _around_the_length(method: str, url: str, headers: tuple[tuple[str, str], ..
     return begins.encode("latin-1"), f"\r\n{lines}\r\n".encode("latin-1")
 
 
-def _unsent(chunks: Sequence[bytes | memoryview], sent: int) -> Sequence[bytes | memoryview]:
-    """What is left of the chunks after so many bytes."""
+def _behind(chunks: Sequence[bytes | memoryview], sent: int) -> Sequence[bytes | memoryview]:
+    """What is left of the chunks behind so many bytes."""
     for index, chunk in enumerate(chunks):
         if sent < len(chunk):
             return [memoryview(chunk)[sent:], *chunks[index + 1 :]]
@@ -195,16 +188,16 @@ def _head(text: str) -> tuple[int, ReplyHeaders, int, bool]:
 
     ``text``: without the last line break.
     """
-    if text.startswith(_USUAL_STATUS + "\r\n"):
-        status, is_new, headers = 200, True, ReplyHeaders(text[len(_USUAL_STATUS) :])
-    else:
+    status, version, ended = 200, "1", len(_USUAL)
+    if not text.startswith(_USUAL_LINE):
         match = _STATUS.match(text)
         if match is None:
             raise NotHttp(f"it began with {text[:80]!r}")
-        status, is_new, headers = int(match[2]), match[1] == "1", ReplyHeaders(text[match.end() :])
+        status, version, ended = int(match[2]), match[1], match.end()
+    headers = ReplyHeaders(text[ended:])
     length, connection = headers.get("content-length"), headers.get("connection")
     if length is None or not (
         length.isascii() and length.isdecimal() and len(length) <= _LONGEST_LENGTH and int(length) <= MAX_BODY_BYTES
     ):
         raise NotHttp(f"the length of its body is {length!r:.40}, expected at most {MAX_BODY_BYTES}")
-    return status, headers, int(length), is_new and (connection is None or connection.lower() != "close")
+    return status, headers, int(length), version == "1" and (connection is None or connection.lower() != "close")
