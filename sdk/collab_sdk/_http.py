@@ -21,9 +21,9 @@ from collab_sdk.transport import TOO_LATE, DaemonReply, DaemonRequest
 MAX_BODY_BYTES = 4 * MAX_JSON_BYTES
 # Holds a reply's head, and as a rule the whole answer to a call.
 _BUFFER_BYTES = 2**16
-_STATUS = re.compile(r"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n]*)?(?=\r\n|$)")
-_USUAL = "HTTP/1.1 200 OK"
-_USUAL_LINE = _USUAL + "\r\n"
+_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n]*)?(?=\r\n|$)")
+_USUAL = b"HTTP/1.1 200 OK"
+_USUAL_LINE = _USUAL + b"\r\n"
 _BEGINNING = b"HTTP/1."
 _END = b"\r\n\r\n"
 _LONGEST_POLL_S = 1e6
@@ -44,19 +44,23 @@ class BrokeOff(Exception):
 class ReplyHeaders:
     """The headers of a reply; their names have no case."""
 
-    def __init__(self, lines: str) -> None:
+    def __init__(self, lines: bytes) -> None:
         """Each line begins with a line break. They are looked through when somebody asks: of most, nobody does."""
         self._lines = lines
         self._names = lines.lower()
 
     def get(self, name: str, /) -> str | None:
         """The header's value; None: there is none."""
-        named = f"\r\n{name.lower()}:"
+        value = self.after(f"\r\n{name.lower()}:".encode("latin-1"))
+        return None if value is None else value.decode("latin-1")
+
+    def after(self, named: bytes) -> bytes | None:
+        """The value behind a line break, a name in small letters and a colon; None: they are not there."""
         at = self._names.find(named)
         if at < 0:
             return None
         began = at + len(named)
-        end = self._lines.find("\r\n", began)
+        end = self._lines.find(b"\r\n", began)
         return self._lines[began : None if end < 0 else end].strip()
 
 
@@ -117,7 +121,7 @@ class KeptConnection:
             if filled == _BUFFER_BYTES:
                 raise NotHttp(f"its head has more than {_BUFFER_BYTES} bytes")
             filled += self._receive_into(room[filled:], deadline)
-        status, headers, length, self.kept = _head(str(room[:end], "latin-1"))
+        status, headers, length, self.kept = _head(bytes(room[:end]))
         began = end + len(_END)
         # What comes behind the body would be taken for the next reply.
         if (there := filled - began) > length:
@@ -183,21 +187,19 @@ def _behind(chunks: Sequence[bytes | memoryview], sent: int) -> Sequence[bytes |
     return []
 
 
-def _head(text: str) -> tuple[int, ReplyHeaders, int, bool]:
+def _head(head: bytes) -> tuple[int, ReplyHeaders, int, bool]:
     """What the lines before the body say: the status, the headers, the body's length, whether the connection is kept.
 
-    ``text``: without the last line break.
+    ``head``: without the last line break.
     """
-    status, version, ended = 200, "1", len(_USUAL)
-    if not text.startswith(_USUAL_LINE):
-        match = _STATUS.match(text)
+    status, version, ended = 200, b"1", len(_USUAL)
+    if not head.startswith(_USUAL_LINE):
+        match = _STATUS.match(head)
         if match is None:
-            raise NotHttp(f"it began with {text[:80]!r}")
+            raise NotHttp(f"it began with {head[:80]!r}")
         status, version, ended = int(match[2]), match[1], match.end()
-    headers = ReplyHeaders(text[ended:])
-    length, connection = headers.get("content-length"), headers.get("connection")
-    if length is None or not (
-        length.isascii() and length.isdecimal() and len(length) <= _LONGEST_LENGTH and int(length) <= MAX_BODY_BYTES
-    ):
+    headers = ReplyHeaders(head[ended:])
+    length, connection = headers.after(b"\r\ncontent-length:"), headers.after(b"\r\nconnection:")
+    if length is None or not (length.isdigit() and len(length) <= _LONGEST_LENGTH and int(length) <= MAX_BODY_BYTES):
         raise NotHttp(f"the length of its body is {length!r:.40}, expected at most {MAX_BODY_BYTES}")
-    return status, headers, int(length), version == "1" and (connection is None or connection.lower() != "close")
+    return status, headers, int(length), version == b"1" and (connection is None or connection.lower() != b"close")
