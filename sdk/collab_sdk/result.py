@@ -21,7 +21,7 @@ from collab_sdk.text import plain
 from collab_sdk.vocabulary import Cap, EnergySource, Reason, known_or_text
 from collab_sdk.wire import InferResponse, Tensor, WireError, decode_json, decode_outputs
 
-__all__ = ["Answer", "Plan", "Predicted", "Result", "Timings", "decode_result", "encode_result"]
+__all__ = ["Plan", "Predicted", "RawAnswer", "Result", "Timings", "decode_result", "encode_result"]
 
 # A package is told apart by its digest; the protocol wants a version besides.
 MODEL_VERSION = "1"
@@ -193,7 +193,7 @@ def encode_result(result: Result, request_id: str = "") -> InferResponse:
     return InferResponse(result.model, MODEL_VERSION, [scores], id=request_id, parameters=parameters)
 
 
-class Answer:
+class RawAnswer:
     """An answer as it came. Its parts are checked, and made when somebody reads them.
 
     ``model``: the name of the model. ``said``: its parameters. ``digest``: that of the model package, whose labels the
@@ -230,7 +230,7 @@ class Answer:
         raise _unreadable(f"it has no output {SCORES!r} of FP32 [1, {classes}]")
 
 
-def decode_result(answer: Answer, labels: tuple[str, ...], budget: Budget | None = None) -> Result:
+def decode_result(answer: RawAnswer, labels: tuple[str, ...], budget: Budget | None = None) -> Result:
     """The result in an answer, with the labels of the model package of its digest, and what the call was allowed.
 
     Its parts are made when they are first read; parts that a newer daemon added are ignored. `ProtocolError`: there are
