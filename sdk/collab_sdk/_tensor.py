@@ -62,6 +62,9 @@ class Tensor:
     @classmethod
     def from_array(cls, name: str, array: NDArray[Any], parameters: Mapping[str, Any] | None = None) -> Self:
         """A tensor over the array's own memory (copied only if it is not contiguous). WireError: no such datatype."""
+        datatype = _DATATYPES.get(array.dtype)
+        if datatype is not None and array.size and array.flags.c_contiguous:
+            return cls(name, datatype, array.shape, data=array.data.cast("B"), parameters=dict(parameters or {}))
         datatype = datatype_of(array.dtype)
         flat = np.asarray(array, dtype=_DTYPES[datatype], order="C").reshape(-1)
         return cls(name, datatype, array.shape, data=flat.view(np.uint8).data, parameters=dict(parameters or {}))

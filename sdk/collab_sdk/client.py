@@ -22,7 +22,7 @@ from collab_sdk.clock import WaitingClock
 from collab_sdk.control import ControlClient
 from collab_sdk.errors import InvalidRequest, ProtocolError, UnknownRegion
 from collab_sdk.image import Image, as_sent, bytes_of
-from collab_sdk.result import RawAnswer, Result, decode_result
+from collab_sdk.result import ReceivedAnswer, Result, decode_result
 from collab_sdk.text import plain
 from collab_sdk.transport import OK, DaemonReply, Transport
 from collab_sdk.unix import UnixTransport
@@ -216,7 +216,7 @@ class Client(ControlClient):
         request = template.request(chunks, size, region=None, caller_ms=caller_ms)
         return self._resender.send(request, deadline=deadline, goes_on=region is not None, waited_s=waited_s)
 
-    def _fetch_labels(self, answer: RawAnswer, deadline: float) -> tuple[str, ...] | None:
+    def _fetch_labels(self, answer: ReceivedAnswer, deadline: float) -> tuple[str, ...] | None:
         """Labels of the package that answered, kept for the next answers; None: the model has changed since."""
         # The answer has arrived. If the daemon stopped since then, the call must not fail for its labels.
         metadata = self._call("GET", model_url(answer.model), deadline=deadline, goes_on=True)
@@ -231,9 +231,9 @@ def _is_unknown_region(reply: DaemonReply) -> bool:
     )
 
 
-def _answer(reply: DaemonReply) -> RawAnswer:
+def _answer(reply: DaemonReply) -> ReceivedAnswer:
     try:
-        return RawAnswer(reply.body, wire.header_length(reply.headers))
+        return ReceivedAnswer(reply.body, wire.header_length(reply.headers))
     except WireError as error:
         raise ProtocolError(f"cannot read the daemon's answer: {error}") from error
 

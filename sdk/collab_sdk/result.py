@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from operator import attrgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -21,7 +20,7 @@ from collab_sdk.text import plain
 from collab_sdk.vocabulary import Cap, EnergySource, Reason, known_or_text
 from collab_sdk.wire import InferResponse, Tensor, WireError, decode_json, decode_outputs
 
-__all__ = ["Plan", "Predicted", "RawAnswer", "Result", "Timings", "decode_result", "encode_result"]
+__all__ = ["Plan", "Predicted", "ReceivedAnswer", "Result", "Timings", "decode_result", "encode_result"]
 
 # A package is told apart by its digest; the protocol wants a version besides.
 MODEL_VERSION = "1"
@@ -184,16 +183,31 @@ def encode_result(result: Result, request_id: str = "") -> InferResponse:
 
     What was not measured is left out, and so is what is not finite (a prediction over a dead link, for example).
     """
-    parameters: dict[str, Any] = {"unmet": ",".join(result.unmet)}
-    for key, get in _GETTERS:
-        value = get(result)
-        if value is not None and not (isinstance(value, float) and not math.isfinite(value)):
-            parameters[key] = value
-    scores = Tensor.from_array(SCORES, result.scores.reshape(1, -1))
-    return InferResponse(result.model, MODEL_VERSION, [scores], id=request_id, parameters=parameters)
+    said = stated({name: getattr(result, name) for name in _SCALAR_FIELDS[Result]})
+    said["unmet"] = ",".join(result.unmet)
+    for group in _GROUPS:
+        said |= stated(vars(getattr(result, group)), f"{group}.")
+    return response_of(result.model, result.scores, said, request_id=request_id)
 
 
-class RawAnswer:
+def response_of(
+    model: str, scores: NDArray[np.float32], parameters: dict[str, Any], *, request_id: str
+) -> InferResponse:
+    """The response with these scores, [classes], and parameters."""
+    output = Tensor.from_array(SCORES, scores.reshape(1, -1))
+    return InferResponse(model, MODEL_VERSION, [output], id=request_id, parameters=parameters)
+
+
+def stated(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values as parameters of a response, without those that are None or not finite."""
+    return {
+        prefix + name: value
+        for name, value in values.items()
+        if value is not None and (type(value) is not float or math.isfinite(value))
+    }
+
+
+class ReceivedAnswer:
     """An answer as it came. Its parts are checked, and made when somebody reads them.
 
     ``model``: the name of the model. ``said``: its parameters. ``digest``: that of the model package, whose labels the
@@ -230,7 +244,7 @@ class RawAnswer:
         raise _unreadable(f"it has no output {SCORES!r} of FP32 [1, {classes}]")
 
 
-def decode_result(answer: RawAnswer, labels: tuple[str, ...], budget: Budget | None = None) -> Result:
+def decode_result(answer: ReceivedAnswer, labels: tuple[str, ...], budget: Budget | None = None) -> Result:
     """The result in an answer, with the labels of the model package of its digest, and what the call was allowed.
 
     Its parts are made when they are first read; parts that a newer daemon added are ignored. `ProtocolError`: there are
@@ -273,7 +287,6 @@ _FIELDS = {
 }
 _KEYS = {name: [(each, f"{name}.{each}") for each in _SCALAR_FIELDS[kind]] for name, kind in _GROUPS.items()}
 _TYPES = {key: _JSON_TYPES[hint] for key, hint in _FIELDS.items()} | {"unmet": (str, NoneType)}
-_GETTERS = [(key, attrgetter(key)) for key in _FIELDS]
 
 
 # A model's answers are of a few forms.

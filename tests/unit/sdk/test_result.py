@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from collab_sdk import Budget, Plan, Predicted, ProtocolError, Result, Timings, wire
-from collab_sdk.result import RawAnswer, decode_result, encode_result
+from collab_sdk.result import ReceivedAnswer, decode_result, encode_result
 from collab_sdk.vocabulary import Cap, EnergySource, Objective, Reason
 from collab_sdk.wire import InferResponse, Tensor
 
 
-def sent(response: InferResponse, *, binary: bool = True) -> RawAnswer:
+def sent(response: InferResponse, *, binary: bool = True) -> ReceivedAnswer:
     message = wire.encode_response(response, binary)
-    return RawAnswer(message.body(), wire.header_length(message.headers))
+    return ReceivedAnswer(message.body(), wire.header_length(message.headers))
 
 
 def saying(result: Result, **parameters: Any) -> bytes:
@@ -218,19 +218,19 @@ def test_the_words_of_a_newer_daemon_stay_text(result: Result) -> None:
 )
 def test_a_part_of_another_type_is_a_protocol_error(result: Result, key: str, value: Any) -> None:
     with pytest.raises(ProtocolError, match=f"cannot read the daemon's answer: parameter '{key}'"):
-        RawAnswer(saying(result, **{key: value}), None)
+        ReceivedAnswer(saying(result, **{key: value}), None)
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
 def test_a_number_that_is_none_is_a_protocol_error(result: Result, number: str) -> None:
     body = saying(result, cost="NUMBER").replace(b'"NUMBER"', number.encode())
     with pytest.raises(ProtocolError, match="cannot read the daemon's answer"):
-        RawAnswer(body, None)
+        ReceivedAnswer(body, None)
 
 
 def test_an_answer_of_another_form_is_looked_at_anew(result: Result) -> None:
     for changes in ({}, {"cost": 0}, {"fidelity": None}, {"unmet": None}, {"more": [1, {}]}, {}):
-        got = decode_result(RawAnswer(saying(result, **changes), None), result.labels)
+        got = decode_result(ReceivedAnswer(saying(result, **changes), None), result.labels)
         assert (got.cost, got.fidelity) == (changes.get("cost", result.cost), changes.get("fidelity", 0.995) and 0.995)
         assert isinstance(got.cost, float)
         assert got.unmet == (() if "unmet" in changes else result.unmet)
@@ -283,7 +283,7 @@ def test_scores_that_are_cut_short_are_a_protocol_error(result: Result) -> None:
     message = wire.encode_response(encode_result(result), binary=True)
     for body in (message.body()[:-1], message.body() + b"\0"):
         with pytest.raises(ProtocolError, match="cannot read the daemon's answer"):
-            decode_result(RawAnswer(body, wire.header_length(message.headers)), result.labels)
+            decode_result(ReceivedAnswer(body, wire.header_length(message.headers)), result.labels)
 
 
 def test_a_model_without_classes_is_a_protocol_error(changed: Callable[..., Result]) -> None:

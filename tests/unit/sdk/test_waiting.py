@@ -16,7 +16,7 @@ from collab_sdk.aio import AsyncClient
 from collab_sdk.budget import Budget
 from collab_sdk.client import Client
 from collab_sdk.errors import NotReady, Overloaded
-from collab_sdk.result import PHASES, RawAnswer, Result, Timings, decode_result, encode_result
+from collab_sdk.result import PHASES, ReceivedAnswer, Result, Timings, decode_result, encode_result
 from collab_sdk.transport import DaemonReply, DaemonRequest
 from tests.served import refusal
 from tests.unit.sdk.conftest import HandClock, ScriptedDaemon, a_result, answer_with, is_inference
@@ -159,7 +159,7 @@ def test_a_frame_waits_from_when_it_was_taken(daemon: ScriptedDaemon, clock: Han
 def arrived(result: Result) -> Result:
     """The result as it comes from the daemon."""
     message = wire.encode_response(encode_result(result), binary=True)
-    answer = RawAnswer(message.body(), wire.header_length(message.headers))
+    answer = ReceivedAnswer(message.body(), wire.header_length(message.headers))
     return decode_result(answer, result.labels, result.budget)
 
 
