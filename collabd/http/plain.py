@@ -70,7 +70,7 @@ class PlainRequest(NamedTuple):
 PlainAnswer: TypeAlias = Callable[[PlainRequest, str], Awaitable[bytes]]
 
 
-class _Head(NamedTuple):
+class _PlainHead(NamedTuple):
     model: str
     headers: PlainHeaders
     body_bytes: int
@@ -99,7 +99,7 @@ def reply_bytes(
 
 # The same client sends the same head again and again.
 @lru_cache(_KEPT_HEADS)
-def _head(data: bytes) -> _Head | None:
+def _head(data: bytes) -> _PlainHead | None:
     """The head in `data`, which ends with an empty line; None: it is not that of a plain request."""
     first, *lines = data.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     asked, headers = _LINE.fullmatch(first), [_HEADER.fullmatch(line) for line in lines]
@@ -111,4 +111,4 @@ def _head(data: bytes) -> _Head | None:
         return None
     body_bytes, header_length = map(int, lengths)
     own = header_length if wire.HEADER_LENGTH.lower() in values else None
-    return _Head(asked[1], PlainHeaders(values), body_bytes, own)
+    return _PlainHead(asked[1], PlainHeaders(values), body_bytes, own)

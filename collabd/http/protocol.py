@@ -6,11 +6,12 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
 
+import msgspec
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
@@ -25,6 +26,10 @@ from collabd.http.plain import PlainAnswer, PlainRequest, RequestHead, reply_byt
 
 # JSON of this size is decoded within some 10 ms.
 _QUICK_JSON_BYTES = 2**18
+# Requests of at most this size are remembered, so many of them.
+_SHORT_BYTES = 1024
+_REMEMBERED = 64
+_JSON = msgspec.json.Encoder()
 _MODELS, _INFER = "/v2/models/", "/infer"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -112,6 +117,8 @@ class InferenceProtocol:
         self._door = door or OpenDoor(plane)
         self._pace = pace
         self._decode = decode
+        # A client says the same of each image that it leaves in shared memory. Nobody changes a request.
+        self._remembered = lru_cache(_REMEMBERED)(decode)
         self._long_json = ThreadPoolExecutor(1, thread_name_prefix="json")
 
     def routes(self) -> list[web.RouteDef]:
@@ -211,6 +218,8 @@ class InferenceProtocol:
 
     async def _decoded(self, body: bytes | bytearray | memoryview, header_length: int | None) -> wire.InferRequest:
         """The request. JSON of megabytes takes seconds: it is decoded in a thread, one request after the other."""
+        if header_length is None and len(body) <= _SHORT_BYTES:
+            return self._remembered(bytes(body), None)
         if (len(body) if header_length is None else header_length) <= _QUICK_JSON_BYTES:
             return self._decode(body, header_length)
         loop = asyncio.get_running_loop()
@@ -218,7 +227,7 @@ class InferenceProtocol:
 
 
 async def _message(visit: Visit, name: str, asked: wire.InferRequest) -> wire.Message:
-    return wire.encode_response(await visit.infer(name, asked), asked.wants_binary)
+    return wire.encode_response(await visit.infer(name, asked), asked.wants_binary, _JSON.encode)
 
 
 def _named(request: web.BaseRequest) -> str | None:

@@ -21,7 +21,7 @@ _ALIKE = 1 / 32
 _MOST = 64
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Asked:
     """A call as far as the choice of its plan depends on it.
 
