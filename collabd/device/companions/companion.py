@@ -166,6 +166,15 @@ class Companion:
 
         Raises `CompanionFailure` for every error, also for a programming error on the device.
         """
+        try:
+            return await self._asked(question)
+        except CompanionFailure as failure:
+            # It is kept by the task of the exchange. What led to it refers to that task and to the request, so that
+            # only the garbage collector would free them.
+            failure.__context__ = None
+            raise failure.with_traceback(None) from None
+
+    async def _asked(self, question: Question) -> RemoteAnswer:
         self._asked_at = self.clock()
         try:
             answer = await self._exchange(question)

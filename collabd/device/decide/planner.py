@@ -207,7 +207,10 @@ class Planner:
         weighed = self._chooser.weigh(
             evaluation.plans, evaluation.prediction, evaluation.caps, kind=kind, allowed=evaluation.allowed
         )
+        energy_source = self._energy_source()
 
+        # The planner keeps this function, which therefore knows nothing of the planner: in a circle, a planner that a
+        # new configuration replaced would stay in memory for long.
         def planned(decision: Decision) -> CallPlan:
             chosen = evaluation.plans.rows[decision.row]
             if placed is not None and chosen is placed.plans.rows[-1]:
@@ -217,7 +220,7 @@ class Planner:
                     cut=chosen.cut, placement=None, codec=chosen.codec, cloud=chosen.cloud, has_file=True
                 )
                 letters, made = prepared.letters, prepared.steps
-            job = self._job(
+            job = _job(
                 model, options, evaluation=evaluation, plan=chosen, made=made, sparing=options.is_sparing, profiled=True
             )
             return CallPlan(
@@ -228,7 +231,7 @@ class Planner:
                 evaluation=evaluation,
                 caps=caps,
                 row=decision.row,
-                energy_source=self._energy_source(),
+                energy_source=energy_source,
                 waited_s=asked.waited_s,
                 unmet=decision.unmet,
             )
@@ -348,7 +351,7 @@ class Planner:
         )
         planned = CallPlan(
             # The caller states where the layers run, so the device does not run them as well to be faster.
-            job=self._job(
+            job=_job(
                 model,
                 options,
                 evaluation=evaluation,
@@ -371,40 +374,6 @@ class Planner:
             asked=asked, kind=None, weighed=weighed, circumstances=circumstances, make=lambda _: planned
         )
 
-    def _job(
-        self,
-        model: DeviceModel,
-        options: CallOptions,
-        *,
-        evaluation: Evaluation,
-        plan: Candidate,
-        made: tuple[JobStep, ...],
-        sparing: bool,
-        profiled: bool,
-    ) -> Job:
-        latency_ms, device, call = options.budget.latency_ms, evaluation.device, evaluation.call
-        first = made[0].crossing
-        prep_s = 0.0 if first is not None and first.codec == SOURCE else call.prep_s
-        companion = None if plan.cloud is None else evaluation.companions[plan.cloud]
-        return Job(
-            model=model,
-            steps=made,
-            codec=plan.codec,
-            companion=companion,
-            alone="" if companion is not None else self._why_alone(model),
-            fallback=evaluation.policy.fallback,
-            sparing=sparing,
-            # The device needs the overhead to wrap up and send the answer after the job.
-            deadline_s=None if latency_ms is None else latency_ms / 1e3 - device.overhead_s,
-            slow=evaluation.prediction.basis.slow,
-            here_s=prep_s + device.speed * sum(step.run_s for step in made if step.crossing is None),
-            prep_s=call.prep_s,
-            profiled=profiled,
-        )
-
-    def _why_alone(self, model: DeviceModel) -> str:
-        return "; ".join(each.why_not(model.digest) for each in self._companions) or "no companion is configured"
-
     def _call_facts(self, model: DeviceModel, image: CallImage | None) -> CallFacts:
         spec, now = model.manifest.preprocessing, self._clock()
         usual = spec.height * spec.width
@@ -414,3 +383,38 @@ class Planner:
         there = (companion.profiles.get(model.digest) for companion in self._companions)
         cloud_prep_s = tuple(0.0 if profile is None else larger * profile.prep_ms / 1e3 for profile in there)
         return CallFacts(prep_s, cloud_prep_s, None if image is None else image.file_bytes)
+
+
+def _job(
+    model: DeviceModel,
+    options: CallOptions,
+    *,
+    evaluation: Evaluation,
+    plan: Candidate,
+    made: tuple[JobStep, ...],
+    sparing: bool,
+    profiled: bool,
+) -> Job:
+    latency_ms, device, call = options.budget.latency_ms, evaluation.device, evaluation.call
+    first = made[0].crossing
+    prep_s = 0.0 if first is not None and first.codec == SOURCE else call.prep_s
+    companion = None if plan.cloud is None else evaluation.companions[plan.cloud]
+    return Job(
+        model=model,
+        steps=made,
+        codec=plan.codec,
+        companion=companion,
+        alone="" if companion is not None else _why_alone(model, evaluation.companions),
+        fallback=evaluation.policy.fallback,
+        sparing=sparing,
+        # The device needs the overhead to wrap up and send the answer after the job.
+        deadline_s=None if latency_ms is None else latency_ms / 1e3 - device.overhead_s,
+        slow=evaluation.prediction.basis.slow,
+        here_s=prep_s + device.speed * sum(step.run_s for step in made if step.crossing is None),
+        prep_s=call.prep_s,
+        profiled=profiled,
+    )
+
+
+def _why_alone(model: DeviceModel, companions: Sequence[Companion]) -> str:
+    return "; ".join(each.why_not(model.digest) for each in companions) or "no companion is configured"

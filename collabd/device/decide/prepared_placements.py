@@ -43,13 +43,19 @@ class PreparedPlacements:
     def __init__(
         self, manifest: Manifest, candidates: Candidates, *, whole_s: float, whole_there_s: Sequence[float]
     ) -> None:
-        self._manifest = manifest
-        self._candidates = candidates
-        self._whole_s = whole_s
-        self._whole_there_s = whole_there_s
-        self.of = lru_cache(_REMEMBERED)(self._of)
+        # What makes them knows nothing of what remembers them. In a circle, both would stay in memory after their last
+        # use until the garbage collector looks at everything, which takes thousands of calls.
+        self.of = lru_cache(_REMEMBERED)(_Preparation(manifest, candidates, whole_s, whole_there_s).of)
 
-    def _of(
+
+@dataclass(frozen=True)
+class _Preparation:
+    _manifest: Manifest
+    _candidates: Candidates
+    _whole_s: float
+    _whole_there_s: Sequence[float]
+
+    def of(
         self, *, cut: str | None, placement: str | None, codec: str | None, cloud: int | None, has_file: bool
     ) -> PreparedPlacement:
         """The placement of a `cut`, or of a `placement` with one letter for each layer.
