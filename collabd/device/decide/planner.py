@@ -140,13 +140,21 @@ class Planner:
         self._senses.attention.pay()
         for each in self._companions:
             each.attention.pay()
-        seen = (known, *(each.events for each in self._companions))
-        asked = Asked.of(model, image, options, waited_s=waited_s, lane_wait_s=self._lane_wait_s, seen=seen)
+        events = tuple(each.events for each in self._companions)
+        asked = Asked.of(
+            model,
+            image,
+            options,
+            waited_s=waited_s,
+            lane_wait_s=self._lane_wait_s,
+            known=known,
+            events=events,
+        )
         standing = self._standing.of(asked)
-        if standing is None or not standing.stands(now):
+        if standing is None or not standing.stands(now, events):
             self._catch_up()
             if standing is not None and self._may_stand_on(standing, image, now):
-                standing.stand_on(now)
+                standing.stand_on(now, events)
             else:
                 consider = self._fixed if options.is_fixed else self._considered
                 standing = await consider(asked, image, known)
