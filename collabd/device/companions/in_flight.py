@@ -14,6 +14,8 @@ class InFlight:
     def __init__(self, name: str) -> None:
         self.name = name
         self.exchanges: set[ExchangeInFlight] = set()
+        # How many have begun so far.
+        self.begun = 0
 
     def exchange(self) -> ExchangeInFlight:
         """A context for one exchange of the current task. Raises `CompanionFailure` as soon as `end` is called."""
@@ -46,6 +48,7 @@ class ExchangeInFlight:
 
     def __enter__(self) -> Self:
         self._in_flight.exchanges.add(self)
+        self._in_flight.begun += 1
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
