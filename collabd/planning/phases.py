@@ -137,8 +137,9 @@ def phase_table(device: DeviceState, clouds: Sequence[CloudState], call: CallFac
     spreads = np.empty((3, len(clouds)))
     for index, (cloud, cloud_prep_s) in enumerate(zip(clouds, call.cloud_prep_s, strict=True)):
         takes = usual[:, index]
-        takes[OVERHEAD, PREPARES_IMAGE] = takes[OVERHEAD, SENDS_FILE] = device.overhead_s
-        takes[OVERHEAD, ASKS_COMPANION] = device.asking_s
+        takes[OVERHEAD, PREPARES_IMAGE] = device.overhead_s
+        takes[OVERHEAD, ASKS_COMPANION] = device.asking_s + device.asks_more_s
+        takes[OVERHEAD, SENDS_FILE] = device.overhead_s + device.sends_file_more_s - device.asks_more_s
         takes[OVERHEAD, UP_BYTES] = device.asking_s_per_byte
         takes[OVERHEAD, SENDS_FILE] += device.asking_s_per_byte * file_bytes
         takes[LANE, PREPARES_IMAGE] = device.queue_s

@@ -23,8 +23,11 @@ class DeviceState:
     # Transmit power above idle at rate r: tx_w_per_mbps * r + tx_base_w (Huang et al., MobiSys 2012).
     tx_w_per_mbps: float
     tx_base_w: float
-    # What every plan of the call takes beside its phases.
+    # What a plan that stays on the device takes beside its phases.
     overhead_s: float = 0.0
+    # What plans take more than that, or less, if they ask a companion, or send it the file as it came.
+    asks_more_s: float = 0.0
+    sends_file_more_s: float = 0.0
     # What a plan takes in addition for each exchange with a companion, and for each byte that it sends there.
     asking_s: float = 0.0
     asking_s_per_byte: float = 0.0
@@ -97,6 +100,8 @@ def _devices_alike(one: DeviceState, other: DeviceState) -> bool:
         and _near(one.tx_w_per_mbps, other.tx_w_per_mbps)
         and _near(one.tx_base_w, other.tx_base_w)
         and _near_s(one.overhead_s, other.overhead_s)
+        and abs(one.asks_more_s - other.asks_more_s) <= _ALIKE * one.overhead_s + _ALIKE_S
+        and abs(one.sends_file_more_s - other.sends_file_more_s) <= _ALIKE * one.overhead_s + _ALIKE_S
         and _near_s(one.asking_s, other.asking_s)
         and _near(one.asking_s_per_byte, other.asking_s_per_byte)
         and _near_s(one.queue_s, other.queue_s)

@@ -33,7 +33,7 @@ from collabd.planning import CallFacts, Candidate, Candidates, Circumstances, De
 from collabd.planning.candidates import SOURCE
 from collabd.planning.choose import Decision, SwitchGain, choose
 from collabd.profiling.profile import Profile
-from collabd.sensing.estimates.overhead import Overheads
+from collabd.sensing.estimates.overhead import Overheads, Way
 from collabd.sensing.estimates.speed import SpeedFactor
 
 # The first call of a kind waits for a placement at most this share of its deadline. A call without a deadline waits at
@@ -263,6 +263,9 @@ class Planner:
         speed = self._speed.read(now, self.slowdown())
         of_file, nbytes = image is not None and image.file_bytes is not None, 0 if image is None else image.nbytes
         asking_s, asking_s_per_byte = self._overheads.of_asking(now)
+        alone_s, asks_s, sends_file_s = (
+            self._overheads.of_call_s(now, nbytes, of_file=of_file, way=way) for way in Way
+        )
         return DeviceState(
             speed=speed.value,
             spread=speed.spread,
@@ -270,7 +273,9 @@ class Planner:
             idle_w=power.idle_w,
             tx_w_per_mbps=power.tx_w_per_mbps,
             tx_base_w=power.tx_base_w,
-            overhead_s=self._overheads.of_call_s(now, nbytes, of_file=of_file),
+            overhead_s=alone_s,
+            asks_more_s=asks_s - alone_s,
+            sends_file_more_s=sends_file_s - alone_s,
             asking_s=asking_s,
             asking_s_per_byte=asking_s_per_byte,
         )

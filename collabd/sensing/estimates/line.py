@@ -101,7 +101,9 @@ class Line:
         error = abs(seconds - expected)
         deviation = max(self._spread, _NOISE_RATIO) * expected + _NOISE_S
         shifted = self.samples > 1 and error > _SHIFT_DEVIATIONS * deviation and error > _SHIFT_SHARE * expected
-        weight = 1.0 / (_NOISE_RATIO * seconds + _NOISE_S) ** 2
+        # Not of the sample itself, where the line is known: the fastest of noisy samples would count most.
+        usual = seconds if shifted or not self.samples else expected
+        weight = 1.0 / (_NOISE_RATIO * usual + _NOISE_S) ** 2
         sample = _Evidence(weight, weight * x, weight * x * x, weight * seconds, weight * x * seconds)
         self._learned = self._learned.times(self._doubt(x, error) if shifted else self._memory).plus(sample)
         self._offset, self._slope = self._guess.plus(self._learned).best()

@@ -7,6 +7,7 @@ and with nothing else.
 from __future__ import annotations
 
 import math
+from enum import Enum, auto
 
 # Of each error so much is learned, more from the first calls.
 _STEP = 0.1
@@ -40,6 +41,11 @@ class Overhead:
         self._late_s = 0.0
         self._learned_at = -math.inf
         self._calls = 0
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether it is more than a guess."""
+        return self._calls > 0
 
     def at(self, now: float, nbytes: float = 0.0) -> float:
         """Seconds that a call of this size which comes now will most likely take."""
@@ -86,29 +92,44 @@ class Overhead:
         self._s_per_byte = max(self._s_per_byte + step_s * size / _TYPICAL_BYTES, 0.0)
 
 
+class Way(Enum):
+    """What the device does with a call: it finishes it alone, asks a companion, or sends the file as it came."""
+
+    ALONE = auto()
+    ASKS = auto()
+    SENDS_FILE = auto()
+
+
 class Overheads:
     """The costs of all kinds. `of_file`: whether the caller gave a file, else pixels.
 
-    `served`: what the daemon takes for any call, by the size of what the caller sent; `caller`: what the caller takes
-    itself, its SDK and the socket; `asking`: what asking a companion takes on the device, by the bytes sent there.
+    `served`: what the daemon takes for any call, by the size of what the caller sent. Where the device waits for a
+    companion in between, a processor that is busy or throttled recovers, so each way of a call has costs of its own.
+    `caller`: what the caller takes itself, its SDK and the socket; `asking`: what asking a companion takes on the
+    device, by the bytes sent there.
     """
 
     def __init__(self) -> None:
-        self._served = {of_file: Overhead() for of_file in (True, False)}
+        self._served = {(of_file, way): Overhead() for of_file in (True, False) for way in Way}
         self._caller = {of_file: Overhead(base_s=5e-4) for of_file in (True, False)}
         self._asking = Overhead(base_s=5e-4)
 
-    def of_call_s(self, now: float, nbytes: float, *, of_file: bool) -> float:
-        """Seconds that any plan takes beside its phases for a call of this kind and size."""
-        return self._served[of_file].at(now, nbytes) + self._caller[of_file].usual_s(now, nbytes)
+    def of_call_s(self, now: float, nbytes: float, *, of_file: bool, way: Way = Way.ALONE) -> float:
+        """Seconds that a plan which goes this way takes beside its phases, for a call of this kind and size.
+
+        Of a way that no call went yet, as much is expected as of another.
+        """
+        ways = (way, *Way)
+        served = next((self._served[of_file, each] for each in ways if self._served[of_file, each].is_learned), None)
+        return (served or self._served[of_file, way]).at(now, nbytes) + self._caller[of_file].usual_s(now, nbytes)
 
     def of_asking(self, now: float) -> tuple[float, float]:
         """Seconds that a plan takes in addition if it asks a companion: for each exchange, and for each byte sent."""
         return self._asking.line(now)
 
-    def learn_served(self, seconds: float, now: float, nbytes: float, *, of_file: bool, alone: bool) -> None:
+    def learn_served(self, seconds: float, now: float, nbytes: float, *, of_file: bool, way: Way, alone: bool) -> None:
         """Take in what the daemon took for a call."""
-        self._served[of_file].learn(seconds, now, nbytes, alone=alone)
+        self._served[of_file, way].learn(seconds, now, nbytes, alone=alone)
 
     def learn_caller(self, seconds: float, now: float, nbytes: float, *, of_file: bool, alone: bool) -> None:
         """Take in what a caller said that it took."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collabd.sensing.estimates.overhead import Overhead, Overheads
+from collabd.sensing.estimates.overhead import Overhead, Overheads, Way
 
 
 def learned(seconds: float, *, times: int = 60, alone: bool = True, overhead: Overhead | None = None) -> Overhead:
@@ -74,12 +74,16 @@ def test_each_kind_is_learned_apart() -> None:
     overheads = Overheads()
     for call in range(60):
         now = call / 10
-        overheads.learn_served(0.004, now, 10e3, of_file=True, alone=True)
-        overheads.learn_served(0.008, now, 900e3, of_file=False, alone=True)
+        overheads.learn_served(0.004, now, 10e3, of_file=True, way=Way.ALONE, alone=True)
+        overheads.learn_served(0.002, now, 10e3, of_file=True, way=Way.SENDS_FILE, alone=True)
+        overheads.learn_served(0.008, now, 900e3, of_file=False, way=Way.ASKS, alone=True)
         overheads.learn_caller(0.003, now, 900e3, of_file=False, alone=True)
         overheads.learn_asking(0.006, now, 15e3, alone=True)
     # No caller has said what it takes to send files.
     assert overheads.of_call_s(6.0, 10e3, of_file=True) == pytest.approx(0.0045, rel=0.1)
+    assert overheads.of_call_s(6.0, 10e3, of_file=True, way=Way.SENDS_FILE) == pytest.approx(0.0025, rel=0.1)
+    # Of these ways no call has told.
+    assert overheads.of_call_s(6.0, 10e3, of_file=True, way=Way.ASKS) == pytest.approx(0.0045, rel=0.1)
     assert overheads.of_call_s(6.0, 900e3, of_file=False) == pytest.approx(0.011, rel=0.1)
     base_s, s_per_byte = overheads.of_asking(6.0)
     assert base_s + 15e3 * s_per_byte == pytest.approx(0.006, rel=0.1)
