@@ -307,7 +307,7 @@ class Companion:
     async def _exchange(self, question: Question) -> RemoteAnswer:
         message = question.message()
         path, most_bytes = f"/v2/models/{question.model}/infer", question.bytes_down + SLACK_BYTES
-        async with self._in_flight.exchange():
+        with self._in_flight.exchange():
             reply = await self.exchange.call(
                 "POST", path, data=message.chunks, headers=message.headers, most_bytes=most_bytes
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import lru_cache
 
 from collab_sdk.errors import InvalidPlacement
@@ -45,13 +45,16 @@ class PreparedPlacements:
     ) -> None:
         # What makes them knows nothing of what remembers them. In a circle, both would stay in memory after their last
         # use until the garbage collector looks at everything, which takes thousands of calls.
-        self.of = lru_cache(_REMEMBERED)(_Preparation(manifest, candidates, whole_s, whole_there_s).of)
+        self.of = lru_cache(_REMEMBERED)(
+            _Preparation(manifest, candidates, _whole_s=whole_s, _whole_there_s=whole_there_s).of
+        )
 
 
 @dataclass(frozen=True)
 class _Preparation:
     _manifest: Manifest
     _candidates: Candidates
+    _: KW_ONLY
     _whole_s: float
     _whole_there_s: Sequence[float]
 
