@@ -67,12 +67,17 @@ class BuildCache(Generic[K, V]):
                 self._built.move_to_end(key)
                 self._hits += 1
                 return found
-            building = self._building.get(key)
-            if building is not None:
-                self._hits += 1
+            future = self._building.get(key)
+            if mine := future is None:
+                future = self._building[key] = Future()
             else:
-                mine = self._building[key] = Future()
-        return self._build(key, mine, build) if building is None else building.result()
+                self._hits += 1
+        try:
+            return self._build(key, future, build) if mine else future.result()
+        finally:
+            # The error of a build refers to this frame, and to what it was built for: only the garbage collector would
+            # free them.
+            del future
 
     def make_room(self, nbytes: int) -> None:
         """Drop things until another of `nbytes` bytes fits, so that it need not be built beside what it replaces."""
@@ -95,6 +100,8 @@ class BuildCache(Generic[K, V]):
                 if self._building.get(key) is mine:
                     del self._building[key]
             mine.set_exception(error)
+            # As above.
+            del mine
             raise
         with self._lock:
             self._builds += 1

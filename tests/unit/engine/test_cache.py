@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 from time import sleep
 
@@ -14,6 +18,10 @@ from collabd.engine.cache import BuildCache, CacheStats
 @dataclass(frozen=True)
 class Thing:
     nbytes: int
+
+
+class Features:
+    """What a thing is built for."""
 
 
 @pytest.fixture
@@ -69,6 +77,24 @@ def test_a_failure_reaches_all_who_wait_and_the_next_may_try_again(pool: ThreadP
         with pytest.raises(LookupError):
             future.result()
     assert cache.get("a", lambda: Thing(1)) == Thing(1)
+
+
+def test_what_could_not_be_built_is_freed_without_the_garbage_collector() -> None:
+    cache: BuildCache[str, Thing] = BuildCache(10)
+    features = Features()
+    freed = weakref.ref(features)
+
+    def fail(features: Features) -> Thing:
+        raise LookupError(f"nothing can be built of {features}")
+
+    gc.disable()
+    try:
+        with suppress(LookupError):
+            cache.get("it", partial(fail, features))
+        del features
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 def test_what_is_discarded_while_it_is_built_is_given_out_but_not_kept(pool: ThreadPoolExecutor) -> None:
