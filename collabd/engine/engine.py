@@ -9,11 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
-from collabd.heap import steady_heap
+from collabd.heap import return_free_memory, steady_heap
 
 from .cache import BuildCache
 from .errors import EngineError
-from .session import Part, Session, own_bytes
+from .optimised import Part
+from .session import Session, own_bytes
 from .stop import Stop
 
 
@@ -123,4 +124,8 @@ class Engine:
         except ValueError as error:
             raise EngineError(str(error)) from error
         self._sessions.make_room(own_bytes(part))
-        return Session(part, threads)
+        session = Session(part, threads)
+        # First the part's own weights, so that their memory is returned with the copies that building left behind.
+        del part
+        return_free_memory()
+        return session
