@@ -22,7 +22,8 @@ from collabd.resting import tidy_when_quiet
 from collabd.systemd.journal import set_up_logging
 from collabd.systemd.notify import keep_status, ready
 from collabd.systemd.reload import reload_at_hangup
-from collabd.systemd.watchdog import Worker, watchdog
+from collabd.systemd.watchdog import watchdog
+from collabd.worker import Worker
 
 log = logging.getLogger(__name__)
 

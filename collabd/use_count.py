@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Self
 
 
 class UseCount:
@@ -13,16 +13,18 @@ class UseCount:
         self.users = 0
         self._let_go: Callable[[], None] | None = None
 
-    @contextmanager
-    def in_use(self) -> Iterator[None]:
+    def in_use(self) -> Self:
         """Each use is inside this context. It begins before the thing is retired."""
+        return self
+
+    def __enter__(self) -> Self:
         self.users += 1
-        try:
-            yield
-        finally:
-            self.users -= 1
-            if self._let_go is not None and not self.users:
-                self._let_go()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.users -= 1
+        if self._let_go is not None and not self.users:
+            self._let_go()
 
     def retire(self, let_go: Callable[[], None]) -> None:
         """There will be no new users. Call `let_go` when the last user is done, or now if there is none."""

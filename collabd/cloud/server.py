@@ -39,7 +39,7 @@ from collabd.lifecycle import Step, background, do_without, serve_until_stopped,
 from collabd.sensing.sensed_machine import THIS_MACHINE, SensedMachine
 from collabd.systemd.notify import notify
 from collabd.systemd.reload import merge
-from collabd.systemd.watchdog import Worker
+from collabd.worker import Worker
 
 log = logging.getLogger(__name__)
 

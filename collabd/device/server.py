@@ -201,8 +201,9 @@ class DeviceDaemon:
             clock=machinery.clock,
             user_of=self._peers.user_of,
         )
+        inference = InferenceProtocol(self._plane, most, door=self.door, pace=self._peers.body_pace, decode=_SHARED)
         app, faster = application(
-            InferenceProtocol(self._plane, most, door=self.door, pace=self._peers.body_pace, decode=_SHARED),
+            inference,
             DeviceRoutes(self._plane, machinery.models),
             SharedMemoryRoutes(memory, self._peers.user_of),
             counters=machinery.counters,
@@ -210,7 +211,13 @@ class DeviceDaemon:
             administrators=server.administrators,
         )
         with closing(memory), closing(self.door):
-            async with http_runner(app, _CONTROL_S, guard=faster, limits=self._peers.connections) as runner:
+            async with http_runner(
+                app,
+                _CONTROL_S,
+                guard=faster,
+                plain_answer=inference.plainly(self.door.visit),
+                limits=self._peers.connections,
+            ) as runner:
                 # As long as it may be: where it is full, a caller is refused at once.
                 site = web.SockSite(runner, self._listener, backlog=socket.SOMAXCONN)
                 await site.start()

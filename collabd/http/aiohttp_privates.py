@@ -25,7 +25,22 @@ class ServedConnection(web.RequestHandler):
     @property
     def waits_for_request(self) -> bool:
         """Whether it serves nothing now, and has no request that came in whole."""
-        return self._waiter is not None and not self._waiter.done()
+        return self._waiter is not None and not self._waiter.done() and not self.is_answered_elsewhere
+
+    @property
+    def is_answered_elsewhere(self) -> bool:
+        """Whether a request of this connection is answered without aiohttp now."""
+        return False
+
+    def _process_keepalive(self) -> None:
+        """The time for the next request is over; it has not begun while one is answered elsewhere."""
+        if self.is_answered_elsewhere:
+            self.wait_anew()
+        super()._process_keepalive()
+
+    def wait_anew(self) -> None:
+        """From now on the peer has its time to send the next request."""
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
 
     @property
     def requests_ahead(self) -> int:

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 from collab_sdk import wire
 from collab_sdk.errors import InvalidRequest, RequestTimeout, RequestTooLarge
@@ -42,9 +43,18 @@ async def when_read(_: web.Request) -> None:
     """The `expect_handler` of every path that reads its body: `read_body` tells the client to send it."""
 
 
-def check_length(request: web.Request, limit: int) -> None:
+@web.middleware
+async def body_freed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Free the body with the answer: aiohttp keeps a request until the next one on its connection."""
+    try:
+        return await handler(request)
+    finally:
+        request.pop(BODY, None)
+
+
+def check_length(announced: int | None, limit: int) -> None:
     """Raises `RequestTooLarge` if the headers announce more than `limit` bytes."""
-    if (request.content_length or 0) > limit:
+    if (announced or 0) > limit:
         raise _too_large(limit)
 
 
@@ -60,7 +70,7 @@ async def read_body(request: web.Request, limit: int, pace: BodyPace = NETWORK) 
 
     Raises `RequestTooLarge` as soon as it has more than `limit` bytes, `RequestTimeout` if it comes slower than `pace`.
     """
-    check_length(request, limit)
+    check_length(request.content_length, limit)
     _continue(request)
     try:
         # A small body comes with the headers, as one piece.

@@ -6,10 +6,12 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
 
+import msgspec
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
@@ -19,14 +21,20 @@ from collab_sdk.result import MODEL_VERSION
 from collabd.http import bodies
 from collabd.http.aiohttp_privates import Answer
 from collabd.http.bodies import NETWORK, BodyPace
+from collabd.http.error_replies import refusal, told
+from collabd.http.plain import PlainAnswer, PlainRequest, RequestHead, reply_bytes
 
 # JSON of this size is decoded within some 10 ms.
 _QUICK_JSON_BYTES = 2**18
+# Requests of at most this size are remembered, so many of them.
+_SHORT_BYTES = 1024
+_REMEMBERED = 64
+_JSON = msgspec.json.Encoder()
 _MODELS, _INFER = "/v2/models/", "/infer"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 # From a request's body and the length of its JSON header, where there is one. Raises `CollabError`.
-Decode: TypeAlias = Callable[[bytes | bytearray, int | None], wire.InferRequest]
+Decode: TypeAlias = Callable[[bytes | bytearray | memoryview, int | None], wire.InferRequest]
 
 
 class DataPlane(Protocol):
@@ -109,6 +117,8 @@ class InferenceProtocol:
         self._door = door or OpenDoor(plane)
         self._pace = pace
         self._decode = decode
+        # A client says the same of each image that it leaves in shared memory. Nobody changes a request.
+        self._remembered = lru_cache(_REMEMBERED)(decode)
         self._long_json = ThreadPoolExecutor(1, thread_name_prefix="json")
 
     def routes(self) -> list[web.RouteDef]:
@@ -181,21 +191,43 @@ class InferenceProtocol:
         return await self._answer(_model_name(request), request)
 
     async def _answer(self, name: str, request: web.Request) -> web.Response:
-        bodies.check_length(request, self._max_request_bytes)
+        bodies.check_length(request.content_length, self._max_request_bytes)
         with self._door(request) as visit:
             await visit.may_read()
             body, received = await bodies.timed_body(request, self._max_request_bytes, self._pace)
             asked = await self._decoded(body, wire.header_length(request.headers))
-            answer = await visit.infer(name, asked)
-            message = wire.encode_response(answer, asked.wants_binary)
+            message = await _message(visit, name, asked)
         return web.Response(body=message.body(), headers=message.headers | received)
 
-    async def _decoded(self, body: bytes | bytearray, header_length: int | None) -> wire.InferRequest:
+    def plainly(self, door: Callable[[RequestHead], Visit]) -> PlainAnswer:
+        """The answers to plain requests, whom `door` lets in."""
+
+        async def answered(request: PlainRequest, date: str) -> bytes:
+            try:
+                bodies.check_length(request.head.body_bytes, self._max_request_bytes)
+                with door(request.head) as visit:
+                    await visit.may_read()
+                    asked = await self._decoded(request.body, request.header_length)
+                    message = await _message(visit, request.model, asked)
+            except Exception as error:  # noqa: BLE001  it is told, and logged if it is the daemon's fault
+                said = refusal(told(error, f"inference with {request.model}"))
+                return reply_bytes(said.status, said.headers, [said.body], date=date)
+            return reply_bytes(HTTPStatus.OK, message.headers, message.chunks, date=date)
+
+        return answered
+
+    async def _decoded(self, body: bytes | bytearray | memoryview, header_length: int | None) -> wire.InferRequest:
         """The request. JSON of megabytes takes seconds: it is decoded in a thread, one request after the other."""
+        if header_length is None and len(body) <= _SHORT_BYTES:
+            return self._remembered(bytes(body), None)
         if (len(body) if header_length is None else header_length) <= _QUICK_JSON_BYTES:
             return self._decode(body, header_length)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._long_json, self._decode, body, header_length)
+
+
+async def _message(visit: Visit, name: str, asked: wire.InferRequest) -> wire.Message:
+    return wire.encode_response(await visit.infer(name, asked), asked.wants_binary, _JSON.encode)
 
 
 def _named(request: web.BaseRequest) -> str | None:

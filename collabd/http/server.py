@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -24,6 +25,7 @@ from collabd.http.aiohttp_privates import Answer, HttpRunner, HttpServer, Served
 from collabd.http.bodies import CONTINUE, NETWORK, BodyPace
 from collabd.http.error_replies import error_reply
 from collabd.http.peers import credentials
+from collabd.http.plain import BEGINNING, PlainAnswer, plain_request
 from collabd.lifecycle import background
 
 # A request of ours has a head of 300 bytes, one of a browser 2 kB.
@@ -69,13 +71,30 @@ class ConnectionLimits:
 class Connection(ServedConnection):
     """One connection; times are the event loop's."""
 
-    __slots__ = ("_clock", "_gone_by", "_head_by", "_head_bytes", "_limits", "_link", "_sent_by", "heard", "peer")
+    __slots__ = (
+        "_answering",
+        "_behind",
+        "_clock",
+        "_gone_by",
+        "_head_by",
+        "_head_bytes",
+        "_limits",
+        "_link",
+        "_made_by",
+        "_sent_by",
+        "heard",
+        "peer",
+    )
 
-    def __init__(self, server: web.Server, limits: ConnectionLimits) -> None:
+    def __init__(self, server: ConnectionServer, limits: ConnectionLimits) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(server, loop=loop, **_SETTINGS)
         self._clock = loop.time
         self._limits = limits
+        self._made_by = server
+        # Answers a plain request, and what came behind it meanwhile.
+        self._answering: asyncio.Task[None] | None = None
+        self._behind = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """From now on the peer has its time to send a request."""
@@ -92,7 +111,14 @@ class Connection(ServedConnection):
     def data_received(self, data: bytes) -> None:
         """What comes between requests is the head of the next, which has its time and its size to be complete."""
         self.heard = self._clock()
+        if self._answering is not None:
+            # It has its turn afterwards. Reading goes on then, so that no peer fills the memory.
+            self._behind += data
+            self._link.pause_reading()
+            return
         between = self.waits_for_request
+        if between and not self._head_bytes and self._is_plain(data):
+            return
         super().data_received(data)
         if between and self.waits_for_request:
             self._head_by = self._head_by or self.heard + self._limits.head_s
@@ -101,6 +127,47 @@ class Connection(ServedConnection):
             self._head_by, self._head_bytes = None, 0
         if self._head_bytes > self._limits.head_bytes or self.requests_ahead > self._limits.requests_ahead:
             self.abort()
+
+    def _is_plain(self, data: bytes) -> bool:
+        """Whether `data` is a plain request, which is then answered."""
+        answer = self._made_by.plain_answer
+        # Who does not take replies is left to aiohttp, which waits until they are taken.
+        if answer is None or self._sent_by is not None or self._link.is_closing() or not data.startswith(BEGINNING):
+            return False
+        request = plain_request(data, self._link, self.peer)
+        if request is None:
+            return False
+        self._head_by = None
+        self._answering = asyncio.create_task(self._answered(answer(request, self._made_by.date)))
+        return True
+
+    async def _answered(self, reply: Awaitable[bytes]) -> None:
+        try:
+            self._link.write(await reply)
+        finally:
+            self._answering = None
+            self.wait_anew()
+        if self._behind:
+            behind, self._behind = self._behind, b""
+            self._link.resume_reading()
+            self.data_received(behind)
+
+    @property
+    def is_answered_elsewhere(self) -> bool:
+        """Whether a plain request is answered now."""
+        return self._answering is not None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The peer is gone, and so needs no answer."""
+        if self._answering is not None:
+            self._answering.cancel()
+        super().connection_lost(exc)
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  the signature is aiohttp's
+        """Answer what is under way, for so many seconds, and close."""
+        if self._answering is not None:
+            await asyncio.wait({self._answering}, timeout=timeout)
+        await super().shutdown(timeout)
 
     def pause_writing(self) -> None:
         """The peer does not take the reply as fast as it is written: from now on it has its time to do so."""
@@ -159,9 +226,14 @@ class Connection(ServedConnection):
 class ConnectionServer(HttpServer):
     """Makes the connections, and knows them. Where more are open than `limits` says, the idlest makes room."""
 
-    def __init__(self, answer: Answer, inside: web.Server, limits: ConnectionLimits) -> None:
+    def __init__(
+        self, answer: Answer, inside: web.Server, *, limits: ConnectionLimits, plain_answer: PlainAnswer | None
+    ) -> None:
         super().__init__(answer, inside)
         self._limits = limits
+        self.plain_answer = plain_answer
+        # Made anew with every look at the connections, and not for every reply.
+        self.date = formatdate(usegmt=True)
 
     def new_connection(self) -> Connection:
         """The protocol of the next connection."""
@@ -188,7 +260,7 @@ class ConnectionServer(HttpServer):
         clock = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(self._limits.look_s)
-            now = clock()
+            now, self.date = clock(), formatdate(usegmt=True)
             for connection in self._ours():
                 if connection.overdue(now):
                     connection.abort()
@@ -203,15 +275,17 @@ async def http_runner(
     drain_s: float,
     *,
     guard: Callable[[Answer], Answer] = lambda answer: answer,
+    plain_answer: PlainAnswer | None = None,
     limits: ConnectionLimits = ConnectionLimits(),
 ) -> AsyncIterator[web.AppRunner]:
     """The paths of `app`, for any listener; leaving the context finishes requests in progress, up to `drain_s` seconds.
 
-    `guard` makes of the application's answers those that are given, before the application sees a request.
+    `guard` makes of the application's answers those that are given, before the application sees a request. Plain
+    requests go to `plain_answer`, and past the guard.
     """
 
     def served(answer: Answer, inside: web.Server) -> ConnectionServer:
-        return ConnectionServer(guard(_expectations_checked(answer)), inside, limits)
+        return ConnectionServer(guard(_expectations_checked(answer)), inside, limits=limits, plain_answer=plain_answer)
 
     runner = HttpRunner(app, served, shutdown_timeout=drain_s)
     await runner.setup()

@@ -6,6 +6,7 @@ A frame is shrunk first and its colours are ordered then, so that it is read onc
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -30,17 +31,28 @@ def one_frame(array: NDArray[Any], channels: Channels) -> NDArray[np.uint8]:
 
     Raises InvalidTensor if it is not an image with these channels, or is too large.
     """
-    first, rest = array.shape[:1], array.shape[1:]
-    if first == (1,) and not fits(array.shape, channels) and (len(rest) == 3 or fits(rest, channels)):
-        array = array[0]
-    check_pixels(array.dtype, array.shape, channels)
-    check_size(frame_size(array, channels), InvalidTensor)
-    return array
+    return array[0] if _is_batch(array.dtype, array.shape, channels) else array
+
+
+# A camera's frames are all of one shape.
+@lru_cache
+def _is_batch(dtype: np.dtype[Any], shape: tuple[int, ...], channels: Channels) -> bool:
+    """Whether arrays of this shape have a batch axis. Raises InvalidTensor, as `one_frame` does."""
+    first, rest = shape[:1], shape[1:]
+    is_batch = first == (1,) and not fits(shape, channels) and (len(rest) == 3 or fits(rest, channels))
+    of_one = rest if is_batch else shape
+    check_pixels(dtype, of_one, channels)
+    check_size(_size(of_one, channels), InvalidTensor)
+    return is_batch
 
 
 def frame_size(frame: NDArray[np.uint8], channels: Channels) -> tuple[int, int]:
     """Width and height of the image in a frame."""
-    rows, width = frame.shape[:2]
+    return _size(frame.shape, channels)
+
+
+def _size(shape: tuple[int, ...], channels: Channels) -> tuple[int, int]:
+    rows, width = shape[:2]
     return width, rows * 2 // 3 if channels == Channels.YUV420 else rows
 
 

@@ -10,7 +10,7 @@ from collabd.planning.choose import Decision, choose
 from collabd.planning.hedging import hedged
 from collabd.planning.patience import local_start_s, lost_after_s
 from collabd.planning.predict import Prediction, predict
-from collabd.planning.state import CallFacts, CloudState, DeviceState
+from collabd.planning.state import CallFacts, Circumstances, CloudState, DeviceState
 from collabd.planning.wait import Wait, expected_wait
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Candidate",
     "Candidates",
     "Caps",
+    "Circumstances",
     "CloudState",
     "Decision",
     "DeviceState",

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+# Figures that differ by no more than this share, and times by no more than these seconds, lead to the same plan.
+_ALIKE = 1 / 32
+_ALIKE_S = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +64,63 @@ class CallFacts:
     prep_s: float
     cloud_prep_s: tuple[float, ...]
     source_bytes: int | None
+
+
+class Circumstances(NamedTuple):
+    """All that the prediction for a call depends on beside the profiles. `clouds`: each companion."""
+
+    device: DeviceState
+    clouds: tuple[CloudState, ...]
+    call: CallFacts
+
+    def are_like(self, others: Circumstances) -> bool:
+        """Whether what was chosen in the `others` may be chosen in these."""
+        return (
+            len(self.clouds) == len(others.clouds)
+            and _devices_alike(self.device, others.device)
+            and all(map(_companions_alike, self.clouds, others.clouds))
+            and _near_s(self.call.prep_s, others.call.prep_s)
+        )
+
+
+def _devices_alike(one: DeviceState, other: DeviceState) -> bool:
+    return (
+        _near(one.speed, other.speed)
+        and abs(one.spread - other.spread) <= _ALIKE
+        and _near(one.busy_w, other.busy_w)
+        and _near(one.idle_w, other.idle_w)
+        and _near(one.tx_w_per_mbps, other.tx_w_per_mbps)
+        and _near(one.tx_base_w, other.tx_base_w)
+        and _near_s(one.overhead_s, other.overhead_s)
+        and _near_s(one.asking_s, other.asking_s)
+        and _near(one.asking_s_per_byte, other.asking_s_per_byte)
+        and _near_s(one.queue_s, other.queue_s)
+    )
+
+
+def _companions_alike(one: CloudState, other: CloudState) -> bool:
+    if (one.name, one.up, one.busy) != (other.name, other.up, other.busy):
+        return False
+    return not one.up or (
+        _near_s(one.rtt_s, other.rtt_s)
+        and _near(one.up_s_per_byte, other.up_s_per_byte)
+        and _near(one.down_s_per_byte, other.down_s_per_byte)
+        and abs(one.link_spread - other.link_spread) <= _ALIKE
+        and _near(one.speed, other.speed)
+        and abs(one.speed_spread - other.speed_spread) <= _ALIKE
+        and _near_s(one.queue_s, other.queue_s)
+        and one.price_per_gb == other.price_per_gb
+        and one.price_per_second == other.price_per_second
+        and one.price_per_request == other.price_per_request
+    )
+
+
+def _near(one: float, other: float) -> bool:
+    return abs(one - other) <= _ALIKE * max(one, other)
+
+
+def _near_s(one: float, other: float) -> bool:
+    return abs(one - other) <= max(_ALIKE * max(one, other), _ALIKE_S)
 
 
 # What local plans are evaluated with: nothing travels, nothing is charged.

@@ -59,7 +59,7 @@ class SimulatedThread:
         """Run the parts of a piece after the previous piece has ended."""
         timed, ready_s = [], piece.asked
         await sleep_until(self.idle_at_s)
-        with piece.running():
+        with piece.running:
             for part in piece.parts:
                 timed.append(await self._run_part(part, stop, ready_s=ready_s))
                 ready_s = self.idle_at_s

@@ -5,36 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
 
 from collabd.systemd.notify import notify
+from collabd.worker import Worker
 
 # How many periods of the watchdog one job may take. One job reads a network of hundreds of megabytes from a memory card
 # and runs it for the first time. With WatchdogSec=30 it has two minutes; an event loop that hangs is found after 30 s.
 _PERIODS_A_JOB = 4
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-class Worker(ThreadPoolExecutor):
-    """One thread for heavy work. `finished_at`: when it last finished a job, by `time.monotonic`."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(1, thread_name_prefix=name)
-        self.finished_at = time.monotonic()
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run `fn` in the thread, as the base class does."""
-        return super().submit(self._noting_the_end, fn, *args, **kwargs)
-
-    def _noting_the_end(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return fn(*args, **kwargs)
-        finally:
-            self.finished_at = time.monotonic()
 
 
 async def watchdog(worker: Worker) -> None:

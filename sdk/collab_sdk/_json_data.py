@@ -12,7 +12,7 @@ from collab_sdk._parameters import WireError
 from collab_sdk._tensor import MAX_RANK, Tensor, check_length
 
 
-def to_json(tensor: Tensor) -> list[Any]:
+def data_of(tensor: Tensor) -> list[Any]:
     """The tensor's elements as a flat list. WireError: a BYTES element is no text, so it has no JSON form."""
     if tensor.datatype != "BYTES":
         values: list[Any] = tensor.to_array().reshape(-1).tolist()

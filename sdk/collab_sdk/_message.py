@@ -69,7 +69,11 @@ def decode_json(text: bytes | memoryview) -> dict[str, Any]:
     if len(text) > MAX_JSON_BYTES:
         raise WireError(f"the JSON has {len(text)} bytes, more than {MAX_JSON_BYTES}: send tensors in binary")
     try:
-        head = _JSON.decode(str(text, "utf-8"))
+        decoded = str(text, "utf-8")
+        # Spaces around the object, which the daemons do not write, are for the general decoder.
+        head, end = _JSON.raw_decode(decoded) if decoded.startswith("{") else (None, -1)
+        if end != len(decoded):
+            head = _JSON.decode(decoded)
     except (ValueError, RecursionError) as error:
         raise WireError(f"this is not JSON: {error}") from error
     if not isinstance(head, dict):

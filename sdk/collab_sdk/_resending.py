@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -16,6 +15,8 @@ from collab_sdk.transport import TOO_LATE, ConnectionBroke, DaemonReply, DaemonR
 MOST_RETRY_AFTER_S = 60.0
 # A request that kills the daemon must not kill it again and again until the deadline.
 MOST_INTERRUPTIONS = 3
+# Seconds between two tries, the last one ever again: a restart takes from 0.1 s to a few seconds.
+_PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.4)
 _FOR_NOW = (Overloaded, NotReady)
 
 
@@ -44,17 +45,19 @@ class Resender:
         the caller has waited, ``waited_s`` before this method included, because the call's deadline stays the same.
         Raises the transport's errors and `DeadlineExceeded`.
         """
-        interruptions, known, pauses_s = 0, goes_on, _back_off()
-        began = self._clock.monotonic() - waited_s
-        while True:
-            pause_s = next(pauses_s)
+        interruptions, known, began = 0, goes_on, self._clock.monotonic() - waited_s
+        for tries in itertools.count():
+            pause_s = _PAUSES_S[min(tries, len(_PAUSES_S) - 1)]
             try:
-                reply = self._transport.send(_after(waited_s, request), timeout_s=self._left_s(deadline))
+                asked = _after(waited_s, request) if waited_s else request
+                reply = self._transport.send(asked, timeout_s=self._left_s(deadline))
+                if reply.status == HTTPStatus.OK:
+                    break
                 retry_after_s = _retry_after_s(reply)
                 if retry_after_s is not None and self._clock.monotonic() + retry_after_s < deadline:
                     known, pause_s = True, max(pause_s, retry_after_s)
                 elif not (interruptions and _still_loading(reply)):
-                    return reply, waited_s
+                    break
             except ConnectionBroke:
                 interruptions += 1
                 if not resend or interruptions == MOST_INTERRUPTIONS:
@@ -66,6 +69,7 @@ class Resender:
                     raise
             self._clock.sleep(min(pause_s, self._left_s(deadline)))
             waited_s = self._clock.monotonic() - began
+        return reply, waited_s
 
     def _left_s(self, deadline: float) -> float:
         left_s = deadline - self._clock.monotonic()
@@ -76,21 +80,12 @@ class Resender:
 
 def _after(waited_s: float, request: DaemonRequest) -> DaemonRequest:
     """The request with a header that says how many seconds its caller has waited."""
-    if not waited_s:
-        return request
     headers = request.message.headers | {WAITED_MS: f"{waited_s * 1e3:.3f}"}
     return replace(request, message=Message(request.message.chunks, headers))
 
 
-def _back_off() -> Iterator[float]:
-    """Pauses between tries, in seconds: a restart takes from 0.1 s to a few seconds."""
-    return itertools.chain((0.0, 0.05, 0.1, 0.2), itertools.repeat(0.4))
-
-
 def _retry_after_s(reply: DaemonReply) -> float | None:
-    """Seconds until the next try, if the daemon was too busy; None: it took the request, or it names no time."""
-    if reply.status == HTTPStatus.OK:
-        return None
+    """Seconds until the next try, if the daemon that refused was too busy; None: it names no time."""
     text = reply.headers.get("Retry-After") or ""
     if not (text.isascii() and text.isdecimal() and isinstance(decode_error(reply.status, reply.body), _FOR_NOW)):
         return None

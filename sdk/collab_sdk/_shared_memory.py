@@ -15,6 +15,7 @@ import os
 import struct
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -22,7 +23,6 @@ from pathlib import Path
 from collab_sdk._message import Message, decode_error
 from collab_sdk.errors import CollabError, PermissionRefused
 from collab_sdk.transport import DaemonReply, DaemonRequest, Transport
-from collab_sdk.wire import REGION, REGION_BYTES, Tensor
 
 # Bytes. Below, the socket takes no more processor time than this; docs/architecture.md has the measurement.
 LEAST_BYTES = 3 * 2**16
@@ -42,11 +42,13 @@ class LentRegion:
         self.size = len(memory)
         self._view = memoryview(memory)
 
-    def hold(self, tensor: Tensor) -> Tensor:
-        """Copy the tensor's data here; the same tensor, which says that its data is here."""
-        self._view[: len(tensor.data)] = tensor.data
-        parameters = tensor.parameters | {REGION: self.name, REGION_BYTES: len(tensor.data)}
-        return Tensor(tensor.name, tensor.datatype, tensor.shape, data=b"", parameters=parameters)
+    def hold(self, chunks: Iterable[bytes | memoryview]) -> None:
+        """Copy these bytes here, one chunk after another."""
+        at = 0
+        for chunk in chunks:
+            end = at + len(chunk)
+            self._view[at:end] = chunk
+            at = end
 
 
 class Regions:

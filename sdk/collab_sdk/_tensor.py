@@ -62,6 +62,9 @@ class Tensor:
     @classmethod
     def from_array(cls, name: str, array: NDArray[Any], parameters: Mapping[str, Any] | None = None) -> Self:
         """A tensor over the array's own memory (copied only if it is not contiguous). WireError: no such datatype."""
+        datatype = _DATATYPES.get(array.dtype)
+        if datatype is not None and array.size and array.flags.c_contiguous:
+            return cls(name, datatype, array.shape, data=array.data.cast("B"), parameters=dict(parameters or {}))
         datatype = datatype_of(array.dtype)
         flat = np.asarray(array, dtype=_DTYPES[datatype], order="C").reshape(-1)
         return cls(name, datatype, array.shape, data=flat.view(np.uint8).data, parameters=dict(parameters or {}))
@@ -84,20 +87,19 @@ class Tensor:
         cls, name: str, elements: Sequence[bytes | bytearray | memoryview], parameters: Mapping[str, Any] | None = None
     ) -> Self:
         """A BYTES tensor of shape [len(elements)]."""
-        parts = (part for element in elements for part in (_ELEMENT_LENGTH.pack(len(element)), element))
+        parts = (part for element in elements for part in (length_of(element), element))
         return cls(name, "BYTES", (len(elements),), data=b"".join(parts), parameters=dict(parameters or {}))
-
-    @classmethod
-    def of_one_element(cls, name: str, data: memoryview) -> Self:
-        """A BYTES tensor of shape [1] over memory that begins with room for the element's length (`LENGTH_BYTES`)."""
-        _ELEMENT_LENGTH.pack_into(data, 0, len(data) - LENGTH_BYTES)
-        return cls(name, "BYTES", (1,), data=data)
 
     def to_bytes_list(self) -> list[bytes]:
         """The elements of a BYTES tensor, row-major. WireError: another datatype, or lengths that do not fit."""
         if self.datatype != "BYTES":
             raise WireError(f"tensor {self.name!r} is {self.datatype}, not BYTES")
         return [bytes(element) for element in _elements(self)]
+
+
+def length_of(element: bytes | bytearray | memoryview) -> bytes:
+    """What stands before this element of a BYTES tensor."""
+    return _ELEMENT_LENGTH.pack(len(element))
 
 
 def datatype_of(dtype: np.dtype[Any]) -> str:

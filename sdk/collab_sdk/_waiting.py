@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collab_sdk.result import Result, changed
+from collab_sdk.result import Result, changed, times_of, with_times
 from collab_sdk.vocabulary import Cap
 
 
@@ -10,19 +10,19 @@ def resent(result: Result, seconds: float) -> Result:
     """The result with the seconds that the client sent the call again before the daemon took it."""
     if not seconds:
         return result
+    latency_ms, _ = times_of(result)
     # If the daemon was told of these seconds, its latency includes them.
-    counted = seconds * 1e3 <= (result.measured.latency_ms or 0.0)
-    measured = changed(result.measured, client_ms=seconds * 1e3 if counted else 0.0)
+    counted = seconds * 1e3 <= latency_ms
     why = _joined(result.why, f"the call waited {_said(seconds)} until collabd accepted it")
-    return changed(result, measured=measured, why=why)
+    return changed(with_times(result, latency_ms, seconds * 1e3 if counted else 0.0), why=why)
 
 
 def waited(result: Result, seconds: float) -> Result:
     """The result of a call whose caller waited this many seconds in total."""
-    measured = result.measured
-    more_ms = max(seconds * 1e3 - (measured.latency_ms or 0.0), 0.0)
-    latency_ms, client_ms = (measured.latency_ms or 0.0) + more_ms, (measured.client_ms or 0.0) + more_ms
-    result = changed(result, measured=changed(measured, latency_ms=latency_ms, client_ms=client_ms))
+    latency_ms, client_ms = times_of(result)
+    more_ms = max(seconds * 1e3 - latency_ms, 0.0)
+    latency_ms, client_ms = latency_ms + more_ms, client_ms + more_ms
+    result = with_times(result, latency_ms, client_ms)
     cap_ms = result.budget.latency_ms
     if cap_ms is None or latency_ms <= cap_ms or Cap.LATENCY in result.unmet:
         return result

@@ -24,6 +24,7 @@ class Channels(StrEnum):
     YUV420 = "yuv420"
 
 
+_BY_NAME = {str(channels): channels for channels in Channels}
 _NEEDED = {
     Channels.RGB: "[height, width, 3]",
     Channels.BGR: "[height, width, 3]",
@@ -42,12 +43,10 @@ _SCALING = {
 
 def channels_of(name: str) -> Channels:
     """The channels of this name. `InvalidTensor`: there are none."""
-    if isinstance(name, Channels):
-        return name
-    try:
-        return Channels(name)
-    except ValueError as error:
-        raise InvalidTensor(f"channels: {name!r} is not one of {', '.join(Channels)}") from error
+    channels = _BY_NAME.get(name)
+    if channels is None:
+        raise InvalidTensor(f"channels: {name!r} is not one of {', '.join(Channels)}")
+    return channels
 
 
 def check_pixels(dtype: np.dtype[Any], shape: tuple[int, ...], channels: Channels) -> None:

@@ -5,27 +5,29 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any, TypedDict, Unpack
-from urllib.parse import quote
+
+import numpy as np
 
 from collab_sdk import wire
-from collab_sdk._shared_memory import Regions
+from collab_sdk._caller_time import CallerTime
+from collab_sdk._shared_memory import LEAST_BYTES, Regions
+from collab_sdk._template import Template, model_url, template_of
 from collab_sdk._waiting import resent, waited
 from collab_sdk.budget import Budget
 from collab_sdk.channels import Channels, channels_of
 from collab_sdk.clock import WaitingClock
 from collab_sdk.control import ControlClient
 from collab_sdk.errors import InvalidRequest, ProtocolError, UnknownRegion
-from collab_sdk.image import Image, image_tensor
-from collab_sdk.result import Result, decode_result
+from collab_sdk.image import Image, as_sent, bytes_of
+from collab_sdk.result import ReceivedAnswer, Result, decode_result, times_of
 from collab_sdk.text import plain
-from collab_sdk.transport import DaemonReply, DaemonRequest, Transport
+from collab_sdk.transport import DaemonReply, Transport
 from collab_sdk.unix import UnixTransport
 from collab_sdk.vocabulary import Fallback, OnInfeasible
-from collab_sdk.wire import CALLER_MS, InferRequest, InferResponse, WireError, decode_error
+from collab_sdk.wire import WireError, decode_error
 
 __all__ = ["Client", "InferOptions"]
 
@@ -66,9 +68,7 @@ class Client(ControlClient):
         super().__init__(socket, timeout_s, transport=transport, clock=clock)
         self._channels = channels_of(channels)
         self._labels: dict[str, tuple[str, ...]] = {}
-        # The datatype, the bytes, and the milliseconds outside the daemon of the last call. The next one like it tells
-        # the daemon, which predicts all that a caller waits.
-        self._last: tuple[str, int, float] = ("", 0, 0.0)
+        self._caller_time = CallerTime()
         # Only the daemon behind a socket shares memory with its callers.
         self._regions = Regions(self._transport) if isinstance(self._transport, UnixTransport) else None
 
@@ -116,10 +116,11 @@ class Client(ControlClient):
 
         Also raises `InvalidImage`, `InvalidTensor`, `InvalidBudget`, `InvalidPlacement`, `UnknownModel`, `Overloaded`.
         """
-        began, allowed = self._clock.monotonic(), Budget.parse(budget)
-        options = {
-            "binary_data_output": True,
-            "budget": str(allowed) or None,
+        began = self._clock.monotonic()
+        given, channels = as_sent(image, self._channels if channels is None else channels)
+        asked: dict[str, Any] = {
+            "model": model,
+            "budget": budget,
             "cut": cut,
             "placement": placement,
             "codec": codec,
@@ -128,23 +129,30 @@ class Client(ControlClient):
             "fallback": fallback,
             "on_infeasible": on_infeasible,
         }
-        stated = {name: value for name, value in options.items() if value is not None}
-        tensor = image_tensor(image, self._channels if channels is None else channels)
-        url = f"{_model_url(model or '_default')}/infer"
+        shape, dtype = (given.shape, given.dtype) if isinstance(given, np.ndarray) else (None, None)
+        try:
+            template = template_of(shape, dtype, channels, **asked)
+        except TypeError:
+            # An argument that cannot be a key is refused by who reads it.
+            template = template_of.__wrapped__(shape, dtype, channels, **asked)
+        chunks = (bytes_of(given),) if isinstance(given, np.ndarray) else given
+        size = sum(map(len, chunks))
         deadline = self._deadline(timeout_s)
         for _ in range(2):
-            reply, waited_s = self._send(url, InferRequest([tensor], parameters=stated), deadline)
-            response = _response(reply)
-            labels_known = response.parameters.get("digest") in self._labels
-            labels = self._labels_of(response, deadline)
+            reply, waited_s = self._send(template, chunks, size, deadline=deadline)
+            reply.raise_for_status()
+            answer = _answer(reply)
+            known = answer.digest in self._labels
+            labels = self._labels_of(answer, deadline)
             if labels is not None:
-                result = resent(decode_result(response, labels, allowed), waited_s)
-                result = waited(result, self._clock.monotonic() - began)
+                result = decode_result(answer, labels, template.budget)
+                result = waited(resent(result, waited_s), self._clock.monotonic() - began)
                 # A call that was sent again, or fetched its labels, is not like the next.
-                if not waited_s and labels_known:
-                    self._last = tensor.datatype, len(tensor.data), result.measured.client_ms or 0.0
+                if known and not waited_s:
+                    _, client_ms = times_of(result)
+                    self._caller_time.note(client_ms, size, pixels=template.pixels)
                 return result
-        name = response.model_name
+        name = answer.model
         raise ProtocolError(f"the model {name!r} was replaced during every try: its labels do not fit its answer")
 
     def stream(
@@ -183,19 +191,19 @@ class Client(ControlClient):
         result = self.infer(image, budget, **options)
         return waited(result, self._clock.monotonic() - taken)
 
-    def _send(self, url: str, request: InferRequest, deadline: float) -> tuple[DaemonReply, float]:
-        """The daemon's reply to a request of one tensor, and the seconds that passed before it took the request."""
-        (tensor,) = request.inputs
-        datatype, nbytes, caller_ms = self._last
-        like_last = datatype == tensor.datatype and nbytes / 2 <= len(tensor.data) <= 2 * nbytes
-        headers = {CALLER_MS: f"{caller_ms:.3f}"} if like_last else {}
+    def _send(
+        self, template: Template, chunks: Sequence[bytes | memoryview], size: int, *, deadline: float
+    ) -> tuple[DaemonReply, float]:
+        """The daemon's reply for an image with this data, and the seconds that passed before it took the request."""
+        caller_ms = self._caller_time.of(size, pixels=template.pixels)
         region, waited_s = None, 0.0
-        if self._regions is not None:
-            region = self._regions.lend(len(tensor.data), deadline - self._clock.monotonic())
+        if self._regions is not None and size >= LEAST_BYTES:
+            region = self._regions.lend(size, deadline - self._clock.monotonic())
         if self._regions is not None and region is not None:
             try:
-                short = InferRequest([region.hold(tensor)], parameters=request.parameters)
-                reply, waited_s = self._resender.send(_post(url, short, headers), deadline=deadline)
+                region.hold(chunks)
+                request = template.request((), size, region=region.name, caller_ms=caller_ms)
+                reply, waited_s = self._resender.send(request, deadline=deadline)
             except BaseException:
                 self._regions.retire(region)
                 raise
@@ -203,30 +211,18 @@ class Client(ControlClient):
                 self._regions.give_back(region)
                 return reply, waited_s
             self._regions.lost()
-        goes_on = region is not None
-        return self._resender.send(_post(url, request, headers), deadline=deadline, goes_on=goes_on, waited_s=waited_s)
+        request = template.request(chunks, size, region=None, caller_ms=caller_ms)
+        return self._resender.send(request, deadline=deadline, goes_on=region is not None, waited_s=waited_s)
 
-    def _labels_of(self, response: InferResponse, deadline: float) -> tuple[str, ...] | None:
+    def _labels_of(self, answer: ReceivedAnswer, deadline: float) -> tuple[str, ...] | None:
         """Labels of the package that answered, fetched once for each digest; None: the model has changed since."""
-        digest, known = response.parameters.get("digest"), self._labels
-        if digest not in known:
-            url = _model_url(response.model_name)
+        known = self._labels
+        if answer.digest not in known:
             # The answer has arrived. If the daemon stopped since then, the call must not fail for its labels.
-            metadata = self._call("GET", url, deadline=deadline, goes_on=True)
+            metadata = self._call("GET", model_url(answer.model), deadline=deadline, goes_on=True)
             # Several threads read the dictionary, so it is replaced and never changed.
             known = self._labels = dict([*known.items(), _labels(metadata)][-_REMEMBERED:])
-        return known.get(str(digest))
-
-
-@lru_cache
-def _model_url(name: str) -> str:
-    return f"/v2/models/{quote(name, safe='')}"
-
-
-def _post(url: str, request: InferRequest, headers: Mapping[str, str]) -> DaemonRequest:
-    message = wire.encode_request(request)
-    message.headers.update(headers)
-    return DaemonRequest("POST", url, message)
+        return known.get(answer.digest)
 
 
 def _is_unknown_region(reply: DaemonReply) -> bool:
@@ -235,10 +231,9 @@ def _is_unknown_region(reply: DaemonReply) -> bool:
     )
 
 
-def _response(reply: DaemonReply) -> InferResponse:
-    reply.raise_for_status()
+def _answer(reply: DaemonReply) -> ReceivedAnswer:
     try:
-        return wire.decode_response(reply.body, wire.header_length(reply.headers))
+        return ReceivedAnswer(reply.body, wire.header_length(reply.headers))
     except WireError as error:
         raise ProtocolError(f"cannot read the daemon's answer: {error}") from error
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collab_sdk._tensor import LENGTH_BYTES
+from collab_sdk._tensor import LENGTH_BYTES, length_of
 from collab_sdk.channels import Channels, channels_of, check_pixels
 from collab_sdk.errors import InvalidImage, RequestTooLarge
 from collab_sdk.pillow import DAMAGE, UPRIGHT, PilImage, orientation_of, to_rgb
@@ -21,6 +22,8 @@ MAX_FILE_BYTES = 256 * 2**20
 # Pixels; as RGB they are 48 MB, which a request may carry. The SDK shrinks a larger Pillow image by a whole number, as
 # the daemon does with a file.
 _MAX_PIL_PIXELS = 2**24
+
+_IN_MEMORY = (bytes, bytearray, memoryview)
 
 Image = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[np.uint8] | PilImage
 
@@ -35,30 +38,55 @@ def image_tensor(image: Image, channels: Channels | str = Channels.RGB) -> Tenso
     `InvalidImage`: no such file, an unreadable or empty one, or no image at all. `InvalidTensor`: an array of another
     dtype or shape than ``channels`` needs, or no such channels. `RequestTooLarge`: a file over `MAX_FILE_BYTES`.
     """
-    channels = channels_of(channels)
-    match image:
-        case np.ndarray():
-            check_pixels(image.dtype, image.shape, channels)
-            return _frame_tensor(image, {} if channels == Channels.RGB else {"channels": channels.value})
-        case str() | os.PathLike():
-            return _file_tensor(image)
-        case bytes() | bytearray() | memoryview():
-            return _bytes_tensor(image)
-        case PilImage():
-            return _frame_tensor(_from_pillow(image), {})
+    given, channels = as_sent(image, channels_of(channels))
+    if isinstance(given, np.ndarray):
+        tensor = form_of(given.shape, given.dtype, channels)
+        tensor.data = bytes_of(given)
+    else:
+        tensor = form_of(None, None, channels)
+        tensor.data = b"".join(given)
+    return tensor
+
+
+def as_sent(
+    image: Image, channels: Channels | str
+) -> tuple[NDArray[Any] | Sequence[bytes | memoryview], Channels | str]:
+    """What travels, and the channels of it: an array, which is not checked yet, or the data of a BYTES tensor [1]."""
+    if isinstance(image, np.ndarray):
+        return image, channels
+    if isinstance(image, _IN_MEMORY):
+        if not image:
+            raise InvalidImage("the image is empty (0 bytes)")
+        data = memoryview(image).cast("B")
+        return (length_of(data), data), channels
+    if isinstance(image, str | os.PathLike):
+        return (_file(image),), channels
+    if isinstance(image, PilImage):
+        return _from_pillow(image), Channels.RGB
     raise InvalidImage(
         f"a {type(image).__name__} is not an image: give a path, an encoded file's bytes, a PIL image or a uint8 array "
         "of shape [height, width, 3]"
     )
 
 
-def _frame_tensor(frame: NDArray[np.uint8], parameters: dict[str, Any]) -> Tensor:
-    data = np.ascontiguousarray(frame).data.cast("B")
-    return Tensor("image", "UINT8", frame.shape, data=data, parameters=parameters)
+def form_of(shape: tuple[int, ...] | None, dtype: np.dtype[Any] | None, channels: Channels | str) -> Tensor:
+    """The tensor without its data, for an array of this shape and dtype, or for a file. `InvalidTensor`."""
+    channels = channels_of(channels)
+    if shape is None or dtype is None:
+        return Tensor("image", "BYTES", (1,), data=b"")
+    check_pixels(dtype, shape, channels)
+    parameters = {} if channels == Channels.RGB else {"channels": channels.value}
+    return Tensor("image", "UINT8", shape, data=b"", parameters=parameters)
 
 
-def _file_tensor(path: str | os.PathLike[str]) -> Tensor:
-    """The file as BYTES [1]: read once, behind its length."""
+def bytes_of(pixels: NDArray[Any]) -> memoryview:
+    """The pixels, row-major; the array's own memory, if they lie so in it."""
+    view = pixels.data
+    return (view if view.c_contiguous else np.ascontiguousarray(pixels).data).cast("B")
+
+
+def _file(path: str | os.PathLike[str]) -> memoryview:
+    """The file, read once, behind its length."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -71,7 +99,8 @@ def _file_tensor(path: str | os.PathLike[str]) -> Tensor:
         raise RequestTooLarge(f"the file {str(path)!r} has more than {MAX_FILE_BYTES} bytes")
     if len(data) == LENGTH_BYTES:
         raise InvalidImage(f"the file {str(path)!r} is empty (0 bytes)")
-    return Tensor.of_one_element("image", data)
+    data[:LENGTH_BYTES] = length_of(data[LENGTH_BYTES:])
+    return data
 
 
 def _whole(descriptor: int, size: int) -> memoryview:
@@ -85,12 +114,6 @@ def _whole(descriptor: int, size: int) -> memoryview:
         if filled == len(room):
             room = np.concatenate([room, np.empty_like(room)])
     return room[:filled].data
-
-
-def _bytes_tensor(data: bytes | bytearray | memoryview) -> Tensor:
-    if not data:
-        raise InvalidImage("the image is empty (0 bytes)")
-    return Tensor.from_bytes_list("image", [data])
 
 
 def _from_pillow(image: PilImage) -> NDArray[Any]:

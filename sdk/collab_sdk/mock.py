@@ -72,7 +72,7 @@ class InferCall:
 
 
 Handler: TypeAlias = Callable[[DaemonRequest], DaemonReply]
-Answer: TypeAlias = Result | CollabError | Callable[[InferCall], Result]
+ReceivedAnswer: TypeAlias = Result | CollabError | Callable[[InferCall], Result]
 
 
 class MockTransport(Transport):
@@ -90,7 +90,7 @@ class MockTransport(Transport):
         self._handler = handler
 
     @classmethod
-    def answering(cls, *answers: Answer) -> Self:
+    def answering(cls, *answers: ReceivedAnswer) -> Self:
         """A transport that gives one answer to each `infer`, in order, and then repeats the last answer.
 
         An answer is a `Result` (`mock_result` makes one), a `CollabError` to be raised (`DaemonUnavailable`,
@@ -118,7 +118,7 @@ class MockTransport(Transport):
 class _Answers:
     """Answers `infer`, requests for a model's labels, and `ready`."""
 
-    def __init__(self, answers: tuple[Answer, ...]) -> None:
+    def __init__(self, answers: tuple[ReceivedAnswer, ...]) -> None:
         if not answers:
             raise ValueError("give at least one answer")
         self._answers = deque(answers)

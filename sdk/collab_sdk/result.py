@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from operator import attrgetter
+from functools import lru_cache
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
+from collab_sdk._message import member
 from collab_sdk.budget import Budget
 from collab_sdk.errors import ProtocolError
 from collab_sdk.text import plain
 from collab_sdk.vocabulary import Cap, EnergySource, Reason, known_or_text
-from collab_sdk.wire import InferResponse, Tensor, WireError
+from collab_sdk.wire import InferResponse, Tensor, WireError, decode_json, decode_outputs
 
-__all__ = ["Plan", "Predicted", "Result", "Timings", "decode_result", "encode_result"]
+__all__ = ["Plan", "Predicted", "ReceivedAnswer", "Result", "Timings", "decode_result", "encode_result"]
 
 # A package is told apart by its digest; the protocol wants a version besides.
 MODEL_VERSION = "1"
 # The one output of a model, as collabd answers.
 SCORES = "scores"
+_LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,10 +133,10 @@ class Result:
 
         def __getattr__(self, name: str) -> object:
             """Make a field of an answer that arrived (`decode_result`) when it is first read."""
-            said = vars(self).get("_said")
-            if said is None or name not in _MAKERS:
+            own = vars(self)
+            if "_said" not in own or name not in _MAKERS:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            value = vars(self)[name] = _MAKERS[name](said, name)
+            value = own[name] = _MAKERS[name](own["_said"], name)
             return value
 
     def __str__(self) -> str:
@@ -189,31 +192,90 @@ def encode_result(result: Result, request_id: str = "") -> InferResponse:
 
     What was not measured is left out, and so is what is not finite (a prediction over a dead link, for example).
     """
-    parameters: dict[str, Any] = {"unmet": ",".join(result.unmet)}
-    for key, get in _GETTERS:
-        value = get(result)
-        if value is not None and not (isinstance(value, float) and not math.isfinite(value)):
-            parameters[key] = value
-    scores = Tensor.from_array(SCORES, result.scores.reshape(1, -1))
-    return InferResponse(result.model, MODEL_VERSION, [scores], id=request_id, parameters=parameters)
+    said = stated({name: getattr(result, name) for name in _SCALAR_FIELDS[Result]})
+    said["unmet"] = ",".join(result.unmet)
+    for group in _GROUPS:
+        said |= stated(vars(getattr(result, group)), f"{group}.")
+    return response_of(result.model, result.scores, said, request_id=request_id)
 
 
-def decode_result(response: InferResponse, labels: tuple[str, ...], budget: Budget | None = None) -> Result:
-    """The result in a response, with the labels of the model package of its digest, and what the call was allowed.
+def response_of(
+    model: str, scores: NDArray[np.float32], parameters: dict[str, Any], *, request_id: str
+) -> InferResponse:
+    """The response with these scores, [classes], and parameters."""
+    output = Tensor.from_array(SCORES, scores.reshape(1, -1))
+    return InferResponse(model, MODEL_VERSION, [output], id=request_id, parameters=parameters)
 
-    All parts are checked here, and made when they are first read; parts that a newer daemon added are ignored.
-    `ProtocolError`: a part is missing or of another type, or there are not as many scores as labels.
+
+def stated(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values as parameters of a response, without those that are None or not finite."""
+    return {
+        prefix + name: value
+        for name, value in values.items()
+        if value is not None and (type(value) is not float or math.isfinite(value))
+    }
+
+
+class ReceivedAnswer:
+    """An answer as it came: its parts are checked, except the scores, and made when somebody reads them.
+
+    ``model``: the model's name. ``said``: its parameters. ``digest``: the model package, whose labels the scores have.
     """
-    said = response.parameters
-    try:
-        _check_types(said)
-        scores = _scores(response, len(labels))
-    except WireError as error:
-        raise ProtocolError(f"cannot read the daemon's answer: {error}") from error
+
+    def __init__(self, body: bytes, json_length: int | None) -> None:
+        """Read the body of a reply. `ProtocolError`: a part is missing or of another type."""
+        length = len(body) if json_length is None else json_length
+        try:
+            self._head = decode_json(memoryview(body)[:length])
+            self.model = plain(member(self._head, "model_name", ""))
+            self.said: dict[str, Any] = member(self._head, "parameters", {})
+            _check(self.said)
+        except WireError as error:
+            raise _unreadable(error) from error
+        self._data = body[length:]
+        self.digest: str = self.said["digest"]
+
+    def scores(self, classes: int) -> bytes:
+        """The scores of so many labels, as float32. `ProtocolError`: there are not as many."""
+        if classes and self._head.get("outputs") == _outputs(classes) and len(self._data) == 4 * classes:
+            return self._data
+        try:
+            for tensor in decode_outputs(self._head, memoryview(self._data)) if classes else []:
+                if (tensor.name, tensor.datatype, tensor.shape) == (SCORES, "FP32", (1, classes)):
+                    return tensor.to_array().tobytes()
+        except WireError as error:
+            raise _unreadable(error) from error
+        raise _unreadable(f"it has no output {SCORES!r} of FP32 [1, {classes}]")
+
+
+def decode_result(answer: ReceivedAnswer, labels: tuple[str, ...], budget: Budget | None = None) -> Result:
+    """The result in an answer, with the labels of the model package of its digest, and what the call was allowed.
+
+    Its parts are made when they are first read; parts that a newer daemon added are ignored. `ProtocolError`: there are
+    not as many scores as labels.
+    """
+    said = answer.said | {SCORES: answer.scores(len(labels))}
     result = object.__new__(Result)
-    model = plain(response.model_name)
-    vars(result).update(_said=said, model=model, scores=scores, labels=labels, budget=budget or Budget())
+    vars(result).update(_said=said, model=answer.model, labels=labels, budget=budget or Budget())
     return result
+
+
+def times_of(result: Result) -> tuple[float, float]:
+    """The milliseconds of the latency, and those of it that passed outside the daemon."""
+    said = vars(result).get("_said")
+    if said is None:
+        return result.measured.latency_ms or 0.0, result.measured.client_ms or 0.0
+    return said.get("measured.latency_ms") or 0.0, said.get("measured.client_ms") or 0.0
+
+
+def with_times(result: Result, latency_ms: float, client_ms: float) -> Result:
+    """The same result with other `times_of` it."""
+    said = vars(result).get("_said")
+    if said is None:
+        return changed(result, measured=changed(result.measured, latency_ms=latency_ms, client_ms=client_ms))
+    other = changed(result, _said=said | {"measured.latency_ms": latency_ms, "measured.client_ms": client_ms})
+    vars(other).pop("measured", None)
+    return other
 
 
 _GROUPS: dict[str, type[Any]] = {"plan": Plan, "predicted": Predicted, "measured": Timings}
@@ -240,14 +302,35 @@ _FIELDS = {
 }
 _KEYS = {name: [(each, f"{name}.{each}") for each in _SCALAR_FIELDS[kind]] for name, kind in _GROUPS.items()}
 _TYPES = {key: _JSON_TYPES[hint] for key, hint in _FIELDS.items()} | {"unmet": (str, NoneType)}
-_GETTERS = [(key, attrgetter(key)) for key in _FIELDS]
 
 
-def _check_types(said: Mapping[str, Any]) -> None:
+def _check(said: Mapping[str, Any]) -> None:
+    for key in _numbers(tuple(said), tuple(map(type, said.values()))):
+        if not -_LARGEST <= said[key] <= _LARGEST:
+            raise WireError(f"parameter {key!r} is not finite")
+
+
+# A model's answers are of a few forms.
+@lru_cache(maxsize=16)
+def _numbers(keys: tuple[str, ...], kinds: tuple[type, ...]) -> tuple[str, ...]:
+    """Which fields are numbers, in an answer with values of these types. WireError: one has a type that is not its."""
+    kind_of = dict(zip(keys, kinds, strict=True))
     for key, types in _TYPES.items():
         # The exact type: a bool must not pass for the int that it also is.
-        if type(said.get(key)) not in types:
-            raise WireError(f"parameter {key!r} is {said.get(key)!r}")
+        if (kind := kind_of.get(key, NoneType)) not in types:
+            raise WireError(f"parameter {key!r} is {'missing' if kind is NoneType else f'of type {kind.__name__}'}")
+    return tuple(key for key in _TYPES if kind_of.get(key) in (float, int))
+
+
+@lru_cache(maxsize=16)
+def _outputs(classes: int) -> list[dict[str, Any]]:
+    """How an answer describes so many scores, as a rule."""
+    parameters = {"binary_data_size": 4 * classes}
+    return [{"name": SCORES, "datatype": "FP32", "shape": [1, classes], "parameters": parameters}]
+
+
+def _unreadable(reason: WireError | str) -> ProtocolError:
+    return ProtocolError(f"cannot read the daemon's answer: {reason}")
 
 
 def _scalar(said: Mapping[str, Any], key: str) -> Any:
@@ -264,6 +347,11 @@ def _group(said: Mapping[str, Any], name: str) -> Any:
     return group
 
 
+def _scores(said: Mapping[str, Any], name: str) -> NDArray[np.float32]:
+    # A copy, so that the caller may write to it.
+    return np.frombuffer(said[name], "<f4").astype(np.float32)
+
+
 def _unmet(said: Mapping[str, Any], name: str) -> tuple[Cap | str, ...]:
     return tuple(known_or_text(Cap, cap) for cap in plain(said.get(name) or "").split(",") if cap)
 
@@ -273,11 +361,5 @@ _MAKERS: dict[str, Callable[[Mapping[str, Any], str], Any]] = {
     **dict.fromkeys(_SCALAR_FIELDS[Result], _scalar),
     **dict.fromkeys(_GROUPS, _group),
     "unmet": _unmet,
+    SCORES: _scores,
 }
-
-
-def _scores(response: InferResponse, classes: int) -> NDArray[np.float32]:
-    for tensor in response.outputs if classes else []:
-        if (tensor.name, tensor.datatype, tensor.shape) == (SCORES, "FP32", (1, classes)):
-            return np.asarray(tensor.to_array()[0], np.float32)
-    raise WireError(f"it has no output {SCORES!r} of FP32 [1, {classes}]")

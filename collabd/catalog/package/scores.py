@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,10 +18,14 @@ def as_probabilities(output: npt.NDArray[np.float32], kind: ScoreKind) -> npt.ND
     if kind != ScoreKind.LOGITS:
         return output
     against = np.append(output, np.float32(0)) if len(output) == 1 else output
-    # Scores that are not finite become NaN; nothing better can be made of them.
-    with np.errstate(invalid="ignore"):
-        exponents = np.exp(against - against.max())
-    return np.asarray((exponents / exponents.sum())[: len(output)], np.float32)
+    largest = np.maximum.reduce(against)
+    if not math.isfinite(largest):
+        # Nothing better can be made of them.
+        return np.full_like(output, np.nan)
+    shares: npt.NDArray[np.float32] = against - largest
+    np.exp(shares, shares)
+    shares /= np.add.reduce(shares)
+    return shares[: len(output)]
 
 
 def as_classes(scores: npt.NDArray[np.float32], kind: ScoreKind) -> npt.NDArray[np.float32]:

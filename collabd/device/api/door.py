@@ -14,11 +14,12 @@ from collabd.clock import Clock
 from collabd.device.api.admission import Admission, AdmissionLimits, Arrival
 from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.hangups import Hangups
+from collabd.device.api.local_peers import head_of
 from collabd.device.api.shared_memory import SharedMemory
 from collabd.device.counters import Counters
 from collabd.device.lane.turns import USER
 from collabd.fair_shares import FairShares
-from collabd.http.bodies import BODY, largest_body
+from collabd.http.plain import RequestHead
 
 
 class DeviceDoor:
@@ -33,7 +34,7 @@ class DeviceDoor:
         max_request_bytes: int,
         counters: Counters,
         clock: Clock,
-        user_of: Callable[[web.Request], Hashable],
+        user_of: Callable[[RequestHead], Hashable],
     ) -> None:
         self.plane = plane
         self.counters = counters
@@ -49,14 +50,17 @@ class DeviceDoor:
 
     def __call__(self, request: web.Request) -> DeviceVisit:
         """The visit of a call that arrives now. Raises `Overloaded`, `NotReady`."""
-        arrived = self._clock() - wire.waited_s(request.headers)
-        user, size = self._user_of(request), largest_body(request, self._max_request_bytes)
+        return self.visit(head_of(request, self._max_request_bytes))
+
+    def visit(self, head: RequestHead) -> DeviceVisit:
+        """The visit of a call with this head, which arrives now. Raises `Overloaded`, `NotReady`."""
+        arrived = self._clock() - wire.waited_s(head.headers)
         try:
-            arrival = self._admission.arrive(user)
+            arrival = self._admission.arrive(self._user_of(head))
         except CollabError as error:
             self.counters.refused(error.code)
             raise
-        return DeviceVisit(self, request, arrival, arrived=arrived, size=size)
+        return DeviceVisit(self, head, arrival, arrived=arrived)
 
     @property
     def inside(self) -> int:
@@ -80,23 +84,22 @@ class DeviceDoor:
 class DeviceVisit:
     """A `collabd.http.protocol.Visit`: one call, from its arrival to its answer."""
 
-    __slots__ = ("_arrival", "_arrived", "_door", "_request", "_size")
+    __slots__ = ("_arrival", "_arrived", "_door", "_head")
 
-    def __init__(self, door: DeviceDoor, request: web.Request, arrival: Arrival, *, arrived: float, size: int) -> None:
-        """`size`: the most bytes that the body can have. `arrived`: when the call arrived, on the daemon's clock."""
+    def __init__(self, door: DeviceDoor, head: RequestHead, arrival: Arrival, *, arrived: float) -> None:
+        """`arrived`: when the call arrived, on the daemon's clock."""
         self._door = door
-        self._request = request
+        self._head = head
         self._arrival = arrival
         self._arrived = arrived
-        self._size = size
 
     async def may_read(self) -> None:
         """Wait until the body may be read."""
-        if self._arrival.take_bytes_now(self._size):
+        if self._arrival.take_bytes_now(self._head.body_bytes):
             return
         # Nobody reads from the connection meanwhile, so the event loop would not notice that the caller hangs up.
-        with self._door.counters.waits(), self._door.hangups.watched(self._request.transport):
-            await self._arrival.take_bytes(self._size)
+        with self._door.counters.waits(), self._door.hangups.watched(self._head.transport):
+            await self._arrival.take_bytes(self._head.body_bytes)
 
     async def infer(self, name: str, request: wire.InferRequest) -> wire.InferResponse:
         """Wait for a place, and answer the call."""
@@ -118,7 +121,7 @@ class DeviceVisit:
         if shared:
             request = await self._door.memory.read(self._arrival.user, request)
         USER.set(self._arrival.user)
-        return await self._door.plane.infer(name, request, self._arrived, caller_s=wire.caller_s(self._request.headers))
+        return await self._door.plane.infer(name, request, self._arrived, caller_s=wire.caller_s(self._head.headers))
 
     def __enter__(self) -> Self:
         return self
@@ -126,8 +129,6 @@ class DeviceVisit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # aiohttp keeps a request until the next one on its connection, so free the body now.
-        self._request.pop(BODY, None)
         try:
             self._arrival.__exit__(kind, error, traceback)
         except CollabError as stopped:

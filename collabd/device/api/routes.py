@@ -17,7 +17,7 @@ from collabd.device.counters import Counters
 from collabd.device.models.loaded import LoadedModels
 from collabd.http import protocol
 from collabd.http.aiohttp_privates import Answer
-from collabd.http.bodies import LOCAL, read_body, when_read
+from collabd.http.bodies import LOCAL, body_freed, read_body, when_read
 from collabd.http.error_replies import error_middleware
 
 # A request to collabd's own calls carries a path or a name, but no tensors.
@@ -107,4 +107,4 @@ def application(
     app = web.Application(middlewares=[error_middleware, gatekeeper(administrators)])
     app.add_routes([*inference.routes(), *control.routes(), *shared_memory.routes(), web.get("/metrics", metrics)])
     # The gatekeeper has nothing to say of inference.
-    return app, lambda answer: inference.before(answer, [error_middleware])
+    return app, lambda answer: inference.before(answer, [body_freed, error_middleware])

@@ -8,10 +8,12 @@ import msgspec
 from aiohttp import web
 
 from collab_sdk.errors import InvalidRequest, PermissionRefused
+from collabd.device.api.local_peers import head_of
 from collabd.device.api.permissions import PeerKind, case_of
 from collabd.device.api.shared_memory import Region, SharedMemory
 from collabd.http.bodies import LOCAL, read_body, when_read
 from collabd.http.peers import credentials
+from collabd.http.plain import RequestHead
 
 _MAX_JSON = 4096
 
@@ -25,7 +27,7 @@ class _RegisterRequest(msgspec.Struct):
 class SharedMemoryRoutes:
     """Answers under /v2/systemsharedmemory/. `user_of`: whose regions a request is about."""
 
-    def __init__(self, memory: SharedMemory, user_of: Callable[[web.Request], Hashable]) -> None:
+    def __init__(self, memory: SharedMemory, user_of: Callable[[RequestHead], Hashable]) -> None:
         self._memory = memory
         self._user_of = user_of
 
@@ -41,7 +43,7 @@ class SharedMemoryRoutes:
         ]
 
     async def _status(self, request: web.Request) -> web.Response:
-        return web.json_response(self._memory.status(self._user_of(request), request.match_info.get("name")))
+        return web.json_response(self._memory.status(self._user(request), request.match_info.get("name")))
 
     async def _register(self, request: web.Request) -> web.Response:
         body = await read_body(request, _MAX_JSON, LOCAL)
@@ -55,9 +57,12 @@ class SharedMemoryRoutes:
         if peer is None or case_of(peer, None, own_uid=-1) == PeerKind.UNKNOWN:
             raise PermissionRefused("the kernel does not say who you are, so no shared memory can be yours")
         region = Region(name=request.match_info["name"], key=asked.key, offset=asked.offset, byte_size=asked.byte_size)
-        self._memory.register(self._user_of(request), peer, region)
+        self._memory.register(self._user(request), peer, region)
         return web.json_response({})
 
     async def _unregister(self, request: web.Request) -> web.Response:
-        self._memory.unregister(self._user_of(request), request.match_info.get("name"))
+        self._memory.unregister(self._user(request), request.match_info.get("name"))
         return web.json_response({})
+
+    def _user(self, request: web.Request) -> Hashable:
+        return self._user_of(head_of(request, _MAX_JSON))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 
 from collab_sdk import wire
 from collab_sdk.errors import BudgetInfeasible
-from collab_sdk.result import SCORES, encode_result
+from collab_sdk.result import SCORES
 from collab_sdk.vocabulary import OnInfeasible, Reason
 from collabd.clock import Clock
+from collabd.device.call.answer import CallAnswer
 from collabd.device.call.outcomes import EndedCall, Outcomes
-from collabd.device.call.result import result
 from collabd.device.counters import Counters
 from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.planner import Planner
@@ -48,7 +46,7 @@ class Dispatcher:
     async def infer(
         self, name: str, request: wire.InferRequest, arrived: float | None = None, *, caller_s: float | None = None
     ) -> wire.InferResponse:
-        """Answer one call. Its time counts from `arrived`, in seconds on the clock (None: from now).
+        """CallAnswer one call. Its time counts from `arrived`, in seconds on the clock (None: from now).
 
         `caller_s`: what the caller's program took for the last call of this kind; None: it did not say.
         """
@@ -57,12 +55,21 @@ class Dispatcher:
         now = self._clock()
         arrived = now if arrived is None else arrived
         record = CallRecord(self._clock, arrived, waited_s=now - arrived, caller_s=caller_s)
-        with self._under_way(record), self._models.lent(name) as model:
-            image = CallImage.from_request(request)
-            planned = await self._planner.plan(model, image, options, waited_s=record.waited_s)
-            _check_feasible(planned, options)
-            output = await self._executor.run(planned.job, image, record)
-            answer = result(planned, record, output, budget=options.budget)
+        self._begins(record)
+        failed: BaseException | None = None
+        try:
+            model = self._models.get(name)
+            with model.lent.in_use():
+                image = CallImage.from_request(request)
+                planned = await self._planner.plan(model, image, options, waited_s=record.waited_s)
+                _check_feasible(planned, options)
+                output = await self._executor.run(planned.job, image, record)
+                answer = CallAnswer(planned, record, output, budget=options.budget)
+        except BaseException as error:
+            failed = error
+            raise
+        finally:
+            self._ends(record, failed)
         self._outcomes.add(
             EndedCall(
                 at=record.clock(),
@@ -76,27 +83,22 @@ class Dispatcher:
         )
         if _is_surprising(planned, record):
             self._planner.reconsider()
-        response = encode_result(answer, request.id)
-        response.outputs = as_asked(response.outputs, request.outputs, answer.labels)
+        response = answer.response(request.id)
+        if request.outputs:
+            response.outputs = as_asked(response.outputs, request.outputs, model.manifest.labels)
         return response
 
-    @contextmanager
-    def _under_way(self, record: CallRecord) -> Iterator[None]:
-        """Surrounds each call, and counts it. Two calls that overlap are both marked as not alone."""
+    def _begins(self, record: CallRecord) -> None:
+        """Count a call. Two calls that overlap are both marked as not alone."""
         record.alone = not self._records
         for other in self._records:
             other.alone = False
         self._records.append(record)
         self._counters.began()
-        error: BaseException | None = None
-        try:
-            yield
-        except BaseException as failure:
-            error = failure
-            raise
-        finally:
-            self._records.remove(record)
-            self._counters.ended(error)
+
+    def _ends(self, record: CallRecord, failed: BaseException | None) -> None:
+        self._records.remove(record)
+        self._counters.ended(failed)
 
 
 def _check_feasible(planned: CallPlan, options: CallOptions) -> None:

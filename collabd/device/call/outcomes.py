@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from collab_sdk.result import Result
+from collabd.device.call.answer import CallAnswer
 from collabd.device.call.learned import Learned
 from collabd.device.counters import Counters
 from collabd.device.decide.call_plan import CallPlan
@@ -23,7 +23,7 @@ _WAITS_S = 0.5
 _MOST = 32
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class EndedCall:
     """What is left of a call. The image is not kept.
 
@@ -37,7 +37,7 @@ class EndedCall:
     record: CallRecord
     served_s: float
     slowdown: Callable[[], float]
-    answer: Result
+    answer: CallAnswer
 
 
 class Outcomes:
@@ -68,6 +68,7 @@ class Outcomes:
             self._learned.take_in(
                 call.plan, call.image, call.record, served_s=call.served_s, slowdown=call.slowdown(), now=call.at
             )
-            self._counters.answered(call.answer)
-            self._learned.history.add(call.plan, call.answer, at=call.at)
-            self._journal.answered(call.answer)
+            result = call.answer.result()
+            self._counters.answered(result)
+            self._learned.history.add(call.plan, result, at=call.at)
+            self._journal.answered(result)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from collab_sdk.result import Plan, Predicted
+from collab_sdk.result import Plan, Predicted, stated
 from collab_sdk.vocabulary import Cap, EnergySource, Reason
 from collabd.device.decide.evaluation import Evaluation
 from collabd.device.job.job import Job
@@ -70,6 +71,11 @@ class CallPlan:
             cloud=None if companion is None else companion.name,
             reason=self.reason,
         )
+
+    @cached_property
+    def stated(self) -> dict[str, Any]:
+        """`told` and `predicted` as parameters of a response."""
+        return stated(vars(self.told), "plan.") | stated(vars(self.predicted), "predicted.")
 
     @cached_property
     def predicted(self) -> Predicted:

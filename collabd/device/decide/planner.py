@@ -29,7 +29,7 @@ from collabd.device.job.job import Job, JobStep
 from collabd.device.job.options import CallOptions
 from collabd.device.models.model import DeviceModel
 from collabd.device.senses import Senses, slowdown
-from collabd.planning import CallFacts, Candidate, Candidates, DeviceState, predict
+from collabd.planning import CallFacts, Candidate, Candidates, Circumstances, DeviceState, predict
 from collabd.planning.candidates import SOURCE
 from collabd.planning.choose import Decision, SwitchGain, choose
 from collabd.profiling.profile import Profile
@@ -105,10 +105,8 @@ class Planner:
 
         `image` None: predict for an image that has the input size of the network and comes as pixels, not as a file.
         """
-        plans = self.candidates(model)
-        clouds = tuple(companion.state_for(model.digest) for companion in self._companions)
-        device, quantile = replace(self.device_state(image), queue_s=lane_wait_s), self._settings.cap_quantile
-        call = self._call_facts(model, image)
+        plans, quantile = self.candidates(model), self._settings.cap_quantile
+        device, clouds, call = self._circumstances(model, image, lane_wait_s=lane_wait_s)
         policy = self._policies.of(model.manifest, options)
         caps = options.caps(self._settings.min_fidelity)
         price = None if options.is_sparing or policy.fallback != Fallback.LOCAL else self._hedge_price
@@ -144,13 +142,30 @@ class Planner:
             each.attention.pay()
         seen = (known, *(each.events for each in self._companions))
         asked = Asked.of(model, image, options, waited_s=waited_s, lane_wait_s=self._lane_wait_s, seen=seen)
-        standing = self._standing.of(asked, now=now)
-        if standing is None:
+        standing = self._standing.of(asked)
+        if standing is None or not standing.stands(now):
             self._catch_up()
-            consider = self._fixed if options.is_fixed else self._considered
-            standing = await consider(asked, image, known)
-            self._standing.keep(standing, now=self._clock())
+            if standing is not None and self._may_stand_on(standing, image, now):
+                standing.stand_on(now)
+            else:
+                consider = self._fixed if options.is_fixed else self._considered
+                standing = await consider(asked, image, known)
+                self._standing.keep(standing, now=self._clock())
         return standing.planned(self._chooser.turn(standing.weighed, standing.kind))
+
+    def _may_stand_on(self, standing: StandingChoice, image: CallImage, now: float) -> bool:
+        asked = standing.asked
+        return standing.may_stand_on(now) and self._circumstances(
+            asked.model, image, lane_wait_s=asked.lane_wait_s
+        ).are_like(standing.circumstances)
+
+    def _circumstances(self, model: DeviceModel, image: CallImage | None, *, lane_wait_s: float) -> Circumstances:
+        """What is known now, for a call with this image that waits `lane_wait_s` seconds for others."""
+        return Circumstances(
+            replace(self.device_state(image), queue_s=lane_wait_s),
+            tuple(companion.state_for(model.digest) for companion in self._companions),
+            self._call_facts(model, image),
+        )
 
     @property
     def chose_anew(self) -> asyncio.Event:
@@ -183,8 +198,8 @@ class Planner:
         # A plan refers to a companion by its index in these names.
         names = tuple(companion.name for companion in self._companions)
         kind = (names, model.digest, caps.kind, options.codec, evaluation.policy, image.file_bytes is None)
-        placed = None
-        if evaluation.wants_more and known.segments:
+        placed, searches = None, evaluation.wants_more and bool(known.segments)
+        if searches:
             placed = await self._placed(known.segments, image, evaluation, codec=options.codec, kind=kind)
         if placed is not None:
             evaluation = evaluation.beside(placed)
@@ -217,7 +232,14 @@ class Planner:
                 unmet=decision.unmet,
             )
 
-        return StandingChoice(asked=asked, kind=kind, weighed=weighed, make=planned)
+        return StandingChoice(
+            asked=asked,
+            kind=kind,
+            weighed=weighed,
+            circumstances=Circumstances(evaluation.device, evaluation.clouds, evaluation.call),
+            make=planned,
+            is_final=not searches,
+        )
 
     def device_state(self, image: CallImage | None = None) -> DeviceState:
         """The device as planning sees it, for a call with this image."""
@@ -293,7 +315,8 @@ class Planner:
         """The plan of a call that itself states where its layers run. No plans are compared."""
         model, options = asked.model, asked.options
         caps = options.caps(self._settings.min_fidelity)
-        clouds = tuple(companion.state_for(model.digest) for companion in self._companions)
+        circumstances = self._circumstances(model, image, lane_wait_s=asked.lane_wait_s)
+        device, clouds, call = circumstances
         prepared = known.prepared.of(
             cut=options.cut,
             placement=options.placement,
@@ -303,7 +326,6 @@ class Planner:
         )
         policy = self._policies.of(model.manifest, options)
         policy.check(prepared.letters)
-        device, call = replace(self.device_state(image), queue_s=asked.lane_wait_s), self._call_facts(model, image)
         quantile = self._settings.cap_quantile
         prediction = predict(prepared.plans, device=device, clouds=clouds, call=call, quantile=quantile)
         evaluation = Evaluation(
@@ -340,7 +362,9 @@ class Planner:
             waited_s=asked.waited_s,
         )
         weighed = Weighed(Decision(0, Reason.FIXED, ()))
-        return StandingChoice(asked=asked, kind=None, weighed=weighed, make=lambda _: planned)
+        return StandingChoice(
+            asked=asked, kind=None, weighed=weighed, circumstances=circumstances, make=lambda _: planned
+        )
 
     def _job(
         self,

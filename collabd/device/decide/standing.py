@@ -11,17 +11,20 @@ from collabd.device.decide.chooser import Weighed
 from collabd.device.job.image import CallImage
 from collabd.device.job.options import CallOptions
 from collabd.device.models.model import DeviceModel
+from collabd.planning import Circumstances
 from collabd.planning.choose import Decision
 
 # What is sensed and learned moves by little within this time, as long as calls take what was predicted.
 _STANDS_S = 0.5
+# A choice is made anew after this time even if nothing has changed: what it depends on is compared with a tolerance.
+_MOST_S = 3.0
 # Two calls are alike if their sizes, and what is left of their latency budget, differ by no more than this share.
 _ALIKE = 1 / 32
 # The number of choices that stand at the same time. An application has a few.
 _MOST = 64
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Asked:
     """A call as far as the choice of its plan depends on it.
 
@@ -83,14 +86,37 @@ class Asked:
 
 @dataclass(eq=False, kw_only=True)
 class StandingChoice:
-    """What was chosen for the call `asked`. `make`: makes the plan of a decision."""
+    """What was chosen for the call `asked`, under these `circumstances`. `make`: makes the plan of a decision.
+
+    `is_final`: no better plan is still being searched for.
+    """
 
     asked: Asked
     kind: Hashable
     weighed: Weighed
+    circumstances: Circumstances
     make: Callable[[Decision], CallPlan]
-    until: float = 0.0
+    is_final: bool = True
+    _until: float = 0.0
+    _at_most_until: float = 0.0
     _made: dict[Decision, CallPlan] = field(default_factory=dict)
+
+    def stands(self, now: float) -> bool:
+        """Whether nothing that it depends on can have changed by much."""
+        return now <= self._until
+
+    def may_stand_on(self, now: float) -> bool:
+        """Whether it may go on to stand if nothing has changed."""
+        return self.is_final and now <= self._at_most_until
+
+    def stand(self, now: float) -> None:
+        """It was made just now."""
+        self._at_most_until = now + _MOST_S
+        self.stand_on(now)
+
+    def stand_on(self, now: float) -> None:
+        """Nothing has changed so far."""
+        self._until = min(now + _STANDS_S, self._at_most_until)
 
     def planned(self, decision: Decision) -> CallPlan:
         """The plan for this decision. It is made once."""
@@ -108,18 +134,16 @@ class StandingChoices:
         # A choice keeps its model and options alive, so that their identity names nothing else meanwhile.
         self._by_kind: dict[Hashable, StandingChoice] = {}
 
-    def of(self, asked: Asked, *, now: float) -> StandingChoice | None:
-        """The choice that stands for this call. None: there is none."""
+    def of(self, asked: Asked) -> StandingChoice | None:
+        """The last choice for a call like this. None: there is none."""
         standing = self._by_kind.get(asked.kind)
-        if standing is None or now > standing.until or not asked.is_like(standing.asked):
-            return None
-        return standing
+        return None if standing is None or not asked.is_like(standing.asked) else standing
 
     def keep(self, choice: StandingChoice, *, now: float) -> None:
         """Let a choice stand from now on."""
         if len(self._by_kind) >= _MOST:
             self._by_kind.clear()
-        choice.until = now + _STANDS_S
+        choice.stand(now)
         self._by_kind[choice.asked.kind] = choice
         self.new.set()
 

@@ -59,7 +59,7 @@ class CallImage:
             opened = OpenImage(files[0])
             width, height = opened.size
             return cls(files[0], width * height, opened=opened)
-        channels = channels_of((request.parameters | tensor.parameters).get("channels", "rgb"))
+        channels = channels_of(tensor.parameters.get("channels", request.parameters.get("channels", "rgb")))
         frame = one_frame(tensor.to_array(), channels)
         width, height = frame_size(frame, channels)
         return cls(frame, width * height, channels)

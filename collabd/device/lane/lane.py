@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from collabd.clock import MONOTONIC, Clock
 from collabd.device.lane.promises import Promises
 from collabd.device.lane.turns import Turns, due_at
 from collabd.engine import Stop
-from collabd.systemd.watchdog import Worker
+from collabd.worker import Worker
 
 T = TypeVar("T")
 
@@ -35,15 +35,26 @@ class _Running(NamedTuple):
 _IDLE = _Running(0.0, 0.0, 0.0)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Claim:
-    """What one call still has to run on the lane: `left_s` seconds. The call is due at `due_s` on the lane's clock."""
+    """What one call still has to run on the lane: `left_s` seconds. The call is due at `due_s` on the lane's clock.
+
+    It counts inside the context, as one of `claims`.
+    """
 
     due_s: float
     left_s: float
+    claims: list[Claim]
+
+    def __enter__(self) -> Self:
+        self.claims.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.claims.remove(self)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Timed(Generic[T]):
     """A result. The work ran for `seconds`, after it had waited `waited_s` seconds for its turn and its setup."""
 
@@ -52,7 +63,7 @@ class Timed(Generic[T]):
     waited_s: float
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class LanePart(Generic[T]):
     """Work that is timed by itself. `setup` runs before it and is not timed."""
 
@@ -60,13 +71,13 @@ class LanePart(Generic[T]):
     setup: Callable[[], None] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Piece:
     """Parts that run one after the other. A call `asked` for them at that time; `running` is around all of them."""
 
     parts: Sequence[LanePart[Any]]
     asked: float
-    running: Callable[[], AbstractContextManager[None]]
+    running: AbstractContextManager[None]
 
 
 class LaneThread(Protocol):
@@ -91,15 +102,15 @@ class ComputeThread:
 
     async def run(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
         """Run the parts of a piece when the piece before has ended. Errors of a part are raised here."""
-        return await asyncio.get_running_loop().run_in_executor(self.worker, partial(self._timed, piece, stop))
+        return await self.worker.run(partial(self._timed, piece, stop))
 
     async def prepare(self, work: Callable[[], T]) -> T:
         """Run work that belongs to no call."""
-        return await asyncio.get_running_loop().run_in_executor(self.worker, work)
+        return await self.worker.run(work)
 
     def _timed(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
         timed, ready = [], piece.asked
-        with piece.running():
+        with piece.running:
             for part in piece.parts:
                 if part.setup is not None:
                     part.setup()
@@ -113,6 +124,23 @@ class ComputeThread:
     def close(self) -> None:
         """Finish what runs; drop what waits."""
         self.worker.shutdown(cancel_futures=True)
+
+
+class _Marked:
+    """Surrounds a piece that runs, so that the lane knows of it."""
+
+    __slots__ = ("_due_s", "_expect_s", "_lane")
+
+    def __init__(self, lane: Lane, expect_s: float, due_s: float) -> None:
+        self._lane = lane
+        self._expect_s = expect_s
+        self._due_s = due_s
+
+    def __enter__(self) -> None:
+        self._lane.mark(_Running(self._lane.clock(), self._expect_s, self._due_s))
+
+    def __exit__(self, *_: object) -> None:
+        self._lane.mark(_IDLE)
 
 
 class Lane:
@@ -154,18 +182,12 @@ class Lane:
         # If the running piece is due before this call, `before_s` already contains it.
         return max(before_s - running.done_s(now_s), left_s) if running.due_s <= due_s else before_s + left_s
 
-    @contextmanager
-    def claimed(self, due_s: float | None, seconds: float) -> Iterator[Claim]:
+    def claimed(self, due_s: float | None, seconds: float) -> Claim:
         """Announce a call that will run for `seconds` and is due at `due_s`, so that others know how long they wait.
 
         `due_s` None: the call has no deadline. `run` subtracts from the claim what it runs for it.
         """
-        claim = Claim(due_at(self.clock(), due_s), seconds)
-        self._claims.append(claim)
-        try:
-            yield claim
-        finally:
-            self._claims.remove(claim)
+        return Claim(due_at(self.clock(), due_s), seconds, self._claims)
 
     async def run(
         self,
@@ -196,7 +218,7 @@ class Lane:
         self._expected_s += expect_s
         if self.promises.open:
             self.promises.look()
-        running = partial(self._is_running, expect_s, due_at(asked, due_s))
+        running = _Marked(self, expect_s, due_at(asked, due_s))
         try:
             if not turns.take_now():
                 await turns.take(due_s, expect_s)
@@ -218,13 +240,9 @@ class Lane:
         """Run `work` that belongs to no call: measuring, building and other preparation."""
         return await self._thread.prepare(work)
 
-    @contextmanager
-    def _is_running(self, expect_s: float, due_s: float) -> Iterator[None]:
-        self._running = _Running(self.clock(), expect_s, due_s)
-        try:
-            yield
-        finally:
-            self._running = _IDLE
+    def mark(self, running: _Running) -> None:
+        """Called by the lane's thread: this piece runs from now on."""
+        self._running = running
 
     def close(self) -> None:
         """Finish what runs; drop what waits."""

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from collab_sdk.errors import InvalidPackage, InvalidRequest, StorageUnavailable, UnknownModel
@@ -58,16 +57,6 @@ class LoadedModels:
             return self._loaded[name]
         except KeyError:
             raise unknown_model(name, self._loaded) from None
-
-    @contextmanager
-    def lent(self, name: str) -> Iterator[DeviceModel]:
-        """Lend the model `name` to one call, which can finish with it even if the model is replaced or removed.
-
-        Raises `UnknownModel`, `InvalidRequest`.
-        """
-        model = self.get(name)
-        with model.lent.in_use():
-            yield model
 
     async def load_all(self) -> None:
         """Load every package in the store. A broken package is logged and skipped."""

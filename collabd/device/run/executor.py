@@ -74,7 +74,7 @@ class _Asked:
     began: float
 
 
-@dataclass
+@dataclass(slots=True)
 class _Work:
     """A part of the work of a call on the lane. It adds tensors to those known.
 

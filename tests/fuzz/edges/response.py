@@ -8,7 +8,7 @@ import numpy as np
 
 from collab_sdk import wire
 from collab_sdk.errors import BudgetInfeasible, CollabError, ProtocolError
-from collab_sdk.result import Plan, Predicted, Result, Timings, decode_result, encode_result
+from collab_sdk.result import Plan, Predicted, ReceivedAnswer, Result, Timings, decode_result, encode_result
 from collab_sdk.wire import InferResponse, WireError
 from tests.fuzz import message
 from tests.fuzz.tiny import LABELS
@@ -30,7 +30,7 @@ def check(data: bytes) -> None:
     again = wire.encode_response(response, binary=True)
     assert wire.decode_response(again.body(), wire.header_length(again.headers)) == response
     try:
-        result = decode_result(response, LABELS)
+        result = decode_result(ReceivedAnswer(body, wire.header_length(headers)), LABELS)
     except ProtocolError:
         return
     assert result.scores.shape == (len(LABELS),)

@@ -256,7 +256,7 @@ async def test_profiles_are_measured_one_piece_at_a_time_and_devices_take_turns(
         for package in asked:
             assert await profile(companion, "a", package.digest) == 202
         assert await profile(companion, "b", asked[-1].digest) == 202
-        assert companion.cloud.lane._work_queue.qsize() == 1
+        assert companion.cloud.lane.waiting == 1
         release.set()
         for package in asked:
             while await profile(companion, "a", package.digest) == 202:  # it answers when it is measured, or in a while

@@ -157,7 +157,7 @@ class ObservedThread(SlowedThread):
     async def run(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
         @contextmanager
         def running() -> Iterator[None]:
-            with piece.running():
+            with piece.running:
                 try:
                     yield
                 except Stopped:
@@ -165,7 +165,7 @@ class ObservedThread(SlowedThread):
                     raise
                 self._ended.append("finished")
 
-        return await super().run(replace(piece, running=running), stop)
+        return await super().run(replace(piece, running=running()), stop)
 
 
 def observed_thousandfold(ended: list[str]) -> dict[str, Any]:

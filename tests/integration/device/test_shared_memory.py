@@ -31,7 +31,7 @@ from tests.integration.device.conftest import Bench, Factory
 
 # A peer with this host name counts as another user, because a test runs as only one user of the kernel.
 _OTHER = "other"
-TOLD_APART = LocalPeers(user_of=lambda request: request.host == _OTHER)
+TOLD_APART = LocalPeers(user_of=lambda head: head.headers.get("Host") == _OTHER)
 FRAME = np.random.default_rng(7).integers(0, 255, (260, 260, 3), np.uint8)
 
 Ask = Callable[..., Awaitable[tuple[int, Any]]]

@@ -21,7 +21,7 @@ from aiohttp import web
 import collabd
 from collabd.http import aiohttp_privates
 from collabd.http.aiohttp_privates import Answer, HttpRunner, HttpServer, ServedConnection, end_body
-from collabd.http.server import Connection, ConnectionLimits
+from collabd.http.server import ConnectionLimits, ConnectionServer
 
 MODULE = "collabd/http/aiohttp_privates.py"
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -47,6 +47,8 @@ class TestTheNamesAreThere:
     def test_those_of_a_connection(self) -> None:
         ours = ("_waiter", "_messages", "force_close", "connection_made", "data_received")
         assert not lacking(web.RequestHandler, *ours, "pause_writing", "resume_writing", "handle_error")
+        kept_open = ("_process_keepalive", "_next_keepalive_close_time", "_keepalive_timeout", "_loop")
+        assert not lacking(web.RequestHandler, *kept_open, "connection_lost", "shutdown")
         assert not parameters_lacking(web.RequestHandler.handle_error, "request", "status", "exc", "message")
 
     def test_those_of_a_server(self) -> None:
@@ -66,7 +68,7 @@ class TestTheNamesAreThere:
 
     async def test_the_settings_of_a_connection_are_all_understood(self) -> None:
         try:
-            Connection(web.Server(serve), ConnectionLimits())
+            ConnectionServer(serve, web.Server(serve), limits=ConnectionLimits(), plain_answer=None)()
         except TypeError as error:
             raise AssertionError(changed(f"all settings of a RequestHandler ({error})")) from error
 

@@ -39,9 +39,9 @@ def test_a_request_is_a_head_and_its_chunks(pair: tuple[KeptConnection, socket.s
     assert body == b"one, two"
     assert head.split(b"\r\n") == [
         b"POST /v2/x?y=1 HTTP/1.1",
-        b"Content-Type: text/plain",
         b"Host: localhost",
         b"Content-Length: 8",
+        b"Content-Type: text/plain",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -12,14 +13,21 @@ import numpy as np
 import pytest
 
 from collab_sdk import Budget, Plan, Predicted, ProtocolError, Result, Timings, wire
-from collab_sdk.result import decode_result, encode_result
+from collab_sdk.result import ReceivedAnswer, decode_result, encode_result
 from collab_sdk.vocabulary import Cap, EnergySource, Objective, Reason
 from collab_sdk.wire import InferResponse, Tensor
 
 
-def sent(response: InferResponse) -> InferResponse:
-    message = wire.encode_response(response, binary=True)
-    return wire.decode_response(message.body(), wire.header_length(message.headers))
+def sent(response: InferResponse, *, binary: bool = True) -> ReceivedAnswer:
+    message = wire.encode_response(response, binary)
+    return ReceivedAnswer(message.body(), wire.header_length(message.headers))
+
+
+def saying(result: Result, **parameters: Any) -> bytes:
+    """The result in JSON, with other parameters."""
+    said = json.loads(wire.encode_response(encode_result(result), binary=False).body())
+    said["parameters"] |= parameters
+    return json.dumps(said).encode()
 
 
 def same(one: Result, other: Result) -> bool:
@@ -31,10 +39,19 @@ def same(one: Result, other: Result) -> bool:
 
 
 def test_a_result_arrives_as_it_left(result: Result) -> None:
-    response = sent(encode_result(result, "42"))
+    response = encode_result(result, "42")
 
     assert (response.model_name, response.id) == ("net", "42")
-    assert same(decode_result(response, result.labels), result)
+    for binary in (True, False):
+        assert same(decode_result(sent(response, binary=binary), result.labels), result)
+
+
+def test_the_scores_are_the_callers_own(result: Result) -> None:
+    for number in range(8):
+        got = decode_result(sent(encode_result(replace(result, why="x" * number))), result.labels)
+        assert got.scores.flags.writeable
+        assert got.scores.flags.aligned
+        np.testing.assert_array_equal(got.scores, result.scores)
 
 
 def test_a_local_result_arrives_as_it_left(result: Result, changed: Callable[..., Result]) -> None:
@@ -194,14 +211,29 @@ def test_the_words_of_a_newer_daemon_stay_text(result: Result) -> None:
         ("bytes_up", True),
         ("budget_met", 1),
         ("unmet", 1),
+        ("bytes_up", 10**400),
+        ("measured.head_ms", 10**400),
+        ("cost", [0.5]),
     ],
 )
 def test_a_part_of_another_type_is_a_protocol_error(result: Result, key: str, value: Any) -> None:
-    response = encode_result(result)
-    response.parameters[key] = value
+    with pytest.raises(ProtocolError, match=f"cannot read the daemon's answer: parameter '{key}'"):
+        ReceivedAnswer(saying(result, **{key: value}), None)
 
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+def test_a_number_that_is_none_is_a_protocol_error(result: Result, number: str) -> None:
+    body = saying(result, cost="NUMBER").replace(b'"NUMBER"', number.encode())
     with pytest.raises(ProtocolError, match="cannot read the daemon's answer"):
-        decode_result(response, result.labels)
+        ReceivedAnswer(body, None)
+
+
+def test_an_answer_of_another_form_is_looked_at_anew(result: Result) -> None:
+    for changes in ({}, {"cost": 0}, {"fidelity": None}, {"unmet": None}, {"more": [1, {}]}, {}):
+        got = decode_result(ReceivedAnswer(saying(result, **changes), None), result.labels)
+        assert (got.cost, got.fidelity) == (changes.get("cost", result.cost), changes.get("fidelity", 0.995) and 0.995)
+        assert isinstance(got.cost, float)
+        assert got.unmet == (() if "unmet" in changes else result.unmet)
 
 
 def test_a_part_that_is_not_read_is_not_made(result: Result) -> None:
@@ -225,8 +257,8 @@ def test_a_missing_part_is_a_protocol_error(result: Result, gone: str) -> None:
     response = encode_result(result)
     del response.parameters[gone]
 
-    with pytest.raises(ProtocolError, match=gone.rpartition(".")[2]):
-        decode_result(response, result.labels)
+    with pytest.raises(ProtocolError, match=f"parameter '{gone}' is missing"):
+        sent(response)
 
 
 @pytest.mark.parametrize(
@@ -244,11 +276,18 @@ def test_scores_that_do_not_fit_the_labels_are_a_protocol_error(result: Result, 
     response.outputs = [output]
 
     with pytest.raises(ProtocolError, match="scores"):
-        decode_result(response, result.labels)
+        decode_result(sent(response), result.labels)
+
+
+def test_scores_that_are_cut_short_are_a_protocol_error(result: Result) -> None:
+    message = wire.encode_response(encode_result(result), binary=True)
+    for body in (message.body()[:-1], message.body() + b"\0"):
+        with pytest.raises(ProtocolError, match="cannot read the daemon's answer"):
+            decode_result(ReceivedAnswer(body, wire.header_length(message.headers)), result.labels)
 
 
 def test_a_model_without_classes_is_a_protocol_error(changed: Callable[..., Result]) -> None:
     response = encode_result(changed(scores=np.ones(0, np.float32)))
 
     with pytest.raises(ProtocolError, match="scores"):
-        decode_result(response, ())
+        decode_result(sent(response), ())

@@ -12,6 +12,7 @@ import pytest
 
 from collab_sdk import MockTransport, wire
 from collab_sdk._shared_memory import DIRECTORY, LEAST_BYTES, MOST_REGIONS, LentRegion, Regions, _let_read
+from collab_sdk._template import template_of
 from collab_sdk.errors import DaemonUnavailable, DeadlineExceeded, InvalidRequest, PermissionRefused
 from collab_sdk.transport import DaemonReply, DaemonRequest
 from tests.served import refusal
@@ -72,17 +73,19 @@ def test_a_region_is_used_again_but_by_one_call_at_a_time(regions: Regions, regi
 def test_a_tensor_says_where_it_is(regions: Regions) -> None:
     frame = np.full((260, 260, 3), 7, np.uint8)
     region = lent(regions, frame.nbytes)
-    tensor = wire.Tensor.from_array("image", frame, {"channels": "bgr"})
+    template = template_of(frame.shape, frame.dtype, "bgr", model=None, budget=None)
 
-    message = wire.encode_request(wire.InferRequest([region.hold(tensor)]))
+    region.hold([frame[:200].reshape(-1).data, frame[200:].reshape(-1).data])
+    request = template.request((), frame.nbytes, region=region.name, caller_ms=None)
 
-    (got,) = wire.decode_request(message.body(), None, shared=True).inputs
+    (got,) = wire.decode_request(request.message.body(), None, shared=True).inputs
     assert (got.shape, len(got.data)) == (frame.shape, 0)
     assert got.parameters == {
         "channels": "bgr",
         "shared_memory_region": region.name,
         "shared_memory_byte_size": frame.nbytes,
     }
+    assert bytes(region._view) == frame.tobytes()
 
 
 def test_no_more_than_so_many_are_made_and_the_oldest_makes_room(regions: Regions, registrar: Registrar) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from collabd.systemd.watchdog import Worker, watchdog
+from collabd.systemd.watchdog import watchdog
+from collabd.worker import Worker
 
 PERIOD_S = 0.02
 

@@ -54,10 +54,28 @@ def test_the_next_call_gets_the_same_plan_without_another_look(it: Planner, mode
     assert plan(it, model) is plan(it, model)
 
 
-def test_after_a_while_everything_is_looked_at_anew(it: Planner, model: DeviceModel, hands: Hands) -> None:
+def test_while_nothing_changes_a_choice_stands_for_some_seconds(it: Planner, model: DeviceModel, hands: Hands) -> None:
     first = plan(it, model)
-    hands.now += 0.6
+    for _ in range(4):
+        hands.now += 0.6
+        assert plan(it, model) is first
+    hands.now += 0.7
     assert plan(it, model).evaluation is not first.evaluation
+
+
+@pytest.mark.parametrize(("mbps", "stands"), [(100.0, True), (70.0, False)])
+def test_a_link_that_changed_is_looked_at_after_half_a_second(
+    it: Planner, model: DeviceModel, companion: Companion, hands: Hands, mbps: float, stands: bool
+) -> None:
+    link_is(companion, 100.0)
+    first = plan(it, model)
+    # Without the word of the companion that something has happened.
+    events = companion.events
+    link_is(companion, mbps)
+    companion.events = events
+    assert plan(it, model) is first
+    hands.now += 0.6
+    assert (plan(it, model).evaluation is first.evaluation) == stands
 
 
 def test_calls_with_other_parameters_have_choices_of_their_own(it: Planner, model: DeviceModel) -> None:

@@ -129,13 +129,13 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
 async def test_what_a_call_holds_outlives_what_takes_its_place(tiny_package: Package, shelf: Shelf) -> None:
     models = shelf.models
     first = await models.install(shelf.version(tiny_package, "CC0-1.0"))
-    with models.lent("tiny") as held:
+    with (held := models.get("tiny")).lent.in_use():
         second = await models.install(shelf.version(tiny_package, "MIT"))
         assert (held, models.get("tiny")) == (first, second)
         assert shelf.runs(held)
         await models.remove("tiny")
-        with pytest.raises(UnknownModel), models.lent("tiny"):
-            pass
+        with pytest.raises(UnknownModel):
+            models.get("tiny")
         assert shelf.runs(held)
         # No call used the second model, so the engine freed it at once.
         assert not shelf.runs(second)
@@ -146,7 +146,7 @@ async def test_what_a_call_holds_outlives_what_takes_its_place(tiny_package: Pac
 async def test_a_package_may_come_back_while_calls_still_hold_it(tiny_package: Package, shelf: Shelf) -> None:
     models, package = shelf.models, shelf.version(tiny_package, "CC0-1.0")
     await models.install(package)
-    with models.lent("tiny") as held:
+    with (held := models.get("tiny")).lent.in_use():
         await models.remove("tiny")
         again = await models.install(package)
         assert again.digest == held.digest
@@ -162,7 +162,7 @@ async def test_what_failed_to_come_back_takes_nothing_from_calls_that_hold_it(
     models, package = shelf.models, shelf.version(tiny_package, "CC0-1.0")
     await models.install(package)
 
-    with models.lent("tiny") as held:
+    with (held := models.get("tiny")).lent.in_use():
         await models.remove("tiny")
         shelf.block_store()
         with pytest.raises(StorageUnavailable):

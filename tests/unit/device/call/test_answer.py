@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from collabd.device.call.result import outcome_energy_j
+from collabd.device.call.answer import outcome_energy_j
 from collabd.device.companions.companion import Companion
 from collabd.device.job.job import CallRecord
 from collabd.device.models.model import DeviceModel

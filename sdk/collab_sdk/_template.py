@@ -1,0 +1,92 @@
+"""Like calls send like requests: each is written once, with a gap for what differs from call to call.
+
+So the requests of like calls have the same bytes but for the size of the image, and where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from collab_sdk import wire
+from collab_sdk.budget import Budget
+from collab_sdk.channels import Channels
+from collab_sdk.image import form_of
+from collab_sdk.transport import DaemonRequest
+from collab_sdk.wire import CALLER_MS, REGION, REGION_BYTES, InferRequest, Tensor
+
+# The size of the image's data is the last thing that the JSON of a request says.
+_NO_SIZE = b"0}}]}"
+_ENDS = _NO_SIZE[1:]
+# A client has a few regions, and now and then another.
+_MOST_REGIONS = 16
+
+
+class Template:
+    """An inference request of one image, without the image.
+
+    ``budget``: what the call may take. ``pixels``: whether the image is an array and not a file.
+    """
+
+    def __init__(self, url: str, form: Tensor, *, budget: Budget, parameters: dict[str, Any]) -> None:
+        self.budget = budget
+        self.pixels = form.datatype != "BYTES"
+        self._url = url
+        self._form = form
+        self._parameters = parameters
+        # The JSON up to the size, by the name of the region that the data is in.
+        self._beginnings: dict[str | None, bytes] = {}
+
+    def request(
+        self, chunks: Sequence[bytes | memoryview], size: int, *, region: str | None, caller_ms: str | None
+    ) -> DaemonRequest:
+        """The request for the image with this data, of ``size`` bytes.
+
+        ``region``: the name of the shared memory that holds the data; None: the data goes with the request.
+        ``caller_ms``: see `wire.CALLER_MS`; None: the request does not say.
+        """
+        text = b"%b%d%b" % (self._beginnings.get(region) or self._beginning(region), size, _ENDS)
+        message = wire.in_front_of(text, chunks if region is None else ())
+        if caller_ms is not None:
+            message.headers[CALLER_MS] = caller_ms
+        return DaemonRequest("POST", self._url, message)
+
+    def _beginning(self, region: str | None) -> bytes:
+        parameters = self._form.parameters | ({} if region is None else {REGION: region, REGION_BYTES: 0})
+        form = Tensor(self._form.name, self._form.datatype, self._form.shape, data=b"", parameters=parameters)
+        text = bytes(wire.encode_request(InferRequest([form], parameters=self._parameters)).chunks[0])
+        if len(self._beginnings) == _MOST_REGIONS:
+            self._beginnings = {}
+        beginning = self._beginnings[region] = text.removesuffix(_NO_SIZE)
+        return beginning
+
+
+# The type counts: a budget of 1 is a cost, and True is a mistake.
+@lru_cache(typed=True)
+def template_of(
+    shape: tuple[int, ...] | None,
+    dtype: np.dtype[Any] | None,
+    channels: Channels | str,
+    *,
+    model: str | None,
+    budget: Budget | str | float | None,
+    **options: str | int | None,
+) -> Template:
+    """The template of calls with these arguments of `Client.infer`. It raises what `infer` says of them.
+
+    ``shape``, ``dtype``: those of an array; None: the image is a file.
+    """
+    allowed = Budget.parse(budget)
+    stated = {"binary_data_output": True, "budget": str(allowed) or None, **options}
+    parameters = {name: value for name, value in stated.items() if value is not None}
+    url = f"{model_url(model or '_default')}/infer"
+    return Template(url, form_of(shape, dtype, channels), budget=allowed, parameters=parameters)
+
+
+def model_url(name: str) -> str:
+    """The path of a model, whatever its name."""
+    return f"/v2/models/{quote(name, safe='')}"
