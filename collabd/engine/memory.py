@@ -16,9 +16,9 @@ def share_arena() -> None:
 
     Sessions use it because of their entry ``session.use_env_allocators``. Several threads may run in it at once.
 
-    It begins with one large piece of address space, of which only what runs touch is memory: 8 MB for EfficientNet-
-    Lite0 and its heads in turn. An arena that grows from the runtime's 1 MB has several pieces, of which runs touch more and
-    more: 15 MB.
+    It begins with one large piece of address space, of which only what runs touch is memory: 8 MB for the heads of
+    EfficientNet-Lite0 in turn. An arena that grows from the runtime's 1 MB has several pieces, of which runs touch more
+    and more: 15 MB.
     """
     cpu = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     # No limit; growth and waste as the runtime has them by default.

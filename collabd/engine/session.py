@@ -11,14 +11,12 @@ from collabd.heap import return_free_memory
 
 from .errors import EngineError
 from .memory import share_arena
-from .optimised import Part, optimised, values_of
+from .optimised import Optimised, values_of
 from .signature import Port, check_feeds
 from .stop import Stop, Stopped
 
 # The graph, plan and kernels of a session, without weights. Measured: 0.3 MB (VGG16) to 2 MB (DenseNet-121).
 _SESSION_BYTES = 1 << 20
-# Weights that may be packed for every session, whatever they are.
-_SMALL_BYTES = 1 << 20
 
 _ENTRIES = {
     # A thread pool that spins takes the core from the next session: with two threads, 46 sessions were 25 times slower.
@@ -32,7 +30,7 @@ _ENTRIES = {
 class Session:
     """A part of a network that is ready to run. ``nbytes`` is the memory that it does not share."""
 
-    def __init__(self, part: Part, threads: int) -> None:
+    def __init__(self, part: Optimised, threads: int) -> None:
         # The session refers to its weights, but does not hold them.
         self._session, self._weights = _built(part, threads)
         self._inputs = tuple(Port.of(node.name, node.type, node.shape) for node in self._session.get_inputs())
@@ -71,38 +69,23 @@ class Session:
             self._fitting = kinds
 
 
-def own_bytes(part: Part) -> int:
-    """The bytes that a session over this part may have for itself: all but the weights, unless it packs them."""
-    return _SESSION_BYTES + len(part.model) + (_constant_bytes(part) if _packs(part) else 0)
+def own_bytes(part: Optimised) -> int:
+    """The bytes that a session over this part may have for itself."""
+    return _SESSION_BYTES + len(part.model) + part.packed_bytes
 
 
-def _packs(part: Part) -> bool:
-    """Whether a session packs weights for its matrix products, for which it has its own copy of them.
-
-    In a convolutional network that gains nothing: its one large product, for the classes, is of a single row. But it
-    takes 5 MB for each tail of EfficientNet-Lite0. Products of quantised weights are slower unpacked.
-    """
-    is_quantised = any(array.dtype.itemsize == 1 for array in part.constants.values())
-    return is_quantised or _constant_bytes(part) <= _SMALL_BYTES
-
-
-def _constant_bytes(part: Part) -> int:
-    return sum(array.nbytes for array in part.constants.values())
-
-
-def _built(part: Part, threads: int) -> tuple[ort.InferenceSession, dict[str, ort.OrtValue]]:
+def _built(part: Optimised, threads: int) -> tuple[ort.InferenceSession, dict[str, ort.OrtValue]]:
     share_arena()
+    options = _options(threads)
+    if not part.packed_bytes:
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    weights = values_of(part.weights)
+    # For reading the graph, and for the kernels.
+    options.add_external_initializers(list(weights), list(weights.values()))
+    for name, value in weights.items():
+        options.add_initializer(name, value)
     try:
-        model, arrays = optimised(part)
-        options = _options(threads)
-        if not _packs(part):
-            options.add_session_config_entry("session.disable_prepacking", "1")
-        weights = values_of(arrays)
-        # For reading the graph, and for the kernels.
-        options.add_external_initializers(list(weights), list(weights.values()))
-        for name, value in weights.items():
-            options.add_initializer(name, value)
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(part.model, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise EngineError(f"ONNX Runtime refuses this part of the network: {error}") from error
     return session, weights

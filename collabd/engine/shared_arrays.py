@@ -29,18 +29,18 @@ class SharedArrays:
 
     def shared(self, array: np.ndarray) -> np.ndarray:
         """The array with the content of `array`: one that is held, or a copy that later calls find."""
-        key = array.dtype, array.shape, zlib.crc32(_bytes_of(array).data)
+        key = array.dtype, array.shape, zlib.crc32(_bytes_of(array))
         with self._lock:
             held = self._arrays.get(key)
             # The checksums of different contents may be equal.
-            if held is not None and np.array_equal(_bytes_of(held), _bytes_of(array)):
+            if held is not None and _bytes_of(held) == _bytes_of(array):
                 return held
             copy = self._arrays[key] = _copy(array)
             return copy
 
 
-def _bytes_of(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+def _bytes_of(array: np.ndarray) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _copy(array: np.ndarray) -> np.ndarray:

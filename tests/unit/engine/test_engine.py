@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import product
+from itertools import pairwise, product
 from threading import Barrier, Event
 from types import SimpleNamespace
 from typing import Any
@@ -288,3 +288,25 @@ def test_the_least_recently_used_session_goes_first(mlp: Network) -> None:
     assert engine.stats.builds == 3
     engine.prepare("mlp", ["x"], ["b"])
     assert engine.stats.builds == 4
+
+
+def test_a_part_is_optimised_once_for_all_engines(mlp: Network) -> None:
+    source = Source(mlp.subgraph)
+    for threads in (1, 2):
+        engine = Engine(threads=threads, cache_bytes=1)
+        engine.add("mlp", source)
+        for output in ("y", "a", "y"):
+            engine.prepare("mlp", ["x"], [output])
+        assert engine.stats.builds == 3
+    assert source.asked == 2
+
+
+def test_of_many_parts_the_first_are_forgotten(make_network: MakeNetwork) -> None:
+    names = ["x", *(f"t{number}" for number in range(70)), "y"]
+    network = make_network([helper.make_node("Neg", [before], [after]) for before, after in pairwise(names)], {})
+    source = Source(network.subgraph)
+    engine = Engine(threads=1, cache_bytes=1)
+    engine.add("chain", source)
+    for name in (*names[1:], "t69", "t0"):
+        engine.prepare("chain", ["x"], [name])
+    assert source.asked == len(names)
