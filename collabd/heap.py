@@ -43,5 +43,6 @@ def return_free_memory() -> None:
         trim(0)
 
 
+@cache
 def _glibc(function: str) -> Any | None:
     return getattr(ctypes.CDLL(None), function, None)

@@ -24,7 +24,9 @@ class UseCount:
     def __exit__(self, *_: object) -> None:
         self.users -= 1
         if self._let_go is not None and not self.users:
-            self._let_go()
+            # It refers to the thing, which refers to this count: without a circle the thing is freed at once.
+            let_go, self._let_go = self._let_go, None
+            let_go()
 
     def retire(self, let_go: Callable[[], None]) -> None:
         """There will be no new users. Call `let_go` when the last user is done, or now if there is none."""

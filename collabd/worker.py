@@ -49,7 +49,11 @@ class Worker(Executor):
         """What `work` returns or raises in the thread. If this is cancelled before its turn, it does not run."""
         job = _Awaited(work, asyncio.get_running_loop())
         self._put(job)
-        return await job.future
+        try:
+            return await job.future
+        finally:
+            # The error of the work refers to this frame: only the garbage collector would free them.
+            del job
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more jobs, and drop those that wait if `cancel_futures` is set. Wait until the others have ended."""
@@ -89,6 +93,8 @@ class _Submitted(Generic[T]):
             value = self._work()
         except BaseException as error:  # noqa: BLE001  who waits gets it
             self.future.set_exception(error)
+            # The error refers to this frame: only the garbage collector would free them.
+            del self
         else:
             self.future.set_result(value)
 
@@ -113,6 +119,8 @@ class _Awaited(Generic[T]):
             value = self._work()
         except BaseException as error:  # noqa: BLE001  who waits gets it
             self._tell(self._fail, error)
+            # As above.
+            del self
         else:
             self._tell(self._succeed, value)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# Figures that differ by no more than this share, and times by no more than these seconds, lead to the same plan.
+# Figures that differ by no more than this share, spreads by no more than this, and times by no more than these seconds,
+# lead to the same plan.
 _ALIKE = 1 / 32
+_ALIKE_SPREAD = 1 / 8
 _ALIKE_S = 1e-4
 
 
@@ -67,7 +69,10 @@ class CallFacts:
 
 
 class Circumstances(NamedTuple):
-    """All that the prediction for a call depends on beside the profiles. `clouds`: each companion."""
+    """All that the prediction for a call depends on beside the profiles.
+
+    `clouds`: each companion; empty for a call that never leaves.
+    """
 
     device: DeviceState
     clouds: tuple[CloudState, ...]
@@ -86,7 +91,7 @@ class Circumstances(NamedTuple):
 def _devices_alike(one: DeviceState, other: DeviceState) -> bool:
     return (
         _near(one.speed, other.speed)
-        and abs(one.spread - other.spread) <= _ALIKE
+        and abs(one.spread - other.spread) <= _ALIKE_SPREAD
         and _near(one.busy_w, other.busy_w)
         and _near(one.idle_w, other.idle_w)
         and _near(one.tx_w_per_mbps, other.tx_w_per_mbps)
@@ -105,9 +110,9 @@ def _companions_alike(one: CloudState, other: CloudState) -> bool:
         _near_s(one.rtt_s, other.rtt_s)
         and _near(one.up_s_per_byte, other.up_s_per_byte)
         and _near(one.down_s_per_byte, other.down_s_per_byte)
-        and abs(one.link_spread - other.link_spread) <= _ALIKE
+        and abs(one.link_spread - other.link_spread) <= _ALIKE_SPREAD
         and _near(one.speed, other.speed)
-        and abs(one.speed_spread - other.speed_spread) <= _ALIKE
+        and abs(one.speed_spread - other.speed_spread) <= _ALIKE_SPREAD
         and _near_s(one.queue_s, other.queue_s)
         and one.price_per_gb == other.price_per_gb
         and one.price_per_second == other.price_per_second

@@ -22,8 +22,8 @@ class CallerTime:
 
     def note(self, milliseconds: float, size: int, *, pixels: bool) -> None:
         """A call took so long outside the daemon."""
-        told = self.of(size, pixels=pixels)
-        if self._last is not None and told is not None and abs(milliseconds - self._last[2]) <= _SAME * self._last[2]:
-            self._last = pixels, size, self._last[2], told
+        last = self._last
+        if last is not None and last[0] is pixels and abs(milliseconds - last[2]) <= _SAME * last[2]:
+            self._last = pixels, size, last[2], last[3]
         else:
             self._last = pixels, size, milliseconds, f"{milliseconds:.2g}"

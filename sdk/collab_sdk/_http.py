@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection over a Unix socket: a request goes out, a reply comes in, with as few calls as that takes.
 
 It reads what collabd writes: replies whose headers state the length of the body. Anything else raises `NotHttp`. The
-socket never blocks; only `_Patience` waits, and never past the deadline.
+socket never blocks; a connection waits with poll, and never past the deadline.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from collab_sdk.transport import TOO_LATE, DaemonReply, DaemonRequest
 MAX_BODY_BYTES = 4 * MAX_JSON_BYTES
 # Holds a reply's head, and as a rule the whole answer to a call.
 _BUFFER_BYTES = 2**16
-_STATUS = re.compile(r"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n]*)?(?=\r\n|$)")
-_USUAL_STATUS = "HTTP/1.1 200 OK"
+_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n]*)?(?=\r\n|$)")
+_USUAL = b"HTTP/1.1 200 OK"
+_USUAL_LINE = _USUAL + b"\r\n"
 _BEGINNING = b"HTTP/1."
 _END = b"\r\n\r\n"
 _LONGEST_POLL_S = 1e6
@@ -43,19 +44,23 @@ class BrokeOff(Exception):
 class ReplyHeaders:
     """The headers of a reply; their names have no case."""
 
-    def __init__(self, lines: str) -> None:
+    def __init__(self, lines: bytes) -> None:
         """Each line begins with a line break. They are looked through when somebody asks: of most, nobody does."""
         self._lines = lines
         self._names = lines.lower()
 
     def get(self, name: str, /) -> str | None:
         """The header's value; None: there is none."""
-        named = f"\r\n{name.lower()}:"
+        value = self.after(f"\r\n{name.lower()}:".encode("latin-1"))
+        return None if value is None else value.decode("latin-1")
+
+    def after(self, named: bytes) -> bytes | None:
+        """The value behind a line break, a name in small letters and a colon; None: they are not there."""
         at = self._names.find(named)
         if at < 0:
             return None
         began = at + len(named)
-        end = self._lines.find("\r\n", began)
+        end = self._lines.find(b"\r\n", began)
         return self._lines[began : None if end < 0 else end].strip()
 
 
@@ -66,7 +71,8 @@ class KeptConnection:
         """Takes over a connected socket."""
         connected.setblocking(False)
         self._socket = connected
-        self._patience = _Patience(connected)
+        self._poll = select.poll()
+        self._poll.register(connected, select.POLLIN)
         self._buffer = bytearray(_BUFFER_BYTES)
         self._room = memoryview(self._buffer)
         self.kept = True
@@ -77,7 +83,7 @@ class KeptConnection:
 
     def broke_while_idle(self) -> bool:
         """Whether the peer hung up (or spoke out of turn) since the last reply."""
-        return self._patience.is_over()
+        return bool(self._poll.poll(0))
 
     def exchange(self, request: DaemonRequest, deadline: float) -> DaemonReply:
         """The reply to the request, by the deadline (a time of `time.monotonic`).
@@ -91,16 +97,20 @@ class KeptConnection:
             raise BrokeOff(str(error)) from error
 
     def _send(self, chunks: Sequence[bytes | memoryview], deadline: float) -> None:
-        while chunks:
+        left = sum(map(len, chunks))
+        while True:
             try:
                 sent = self._socket.sendmsg(chunks[:_MOST_CHUNKS])
             except BlockingIOError:
-                self._patience.wait(select.POLLOUT, deadline)
+                self._wait_for_room(deadline)
+                continue
             except BrokenPipeError:
                 # A daemon that refuses a body closes before it has read it all; the daemon's reply may have arrived.
                 return
-            else:
-                chunks = _unsent(chunks, sent)
+            left -= sent
+            if not left:
+                return
+            chunks = _behind(chunks, sent)
 
     def _receive(self, deadline: float) -> DaemonReply:
         buffer, room = self._buffer, self._room
@@ -111,7 +121,7 @@ class KeptConnection:
             if filled == _BUFFER_BYTES:
                 raise NotHttp(f"its head has more than {_BUFFER_BYTES} bytes")
             filled += self._receive_into(room[filled:], deadline)
-        status, headers, length, self.kept = _head(str(room[:end], "latin-1"))
+        status, headers, length, self.kept = _head(bytes(room[:end]))
         began = end + len(_END)
         # What comes behind the body would be taken for the next reply.
         if (there := filled - began) > length:
@@ -127,8 +137,10 @@ class KeptConnection:
 
     def _receive_into(self, room: memoryview, deadline: float) -> int:
         """How many bytes came, 1 or more."""
-        while True:
-            self._patience.wait(select.POLLIN, deadline)
+        while (left_s := deadline - time.monotonic()) > 0:
+            # poll takes milliseconds, rounds them up, and has a longest time.
+            if not self._poll.poll(min(left_s, _LONGEST_POLL_S) * 1e3):
+                continue
             try:
                 came = self._socket.recv_into(room)
             except BlockingIOError:
@@ -136,29 +148,14 @@ class KeptConnection:
             if not came:
                 raise BrokeOff("it ended before its reply was complete")
             return came
+        raise DeadlineExceeded(TOO_LATE)
 
-
-class _Patience:
-    """Waits for a socket to be ready."""
-
-    def __init__(self, waited_for: socket.socket) -> None:
-        self._socket = waited_for
-        self._poll = select.poll()
-        self._event = select.POLLIN
-        self._poll.register(waited_for, self._event)
-
-    def is_over(self) -> bool:
-        """Whether there is no need to wait until something comes from the socket."""
-        return bool(self._poll.poll(0))
-
-    def wait(self, event: int, deadline: float) -> None:
-        """Return when the socket is ready for the event, or broke. `DeadlineExceeded`: it is not by the deadline."""
-        if event != self._event:
-            self._poll.modify(self._socket, event)
-            self._event = event
-        # poll takes milliseconds, rounds them up, and has a longest time.
+    def _wait_for_room(self, deadline: float) -> None:
+        """Return when the socket takes more, or broke."""
+        self._poll.modify(self._socket, select.POLLOUT)
         while (left_s := deadline - time.monotonic()) > 0:
             if self._poll.poll(min(left_s, _LONGEST_POLL_S) * 1e3):
+                self._poll.modify(self._socket, select.POLLIN)
                 return
         raise DeadlineExceeded(TOO_LATE)
 
@@ -181,8 +178,8 @@ def _around_the_length(method: str, url: str, headers: tuple[tuple[str, str], ..
     return begins.encode("latin-1"), f"\r\n{lines}\r\n".encode("latin-1")
 
 
-def _unsent(chunks: Sequence[bytes | memoryview], sent: int) -> Sequence[bytes | memoryview]:
-    """What is left of the chunks after so many bytes."""
+def _behind(chunks: Sequence[bytes | memoryview], sent: int) -> Sequence[bytes | memoryview]:
+    """What is left of the chunks behind so many bytes."""
     for index, chunk in enumerate(chunks):
         if sent < len(chunk):
             return [memoryview(chunk)[sent:], *chunks[index + 1 :]]
@@ -190,21 +187,19 @@ def _unsent(chunks: Sequence[bytes | memoryview], sent: int) -> Sequence[bytes |
     return []
 
 
-def _head(text: str) -> tuple[int, ReplyHeaders, int, bool]:
+def _head(head: bytes) -> tuple[int, ReplyHeaders, int, bool]:
     """What the lines before the body say: the status, the headers, the body's length, whether the connection is kept.
 
-    ``text``: without the last line break.
+    ``head``: without the last line break.
     """
-    if text.startswith(_USUAL_STATUS + "\r\n"):
-        status, is_new, headers = 200, True, ReplyHeaders(text[len(_USUAL_STATUS) :])
-    else:
-        match = _STATUS.match(text)
+    status, version, ended = 200, b"1", len(_USUAL)
+    if not head.startswith(_USUAL_LINE):
+        match = _STATUS.match(head)
         if match is None:
-            raise NotHttp(f"it began with {text[:80]!r}")
-        status, is_new, headers = int(match[2]), match[1] == "1", ReplyHeaders(text[match.end() :])
-    length, connection = headers.get("content-length"), headers.get("connection")
-    if length is None or not (
-        length.isascii() and length.isdecimal() and len(length) <= _LONGEST_LENGTH and int(length) <= MAX_BODY_BYTES
-    ):
+            raise NotHttp(f"it began with {head[:80]!r}")
+        status, version, ended = int(match[2]), match[1], match.end()
+    headers = ReplyHeaders(head[ended:])
+    length, connection = headers.after(b"\r\ncontent-length:"), headers.after(b"\r\nconnection:")
+    if length is None or not (length.isdigit() and len(length) <= _LONGEST_LENGTH and int(length) <= MAX_BODY_BYTES):
         raise NotHttp(f"the length of its body is {length!r:.40}, expected at most {MAX_BODY_BYTES}")
-    return status, headers, int(length), is_new and (connection is None or connection.lower() != "close")
+    return status, headers, int(length), version == b"1" and (connection is None or connection.lower() != b"close")

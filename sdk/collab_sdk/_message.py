@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from json.scanner import make_scanner
+from typing import Any, Protocol, TypeVar, cast
 
 from collab_sdk._parameters import WireError
 from collab_sdk.errors import CollabError, from_code
@@ -34,7 +35,7 @@ class Message:
     @property
     def length(self) -> int:
         """Length of the body, bytes."""
-        return sum(len(chunk) for chunk in self.chunks)
+        return sum(map(len, self.chunks))
 
     def body(self) -> bytes:
         """The body in one piece."""
@@ -70,8 +71,11 @@ def decode_json(text: bytes | memoryview) -> dict[str, Any]:
         raise WireError(f"the JSON has {len(text)} bytes, more than {MAX_JSON_BYTES}: send tensors in binary")
     try:
         decoded = str(text, "utf-8")
-        # Spaces around the object, which the daemons do not write, are for the general decoder.
-        head, end = _JSON.raw_decode(decoded) if decoded.startswith("{") else (None, -1)
+        try:
+            head, end = _SCAN(decoded, 0)
+        except StopIteration:
+            end = -1
+        # Spaces around the object, which the daemons do not write, are for the general decoder, and so is nonsense.
         if end != len(decoded):
             head = _JSON.decode(decoded)
     except (ValueError, RecursionError) as error:
@@ -96,6 +100,7 @@ def _no_constant(name: str) -> None:
 
 
 _JSON = json.JSONDecoder(parse_constant=_no_constant)
+_SCAN: Callable[[str, int], tuple[Any, int]] = make_scanner(cast("Any", _JSON))
 
 
 def _is_json(value: Any) -> bool:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from http import HTTPStatus
 
 from collab_sdk._message import WAITED_MS, Message, decode_error
 from collab_sdk.clock import WaitingClock
 from collab_sdk.errors import DaemonUnavailable, DeadlineExceeded, NotReady, Overloaded
-from collab_sdk.transport import TOO_LATE, ConnectionBroke, DaemonReply, DaemonRequest, QueueFull, Transport
+from collab_sdk.transport import OK, TOO_LATE, ConnectionBroke, DaemonReply, DaemonRequest, QueueFull, Transport
 
 # Seconds. A daemon may ask for a longer pause; the client waits no longer than this.
 MOST_RETRY_AFTER_S = 60.0
@@ -47,11 +46,14 @@ class Resender:
         """
         interruptions, known, began = 0, goes_on, self._clock.monotonic() - waited_s
         for tries in itertools.count():
+            left_s = deadline - self._clock.monotonic()
+            if left_s <= 0:
+                raise DeadlineExceeded(TOO_LATE)
             pause_s = _PAUSES_S[min(tries, len(_PAUSES_S) - 1)]
             try:
                 asked = _after(waited_s, request) if waited_s else request
-                reply = self._transport.send(asked, timeout_s=self._left_s(deadline))
-                if reply.status == HTTPStatus.OK:
+                reply = self._transport.send(asked, timeout_s=left_s)
+                if reply.status == OK:
                     break
                 retry_after_s = _retry_after_s(reply)
                 if retry_after_s is not None and self._clock.monotonic() + retry_after_s < deadline:
@@ -67,15 +69,9 @@ class Resender:
             except DaemonUnavailable:
                 if not (interruptions or known) or self._clock.monotonic() + pause_s > deadline:
                     raise
-            self._clock.sleep(min(pause_s, self._left_s(deadline)))
+            self._clock.sleep(min(pause_s, max(deadline - self._clock.monotonic(), 0.0)))
             waited_s = self._clock.monotonic() - began
         return reply, waited_s
-
-    def _left_s(self, deadline: float) -> float:
-        left_s = deadline - self._clock.monotonic()
-        if left_s <= 0:
-            raise DeadlineExceeded(TOO_LATE)
-        return left_s
 
 
 def _after(waited_s: float, request: DaemonRequest) -> DaemonRequest:

@@ -38,6 +38,8 @@ class Template:
         self._url = url
         self._form = form
         self._parameters = parameters
+        # The last request without data, which the next one may equal, and what made it so.
+        self._last: tuple[tuple[str | None, int, str | None], DaemonRequest] = (None, 0, None), DaemonRequest("", "")
         # The JSON up to the size, by the name of the region that the data is in.
         self._beginnings: dict[str | None, bytes] = {}
 
@@ -49,11 +51,19 @@ class Template:
         ``region``: the name of the shared memory that holds the data; None: the data goes with the request.
         ``caller_ms``: see `wire.CALLER_MS`; None: the request does not say.
         """
+        differs = region, size, caller_ms
+        # Several threads replace the last request, so it is read once.
+        last_differs, last = self._last
+        if region is not None and last_differs == differs:
+            return last
         text = b"%b%d%b" % (self._beginnings.get(region) or self._beginning(region), size, _ENDS)
         message = wire.in_front_of(text, chunks if region is None else ())
         if caller_ms is not None:
             message.headers[CALLER_MS] = caller_ms
-        return DaemonRequest("POST", self._url, message)
+        request = DaemonRequest("POST", self._url, message)
+        if region is not None:
+            self._last = differs, request
+        return request
 
     def _beginning(self, region: str | None) -> bytes:
         parameters = self._form.parameters | ({} if region is None else {REGION: region, REGION_BYTES: 0})

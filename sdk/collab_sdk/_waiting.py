@@ -1,38 +1,45 @@
-"""The time that a caller waits outside the daemon: it is part of the latency and counts against the cap."""
+"""The time that a caller waits outside the daemon: it is part of the latency and counts against the cap.
+
+It is added to a result that nobody has read yet.
+"""
 
 from __future__ import annotations
 
-from collab_sdk.result import Result, changed, times_of, with_times
+from typing import Any
+
+from collab_sdk.result import Result, said_in
 from collab_sdk.vocabulary import Cap
 
+_LATENCY, _CLIENT = "measured.latency_ms", "measured.client_ms"
 
-def resent(result: Result, seconds: float) -> Result:
-    """The result with the seconds that the client sent the call again before the daemon took it."""
-    if not seconds:
-        return result
-    latency_ms, _ = times_of(result)
+
+def add_resending(result: Result, seconds: float) -> None:
+    """Add the seconds that the client sent the call again before the daemon took it."""
+    said = said_in(result)
     # If the daemon was told of these seconds, its latency includes them.
-    counted = seconds * 1e3 <= latency_ms
-    why = _joined(result.why, f"the call waited {_said(seconds)} until collabd accepted it")
-    return changed(with_times(result, latency_ms, seconds * 1e3 if counted else 0.0), why=why)
+    counted = seconds * 1e3 <= (said.get(_LATENCY) or 0.0)
+    said[_CLIENT] = seconds * 1e3 if counted else 0.0
+    _explain(said, f"the call waited {_in_words(seconds)} until collabd accepted it")
 
 
-def waited(result: Result, seconds: float) -> Result:
-    """The result of a call whose caller waited this many seconds in total."""
-    latency_ms, client_ms = times_of(result)
+def add_waiting(result: Result, seconds: float) -> float:
+    """Make it the result of a call whose caller waited so long in total; the milliseconds of it outside the daemon."""
+    said = said_in(result)
+    latency_ms = said.get(_LATENCY) or 0.0
     more_ms = max(seconds * 1e3 - latency_ms, 0.0)
-    latency_ms, client_ms = latency_ms + more_ms, client_ms + more_ms
-    result = with_times(result, latency_ms, client_ms)
+    said[_LATENCY] = latency_ms = latency_ms + more_ms
+    said[_CLIENT] = client_ms = (said.get(_CLIENT) or 0.0) + more_ms
     cap_ms = result.budget.latency_ms
-    if cap_ms is None or latency_ms <= cap_ms or Cap.LATENCY in result.unmet:
-        return result
-    why = _joined(result.why, f"{_said(client_ms / 1e3)} of the latency passed outside collabd")
-    return changed(result, budget_met=False, unmet=(Cap.LATENCY, *result.unmet), why=why)
+    unmet = said.get("unmet") or ""
+    if cap_ms is not None and latency_ms > cap_ms and Cap.LATENCY not in unmet.split(","):
+        said["budget_met"], said["unmet"] = False, f"{Cap.LATENCY},{unmet}"
+        _explain(said, f"{_in_words(client_ms / 1e3)} of the latency passed outside collabd")
+    return client_ms
 
 
-def _joined(why: str, more: str) -> str:
-    return f"{why}; {more}" if why else more
+def _explain(said: dict[str, Any], more: str) -> None:
+    said["why"] = f"{said['why']}; {more}" if said["why"] else more
 
 
-def _said(seconds: float) -> str:
+def _in_words(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1e3:.0f} ms"

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterab
 from types import TracebackType
 from typing import Self, Unpack
 
-from collab_sdk._waiting import waited
+from collab_sdk._waiting import add_waiting
 from collab_sdk.budget import Budget
 from collab_sdk.channels import Channels
 from collab_sdk.client import Client, InferOptions
@@ -90,7 +90,8 @@ class AsyncClient:
         self, taken: float, image: Image, budget: Budget | str | float | None, **options: Unpack[InferOptions]
     ) -> Result:
         result = await asyncio.to_thread(self._client.infer, image, budget, **options)
-        return waited(result, self._clock.monotonic() - taken)
+        add_waiting(result, self._clock.monotonic() - taken)
+        return result
 
     async def status(self) -> StatusReport:
         """See `Client.status`."""

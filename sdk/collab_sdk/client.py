@@ -15,16 +15,16 @@ from collab_sdk import wire
 from collab_sdk._caller_time import CallerTime
 from collab_sdk._shared_memory import LEAST_BYTES, Regions
 from collab_sdk._template import Template, model_url, template_of
-from collab_sdk._waiting import resent, waited
+from collab_sdk._waiting import add_resending, add_waiting
 from collab_sdk.budget import Budget
 from collab_sdk.channels import Channels, channels_of
 from collab_sdk.clock import WaitingClock
 from collab_sdk.control import ControlClient
 from collab_sdk.errors import InvalidRequest, ProtocolError, UnknownRegion
 from collab_sdk.image import Image, as_sent, bytes_of
-from collab_sdk.result import ReceivedAnswer, Result, decode_result, times_of
+from collab_sdk.result import ReceivedAnswer, Result, decode_result
 from collab_sdk.text import plain
-from collab_sdk.transport import DaemonReply, Transport
+from collab_sdk.transport import OK, DaemonReply, Transport
 from collab_sdk.unix import UnixTransport
 from collab_sdk.vocabulary import Fallback, OnInfeasible
 from collab_sdk.wire import WireError, decode_error
@@ -142,17 +142,18 @@ class Client(ControlClient):
             reply, waited_s = self._send(template, chunks, size, deadline=deadline)
             reply.raise_for_status()
             answer = _answer(reply)
-            known = answer.digest in self._labels
-            labels = self._labels_of(answer, deadline)
+            known = self._labels.get(answer.digest)
+            labels = known or self._fetch_labels(answer, deadline)
             if labels is not None:
                 result = decode_result(answer, labels, template.budget)
-                result = waited(resent(result, waited_s), self._clock.monotonic() - began)
+                if waited_s:
+                    add_resending(result, waited_s)
+                outside_ms = add_waiting(result, self._clock.monotonic() - began)
                 # A call that was sent again, or fetched its labels, is not like the next.
                 if known and not waited_s:
-                    _, client_ms = times_of(result)
-                    self._caller_time.note(client_ms, size, pixels=template.pixels)
+                    self._caller_time.note(outside_ms, size, pixels=template.pixels)
                 return result
-        name = answer.model
+        name = plain(answer.model)
         raise ProtocolError(f"the model {name!r} was replaced during every try: its labels do not fit its answer")
 
     def stream(
@@ -189,7 +190,8 @@ class Client(ControlClient):
         self, taken: float, image: Image, budget: Budget | str | float | None, **options: Unpack[InferOptions]
     ) -> Result:
         result = self.infer(image, budget, **options)
-        return waited(result, self._clock.monotonic() - taken)
+        add_waiting(result, self._clock.monotonic() - taken)
+        return result
 
     def _send(
         self, template: Template, chunks: Sequence[bytes | memoryview], size: int, *, deadline: float
@@ -207,22 +209,20 @@ class Client(ControlClient):
             except BaseException:
                 self._regions.retire(region)
                 raise
-            if not _is_unknown_region(reply):
+            if reply.status == OK or not _is_unknown_region(reply):
                 self._regions.give_back(region)
                 return reply, waited_s
             self._regions.lost()
         request = template.request(chunks, size, region=None, caller_ms=caller_ms)
         return self._resender.send(request, deadline=deadline, goes_on=region is not None, waited_s=waited_s)
 
-    def _labels_of(self, answer: ReceivedAnswer, deadline: float) -> tuple[str, ...] | None:
-        """Labels of the package that answered, fetched once for each digest; None: the model has changed since."""
-        known = self._labels
-        if answer.digest not in known:
-            # The answer has arrived. If the daemon stopped since then, the call must not fail for its labels.
-            metadata = self._call("GET", model_url(answer.model), deadline=deadline, goes_on=True)
-            # Several threads read the dictionary, so it is replaced and never changed.
-            known = self._labels = dict([*known.items(), _labels(metadata)][-_REMEMBERED:])
-        return known.get(answer.digest)
+    def _fetch_labels(self, answer: ReceivedAnswer, deadline: float) -> tuple[str, ...] | None:
+        """Labels of the package that answered, kept for the next answers; None: the model has changed since."""
+        # The answer has arrived. If the daemon stopped since then, the call must not fail for its labels.
+        metadata = self._call("GET", model_url(answer.model), deadline=deadline, goes_on=True)
+        # Several threads read the dictionary, so it is replaced and never changed.
+        self._labels = dict([*self._labels.items(), _labels(metadata)][-_REMEMBERED:])
+        return self._labels.get(answer.digest)
 
 
 def _is_unknown_region(reply: DaemonReply) -> bool:

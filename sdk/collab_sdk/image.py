@@ -57,7 +57,7 @@ def as_sent(
     if isinstance(image, _IN_MEMORY):
         if not image:
             raise InvalidImage("the image is empty (0 bytes)")
-        data = memoryview(image).cast("B")
+        data = image if isinstance(image, bytes) else memoryview(image).cast("B")
         return (length_of(data), data), channels
     if isinstance(image, str | os.PathLike):
         return (_file(image),), channels

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import NoneType
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ __all__ = ["Plan", "Predicted", "ReceivedAnswer", "Result", "Timings", "decode_r
 MODEL_VERSION = "1"
 # The one output of a model, as collabd answers.
 SCORES = "scores"
+_FP32 = np.dtype("<f4")
 _LARGEST = sys.float_info.max
 
 
@@ -177,16 +178,6 @@ class Result:
         return f"degraded: {self.why}" if self.degraded else self.why
 
 
-Provenance = TypeVar("Provenance", "Result", Timings)
-
-
-def changed(whole: Provenance, **changes: Any) -> Provenance:
-    """The same with other values of some fields, as by `dataclasses.replace`, but without making the others."""
-    other = object.__new__(type(whole))
-    vars(other).update(vars(whole), **changes)
-    return other
-
-
 def encode_result(result: Result, request_id: str = "") -> InferResponse:
     """The result as an OIP response: output ``scores`` FP32 [1, classes], the rest in parameters (labels stay home).
 
@@ -217,9 +208,10 @@ def stated(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 class ReceivedAnswer:
-    """An answer as it came: its parts are checked, except the scores, and made when somebody reads them.
+    """An answer as it came. Its parts are checked, and made when somebody reads them.
 
-    ``model``: the model's name. ``said``: its parameters. ``digest``: the model package, whose labels the scores have.
+    ``model``: the name of the model. ``said``: its parameters. ``digest``: that of the model package, whose labels the
+    scores have.
     """
 
     def __init__(self, body: bytes, json_length: int | None) -> None:
@@ -227,22 +219,26 @@ class ReceivedAnswer:
         length = len(body) if json_length is None else json_length
         try:
             self._head = decode_json(memoryview(body)[:length])
-            self.model = plain(member(self._head, "model_name", ""))
             self.said: dict[str, Any] = member(self._head, "parameters", {})
-            _check(self.said)
+            self.model: str = member(self._head, "model_name", "")
+            numbers = _numbers("\0".join(self.said), tuple(map(type, self.said.values())))
         except WireError as error:
             raise _unreadable(error) from error
+        for key in numbers:
+            if not -_LARGEST <= self.said[key] <= _LARGEST:
+                raise _unreadable(f"parameter {key!r} is not finite")
         self._data = body[length:]
         self.digest: str = self.said["digest"]
 
-    def scores(self, classes: int) -> bytes:
-        """The scores of so many labels, as float32. `ProtocolError`: there are not as many."""
+    def scores(self, classes: int) -> NDArray[np.float32]:
+        """The scores of so many labels. `ProtocolError`: there are not as many."""
         if classes and self._head.get("outputs") == _outputs(classes) and len(self._data) == 4 * classes:
-            return self._data
+            # A copy, so that the caller may write to it.
+            return np.frombuffer(bytearray(self._data), _FP32)
         try:
             for tensor in decode_outputs(self._head, memoryview(self._data)) if classes else []:
                 if (tensor.name, tensor.datatype, tensor.shape) == (SCORES, "FP32", (1, classes)):
-                    return tensor.to_array().tobytes()
+                    return np.array(tensor.to_array()[0], np.float32)
         except WireError as error:
             raise _unreadable(error) from error
         raise _unreadable(f"it has no output {SCORES!r} of FP32 [1, {classes}]")
@@ -254,28 +250,17 @@ def decode_result(answer: ReceivedAnswer, labels: tuple[str, ...], budget: Budge
     Its parts are made when they are first read; parts that a newer daemon added are ignored. `ProtocolError`: there are
     not as many scores as labels.
     """
-    said = answer.said | {SCORES: answer.scores(len(labels))}
+    said = answer.said
+    said["model"] = answer.model
     result = object.__new__(Result)
-    vars(result).update(_said=said, model=answer.model, labels=labels, budget=budget or Budget())
+    vars(result).update(_said=said, scores=answer.scores(len(labels)), labels=labels, budget=budget or Budget())
     return result
 
 
-def times_of(result: Result) -> tuple[float, float]:
-    """The milliseconds of the latency, and those of it that passed outside the daemon."""
-    said = vars(result).get("_said")
-    if said is None:
-        return result.measured.latency_ms or 0.0, result.measured.client_ms or 0.0
-    return said.get("measured.latency_ms") or 0.0, said.get("measured.client_ms") or 0.0
-
-
-def with_times(result: Result, latency_ms: float, client_ms: float) -> Result:
-    """The same result with other `times_of` it."""
-    said = vars(result).get("_said")
-    if said is None:
-        return changed(result, measured=changed(result.measured, latency_ms=latency_ms, client_ms=client_ms))
-    other = changed(result, _said=said | {"measured.latency_ms": latency_ms, "measured.client_ms": client_ms})
-    vars(other).pop("measured", None)
-    return other
+def said_in(result: Result) -> dict[str, Any]:
+    """The parameters of the answer that a result is made from. What is changed here before it is read, is changed."""
+    said: dict[str, Any] = vars(result)["_said"]
+    return said
 
 
 _GROUPS: dict[str, type[Any]] = {"plan": Plan, "predicted": Predicted, "measured": Timings}
@@ -304,17 +289,16 @@ _KEYS = {name: [(each, f"{name}.{each}") for each in _SCALAR_FIELDS[kind]] for n
 _TYPES = {key: _JSON_TYPES[hint] for key, hint in _FIELDS.items()} | {"unmet": (str, NoneType)}
 
 
-def _check(said: Mapping[str, Any]) -> None:
-    for key in _numbers(tuple(said), tuple(map(type, said.values()))):
-        if not -_LARGEST <= said[key] <= _LARGEST:
-            raise WireError(f"parameter {key!r} is not finite")
-
-
 # A model's answers are of a few forms.
 @lru_cache(maxsize=16)
-def _numbers(keys: tuple[str, ...], kinds: tuple[type, ...]) -> tuple[str, ...]:
-    """Which fields are numbers, in an answer with values of these types. WireError: one has a type that is not its."""
-    kind_of = dict(zip(keys, kinds, strict=True))
+def _numbers(keys: str, kinds: tuple[type, ...]) -> tuple[str, ...]:
+    """Which fields are numbers, in an answer with values of these types. WireError: one has a type that is not its.
+
+    ``keys``: with a NUL between them, since one text is compared faster than many.
+    """
+    kind_of = dict(zip(keys.split("\0"), kinds, strict=False))
+    if len(kind_of) != len(kinds):
+        raise WireError("there is a NUL in the name of a parameter")
     for key, types in _TYPES.items():
         # The exact type: a bool must not pass for the int that it also is.
         if (kind := kind_of.get(key, NoneType)) not in types:
@@ -341,15 +325,24 @@ def _scalar(said: Mapping[str, Any], key: str) -> Any:
     return float(value) if type(value) is int and float in _JSON_TYPES[hint] else value
 
 
+def _text(said: Mapping[str, Any], name: str) -> str:
+    return plain(said[name])
+
+
 def _group(said: Mapping[str, Any], name: str) -> Any:
     group = object.__new__(_GROUPS[name])
     vars(group).update((each, _scalar(said, key)) for each, key in _KEYS[name])
     return group
 
 
-def _scores(said: Mapping[str, Any], name: str) -> NDArray[np.float32]:
-    # A copy, so that the caller may write to it.
-    return np.frombuffer(said[name], "<f4").astype(np.float32)
+def _times(said: Mapping[str, Any], name: str) -> Any:
+    """A group whose fields are all numbers."""
+    times = object.__new__(_GROUPS[name])
+    own = vars(times)
+    for each, key in _KEYS[name]:
+        value = said.get(key)
+        own[each] = value if value is None else float(value)
+    return times
 
 
 def _unmet(said: Mapping[str, Any], name: str) -> tuple[Cap | str, ...]:
@@ -359,7 +352,9 @@ def _unmet(said: Mapping[str, Any], name: str) -> tuple[Cap | str, ...]:
 # What makes each field of a result from its checked parameters.
 _MAKERS: dict[str, Callable[[Mapping[str, Any], str], Any]] = {
     **dict.fromkeys(_SCALAR_FIELDS[Result], _scalar),
-    **dict.fromkeys(_GROUPS, _group),
+    "plan": _group,
+    "model": _text,
     "unmet": _unmet,
-    SCORES: _scores,
+    "predicted": _times,
+    "measured": _times,
 }

@@ -13,8 +13,10 @@ from http import HTTPStatus
 from collab_sdk._message import Headers, Message, decode_error
 from collab_sdk.errors import DaemonUnavailable
 
-__all__ = ["TOO_LATE", "ConnectionBroke", "DaemonReply", "DaemonRequest", "QueueFull", "Transport"]
+__all__ = ["OK", "TOO_LATE", "ConnectionBroke", "DaemonReply", "DaemonRequest", "QueueFull", "Transport"]
 
+# The status of success. Python 3.11 calls a function for a member of an enum.
+OK = int(HTTPStatus.OK)
 # The message of every `DeadlineExceeded` that the client side raises.
 TOO_LATE = "collabd did not answer within the client's timeout_s"
 
@@ -50,7 +52,7 @@ class DaemonReply:
 
     def raise_for_status(self) -> None:
         """Raise the `CollabError` class of the reply's error code, if the daemon refused or failed."""
-        if self.status != HTTPStatus.OK:
+        if self.status != OK:
             raise decode_error(self.status, self.body)
 
 

@@ -52,9 +52,15 @@ class UnixTransport(Transport):
         deadline = time.monotonic() + timeout_s
         connection = self._take() or self._connect(deadline)
         try:
-            reply = self._exchange(connection, request, deadline)
-        except BaseException:
+            reply = connection.exchange(request, deadline)
+        except BaseException as error:
             connection.close()
+            if isinstance(error, BrokeOff):
+                raise ConnectionBroke(
+                    f"collabd at {self.path} closed the connection during the call: {error}"
+                ) from error
+            if isinstance(error, NotHttp):
+                raise ProtocolError(f"the program that answers is not collabd: {error}") from error
             raise
         self._give_back(connection)
         return reply
@@ -79,14 +85,6 @@ class UnixTransport(Transport):
             raise DaemonUnavailable(f"cannot reach collabd at {path}: {error}") from error
         self._reached = path
         return connection
-
-    def _exchange(self, connection: KeptConnection, request: DaemonRequest, deadline: float) -> DaemonReply:
-        try:
-            return connection.exchange(request, deadline)
-        except BrokeOff as error:
-            raise ConnectionBroke(f"collabd at {self.path} closed the connection during the call: {error}") from error
-        except NotHttp as error:
-            raise ProtocolError(f"the program that answers is not collabd: {error}") from error
 
     def _take(self) -> KeptConnection | None:
         with self._lock:

@@ -135,12 +135,15 @@ class InferResponse:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
-def encode_request(request: InferRequest) -> Message:
-    """The request as HTTP body and headers, every tensor in binary. WireError: parameters that are no JSON scalars."""
+def encode_request(request: InferRequest, to_json: ToJson | None = None) -> Message:
+    """The request as HTTP body and headers, every tensor in binary. WireError: parameters that are no JSON scalars.
+
+    ``to_json``: as in `encode_response`.
+    """
     outputs = [{"name": output.name} | _with_parameters(output.parameters) for output in request.outputs]
     head = {"id": request.id} if request.id else {}
     head |= _with_parameters(request.parameters) | ({"outputs": outputs} if outputs else {})
-    return _encode(head, "inputs", request.inputs, binary=lambda _: True)
+    return _encode(head, "inputs", request.inputs, binary=lambda _: True, to_json=to_json)
 
 
 def encode_response(

@@ -6,8 +6,12 @@ import asyncio
 import selectors
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
+from collabd.device.lane.lane import ComputeThread, Piece, Timed
+from collabd.engine import Stop
+
+T = TypeVar("T")
 _AT_ONCE = 64 * 1024
 
 
@@ -38,6 +42,18 @@ class QuietLoop(asyncio.SelectorEventLoop):
     def run(self, work: Awaitable[Any]) -> Any:
         """Run until this is done."""
         return self.run_until_complete(work)
+
+
+class OnTheSpot(ComputeThread):
+    """The device's lane, as such a loop needs it."""
+
+    async def run(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
+        """As the base class does, but at once."""
+        return self.timed(piece, stop)
+
+    async def prepare(self, work: Callable[[], T]) -> T:
+        """As the base class does, but at once."""
+        return work()
 
 
 class _Selector(selectors.DefaultSelector):

@@ -58,6 +58,8 @@ class _Threads:
             finally:
                 # The thread works on even if the caller hung up, so the device keeps its turn until then.
                 await asyncio.wait([running])
+                # Its error refers to this frame and to the request: only the garbage collector would free the three.
+                del running
 
 
 def _timed(decode: Callable[[], T]) -> tuple[T, float]:

@@ -74,11 +74,17 @@ class DeviceRoutes:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidRequest(f'the body must be {{"path": "/directory/of/a/package"}}: {error}') from error
         model = await self._models.install(Path(path))
+        self._let_go()
         return web.json_response(self._plane.generation.reporter.model(model))
 
     async def _remove(self, request: web.Request) -> web.Response:
         await self._models.remove(request.match_info["model"])
+        self._let_go()
         return web.json_response({"removed": request.match_info["model"]})
+
+    def _let_go(self) -> None:
+        """A model may be gone. The choices for its calls would keep its weights."""
+        self._plane.generation.planner.reconsider()
 
     async def _config(self, _: web.Request) -> web.Response:
         loaded = self._plane.generation.loaded

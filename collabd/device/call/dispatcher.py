@@ -56,7 +56,6 @@ class Dispatcher:
         arrived = now if arrived is None else arrived
         record = CallRecord(self._clock, arrived, waited_s=now - arrived, caller_s=caller_s)
         self._begins(record)
-        failed: BaseException | None = None
         try:
             model = self._models.get(name)
             with model.lent.in_use():
@@ -66,10 +65,9 @@ class Dispatcher:
                 output = await self._executor.run(planned.job, image, record)
                 answer = CallAnswer(planned, record, output, budget=options.budget)
         except BaseException as error:
-            failed = error
+            self._ends(record, error)
             raise
-        finally:
-            self._ends(record, failed)
+        self._ends(record, None)
         self._outcomes.add(
             EndedCall(
                 at=record.clock(),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +15,7 @@ from collab_sdk import wire
 from collabd.device.companions.exchange import CompanionReply
 from collabd.device.companions.failures import CompanionFailure, FailureReason
 
+_JSON = msgspec.json.Encoder()
 Tensors = dict[str, npt.NDArray[np.generic]]
 
 # The companion's clock may run up to 5 % faster than the device's, and the companion rounds its times.
@@ -44,7 +46,7 @@ class Question:
             outputs=[wire.RequestedOutput(name) for name in self.outputs],
             parameters={"digest": self.digest, "binary_data_output": True},
         )
-        return wire.encode_request(request)
+        return wire.encode_request(request, _JSON.encode)
 
 
 @dataclass(frozen=True)

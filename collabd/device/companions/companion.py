@@ -132,6 +132,11 @@ class Companion:
         seconds, since = self._queue
         return seconds * math.exp(-(self.clock() - since) / _QUEUE_FADES_S)
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether a call is being answered there now, or is on its way."""
+        return bool(self._in_flight.exchanges)
+
     def state_for(self, digest: str) -> CloudState:
         """What planning needs to know of the companion, for calls of the package `digest`."""
         now = self.clock()
@@ -166,6 +171,15 @@ class Companion:
 
         Raises `CompanionFailure` for every error, also for a programming error on the device.
         """
+        try:
+            return await self._asked(question)
+        except CompanionFailure as failure:
+            # It is kept by the task of the exchange. What led to it refers to that task and to the request, so that
+            # only the garbage collector would free them.
+            failure.__context__ = None
+            raise failure.with_traceback(None) from None
+
+    async def _asked(self, question: Question) -> RemoteAnswer:
         self._asked_at = self.clock()
         try:
             answer = await self._exchange(question)
@@ -185,9 +199,11 @@ class Companion:
     async def ping(self, size: int) -> None:
         """Send `size` bytes of padding, to see that the companion is there and to time the link.
 
-        Raises `CompanionFailure`.
+        What shares the link with a call says nothing of it: a few bytes may wait behind megabytes. Raises
+        `CompanionFailure`.
         """
         patience_s = self._ping_patience_s(size)
+        shared, begun = self.is_asked, self._in_flight.begun
         self.events += 1
         try:
             reply = await self.exchange.call("POST", "/collab/v1/ping", data=[bytes(size)], timeout_s=patience_s)
@@ -196,7 +212,8 @@ class Companion:
                 raise
             # The link is too slow now for so much padding. That is no failure: pings without padding still find out
             # whether the companion is there.
-            self.link.learn_late(up_bytes=size, seconds=patience_s, now=self.clock())
+            if not shared and self._in_flight.begun == begun:
+                self.link.learn_late(up_bytes=size, seconds=patience_s, now=self.clock())
             return
         if reply.status != 200:
             raise refusal(reply.status, reply.body, reply.headers)
@@ -206,7 +223,8 @@ class Companion:
             raise CompanionFailure(
                 FailureReason.NONSENSE, f"{self.name} answered a ping with nonsense: {error}"
             ) from error
-        if self.reached:  # the first exchange also sets up the connection, so its time is not that of the link
+        # The first exchange also sets up the connection, so its time is not that of the link.
+        if self.reached and not shared and self._in_flight.begun == begun:
             if not size:
                 self._round_trip.pinged(reply.seconds, reply.round_trip_s)
             self._learn_link(reply, size, reply.seconds, header_bytes=PROBE_HEADER_BYTES)
@@ -298,7 +316,7 @@ class Companion:
     async def _exchange(self, question: Question) -> RemoteAnswer:
         message = question.message()
         path, most_bytes = f"/v2/models/{question.model}/infer", question.bytes_down + SLACK_BYTES
-        async with self._in_flight.exchange():
+        with self._in_flight.exchange():
             reply = await self.exchange.call(
                 "POST", path, data=message.chunks, headers=message.headers, most_bytes=most_bytes
             )

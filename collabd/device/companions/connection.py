@@ -64,13 +64,14 @@ class CompanionConnection(asyncio.Protocol):
     """`socket` may be asked what the kernel knows of the connection, as long as that is open."""
 
     _transport: asyncio.Transport
+    # Of the exchange under way.
+    _reply: asyncio.Future[HttpReply]
 
     def __init__(self, link: socket.socket) -> None:
         self.socket = link
         self._loop = asyncio.get_running_loop()
-        # Of the exchange under way.
+        # None: no exchange is under way.
         self._reader: ReplyReader | None = None
-        self._reply: asyncio.Future[HttpReply] = self._loop.create_future()
         # Done when the transport takes more of the request; None: it does so now.
         self._room: asyncio.Future[None] | None = None
 
@@ -100,6 +101,9 @@ class CompanionConnection(asyncio.Protocol):
             raise
         finally:
             self._reader = None
+            # An error in it refers to this frame, which refers to the request: only the garbage collector would free
+            # them if the connection referred to the error.
+            del self._reply
         if not reply.keeps or self._transport.get_write_buffer_size():
             self.abort()
         return reply
@@ -177,7 +181,11 @@ async def _connected(address: Address) -> socket.socket:
             raise
         else:
             return link
-    raise problem
+    try:
+        raise problem
+    finally:
+        # The error refers to this frame, which would refer to the error until the garbage collector comes.
+        del problem
 
 
 def _pieces(body: Chunks) -> Iterator[memoryview]:

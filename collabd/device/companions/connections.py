@@ -8,8 +8,7 @@ dead too, and each would delay a call or a probe. So the device leaves all of th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
@@ -46,20 +45,20 @@ class Connections:
         # The event loop closes what was aborted in its next round.
         await asyncio.sleep(0)
 
-    @asynccontextmanager
-    async def connection(self, address: Address) -> AsyncIterator[CompanionConnection]:
-        """A connection for one exchange; stay inside until the exchange has ended. Raises `OSError`, `TimeoutError`."""
+    async def take(self, address: Address) -> CompanionConnection:
+        """A connection for one exchange; `give_back` must follow. Raises `OSError`, `TimeoutError`."""
         connection = self._take() or await self._connect(address)
         self._busy.add(connection)
-        try:
-            yield connection
-        finally:
-            self._busy.discard(connection)
-            if connection in self._left:
-                self._left.discard(connection)
-                connection.abort()
-            elif connection.is_open:
-                self._idle.append((connection, self._clock()))
+        return connection
+
+    def give_back(self, connection: CompanionConnection) -> None:
+        """The exchange has ended."""
+        self._busy.discard(connection)
+        if connection in self._left:
+            self._left.discard(connection)
+            connection.abort()
+        elif connection.is_open:
+            self._idle.append((connection, self._clock()))
 
     def leave(self) -> None:
         """Start later exchanges on new connections. Exchanges under way keep theirs."""

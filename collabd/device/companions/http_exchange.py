@@ -67,14 +67,10 @@ class HttpExchange:
         fields = self._headers + _lines({**(headers or {}), **length})
         head = f"{method} {quote(path, safe=_PLAIN)} HTTP/1.1\r\n{fields}\r\n".encode()
         try:
+            if timeout_s is None:
+                return await self._at_most_twice(head, data, most_bytes=most_bytes, sent=sent)
             async with asyncio.timeout(timeout_s):
-                try:
-                    return await self._once(head, data, most_bytes=most_bytes, sent=sent)
-                except NoReply:
-                    # The companion closed the connection, perhaps before it read the request. Every request to a
-                    # companion may be repeated: none changes anything when it arrives twice.
-                    self._connections.leave()
-                    return await self._once(head, data, most_bytes=most_bytes, sent=sent)
+                return await self._at_most_twice(head, data, most_bytes=most_bytes, sent=sent)
         except TimeoutError as error:
             self._connections.leave()
             raise CompanionFailure(FailureReason.LATE, f"{self._name} did not answer in time") from error
@@ -86,9 +82,19 @@ class HttpExchange:
             what = str(error) or type(error).__name__
             raise CompanionFailure(reason, f"{self._name} at {self._base}: {what}") from error
 
+    async def _at_most_twice(self, head: bytes, data: Chunks, *, most_bytes: int, sent: str) -> CompanionReply:
+        try:
+            return await self._once(head, data, most_bytes=most_bytes, sent=sent)
+        except NoReply:
+            # The companion closed the connection, perhaps before it read the request. Every request to a companion may
+            # be repeated: none changes anything when it arrives twice.
+            self._connections.leave()
+            return await self._once(head, data, most_bytes=most_bytes, sent=sent)
+
     async def _once(self, head: bytes, data: Chunks, *, most_bytes: int, sent: str) -> CompanionReply:
         start = self._clock()
-        async with self._connections.connection(self._address) as connection:
+        connection = await self._connections.take(self._address)
+        try:
             reply = await connection.ask(head, data, most_bytes)
             seconds = self._clock() - start
             try:
@@ -105,6 +111,8 @@ class HttpExchange:
                 receive_s=_receive_s(reply.headers, seconds),
                 round_trip_s=round_trip_s(connection.socket if connection.is_open else None),
             )
+        finally:
+            self._connections.give_back(connection)
 
     async def _check(self, reply: HttpReply, sent: str) -> None:
         if reply.headers.get(wire.CHECKSUM) != await checksum(reply.body):

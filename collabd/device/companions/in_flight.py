@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from typing import Self
 
 from collabd.device.companions.failures import CompanionFailure, FailureReason
 
@@ -13,26 +12,48 @@ class InFlight:
     """The exchanges in flight to the companion `name`."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
-        self._ends: set[asyncio.Timeout] = set()
+        self.name = name
+        self.exchanges: set[ExchangeInFlight] = set()
+        # How many have begun so far.
+        self.begun = 0
 
-    @asynccontextmanager
-    async def exchange(self) -> AsyncIterator[None]:
-        """Run one exchange inside. Raises `CompanionFailure` as soon as `end` is called."""
-        try:
-            async with asyncio.timeout(None) as end:
-                self._ends.add(end)
-                try:
-                    yield
-                finally:
-                    self._ends.discard(end)
-        except TimeoutError as error:
-            why = f"collabd gave {self._name} up meanwhile, because other exchanges with it failed"
-            raise CompanionFailure(FailureReason.ABANDONED, why) from error
+    def exchange(self) -> ExchangeInFlight:
+        """A context for one exchange of the current task. Raises `CompanionFailure` as soon as `end` is called."""
+        return ExchangeInFlight(self)
 
     def end(self) -> None:
         """Fail all exchanges in flight now."""
-        now = asyncio.get_running_loop().time()
-        for end in self._ends:
-            if not end.expired():
-                end.reschedule(now)
+        for exchange in self.exchanges:
+            exchange.end()
+
+
+class ExchangeInFlight:
+    """One exchange. It is ended as `asyncio.timeout` ends its block: by cancelling the task, which then goes on."""
+
+    __slots__ = ("_cancelled_before", "_ended", "_in_flight", "_task")
+
+    def __init__(self, in_flight: InFlight) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  exchanges are awaited
+        self._task = task
+        self._cancelled_before = task.cancelling()
+        self._in_flight = in_flight
+        self._ended = False
+
+    def end(self) -> None:
+        """Fail it now."""
+        if not self._ended:
+            self._ended = True
+            self._task.cancel()
+
+    def __enter__(self) -> Self:
+        self._in_flight.exchanges.add(self)
+        self._in_flight.begun += 1
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        self._in_flight.exchanges.discard(self)
+        # Who else cancelled the task meanwhile means the whole of it.
+        if self._ended and self._task.uncancel() <= self._cancelled_before and kind is asyncio.CancelledError:
+            why = f"collabd gave {self._in_flight.name} up meanwhile, because other exchanges with it failed"
+            raise CompanionFailure(FailureReason.ABANDONED, why) from error

@@ -16,6 +16,8 @@ from collabd.lifecycle import background, do_without
 from collabd.sensing.link.probe import Probe, next_probe
 from collabd.sensing.reading import Every
 
+# The time between probes while calls are under way.
+_BESIDE_S = 1.0
 # The pause behind a probe.
 _PAUSE_S = 0.05
 # No timer is finer than this, so what is due so soon is due now.
@@ -49,6 +51,7 @@ class Watcher:
         self._slept_before_s = slept_s()
         self._was_up: bool | None = None
         self._pings = Every(_PING_S)
+        self._beside = Every(_BESIDE_S)
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -78,6 +81,9 @@ class Watcher:
         probe = self._next_probe()
         if probe is None:
             return None
+        # The exchange of a call shows how fast the link is; pings beside it only show that the companion is there.
+        if self._companion.is_asked and not self._beside.due(self._companion.clock()):
+            return _PAUSE_S
         due, now = probe.due_s <= _DUE_S, self._companion.clock()
         # One size alone cannot distinguish a long round trip from a slow link.
         if (due or self._companion.needs_pings) and self._pings.due(now):

@@ -140,13 +140,21 @@ class Planner:
         self._senses.attention.pay()
         for each in self._companions:
             each.attention.pay()
-        seen = (known, *(each.events for each in self._companions))
-        asked = Asked.of(model, image, options, waited_s=waited_s, lane_wait_s=self._lane_wait_s, seen=seen)
+        events = tuple(each.events for each in self._companions)
+        asked = Asked.of(
+            model,
+            image,
+            options,
+            waited_s=waited_s,
+            lane_wait_s=self._lane_wait_s,
+            known=known,
+            events=events,
+        )
         standing = self._standing.of(asked)
-        if standing is None or not standing.stands(now):
+        if standing is None or not standing.stands(now, events):
             self._catch_up()
             if standing is not None and self._may_stand_on(standing, image, now):
-                standing.stand_on(now)
+                standing.stand_on(now, events)
             else:
                 consider = self._fixed if options.is_fixed else self._considered
                 standing = await consider(asked, image, known)
@@ -154,10 +162,11 @@ class Planner:
         return standing.planned(self._chooser.turn(standing.weighed, standing.kind))
 
     def _may_stand_on(self, standing: StandingChoice, image: CallImage, now: float) -> bool:
-        asked = standing.asked
-        return standing.may_stand_on(now) and self._circumstances(
-            asked.model, image, lane_wait_s=asked.lane_wait_s
-        ).are_like(standing.circumstances)
+        if not standing.may_stand_on(now):
+            return False
+        found = self._circumstances(standing.asked.model, image, lane_wait_s=standing.asked.lane_wait_s)
+        known = standing.circumstances
+        return (found if known.clouds else found._replace(clouds=())).are_like(known)
 
     def _circumstances(self, model: DeviceModel, image: CallImage | None, *, lane_wait_s: float) -> Circumstances:
         """What is known now, for a call with this image that waits `lane_wait_s` seconds for others."""
@@ -206,7 +215,10 @@ class Planner:
         weighed = self._chooser.weigh(
             evaluation.plans, evaluation.prediction, evaluation.caps, kind=kind, allowed=evaluation.allowed
         )
+        energy_source = self._energy_source()
 
+        # The planner keeps this function, which therefore knows nothing of the planner: in a circle, a planner that a
+        # new configuration replaced would stay in memory for long.
         def planned(decision: Decision) -> CallPlan:
             chosen = evaluation.plans.rows[decision.row]
             if placed is not None and chosen is placed.plans.rows[-1]:
@@ -216,7 +228,7 @@ class Planner:
                     cut=chosen.cut, placement=None, codec=chosen.codec, cloud=chosen.cloud, has_file=True
                 )
                 letters, made = prepared.letters, prepared.steps
-            job = self._job(
+            job = _job(
                 model, options, evaluation=evaluation, plan=chosen, made=made, sparing=options.is_sparing, profiled=True
             )
             return CallPlan(
@@ -227,7 +239,7 @@ class Planner:
                 evaluation=evaluation,
                 caps=caps,
                 row=decision.row,
-                energy_source=self._energy_source(),
+                energy_source=energy_source,
                 waited_s=asked.waited_s,
                 unmet=decision.unmet,
             )
@@ -236,7 +248,11 @@ class Planner:
             asked=asked,
             kind=kind,
             weighed=weighed,
-            circumstances=Circumstances(evaluation.device, evaluation.clouds, evaluation.call),
+            circumstances=Circumstances(
+                evaluation.device,
+                () if evaluation.policy.fallback == Fallback.NEVER_LEAVE else evaluation.clouds,
+                evaluation.call,
+            ),
             make=planned,
             is_final=not searches,
         )
@@ -343,7 +359,7 @@ class Planner:
         )
         planned = CallPlan(
             # The caller states where the layers run, so the device does not run them as well to be faster.
-            job=self._job(
+            job=_job(
                 model,
                 options,
                 evaluation=evaluation,
@@ -366,40 +382,6 @@ class Planner:
             asked=asked, kind=None, weighed=weighed, circumstances=circumstances, make=lambda _: planned
         )
 
-    def _job(
-        self,
-        model: DeviceModel,
-        options: CallOptions,
-        *,
-        evaluation: Evaluation,
-        plan: Candidate,
-        made: tuple[JobStep, ...],
-        sparing: bool,
-        profiled: bool,
-    ) -> Job:
-        latency_ms, device, call = options.budget.latency_ms, evaluation.device, evaluation.call
-        first = made[0].crossing
-        prep_s = 0.0 if first is not None and first.codec == SOURCE else call.prep_s
-        companion = None if plan.cloud is None else evaluation.companions[plan.cloud]
-        return Job(
-            model=model,
-            steps=made,
-            codec=plan.codec,
-            companion=companion,
-            alone="" if companion is not None else self._why_alone(model),
-            fallback=evaluation.policy.fallback,
-            sparing=sparing,
-            # The device needs the overhead to wrap up and send the answer after the job.
-            deadline_s=None if latency_ms is None else latency_ms / 1e3 - device.overhead_s,
-            slow=evaluation.prediction.basis.slow,
-            here_s=prep_s + device.speed * sum(step.run_s for step in made if step.crossing is None),
-            prep_s=call.prep_s,
-            profiled=profiled,
-        )
-
-    def _why_alone(self, model: DeviceModel) -> str:
-        return "; ".join(each.why_not(model.digest) for each in self._companions) or "no companion is configured"
-
     def _call_facts(self, model: DeviceModel, image: CallImage | None) -> CallFacts:
         spec, now = model.manifest.preprocessing, self._clock()
         usual = spec.height * spec.width
@@ -409,3 +391,38 @@ class Planner:
         there = (companion.profiles.get(model.digest) for companion in self._companions)
         cloud_prep_s = tuple(0.0 if profile is None else larger * profile.prep_ms / 1e3 for profile in there)
         return CallFacts(prep_s, cloud_prep_s, None if image is None else image.file_bytes)
+
+
+def _job(
+    model: DeviceModel,
+    options: CallOptions,
+    *,
+    evaluation: Evaluation,
+    plan: Candidate,
+    made: tuple[JobStep, ...],
+    sparing: bool,
+    profiled: bool,
+) -> Job:
+    latency_ms, device, call = options.budget.latency_ms, evaluation.device, evaluation.call
+    first = made[0].crossing
+    prep_s = 0.0 if first is not None and first.codec == SOURCE else call.prep_s
+    companion = None if plan.cloud is None else evaluation.companions[plan.cloud]
+    return Job(
+        model=model,
+        steps=made,
+        codec=plan.codec,
+        companion=companion,
+        alone="" if companion is not None else _why_alone(model, evaluation.companions),
+        fallback=evaluation.policy.fallback,
+        sparing=sparing,
+        # The device needs the overhead to wrap up and send the answer after the job.
+        deadline_s=None if latency_ms is None else latency_ms / 1e3 - device.overhead_s,
+        slow=evaluation.prediction.basis.slow,
+        here_s=prep_s + device.speed * sum(step.run_s for step in made if step.crossing is None),
+        prep_s=call.prep_s,
+        profiled=profiled,
+    )
+
+
+def _why_alone(model: DeviceModel, companions: Sequence[Companion]) -> str:
+    return "; ".join(each.why_not(model.digest) for each in companions) or "no companion is configured"

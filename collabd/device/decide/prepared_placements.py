@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import lru_cache
 
 from collab_sdk.errors import InvalidPlacement
@@ -43,13 +43,22 @@ class PreparedPlacements:
     def __init__(
         self, manifest: Manifest, candidates: Candidates, *, whole_s: float, whole_there_s: Sequence[float]
     ) -> None:
-        self._manifest = manifest
-        self._candidates = candidates
-        self._whole_s = whole_s
-        self._whole_there_s = whole_there_s
-        self.of = lru_cache(_REMEMBERED)(self._of)
+        # What makes them knows nothing of what remembers them. In a circle, both would stay in memory after their last
+        # use until the garbage collector looks at everything, which takes thousands of calls.
+        self.of = lru_cache(_REMEMBERED)(
+            _Preparation(manifest, candidates, _whole_s=whole_s, _whole_there_s=whole_there_s).of
+        )
 
-    def _of(
+
+@dataclass(frozen=True)
+class _Preparation:
+    _manifest: Manifest
+    _candidates: Candidates
+    _: KW_ONLY
+    _whole_s: float
+    _whole_there_s: Sequence[float]
+
+    def of(
         self, *, cut: str | None, placement: str | None, codec: str | None, cloud: int | None, has_file: bool
     ) -> PreparedPlacement:
         """The placement of a `cut`, or of a `placement` with one letter for each layer.

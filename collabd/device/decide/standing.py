@@ -30,7 +30,7 @@ class Asked:
 
     `pixels`: of its image. `file_bytes`: None if the caller sent pixels. `waited_s`: how long it has waited to be
     planned; `left_s`: what is left of its latency budget, None if it has none. `lane_wait_s`: how long it waits for
-    other calls. `seen`: what is known of the model, and the number of events of each companion.
+    other calls. `known`: what is known of the model. `events`: how many there were of each companion.
     """
 
     model: DeviceModel
@@ -40,7 +40,8 @@ class Asked:
     waited_s: float
     left_s: float | None
     lane_wait_s: float
-    seen: tuple[object, ...]
+    known: object
+    events: tuple[int, ...]
 
     @classmethod
     def of(
@@ -51,7 +52,8 @@ class Asked:
         *,
         waited_s: float,
         lane_wait_s: Callable[[float | None], float],
-        seen: tuple[object, ...],
+        known: object,
+        events: tuple[int, ...],
     ) -> Asked:
         """A call that has waited `waited_s` seconds to be planned. `lane_wait_s` takes what is left of its budget."""
         latency_ms = options.budget.latency_ms
@@ -64,7 +66,8 @@ class Asked:
             waited_s=waited_s,
             left_s=left_s,
             lane_wait_s=lane_wait_s(left_s),
-            seen=seen,
+            known=known,
+            events=events,
         )
 
     @property
@@ -77,7 +80,7 @@ class Asked:
         return (
             not self.lane_wait_s
             and not other.lane_wait_s
-            and self.seen == other.seen
+            and self.known is other.known
             and _alike(self.pixels, other.pixels)
             and _alike(self.file_bytes or 0, other.file_bytes or 0)
             and _alike(self.left_s or 0.0, other.left_s or 0.0)
@@ -97,13 +100,14 @@ class StandingChoice:
     circumstances: Circumstances
     make: Callable[[Decision], CallPlan]
     is_final: bool = True
+    _events: tuple[int, ...] = ()
     _until: float = 0.0
     _at_most_until: float = 0.0
     _made: dict[Decision, CallPlan] = field(default_factory=dict)
 
-    def stands(self, now: float) -> bool:
+    def stands(self, now: float, events: tuple[int, ...]) -> bool:
         """Whether nothing that it depends on can have changed by much."""
-        return now <= self._until
+        return now <= self._until and events == self._events
 
     def may_stand_on(self, now: float) -> bool:
         """Whether it may go on to stand if nothing has changed."""
@@ -112,10 +116,11 @@ class StandingChoice:
     def stand(self, now: float) -> None:
         """It was made just now."""
         self._at_most_until = now + _MOST_S
-        self.stand_on(now)
+        self.stand_on(now, self.asked.events)
 
-    def stand_on(self, now: float) -> None:
-        """Nothing has changed so far."""
+    def stand_on(self, now: float, events: tuple[int, ...]) -> None:
+        """Nothing has changed so far, whatever the events were."""
+        self._events = events
         self._until = min(now + _STANDS_S, self._at_most_until)
 
     def planned(self, decision: Decision) -> CallPlan:

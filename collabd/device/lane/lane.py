@@ -102,13 +102,14 @@ class ComputeThread:
 
     async def run(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
         """Run the parts of a piece when the piece before has ended. Errors of a part are raised here."""
-        return await self.worker.run(partial(self._timed, piece, stop))
+        return await self.worker.run(partial(self.timed, piece, stop))
 
     async def prepare(self, work: Callable[[], T]) -> T:
         """Run work that belongs to no call."""
         return await self.worker.run(work)
 
-    def _timed(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
+    def timed(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
+        """Run the parts in the thread that calls this."""
         timed, ready = [], piece.asked
         with piece.running:
             for part in piece.parts:

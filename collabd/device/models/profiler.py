@@ -54,12 +54,15 @@ class Profiler:
         """Profile the models that have no profile, until cancelled."""
         while True:
             self._models.new.clear()
-            await self.load_stored()
-            self._failed &= {model.digest for model in self._models}
-            for model in self._models:
-                if model.profile is None and model.digest not in self._failed:
-                    await self._try(model)
+            await self._try_all()
             await self._models.new.wait()
+
+    async def _try_all(self) -> None:
+        await self.load_stored()
+        self._failed &= {model.digest for model in self._models}
+        for model in self._models:
+            if model.profile is None and model.digest not in self._failed:
+                await self._try(model)
 
     async def _try(self, model: DeviceModel) -> None:
         """Measure `model`. If that fails, its calls run on this device alone. The other models are still measured."""

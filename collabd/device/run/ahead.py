@@ -39,8 +39,11 @@ class SessionsAhead:
             await self._changed.wait()
             await asyncio.sleep(_PAUSE_S)
             self._changed.clear()
-            for job in self._likely():
-                await self._build(job)
+            await self._build_all()
+
+    async def _build_all(self) -> None:
+        for job in self._likely():
+            await self._build(job)
 
     async def _build(self, job: Job) -> None:
         key = job.model.key

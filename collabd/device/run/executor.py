@@ -198,8 +198,6 @@ class _Run:
         asks = self.record.clock()
         outputs = self._outputs(step, self.tensors)
         if isinstance(inputs, Exception):
-            if not isinstance(inputs, CodecError):
-                log.error("encoding the features failed for an unexpected reason", exc_info=inputs)
             return await self._give_up(step, crossing, f"the features cannot be sent: {_said(inputs)}")
         question, work_s = self._question(inputs, outputs), step.run_s + crossing.decode_s
         sent_bytes = sum(len(tensor.data) for tensor in inputs)
@@ -260,6 +258,8 @@ class _Run:
         finally:
             if local is not None:
                 local.cancel()
+            # Its error refers to this frame: only the garbage collector would free the call.
+            del local
 
     def _note_unanswered(self, asked: _Asked, waited_s: float, why: str, *, late: bool) -> None:
         companion, link_s = asked.companion, waited_s - asked.work_s
@@ -360,11 +360,18 @@ class _Run:
 
 
 def _or_error(encode: Callable[[], list[wire.Tensor]]) -> list[wire.Tensor] | Exception:
-    """What `encode` returns or raises. Whatever it raises, the device can still finish the call."""
+    """What `encode` returns or raises. Whatever it raises, the device can still finish the call.
+
+    The error comes without its frames: they refer to the call, which keeps the error, so that only the garbage
+    collector would free both.
+    """
     try:
         return encode()
-    except Exception as error:  # noqa: BLE001  see above
-        return error
+    except CodecError as error:
+        return error.with_traceback(None)
+    except Exception as error:
+        log.exception("encoding the features failed for an unexpected reason")
+        return error.with_traceback(None)
 
 
 def _said(error: Exception) -> str:

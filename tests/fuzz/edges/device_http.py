@@ -12,6 +12,7 @@ from collabd.device.server import running
 from collabd.sensing.sensed_machine import SHOWS_NOTHING
 from tests.fuzz import tiny
 from tests.fuzz.edges import request
+from tests.fuzz.quiet import OnTheSpot
 from tests.fuzz.scratch import new_directory
 from tests.fuzz.served import WORDS as HTTP
 from tests.fuzz.served import Served, requests
@@ -36,7 +37,7 @@ def _served() -> Served:
     )
 
     def start() -> AbstractAsyncContextManager[Any]:
-        return running(load(DeviceConfig, settings), SHOWS_NOTHING)
+        return running(load(DeviceConfig, settings), SHOWS_NOTHING, thread_of=OnTheSpot)
 
     def connect(_: Any) -> socket.socket:
         peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

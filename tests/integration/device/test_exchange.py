@@ -267,6 +267,37 @@ async def test_the_breaker_takes_what_is_in_flight_with_it(pool: Connections) ->
         await asyncio.gather(*calls, return_exceptions=True)
 
 
+@pytest.mark.parametrize("first", ["call", "ping"])
+async def test_a_ping_beside_a_call_says_nothing_of_the_link(pool: Connections, first: str) -> None:
+    """It may have waited behind what the call sends."""
+    pings = asyncio.Semaphore(0)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            body = await asked(reader)
+            if not body.startswith(b"{"):
+                pings.release()
+                await asyncio.sleep(0.05)
+                writer.write(reply(b'{"load": 0.1, "slowdown": 1}', body))
+
+    async with served(serve) as url:
+        companion = companion_at(url, pool)
+        await companion.ping(0)  # sets up the connection
+        await pings.acquire()
+        call = asyncio.create_task(companion.infer(QUESTION)) if first == "call" else None
+        await asyncio.sleep(0)
+        assert companion.is_asked == (first == "call")
+        ping = asyncio.create_task(companion.ping(1000))
+        await pings.acquire()
+        call = call or asyncio.create_task(companion.infer(QUESTION))
+        await ping
+        assert companion.link.read(0.0).age_s is None
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        await companion.ping(1000)
+        assert companion.link.read(0.0).age_s is not None
+
+
 FAULTS = [RuntimeError("Session is closed"), ValueError("a bug"), MemoryError(), asyncio.CancelledError()]
 
 

@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from collab_sdk.errors import InvalidRequest, Overloaded
 from collabd.http import server as module
 from collabd.http.bodies import BodyPace
 from collabd.http.error_replies import error_middleware
+from collabd.http.plain import PlainAnswer, PlainRequest, reply_bytes
 from collabd.http.server import ConnectionLimits, ConnectionServer, http_runner
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -85,7 +87,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 
 @asynccontextmanager
-async def built(tmp_path: Path, **limits: Any) -> AsyncIterator[House]:
+async def built(tmp_path: Path, plain_answer: PlainAnswer | None = None, **limits: Any) -> AsyncIterator[House]:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text="here")
 
@@ -98,7 +100,9 @@ async def built(tmp_path: Path, **limits: Any) -> AsyncIterator[House]:
 
     app = web.Application(middlewares=[error_middleware])
     app.add_routes([web.route("*", "/", answer), web.get("/held", held), web.get("/large", large)])
-    async with http_runner(app, 1.0, limits=ConnectionLimits(look_s=0.02, **limits)) as runner:
+    async with http_runner(
+        app, 1.0, plain_answer=plain_answer, limits=ConnectionLimits(look_s=0.02, **limits)
+    ) as runner:
         await web.UnixSite(runner, tmp_path / "sock").start()
         assert isinstance(runner.server, ConnectionServer)
         it = House(runner.server, tmp_path / "sock")
@@ -311,6 +315,105 @@ async def test_one_peer_leaves_the_half_to_others(tmp_path: Path) -> None:
         await house.until(lambda: sum(not connection.waits_for_request for connection in connections(house)) == 4)
         reader, _ = await house.peer_over_network(GET)
         assert b"200 OK" in await head(reader)
+
+
+PLAIN = b"POST /v2/models/tiny/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n"
+
+
+class Inside:
+    """Answers plain requests with their bodies; the body "h" is held until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun = self.cancelled = 0
+        self.free = asyncio.Event()
+
+    async def __call__(self, request: PlainRequest, date: str) -> bytes:
+        self.begun += 1
+        try:
+            if bytes(request.body) == b"h":
+                await self.free.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return reply_bytes(HTTPStatus.OK, {}, [request.body], date=date)
+
+
+async def body(reader: asyncio.StreamReader) -> bytes:
+    said = await head(reader)
+    assert said.startswith(b"HTTP/1.1 200 OK\r\nDate: ")
+    return await reader.readexactly(1)
+
+
+async def test_plain_requests_and_others_follow_one_another(tmp_path: Path) -> None:
+    inside = Inside()
+    async with built(tmp_path, inside) as house:
+        reader, writer = await house.peer(GET)
+        for number in (b"1", b"2"):
+            assert (await head(reader)).startswith(b"HTTP/1.1 200 OK")
+            assert await reader.readexactly(4) == b"here"
+            writer.write(PLAIN + number)
+            assert await body(reader) == number
+            writer.write(GET)
+    assert inside.begun == 2
+
+
+async def test_what_comes_behind_a_plain_request_waits_for_its_answer(tmp_path: Path) -> None:
+    inside = Inside()
+    async with built(tmp_path, inside) as house:
+        reader, writer = await house.peer(GET)
+        await reader.readuntil(b"here")
+        writer.write(PLAIN + b"h")
+        await house.until(lambda: inside.begun == 1)
+        writer.write(PLAIN + b"2")
+        await asyncio.sleep(0.02)
+        writer.write(GET)
+        await asyncio.sleep(0.02)
+        assert inside.begun == 1
+        inside.free.set()
+        assert await body(reader) == b"h"
+        assert await body(reader) == b"2"
+        assert (await head(reader)).startswith(b"HTTP/1.1 200 OK")
+        assert await reader.readexactly(4) == b"here"
+
+
+async def test_who_hangs_up_needs_no_answer(tmp_path: Path) -> None:
+    inside = Inside()
+    async with built(tmp_path, inside) as house:
+        reader, writer = await house.peer(GET)
+        await reader.readuntil(b"here")
+        writer.write(PLAIN + b"h")
+        await house.until(lambda: inside.begun == 1)
+        writer.close()
+        await house.until(lambda: inside.cancelled == 1)
+        await house.until(lambda: not house.server.connections)
+
+
+async def test_who_is_answered_does_not_make_room(tmp_path: Path) -> None:
+    inside = Inside()
+    async with built(tmp_path, inside, connections=8) as house:
+        held = [await house.peer(GET) for _ in range(4)]
+        for reader, writer in held:
+            await reader.readuntil(b"here")
+            writer.write(PLAIN + b"h")
+        await house.until(lambda: inside.begun == 4)
+        assert (await house.hears(b"")).startswith(b"HTTP/1.1 503")
+        inside.free.set()
+        assert [await body(reader) for reader, _ in held] == [b"h"] * 4
+
+
+async def test_stopping_waits_for_the_answer(tmp_path: Path) -> None:
+    inside = Inside()
+    async with built(tmp_path, inside) as house:
+        reader, writer = await house.peer(GET)
+        await reader.readuntil(b"here")
+        writer.write(PLAIN + b"h")
+        await house.until(lambda: inside.begun == 1)
+        asyncio.get_running_loop().call_later(0.05, inside.free.set)
+        house.server.pre_shutdown()
+        await house.server.shutdown(10)
+        assert await body(reader) == b"h"
+        assert await reader.read() == b""
+    assert inside.cancelled == 0
 
 
 def connections(house: House) -> list[module.Connection]:

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from collab_sdk import wire
-from collab_sdk._waiting import resent, waited
+from collab_sdk._waiting import add_resending, add_waiting
 from collab_sdk.aio import AsyncClient
 from collab_sdk.budget import Budget
 from collab_sdk.client import Client
 from collab_sdk.errors import NotReady, Overloaded
-from collab_sdk.result import PHASES, Result, Timings
+from collab_sdk.result import PHASES, ReceivedAnswer, Result, Timings, decode_result, encode_result
 from collab_sdk.transport import DaemonReply, DaemonRequest
 from tests.served import refusal
 from tests.unit.sdk.conftest import HandClock, ScriptedDaemon, a_result, answer_with, is_inference
@@ -156,13 +156,22 @@ def test_a_frame_waits_from_when_it_was_taken(daemon: ScriptedDaemon, clock: Han
     assert asyncio.run(run())[2].measured.latency_ms == pytest.approx(150)
 
 
+def arrived(result: Result) -> Result:
+    """The result as it comes from the daemon."""
+    message = wire.encode_response(encode_result(result), binary=True)
+    answer = ReceivedAnswer(message.body(), wire.header_length(message.headers))
+    return decode_result(answer, result.labels, result.budget)
+
+
 def a_call(changed: Callable[..., Result], cap_ms: float | None) -> Result:
     times = Timings(latency_ms=10.0, head_ms=4.0, tail_ms=5.0)
-    return changed(measured=times, budget=Budget(latency_ms=cap_ms), budget_met=True, unmet=(), why="", degraded=False)
+    budget = Budget(latency_ms=cap_ms)
+    return arrived(changed(measured=times, budget=budget, budget_met=True, unmet=(), why="", degraded=False))
 
 
 def test_what_the_client_took_itself_is_named(changed: Callable[..., Result]) -> None:
-    result = waited(a_call(changed, 12.0), 0.015)
+    result = a_call(changed, 12.0)
+    assert add_waiting(result, 0.015) == 5.0
     assert (result.measured.latency_ms, result.measured.client_ms, result.measured.other_ms) == (15.0, 5.0, 1.0)
     assert (result.budget_met, result.unmet, result.why) == (
         False,
@@ -172,13 +181,16 @@ def test_what_the_client_took_itself_is_named(changed: Callable[..., Result]) ->
 
 
 def test_the_longest_wait_holds_however_often_it_is_told(changed: Callable[..., Result]) -> None:
-    result = waited(waited(waited(a_call(changed, None), 0.015), 0.013), 0.020)
+    result = a_call(changed, None)
+    for seconds in (0.015, 0.013, 0.020):
+        add_waiting(result, seconds)
     assert (result.measured.latency_ms, result.measured.client_ms) == (20.0, 10.0)
     assert (result.budget_met, result.why) == (True, "")
 
 
 def test_a_clock_that_is_coarse_takes_nothing_away(changed: Callable[..., Result]) -> None:
-    result = waited(a_call(changed, 12.0), 0.009)
+    result = a_call(changed, 12.0)
+    add_waiting(result, 0.009)
     assert (result.measured.latency_ms, result.measured.client_ms, result.budget_met) == (10.0, 0.0, True)
 
 
@@ -186,13 +198,17 @@ def test_other_caps_that_were_missed_stay(changed: Callable[..., Result]) -> Non
     missed = changed(
         budget=Budget(latency_ms=1.0), measured=Timings(latency_ms=0.5), budget_met=False, unmet=("cost",), why="late"
     )
-    result = waited(missed, 0.002)
+    result = arrived(missed)
+    for seconds in (0.002, 0.003):
+        add_waiting(result, seconds)
     assert result.unmet == ("latency", "cost")
     assert result.why == "late; 2 ms of the latency passed outside collabd"
 
 
 def test_phases_add_up_to_the_latency(changed: Callable[..., Result]) -> None:
-    result = waited(resent(a_call(changed, None), 0.001), 0.012)
+    result = a_call(changed, None)
+    add_resending(result, 0.001)
+    add_waiting(result, 0.012)
     measured = result.measured
     assert (measured.client_ms, measured.latency_ms, measured.other_ms) == (3.0, 12.0, 0.0)
     assert sum(getattr(measured, f"{phase}_ms") or 0 for phase in PHASES) == 12.0

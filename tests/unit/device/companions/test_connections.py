@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -44,11 +46,20 @@ def connections(lines: list[Line], now: list[float]) -> Connections:
     return Connections(connect, clock=lambda: now[0])
 
 
+@asynccontextmanager
+async def lent(connections: Connections) -> AsyncIterator[None]:
+    connection = await connections.take(HERE)
+    try:
+        yield
+    finally:
+        connections.give_back(connection)
+
+
 async def test_one_serves_one_exchange_after_another(connections: Connections, lines: list[Line]) -> None:
     for _ in range(3):
-        async with connections.connection(HERE):
+        async with lent(connections):
             pass
-    async with connections.connection(HERE), connections.connection(HERE):
+    async with lent(connections), lent(connections):
         pass
     assert len(lines) == 2
 
@@ -56,12 +67,12 @@ async def test_one_serves_one_exchange_after_another(connections: Connections, l
 async def test_what_is_left_behind_is_closed_when_its_exchange_ends(
     connections: Connections, lines: list[Line]
 ) -> None:
-    async with connections.connection(HERE), connections.connection(HERE):
+    async with lent(connections), lent(connections):
         pass
-    async with connections.connection(HERE):
+    async with lent(connections):
         connections.leave()
         assert sorted(line.is_open for line in lines) == [False, True]
-        async with connections.connection(HERE):
+        async with lent(connections):
             assert len(lines) == 3
     assert [line.is_open for line in lines] == [False, False, True]
 
@@ -69,24 +80,24 @@ async def test_what_is_left_behind_is_closed_when_its_exchange_ends(
 async def test_who_hung_up_or_was_idle_for_long_is_not_asked(
     connections: Connections, lines: list[Line], now: list[float]
 ) -> None:
-    async with connections.connection(HERE):
+    async with lent(connections):
         pass
     lines[0].is_open = False
-    async with connections.connection(HERE):
+    async with lent(connections):
         pass
     now[0] = 61.0
-    async with connections.connection(HERE):
+    async with lent(connections):
         pass
     assert [line.is_open for line in lines] == [False, False, True]
 
 
 async def test_at_the_end_all_are_closed(connections: Connections, lines: list[Line]) -> None:
     async with connections:
-        async with connections.connection(HERE):
+        async with lent(connections):
             pass
-        busy = connections.connection(HERE)
+        busy = lent(connections)
         await busy.__aenter__()
-        async with connections.connection(HERE):
+        async with lent(connections):
             pass
     assert [line.is_open for line in lines] == [False, False]
     await busy.__aexit__(None, None, None)

@@ -37,6 +37,8 @@ def hands() -> Hands:
 
 @pytest.fixture
 def it(companion: Companion, hands: Hands) -> Planner:
+    # What was learned of the link does not age.
+    companion.clock = Hands()
     return planner_of(DeviceConfig(), [companion], slowdown=200, clock=hands)
 
 
@@ -98,6 +100,17 @@ def test_a_call_that_has_waited_has_less_time_left(
     first = plan(it, model, budget="80ms")
     again = plan(it, model, budget="80ms", waited_s=waited_s)
     assert (again.evaluation is first.evaluation) == stands
+
+
+def test_calls_that_never_leave_do_not_mind_the_link(
+    it: Planner, model: DeviceModel, companion: Companion, hands: Hands
+) -> None:
+    first = plan(it, model, fallback="never-leave")
+    events = companion.events
+    link_is(companion, 1.0)
+    companion.events = events
+    hands.now += 0.6
+    assert plan(it, model, fallback="never-leave") is first
 
 
 def test_a_companion_that_fails_ends_it_at_once(it: Planner, model: DeviceModel, companion: Companion) -> None:
