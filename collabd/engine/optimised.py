@@ -43,12 +43,13 @@ class Part(Protocol):
 class Optimised(NamedTuple):
     """A part behind the runtime's optimisation. ``weights`` are initializers that ``model`` declares as external.
 
-    ``packed_bytes``: how many of their bytes a session may copy, to pack them for its matrix products.
+    ``packs``: whether a session packs weights for its matrix products, each session its own ``constant_bytes`` at most.
     """
 
     model: bytes
     weights: dict[str, np.ndarray]
-    packed_bytes: int
+    packs: bool
+    constant_bytes: int
 
 
 def optimised(part: Part) -> Optimised:
@@ -80,17 +81,18 @@ def optimised(part: Part) -> Optimised:
         model = compiler.compile_to_bytes()
     except Exception as error:
         raise EngineError(f"ONNX Runtime refuses this part of the network: {error}") from error
-    return Optimised(model, weights, _packed_bytes(part.constants.values()))
+    constants = part.constants.values()
+    return Optimised(model, weights, _packs(constants), sum(array.nbytes for array in constants))
 
 
-def _packed_bytes(constants: Collection[np.ndarray]) -> int:
-    """In a convolutional network packing gains nothing: its one large product, for the classes, is of a single row.
+def _packs(constants: Collection[np.ndarray]) -> bool:
+    """Whether packing is worth its memory.
 
-    But it takes 5 MB for each tail of EfficientNet-Lite0. Products of quantised weights are slower unpacked.
+    In a convolutional network it gains nothing: its one large product, for the classes, is of a single row. But it
+    takes 5 MB for each tail of EfficientNet-Lite0. Products of quantised weights are slower unpacked.
     """
-    total = sum(array.nbytes for array in constants)
     is_quantised = any(array.dtype.itemsize == 1 for array in constants)
-    return total if is_quantised or total <= _SMALL_BYTES else 0
+    return is_quantised or sum(array.nbytes for array in constants) <= _SMALL_BYTES
 
 
 def _seen(value: ort.OrtValue) -> np.ndarray:

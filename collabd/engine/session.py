@@ -71,13 +71,13 @@ class Session:
 
 def own_bytes(part: Optimised) -> int:
     """The bytes that a session over this part may have for itself."""
-    return _SESSION_BYTES + len(part.model) + part.packed_bytes
+    return _SESSION_BYTES + len(part.model) + (part.constant_bytes if part.packs else 0)
 
 
 def _built(part: Optimised, threads: int) -> tuple[ort.InferenceSession, dict[str, ort.OrtValue]]:
     share_arena()
     options = _options(threads)
-    if not part.packed_bytes:
+    if not part.packs:
         options.add_session_config_entry("session.disable_prepacking", "1")
     weights = values_of(part.weights)
     # For reading the graph, and for the kernels.
