@@ -69,6 +69,8 @@ def optimised(part: Part) -> Optimised:
         return ort.OrtExternalInitializerInfo("memory", 0, weights[name].nbytes)
 
     options = ort.SessionOptions()
+    # It runs nothing. A pool of threads would also be pinned to cores, which the sandbox forbids.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
     # Failures become EngineError; the runtime's own lines on stderr would only double them.
     options.log_severity_level = 4
     given = values_of(part.constants)

@@ -16,7 +16,7 @@ import collabd.device
 from tests.integration.device.conftest import Factory
 
 _DEVICE = f"{Path(collabd.device.__file__).parent}/"
-_TIMES = 5
+_TIMES = 20
 
 
 @dataclass(frozen=True)
