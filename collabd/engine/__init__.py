@@ -2,7 +2,7 @@
 
 from .engine import Engine, EngineStats, SubgraphSource
 from .errors import EngineError
-from .optimised import Part
+from .session import Part
 from .stop import Stop, Stopped
 
 __all__ = ["Engine", "EngineError", "EngineStats", "Part", "Stop", "Stopped", "SubgraphSource"]

@@ -6,16 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from collabd.heap import return_free_memory, steady_heap
+from collabd.heap import steady_heap
 
 from .cache import BuildCache
 from .errors import EngineError
-from .optimised import Optimised, Part, optimised
-from .session import Session, own_bytes
+from .session import Part, Session, own_bytes
 from .stop import Stop
 
 
@@ -28,15 +26,6 @@ class SubgraphSource(Protocol):
 # The network itself, not its key: a session of a network that was replaced must never answer for the new one. Then the
 # threads, the inputs and the outputs.
 _Identity = tuple[SubgraphSource, int, tuple[str, ...], tuple[str, ...]]
-
-# Of each network the parts that were optimised, by inputs and outputs. One takes 10 to 40 kB beside the weights, which
-# all have in common, and as long to make as ten runs (EfficientNet-Lite0) to forty (VGG16); a session from it less than
-# one run to three.
-_OPTIMISED: WeakKeyDictionary[SubgraphSource, dict[tuple[tuple[str, ...], tuple[str, ...]], Optimised]] = (
-    WeakKeyDictionary()
-)
-# Heads and tails of 16 cuts, and some more. Callers may ask for any parts there are.
-_MOST_PARTS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,21 +118,9 @@ class Engine:
 
     def _built(self, identity: _Identity) -> Session:
         network, threads, inputs, outputs = identity
-        part = _optimised(network, inputs, outputs)
-        self._sessions.make_room(own_bytes(part))
-        session = Session(part, threads)
-        return_free_memory()
-        return session
-
-
-def _optimised(network: SubgraphSource, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Optimised:
-    known = _OPTIMISED.setdefault(network, {})
-    if (found := known.get((inputs, outputs))) is None:
         try:
             part = network.subgraph(inputs, outputs)
         except ValueError as error:
             raise EngineError(str(error)) from error
-        if len(known) >= _MOST_PARTS:
-            known.pop(next(iter(known)), None)
-        found = known[inputs, outputs] = optimised(part)
-    return found
+        self._sessions.make_room(own_bytes(part))
+        return Session(part, threads)

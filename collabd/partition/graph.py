@@ -88,17 +88,9 @@ class Graph:
 
 def reads_of(node: onnx.NodeProto) -> tuple[str, ...]:
     """What a node reads, and the outer tensors that its nested graphs (If, Loop, Scan) capture."""
-    captured = (name for body in nested_graphs(node) for name in _captured(body))
+    nested = [body for attribute in node.attribute for body in (*attribute.graphs, attribute.g)]
+    captured = (name for body in nested for name in _captured(body))
     return tuple(dict.fromkeys((*filter(None, node.input), *captured)))
-
-
-def nested_graphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
-    """The graphs inside a node of control flow."""
-    return [
-        body
-        for attribute in node.attribute
-        for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else []))
-    ]
 
 
 def _captured(body: onnx.GraphProto) -> list[str]:

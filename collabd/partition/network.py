@@ -1,4 +1,4 @@
-"""A network that is ready to be run in parts: its nodes, its weights, and any part by tensor names."""
+"""A network that is ready to be run in parts: its nodes, its weights (held once), and any part by tensor names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from google.protobuf.message import DecodeError
 
 from .errors import PartitionError
 from .graph import Graph
-from .model_file import ModelFile, Search
 from .shapes import TensorInfo, annotate, is_annotated
 from .subgraph import Subgraph, assemble
 from .weights import take_weights
@@ -22,17 +21,15 @@ _Message = TypeVar("_Message", onnx.NodeProto, onnx.ValueInfoProto)
 class Network:
     """A graph with its weights in float32. Immutable, so any thread may use it."""
 
-    def __init__(self, model: onnx.ModelProto, search: Search | None = None) -> None:
-        """Take a model, which must state the shape of every tensor computed from the input; else PartitionError.
-
-        With `search`, which looks into the file that the model was read from, the weights stay there.
-        """
-        weights, nodes = take_weights(model.graph, search)
+    def __init__(self, model: onnx.ModelProto) -> None:
+        """Take a model, which must state the shape of every tensor computed from the input; else PartitionError."""
+        weights, nodes = take_weights(model.graph)
         self._frame = onnx.ModelProto(ir_version=model.ir_version)
         self._frame.opset_import.extend(model.opset_import)
         self._frame.functions.extend(model.functions)
         self.graph, reached = _needed_part(model.graph, nodes, weights)
-        self.weights = weights.only(reached)
+        self.weights = {name: array for name, array in weights.items() if name in reached}
+        self.weight_bytes = sum(array.nbytes for array in self.weights.values())
         values = (*model.graph.input, *model.graph.output, *model.graph.value_info)
         variable = reached - self.graph.constants
         self._values = {value.name: _copy(value) for value in values if value.name in variable}
@@ -48,9 +45,7 @@ class Network:
     def load(cls, path: Path) -> Network:
         """Read a stored ``model.onnx``; PartitionError if it is no model, or states no shapes."""
         try:
-            file = ModelFile(path)
-            content = file.content()
-            return cls(onnx.load_model_from_string(content), Search(file, content))
+            return cls(onnx.load(path))
         except (DecodeError, OSError, onnx.checker.ValidationError) as error:
             raise PartitionError(f"{path} is not a readable ONNX model: {error}") from error
 
@@ -58,11 +53,6 @@ class Network:
     def from_proto(cls, model: onnx.ModelProto) -> Network:
         """A network from a model in memory. Shapes that it does not state are inferred."""
         return cls(model if is_annotated(model.graph) else annotate(model))
-
-    @property
-    def weight_bytes(self) -> int:
-        """What the weights take in memory, each once."""
-        return self.weights.nbytes
 
     def tensor(self, name: str) -> TensorInfo:
         """The tensor of this name; PartitionError if the network computes no such tensor."""
@@ -74,7 +64,7 @@ class Network:
     def shape(self, name: str) -> tuple[int, ...]:
         """The sizes, at batch 1, of a tensor, of a weight, or of what is computed from weights alone."""
         if name in self.weights:
-            return self.weights.shape(name)
+            return self.weights[name].shape
         return tuple(size or 1 for size in self._constants.get(name) or self.tensor(name).shape)
 
     def needed(self, available: Collection[str], outputs: Sequence[str]) -> tuple[str, ...]:

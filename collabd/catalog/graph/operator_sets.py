@@ -9,7 +9,7 @@ from onnx import defs, inliner, version_converter
 
 from collab_sdk.errors import InvalidPackage
 
-# The newest that ONNX Runtime 1.20 reads. Every ONNX Runtime with which collabd works reads it.
+# The newest that ONNX Runtime 1.20 reads. A device may have that version, or a newer one.
 _NEWEST_IR = 10
 _NEWEST_OPSET = 21
 # ONNX Runtime takes no older one, and onnx's converter converts no older one.

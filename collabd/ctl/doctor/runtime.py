@@ -17,7 +17,7 @@ from collabd.ctl.doctor.machine import Answer, run
 
 TRIAL = (sys.executable, "-I", "-m", "collabd.ctl.doctor.trial")
 _TRIAL_S = 120.0
-_ANOTHER = "Install another version into collabd's environment: pip install 'onnxruntime>=1.30'"
+_ANOTHER = "Install another version into collabd's environment: pip install 'onnxruntime>=1.22'"
 
 
 def check_machine(_: Context) -> Iterator[Finding]:
@@ -86,6 +86,8 @@ def of_versions(onnxruntime: str, onnx: str) -> Finding:
     """The finding for the versions of a runtime that works."""
     title = f"ONNX Runtime {onnxruntime} (with onnx {onnx}) runs a graph"
     major, minor = (int(part) for part in onnxruntime.split(".")[:2])
-    if (major, minor) < (1, 30):
+    if (major, minor) < (1, 20):
         return Finding("onnxruntime", "error", f"{title}: too old", advice=_ANOTHER)
+    if (major, minor) == (1, 21):
+        return Finding("onnxruntime", "error", f"{title}: 1.21 dies on a Raspberry Pi 4", advice=_ANOTHER)
     return Finding("onnxruntime", "ok", title)

@@ -17,14 +17,13 @@ import sys
 from pathlib import Path
 import onnx
 from collabd.engine import Engine
-from collabd.engine.optimised import optimised
 from collabd.engine.session import Session
 from collabd.partition import Network
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 Engine(threads=1, cache_bytes=1)
 network = Network.from_proto(onnx.load(sys.argv[1]))
-session = Session(optimised(network.subgraph(["x"], ["y"])), 1)
+session = Session(network.subgraph(["x"], ["y"]), 1)
 arrays = [bytearray(b"x") * (1 << 20) for _ in range(64)]
 last = arrays[-1]
 del arrays

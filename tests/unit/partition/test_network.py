@@ -77,51 +77,35 @@ def test_a_part_holds_its_nodes_and_keeps_the_batch_open(residual: onnx.ModelPro
 
 
 def test_weights_go_by_size(model: Build) -> None:
-    weights = {"large": np.zeros((1024, 16), np.float32), "small": np.zeros(16, np.float32)}
-    nodes = [helper.make_node("MatMul", ["x", "large"], ["a"]), helper.make_node("Add", ["a", "small"], ["y"])]
+    sizes = {"large": (1024, 1025), "middle": (1025, 16), "small": (16,)}
+    weights = {name: np.zeros(shape, np.float32) for name, shape in sizes.items()}
+    nodes = [
+        helper.make_node("MatMul", ["x", "large"], ["a"]),
+        helper.make_node("MatMul", ["a", "middle"], ["b"]),
+        helper.make_node("Add", ["b", "small"], ["y"]),
+    ]
     network = Network.from_proto(model(nodes, ["y"], weights, {"x": (TensorProto.FLOAT, ["batch", 1024])}))
     part = network.subgraph(["x"], ["y"])
-    assert part.flat
-    assert part.constants.keys() == {"large"}
-    assert part.constants["large"] is network.weights["large"]
+    assert part.weights.keys() == {"large"}
+    assert part.constants.keys() == {"middle"}
+    assert part.weights["large"] is network.weights["large"]
+    assert part.constants["middle"] is network.weights["middle"]
+    graph = onnx.load_from_string(part.model).graph
+    assert [value.name for value in graph.input] == ["x", "large"]
     assert len(part.model) < 2048
 
 
-def saved(build: Build, path: Path, weight: np.ndarray) -> Network:
-    """A network that multiplies by one weight, read from the file `path`."""
-    built = build([helper.make_node("MatMul", ["x", "w"], ["y"])], ["y"], {"w": weight}, {"x": (1, ["batch", 64])})
-    onnx.save(annotate(built), path)
-    return Network.load(path)
-
-
-def test_a_stored_weight_is_read_whenever_it_is_needed(model: Build, tmp_path: Path) -> None:
-    weight = RNG.standard_normal((64, 32)).astype(np.float32)
-    network = saved(model, tmp_path / "model.onnx", weight)
-    assert network.weight_bytes == weight.nbytes
-    assert network.shape("w") == (64, 32)
-    assert network.weights["w"] is not network.weights["w"]
-    (tmp_path / "model.onnx").unlink()
-    np.testing.assert_array_equal(network.subgraph(["x"], ["y"]).constants["w"], weight)
-
-
-@pytest.mark.parametrize("change", [lambda content: content[:100], lambda content: content[:-100] + bytes(100)])
-def test_a_stored_weight_that_changed_is_refused(
-    model: Build, tmp_path: Path, change: Callable[[bytes], bytes]
-) -> None:
-    path = tmp_path / "model.onnx"
-    network = saved(model, path, np.ones((64, 32), np.float32))
-    content = path.read_bytes()
-    where = content.index(np.ones(512, np.float32).tobytes())
-    path.write_bytes(change(content[: where + 4096]))
-    with pytest.raises(PartitionError, match=r"model\.onnx was changed"):
-        network.subgraph(["x"], ["y"])
-
-
-def test_weights_in_another_file_are_refused(residual: onnx.ModelProto, tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    onnx.save(residual, path, save_as_external_data=True, location="weights", size_threshold=0)
-    with pytest.raises(PartitionError, match="in another file"):
-        Network.load(path)
+def test_large_quantised_weights_stay_constants(model: Build) -> None:
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "scale"], ["w"]),
+        helper.make_node("MatMul", ["x", "w"], ["y"]),
+    ]
+    weights = {"q": RNG.integers(-9, 9, (2048, 2560), dtype=np.int8), "scale": np.array(0.5, np.float32)}
+    network = Network.from_proto(model(nodes, ["y"], weights, {"x": (TensorProto.FLOAT, ["batch", 2048])}))
+    part = network.subgraph(["x"], ["y"])
+    assert not part.weights
+    assert part.constants.keys() == {"q"}
+    assert network.graph.frontiers == (("x",), ("x",), ("y",))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from collab_sdk.errors import InvalidPackage
 
 __all__ = ["FromUint8", "trace"]
 
-# Fixed, not torch's default: ONNX Runtime reads opsets up to 21 since 1.20, and newer ones only since later versions.
+# Fixed, not torch's default: a device may have ONNX Runtime 1.20, which reads opsets up to 21.
 _OPSET = 20
 _log = logging.getLogger(__name__)
 
