@@ -344,6 +344,16 @@ async def body(reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(1)
 
 
+async def held_up(house: House, inside: Inside) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A peer whose plain request is being answered; its connection has served another before."""
+    before = inside.begun
+    reader, writer = await house.peer(GET)
+    await reader.readuntil(b"here")
+    writer.write(PLAIN + b"h")
+    await house.until(lambda: inside.begun > before)
+    return reader, writer
+
+
 async def test_plain_requests_and_others_follow_one_another(tmp_path: Path) -> None:
     inside = Inside()
     async with built(tmp_path, inside) as house:
@@ -360,10 +370,7 @@ async def test_plain_requests_and_others_follow_one_another(tmp_path: Path) -> N
 async def test_what_comes_behind_a_plain_request_waits_for_its_answer(tmp_path: Path) -> None:
     inside = Inside()
     async with built(tmp_path, inside) as house:
-        reader, writer = await house.peer(GET)
-        await reader.readuntil(b"here")
-        writer.write(PLAIN + b"h")
-        await house.until(lambda: inside.begun == 1)
+        reader, writer = await held_up(house, inside)
         writer.write(PLAIN + b"2")
         await asyncio.sleep(0.02)
         writer.write(GET)
@@ -379,10 +386,7 @@ async def test_what_comes_behind_a_plain_request_waits_for_its_answer(tmp_path: 
 async def test_who_hangs_up_needs_no_answer(tmp_path: Path) -> None:
     inside = Inside()
     async with built(tmp_path, inside) as house:
-        reader, writer = await house.peer(GET)
-        await reader.readuntil(b"here")
-        writer.write(PLAIN + b"h")
-        await house.until(lambda: inside.begun == 1)
+        _, writer = await held_up(house, inside)
         writer.close()
         await house.until(lambda: inside.cancelled == 1)
         await house.until(lambda: not house.server.connections)
@@ -391,11 +395,7 @@ async def test_who_hangs_up_needs_no_answer(tmp_path: Path) -> None:
 async def test_who_is_answered_does_not_make_room(tmp_path: Path) -> None:
     inside = Inside()
     async with built(tmp_path, inside, connections=8) as house:
-        held = [await house.peer(GET) for _ in range(4)]
-        for reader, writer in held:
-            await reader.readuntil(b"here")
-            writer.write(PLAIN + b"h")
-        await house.until(lambda: inside.begun == 4)
+        held = [await held_up(house, inside) for _ in range(4)]
         assert (await house.hears(b"")).startswith(b"HTTP/1.1 503")
         inside.free.set()
         assert [await body(reader) for reader, _ in held] == [b"h"] * 4
@@ -404,10 +404,7 @@ async def test_who_is_answered_does_not_make_room(tmp_path: Path) -> None:
 async def test_stopping_waits_for_the_answer(tmp_path: Path) -> None:
     inside = Inside()
     async with built(tmp_path, inside) as house:
-        reader, writer = await house.peer(GET)
-        await reader.readuntil(b"here")
-        writer.write(PLAIN + b"h")
-        await house.until(lambda: inside.begun == 1)
+        reader, _ = await held_up(house, inside)
         asyncio.get_running_loop().call_later(0.05, inside.free.set)
         house.server.pre_shutdown()
         await house.server.shutdown(10)
