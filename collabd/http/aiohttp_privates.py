@@ -8,6 +8,7 @@ module of collabd uses such names.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -48,7 +49,7 @@ class ServedConnection(web.RequestHandler):
         return len(self._messages)
 
 
-class HttpServer(web.Server):
+class HttpServer(web.Server, ABC):
     """A server whose connections are of a class of ours; subclasses say of which, and hear of each."""
 
     def __init__(self, answer: Answer, inside: web.Server) -> None:
@@ -65,13 +66,13 @@ class HttpServer(web.Server):
         super().connection_made(handler, transport)
         self.connected(handler)
 
+    @abstractmethod
     def new_connection(self) -> web.RequestHandler:
         """The protocol of the next connection."""
-        raise NotImplementedError
 
+    @abstractmethod
     def connected(self, connection: web.RequestHandler) -> None:
         """The connection is now among `connections`."""
-        raise NotImplementedError
 
 
 class HttpRunner(web.AppRunner):

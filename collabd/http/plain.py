@@ -16,7 +16,9 @@ from typing import NamedTuple, TypeAlias
 from collab_sdk import wire
 
 BEGINNING = b"POST /v2/models/"
-_LINE = re.compile(r"POST /v2/models/([A-Za-z0-9._-]+)/infer HTTP/1\.1")
+# Names its model in ASCII, and no version.
+PLAIN_PATH = re.compile(r"/v2/models/([A-Za-z0-9._-]+)/infer")
+_LINE = re.compile(rf"POST {PLAIN_PATH.pattern} HTTP/1\.1")
 _HEADER = re.compile(r"([A-Za-z-]+):[ \t]*([ -~]*?)[ \t]*")
 _LENGTH = re.compile(r"[0-9]{1,9}")
 _END = b"\r\n\r\n"
@@ -28,7 +30,8 @@ _HARMLESS = frozenset(
     {"host", "content-length", "content-type", "user-agent", "accept", "accept-encoding", "connection"}
 )
 _KEEPS = "keep-alive"
-_OWN = frozenset(name.lower() for name in (wire.HEADER_LENGTH, wire.WAITED_MS, wire.CALLER_MS))
+_HEADER_LENGTH = wire.HEADER_LENGTH.lower()
+_OWN = frozenset({_HEADER_LENGTH, wire.WAITED_MS.lower(), wire.CALLER_MS.lower()})
 
 
 class PlainHeaders:
@@ -106,9 +109,9 @@ def _head(data: bytes) -> _PlainHead | None:
     values = {header[1].lower(): header[2] for header in headers if header is not None}
     if asked is None or len(values) < len(headers) or not values.keys() <= _HARMLESS | _OWN or "host" not in values:
         return None
-    lengths = values.get("content-length", ""), values.get(wire.HEADER_LENGTH.lower(), "0")
+    lengths = values.get("content-length", ""), values.get(_HEADER_LENGTH, "0")
     if not all(map(_LENGTH.fullmatch, lengths)) or values.get("connection", _KEEPS).lower() != _KEEPS:
         return None
     body_bytes, header_length = map(int, lengths)
-    own = header_length if wire.HEADER_LENGTH.lower() in values else None
+    own = header_length if _HEADER_LENGTH in values else None
     return _PlainHead(asked[1], PlainHeaders(values), body_bytes, own)

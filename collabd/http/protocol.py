@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
@@ -22,7 +21,7 @@ from collabd.http import bodies
 from collabd.http.aiohttp_privates import Answer
 from collabd.http.bodies import NETWORK, BodyPace
 from collabd.http.error_replies import refusal, told
-from collabd.http.plain import PlainAnswer, PlainRequest, RequestHead, reply_bytes
+from collabd.http.plain import PLAIN_PATH, PlainAnswer, PlainRequest, RequestHead, reply_bytes
 
 # JSON of this size is decoded within some 10 ms.
 _QUICK_JSON_BYTES = 2**18
@@ -30,8 +29,6 @@ _QUICK_JSON_BYTES = 2**18
 _SHORT_BYTES = 1024
 _REMEMBERED = 64
 _JSON = msgspec.json.Encoder()
-_MODELS, _INFER = "/v2/models/", "/infer"
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 # From a request's body and the length of its JSON header, where there is one. Raises `CollabError`.
 Decode: TypeAlias = Callable[[bytes | bytearray | memoryview, int | None], wire.InferRequest]
@@ -232,11 +229,8 @@ async def _message(visit: Visit, name: str, asked: wire.InferRequest) -> wire.Me
 
 def _named(request: web.BaseRequest) -> str | None:
     """The model that an inference request names in the plainest way: in ASCII, without a version. None otherwise."""
-    path = request.raw_path
-    if request.method != hdrs.METH_POST or not (path.startswith(_MODELS) and path.endswith(_INFER)):
-        return None
-    name = path[len(_MODELS) : -len(_INFER)]
-    return name if _PLAIN_NAME.fullmatch(name) else None
+    path = PLAIN_PATH.fullmatch(request.raw_path) if request.method == hdrs.METH_POST else None
+    return None if path is None else path[1]
 
 
 def _model_name(request: web.Request) -> str:

@@ -132,7 +132,7 @@ class Connection(ServedConnection):
         """Whether `data` is a plain request, which is then answered."""
         answer = self._made_by.plain_answer
         # Who does not take replies is left to aiohttp, which waits until they are taken.
-        if answer is None or self._sent_by is not None or self._link.is_closing() or not data.startswith(BEGINNING):
+        if answer is None or self._sent_by is not None or self.closes or not data.startswith(BEGINNING):
             return False
         request = plain_request(data, self._link, self.peer)
         if request is None:
@@ -205,7 +205,7 @@ class Connection(ServedConnection):
 
     def overdue(self, now: float) -> bool:
         """Whether its peer has used up its time."""
-        if self._gone_by is None and self._link.is_closing():
+        if self._gone_by is None and self.closes:
             self._gone_by = now + self._to_send_s()
         return any(by is not None and now > by for by in (self._head_by, self._sent_by, self._gone_by))
 

@@ -203,7 +203,8 @@ class Companion:
         `CompanionFailure`.
         """
         patience_s = self._ping_patience_s(size)
-        shared, begun = self.is_asked, self._in_flight.begun
+        # As many calls must have begun when it ends. None: one is under way already.
+        begun = None if self.is_asked else self._in_flight.begun
         self.events += 1
         try:
             reply = await self.exchange.call("POST", "/collab/v1/ping", data=[bytes(size)], timeout_s=patience_s)
@@ -212,7 +213,7 @@ class Companion:
                 raise
             # The link is too slow now for so much padding. That is no failure: pings without padding still find out
             # whether the companion is there.
-            if not shared and self._in_flight.begun == begun:
+            if self._in_flight.begun == begun:
                 self.link.learn_late(up_bytes=size, seconds=patience_s, now=self.clock())
             return
         if reply.status != 200:
@@ -224,7 +225,7 @@ class Companion:
                 FailureReason.NONSENSE, f"{self.name} answered a ping with nonsense: {error}"
             ) from error
         # The first exchange also sets up the connection, so its time is not that of the link.
-        if self.reached and not shared and self._in_flight.begun == begun:
+        if self.reached and self._in_flight.begun == begun:
             if not size:
                 self._round_trip.pinged(reply.seconds, reply.round_trip_s)
             self._learn_link(reply, size, reply.seconds, header_bytes=PROBE_HEADER_BYTES)
