@@ -35,9 +35,11 @@ def _turn_callers_away() -> None:
 
 
 def _problems(settings: config.DeviceConfig) -> list[str]:
-    from collabd.device.companions.credentials import problems  # noqa: PLC0415  aiohttp, not before the file itself is known to be good
+    # aiohttp, not before the file itself is known to be good.
+    from collabd.device.companions import credentials  # noqa: PLC0415
+    from collabd.device.doors import keys  # noqa: PLC0415
 
-    return problems(settings)
+    return [*credentials.problems(settings), *keys.problems(settings)]
 
 
 if __name__ == "__main__":

@@ -12,9 +12,12 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_orig
 
 import msgspec
 
-from collab_sdk.vocabulary import Fallback
+from collab_sdk.budget import Budget
+from collab_sdk.errors import InvalidBudget
+from collab_sdk.vocabulary import DoorKind, Fallback, Provider
 from collabd import shipped_packages
 from collabd.did_you_mean import did_you_mean
+from collabd.http.listening import is_ipc
 from collabd.keys.files import locate
 from collabd.shipped_packages import DEFAULT_MODEL
 
@@ -24,8 +27,12 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Layers = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Hex = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")]
+IndexPlace = Annotated[str, msgspec.Meta(pattern=r"^(|(https?|file)://[^\s@]+|/.*)\Z")]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
 HttpUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[\w.:\[\]%~-]+/?\Z")]
+# HOST:PORT, with brackets around an address of IPv6; or ipc:///PATH, a Unix socket, whose path the kernel keeps short.
+Listen = Annotated[str, msgspec.Meta(pattern=r"^((\[[0-9A-Fa-f:.%\w]+\]|[\w.-]+):[0-9]{1,5}|ipc:///[!-~]{1,100})\Z")]
 
 
 class ModelSettings(msgspec.Struct, frozen=True):
@@ -40,13 +47,46 @@ class DeviceModelSettings(ModelSettings, frozen=True):
     # If this one ships with collabd and is not loaded, the only loaded model serves such calls; if there are several,
     # the daemon refuses them.
     default: str = DEFAULT_MODEL
+    # The weights of the models in memory take at most so many MB together. The least recently used model is put away
+    # first, and loaded again when a call needs it. Those of `keep` stay.
+    loaded_mb: Count = 512
+    keep: tuple[Name, ...] = ()
+    # Where `collabctl models pull` and `run` find models: the path or URL of an index; "": nowhere. One that comes over
+    # a network must have this sha256, or be signed with this key (ed25519, base64).
+    index: IndexPlace = ""
+    index_digest: Hex = ""
+    index_key: str = ""
+
+
+class CloudModelSettings(ModelSettings, frozen=True):
+    """The models of a companion, and those that it shares with others."""
+
+    # A directory that several companions mount, or s3://BUCKET/PREFIX. A package that a device pushed to one is found
+    # there by the others. "": none. The directory takes at most so many MB; the least recently used package goes.
+    shared: Annotated[str, msgspec.Meta(pattern=r"^(|/.*|s3://[a-z0-9][a-z0-9.-]+(/[A-Za-z0-9._/-]*)?)\Z")] = ""
+    shared_mb: Count = 16384
 
 
 class EngineSettings(msgspec.Struct, frozen=True):
-    """How the engine runs graphs. threads 0: on the device as many as are fastest, on a companion one for each core."""
+    """How the engine runs graphs. threads 0: on the device as many as are fastest, on a companion one for each core.
+
+    cache_mb 0: an eighth of the memory that the daemon may use, and no more than 128.
+    """
 
     threads: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
-    cache_mb: Count = 128
+    cache_mb: Annotated[int, msgspec.Meta(ge=0)] = 0
+    # What computes the networks, the best first. "cpu" is the last resort even where it is not named. The others need
+    # another ONNX Runtime, start slower and take more memory, so nobody gets them unasked.
+    providers: tuple[Provider, ...] = (Provider.CPU,)
+
+
+class CloudEngineSettings(EngineSettings, frozen=True):
+    """How a companion's engine runs graphs. Under load it makes `lanes` runs at once, which share `threads`.
+
+    lanes 0: one for each thread.
+    """
+
+    lanes: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
 
 
 class DeviceServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +117,12 @@ class PlanningSettings(msgspec.Struct, frozen=True, kw_only=True):
     switch_gain_ratio: Share = 0.03
     # Now and then calls try a companion that looks too slow. Such tries may cost this share of the latency.
     explore_share: Share = 0.02
+    # While no call is under way, audits compare lossy answers about pictures of calls with the unsplit network's. They
+    # take at most this share of one core, and nothing on battery. 0: there are none.
+    audit_share: Share = 0.01
+    # Where calls name their `stream`, a picture that is like the last one may inherit its answer, if that is no older
+    # than so many seconds. 0: every picture is answered anew.
+    inherit_s: NotNegative = 60.0
     # How many of the first and of the last layers of every model never run on a companion.
     pin_first: Layers = 0
     pin_last: Layers = 0
@@ -138,6 +184,8 @@ class CloudSettings(msgspec.Struct, frozen=True, kw_only=True):
     client_key: str = ""
     # Send the token over plain HTTP, although anyone on the way can read it.
     insecure: bool = False
+    # Look in the local network for a companion that is not at its url, and ask it where it announces itself.
+    follow: bool = False
 
 
 class PolicySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +196,30 @@ class PolicySettings(msgspec.Struct, frozen=True, kw_only=True):
     pin_last: Layers = 0
     # For calls that state none. No call can lift never-leave.
     fallback: Fallback = Fallback.LOCAL
+
+
+class DoorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """A door: an address at which programs call collabd by a protocol that they know."""
+
+    kind: DoorKind
+    listen: Listen
+    # The model and the budget of calls that state none. "": the default model; any.
+    model: str = ""
+    budget: str = ""
+    # Of what a detector finds, only this is told: what it is as sure of, and these classes. (): all of them.
+    min_confidence: Share = 0.4
+    labels: tuple[str, ...] = ()
+    # Keys, each the path of a file; "": none. Beyond this machine a door needs a token, and TLS.
+    token_file: str = ""
+    # Whose tokens may load and unload models by the Open Inference Protocol: names in token_file.
+    administrators: tuple[str, ...] = ()
+    tls_cert: str = ""
+    tls_key: str = ""
+    # A dashboard also shows the last pictures of calls, small, each with its answer. They are kept in memory alone, and
+    # only while somebody looks.
+    pictures: bool = False
+    # Listen to other machines without a token or without TLS.
+    insecure: bool = False
 
 
 class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,7 +234,9 @@ class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True):
     energy: EnergySettings = EnergySettings()
     clouds: tuple[CloudSettings, ...] = ()
     policies: tuple[PolicySettings, ...] = ()
-    # The directory for profiles and added models. Empty: $STATE_DIRECTORY, else $XDG_STATE_HOME/collabd.
+    doors: tuple[DoorSettings, ...] = ()
+    # The directory for profiles, learned fidelities and added models. Empty: $STATE_DIRECTORY, else
+    # $XDG_STATE_HOME/collabd.
     state_dir: str = ""
 
 
@@ -179,6 +253,12 @@ class CloudServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     client_ca: str = ""
     # Listen to other machines without a token or without TLS.
     insecure: bool = False
+    # Tell the local network (DNS-SD) that there is a companion, and where.
+    announce: bool = False
+    # Show browsers at /dashboard/ what the companion does. What is shown takes a key, as all else does.
+    dashboard: bool = False
+    # After SIGTERM requests are still answered for so long, while /v2/health/ready tells balancers to send no more.
+    drain_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.0
 
 
 class BatchingSettings(msgspec.Struct, frozen=True):
@@ -205,8 +285,8 @@ class CloudConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`collab-cloudd.toml`."""
 
     server: CloudServerSettings = CloudServerSettings()
-    models: ModelSettings = ModelSettings()
-    engine: EngineSettings = EngineSettings()
+    models: CloudModelSettings = CloudModelSettings()
+    engine: CloudEngineSettings = CloudEngineSettings()
     batching: BatchingSettings = BatchingSettings()
     packages: PackageSettings = PackageSettings()
     state_dir: str = ""
@@ -267,7 +347,12 @@ def load(kind: type[Config], path: Path | None) -> Loaded[Config]:
     problems = list(_check(kind, raw, "")) or list(_no_paths(raw))
     if not problems and kind is DeviceConfig:
         problems = [*_same_names(raw, "clouds", "name"), *_same_names(raw, "policies", "model")]
+        problems += [*_same_names(raw, "doors", "listen"), *_door_paths(raw), *_door_budgets(raw)]
         problems += _custom_board(raw.get("energy", {}))
+    if not problems and kind is CloudConfig:
+        problems = _lanes_without_thread(raw.get("engine", {}))
+    if not problems:
+        problems = _never_tried(raw.get("engine", {}))
     if problems:
         raise ConfigError(path, problems)
     given = frozenset(key for key, _ in _leaves(raw, ""))
@@ -337,6 +422,20 @@ def _same_names(raw: dict[str, Any], tables: str, key: str) -> list[str]:
     return [f"{tables}: two have the {key} {name!r}" for name in sorted({n for n in names if names.count(n) > 1})]
 
 
+def _door_paths(raw: dict[str, Any]) -> Iterator[str]:
+    for index, door in enumerate(raw.get("doors", [])):
+        if is_ipc(door["listen"]) and door["kind"] != DoorKind.FRIGATE_ZMQ:
+            yield f"doors[{index}].listen: a door of kind {door['kind']} listens at HOST:PORT, not {door['listen']!r}"
+
+
+def _door_budgets(raw: dict[str, Any]) -> Iterator[str]:
+    for index, door in enumerate(raw.get("doors", [])):
+        try:
+            Budget.parse(door.get("budget") or None)
+        except InvalidBudget as error:
+            yield f"doors[{index}].budget: {error}"
+
+
 def _no_paths(raw: dict[str, Any]) -> Iterator[str]:
     """Texts that stand where a path may, and are none."""
     for key, value in _leaves(raw, ""):
@@ -355,14 +454,31 @@ def _with_keys_located(raw: dict[str, Any], path: Path) -> dict[str, Any]:
         return table | {name: locate(table[name], path) for name in _KEY_FILES & table.keys() if table[name]}
 
     placed: dict[str, Any] = {"server": located(raw.get("server", {}))}
-    if "clouds" in raw:
-        placed["clouds"] = [located(cloud) for cloud in raw["clouds"]]
+    for tables in ("clouds", "doors"):
+        if tables in raw:
+            placed[tables] = [located(table) for table in raw[tables]]
     return raw | placed
 
 
 def _custom_board(energy: dict[str, Any]) -> list[str]:
     missing = {"busy_w", "idle_w"} - energy.keys() if energy.get("board") == "custom" else set()
     return [f"energy.{key}: missing; a custom board has no model to take it from" for key in sorted(missing)]
+
+
+def _lanes_without_thread(engine: dict[str, Any]) -> list[str]:
+    lanes, threads = engine.get("lanes", 0), engine.get("threads", 0)
+    too_many = threads and lanes > threads
+    return [f"engine.lanes: {lanes} lanes need as many threads, and engine.threads says {threads}"] if too_many else []
+
+
+def _never_tried(engine: dict[str, Any]) -> list[str]:
+    named = engine.get("providers", [])
+    behind = named[named.index(Provider.CPU) + 1 :] if Provider.CPU in named else []
+    return (
+        [f"engine.providers: {' and '.join(behind)} would never be used behind cpu, which never fails"]
+        if behind
+        else []
+    )
 
 
 def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:

@@ -21,7 +21,7 @@ from collabd.keys.files import KeyProblem
 from collabd.resting import tidy_when_quiet
 from collabd.systemd.journal import set_up_logging
 from collabd.systemd.notify import keep_status, ready
-from collabd.systemd.reload import reload_at_hangup
+from collabd.systemd.reload import EarlyHangup, reload_at_hangup
 from collabd.systemd.watchdog import watchdog
 from collabd.worker import Worker
 
@@ -67,8 +67,7 @@ def run(program: str, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
     # At the watchdog's SIGABRT, the journal gets the place where each thread was stuck.
     faulthandler.enable()
-    # Until the daemon can reload: otherwise SIGHUP would end the process, and systemd would take that for a wanted end.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, EarlyHangup())
     steady_heap()
     try:
         uvloop.run(serve())
@@ -102,34 +101,40 @@ async def started(steps: Sequence[Step]) -> AsyncIterator[None]:
 
 
 async def serve_until_stopped(
-    worker: Worker,
+    workers: Sequence[Worker],
     status: Callable[[], str],
     *,
     read: Callable[[], config.Loaded[config.Config]],
     apply: Callable[[config.Loaded[config.Config]], Awaitable[None]],
+    part: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Return at SIGTERM or SIGINT. Until then the service manager is told that the daemon is ready.
+    """Return at SIGTERM or SIGINT, and after `part`. Until then the service manager is told that the daemon is ready.
 
-    It is also told what `status` says, and that `worker` makes progress. At SIGHUP the configuration is `read` and
+    It is also told what `status` says, and that all `workers` make progress. At SIGHUP the configuration is `read` and
     given to `apply`.
     """
     steps: tuple[Step, ...] = (
         ("keep the memory small", lambda: background("tidying", tidy_when_quiet, do_without)),
         ("keep the status line", lambda: background("the status line", partial(keep_status, status), do_without)),
-        ("ping the watchdog", lambda: background("the watchdog", partial(watchdog, worker))),
+        ("ping the watchdog", lambda: background("the watchdog", partial(watchdog, workers))),
         ("reload at a hangup", lambda: background("reloading", partial(reload_at_hangup, read, apply))),
-        # Last, since a hangup that comes before would end the process.
+        # Last: then systemd starts what needs it, and reloads it.
         ("say that it is ready", ready),
     )
+    # Before systemd hears of it: from then on it may stop the daemon.
+    stop = _stop_signal()
     async with started(steps):
-        await _stop_signal()
+        await stop.wait()
+        if part is not None:
+            await part()
 
 
-async def _stop_signal() -> None:
+def _stop_signal() -> asyncio.Event:
+    """Set at SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await stop.wait()
+    return stop
 
 
 def end_daemon(_: Exception) -> None:

@@ -47,13 +47,18 @@ class Worker(Executor):
 
     async def run(self, work: Callable[[], T]) -> T:
         """What `work` returns or raises in the thread. If this is cancelled before its turn, it does not run."""
-        job = _Awaited(work, asyncio.get_running_loop())
-        self._put(job)
+        future = self.begin(work)
         try:
-            return await job.future
+            return await future
         finally:
             # The error of the work refers to this frame: only the garbage collector would free them.
-            del job
+            del future
+
+    def begin(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """What `run` awaits. Raises `RuntimeError` after `shutdown`."""
+        job = _Awaited(work, asyncio.get_running_loop())
+        self._put(job)
+        return job.future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more jobs, and drop those that wait if `cancel_futures` is set. Wait until the others have ended."""

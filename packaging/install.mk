@@ -68,7 +68,7 @@ packages = $(patsubst models/%/package,%,$(wildcard models/*/package))
 .PHONY: wheels install uninstall purge
 
 # A checksum of their inputs, not a time, says whether the wheels fit: so a copy of the checkout installs without a network.
-inputs := $(shell { sed -n '/^dependencies/,/^]/p' pyproject.toml sdk/pyproject.toml; $(SYSTEM_PYTHON) -VV; uname -m; } 2>/dev/null | cksum | cut -d ' ' -f 1)
+inputs := $(shell { sed -n -e '/^dependencies/,/^]/p' -e '/^find = /p' -e '/^frigate = /p' pyproject.toml sdk/pyproject.toml; $(SYSTEM_PYTHON) -VV; uname -m; } 2>/dev/null | cksum | cut -d ' ' -f 1)
 fetched := build/wheels/.fetched-$(inputs)
 
 wheels: build/wheels/.built build/man/collabd.toml.5 build/man/collab-cloudd.toml.5  ## Fetch and build what `make install` installs

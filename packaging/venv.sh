@@ -10,10 +10,11 @@ rm -rf "$new" "$old"
 mkdir -p "$(dirname "$target")"
 "$python" -m venv --without-pip "$new"
 build/tools/bin/python -m pip --python "$new/bin/python" --quiet --disable-pip-version-check install \
-    --no-index --find-links "$wheels" --no-compile --no-warn-script-location --root-user-action=ignore collabd
+    --no-index --find-links "$wheels" --no-compile --no-warn-script-location --root-user-action=ignore 'collabd[find,frigate]'
 
 # Everything is started as `python -m`; the scripts would name the path of the staging.
 find "$new/bin" -type f -delete
+find "$new/lib" -path '*.dist-info/RECORD' -exec sed -i '/^[./]*\/bin\//d' {} +
 # An eighth of what pip installed is the packages' own tests.
 find "$new/lib" -depth -type d \( -name tests -o -path '*/onnx/backend/test' \) -exec rm -r {} +
 sed -i '/^command = /d' "$new/pyvenv.cfg"

@@ -12,12 +12,19 @@ import pytest
 from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
-from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.manifest import Classify, Picture
 from collabd.catalog.package.package import Package
+from tests.told_at_once import ToldAtOnce
+from tests.watchdog import Watchdog
 
 # No test asserts how long anything takes, hypothesis neither.
 settings.register_profile("collabd", deadline=None)
 settings.load_profile("collabd")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Watchdog(), "watchdog")
+    config.pluginmanager.register(ToldAtOnce(config), "told-at-once")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -33,8 +40,12 @@ _IN_THE_BOX = "tests/system/"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first, so that side by side nothing is left to wait for at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_IN_THE_BOX))
+    """What takes longest begins first, so that side by side nothing is left to wait for at the end.
+
+    That is the box, and then the files that have slow tests.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (not item.nodeid.startswith(_IN_THE_BOX), item.path not in slow))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -116,11 +127,21 @@ def tiny_package(
     return build(
         tiny_model,
         name="tiny",
-        labels=TINY_LABELS,
-        preprocessing=Preprocessing(height=TINY_SIDE, width=TINY_SIDE),
+        task=Classify(labels=TINY_LABELS),
+        picture=Picture(height=TINY_SIDE, width=TINY_SIDE),
         licence="CC0-1.0",
         provenance="made for the tests",
         images=tiny_images,
         accuracy={"dataset": "none", "images": 60, "top1": 0.5},
         out=tmp_path_factory.mktemp("packages") / "tiny",
     )
+
+
+@pytest.fixture(scope="session")
+def int8_package(
+    tiny_package: Package, tiny_images: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory
+) -> Package:
+    """`tiny_package` with an int8 graph beside its own. Shared by all tests: copy it before changing its files."""
+    from tests.int8_twin import with_int8
+
+    return with_int8(tiny_package, tiny_images, tmp_path_factory.mktemp("packages") / "tiny")

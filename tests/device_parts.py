@@ -9,12 +9,15 @@ from collabd.config import CloudSettings, DeviceConfig, EnergySettings, Failover
 from collabd.device.call.learned import Learned
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connections import Connections
-from collabd.device.companions.exchange import SLACK_BYTES, Chunks, CompanionReply
+from collabd.device.companions.exchange import SLACK_BYTES, Chunks, CompanionReply, Sent
 from collabd.device.companions.http_exchange import HttpExchange
 from collabd.device.decide.placement_search import FindPlacement, placed
 from collabd.device.decide.planner import Planner
+from collabd.device.fidelity.ledger import Ledger
 from collabd.device.job.job import CallRecord
+from collabd.device.models.model import DeviceModel
 from collabd.device.senses import Senses
+from collabd.sensing.estimates.overhead import Overheads
 from collabd.sensing.estimates.speed import SpeedFactor
 from collabd.sensing.sensed_machine import SHOWS_NOTHING
 
@@ -31,6 +34,7 @@ class NoExchange:
         headers: Mapping[str, str] | None = None,  # noqa: ARG002
         timeout_s: float | None = None,  # noqa: ARG002
         most_bytes: int = SLACK_BYTES,  # noqa: ARG002
+        sent: Sent | None = None,  # noqa: ARG002
     ) -> CompanionReply:
         raise AssertionError(f"{method} {path}: nobody is to be asked here")
 
@@ -59,6 +63,9 @@ def planner_of(
     lane_wait_s: Callable[[float | None], float] = lambda _: 0.0,
     clock: Clock = MONOTONIC,
     find_placement: FindPlacement = placed,
+    ledger: Ledger | None = None,
+    little_of: Callable[[DeviceModel], DeviceModel | None] = lambda _: None,
+    overheads: Overheads | None = None,
 ) -> Planner:
     """A planner on a Pi 4 that has learned nothing yet, but that runs take `slowdown` times as long as profiled."""
     learned = Learned(SpeedFactor(slowdown), clock=clock)
@@ -67,10 +74,12 @@ def planner_of(
         companions,
         Senses(EnergySettings(board="pi4"), SHOWS_NOTHING),
         speed=learned.speed,
-        overheads=learned.overheads,
+        overheads=overheads or learned.overheads,
         past_plans=learned.past_plans,
         lane_wait_s=lane_wait_s,
         catch_up=lambda: None,
+        fidelities_of=(ledger or Ledger(None)).of,
+        little_of=little_of,
         clock=clock,
         find_placement=find_placement,
     )

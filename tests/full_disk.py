@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 
 @contextmanager
 def mounted(directory: Path, *options: str) -> Iterator[None]:
@@ -16,18 +18,18 @@ def mounted(directory: Path, *options: str) -> Iterator[None]:
     directory.mkdir(parents=True, exist_ok=True)
     made = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", ",".join(("size=1m", *options)), "tmpfs", directory],  # noqa: S607
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, timeout=PATIENCE_S,
     )  # fmt: skip
     if made.returncode:
         pytest.skip(f"a small file system cannot be mounted here: {made.stderr.strip()}")
     try:
         yield
     finally:
-        subprocess.run(["umount", "--lazy", directory], check=True)  # noqa: S607
+        subprocess.run(["umount", "--lazy", directory], check=True, timeout=PATIENCE_S)  # noqa: S607
 
 
 def remount(directory: Path, how: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{how}", directory], check=True)  # noqa: S607
+    subprocess.run(["mount", "-o", f"remount,{how}", directory], check=True, timeout=PATIENCE_S)  # noqa: S607
 
 
 def fill(directory: Path) -> Path:

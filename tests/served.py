@@ -13,6 +13,7 @@ from typing import Any
 from collab_sdk.errors import CollabError
 from collab_sdk.transport import ConnectionBroke, DaemonReply, DaemonRequest
 from collab_sdk.wire import Message, encode_error
+from tests.patience import joined
 
 Handler = Callable[[DaemonRequest], DaemonReply]
 
@@ -44,7 +45,7 @@ class ServedDaemon:
 
     def stop(self) -> None:
         self._server.shutdown()
-        self._thread.join()
+        joined(self._thread)
         self.path.unlink()
         self.hang_up()
         self._server.server_close()

@@ -29,9 +29,11 @@ def main(path: Path | None, check: bool, verbose: bool) -> None:
 
 
 def _problems(settings: config.CloudConfig) -> list[str]:
-    from collabd.cloud.api.guard import problems  # noqa: PLC0415  aiohttp, not before the file itself is known to be good
+    # Not before the file itself is known to be good: aiohttp.
+    from collabd.catalog.store import shared  # noqa: PLC0415
+    from collabd.cloud.api import guard  # noqa: PLC0415
 
-    return problems(settings)
+    return [*guard.problems(settings), *shared.problems(settings.models.shared)]
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ check, limit and error is the daemon's, and so is a device's hanging up while it
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -15,12 +16,18 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from collabd.cloud.counters import CloudCounters
+from collabd.cloud.reload_at_change import reload_at_change
 from collabd.cloud.server import answering
 from collabd.config import CloudConfig, Loaded
+from collabd.file_changes import FileChanges
+from collabd.lifecycle import background, do_without
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Read = Callable[[], Loaded[CloudConfig]]
+Export = Callable[[CloudCounters], Coroutine[Any, Any, None]]
 
 _HOST = "collab-cloudd"
 # These headers speak of one connection or one server, and here are two of each.
@@ -31,12 +38,17 @@ _BODY = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class Bridge:
-    """The application. It starts and stops with the lifespan of the server; before, it can be copied to a replica."""
+    """The application. It starts and stops with the lifespan of the server; before, it can be copied to a replica.
+
+    `read` gives its configuration, at the start and again when its file changes. `export` runs beside the
+    companion, and tells others what it counts.
+    """
 
     _inside: aiohttp.ClientSession
 
-    def __init__(self, config: CloudConfig) -> None:
-        self._config = config
+    def __init__(self, read: Read, export: Export | None = None) -> None:
+        self._read = read
+        self._export = export
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """ASGI's one call. Raises `ValueError` for what is neither HTTP nor a lifespan."""
@@ -49,7 +61,7 @@ class Bridge:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        async with _started(self._config) as self._inside:
+        async with _started(self._read, self._export) as self._inside:
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
@@ -67,12 +79,19 @@ class Bridge:
 
 
 @asynccontextmanager
-async def _started(config: CloudConfig) -> AsyncIterator[aiohttp.ClientSession]:
+async def _started(read: Read, export: Export | None) -> AsyncIterator[aiohttp.ClientSession]:
     """A session with a running companion, through the one socket that it listens on."""
     with TemporaryDirectory(prefix=f"{_HOST}-") as directory:
-        path = f"{directory}/http"
-        async with answering(Loaded(config, None)) as runner:
-            await web.UnixSite(runner, path).start()
+        path, loaded = f"{directory}/http", read()
+        changes = FileChanges([loaded.path] if loaded.path else [])
+        async with AsyncExitStack() as beside:
+            daemon = await beside.enter_async_context(answering(loaded))
+            reloading = partial(reload_at_change, changes, read, daemon.reconfigure)
+            await beside.enter_async_context(background("watching the configuration", reloading, do_without))
+            if export is not None:
+                exporting = partial(export, daemon.counters)
+                await beside.enter_async_context(background("telling the metrics", exporting, do_without))
+            await web.UnixSite(daemon.runner, path).start()
             # The server before us bounds how many requests there are, and how long they take.
             connector, patience = aiohttp.UnixConnector(path, limit=0), aiohttp.ClientTimeout(total=None)
             async with aiohttp.ClientSession(connector=connector, timeout=patience) as session:

@@ -33,7 +33,8 @@ def compress(array: NDArray[np.uint8], quality: int, subsampling: Subsampling) -
         Image.fromarray(array[0]).save(out, "JPEG", quality=quality, subsampling=subsampling)
     except (OSError, ValueError) as error:
         raise CodecError(f"cannot make a JPEG of an image of shape {array.shape}: {error}") from None
-    return out.getbuffer()
+    # Not its own buffer: from Python 3.13 on a file whose buffer is in use complains when it is collected first.
+    return memoryview(out.getvalue())
 
 
 def decompress(data: bytes | memoryview, shape: tuple[int, ...]) -> NDArray[np.uint8]:

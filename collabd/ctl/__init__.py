@@ -1,1 +1,1 @@
-"""`collabctl`: one file a sub-command. All but `models add` and `models verify` talk through `collab_sdk` alone."""
+"""`collabctl`: one file a sub-command. All but those for packages, and `doctor`, talk through `collab_sdk` alone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from collabd.ctl import figures
 from collabd.ctl.output import fields, styled, table
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collab_sdk import Result
     from collabd.ctl.tables import Table
 
+# How many objects, or classes of a mask, the line of the answer names.
+_NAMED = 3
 # Milliseconds. If the total is below this, the table shows hundredths.
 _SHORT_MS = 10.0
 
@@ -27,17 +29,60 @@ class GuessReport(TypedDict):
     score: float
 
 
+class DetectionReport(TypedDict):
+    """An object: its class, the confidence 0..1, and its box (x1, y1, x2, y2) in pixels of the image."""
+
+    class_name: str
+    class_id: int
+    confidence: float
+    xyxy: list[float]
+
+
+class ShareReport(TypedDict):
+    """A class of a mask and its share of the image, 0..1."""
+
+    class_name: str
+    share: float
+
+
+class MaskReport(TypedDict):
+    """The size of a mask, and the classes in it. The mask itself: `collabctl infer --save`, or `--draw`."""
+
+    width: int
+    height: int
+    shares: list[ShareReport]
+
+
+class OutputReport(TypedDict):
+    """An array that the network gave. Its values: `collabctl infer --save`."""
+
+    name: str
+    dtype: str
+    shape: list[int]
+
+
 class AnswerReport(TypedDict):
-    """One image and its answer: the fields of `collab_sdk.Result`, with the best labels in place of scores."""
+    """One image and its answer: the fields of `collab_sdk.Result`, with the answer of the task in figures.
+
+    `label`, `score` and `top` are those of a classifier, `detections` those of a detector, `mask` that of a segmenter,
+    and `outputs` those of a network of the task "tensors".
+    """
 
     image: str
     model: str
     digest: str
-    label: str
-    score: float
-    top: list[GuessReport]
+    task: str
+    image_width: int | None
+    image_height: int | None
+    label: NotRequired[str]
+    score: NotRequired[float]
+    top: NotRequired[list[GuessReport]]
+    detections: NotRequired[list[DetectionReport]]
+    mask: NotRequired[MaskReport]
+    outputs: NotRequired[list[OutputReport]]
     plan: dict[str, Any]
     ran: str
+    ran_on: str | None
     predicted: dict[str, float | None]
     measured: dict[str, float | None]
     energy_mj: float
@@ -51,19 +96,23 @@ class AnswerReport(TypedDict):
     unmet: list[str]
     degraded: bool
     why: str
+    computed_in: str | None
+    answered_by: str | None
+    inherited_age_s: float | None
 
 
 def answer_report(image: str, result: Result, top: int) -> AnswerReport:
     """The printed part of a result."""
-    return AnswerReport(
+    report = AnswerReport(
         image=image,
         model=result.model,
         digest=result.digest,
-        label=result.label,
-        score=result.score,
-        top=[GuessReport(label=label, score=score) for label, score in result.top(top)],
+        task=result.task,
+        image_width=result.image_width,
+        image_height=result.image_height,
         plan=asdict(result.plan),
         ran=result.ran,
+        ran_on=result.ran_on,
         predicted=asdict(result.predicted) | {"other_ms": result.predicted.other_ms},
         measured=asdict(result.measured) | {"other_ms": result.measured.other_ms},
         energy_mj=result.energy_mj,
@@ -77,7 +126,45 @@ def answer_report(image: str, result: Result, top: int) -> AnswerReport:
         unmet=list(result.unmet),
         degraded=result.degraded,
         why=result.why,
+        computed_in=result.computed_in,
+        answered_by=result.answered_by,
+        inherited_age_s=result.inherited_age_s,
     )
+    _add_answer(report, result, top)
+    return report
+
+
+def _add_answer(report: AnswerReport, result: Result, top: int) -> None:
+    from collab_sdk import Classification, Detections, Segmentation
+
+    match result.answer:
+        case Classification() as said:
+            report["label"], report["score"] = said.label, said.score
+            report["top"] = [GuessReport(label=label, score=score) for label, score in said.top(top)]
+        case Detections() as found:
+            report["detections"] = [
+                DetectionReport(
+                    class_name=each.class_name,
+                    class_id=each.class_id,
+                    confidence=each.confidence,
+                    xyxy=[*each.xyxy],
+                )
+                for each in found
+            ]
+        case Segmentation(mask=mask) as shown:
+            shares = [ShareReport(class_name=name, share=share) for name, share in shown.shares()]
+            report["mask"] = MaskReport(width=mask.shape[1], height=mask.shape[0], shares=shares)
+        case outputs:
+            report["outputs"] = [
+                OutputReport(name=name, dtype=str(array.dtype), shape=[*array.shape]) for name, array in outputs.items()
+            ]
+
+
+def _where(report: AnswerReport) -> str | Text:
+    """Where the layers ran, and in which precision if it is not that of the plan."""
+    plan, computed = report["plan"], report["computed_in"]
+    other = "" if computed in {None, plan["precision"]} else f", in {computed}"
+    return _ran(report["ran"], report["ran_on"] or plan["cloud"]) + other
 
 
 def render_answer(report: AnswerReport) -> Iterator[Table]:
@@ -87,14 +174,10 @@ def render_answer(report: AnswerReport) -> Iterator[Table]:
     predicted, plan = report["predicted"], report["plan"]
     values: dict[str, str | Text] = {
         "image": plain(report["image"]),
-        "answer": styled(
-            ", ".join(f"{each['label']} {figures.share(each['score'])}" for each in report["top"]), "bold"
-        ),
+        "answer": styled(_in_words(report), "bold"),
         "model": f"{report['model']} ({figures.short_digest(report['digest'])})",
-        "plan": figures.plan(
-            plan["cut"], placement=plan["placement"], codec=plan["codec"], cloud=plan["cloud"], reason=plan["reason"]
-        ),
-        "ran": _ran(report["ran"], plan["cloud"]),
+        "plan": figures.plan(plan),
+        "ran": _where(report) if report["answered_by"] is None else report["why"],
         "sent": f"{figures.size(report['bytes_up'])} bytes up, {figures.size(report['bytes_down'])} bytes down",
         "energy": f"{figures.number(report['energy_mj'])} mJ ({report['energy_source']}), "
         f"predicted {figures.number(predicted['energy_mj'])}",
@@ -102,12 +185,60 @@ def render_answer(report: AnswerReport) -> Iterator[Table]:
         "fidelity": figures.share(report["fidelity"]),
         "budget": _budget(report),
     }
-    yield fields(values | ({"degraded": styled(report["why"], "yellow")} if report["degraded"] else {}))
+    if report["why"]:
+        values["degraded" if report["degraded"] else "why"] = styled(report["why"], "yellow" * report["degraded"])
+    yield fields(values)
+    yield from _details(report)
     yield _times(report)
+
+
+def _in_words(report: AnswerReport) -> str:
+    """The answer in a line; a classifier's has as many labels as were asked for."""
+    from collab_sdk.answers import is_background
+
+    if "top" in report:
+        return ", ".join(f"{each['label']} {figures.share(each['score'])}" for each in report["top"])
+    if "detections" in report:
+        found = [f"{each['class_name']} {figures.share(each['confidence'])}" for each in report["detections"]]
+        return _the_first(found) or "nothing found"
+    if "mask" in report:
+        # What the image shows is said before what is behind it.
+        ordered = sorted(report["mask"]["shares"], key=lambda each: is_background(each["class_name"]))
+        shares = [f"{each['class_name']} {figures.share(each['share'])}" for each in ordered]
+        return f"{_the_first(shares)} of {report['mask']['width']}x{report['mask']['height']} pixels"
+    return _the_first([f"{each['name']} {each['dtype']} {each['shape']}" for each in report.get("outputs", [])])
+
+
+def _the_first(parts: list[str]) -> str:
+    more = len(parts) - _NAMED
+    return ", ".join(parts[:_NAMED]) + (f", {more} more" if more > 0 else "")
+
+
+def _details(report: AnswerReport) -> Iterator[Table]:
+    """One row for each object, class of a mask, or output."""
+    if found := report.get("detections"):
+        built = table("object", ">confidence", ">x", ">y", ">width", ">height")
+        for each in found:
+            x1, y1, x2, y2 = each["xyxy"]
+            numbers = [f"{number:.0f}" for number in (x1, y1, x2 - x1, y2 - y1)]
+            built.add_row(each["class_name"], figures.share(each["confidence"]), *numbers)
+        yield built
+    if "mask" in report:
+        built = table("class", ">share")
+        for part in report["mask"]["shares"]:
+            built.add_row(part["class_name"], figures.share(part["share"]))
+        yield built
+    if outputs := report.get("outputs"):
+        built = table("output", "dtype", "shape")
+        for output in outputs:
+            built.add_row(output["name"], output["dtype"], str(output["shape"]))
+        yield built
 
 
 def _ran(placement: str, cloud: str | None) -> str | Text:
     """The stages in words: most networks have too many layers to show one letter for each."""
+    if not placement:
+        return "no layer"
     where = {"D": "the device", "C": cloud or "the companion"}
     runs = [(letter, len(list(run))) for letter, run in groupby(placement)]
     return ", then ".join(f"{count} layer{'s' * (count > 1)} on {where[letter]}" for letter, count in runs)

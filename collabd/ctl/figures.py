@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from collab_sdk.vocabulary import INHERIT, Cascade, Precision
+
+if TYPE_CHECKING:
+    from collab_sdk.reports import EvidenceReport
+
 
 UNKNOWN = "-"
 _DIGEST_LETTERS = 12
@@ -33,6 +41,19 @@ def share(part: float | None) -> str:
 def part(some: int, of: int) -> str:
     """A count of a count: 301 of 302."""
     return f"{some} of {of}" if of else UNKNOWN
+
+
+def evidence(counted: EvidenceReport | None) -> str:
+    """The pictures that speak for a plan: 99.3 % of 812 pictures here (and 100 from the package)."""
+    if counted is None:
+        return UNKNOWN
+    here, packaged = f"{counted['here']:.0f} pictures here", f"{counted['packaged']:.0f} from the package"
+    return f"{100 * counted['agreed']:.1f} % of {here} (and {packaged})"
+
+
+def pictures(counted: EvidenceReport | None) -> str:
+    """How many speak for a plan, here and in the package: 812+15."""
+    return UNKNOWN if counted is None else f"{counted['here']:.0f}+{counted['packaged']:.0f}"
 
 
 def load(part: float | None) -> str:
@@ -76,8 +97,25 @@ def cut(name: str, layers: int) -> str:
     return " ".join(f"{len(list(run))}{side}" for side, run in groupby(name))
 
 
-def plan(name: str, *, placement: str, codec: str, cloud: str | None, reason: str) -> str:
-    """A plan in words, from the name of its cut and its placement (one letter for each layer)."""
+def cascade(kind: str | None, part: float | None, precision: str | None) -> str:
+    """When a plan asks a little network, its precision, and which part of the calls it answers: raced int8 49 %."""
+    return "" if kind is None or part is None else f"{kind} {precision} {100 * part:.0f} %"
+
+
+def plan(report: Mapping[str, Any]) -> str:
+    """The plan of a reported call in words: a `LastReport`, a `DecisionReport`, or the plan of a result."""
+    name, placement, cloud, little = report["cut"], report["placement"], report["cloud"], report["little"]
+    if name == INHERIT:
+        return f"inherited, {report['codec']} ({report['reason']})"
     cuts = "layers" if name == placement else "cut"
-    where = "all on the device" if cloud is None else f"{cuts} {cut(name, len(placement))} as {codec} to {cloud}"
-    return f"{where} ({reason})"
+    sent = f"{cuts} {cut(name, len(placement))} as {report['codec']} to {cloud}"
+    where = ("all on the device" if cloud is None else sent) + _computed(report["precision"])
+    if little is not None:
+        little += _computed(report["little_precision"])
+        first = report["cascade"] == Cascade.SERIAL
+        where = f"{little} first, else {where}" if first else f"{where}, raced by {little}"
+    return f"{where} ({report['reason']})"
+
+
+def _computed(precision: str | None) -> str:
+    return "" if precision in {None, Precision.FP32} else f" in {precision}"

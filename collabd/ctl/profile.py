@@ -2,55 +2,78 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
-from collab_sdk.vocabulary import Objective, Reason
+from collab_sdk.vocabulary import TAKEN, Objective, Precision
 from collabd.ctl import figures
 from collabd.ctl.command import Command, client
 from collabd.ctl.output import emit, fields, json_option, table
-from collabd.ctl.verdicts import TAKEN, VERDICTS, glossary
+from collabd.ctl.picture import check, plot_option
+from collabd.ctl.verdicts import VERDICTS, glossary
+from collabd.plots.best import BestAtCut, best_at_cuts
 
 if TYPE_CHECKING:
-    from collab_sdk import Budget
-    from collab_sdk.reports import CodecReport, CutReport, LinkReport, ProfileReport
-    from collabd.ctl.tables import Table
+    from pathlib import Path
 
-_FITS = (Reason.WORSE, Reason.NOT_WORTH_A_SWITCH)
+    from collab_sdk import Budget
+    from collab_sdk.reports import CutReport, LinkReport, ProfileReport
+    from collabd.ctl.tables import Table
 
 
 @click.command(cls=Command, epilog=glossary("Verdicts:", VERDICTS))
 @click.argument("model")
 @click.option("--budget", metavar="TEXT", help="Caps and an objective, such as '80ms,150mJ,99%,min-energy'.")
+@plot_option
 @json_option
-def profile(model: str, budget: str | None, as_json: bool) -> None:
+def profile(model: str, *, budget: str | None, picture: Path | None, as_json: bool) -> None:
     """Show what each cut of MODEL takes, and which is chosen.
 
     One row a candidate cut: the head's time on this device and the tail's on the companion, both as profiled on an idle
-    machine; and, with the codec that does best, the total of a call as predicted for now, the bytes to send, how often
-    the answer is to equal the unsplit network's (for images of which that is sure, and of all), and whether the planner
-    would choose it or why not. The cut "image" leaves all layers to the companion, "output" keeps all on the device.
-    'collabctl models show' lists all codecs.
+    machine; and, with the codec and the precision that do best, the total of a call as predicted for now, the bytes to
+    send, how often the answer is to equal the unsplit fp32 network's (for images of which that is sure, and of all),
+    and whether the planner would choose it or why not. "Seen" are the pictures that promise the fidelity: 812+15 are
+    812 of this device's calls, which it audits while it is idle, and what still counts of the package's. The cut
+    "image" leaves all layers to the companion, "output" keeps all on the device. 'collabctl models show' lists all
+    codecs. '--plot' draws where the time of a call goes at each cut, what would be sent, and every plan's latency and
+    fidelity.
     """
+    check(picture)
     with client() as daemon:
-        emit(daemon.profile(model, budget), _render, as_json=as_json)
+        report = daemon.profile(model, budget)
+    if picture is not None:
+        from collabd.plots.profile.picture import plot
+
+        plot(report, picture)
+    emit(report, _render, as_json=as_json)
 
 
 def _render(report: ProfileReport) -> Iterator[Table]:
-    whole, preparation = figures.number(report["whole_ms"]), figures.number(report["prep_ms"])
+    whole, preparation = f"{figures.number(report['whole_ms'])} ms", figures.number(report["prep_ms"])
+    if report["whole_int8_ms"] is not None:
+        whole += f", in int8 {figures.number(report['whole_int8_ms'])} ms"
     yield fields(
         {
             "model": f"{report['model']} ({figures.short_digest(report['digest'])})",
-            "machine": f"{report['machine']}: whole network {whole} ms, image preparation {preparation} ms",
+            "machine": f"{report['machine']}: whole network {whole}, image preparation {preparation} ms",
             "companion": figures.UNKNOWN if report["cloud"] is None else f"{report['cloud']}, {_link(report['link'])}",
             "budget": report["budget"] or "no caps",
+            "fidelity": report["measure"],
         }
+        | _counted(report)
     )
     yield _cuts(report)
+
+
+def _counted(report: ProfileReport) -> dict[str, str]:
+    """What the fidelity of the plan that is taken is promised by, if that is counted."""
+    for cut in report["rows"]:
+        for codec, best in cut["codecs"].items():
+            if best["verdict"] in TAKEN and best["evidence"] is not None:
+                return {"counted": f"{figures.evidence(best['evidence'])}, for {codec} at {cut['cut']}"}
+    return {}
 
 
 def _link(link: LinkReport | None) -> str:
@@ -61,31 +84,21 @@ def _link(link: LinkReport | None) -> str:
     return f"{up} Mbit/s up, {down} down, round trip {round_trip} ms, measured {age} ago"
 
 
-@dataclass(frozen=True)
-class _CutRow:
-    """A cut and the codec that does best there."""
-
-    cut: CutReport
-    codec: str
-    best: CodecReport
-
-
 def _cuts(report: ProfileReport) -> Table:
     from collab_sdk import Budget
 
     budget = Budget.parse(report["budget"])
     columns = _columns(report["rows"], budget)
-    built = table(*columns, spare=(">overall", ">head ms", ">tail ms"), long_last="companion" in columns)
-    for cut in report["rows"]:
-        codec, best = _best(cut, _GOALS[budget.objective or Objective.LATENCY])
-        style = "green" if best["verdict"] in TAKEN else ""
-        built.add_row(*(cell(_CutRow(cut, codec, best)) for cell in columns.values()), style=style)
+    built = table(*columns, spare=("overall", "seen", "head ms", "tail ms"), long_last="companion" in columns)
+    for best in best_at_cuts(report):
+        style = "green" if best.taken else ""
+        built.add_row(*(cell(best) for cell in columns.values()), style=style)
     return built
 
 
-def _columns(cuts: list[CutReport], budget: Budget) -> dict[str, Callable[[_CutRow], str]]:
+def _columns(cuts: list[CutReport], budget: Budget) -> dict[str, Callable[[BestAtCut], str]]:
     """Headings and cells. A column is left out if all its cells are empty or the budget does not mention it."""
-    columns: dict[str, Callable[[_CutRow], str]] = {"cut": lambda row: row.cut["cut"]}
+    columns: dict[str, Callable[[BestAtCut], str]] = {"cut": lambda row: row.cut["cut"]}
     columns[">head ms"] = lambda row: figures.number(row.cut["head_ms"])
     columns[">tail ms"] = lambda row: figures.number(row.cut["tail_ms"])
     columns[">total ms"] = lambda row: figures.number(row.best["predicted_ms"])
@@ -94,28 +107,17 @@ def _columns(cuts: list[CutReport], budget: Budget) -> dict[str, Callable[[_CutR
     if budget.cost is not None or budget.objective == Objective.COST:
         columns[">cost"] = lambda row: figures.price(row.best["predicted_cost"])
     columns["with"] = lambda row: row.codec
+    if any(cut["precision"] != Precision.FP32 for cut in cuts):
+        columns["in"] = lambda row: row.cut["precision"]
+    if any(cut["cascade"] for cut in cuts):
+        columns["little"] = lambda row: figures.cascade(
+            row.cut["cascade"], row.cut["little_share"], row.cut["little_precision"]
+        )
     columns[">bytes"] = lambda row: figures.size(row.best["bytes"])
     columns[">fidelity"] = lambda row: figures.share(row.best["fidelity"])
     columns[">overall"] = lambda row: figures.share(row.best["overall"])
+    columns[">seen"] = lambda row: figures.pictures(row.best["evidence"])
     columns["verdict"] = lambda row: row.best["verdict"]
     if len({cut["cloud"] for cut in cuts} - {None}) > 1:
         columns["companion"] = lambda row: row.cut["cloud"] or figures.UNKNOWN
     return columns
-
-
-_GOALS: dict[Objective, Callable[[CodecReport], float | None]] = {
-    Objective.LATENCY: lambda codec: codec["predicted_ms"],
-    Objective.ENERGY: lambda codec: codec["predicted_energy_mj"],
-    Objective.COST: lambda codec: codec["predicted_cost"],
-}
-
-
-def _best(cut: CutReport, goal: Callable[[CodecReport], float | None]) -> tuple[str, CodecReport]:
-    """The codec that the planner chooses here; else the best one that fits the budget; else the best of all."""
-
-    def rank(item: tuple[str, CodecReport]) -> tuple[int, float]:
-        verdict, value = item[1]["verdict"], goal(item[1])
-        tier = 0 if verdict in TAKEN else 1 if verdict in _FITS else 2
-        return tier, math.inf if value is None else value
-
-    return min(cut["codecs"].items(), key=rank)

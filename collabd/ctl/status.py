@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from collab_sdk.vocabulary import BreakerState, CompanionState, EnergySource
+from collab_sdk.vocabulary import BreakerState, CompanionState, EnergySource, Severity
 from collabd.ctl import figures
 from collabd.ctl.command import Command, client
 from collabd.ctl.models.listing import models_table
@@ -16,7 +16,15 @@ from collabd.ctl.output import emit, fields, json_option, styled, table
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from collab_sdk.reports import CloudReport, DeviceReport, LastReport, RequestsReport, StatusReport
+    from collab_sdk.reports import (
+        AuditsReport,
+        CloudReport,
+        ConditionReport,
+        DeviceReport,
+        LastReport,
+        RequestsReport,
+        StatusReport,
+    )
     from collabd.ctl.tables import Table
 
 
@@ -29,6 +37,11 @@ def status(as_json: bool) -> None:
     trial); the link as estimated now, there and back and each way, and seconds since it was last used; its queue; the
     share of its CPUs in use; how many times its profiled time it takes now; how many models it holds. Below, what it
     last failed at while it is not up, and why it does not serve a model.
+
+    Health: what somebody should know, since when, and what to do about it (docs/health.md). It is left out where
+    nothing is to be told.
+
+    Audits compare, while no call is under way, lossy answers about pictures of calls with the unsplit network's.
     """
     with client() as daemon:
         emit(daemon.status(), _render, as_json=as_json)
@@ -41,9 +54,12 @@ def _render(report: StatusReport) -> Iterator[Table]:
             "device": _device(report["device"]),
             "machine": _sensed(report["device"]),
             "requests": _requests(report["requests"]),
+            "audits": _audits(report["audits"]),
             "last call": figures.UNKNOWN if report["last"] is None else _last(report["last"]),
         }
     )
+    if report["health"]:
+        yield _health(report["health"])
     if report["clouds"]:
         yield _clouds(report["clouds"])
         yield from _problems(report)
@@ -84,20 +100,49 @@ def _power_source(device: DeviceReport) -> str:
 
 def _requests(requests: RequestsReport) -> str:
     return (
-        f"{requests['total']}: {requests['remote']} with a companion, {requests['degraded']} degraded, "
+        f"{requests['total']}: {requests['remote']} with a companion, {requests['inherited']} inherited, "
+        f"{requests['degraded']} degraded, {requests['failed_over']} failed over, "
         f"{requests['budget_missed']} over budget, {requests['failed']} failed"
     )
 
 
-def _last(last: LastReport) -> str | Text:
-    plan = figures.plan(
-        last["cut"], placement=last["placement"], codec=last["codec"], cloud=last["cloud"], reason=last["reason"]
+def _audits(audits: AuditsReport) -> str:
+    if not audits["most"]:
+        return "off"
+    return (
+        f"{audits['pictures']} pictures, {audits['copies']} copies, {figures.number(audits['core_s'])} s: "
+        f"{figures.share(audits['share'])} of a core, of at most {figures.share(audits['most'])}"
     )
+
+
+def _last(last: LastReport) -> str | Text:
+    plan = figures.plan(last)
     text = (
         f"{last['model']}, {plan}: {figures.number(last['measured_ms'])} ms, "
         f"predicted {figures.number(last['predicted_ms'])}, budget {'met' if last['budget_met'] else 'missed'}"
     )
     return styled(f"{text}; degraded: {last['why']}", "yellow") if last["degraded"] else text
+
+
+def _health(health: list[ConditionReport]) -> Table:
+    """The conditions that stand for themselves, each with those that it explains."""
+    built = table("health", "condition", "for", "", long_last=True)
+    for each in health:
+        if each["behind"] is not None:
+            continue
+        explained = [
+            other["code"] + (f" of {other['about']}" if other["about"] else "")
+            for other in health
+            if other["behind"] == each["code"]
+        ]
+        said = [each["what"], f"→ {each['do']}", f"It explains {', '.join(explained)}."]
+        built.add_row(
+            styled(each["severity"], _SEVERITIES.get(each["severity"], "")),
+            each["code"],
+            figures.duration(each["since_s"]),
+            "\n".join(said if explained else said[:2]),
+        )
+    return built
 
 
 def _clouds(clouds: list[CloudReport]) -> Table:
@@ -115,7 +160,7 @@ def _clouds(clouds: list[CloudReport]) -> Table:
             figures.load(cloud["load"]),
             figures.factor(cloud["speed_factor"]),
             str(len(cloud["packages"])),
-            cloud["url"],
+            cloud["found_at"] or cloud["url"],
         )
     return built
 
@@ -124,13 +169,18 @@ def _problems(report: StatusReport) -> Iterator[Table]:
     problems = {}
     names = {model["digest"]: model["name"] for model in report["models"]}
     for cloud in report["clouds"]:
-        lacking = [f"{names.get(digest, digest)}: {why}" for digest, why in cloud["lacks"].items()]
-        if said := [cloud["problem"], *lacking] if cloud["problem"] else lacking:
+        said = [f"{names.get(digest, digest)}: {why}" for digest, why in cloud["lacks"].items()]
+        if cloud["problem"]:
+            said.insert(0, cloud["problem"])
+        if cloud["found_at"]:
+            said.insert(0, f"found there, and no longer at {cloud['url']}")
+        if said:
             problems[cloud["name"]] = styled("\n".join(said), "yellow")
     if problems:
         yield fields(problems)
 
 
+_SEVERITIES: dict[str, str] = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
 _STYLES: dict[str, str] = {CompanionState.UP: "green", CompanionState.DOWN: "red"}
 
 

@@ -65,7 +65,7 @@ class Table:
         for cells in self._rows:
             yield from self._row_lines(layout, cells, console=console, width=width)
         if left_out := [heading for heading in self._spare if self._headings.index(heading) not in layout.widths]:
-            yield Text(f"Not shown for want of room, but with --json: {', '.join(left_out)}.", "dim")
+            yield Text(f"Not shown for want of room: {', '.join(left_out)} ('| less -S' or --json shows all).", "dim")
 
     def _layout(self, width: int) -> _Layout:
         """The first layout that fits; else the last one, in which names get the room that other columns leave."""

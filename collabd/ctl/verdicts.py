@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from collab_sdk.vocabulary import Reason
+from collab_sdk.vocabulary import TAKEN, Reason
 
 VERDICTS = {
     Reason.CHOSEN: "chosen: it fits, and is the best on the objective",
@@ -21,7 +21,6 @@ VERDICTS = {
     Reason.IMPOSSIBLE: "the companion is down or lacks the model",
     Reason.NOT_ALLOWED: "pins, never-leave or the call's codec exclude it",
 }
-TAKEN = (Reason.CHOSEN, Reason.EXPLORED, Reason.KEPT, Reason.NEAREST)
 REASONS = {name: VERDICTS[name] for name in TAKEN} | {Reason.FIXED: "the call itself stated the cut or the placement"}
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 
 from collab_sdk.budget import Budget
 from collab_sdk.result import Plan, Result
-from collab_sdk.vocabulary import Cap, Reason
+from collab_sdk.vocabulary import Cap, Cascade, Precision, Reason
 from collabd.clock import MONOTONIC, Clock
 from collabd.planning import Caps
 from collabd.sensing.machine.throttling import Flags, Throttling
@@ -28,14 +28,21 @@ COMPANION_REGAINED = "e02a183e09784ebab1e17580135e9749"
 DEADLINE_MISSED = "187316ece4744910bd41fda3a7f4426c"
 THROTTLED = "4d4450b4d4874c5c99ff1d03d0abeb7a"
 THROTTLING_ENDED = "f6c71bbb576d41219ba26dcb7aed2a18"
+COMPANION_MOVED = "8f2b6c0d1e7a4c53b9d04a6e57f13c28"
+TAKEN_OVER = "d27c4b1f6a0e4f39917be3580c64d2a5"
+FIDELITY_CHANGED = "b3f1c7a95d0e4c6e8a2f74d1906bce35"
 
 # How many kinds of calls (model and kind of budget) the journal remembers. An application has a few.
 _KINDS = 64
 # For one kind of calls, at most one switch of plans is reported in 10 s: plans may alternate, and only a change that
-# lasts is of interest.
+# lasts is of interest. Nor is it reported more often that one companion stands in for another.
 _EVERY_S = 10.0
 # After a missed deadline, 20 calls in a row must keep theirs before the next miss is reported.
 _KEPT_IN_A_ROW = 20
+# A row whose fidelity is about what calls ask for may cross it often: each way is reported once in ten minutes. So many
+# rows are remembered.
+_FIDELITY_EVERY_S = 600.0
+_ROWS = 1000
 
 
 @dataclass
@@ -53,18 +60,69 @@ class Journal:
         self._clock = clock
         self._kinds: OrderedDict[Hashable, _Kind] = OrderedDict()
         self._throttled: tuple[str, ...] = ()
+        # When it was reported last that the second companion finished a call which the first one had failed.
+        self._taken_over: dict[tuple[str | None, str | None], float] = {}
+        # When a row's change for better or worse was reported last.
+        self._fidelities: OrderedDict[Hashable, float] = OrderedDict()
 
     def answered(self, result: Result) -> None:
-        """Report if this answer switched the plan or missed its deadline."""
+        """Report if this answer switched the plan, came from another companion, or missed its deadline."""
+        if result.failed_over:
+            self._takeover(result)
         if result.plan.reason == Reason.FIXED:
             return
         budget = str(result.budget)
         call = f"{result.model} ({budget})" if budget else result.model
         about = {"COLLABD_MODEL": result.model, "COLLABD_BUDGET": budget}
         kind = self._kind(result.model, result.budget)
-        if result.plan.reason != Reason.EXPLORED:
+        if result.plan.reason != Reason.EXPLORED and result.inherited_age_s is None:
             self._plan(call, kind, result.plan, about=about)
         self._deadline(call, kind, result, about=about)
+
+    def _takeover(self, result: Result) -> None:
+        pair, now = (result.plan.cloud, result.ran_on), self._clock()
+        if now - self._taken_over.get(pair, -math.inf) < _EVERY_S:
+            return
+        self._taken_over[pair] = now
+        _report(
+            logging.INFO,
+            TAKEN_OVER,
+            f"{result.model}: {result.ran_on} finished a call in the place of {result.plan.cloud}: {result.why}",
+            about={
+                "COLLABD_MODEL": result.model,
+                "COLLABD_COMPANION": result.plan.cloud or "",
+                "COLLABD_RAN_ON": result.ran_on or "",
+                "COLLABD_WHY": result.why,
+            },
+        )
+
+    def fidelity_changed(self, model: str, row: str, *, least: float, now: float, allowed: bool) -> None:
+        """Report that a lossy `row` of a model is faithful enough for calls that ask for `least`, or no longer is.
+
+        `now`: what is promised of it now, 0..1.
+        """
+        key = model, row, least, allowed
+        at = self._clock()
+        if at - self._fidelities.get(key, -math.inf) < _FIDELITY_EVERY_S:
+            return
+        self._fidelities[key] = at
+        self._fidelities.move_to_end(key)
+        if len(self._fidelities) > _ROWS:
+            self._fidelities.popitem(last=False)
+        verdict = "may serve" if allowed else "no longer serves"
+        _report(
+            logging.INFO if allowed else logging.WARNING,
+            FIDELITY_CHANGED,
+            f"{model}: {row} {verdict} calls that ask for a fidelity of {_percent(least)}: this device's pictures "
+            f"promise {_percent(now)}",
+            about={
+                "COLLABD_MODEL": model,
+                "COLLABD_ROW": row,
+                "COLLABD_LEAST": _percent(least),
+                "COLLABD_FIDELITY": _percent(now),
+                "COLLABD_VERDICT": verdict,
+            },
+        )
 
     def sensed(self, throttling: Measured[Throttling]) -> None:
         """Report if the throttling of the machine has changed to `throttling`."""
@@ -102,7 +160,9 @@ class Journal:
             f"{call}: the plan changes from {_described(before)} to {_described(plan)}",
             about=about
             | {"COLLABD_PLAN_BEFORE": _described(before), "COLLABD_CUT": plan.cut, "COLLABD_CODEC": plan.codec}
-            | {"COLLABD_COMPANION": plan.cloud or "", "COLLABD_REASON": plan.reason},
+            | {"COLLABD_COMPANION": plan.cloud or "", "COLLABD_REASON": plan.reason}
+            | {"COLLABD_PRECISION": plan.precision, "COLLABD_LITTLE": plan.little or ""}
+            | {"COLLABD_LITTLE_PRECISION": plan.little_precision or ""},
         )
 
     @staticmethod
@@ -131,15 +191,37 @@ def companion_changed(name: str, *, up: bool) -> None:
         _report(logging.WARNING, COMPANION_LOST, f"companion {name} is lost, and the device works alone", about=about)
 
 
+def companion_moved(name: str, url: str, *, found: bool) -> None:
+    """Report that the companion `name` was `found` at another address, or is again where the configuration says."""
+    what = "was found at" if found else "is again at"
+    _report(
+        logging.INFO,
+        COMPANION_MOVED,
+        f"companion {name} {what} {url}",
+        about={"COLLABD_COMPANION": name, "COLLABD_URL": url, "COLLABD_VERDICT": what},
+    )
+
+
 def _described(plan: Plan) -> str:
     """The plan in a few words."""
-    if "C" not in plan.placement:
-        return "all on the device"
-    return f"{plan.cut} as {plan.codec} to {plan.cloud or 'no companion'}"
+    where = f"{plan.cut} as {plan.codec} to {plan.cloud or 'no companion'}"
+    where = (where if "C" in plan.placement else "all on the device") + _computed(plan.precision)
+    if plan.little is None:
+        return where
+    little = plan.little + _computed(plan.little_precision)
+    return f"{little} first, else {where}" if plan.cascade == Cascade.SERIAL else f"{where}, raced by {little}"
+
+
+def _computed(precision: str | None) -> str:
+    return "" if precision in {None, Precision.FP32} else f" in {precision}"
 
 
 def _raised(flags: Flags) -> tuple[str, ...]:
     return tuple(flag.name.replace("_", " ") for flag in fields(flags) if getattr(flags, flag.name))
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.4g} %"
 
 
 def _report(level: int, message_id: str, message: str, *, about: dict[str, str]) -> None:

@@ -62,6 +62,11 @@ def slowdown(seen: Snapshot, threads: int) -> float:
     return crowding(seen.load, seen.pressure, threads) * clocking(seen.frequency, seen.throttling)
 
 
+def on_battery(seen: Snapshot) -> bool:
+    """Whether the machine is known to live on its battery alone."""
+    return not isinstance(seen.battery, NotMeasured) and seen.battery.value.status == "discharging"
+
+
 def _board(energy: EnergySettings, root: Path) -> BoardPower:
     board: str | NotMeasured = recognise(root) if energy.board == "auto" else energy.board
     if isinstance(board, NotMeasured):

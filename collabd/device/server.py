@@ -11,10 +11,10 @@ from functools import partial
 from aiohttp import web
 
 from collab_sdk import wire
+from collab_sdk.reports import StatusReport
 from collabd.catalog.store.store import Store
 from collabd.clock import MONOTONIC
 from collabd.config import DeviceConfig, DeviceServerSettings, Loaded, model_roots, state_dir
-from collabd.cores import usable_cores
 from collabd.device.api.admission import AdmissionLimits
 from collabd.device.api.dataplane import DeviceDataPlane
 from collabd.device.api.door import DeviceDoor
@@ -23,21 +23,36 @@ from collabd.device.api.routes import DeviceRoutes, application
 from collabd.device.api.shared_memory import SharedMemory
 from collabd.device.api.shared_memory_routes import SharedMemoryRoutes
 from collabd.device.api.socket import open_socket
+from collabd.device.audit.pace import Taken
+from collabd.device.call.dashboard_pictures import DashboardPictures
 from collabd.device.call.learned import Learned
 from collabd.device.call.outcomes import Outcomes
 from collabd.device.core.assembly import Assembly
 from collabd.device.core.generation import Machinery
+from collabd.device.core.health import device_health
 from collabd.device.counters import Counters
+from collabd.device.doors.metrics import DoorMetrics
+from collabd.device.doors.opening import Doors
+from collabd.device.fidelity.ledger import Ledger
 from collabd.device.journal import Journal
 from collabd.device.lane.lane import ComputeThread, Lane
+from collabd.device.memory.streams import Streams
 from collabd.device.models.loaded import LoadedModels
 from collabd.device.models.profiler import Profiler
+from collabd.device.report.metrics import StatusMetrics
 from collabd.device.report.status_line import status_line
 from collabd.device.run.compute import Compute, compute_on
-from collabd.engine import Engine
+from collabd.engine import Engine, session_bytes
+from collabd.health.tracker import HealthTracker
+from collabd.health.watch import USUAL_PACE, HealthPace
+from collabd.http.parameters import EXTENSIONS
 from collabd.http.protocol import InferenceProtocol
+from collabd.http.refused_extensions import SHARED_MEMORY
+from collabd.http.repository import EXTENSION as REPOSITORY
 from collabd.http.server import http_runner
 from collabd.lifecycle import Step, background, do_without, serve_until_stopped, started
+from collabd.limits.cores import usable_cores
+from collabd.providers.choice import Providers
 from collabd.sensing.estimates.speed import SpeedFactor
 from collabd.sensing.sensed_machine import THIS_MACHINE, SensedMachine
 from collabd.shipped_packages import how_to_add
@@ -48,7 +63,7 @@ log = logging.getLogger(__name__)
 
 PROGRAM = "collabd"
 # In effect only after a restart: the socket is bound, the sessions are built, the packages are loaded.
-_FIXED = ("server", "models.roots", "engine", "state_dir")
+_FIXED = ("server", "models.roots", "engine", "state_dir", "doors")
 # systemd kills after 20 s. Calls have the first, and what else is under way then twice the second: aiohttp waits,
 # cancels and waits again.
 _DRAIN_S = 10.0
@@ -60,7 +75,7 @@ _SHARED = partial(wire.decode_request, shared=True)
 async def serve(loaded: Loaded[DeviceConfig], read: Callable[[], Loaded[DeviceConfig]]) -> None:
     """Run until SIGTERM or SIGINT; then answer what is in flight, and stop. `read` is for SIGHUP."""
     async with running(loaded) as daemon:
-        await serve_until_stopped(daemon.worker, daemon.status, read=read, apply=daemon.reconfigure)
+        await serve_until_stopped([daemon.worker], daemon.status, read=read, apply=daemon.reconfigure)
 
 
 @asynccontextmanager
@@ -72,13 +87,22 @@ async def running(
     thread_of: Callable[[], ComputeThread] = ComputeThread,
     speed_of: Callable[[], SpeedFactor] = SpeedFactor,
     compute_of: Callable[[Engine], Compute] = compute_on,
+    health: HealthPace = USUAL_PACE,
 ) -> AsyncIterator[DeviceDaemon]:
     """The daemon, ready: socket bound, models warm, companions watched. Leaving the context takes it down.
 
     `thread_of` makes the lane's thread; `speed_of` what is known of its speed before the first call; `compute_of` the
-    work that the lane does for calls.
+    work that the lane does for calls. `health`: how often it looks after its health.
     """
-    daemon = DeviceDaemon(loaded, machine, peers=peers, thread_of=thread_of, speed_of=speed_of, compute_of=compute_of)
+    daemon = DeviceDaemon(
+        loaded,
+        machine,
+        peers=peers,
+        thread_of=thread_of,
+        speed_of=speed_of,
+        compute_of=compute_of,
+        health=health,
+    )
     async with started(daemon.steps):
         yield daemon
 
@@ -103,6 +127,8 @@ class DeviceDaemon:
             ("profile the models", self._profile_models),
             ("watch the companions and the machine", self._watch),
             ("answer calls", self._answer),
+            ("open the doors", self._open_doors),
+            ("watch the health", self._watch_health),
         )
 
     def __init__(
@@ -114,16 +140,19 @@ class DeviceDaemon:
         thread_of: Callable[[], ComputeThread],
         speed_of: Callable[[], SpeedFactor],
         compute_of: Callable[[Engine], Compute],
+        health: HealthPace,
     ) -> None:
         config = loaded.config
         self._loaded = loaded
         self._peers = peers
         threads = config.engine.threads or usable_cores()
-        engine = Engine(threads=threads, cache_bytes=config.engine.cache_mb * 2**20)
+        engine = Engine(threads=threads, cache_bytes=session_bytes(config.engine.cache_mb))
         thread = thread_of()
         lane = Lane(thread)
         self.worker = thread.worker
-        models = LoadedModels(Store(model_roots(config, PROGRAM)), engine, lane, default=config.models.default)
+        providers = Providers(config.engine.providers, threads=threads)
+        store = Store(model_roots(config, PROGRAM))
+        models = LoadedModels(store, engine, lane, settings=config.models, providers=providers)
         clock = MONOTONIC
         learned, counters, journal = Learned(speed_of(), clock=clock), Counters(), Journal()
         self.machinery = Machinery(
@@ -135,10 +164,27 @@ class DeviceDaemon:
             counters=counters,
             journal=journal,
             outcomes=Outcomes(learned, counters, journal),
+            streams=Streams(),
+            ledger=Ledger(state_dir(config, PROGRAM) / "fidelity", clock=clock),
+            audits=Taken(),
+            health=HealthTracker(health.clock),
             clock=clock,
             started=clock(),
+            shown=DashboardPictures(clock) if any(door.pictures for door in config.doors) else None,
         )
         self._assembly = Assembly(self.machinery, machine)
+        self._doors = Doors(retry_s=health.often_s)
+        self._health = device_health(
+            self.machinery,
+            lambda: self._plane.generation,
+            doors=self._doors.seen,
+            providers=providers,
+            root=machine.root,
+            state=state_dir(config, PROGRAM),
+            pace=health,
+        )
+        counters.beside(StatusMetrics(self._report))
+        counters.beside(DoorMetrics(self._doors.report))
 
     def status(self) -> str:
         """One line; looked at every 5 s, so this is also where throttling is noticed."""
@@ -146,12 +192,20 @@ class DeviceDaemon:
         self.machinery.journal.sensed(generation.senses.snapshot.throttling)
         return status_line(generation.reporter.status())
 
+    def _report(self) -> StatusReport:
+        return self._plane.generation.reporter.status()
+
+    def _metrics(self) -> bytes:
+        self.machinery.outcomes.take_in()
+        return self.machinery.counters.metrics()
+
     async def reconfigure(self, loaded: Loaded[DeviceConfig]) -> None:
         """Let new calls go by another configuration; those of the old one end by it, however long they take."""
         before = self._plane.generation
         loaded = merge(before.loaded, loaded, _FIXED)
         self._plane.generation = await self._assembly.generation(loaded, before)
-        self.machinery.models.use_default(loaded.config.models.default)
+        self.machinery.models.use(loaded.config.models)
+        self._doors.renew()
         self._assembly.retire(before)
 
     @asynccontextmanager
@@ -186,6 +240,7 @@ class DeviceDaemon:
             yield
         finally:
             await self._assembly.close()
+            self.machinery.ledger.save()
 
     @asynccontextmanager
     async def _answer(self) -> AsyncIterator[None]:
@@ -201,13 +256,19 @@ class DeviceDaemon:
             clock=machinery.clock,
             user_of=self._peers.user_of,
         )
-        inference = InferenceProtocol(self._plane, most, door=self.door, pace=self._peers.body_pace, decode=_SHARED)
+        inference = InferenceProtocol(
+            self._plane,
+            most,
+            door=self.door,
+            pace=self._peers.body_pace,
+            decode=_SHARED,
+            extensions=(*EXTENSIONS, SHARED_MEMORY, REPOSITORY),
+        )
         app, faster = application(
             inference,
-            DeviceRoutes(self._plane, machinery.models),
+            DeviceRoutes(self._plane, machinery.models, self._doors.report),
             SharedMemoryRoutes(memory, self._peers.user_of),
-            counters=machinery.counters,
-            catch_up=machinery.outcomes.take_in,
+            metrics=self._metrics,
             administrators=server.administrators,
         )
         with closing(memory), closing(self.door):
@@ -229,6 +290,30 @@ class DeviceDaemon:
                     await site.stop()
                     await self.door.shut(_DRAIN_S)
                     machinery.outcomes.take_in()
+
+    @asynccontextmanager
+    async def _open_doors(self) -> AsyncIterator[None]:
+        async with self._doors.opened(
+            self._loaded.config.doors,
+            admission=self.door,
+            plane=self._plane,
+            max_request_bytes=self._loaded.config.server.max_request_mb * 2**20,
+            metrics=self._metrics,
+            clock=self.machinery.clock,
+            models=self.machinery.models,
+            shown=self.machinery.shown,
+            directory=state_dir(self._loaded.config, PROGRAM) / "doors",
+        ):
+            try:
+                yield
+            finally:
+                if self.machinery.shown is not None:
+                    await self.machinery.shown.close()
+
+    @asynccontextmanager
+    async def _watch_health(self) -> AsyncIterator[None]:
+        async with background("watching the health", self._health.run, do_without):
+            yield
 
 
 def _tell_what_is_loaded(models: Sequence[str]) -> None:

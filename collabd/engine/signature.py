@@ -20,7 +20,7 @@ _DTYPES = {
 
 
 @dataclass(frozen=True)
-class Port:
+class SessionInput:
     """An input of a session. A dimension is a size, a name with the same size in all inputs, or None for any size."""
 
     name: str
@@ -28,14 +28,14 @@ class Port:
     shape: tuple[int | str | None, ...]
 
     @classmethod
-    def of(cls, name: str, kind: str, shape: Sequence[int | str | None]) -> Port:
+    def of(cls, name: str, kind: str, shape: Sequence[int | str | None]) -> SessionInput:
         """From what ONNX Runtime says about the input; EngineError if numpy has no such type."""
         if kind not in _DTYPES:
             raise EngineError(f"input {name!r} is a {kind}, which the engine cannot feed")
         return cls(name, _DTYPES[kind], tuple(shape))
 
 
-def check_feeds(ports: Sequence[Port], feeds: Mapping[str, np.ndarray]) -> None:
+def check_feeds(ports: Sequence[SessionInput], feeds: Mapping[str, np.ndarray]) -> None:
     """EngineError unless `feeds` holds an array of fitting dtype and shape for exactly these inputs."""
     names = {port.name for port in ports}
     if names != feeds.keys():
@@ -45,7 +45,7 @@ def check_feeds(ports: Sequence[Port], feeds: Mapping[str, np.ndarray]) -> None:
         _check(port, feeds[port.name], sizes)
 
 
-def _check(port: Port, array: np.ndarray, sizes: dict[str, int]) -> None:
+def _check(port: SessionInput, array: np.ndarray, sizes: dict[str, int]) -> None:
     if not isinstance(array, np.ndarray) or array.dtype != port.dtype:
         raise EngineError(f"input {port.name!r} must be a {port.dtype} array, not {_described(array)}")
     wanted = [sizes.get(dim) if isinstance(dim, str) else dim for dim in port.shape]
@@ -61,5 +61,5 @@ def _described(array: object) -> str:
     return str(array.dtype) if isinstance(array, np.ndarray) else type(array).__name__
 
 
-def _shown(port: Port, wanted: Sequence[int | None]) -> str:
+def _shown(port: SessionInput, wanted: Sequence[int | None]) -> str:
     return str([size if size is not None else dim or "any" for size, dim in zip(wanted, port.shape, strict=True)])

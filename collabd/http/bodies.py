@@ -120,4 +120,8 @@ async def _next_chunk(request: web.Request, pace: BodyPace, *, taken_s: float, r
 
 
 def _too_large(limit: int) -> RequestTooLarge:
-    return RequestTooLarge(f"the request has more than {limit} bytes", {"limit_bytes": limit})
+    return RequestTooLarge(
+        f"the request has more than {limit} bytes, a limit of the configuration: send a picture as its file, or make "
+        "it smaller",
+        {"limit_bytes": limit},
+    )

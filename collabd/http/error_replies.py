@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import NamedTuple
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from collab_sdk import wire
 from collab_sdk.errors import CollabError, DaemonFault, InvalidRequest, InvalidTensor, NotReady, Overloaded
@@ -17,7 +19,8 @@ from collabd.http.bodies import BODY
 
 log = logging.getLogger(__name__)
 
-_RETRY_AFTER_S = 1
+# Where the error does not say when.
+_RETRY_AFTER_S = 1.0
 
 
 class Refusal(NamedTuple):
@@ -32,7 +35,7 @@ def refusal(error: CollabError) -> Refusal:
     """What tells of an error, for any server."""
     headers: dict[str, str] = {hdrs.CONTENT_TYPE: "application/json"}
     if isinstance(error, Overloaded | NotReady):
-        headers[hdrs.RETRY_AFTER] = str(_RETRY_AFTER_S)
+        headers[hdrs.RETRY_AFTER] = str(math.ceil(error.details.get("retry_after_s", _RETRY_AFTER_S)))
     return Refusal(HTTPStatus(error.http_status), headers, wire.encode_error(error))
 
 
@@ -42,19 +45,32 @@ def error_reply(error: CollabError) -> web.Response:
     return web.Response(body=said.body, status=said.status, headers=said.headers)
 
 
-@web.middleware
-async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever a handler raises into a reply. Defects of the daemon are logged in full."""
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        reply = _http_reply(request, error)
-    except Exception as error:  # noqa: BLE001  it is told, and logged if it is the daemon's fault
-        reply = error_reply(told(error, f"{request.method} {request.path}"))
-    # A body that could not be read, or that the client has not sent, would be taken for the next request.
-    if request.content.exception() is not None or (hdrs.EXPECT in request.headers and BODY not in request):
-        reply.force_close()
-    return reply
+def errors_told(reply: Callable[[CollabError], web.Response]) -> Middleware:
+    """A middleware that turns whatever a handler raises into a reply. Defects of the daemon are logged in full.
+
+    `reply` says it as the protocol does. Its status stays but for requests that aiohttp refuses (404, 405).
+    """
+
+    @web.middleware
+    async def telling(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            said = reply(InvalidRequest(f"{request.method} {request.path[:200]}: {error.reason}"))
+            said.set_status(error.status)
+            if hdrs.ALLOW in error.headers:
+                said.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+        except Exception as error:  # noqa: BLE001  it is told, and logged if it is the daemon's fault
+            said = reply(told(error, f"{request.method} {request.path}"))
+        # A body that could not be read, or that the client has not sent, would be taken for the next request.
+        if request.content.exception() is not None or (hdrs.EXPECT in request.headers and BODY not in request):
+            said.force_close()
+        return said
+
+    return telling
+
+
+error_middleware = errors_told(error_reply)
 
 
 def told(error: Exception, asked: str) -> CollabError:
@@ -69,12 +85,3 @@ def told(error: Exception, asked: str) -> CollabError:
     if isinstance(error, CollabError):
         return error
     return DaemonFault("the daemon failed at this request; its journal says why")
-
-
-def _http_reply(request: web.Request, error: web.HTTPException) -> web.Response:
-    """aiohttp's own refusals: no such path, or not with this method."""
-    reply = error_reply(InvalidRequest(f"{request.method} {request.path[:200]}: {error.reason}"))
-    reply.set_status(error.status)
-    if hdrs.ALLOW in error.headers:
-        reply.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
-    return reply

@@ -18,18 +18,23 @@ from collab_sdk import wire
 from collab_sdk.errors import InvalidRequest, InvalidTensor
 
 # The protocol's extensions that both daemons speak.
-EXTENSIONS = ("binary_tensor_data", "classification")
+EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "parameters", "statistics")
 # From this ratio of `difflib` on, two names are nearly the same: bugdet and budget have 0.83, cat and cut 0.67.
 _NEARLY = 0.8
-# Those of every request: whether outputs come as binary data, how the pixels of an image lie, and the most latency in
-# microseconds (0: any).
-_ALWAYS = ("binary_data_output", "channels", "timeout")
+# The parameters of every request, and what each means.
+ALWAYS = {
+    "timeout": "the most latency in microseconds; 0: any",
+    "channels": "how the pixels of an array lie: `rgb`, `bgr`, `rgbx`, `bgrx`, `grey` or `yuv420`",
+    "binary_data_output": "whether outputs come as binary data",
+}
 _OF_OUTPUTS = ("binary_data", "classification", "shared_memory_region")
+# The parameters of a class map that a device wants compressed. Only companions know them.
+PACKED = {"codec": "u8"}
 
 
 def check_parameters(parameters: Mapping[str, Any], known: Collection[str]) -> None:
-    """Raises `InvalidRequest` for a name that is nearly one of `known`, and for wrong values of `_ALWAYS`."""
-    _check_names(parameters, (*known, *_ALWAYS))
+    """Raises `InvalidRequest` for a name that is nearly one of `known`, and for wrong values of `ALWAYS`."""
+    _check_names(parameters, (*known, *ALWAYS))
     _check_bool(parameters, "binary_data_output")
     _check_count(parameters, "timeout", "microseconds")
 
@@ -39,10 +44,12 @@ def timeout_ms(parameters: Mapping[str, Any]) -> float | None:
     return parameters.get("timeout", 0) / 1e3 or None
 
 
-def check_outputs(outputs: Sequence[wire.RequestedOutput], classes: str, there: Collection[str] | None = None) -> None:
+def check_outputs(
+    outputs: Sequence[wire.RequestedOutput], classes: str | None, there: Collection[str] | None = None
+) -> None:
     """Raises `InvalidRequest` for an output that is not `there`, is named twice, or is wanted in a form it has not.
 
-    `classes`: the output of scores, the only one that may come as a classification.
+    `classes`: a classifier's output of scores, the only one that may come as a classification; None: there is none.
     """
     names = [output.name for output in outputs]
     for output in outputs:
@@ -56,11 +63,16 @@ def check_outputs(outputs: Sequence[wire.RequestedOutput], classes: str, there: 
 def as_asked(
     tensors: Sequence[wire.Tensor], outputs: Sequence[wire.RequestedOutput], labels: Sequence[str]
 ) -> list[wire.Tensor]:
-    """The tensors of the answer, with scores as a classification if the checked request wants them so."""
-    counts = {output.name: output.parameters.get("classification", 0) for output in outputs}
-    return [
-        _classified(tensor, counts[tensor.name], labels) if counts.get(tensor.name) else tensor for tensor in tensors
-    ]
+    """The tensors that the checked request asks for, or all; scores as a classification if it wants them so."""
+    if not outputs:
+        return list(tensors)
+    made = {tensor.name: tensor for tensor in tensors}
+    return [_form(made[output.name], output.parameters, labels) for output in outputs]
+
+
+def _form(tensor: wire.Tensor, parameters: Mapping[str, Any], labels: Sequence[str]) -> wire.Tensor:
+    count = parameters.get("classification")
+    return _classified(tensor, count, labels) if count else tensor
 
 
 def _classified(scores: wire.Tensor, count: int, labels: Sequence[str]) -> wire.Tensor:
@@ -76,7 +88,7 @@ def _check_output(parameters: Mapping[str, Any], *, is_scores: bool) -> None:
     _check_bool(parameters, "binary_data")
     _check_count(parameters, "classification", "classes")
     if parameters.get("classification") and not is_scores:
-        raise InvalidRequest("classification works only for an output of scores")
+        raise InvalidRequest("classification works only for the scores of a classifier")
     if "shared_memory_region" in parameters:
         raise InvalidRequest("shared_memory_region: outputs come in the answer, not in shared memory")
 

@@ -27,11 +27,11 @@ _MOST_HEAD_BYTES = 1024
 _KEPT_HEADS = 64
 # Neither these nor the protocol's own headers change how a request is read or answered.
 _HARMLESS = frozenset(
-    {"host", "content-length", "content-type", "user-agent", "accept", "accept-encoding", "connection"}
+    {"host", "content-length", "content-type", "user-agent", "accept", "accept-encoding", "connection", "authorization"}
 )
 _KEEPS = "keep-alive"
 _HEADER_LENGTH = wire.HEADER_LENGTH.lower()
-_OWN = frozenset({_HEADER_LENGTH, wire.WAITED_MS.lower(), wire.CALLER_MS.lower()})
+_OWN = frozenset({_HEADER_LENGTH, wire.WAITED_MS.lower(), wire.CALLER_MS.lower(), wire.PATIENCE_MS.lower()})
 
 
 class PlainHeaders:

@@ -64,6 +64,10 @@ class ReplyReader:
         self._ended = True
         return self._step()
 
+    def abandon(self) -> None:
+        """Nobody asks it again. Its steps refer to it, and only the garbage collector would free the two."""
+        del self._steps
+
     def _step(self) -> HttpReply | None:
         try:
             next(self._steps)

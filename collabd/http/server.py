@@ -134,6 +134,8 @@ class Connection(ServedConnection):
         # Who does not take replies is left to aiohttp, which waits until they are taken.
         if answer is None or self._sent_by is not None or self.closes or not data.startswith(BEGINNING):
             return False
+        if self._made_by.parting:
+            return False
         request = plain_request(data, self._link, self.peer)
         if request is None:
             return False
@@ -229,9 +231,12 @@ class ConnectionServer(HttpServer):
     def __init__(
         self, answer: Answer, inside: web.Server, *, limits: ConnectionLimits, plain_answer: PlainAnswer | None
     ) -> None:
-        super().__init__(answer, inside)
+        super().__init__(self._closing_if_parting(answer), inside)
         self._limits = limits
         self.plain_answer = plain_answer
+        # True once the daemon is about to stop: each reply then ends its connection, so that its peer connects anew,
+        # through a balancer to another daemon.
+        self.parting = False
         # Made anew with every look at the connections, and not for every reply.
         self.date = formatdate(usegmt=True)
 
@@ -264,6 +269,15 @@ class ConnectionServer(HttpServer):
             for connection in self._ours():
                 if connection.overdue(now):
                     connection.abort()
+
+    def _closing_if_parting(self, answer: Answer) -> Answer:
+        async def answered(request: web.BaseRequest) -> web.StreamResponse:
+            reply = await answer(request)
+            if self.parting:
+                reply.force_close()
+            return reply
+
+        return answered
 
     def _ours(self) -> list[Connection]:
         return [connection for connection in self.connections if isinstance(connection, Connection)]

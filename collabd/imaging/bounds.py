@@ -52,4 +52,6 @@ def damage_is_the_senders(what: str) -> Iterator[None]:
     except DecompressionBombError:
         raise InvalidImage(f"the image has far more than {MAX_PIXELS:,} pixels: scale it down") from None
     except DAMAGE as error:
+        # From Python 3.13 on the frames in its traceback lead back to it, and would keep the image until a collection.
+        error.__traceback__ = None
         raise InvalidImage(f"the {what} image is damaged, incomplete or empty ({error}): send it again") from None

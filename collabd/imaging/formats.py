@@ -31,11 +31,12 @@ with suppress(ImportError):  # Pillow before 11.3
 
     AVIF = FileFormat("AVIF", AvifImageFile) if SUPPORTED else None
 
-JPEG, WEBP, PPM = FileFormat("JPEG", JpegImageFile), FileFormat("WebP", WebPImageFile), FileFormat("PPM", PpmImageFile)
+JPEG, PNG = FileFormat("JPEG", JpegImageFile), FileFormat("PNG", PngImageFile)
+WEBP, PPM = FileFormat("WebP", WebPImageFile), FileFormat("PPM", PpmImageFile)
 # The first 4 bytes of a container of boxes are its length; its brands follow its kind.
 _READ: tuple[tuple[bytes, FileFormat], ...] = (
     (rb"\xff\xd8\xff", JPEG),
-    (rb"\x89PNG\r\n\x1a\n", FileFormat("PNG", PngImageFile)),
+    (rb"\x89PNG\r\n\x1a\n", PNG),
     (rb"RIFF....WEBP", WEBP),
     (rb"BM", FileFormat("BMP", BmpImageFile)),
     (rb"GIF8", FileFormat("GIF", GifImageFile)),

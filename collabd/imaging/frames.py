@@ -57,10 +57,10 @@ def _size(shape: tuple[int, ...], channels: Channels) -> tuple[int, int]:
 
 
 def fitted_frame(
-    array: NDArray[Any], channels: Channels, fit: Callable[[Image.Image], Image.Image]
+    frame: NDArray[np.uint8], channels: Channels, fit: Callable[[Image.Image], Image.Image]
 ) -> NDArray[np.uint8]:
-    """The array as RGB, uint8 [height, width, 3], resized by `fit`. Raises InvalidTensor."""
-    frame = np.ascontiguousarray(one_frame(array, channels))
+    """The frame (see `one_frame`) as RGB, uint8 [height, width, 3], resized by `fit`."""
+    frame = np.ascontiguousarray(frame)
     size = frame_size(frame, channels)
     if channels == Channels.YUV420:
         # Pillow's YCbCr is that of JPEG (BT.601, full range). So is picamera2's, unless it records video.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import log
 
-from .layers import ACTIVATIONS, LayerSpec
+from .layers import ACTIVATIONS, LayerSpec, decoder_start
 from .network import Network
 
 IMAGE_CUT = "image"
@@ -29,22 +29,32 @@ class _Boundary:
     macs: int
 
 
-def candidate_cuts(network: Network, layers: Sequence[LayerSpec], limit: int = 16) -> tuple[CutSpec, ...]:
-    """At most `limit` cuts in graph order: the image, then the interior boundaries that are not dominated.
+def candidate_cuts(
+    network: Network, layers: Sequence[LayerSpec], limit: int = 16, *, first: str = IMAGE_CUT
+) -> tuple[CutSpec, ...]:
+    """At most `limit` cuts in graph order: the inputs (the cut `first`), then the boundaries that are not dominated.
 
-    A boundary is dominated if an earlier boundary, which has less work before it, has no more bytes alive. The image
-    dominates none: both JPEG and codecs for features compress, and only measuring tells by how much.
+    A boundary is dominated if an earlier boundary, which has less work before it, has no more bytes to send. The image
+    dominates none: both JPEG and codecs for features compress, and only measuring tells by how much. Where a tensor of
+    unknown size is alive, nothing is cut. Nor is it where only decoding is left, which costs less than to send what it
+    reads, unless that is smaller than what it gives.
     """
-    image = CutSpec(IMAGE_CUT, 0, network.graph.frontiers[0])
-    return (image, *(boundary.cut for boundary in _thinned(_undominated(network, layers), limit - 1)))
+    inputs = CutSpec(first, 0, network.graph.frontiers[0])
+    return (inputs, *(boundary.cut for boundary in _thinned(_undominated(network, layers), limit - 1)))
 
 
 def _undominated(network: Network, layers: Sequence[LayerSpec]) -> list[_Boundary]:
     kept: list[_Boundary] = []
     macs = accumulate(layer.macs for layer in layers)
+    decoder = decoder_start(network)
     for number, (layer, following) in enumerate(pairwise(layers), start=1):
         cut = CutSpec(layer.name, number, layer.tensors)
-        boundary = _Boundary(cut, _nbytes(network, cut.tensors), next(macs))
+        crossing, outputs = network.behind(cut.tensors)
+        boundary = _Boundary(cut, _nbytes(network, crossing), next(macs))
+        if not all(network.tensor(name).is_sized for name in cut.tensors):
+            continue
+        if layer.end_node >= decoder and boundary.nbytes >= _nbytes(network, outputs):
+            continue
         if (not kept or boundary.nbytes < kept[-1].nbytes) and not _activates(network, layer, following):
             kept.append(boundary)
     return kept

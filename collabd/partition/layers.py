@@ -14,6 +14,13 @@ from .network import Network
 _POOLING = frozenset({"AveragePool", "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "LpPool", "MaxPool"})
 _COUNTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _SUBSTANCE = _COUNTED | _POOLING
+# Besides those that are counted: what may take most of a network's time.
+_UNCOUNTED = frozenset(
+    {
+        "Attention", "ConvInteger", "DeformConv", "Einsum", "GRU", "If", "LSTM", "Loop", "MatMulInteger", "QLinearConv",
+        "QLinearMatMul", "RNN", "Scan",
+    }
+)  # fmt: skip
 ACTIVATIONS = frozenset(
     {
         "Celu", "Clip", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "LogSoftmax", "Mish", "PRelu",
@@ -46,6 +53,15 @@ def layers(network: Network) -> tuple[LayerSpec, ...]:
     return tuple(_layer(network, start, end) for start, end in zip(starts, ends, strict=True))
 
 
+def decoder_start(network: Network) -> int:
+    """How many nodes the network proper has. Those behind only choose, resize or rewrite what it found.
+
+    All nodes, if none of them is a convolution, a matrix product or the like.
+    """
+    works = [index for index, node in enumerate(network.graph.nodes) if node.op_type in _COUNTED | _UNCOUNTED]
+    return works[-1] + 1 if works else len(network.graph.nodes)
+
+
 def _ends(network: Network) -> list[int]:
     graph = network.graph
     first = next((index for index, node in enumerate(graph.nodes) if node.op_type in _SUBSTANCE), len(graph.nodes))
@@ -67,12 +83,17 @@ def _is_boundary(network: Network, position: int) -> bool:
     graph = network.graph
     frontier = graph.frontiers[position]
     made = [name for name in graph.writes[position - 1] if name in frontier]
-    if _is_passive(network, position - 1) or not made or any(_is_inside_quantised(network, name) for name in frontier):
+    if _is_passive(network, position - 1) or not made or not all(_may_cross(network, name) for name in frontier):
         return False
     node = graph.nodes[position - 1]
     if _features(network, frontier) == made or node.op_type in _SUBSTANCE | {"Concat", "QuantizeLinear"}:
         return True
     return node.op_type in ACTIVATIONS and node.input[0] not in frontier
+
+
+def _may_cross(network: Network, name: str) -> bool:
+    """Whether a tensor has a rank, and is none on which a cut would change what the runtime computes."""
+    return network.tensor(name).has_rank and not _is_inside_quantised(network, name)
 
 
 def _is_inside_quantised(network: Network, name: str) -> bool:
@@ -110,7 +131,7 @@ def _op(nodes: Sequence[onnx.NodeProto]) -> str:
 
 
 def _macs(network: Network, node: onnx.NodeProto) -> int:
-    """Multiply-accumulates at batch 1 of a convolution or a matrix product; other operators count as 0."""
+    """Multiply-accumulates at batch 1 of a convolution or a matrix product; other operators, and unknown sizes: 0."""
     if node.op_type not in _COUNTED or network.graph.constants.issuperset(node.output):
         return 0
     if node.op_type == "ConvTranspose":
@@ -124,4 +145,4 @@ def _macs(network: Network, node: onnx.NodeProto) -> int:
 
 def _elements(network: Network, name: str) -> int:
     info = network.tensor(name)
-    return info.nbytes // info.dtype.itemsize
+    return info.nbytes // info.dtype.itemsize if info.is_sized else 0

@@ -72,6 +72,14 @@ class Network:
         _, reached = self._walk(available, outputs)
         return tuple(name for name in available if name in reached)
 
+    def behind(self, alive: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What crosses a cut where the tensors `alive` are: those that the rest reads, and the outputs that it gives.
+
+        Outputs that are known before the cut do not cross it, unless the rest reads them.
+        """
+        outputs = tuple(name for name in self.graph.outputs if name not in alive)
+        return (tuple(alive) if len(outputs) == len(self.graph.outputs) else self.needed(alive, outputs)), outputs
+
     def subgraph(self, inputs: Sequence[str], outputs: Sequence[str]) -> Subgraph:
         """The part that computes `outputs` from `inputs`.
 

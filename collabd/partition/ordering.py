@@ -22,11 +22,9 @@ def order(model: onnx.ModelProto) -> onnx.ModelProto:
     greedy = _graph_of(annotated, _greedy(given, sizes))
     delayed = [_graph_of(annotated, _delayed(graph, sizes)) for graph in (given, greedy)]
     best = min(given, greedy, *delayed, key=lambda graph: _burden(graph, sizes))
-    reordered = onnx.ModelProto()
-    reordered.CopyFrom(annotated)
-    del reordered.graph.node[:]
-    reordered.graph.node.extend(best.nodes)
-    return reordered
+    del annotated.graph.node[:]
+    annotated.graph.node.extend(best.nodes)
+    return annotated
 
 
 def _graph_of(model: onnx.ModelProto, nodes: Iterable[onnx.NodeProto]) -> Graph:

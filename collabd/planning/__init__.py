@@ -8,7 +8,7 @@ from collabd.planning.candidates import Candidate, Candidates
 from collabd.planning.caps import Caps
 from collabd.planning.choose import Decision, choose
 from collabd.planning.hedging import hedged
-from collabd.planning.patience import local_start_s, lost_after_s
+from collabd.planning.patience import local_start_s, lost_after_s, queue_patience_s
 from collabd.planning.predict import Prediction, predict
 from collabd.planning.state import CallFacts, Circumstances, CloudState, DeviceState
 from collabd.planning.wait import Wait, expected_wait
@@ -30,4 +30,5 @@ __all__ = [
     "local_start_s",
     "lost_after_s",
     "predict",
+    "queue_patience_s",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable
+from dataclasses import dataclass, replace
 from math import frexp
 
 from collab_sdk.budget import Budget
-from collab_sdk.vocabulary import Objective
+from collab_sdk.vocabulary import Cap, Objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,14 @@ class Caps:
             cost=budget.cost,
             fidelity=min_fidelity if budget.fidelity is None else budget.fidelity,
             objective=budget.objective or Objective.LATENCY,
+        )
+
+    def without(self, broken: Collection[Cap]) -> Caps:
+        """These without the limits on energy and cost that are `broken` anyway."""
+        return replace(
+            self,
+            energy_j=None if Cap.ENERGY in broken else self.energy_j,
+            cost=None if Cap.COST in broken else self.cost,
         )
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -95,6 +95,17 @@ _REASON_OF = {
 }
 
 
+def held_back(
+    plans: Candidates, prediction: Prediction, caps: Caps, *, decision: Decision, allowed: Mask | None = None
+) -> list[int]:
+    """The plans that would be better than the one taken, if they were more faithful. The best comes first."""
+    usable = prediction.possible if allowed is None else prediction.possible & allowed
+    goal = goal_of(prediction, caps)
+    better = usable & _kept(plans, prediction, replace(caps, fidelity=0.0)) & (plans.fidelity < caps.fidelity)
+    rows = np.flatnonzero(better & (goal < goal[decision.row]))
+    return [int(row) for row in rows[goal[rows].argsort(kind="stable")]]
+
+
 def _broken(plans: Candidates, prediction: Prediction, caps: Caps) -> dict[Cap, Mask]:
     """For each cap, which plans break it."""
     broken = {Cap.FIDELITY: plans.fidelity < caps.fidelity}
@@ -129,17 +140,23 @@ def _unmet(plans: Candidates, prediction: Prediction, caps: Caps, *, row: int) -
 
 
 def goal_of(prediction: Prediction, caps: Caps) -> Column:
-    """What is minimised. For a stream it is the time of its slowest stage, since the other stages overlap with it."""
+    """What is minimised: the mean over all calls, also where a little network answers a part of them.
+
+    For a stream it is the time of its slowest stage, since the other stages overlap with it.
+    """
     match caps.objective:
         case Objective.ENERGY:
-            return prediction.energy_j
+            return prediction.mean_energy_j
         case Objective.COST:
-            return prediction.cost
+            return prediction.mean_cost
         case Objective.THROUGHPUT:
-            phases = prediction.phases
-            return np.maximum(np.maximum(phases.busy_s, prediction.transfer_s), phases.remote_s)
+            left, sure = prediction.phases, prediction.basis.sure_phases
+            stages = ("busy_s", "moving_s", "remote_s")
+            means = [prediction.in_mean(getattr(left, stage), getattr(sure, stage)) for stage in stages]
+            return np.maximum(np.maximum(means[0], means[1]), means[2])
         case _:
-            return prediction.latency_s if prediction.hedged_s is None else prediction.hedged_s
+            left_s = prediction.latency_s if prediction.hedged_s is None else prediction.hedged_s
+            return prediction.in_mean(left_s, prediction.basis.sure_s)
 
 
 def risk_of(prediction: Prediction, caps: Caps) -> Column:

@@ -44,7 +44,7 @@ def hedged(plans: Candidates, prediction: Prediction, *, clouds: Sequence[CloudS
     takes_s *= prediction.transfer_s
     takes_s += prediction.latency_s
     waiting_s = _MEAN @ takes_s
-    np.minimum(takes_s, prediction.latency_s[plans.local].min(), out=takes_s)
+    np.minimum(takes_s, prediction.latency_s[plans.at_home] + prediction.basis.little_s, out=takes_s)
     race_s = _MEAN @ takes_s
     # A local plan takes the same at every quantile, so a race with itself is never worth its price.
     races = (1 + price) * race_s < waiting_s

@@ -6,7 +6,7 @@ They are of Neurosurgeon's family (Kang et al., ASPLOS 2017): what a plan takes 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import NormalDist
 from typing import NamedTuple
@@ -14,14 +14,18 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from collabd.planning.candidates import HEAD_S, PREPARES_IMAGE, Candidates, Column
+from collabd.planning.candidates import HEAD_S, LITTLE_S, PREPARES_IMAGE, PREPARES_LITTLE, Candidates, Column
 from collabd.planning.phases import DEVICE_VARIES, LATENCY, PhaseTable, PlanPhases, phase_table
 from collabd.planning.state import NOWHERE, CallFacts, CloudState, DeviceState
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """One figure a candidate: seconds, joules, and the currency of the prices."""
+    """One figure a candidate: seconds, joules, and the currency of the prices.
+
+    Where a plan asks a little network, they are those of the calls that this leaves, and so of its worse branch. What
+    it takes in the mean over all calls is said where it is named so.
+    """
 
     latency_s: Column
     # Moving the bytes, up and down: one of the three stages that overlap in a stream.
@@ -54,8 +58,25 @@ class Prediction:
 
     @property
     def expected_s(self) -> Column:
-        """The latency that a call is told to expect."""
+        """The latency that a call is told to expect, in the mean over those that a little network answers or leaves."""
+        return self.in_mean(self.left_s, self.basis.sure_s)
+
+    @property
+    def left_s(self) -> Column:
+        """The latency to expect of a call that no little network answers."""
         return self.latency_s if self.raced_s is None else self.raced_s
+
+    def in_mean(self, left: Column, sure: Column) -> Column:
+        """A figure of all plans, in the mean over all calls.
+
+        `left`: of calls that the little network leaves; `sure`: of those that it answers, one a plan that asks it.
+        """
+        asking = self.basis.plans.with_little
+        if asking.start == asking.stop:
+            return left
+        mean = left.copy()
+        mean[asking] += self.basis.plans.share[asking] * (sure - left[asking])
+        return mean
 
     @property
     def phases(self) -> PlanPhases:
@@ -71,6 +92,16 @@ class Prediction:
     def cost(self) -> Column:
         """What the exchange is charged."""
         return self.basis.bills.cost
+
+    @property
+    def mean_energy_j(self) -> Column:
+        """The device's energy in the mean over all calls."""
+        return self.in_mean(self.energy_j, self.basis.sure_bills.energy_j)
+
+    @property
+    def mean_cost(self) -> Column:
+        """What is charged in the mean over all calls."""
+        return self.in_mean(self.cost, self.basis.sure_bills.cost)
 
     @property
     def energy_deviation_j(self) -> Column:
@@ -98,7 +129,7 @@ def predict(
 ) -> Prediction:
     """Evaluate every plan. `quantile` (0.5..1) is that of the figures which caps limit."""
     if not clouds:
-        clouds, call = (NOWHERE,), CallFacts(call.prep_s, (0.0,), call.source_bytes)
+        clouds, call = (NOWHERE,), replace(call, cloud_prep_s=(0.0,))
     basis = PredictionBasis(
         plans=plans,
         device=device,
@@ -139,7 +170,27 @@ class PredictionBasis:
     @cached_property
     def bills(self) -> Bills:
         """Energy and cost."""
-        return Bills(*self.table.bills(self.device, self.clouds) @ self._features)
+        return Bills(*self._bill_factors @ self._features)
+
+    @cached_property
+    def _bill_factors(self) -> Column:
+        return self.table.bills(self.device, self.clouds)
+
+    @cached_property
+    def sure_s(self) -> Column:
+        """The latency of calls that a little network answers, one figure a plan that asks it."""
+        sure_s: Column = self.table.sure @ self._sure_features
+        return sure_s
+
+    @cached_property
+    def sure_bills(self) -> Bills:
+        """Energy and cost of these calls."""
+        return Bills(*self._bill_factors @ self._sure_features)
+
+    @property
+    def sure_phases(self) -> PlanPhases:
+        """Seconds of each phase of these calls."""
+        return PlanPhases(*self.table.phases @ self._sure_features)
 
     @property
     def slow(self) -> float:
@@ -164,6 +215,16 @@ class PredictionBasis:
     def _at_home(self, factors: Column) -> Column:
         """A figure of the local plan whose head is all of a plan's work here, its tail included."""
         figure: Column = self.plans.home_s * factors[HEAD_S] + factors[PREPARES_IMAGE]
+        return figure + self.plans.serial * self._of_little(factors)
+
+    @property
+    def little_s(self) -> Column:
+        """How long the lane is taken by a little network, before it can run all else."""
+        return self._of_little(self.table.times[LATENCY])
+
+    def _of_little(self, factors: Column) -> Column:
+        plans = self.plans
+        figure: Column = plans.little_s * factors[LITTLE_S] + plans.prepared_again * factors[PREPARES_LITTLE]
         return figure
 
     @property
@@ -192,6 +253,10 @@ class PredictionBasis:
     @property
     def _features(self) -> Column:
         return self.plans.features(len(self.clouds))
+
+    @property
+    def _sure_features(self) -> Column:
+        return self.plans.sure_features(len(self.clouds))
 
     def _of_companion(self, name: str) -> Column:
         states = (*self.clouds, NOWHERE)

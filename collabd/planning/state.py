@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import NamedTuple
 
 # Figures that differ by no more than this share, spreads by no more than this, and times by no more than these seconds,
@@ -25,9 +25,10 @@ class DeviceState:
     tx_base_w: float
     # What a plan that stays on the device takes beside its phases.
     overhead_s: float = 0.0
-    # What plans take more than that, or less, if they ask a companion, or send it the file as it came.
+    # What plans take more than that, or less, if they ask a companion, send it the file as it came, or run nothing.
     asks_more_s: float = 0.0
     sends_file_more_s: float = 0.0
+    inherits_more_s: float = 0.0
     # What a plan takes in addition for each exchange with a companion, and for each byte that it sends there.
     asking_s: float = 0.0
     asking_s_per_byte: float = 0.0
@@ -63,12 +64,17 @@ class CloudState:
 
 @dataclass(frozen=True)
 class CallFacts:
-    """What is known of one call before it runs: seconds to decode and resize its image here and on each companion, and
-    the size of its file (None: the caller gave pixels, so no file can be sent as it came)."""
+    """What is known of one call before it runs: seconds to decode and resize its image here and on each companion, the
+    size of its file (None: the caller gave pixels, so no file can be sent as it came), and seconds to make the caller's
+    answer here of the network's outputs."""
 
     prep_s: float
     cloud_prep_s: tuple[float, ...]
     source_bytes: int | None
+    _: KW_ONLY
+    answer_s: float = 0.0
+    # To decode and resize the image here for the little network of a pair.
+    little_prep_s: float = 0.0
 
 
 class Circumstances(NamedTuple):
@@ -88,6 +94,8 @@ class Circumstances(NamedTuple):
             and _devices_alike(self.device, others.device)
             and all(map(_companions_alike, self.clouds, others.clouds))
             and _near_s(self.call.prep_s, others.call.prep_s)
+            and _near_s(self.call.answer_s, others.call.answer_s)
+            and _near_s(self.call.little_prep_s, others.call.little_prep_s)
         )
 
 
@@ -102,6 +110,7 @@ def _devices_alike(one: DeviceState, other: DeviceState) -> bool:
         and _near_s(one.overhead_s, other.overhead_s)
         and abs(one.asks_more_s - other.asks_more_s) <= _ALIKE * one.overhead_s + _ALIKE_S
         and abs(one.sends_file_more_s - other.sends_file_more_s) <= _ALIKE * one.overhead_s + _ALIKE_S
+        and abs(one.inherits_more_s - other.inherits_more_s) <= _ALIKE * one.overhead_s + _ALIKE_S
         and _near_s(one.asking_s, other.asking_s)
         and _near(one.asking_s_per_byte, other.asking_s_per_byte)
         and _near_s(one.queue_s, other.queue_s)

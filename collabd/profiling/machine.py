@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version
 from pathlib import Path
 
+import onnxruntime
+
+from collab_sdk.vocabulary import Provider
 from collabd import __version__
-from collabd.cores import usable_cores
+from collabd.limits.cores import usable_cores
 from collabd.profiling.profile import Machine
 
 # A Pi names itself under "Model"; x86 names the processor under "model name".
 _KEYS = ("Model", "model name")
 
 
-def describe(proc: Path = Path("/proc")) -> Machine:
-    """This machine; `proc` is where procfs is mounted."""
+def describe(proc: Path = Path("/proc"), *, provider: Provider = Provider.CPU) -> Machine:
+    """This machine, where `provider` computes; `proc` is where procfs is mounted."""
     return Machine(
         cpu=_cpu(proc / "cpuinfo"),
         cores=usable_cores(),
-        onnxruntime=version("onnxruntime"),
+        # Of the module: it may come from onnxruntime, onnxruntime-gpu or onnxruntime-openvino.
+        onnxruntime=onnxruntime.__version__,
         collabd=__version__,
+        provider=provider,
     )
 
 

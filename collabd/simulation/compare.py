@@ -10,7 +10,9 @@ import msgspec
 
 from collabd.codec import USUAL_JPEG
 from collabd.config import DeviceConfig, EnergySettings
+from collabd.device.job.placement import NO_CODEC
 from collabd.planning import Candidates
+from collabd.planning.precisions import IN_FP32, Precisions
 from collabd.sensing.power.board import board_power
 from collabd.simulation.daemon import daemon_outcomes
 from collabd.simulation.policies import Fixed, LastBandwidth, Oracle
@@ -21,7 +23,14 @@ from collabd.simulation.world import Outcome, World
 
 # The energy figures are those of this board.
 _ENERGY = EnergySettings(board="pi4")
-POLICIES = ("local", "remote_raw", "remote_jpeg", "static", "neurosurgeon", "dads", "collabd", "oracle")
+# Codec and precisions of the plans that need no planner. All of the network runs on one side.
+_FIXED = {
+    "local": (NO_CODEC, IN_FP32),
+    "local_int8": (NO_CODEC, Precisions.parse("int8")),
+    "remote_raw": ("u8", IN_FP32),
+    "remote_jpeg": (USUAL_JPEG, IN_FP32),
+}
+POLICIES = ("local", "local_int8", "remote_raw", "remote_jpeg", "static", "neurosurgeon", "dads", "collabd", "oracle")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,16 +48,16 @@ class Scenario:
     config: DeviceConfig = field(default_factory=DeviceConfig)
 
 
-def compare(workload: Workload, scenario: Scenario, policies: Iterable[str] = POLICIES) -> dict[str, list[Outcome]]:
-    """Run each policy with the same requests, at the same rate, on the same link."""
+def compare(workload: Workload, scenario: Scenario, policies: Iterable[str] = ()) -> dict[str, list[Outcome]]:
+    """Run each policy with the same requests, at the same rate, on the same link. If none is given: all `possible`."""
     comparison = _Comparison(workload, scenario)
-    return {name: comparison.run(name) for name in policies}
+    return {name: comparison.run(name) for name in policies or possible(workload)}
 
 
 def possible(workload: Workload) -> list[str]:
-    """The policies that the plans of the package allow. Not every package is calibrated for JPEG."""
-    codecs = {plan.codec for plan in workload.plans.rows}
-    return [name for name in POLICIES if name != "remote_jpeg" or USUAL_JPEG in codecs]
+    """The policies that the plans of the package allow. Not every package has an int8 graph, or JPEG."""
+    plans = {(plan.codec, plan.precisions) for plan in workload.all_plans.rows}
+    return [name for name in POLICIES if name not in _FIXED or _FIXED[name] in plans]
 
 
 class _Comparison:
@@ -56,11 +65,11 @@ class _Comparison:
         self._workload = workload
         self._scenario = scenario
         self._world = World(workload, scenario.trace, rtt_s=scenario.rtt_s, power=board_power(_ENERGY.board))
-        self._plans = tuple(plan for plan in workload.plans.rows if plan.fidelity >= scenario.min_fidelity)
+        self._plans = tuple(
+            plan for plan in workload.plans_for(scenario.min_fidelity).rows if plan.fidelity >= scenario.min_fidelity
+        )
         self._runs: dict[str, Callable[[], list[Outcome]]] = {
-            "local": partial(self._fixed, "none"),
-            "remote_raw": partial(self._fixed, "u8"),
-            "remote_jpeg": partial(self._fixed, USUAL_JPEG),
+            **{name: partial(self._fixed, *plan) for name, plan in _FIXED.items()},
             "static": self._static,
             "neurosurgeon": partial(self._last_bandwidth, workload.chain_plans),
             "dads": partial(self._last_bandwidth, workload.raw_plans),
@@ -74,8 +83,9 @@ class _Comparison:
     def _replay(self, policy: ReplayPolicy) -> list[Outcome]:
         return replay(self._world, policy, self._scenario.every_s)
 
-    def _fixed(self, codec: str) -> list[Outcome]:
-        return self._replay(Fixed(next(plan for plan in self._workload.plans.rows if plan.codec == codec)))
+    def _fixed(self, codec: str, precisions: Precisions) -> list[Outcome]:
+        plans = self._workload.all_plans.rows
+        return self._replay(Fixed(next(plan for plan in plans if (plan.codec, plan.precisions) == (codec, precisions))))
 
     def _static(self) -> list[Outcome]:
         return min((self._replay(Fixed(plan)) for plan in self._plans), key=mean_latency_s)

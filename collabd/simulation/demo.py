@@ -41,6 +41,8 @@ CASES: dict[tuple[str, Form], tuple[str, ...]] = {
 }
 _STREAM_OF: tuple[str, Form] = ("vgg16_cifar10", "file")
 _STREAM = 60
+_DETECTOR = "nanodet_g"
+_DRAWN = Path("build/demo")
 _COLUMNS = 79
 # So much of a cut's name fits beside the longest name of a codec.
 _CUT = 15
@@ -108,7 +110,7 @@ async def _demo(root: Path, directory: Path) -> list[str]:
     tally = Tally()
     with _slow_if_possible() as testbed_of:
         testbed = testbed_of(root, directory)
-        await _show(testbed, tally, samples)
+        await _show(testbed, tally, samples, pictures=sorted((root / "samples/objects").glob("*.jpg")))
     click.echo(f"{tally.answered} of {tally.asked} calls answered.")
     for model, same in tally.lossy.items():
         click.echo(f"{model}: {sum(same)} of {len(same)} lossy answers equal the unsplit network's.")
@@ -132,17 +134,18 @@ def _slow_if_possible() -> Iterator[Callable[[Path, Path], Testbed]]:
             yield partial(Testbed, device=slow.command(COLLABD), settings="[engine]\nthreads = 1\n")
 
 
-async def _show(testbed: Testbed, tally: Tally, samples: Samples) -> None:
+async def _show(testbed: Testbed, tally: Tally, samples: Samples, *, pictures: Sequence[Path]) -> None:
     async with testbed.relay() as relay:
         relay.set_rate(RATES_MBIT[-1] * 1e6 / 8)
         relay.set_rtt(RTT_MS / 1e3)
         with testbed:
-            click.echo("Both daemons start and measure three networks ...")
+            click.echo("Both daemons start and measure five networks ...")
             start = time.monotonic()
             async with AsyncClient(testbed.socket) as client:
                 await testbed.until_ready(client)
                 click.echo(f"They are ready after {time.monotonic() - start:.0f} s.\n")
                 await _table(client, tally, samples, relay=relay)
+                await _objects(client, tally, pictures)
                 await _kill(client, tally, samples, testbed=testbed)
 
 
@@ -191,6 +194,23 @@ def _plan(result: Result) -> str:
     if result.plan.cloud is None:
         return "all on the device"
     return f"{cut}/{codec}" if len(cut) <= _CUT else f"{cut[: _CUT - 1]}…/{codec}"
+
+
+async def _objects(client: AsyncClient, tally: Tally, pictures: Sequence[Path]) -> None:
+    """Find the things in photographs, and draw their boxes."""
+    click.echo(f"What {_DETECTOR} finds in photographs, out of the box; drawn in {_DRAWN}/:")
+    for picture in pictures:
+        tally.asked += 1
+        result = await client.infer(picture, model=_DETECTOR)
+        tally.answered += 1
+        await asyncio.to_thread(_draw, result, picture)
+        _say(f"  {picture.name}: {result}")
+    click.echo()
+
+
+def _draw(result: Result, picture: Path) -> None:
+    _DRAWN.mkdir(parents=True, exist_ok=True)
+    result.draw(picture).save(_DRAWN / f"{picture.stem}.png")
 
 
 async def _kill(client: AsyncClient, tally: Tally, samples: Samples, *, testbed: Testbed) -> None:

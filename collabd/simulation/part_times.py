@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
+from collab_sdk.vocabulary import Precision
 from collabd.catalog.package.manifest import Cut, Manifest
 from collabd.device.decide.spans import Spans
 from collabd.profiling.profile import Profile
 
 
 class PartTimes:
-    """The seconds of the median run on an idle machine, for parts that begin and end at candidate cuts."""
+    """The seconds of the median run on an idle machine, for parts that begin and end at candidate cuts.
 
-    def __init__(self, manifest: Manifest, profile: Profile) -> None:
+    All in one precision, which the profile must time.
+    """
+
+    def __init__(self, manifest: Manifest, profile: Profile, precision: Precision = Precision.FP32) -> None:
         self._cuts = manifest.cuts
         self._place_of = {cut.head_layers: place for place, cut in enumerate(manifest.cuts)}
         self._place_of[len(manifest.layers)] = len(manifest.cuts)
         # For each tensor, the number of layers that have run when the tensor is known.
-        self._layers_of = {manifest.input: 0}
+        self._layers_of = dict.fromkeys(manifest.input_names, 0)
         for index, layer in enumerate(manifest.layers):
             for name in layer.tensors:
                 self._layers_of.setdefault(name, index + 1)
-        self._layers_of[manifest.output] = len(manifest.layers)
-        self._spans = Spans(profile, [cut.name for cut in manifest.cuts])
+        self._spans = Spans(profile, [cut.name for cut in manifest.cuts], precision)
         self.run_s = lru_cache(None)(self._run_s)
         self.device_run_s = lru_cache(None)(self._device_run_s)
 

@@ -10,7 +10,7 @@ import msgspec
 from collab_sdk.errors import InvalidRequest
 from collabd.catalog.package.package import Package
 from collabd.config import DeviceConfig, state_dir
-from collabd.engine import Engine
+from collabd.engine import Engine, keys_of
 from collabd.profiling import machine, stored
 from collabd.profiling.profile import Profile
 from collabd.profiling.timing import measure
@@ -40,7 +40,9 @@ def profile_here(package: Package) -> Profile:
         return known
     _log.info("measuring %s on this machine", package.manifest.name)
     engine = Engine(threads=_THREADS, cache_bytes=_CACHE_BYTES)
-    engine.add(package.digest, package.network())
-    profile = measure(package, engine)
+    networks = package.networks()
+    for precision, key in keys_of(package.digest, networks).items():
+        engine.add(key, networks[precision])
+    profile = measure(package, networks, engine)
     stored.save(profile, directory, threads=_THREADS)
     return profile

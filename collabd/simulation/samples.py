@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from collab_sdk.vocabulary import ScoreKind
 from collabd.catalog.package.manifest import SURE
 from collabd.catalog.package.package import Package, load
 from collabd.catalog.package.scores import as_classes, confidence
@@ -71,7 +72,8 @@ def _samples(model: Path, form: Form, images: Sequence[tuple[Path, tuple[str, ..
 
 def _answer(package: Package, engine: Engine, image: bytes | npt.NDArray[np.uint8]) -> tuple[str, bool]:
     manifest = package.manifest
-    feeds = {manifest.input: prepare(image, manifest.preprocessing)}
-    output = engine.run(package.digest, feeds, [manifest.output])[manifest.output]
-    (confident,) = confidence(as_classes(output, manifest.output_kind), manifest.output_kind)
+    (source,), (scores,) = manifest.input_names, manifest.output_names
+    feeds, kind = {source: prepare(image, manifest.require_picture())}, manifest.output_kind or ScoreKind.LOGITS
+    output = engine.run(package.digest, feeds, [scores])[scores]
+    (confident,) = confidence(as_classes(output, kind), kind)
     return manifest.labels[int(np.argmax(output))], bool(confident >= SURE)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
-from collab_sdk import wire
 from collabd.clock import Clock
-from collabd.device.companions.exchange import SLACK_BYTES, Chunks, CompanionReply
+from collabd.device.companions.exchange import SLACK_BYTES, Chunks, CompanionReply, Sent
 from collabd.device.companions.failures import CompanionFailure, FailureReason
 from collabd.device.companions.overhead import HEADER_BYTES
-from collabd.simulation.blank_tensors import BlankTensors
+from collabd.simulation.inference import SimulatedRequest, Took, asked
+from collabd.simulation.turn import Turn
 from collabd.simulation.virtual_time import sleep_until
-from collabd.simulation.workload import Draw, Workload
+from collabd.simulation.workload import Workload
 from collabd.simulation.world import MESSAGE_BYTES, Exchange, World
 
 # The part of a body that comes in one packet with the headers. The companion counts only the time of the rest.
-_FIRST_BYTES = 1100
+FIRST_BYTES = 1100
 _WELL = {"load": 0.0, "slowdown": 1.0}
 
 
@@ -45,7 +47,7 @@ class SimulatedLink:
 
     def receive_s(self, exchange: Exchange, body_bytes: int) -> float:
         """Seconds from the first packet of the request, which holds the headers, to the end of its body."""
-        rest_bytes = max(body_bytes - _FIRST_BYTES, 0)
+        rest_bytes = max(body_bytes - FIRST_BYTES, 0)
         began_s = max(exchange.began_s, 0.0) + exchange.queued_s
         first_s = self._world.trace.finish_time(began_s, exchange.up_bytes - rest_bytes)
         return max(self._world.trace.finish_time(began_s, exchange.up_bytes) - first_s, 0.0)
@@ -57,11 +59,11 @@ class SimulatedCompanion:
     The companion is never too busy. Its work takes the times of the profile, multiplied by the luck of the request.
     """
 
-    def __init__(self, workload: Workload, link: SimulatedLink, luck: Callable[[], Draw]) -> None:
+    def __init__(self, workload: Workload, link: SimulatedLink, turn: Turn) -> None:
         self._workload = workload
         self._link = link
-        self._luck = luck
-        self._blanks = BlankTensors(workload.network)
+        self._turn = turn
+        self._blanks = workload.blanks
         digest = workload.package.digest
         self._profile = msgspec.json.encode(msgspec.structs.replace(workload.profile, digest=digest))
         # The exchanges of inference requests. Pings, probes and downloads of the profile are not among them.
@@ -76,9 +78,10 @@ class SimulatedCompanion:
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
         most_bytes: int = SLACK_BYTES,
+        sent: Sent | None = None,
     ) -> CompanionReply:
         """Answer when the exchange ends. Raises `CompanionFailure` when it takes longer than `timeout_s` seconds."""
-        del most_bytes
+        del most_bytes, sent
         try:
             async with asyncio.timeout(timeout_s):
                 if path.endswith("/infer"):
@@ -95,27 +98,25 @@ class SimulatedCompanion:
         """Do nothing: a new connection costs nothing here."""
 
     async def _infer(self, data: bytes, headers: Mapping[str, str]) -> CompanionReply:
-        workload, luck = self._workload, self._luck()
-        request = wire.decode_request(data, wire.header_length(headers))
-        feeds, outputs = tuple(tensor.name for tensor in request.inputs), tuple(each.name for each in request.outputs)
-        plan = workload.plan(workload.times.cut(feeds).name, request.inputs[0].parameters["codec"])
-        decode_s, run_s = plan.decode_s * luck.cloud, workload.times.run_s(feeds, outputs) * luck.cloud
-        manifest = workload.package.manifest
-        said = {"queue_ms": 0.0, "decode_ms": decode_s * 1e3, "compute_ms": run_s * 1e3, "batch": 1}
-        answer = wire.InferResponse(
-            manifest.name,
-            "1",
-            [wire.Tensor.from_array(name, self._blanks[name]) for name in outputs],
-            parameters={"digest": workload.package.digest, **said, **_WELL},
-        )
-        message = wire.encode_response(answer, binary=True)
-        down_bytes = plan.down_bytes if outputs == (manifest.output,) else message.length + HEADER_BYTES
-        exchange = self._link.exchange(workload.up_bytes(plan, luck), down_bytes, work_s=decode_s + run_s)
+        workload = self._workload
+        run = asked(workload, self._turn, data=data, headers=headers)
+        took = Took(queue_s=0.0, decode_s=run.decode_s, compute_s=run.run_s, batch=1)
+        message = run.answer(workload, self._outputs(run), took=took, health=_WELL)
+        ends = {*run.outputs} <= {*workload.package.manifest.output_names}
+        down_bytes = run.plan.down_bytes if ends else message.length + HEADER_BYTES
+        exchange = self._link.exchange(run.up_bytes, down_bytes, work_s=run.decode_s + run.run_s)
         try:
             await sleep_until(exchange.ended_s)
         finally:
             self.answered.append(exchange.until(asyncio.get_running_loop().time()))
         return self._reply(exchange, len(data), message.body(), headers=message.headers)
+
+    def _outputs(self, run: SimulatedRequest) -> Mapping[str, npt.NDArray[np.generic]]:
+        shown = self._workload.shown
+        if shown is None or not {*self._workload.package.manifest.output_names} <= {*run.outputs}:
+            return {name: self._blanks[name] for name in run.outputs}
+        row = self._workload.row(run.feeds, run.codec, head=self._turn.head, tail=run.precision)
+        return shown.outputs(row, self._turn.request)
 
     def _reply(
         self, exchange: Exchange, body_bytes: int, body: bytes, *, headers: Mapping[str, str] | None = None

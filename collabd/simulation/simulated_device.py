@@ -10,18 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from collab_sdk import wire
-from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.manifest import Picture
 from collabd.device.companions.answers import Tensors
 from collabd.device.companions.overhead import ENVELOPE_UP_BYTES
 from collabd.device.job.image import CallImage
 from collabd.device.job.job import Crossing
+from collabd.device.job.placement import NO_CODEC
 from collabd.device.lane.lane import LanePart, Piece, Timed
 from collabd.device.models.model import DeviceModel
 from collabd.device.run.compute import Compute
 from collabd.engine import Stop
-from collabd.simulation.blank_tensors import BlankTensors
+from collabd.simulation.turn import Turn
 from collabd.simulation.virtual_time import sleep_until
-from collabd.simulation.workload import Draw, Workload
+from collabd.simulation.workload import Workload
 
 T = TypeVar("T")
 
@@ -90,13 +91,22 @@ class SimulatedThread:
         """Do nothing: there is no thread to end."""
 
 
-def simulated_compute(workload: Workload, thread: SimulatedThread, luck: Callable[[], Draw]) -> Compute:
-    """A `Compute` whose work takes the times of the profile on `thread`, multiplied by the luck of the request."""
-    manifest, times, blanks = workload.package.manifest, workload.times, BlankTensors(workload.network)
+def simulated_compute(
+    workload: Workload, model: DeviceModel, thread: SimulatedThread, *, little: DeviceModel | None = None, turn: Turn
+) -> Compute:
+    """A `Compute` whose work takes the times of the profile on `thread`, multiplied by the luck of the request.
 
-    def prepare_image(_: CallImage, __: Preprocessing) -> npt.NDArray[np.uint8]:
-        thread.takes(workload.prep_s * luck().device)
-        return blanks[manifest.input].astype(np.uint8, copy=False)
+    `little`: the little network of the model; None: it has none.
+    """
+    manifest, blanks = workload.package.manifest, workload.blanks
+    precision_of = {key: precision for precision, key in model.keys.items()}
+    of_little = {} if little is None else {key: precision for precision, key in little.keys.items()}
+
+    def prepare_image(_: CallImage, __: Picture) -> npt.NDArray[np.uint8]:
+        thread.takes(workload.prep_s * turn.luck.device)
+        if workload.shown is not None:
+            return workload.shown.pixels(turn.request)
+        return blanks[manifest.input_names[0]].astype(np.uint8, copy=False)
 
     def prepare_layers(_: str, __: Sequence[str], ___: Sequence[str]) -> None:
         pass
@@ -104,15 +114,24 @@ def simulated_compute(workload: Workload, thread: SimulatedThread, luck: Callabl
     def run_layers(
         key: str, feeds: Mapping[str, np.ndarray], outputs: Sequence[str], *, stop: Stop
     ) -> dict[str, np.ndarray]:
-        del key, stop
-        thread.takes(times.device_run_s(tuple(feeds), tuple(outputs)) * luck().device)
+        del stop
+        if key in of_little:
+            assert workload.shown is not None, "only then there is a little network"  # noqa: S101
+            thread.takes(workload.shown.paired.run_s(of_little[key]) * turn.luck.device)
+            return workload.shown.little_outputs(turn.request, of_little[key])
+        precision = precision_of[key]
+        thread.takes(workload.times[precision].device_run_s(tuple(feeds), tuple(outputs)) * turn.luck.device)
+        if not {*manifest.output_names} <= {*outputs}:
+            turn.head = precision
+        elif workload.shown is not None:
+            row = workload.row(feeds, NO_CODEC, head=turn.head, tail=precision)
+            return workload.shown.outputs(row, turn.request)
         return {name: blanks[name] for name in outputs}
 
     def encode(features: Tensors, crossing: Crossing, _: DeviceModel) -> list[wire.Tensor]:
-        plan = workload.plan(times.cut(features).name, crossing.codec)
-        draw = luck()
-        thread.takes(plan.encode_s * draw.device)
-        payload = bytes(max(round(workload.up_bytes(plan, draw)) - ENVELOPE_UP_BYTES, 0))
+        plan = workload.plan(workload.cut(features).name, crossing.codec, turn.head)
+        thread.takes(plan.encode_s * turn.luck.device)
+        payload = bytes(max(int(workload.up_bytes(plan, turn.luck)) - ENVELOPE_UP_BYTES, 0))
         payloads = [payload, *(b"" for _ in range(len(features) - 1))]
         return [
             wire.Tensor(

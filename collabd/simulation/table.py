@@ -13,6 +13,7 @@ from collabd import config
 from collabd.catalog.package.package import load as load_package
 from collabd.config import DeviceConfig
 from collabd.simulation.compare import POLICIES, Scenario, compare
+from collabd.simulation.kinds import KINDS
 from collabd.simulation.profiles import profile_here, read_profile
 from collabd.simulation.report import PolicyReport, policy_reports
 from collabd.simulation.traces import load as load_trace
@@ -42,6 +43,7 @@ class _TableRow:
 @click.option("--device-slowdown", type=float, default=8.0, show_default=True)
 @click.option("--every-ms", type=float, default=250.0, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--without", multiple=True, type=click.Choice(list(KINDS)), help="Leave out this kind of plans.")
 def main(
     *,
     packages: tuple[Path, ...],
@@ -52,6 +54,7 @@ def main(
     device_slowdown: float,
     every_ms: float,
     seed: int,
+    without: tuple[str, ...],
 ) -> None:
     """Print mean latencies in ms and ratios of collabd, over one round of each trace; then the energy of the device."""
     settings = config.load(DeviceConfig, config_file).config
@@ -63,7 +66,9 @@ def main(
         for file in sorted(file for file in traces.iterdir() if file.suffix != ".md"):
             trace = load_trace(file)
             requests = int(trace.duration_s * 1e3 / every_ms)
-            workload = Workload(package, profile, slowdown=device_slowdown, requests=requests, seed=seed)
+            workload = Workload(
+                package, profile, slowdown=device_slowdown, requests=requests, seed=seed, without=without
+            )
             scenario = Scenario(
                 trace=trace, every_s=every_ms / 1e3, rtt_s=None, min_fidelity=min_fidelity, config=settings
             )
@@ -93,7 +98,7 @@ def _latencies(rows: list[_TableRow]) -> Iterator[tuple[str, ...]]:
         reports, ours = row.reports, row.reports["collabd"]
         papers = ours["mean_ms"] / min(reports[paper]["mean_ms"] for paper in _PAPERS)
         ratios = (ours["vs_oracle"] or 0.0, ours["vs_best"] or 0.0, papers)
-        means = (f"{reports[policy]['mean_ms']:.1f}" for policy in POLICIES)
+        means = (f"{reports[policy]['mean_ms']:.1f}" if policy in reports else "–" for policy in POLICIES)
         yield row.network, row.trace, *means, *(f"{ratio:.3f}" for ratio in ratios)
 
 

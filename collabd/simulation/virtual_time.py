@@ -10,6 +10,8 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Any, TypeVar
 
+from collabd.worker import Worker
+
 T = TypeVar("T")
 
 # The resolution of asyncio's clock.
@@ -31,6 +33,35 @@ class _Jumps(selectors.SelectSelector):
         return []
 
 
+class VirtualThread(Executor):
+    """A thread whose work says how long it takes. `clock`: of the loop; `now` goes on while the work runs."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._taken_s = 0.0
+
+    def now(self) -> float:
+        """The time, as the work sees it."""
+        return self._clock() + self._taken_s
+
+    def takes(self, seconds: float) -> None:
+        """The work calls this to take this many more seconds."""
+        self._taken_s += seconds
+
+    def ended(self) -> float:
+        """The work has ended. Returns how many seconds it took."""
+        taken_s, self._taken_s = self._taken_s, 0.0
+        return taken_s
+
+
+class VirtualWorker(VirtualThread, Worker):
+    """A worker without a thread."""
+
+    def begin(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """Run the work; it ends later."""
+        return asyncio.ensure_future(asyncio.get_running_loop().run_in_executor(self, work))
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop with a virtual `time()`. Work for a thread runs at once and takes no time."""
 
@@ -45,13 +76,21 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]  # typeshed has it as a coroutine function's result
         self, executor: Executor | None, func: Callable[..., T], *args: Any
     ) -> asyncio.Future[T]:
-        """Run `func` at once on this thread, because a virtual clock cannot wait for another thread."""
-        del executor
+        """Run `func` at once on this thread, because a virtual clock cannot wait for another thread.
+
+        What it does on a `VirtualThread` takes time, and its result comes afterwards.
+        """
         done: asyncio.Future[T] = self.create_future()
         try:
-            done.set_result(func(*args))
+            value = func(*args)
         except Exception as error:  # noqa: BLE001  whoever awaits it gets it
             done.set_exception(error)
+            return done
+        takes_s = executor.ended() if isinstance(executor, VirtualThread) else 0.0
+        if takes_s:
+            self.call_later(takes_s, _tell, done, value)
+        else:
+            done.set_result(value)
         return done
 
     def _jump(self, seconds: float) -> None:
@@ -60,6 +99,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         # the tick, so the clock must jump a little further.
         if self._now_s + _TICK_S == self._now_s:
             self._now_s += 4 * math.ulp(self._now_s)
+
+
+def _tell(done: asyncio.Future[T], value: T) -> None:
+    if not done.done():
+        done.set_result(value)
 
 
 def run(main: Coroutine[Any, Any, T], *, start_s: float = 0.0) -> T:

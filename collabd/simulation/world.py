@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
+from collab_sdk.vocabulary import Cascade
 from collabd.device.companions.overhead import HEADER_BYTES
 from collabd.planning import Candidate
+from collabd.planning.candidates import AsksLittle
 from collabd.planning.energy import energy_j
 from collabd.sensing.power.board import BoardPower
 from collabd.simulation.traces import Trace
@@ -15,7 +17,7 @@ from collabd.simulation.workload import Workload
 
 # The bytes that HTTP adds to a message without tensors, in each direction.
 MESSAGE_BYTES = HEADER_BYTES / 2
-_DEFAULT_RTT_S = 0.02
+DEFAULT_RTT_S = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +83,11 @@ class Outcome:
     latency_s: float
     energy_j: float
     exchanges: tuple[Exchange, ...] = ()
-    # How long the device worked on the tail while it waited for the companion.
+    # How long the device worked on the tail, or a little network, while it waited for the companion.
     hedged_s: float = 0.0
+    little_answered: bool = False
+    # The request whose answer this one inherited; None: it has an answer of its own.
+    inherited_from: int | None = None
 
     @property
     def ended_s(self) -> float:
@@ -102,7 +107,7 @@ class Outcome:
     @property
     def late(self) -> bool:
         """Whether the device finished before the companion answered."""
-        return any(exchange.late for exchange in self.exchanges)
+        return not self.little_answered and any(exchange.late for exchange in self.exchanges)
 
 
 class World:
@@ -143,8 +148,13 @@ class World:
 
     def run(self, plan: Candidate, request: int, started_s: float, *, free_s: float = 0.0) -> Outcome:
         """Run a plan from `started_s` on, over a link that is free from `free_s` on."""
-        luck = self.workload.draw(request)
-        busy_s = (self.workload.prep_s + plan.head_s + plan.encode_s) * luck.device
+        luck, little = self.workload.draw(request), plan.little
+        first_s = 0.0 if little is None or little.kind is Cascade.RACED else little.run_s
+        sure = little is not None and self._is_sure(request, little)
+        if sure and first_s:
+            busy_s = (self.workload.prep_s + first_s) * luck.device
+            return self.outcome(plan, started_s, busy_s, busy_s=busy_s, exchanges=(), little_answered=True)
+        busy_s = (self.workload.prep_s + first_s + plan.head_s + plan.encode_s) * luck.device
         if plan.cloud is None:
             return self.outcome(plan, started_s, busy_s, busy_s=busy_s, exchanges=())
         exchange = self.exchange(
@@ -154,7 +164,19 @@ class World:
             work_s=(plan.decode_s + plan.tail_s) * luck.cloud,
             free_s=free_s,
         )
-        return self.outcome(plan, started_s, exchange.ended_s - started_s, busy_s=busy_s, exchanges=(exchange,))
+        beside_s = 0.0 if little is None or first_s else little.run_s * luck.device
+        beside_s = min(beside_s, exchange.ended_s - exchange.began_s)
+        wins = sure and exchange.began_s + beside_s < exchange.ended_s
+        exchange = exchange.until(exchange.began_s + beside_s) if wins else exchange
+        return self.outcome(
+            plan,
+            started_s,
+            exchange.ended_s - started_s,
+            busy_s=busy_s + beside_s,
+            exchanges=(exchange,),
+            hedged_s=beside_s,
+            little_answered=wins,
+        )
 
     def outcome(
         self,
@@ -165,6 +187,8 @@ class World:
         busy_s: float,
         exchanges: Sequence[Exchange],
         hedged_s: float = 0.0,
+        little_answered: bool = False,
+        inherited_from: int | None = None,
     ) -> Outcome:
         """The outcome of a request.
 
@@ -183,10 +207,16 @@ class World:
             ),
             exchanges=tuple(exchanges),
             hedged_s=hedged_s,
+            little_answered=little_answered,
+            inherited_from=inherited_from,
         )
+
+    def _is_sure(self, request: int, little: AsksLittle) -> bool:
+        shown = self.workload.shown
+        return shown is not None and shown.is_little_sure(request, little.precision, little.least)
 
     def _rtt(self, at_s: float) -> float:
         if self._rtt_s is not None:
             return self._rtt_s
         stated = self.trace.latency_at(at_s)
-        return _DEFAULT_RTT_S if stated is None else stated
+        return DEFAULT_RTT_S if stated is None else stated

@@ -40,6 +40,11 @@ async def reloading() -> AsyncIterator[None]:
         notify("READY=1")
 
 
+def stopping_takes(seconds: float) -> None:
+    """Say that the daemon, which has been told to stop, needs so long, whatever `TimeoutStopSec=` says."""
+    notify(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
+
+
 async def keep_status(line: Callable[[], str], *, every_s: float = _STATUS_EVERY_S) -> None:
     """Show `line()` in `systemctl status` whenever it has changed, until cancelled. Looks every `every_s`."""
     shown = ""

@@ -16,20 +16,40 @@ from collabd.systemd.notify import reloading
 log = logging.getLogger(__name__)
 
 
+class EarlyHangup:
+    """Handles SIGHUP while a daemon starts, when it has read its configuration and cannot reload it yet.
+
+    By default the signal would end the process, and systemd would take that for a wanted end.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __call__(self, *_: object) -> None:
+        """Remember that there was one."""
+        self.came = True
+
+
 async def reload_at_hangup(
     read: Callable[[], Loaded[Config]], apply: Callable[[Loaded[Config]], Awaitable[None]]
 ) -> None:
-    """At each SIGHUP `read` the configuration and `apply` it, until cancelled. A bad configuration changes nothing."""
-    asked = asyncio.Event()
+    """At each SIGHUP `read` the configuration and `apply` it, until cancelled. A bad configuration changes nothing.
+
+    One that came while the daemon started counts (`EarlyHangup`).
+    """
+    asked, before = asyncio.Event(), signal.getsignal(signal.SIGHUP)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+    if isinstance(before, EarlyHangup) and before.came:
+        asked.set()
     while True:
         await asked.wait()
         asked.clear()
         async with reloading():
-            await _reload(read, apply)
+            await reload(read, apply)
 
 
-async def _reload(read: Callable[[], Loaded[Config]], apply: Callable[[Loaded[Config]], Awaitable[None]]) -> None:
+async def reload(read: Callable[[], Loaded[Config]], apply: Callable[[Loaded[Config]], Awaitable[None]]) -> None:
+    """`read` the configuration and `apply` it. A bad one changes nothing; the log tells what became of it."""
     try:
         await apply(read())
     except (ConfigError, KeyProblem) as error:

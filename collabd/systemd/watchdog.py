@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 
 from collabd.systemd.notify import notify
 from collabd.worker import Worker
@@ -14,21 +15,22 @@ from collabd.worker import Worker
 _PERIODS_A_JOB = 4
 
 
-async def watchdog(worker: Worker) -> None:
-    """Send pings while `worker` finishes jobs, until cancelled. Returns at once if the service manager wants no pings.
+async def watchdog(workers: Sequence[Worker]) -> None:
+    """Send pings while all `workers` finish jobs, until cancelled. Returns at once if the manager wants no pings.
 
-    While nobody calls, the worker is given empty jobs, so that it has something to finish.
+    While nobody calls, the workers are given empty jobs, so that they have something to finish.
     """
     period_s = _period_s()
     if period_s is None:
         return
-    proof = worker.submit(_nothing)
+    proofs = [worker.submit(_nothing) for worker in workers]
     while True:
         await asyncio.sleep(period_s / 2)
-        if time.monotonic() - worker.finished_at <= _PERIODS_A_JOB * period_s:
+        if time.monotonic() - min(worker.finished_at for worker in workers) <= _PERIODS_A_JOB * period_s:
             notify("WATCHDOG=1")
-        if proof.done():
-            proof = worker.submit(_nothing)
+        proofs = [
+            worker.submit(_nothing) if proof.done() else proof for worker, proof in zip(workers, proofs, strict=True)
+        ]
 
 
 def _period_s() -> float | None:

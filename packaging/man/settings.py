@@ -29,13 +29,13 @@ def mdoc(toml: str) -> Iterator[str]:
     yield ".Sh SETTINGS"
     _, *paragraphs = toml.strip().split("\n\n")
     for paragraph in paragraphs:
-        table, items = _parse(paragraph.splitlines())
+        table, items = parse(paragraph.splitlines())
         if table:
             yield f".Ss {_escaped(table)}"
         yield from _render(items)
 
 
-def _parse(lines: list[str]) -> tuple[str, list[tuple[list[str], list[str]]]]:
+def parse(lines: list[str]) -> tuple[str, list[tuple[list[str], list[str]]]]:
     """The table that a paragraph opens ("": none), and its items: prose, and the settings that it is about."""
     table = ""
     items: list[tuple[list[str], list[str]]] = [([], [])]

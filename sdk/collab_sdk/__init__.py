@@ -16,18 +16,22 @@ from typing import TYPE_CHECKING
 
 from collab_sdk._version import __version__ as __version__
 from collab_sdk.errors import (
+    BrokerUnavailable,
     BudgetInfeasible,
+    CameraUnavailable,
     CollabError,
     CompanionUnavailable,
     DaemonFault,
     DaemonUnavailable,
     DeadlineExceeded,
+    DownloadFailed,
     InvalidBudget,
     InvalidImage,
     InvalidPackage,
     InvalidPlacement,
     InvalidRequest,
     InvalidTensor,
+    MissingDependency,
     NotReady,
     Overloaded,
     PermissionRefused,
@@ -39,11 +43,13 @@ from collab_sdk.errors import (
     UnknownModel,
     UnknownPackage,
     UnknownRegion,
+    WrongTask,
 )
 
 if TYPE_CHECKING:
     from collab_sdk._default import infer
     from collab_sdk.aio import AsyncClient
+    from collab_sdk.answers import Classification, Detection, Detections, RawOutputs, Segmentation
     from collab_sdk.budget import Budget
     from collab_sdk.channels import Channels
     from collab_sdk.client import Client
@@ -62,15 +68,19 @@ if TYPE_CHECKING:
         OnInfeasible,
         Reason,
         ScoreKind,
+        TaskKind,
     )
 
 __all__ = [
     "AsyncClient",
     "BreakerState",
+    "BrokerUnavailable",
     "Budget",
     "BudgetInfeasible",
+    "CameraUnavailable",
     "Cap",
     "Channels",
+    "Classification",
     "Client",
     "CollabError",
     "CompanionState",
@@ -79,6 +89,9 @@ __all__ = [
     "DaemonFault",
     "DaemonUnavailable",
     "DeadlineExceeded",
+    "Detection",
+    "Detections",
+    "DownloadFailed",
     "EnergySource",
     "Fallback",
     "InvalidBudget",
@@ -87,6 +100,7 @@ __all__ = [
     "InvalidPlacement",
     "InvalidRequest",
     "InvalidTensor",
+    "MissingDependency",
     "MockTransport",
     "NotReady",
     "Objective",
@@ -96,12 +110,15 @@ __all__ = [
     "Plan",
     "Predicted",
     "ProtocolError",
+    "RawOutputs",
     "Reason",
     "RequestTimeout",
     "RequestTooLarge",
     "Result",
     "ScoreKind",
+    "Segmentation",
     "StorageUnavailable",
+    "TaskKind",
     "Timings",
     "Transport",
     "Unauthorised",
@@ -109,6 +126,7 @@ __all__ = [
     "UnknownModel",
     "UnknownPackage",
     "UnknownRegion",
+    "WrongTask",
     "infer",
 ]
 
@@ -120,9 +138,12 @@ _HOMES = {
     "Budget": "budget",
     "Cap": "vocabulary",
     "Channels": "channels",
+    "Classification": "answers",
     "Client": "client",
     "CompanionState": "vocabulary",
     "ControlClient": "control",
+    "Detection": "answers",
+    "Detections": "answers",
     "EnergySource": "vocabulary",
     "Fallback": "vocabulary",
     "MockTransport": "mock",
@@ -130,9 +151,12 @@ _HOMES = {
     "OnInfeasible": "vocabulary",
     "Plan": "result",
     "Predicted": "result",
+    "RawOutputs": "answers",
     "Reason": "vocabulary",
     "Result": "result",
     "ScoreKind": "vocabulary",
+    "Segmentation": "answers",
+    "TaskKind": "vocabulary",
     "Timings": "result",
     "Transport": "transport",
     "UnixTransport": "unix",

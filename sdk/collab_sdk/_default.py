@@ -8,7 +8,7 @@ from typing import Unpack
 
 from collab_sdk.budget import Budget
 from collab_sdk.client import Client, InferOptions
-from collab_sdk.image import Image
+from collab_sdk.image import Image, Tensors
 from collab_sdk.result import Result
 
 
@@ -31,8 +31,10 @@ class SharedClient:
 _client = SharedClient()
 
 
-def infer(image: Image, budget: Budget | str | float | None = None, **options: Unpack[InferOptions]) -> Result:
-    """Classify one image within a budget, with the daemon of this machine; `Client.infer` explains the arguments.
+def infer(
+    image: Image | Tensors, budget: Budget | str | float | None = None, **options: Unpack[InferOptions]
+) -> Result:
+    """Answer one image within a budget, with the daemon of this machine; `Client.infer` explains the arguments.
 
     The first call makes a `Client` with its defaults, which all threads then share.
     """

@@ -17,8 +17,8 @@ from collab_sdk._message import MAX_JSON_BYTES
 from collab_sdk.errors import DeadlineExceeded
 from collab_sdk.transport import TOO_LATE, DaemonReply, DaemonRequest
 
-# A reply holds JSON and a row of scores.
-MAX_BODY_BYTES = 4 * MAX_JSON_BYTES
+# A reply holds JSON and a few arrays, such as the mask of a photograph of 200 megapixels.
+MAX_BODY_BYTES = MAX_JSON_BYTES + 512 * 2**20
 # Holds a reply's head, and as a rule the whole answer to a call.
 _BUFFER_BYTES = 2**16
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n]*)?(?=\r\n|$)")

@@ -21,6 +21,9 @@ MAX_JSON_BYTES = 16 * 2**20
 WAITED_MS = "Collab-Waited-Ms"
 # Request header: the milliseconds of the caller's latency that passed outside the daemon in the last call of this kind.
 CALLER_MS = "Collab-Caller-Ms"
+# Request header, to a companion: the most milliseconds for which the call shall wait there for others. If it would wait
+# longer, the companion refuses it at once, and the device goes on without it.
+PATIENCE_MS = "Collab-Patience-Ms"
 
 Value = TypeVar("Value")
 

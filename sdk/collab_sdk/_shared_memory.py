@@ -24,8 +24,8 @@ from collab_sdk._message import Message, decode_error
 from collab_sdk.errors import CollabError, PermissionRefused
 from collab_sdk.transport import DaemonReply, DaemonRequest, Transport
 
-# Bytes. Below, the socket takes no more processor time than this; docs/architecture.md has the measurement.
-LEAST_BYTES = 3 * 2**16
+# Below, the socket costs no more processor time, on slow devices either; docs/architecture.md has the measurement.
+LEAST_BYTES = 16 * 1024
 # How many calls at once may use a region; more use the socket.
 MOST_REGIONS = 8
 DIRECTORY = Path("/dev/shm")  # noqa: S108  the names are random, and the files new

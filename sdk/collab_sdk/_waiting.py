@@ -1,12 +1,13 @@
-"""The time that a caller waits outside the daemon: it is part of the latency and counts against the cap.
+"""What the client knows of a call, and the daemon does not, added to a result that nobody has read yet.
 
-It is added to a result that nobody has read yet.
+The time that a caller waits outside the daemon is part of the latency and counts against the cap.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from collab_sdk._newest import Frame
 from collab_sdk.result import Result, said_in
 from collab_sdk.vocabulary import Cap
 
@@ -35,6 +36,11 @@ def add_waiting(result: Result, seconds: float) -> float:
         said["budget_met"], said["unmet"] = False, f"{Cap.LATENCY},{unmet}"
         _explain(said, f"{_in_words(client_ms / 1e3)} of the latency passed outside collabd")
     return client_ms
+
+
+def add_frame(result: Result, frame: Frame) -> None:
+    """Make it the result of this frame of a stream."""
+    vars(result).update(dropped=frame.dropped, image=frame.image)
 
 
 def _explain(said: dict[str, Any], more: str) -> None:

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import quote
@@ -23,6 +23,8 @@ from collab_sdk.clock import WaitingClock
 from collab_sdk.errors import DaemonUnavailable, DeadlineExceeded, InvalidRequest, NotReady, ProtocolError
 from collab_sdk.reports import (
     ConfigReport,
+    DoorReport,
+    DoorsReport,
     ExplainReport,
     LayersReport,
     ModelReport,
@@ -33,6 +35,7 @@ from collab_sdk.reports import (
 from collab_sdk.text import plain_values
 from collab_sdk.transport import DaemonRequest, Transport
 from collab_sdk.unix import UnixTransport
+from collab_sdk.vocabulary import CompanionState
 
 __all__ = ["ControlClient"]
 
@@ -104,6 +107,10 @@ class ControlClient:
         """The daemon's effective configuration with its origins; secrets are masked."""
         return cast("ConfigReport", self._call("GET", "/collab/v1/config"))
 
+    def doors(self) -> list[DoorReport]:
+        """The daemon's doors for other programs, and what has come through each."""
+        return cast("DoorsReport", self._call("GET", "/collab/v1/doors"))["doors"]
+
     def load_model(self, path: str | os.PathLike[str]) -> ModelReport:
         """Have the daemon install and serve the model package in this directory. `InvalidPackage`."""
         # The daemon has a working directory of its own.
@@ -118,15 +125,33 @@ class ControlClient:
         """Whether the daemon runs and has loaded its models."""
         return not self._unready(self._deadline(None))
 
-    def wait(self, timeout_s: float = 60, *, profiled: bool = False) -> None:
-        """Return once the daemon is ready and, if asked, has profiled its models. `DeadlineExceeded`, saying why."""
+    def wait(
+        self,
+        timeout_s: float = 60,
+        *,
+        profiled: bool = False,
+        companions: bool = False,
+        tell: Callable[[str], object] | None = None,
+    ) -> None:
+        """Return once the daemon is ready; if asked, once it has profiled its models, and knows of each companion.
+
+        With ``companions`` that is: it has heard of each companion whether that is up, and the companions that are up
+        serve its models or have said why not. ``tell`` is called now and then with what is waited for. Raises
+        `DeadlineExceeded`, saying that too.
+        """
         deadline, reason = self._deadline(timeout_s), "it does not answer"
         while self._clock.monotonic() < deadline:
             # The last reason that the daemon gave tells more than a timeout of the last request.
             with contextlib.suppress(DeadlineExceeded):
-                reason = self._unready(deadline) or (self._unprofiled(deadline) if profiled else "")
+                reason = (
+                    self._unready(deadline)
+                    or (self._unprofiled(deadline) if profiled else "")
+                    or (self._unserved(deadline) if companions else "")
+                )
             if not reason:
                 return
+            if tell is not None:
+                tell(reason)
             self._clock.sleep(_POLL_S)
         raise DeadlineExceeded(f"collabd is not ready after {timeout_s:g} s: {reason}")
 
@@ -145,6 +170,18 @@ class ControlClient:
         report = self._call("GET", "/collab/v1/models", deadline=deadline)
         names = [model["name"] for model in cast("ModelsReport", report)["models"] if not model["profiled"]]
         return f"it is still profiling {', '.join(names)}" if names else ""
+
+    def _unserved(self, deadline: float) -> str:
+        report = cast("StatusReport", self._call("GET", "/collab/v1/status", deadline=deadline))
+        names = {model["digest"]: model["name"] for model in report["models"]}
+        for cloud in report["clouds"]:
+            if cloud["state"] == CompanionState.UNKNOWN:
+                return f"{cloud['name']} has not answered yet"
+            if cloud["awaited"]:
+                digest = cloud["awaited"][0]
+                why = cloud["lacks"].get(digest, "has not said yet whether it holds the package")
+                return f"{names.get(digest, digest)}: {cloud['name']} {why}"
+        return ""
 
     def _deadline(self, timeout_s: float | None) -> float:
         seconds = self.timeout_s if timeout_s is None else timeout_s

@@ -23,8 +23,13 @@ the class of that code. So an application catches the class that the daemon rais
     ├── Overloaded               a queue is full; try again later
     ├── StorageUnavailable       the daemon's disk is full, or cannot be written
     ├── CompanionUnavailable     the companion failed, and the call forbade the device to finish
+    ├── DownloadFailed           a model package or its index could not be fetched
     ├── DeadlineExceeded         no answer came within the client's timeout_s
     ├── ProtocolError            the peer does not speak our protocol
+    ├── WrongTask                the answer of one task was read as that of another
+    ├── MissingDependency        an optional package is not installed
+    ├── CameraUnavailable        no pictures come from a camera, a URL or a video file
+    ├── BrokerUnavailable        an MQTT broker cannot be reached, or refuses
     └── DaemonFault              a defect of the daemon; its journal has the traceback
 """
 
@@ -36,18 +41,22 @@ from typing import Any, ClassVar
 from collab_sdk.text import plain, plain_values
 
 __all__ = [
+    "BrokerUnavailable",
     "BudgetInfeasible",
+    "CameraUnavailable",
     "CollabError",
     "CompanionUnavailable",
     "DaemonFault",
     "DaemonUnavailable",
     "DeadlineExceeded",
+    "DownloadFailed",
     "InvalidBudget",
     "InvalidImage",
     "InvalidPackage",
     "InvalidPlacement",
     "InvalidRequest",
     "InvalidTensor",
+    "MissingDependency",
     "NotReady",
     "Overloaded",
     "PermissionRefused",
@@ -59,6 +68,7 @@ __all__ = [
     "UnknownModel",
     "UnknownPackage",
     "UnknownRegion",
+    "WrongTask",
     "from_code",
 ]
 
@@ -205,6 +215,13 @@ class CompanionUnavailable(CollabError):
     http_status = 502
 
 
+class DownloadFailed(CollabError):
+    """A model package, or the index that names it, could not be fetched; another try may go on from there."""
+
+    code = "download_failed"
+    http_status = 502
+
+
 class DeadlineExceeded(CollabError):
     """No answer came within the client's ``timeout_s``."""
 
@@ -217,6 +234,33 @@ class ProtocolError(CollabError):
 
     code = "protocol_error"
     http_status = 502
+
+
+class WrongTask(CollabError):
+    """The answer of one task was read as that of another: boxes of a classifier, a label of a detector."""
+
+    code = "wrong_task"
+    http_status = 400
+
+
+class MissingDependency(CollabError):
+    """What was asked for needs an optional package that is not installed."""
+
+    code = "missing_dependency"
+
+
+class CameraUnavailable(CollabError):
+    """No pictures come from a camera, a URL or a video file; the message says why, and what to do."""
+
+    code = "camera_unavailable"
+    http_status = 503
+
+
+class BrokerUnavailable(CollabError):
+    """An MQTT broker cannot be reached, or refuses; the message says why."""
+
+    code = "broker_unavailable"
+    http_status = 503
 
 
 class DaemonFault(CollabError):

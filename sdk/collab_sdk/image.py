@@ -1,22 +1,22 @@
-"""Makes the tensor that travels to the daemon from an application's image."""
+"""Makes what travels to the daemon from an application's image, or from its tensors."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collab_sdk._tensor import LENGTH_BYTES, length_of
 from collab_sdk.channels import Channels, channels_of, check_pixels
-from collab_sdk.errors import InvalidImage, RequestTooLarge
-from collab_sdk.pillow import DAMAGE, UPRIGHT, PilImage, orientation_of, to_rgb
-from collab_sdk.wire import Tensor
+from collab_sdk.errors import InvalidImage, InvalidTensor, RequestTooLarge
+from collab_sdk.pillow import DAMAGE, TURNED, UPRIGHT, PilImage, orientation_of, to_rgb
+from collab_sdk.wire import Tensor, WireError
 
-__all__ = ["MAX_FILE_BYTES", "Image", "image_tensor"]
+__all__ = ["MAX_FILE_BYTES", "Image", "Tensors", "image_tensor"]
 
 MAX_FILE_BYTES = 256 * 2**20
 # Pixels; as RGB they are 48 MB, which a request may carry. The SDK shrinks a larger Pillow image by a whole number, as
@@ -26,6 +26,19 @@ _MAX_PIL_PIXELS = 2**24
 _IN_MEMORY = (bytes, bytearray, memoryview)
 
 Image = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[np.uint8] | PilImage
+# The inputs of a network of the task "tensors", by name.
+Tensors: TypeAlias = Mapping[str, NDArray[Any]]
+
+
+class Sent(NamedTuple):
+    """What travels of an image: an array, which is not checked yet, or the data of a BYTES tensor [1].
+
+    ``channels``: those of an array. ``full_size``: width and height of a Pillow image that travels smaller; else None.
+    """
+
+    given: NDArray[Any] | Sequence[bytes | memoryview]
+    channels: Channels | str
+    full_size: tuple[int, int] | None = None
 
 
 def image_tensor(image: Image, channels: Channels | str = Channels.RGB) -> Tensor:
@@ -38,7 +51,7 @@ def image_tensor(image: Image, channels: Channels | str = Channels.RGB) -> Tenso
     `InvalidImage`: no such file, an unreadable or empty one, or no image at all. `InvalidTensor`: an array of another
     dtype or shape than ``channels`` needs, or no such channels. `RequestTooLarge`: a file over `MAX_FILE_BYTES`.
     """
-    given, channels = as_sent(image, channels_of(channels))
+    given, channels, _ = as_sent(image, channels_of(channels))
     if isinstance(given, np.ndarray):
         tensor = form_of(given.shape, given.dtype, channels)
         tensor.data = bytes_of(given)
@@ -48,25 +61,41 @@ def image_tensor(image: Image, channels: Channels | str = Channels.RGB) -> Tenso
     return tensor
 
 
-def as_sent(
-    image: Image, channels: Channels | str
-) -> tuple[NDArray[Any] | Sequence[bytes | memoryview], Channels | str]:
-    """What travels, and the channels of it: an array, which is not checked yet, or the data of a BYTES tensor [1]."""
+def as_sent(image: Image, channels: Channels | str) -> Sent:
+    """What travels of an image."""
     if isinstance(image, np.ndarray):
-        return image, channels
+        return Sent(image, channels)
     if isinstance(image, _IN_MEMORY):
         if not image:
             raise InvalidImage("the image is empty (0 bytes)")
         data = image if isinstance(image, bytes) else memoryview(image).cast("B")
-        return (length_of(data), data), channels
+        return Sent((length_of(data), data), channels)
     if isinstance(image, str | os.PathLike):
-        return (_file(image),), channels
+        return Sent((_file(image),), channels)
     if isinstance(image, PilImage):
-        return _from_pillow(image), Channels.RGB
+        return _from_pillow(image)
     raise InvalidImage(
         f"a {type(image).__name__} is not an image: give a path, an encoded file's bytes, a PIL image or a uint8 array "
-        "of shape [height, width, 3]"
+        'of shape [height, width, 3]; tensors go by name, as in infer({"input": array})'
     )
+
+
+def tensors_of(arrays: Tensors) -> list[Tensor]:
+    """The input tensors for these arrays. `InvalidTensor`: one is no array, or the protocol has no such dtype."""
+    if not arrays:
+        raise InvalidTensor("there is no tensor: give one array or more by name")
+    return [_tensor(name, array) for name, array in arrays.items()]
+
+
+def _tensor(name: Any, array: Any) -> Tensor:
+    if not (isinstance(name, str) and name and isinstance(array, np.ndarray)):
+        raise InvalidTensor(
+            f"the tensor {name!r:.80} is a {type(array).__name__}: give numpy arrays by the names of the inputs"
+        )
+    try:
+        return Tensor.from_array(name, array)
+    except WireError as error:
+        raise InvalidTensor(f"the tensor {name!r:.80}: {error}") from error
 
 
 def form_of(shape: tuple[int, ...] | None, dtype: np.dtype[Any] | None, channels: Channels | str) -> Tensor:
@@ -96,7 +125,9 @@ def _file(path: str | os.PathLike[str]) -> memoryview:
     except (OSError, ValueError) as error:
         raise InvalidImage(f"cannot read the image {str(path)!r}: {getattr(error, 'strerror', error)}") from error
     if len(data) > LENGTH_BYTES + MAX_FILE_BYTES:
-        raise RequestTooLarge(f"the file {str(path)!r} has more than {MAX_FILE_BYTES} bytes")
+        raise RequestTooLarge(
+            f"the file {str(path)!r} has more than {MAX_FILE_BYTES >> 20} MiB: scale the picture down"
+        )
     if len(data) == LENGTH_BYTES:
         raise InvalidImage(f"the file {str(path)!r} is empty (0 bytes)")
     data[:LENGTH_BYTES] = length_of(data[LENGTH_BYTES:])
@@ -116,13 +147,16 @@ def _whole(descriptor: int, size: int) -> memoryview:
     return room[:filled].data
 
 
-def _from_pillow(image: PilImage) -> NDArray[Any]:
+def _from_pillow(image: PilImage) -> Sent:
     try:
         width, height = image.size
         picture, orientation = to_rgb(image), orientation_of(image)
+        full_size = None
         if width * height > _MAX_PIL_PIXELS:
             picture = picture.reduce(math.ceil(math.sqrt(width * height / _MAX_PIL_PIXELS)))
-        return np.asarray(picture.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else picture)
+            full_size = (height, width) if orientation in TURNED else (width, height)
+        pixels = np.asarray(picture.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else picture)
     except DAMAGE as error:
         # Pillow decodes an image only when it is used, so a broken file fails only here.
         raise InvalidImage(f"cannot decode the PIL image ({error}): give the path or the bytes of its file") from error
+    return Sent(pixels, Channels.RGB, full_size)

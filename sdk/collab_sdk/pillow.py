@@ -11,16 +11,17 @@ from typing import Any, Protocol, runtime_checkable
 
 from collab_sdk.errors import InvalidImage
 
-__all__ = ["DAMAGE", "UPRIGHT", "PilImage", "orientation_of", "to_rgb"]
+__all__ = ["DAMAGE", "TURNED", "UPRIGHT", "PilImage", "orientation_of", "to_rgb"]
 
 # The errors that Pillow raises for bytes that it cannot read.
 DAMAGE = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, MemoryError, RuntimeError),
     *(struct.error, zlib.error),
 )
-# For each EXIF orientation, the number of the Pillow transposition that turns the image upright. From 5 on, width and
-# height swap.
+# For each EXIF orientation, the number of the Pillow transposition that turns the image upright.
 UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+# Those that swap width and height.
+TURNED = range(5, 9)
 
 _ORIENTATION = 0x0112
 _MAX_GREY = 65_535

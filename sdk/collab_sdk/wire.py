@@ -29,6 +29,7 @@ from collab_sdk._json_data import data_of, fill
 from collab_sdk._message import (
     CALLER_MS,
     MAX_JSON_BYTES,
+    PATIENCE_MS,
     WAITED_MS,
     Headers,
     Message,
@@ -47,6 +48,7 @@ __all__ = [
     "MAX_JSON_BYTES",
     "MAX_TENSORS",
     "OF_REGIONS",
+    "PATIENCE_MS",
     "RECEIVE_MS",
     "REGION",
     "REGION_BYTES",
@@ -235,6 +237,11 @@ def caller_s(headers: Headers) -> float | None:
     """
     seconds = _seconds(headers, CALLER_MS)
     return None if seconds is None else min(seconds, _MOST_CALLER_S)
+
+
+def patience_s(headers: Headers) -> float | None:
+    """The most seconds for which a call shall wait in a queue; None: it does not say. WireError: it is no time."""
+    return _seconds(headers, PATIENCE_MS)
 
 
 def _seconds(headers: Headers, name: str) -> float | None:

@@ -1,8 +1,9 @@
 #!/bin/sh
-# run.sh PYTHON: install the checkout into an arm64 root, which is kept in build/arm64, and compare with this machine.
+# run.sh PYTHON RELEASE: install the checkout into an arm64 root of this release of Debian, which is kept in build/arm64,
+# and compare with this machine.
 # Started as the first process of mount and process namespaces of its own.
 set -eu
-python=$1 kept=build/arm64
+python=$1 release=$2 kept=build/arm64/$2
 root=$kept/root source=/usr/src/collabd
 # That of a Raspberry Pi 3 and Zero 2 W: what needs a newer one ends with an illegal instruction here too.
 export QEMU_CPU=cortex-a53
@@ -29,7 +30,7 @@ emulate() {
 make_root() {
     rm -rf "$root.new"
     run debootstrap --arch=arm64 --variant=minbase --include=ca-certificates,make,python3,python3-venv,systemd \
-        bookworm "$root.new" >$kept/debootstrap.log 2>&1 || failed "debootstrap" $kept/debootstrap.log
+        "$release" "$root.new" >$kept/debootstrap.log 2>&1 || failed "debootstrap" $kept/debootstrap.log
     mv "$root.new" "$root"
 }
 

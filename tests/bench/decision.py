@@ -45,11 +45,14 @@ def measure(profiles: Path, networks: Sequence[Shipped]) -> None:
 async def _real(profiles: Path, network: Shipped) -> list[tuple[str, ...]]:
     """The daemon's planner with one companion, which is as fast as the device."""
     config, image, digest = DeviceConfig(), network.images[0], network.package.digest
-    model = DeviceModel(network.package, network.package.network())
+    model = DeviceModel(network.package, network.package.networks())
     model.profile = stored.load(digest, machine.describe(), threads=os.cpu_count() or 1, directory=profiles)
     if model.profile is None:
         raise RuntimeError(f"collabd has stored no profile of {network.name} under {profiles}")
-    width, height = (network.package.manifest.preprocessing.width, network.package.manifest.preprocessing.height)
+    width, height = (
+        network.package.manifest.require_picture().width,
+        network.package.manifest.require_picture().height,
+    )
     asked = CallImage(image, width * height)
     cloud = CloudSettings(name="companion", url="http://127.0.0.1")
     companion = Companion(cloud, config.link, config.failover, exchange=NoExchange())

@@ -22,7 +22,7 @@ def measure(network: Shipped) -> None:
     """Print it for the cut of `network` whose feature is nearest to 75 kB, and for the image beside it."""
     manifest = network.package.manifest
     graph = network.package.network()
-    image = prepare(network.images[0], manifest.preprocessing)
+    image = prepare(network.images[0], manifest.require_picture())
 
     def distance(cut: Cut) -> float:
         return abs(math.log(graph.tensor(cut.tensors[0]).nbytes / _FEATURE_BYTES))
@@ -30,9 +30,9 @@ def measure(network: Shipped) -> None:
     cut = min((cut for cut in manifest.cuts[1:] if len(cut.tensors) == 1), key=distance)
     engine = Engine(threads=1, cache_bytes=2**28)
     engine.add("", graph)
-    feature = engine.run("", {manifest.input: image}, cut.tensors)[cut.tensors[0]]
-    rows = [_row("feature", feature, figures, feature.nbytes) for figures in cut.codecs]
-    rows += [_row("image", image, figures, feature.nbytes) for figures in manifest.cuts[0].codecs]
+    feature = engine.run("", {manifest.input_names[0]: image}, cut.tensors)[cut.tensors[0]]
+    rows = [_row("feature", feature, figures, feature.nbytes) for figures in cut.codecs if figures.in_fp32]
+    rows += [_row("image", image, figures, feature.nbytes) for figures in manifest.cuts[0].codecs if figures.in_fp32]
     print(table(("Codec", "of", "scales", "bytes", "to fp32 feature", "encode", "decode"), rows))
     print(f"{network.name}, cut {cut.name}, feature {list(feature.shape)}, {feature.nbytes} bytes in fp32.\n")
 

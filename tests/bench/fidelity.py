@@ -1,4 +1,4 @@
-"""`python -m tests.bench.fidelity`: what the packages promise of lossy codecs, beside images that they have not seen.
+"""`python -m tests.bench.fidelity`: what packages promise of lossy codecs and of int8, beside unseen images.
 
 The CIFAR-10 networks see test images of the half that calibrates nothing, EfficientNet-Lite0 crops of the sample
 photographs. Exits 1 if a plan that the default fidelity allows agrees less often than that, by more than chance
@@ -16,12 +16,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from collabd.catalog.authoring.calibration_pixels import calibration_pixels
+from collab_sdk.vocabulary import Precision
+from collabd.catalog.authoring.calibration_pixels import Samples, calibration_pixels
 from collabd.catalog.package.manifest import Agreement, CodecFigures
 from collabd.catalog.package.package import Package, load
 from collabd.config import PlanningSettings
 from collabd.partition import CutSpec
 from collabd.profiling.calibrate import Calibration
+from collabd.profiling.likeness.likeness import likeness_of
 from models.build import NAMES
 from models.cifar10 import checking
 from models.networks import CIFAR10_NETWORKS
@@ -33,7 +35,7 @@ _CROPS_EACH = 40
 _TEST_IMAGES_EACH = 100
 _PHOTOGRAPHS = sorted((MODELS / "samples/photos").glob("*.jpg"))
 _DEVIATIONS = 3
-_HEADINGS = ("cut", "codec", "bytes", "promised", "sure", "agree", "all", "agree", "")
+_HEADINGS = ("cut", "codec", "precision", "bytes", "promised", "sure", "agree", "all", "agree", "")
 
 
 def main() -> None:
@@ -59,29 +61,32 @@ def _measure(name: str, data: Path) -> list[str]:
         if name in CIFAR10_NETWORKS
         else crops(_PHOTOGRAPHS, _CROPS_EACH)
     )
-    pixels = calibration_pixels(unseen, package.manifest.preprocessing)
-    calibration = Calibration(package.network(), pixels)
+    samples = calibration_pixels(unseen, package.manifest.require_picture())
     rows, faults = [], []
-    for cut, promised, found in compared(package, calibration):
+    for cut, promised, found in compared(package, samples):
         agreement = found.agreement
         assert agreement is not None
         is_good = not is_allowed(promised) or keeps_default(agreement)
         rows.append(_row(cut, promised, found, agreement, "" if is_good else "TOO FEW"))
         if not is_good:
-            faults.append(f"{name}, cut {cut}, {found.codec}: {agreement}")
-    print(f"{name}: {len(calibration.images)} images that it was not calibrated on")
+            faults.append(f"{name}, cut {cut}, {found.codec} {found.head}/{found.tail}: {agreement}")
+    print(f"{name}: {len(samples.pixels)} images that it was not calibrated on")
     print(table(_HEADINGS, rows), flush=True)
     return faults
 
 
-def compared(package: Package, calibration: Calibration) -> Iterator[tuple[str, CodecFigures | None, CodecFigures]]:
-    """Cut, the package's figures of a lossy codec, and its figures over the images of `calibration`."""
+def compared(package: Package, samples: Samples) -> Iterator[tuple[str, CodecFigures | None, CodecFigures]]:
+    """Cut, the package's figures of what may change answers there, and its figures over the `samples`."""
+    networks = package.networks()
+    calibration = Calibration(networks[Precision.FP32], samples.pixels, int8=networks.get(Precision.INT8))
+    likeness = likeness_of(package.manifest, calibration.outputs, samples.sizes)
     for cut in package.manifest.cuts:
-        promised = {figures.codec: figures for figures in cut.codecs}
+        promised = {(figures.codec, figures.head, figures.tail): figures for figures in cut.codecs}
+        pairs = [*dict.fromkeys((figures.head, figures.tail) for figures in cut.codecs)]
         spec = CutSpec(cut.name, cut.head_layers, cut.tensors)
-        for found in calibration.figures(spec, package.manifest.output_kind):
+        for found in calibration.figures(spec, likeness, pairs=pairs):
             if found.agreement is not None:
-                yield cut.name, promised.get(found.codec), found
+                yield cut.name, promised.get((found.codec, found.head, found.tail)), found
 
 
 def is_allowed(promised: CodecFigures | None) -> bool:
@@ -101,6 +106,7 @@ def _row(
     return (
         cut,
         found.codec,
+        f"{found.head}/{found.tail}",
         f"{found.bytes_median}",
         "not kept" if promised is None else f"{promised.fidelity:.2%}",
         f"{agreement.sure_agreed} of {agreement.sure_images}",

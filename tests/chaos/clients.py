@@ -24,16 +24,32 @@ class Answer:
     scores: npt.NDArray[np.float32]
     cut: str
     codec: str
+    precision: str
+    placement: str
     ran: str
     degraded: bool
     why: str
     budget_met: bool
+    # The little network that answered; None: the one that was asked did.
+    answered_by: str | None = None
+    # In which precision the plan asks it.
+    little_precision: str | None = None
 
     @classmethod
     def of(cls, result: Result) -> Answer:
         """That of a result."""
         plan = result.plan
-        return cls(result.scores, plan.cut, plan.codec, result.ran, result.degraded, result.why, result.budget_met)
+        planned = plan.cut, plan.codec, plan.precision, plan.placement
+        return cls(
+            result.scores,
+            *planned,
+            result.ran,
+            result.degraded,
+            result.why,
+            result.budget_met,
+            result.answered_by,
+            plan.little_precision,
+        )
 
 
 @dataclass(frozen=True)
@@ -73,7 +89,13 @@ def _call(client: Client, image: bytes | npt.NDArray[np.uint8], order: Order) ->
     began = time.monotonic()
     try:
         result = client.infer(
-            image, order.budget, model=order.model, cut=order.cut, codec=order.codec, fallback=order.fallback
+            image,
+            order.budget,
+            model=order.model,
+            cut=order.cut,
+            codec=order.codec,
+            precision=order.precision,
+            fallback=order.fallback,
         )
     except CollabError as error:
         return Outcome(order, began, time.monotonic(), None, f"{type(error).__name__}: {error}")

@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from tests.chaos.clients import Outcome
+from collabd.config import PlanningSettings
+from tests.chaos.clients import Answer, Outcome
 from tests.chaos.faults import Window
 from tests.chaos.orders import LOCAL, NO_DEADLINE, SHARES
 from tests.chaos.reference import Reference
 from tests.chaos.run import Happened
 from tests.chaos.schedule import KINDS
 
+# What calls ask for that state no fidelity.
+CAP = PlanningSettings().min_fidelity
 # Deadlines that the device alone could keep, and how many of them must be.
 KEEPABLE = ("1.5 x p99", "4 x p99")
 LEAST_KEPT = 0.999
@@ -79,6 +82,7 @@ def judge(happened: Happened) -> dict[str, Any]:
         "alone": {name: _alone(happened, name) for name in happened.packages},
         "calls": _calls(asked),
         "calls_with_fallback_fail": _calls(failing),
+        "agreement": _agreement(judged, reference),
         "why_degraded": dict(Counter(_kind_of(one.outcome) for one in judged if _degraded(one)).most_common()),
         "deadlines": {kind: _deadlines(judged, kind) for kind in SHARES if kind != NO_DEADLINE},
         "faults": {kind: _under(kind, judged, happened.windows) for kind in KINDS if kind not in happened.without},
@@ -87,6 +91,32 @@ def judge(happened: Happened) -> dict[str, Any]:
         "open_files": {side: list(counts) for side, counts in happened.handles.items()},
     }
     return report | {"failures": _failures(report, judged, happened)}
+
+
+def _agreement(judged: Sequence[Judged], reference: Reference) -> dict[str, dict[str, Any]]:
+    """By network, and who answered: how often that was the unsplit fp32 network's label, where this is sure.
+
+    Of calls that left the plan to collabd, which answered them within the least fidelity of its configuration.
+    """
+    counts: dict[str, Counter[str]] = {}
+    for one in judged:
+        order, answer = one.outcome.order, one.outcome.answer
+        if answer is None or order.cut is not None:
+            continue
+        sure, agrees = reference.is_sure(order), reference.agrees(order, answer)
+        found = Counter(answered=1, sure=int(sure), agreed=int(sure and agrees), agreed_of_all=int(agrees))
+        for row in ("all", order.model, f"{order.model}: {_who(answer)}"):
+            counts.setdefault(row, Counter()).update(found)
+    return {
+        row: {**found, "share": round(found["agreed"] / found["sure"], 4) if found["sure"] else None, "asked_for": CAP}
+        for row, found in sorted(counts.items())
+    }
+
+
+def _who(answer: Answer) -> str:
+    if answer.answered_by is not None:
+        return f"{answer.answered_by} in {answer.little_precision}"
+    return f"itself in {answer.precision}" + ("" if answer.little_precision is None else ", behind its little network")
 
 
 def _judged(outcome: Outcome, happened: Happened, down: Sequence[Window], reference: Reference) -> Judged:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
-from collab_sdk.vocabulary import Fallback
+from collab_sdk.vocabulary import Fallback, Precision
 from collabd.catalog.package.package import Package
 from collabd.codec import FEATURE_CODECS, IMAGE_CODECS
 
@@ -21,6 +21,8 @@ LOCAL = "never-leave, 1.5 x p99"
 SHARES = {NO_DEADLINE: 0.45, "1.5 x p99": 0.25, "4 x p99": 0.15, LOCAL: 0.1, "half the median": 0.05}
 # The share of the calls without a deadline whose cut and codec are forced, so that faults hit every codec and cut.
 _FORCED = 0.4
+# Of the others, of a pair, the share in which the big network has to compute in fp32.
+_IN_FP32 = 0.5
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Order:
     fallback: Fallback | None = None
     cut: str | None = None
     codec: str | None = None
+    precision: str | None = None
 
     @property
     def budget(self) -> str | None:
@@ -67,7 +70,7 @@ class Drawer:
     def _mixed(self, deadlines: Mapping[tuple[str, str], float]) -> Order:
         kind = self.luck.choices(list(SHARES), list(SHARES.values()))[0]
         if kind == NO_DEADLINE:
-            return self._forced(None) if self.luck.random() < _FORCED else self._order(None)
+            return self._forced(None) if self.luck.random() < _FORCED else self._free()
         order = self._order(Fallback.NEVER_LEAVE if kind == LOCAL else None)
         return Order(
             **vars(order) | {"deadline": kind, "deadline_ms": deadlines[order.model, kind]},
@@ -80,10 +83,20 @@ class Drawer:
         image = self.luck.choice(self.images[model])
         return Order(model, image, form, self.luck.expovariate(1 / self.pause_s), fallback=fallback)
 
+    def _free(self) -> Order:
+        """The plan is collabd's. Beside int8 a little network may not be worth asking, so half of a pair's calls do
+        without int8 for the big one."""
+        order = self._order(None)
+        pair = self.packages[order.model].manifest.little is not None
+        in_fp32 = pair and self.luck.random() < _IN_FP32
+        return Order(**vars(order) | {"precision": str(Precision.FP32)}) if in_fp32 else order
+
     def _forced(self, fallback: Fallback | None) -> Order:
         order = self._order(fallback)
         cut = self.luck.choice(self.packages[order.model].manifest.cuts)
         codecs = [*(IMAGE_CODECS if cut.head_layers == 0 else FEATURE_CODECS)]
         if cut.head_layers == 0 and order.form == "file":
             codecs.append("source")
-        return Order(**vars(order) | {"cut": cut.name, "codec": self.luck.choice(codecs)})
+        there = self.packages[order.model].manifest.precisions
+        precision = f"{self.luck.choice(there)}/{self.luck.choice(there)}"
+        return Order(**vars(order) | {"cut": cut.name, "codec": self.luck.choice(codecs), "precision": precision})

@@ -25,6 +25,7 @@ from tests.chaos.faults import RATE, Faults, Window
 from tests.chaos.mitm import Liar
 from tests.chaos.orders import Drawer, Order
 from tests.chaos.schedule import KINDS, schedule
+from tests.graphs import graphs_of
 
 CLIENTS = 8
 _IMAGES = 12
@@ -188,7 +189,8 @@ async def _daemons(settings: Settings, packages: Mapping[str, Package], director
 def _variant(package: Package, path: Path, **changes: str) -> Path:
     """The same network, with something else in its manifest."""
     manifest = msgspec.structs.replace(package.manifest, **changes)
-    return write(path, manifest, model=(package.path / "model.onnx").read_bytes(), licence="Apache-2.0").path
+    model, int8 = graphs_of(package)
+    return write(path, manifest, model=model, int8=int8, licence="Apache-2.0").path
 
 
 def _image_names(models: Sequence[str]) -> dict[str, list[Path]]:

@@ -13,6 +13,9 @@ def show(report: dict[str, Any], console: Console) -> None:
     """Print all of it."""
     calls = {"fallback local or never-leave": report["calls"], "fallback fail": report["calls_with_fallback_fail"]}
     console.print(_table("Calls", "", calls))
+    console.print(
+        _table("Agreement with the unsplit fp32 network, of calls whose plan was free", "", report["agreement"])
+    )
     console.print(_table("Why degraded", "", {why: {"answers": n} for why, n in report["why_degraded"].items()}))
     console.print(_table("Deadlines by the client's clock", "class", report["deadlines"]))
     console.print("All that the device alone could keep (1.5 x p99 and 4 x p99):", report["keepable"])

@@ -36,7 +36,17 @@ def happened(tiny_package: Package, tiny_images: list[np.ndarray]) -> Happened:
 @pytest.fixture
 def right(happened: Happened) -> Answer:
     layers = len(happened.packages["tiny"].manifest.layers)
-    unsure = Answer(np.zeros(3, np.float32), "output", "none", "D" * layers, degraded=False, why="", budget_met=True)
+    unsure = Answer(
+        np.zeros(3, np.float32),
+        cut="output",
+        codec="none",
+        precision="fp32",
+        placement="D" * layers,
+        ran="D" * layers,
+        degraded=False,
+        why="",
+        budget_met=True,
+    )
     scores = Reference(happened.packages, happened.images)._scores(ORDER, unsure.ran, ())
     return replace(unsure, scores=scores)
 
@@ -112,3 +122,19 @@ def test_what_was_never_injected_and_what_leaks_is_a_failure(happened: Happened,
     assert "never injected: link reset" in failures
     assert "never injected: clocks stepped" not in failures
     assert "device: 20 open files before the faults, 100 after them" in failures
+
+
+def test_agreement_is_counted_by_who_answered_of_calls_whose_plan_was_free(happened: Happened, right: Answer) -> None:
+    other = replace(right, scores=np.roll(right.scores, 1))
+    by_little = replace(other, answered_by="tiny", little_precision="fp32")
+    forced = replace(ORDER, cut="image", codec="q4")
+    calls = [(ORDER, right), (ORDER, right), (ORDER, by_little), (forced, other)]
+    happened.outcomes = [Outcome(order, 1.0, 1.1, answer) for order, answer in calls]
+    rows = judge(happened)["agreement"]
+    assert {row: (found["answered"], found["agreed_of_all"]) for row, found in rows.items()} == {
+        "all": (3, 2),
+        "tiny": (3, 2),
+        "tiny: itself in fp32": (2, 2),
+        "tiny: tiny in fp32": (1, 0),
+    }
+    assert all(found["asked_for"] == 0.99 for found in rows.values())

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from collabd.device.lane.lane import ComputeThread, Piece, Timed
 from collabd.engine import Stop
+from collabd.worker import Worker
 
 T = TypeVar("T")
 _AT_ONCE = 64 * 1024
@@ -54,6 +55,19 @@ class OnTheSpot(ComputeThread):
     async def prepare(self, work: Callable[[], T]) -> T:
         """As the base class does, but at once."""
         return work()
+
+
+class WorkerOnTheSpot(Worker):
+    """A thread of the companion, as such a loop needs it."""
+
+    def begin(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """As the base class does, but at once."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        try:
+            done.set_result(work())
+        except Exception as error:  # noqa: BLE001  whoever waits gets it
+            done.set_exception(error)
+        return done
 
 
 class _Selector(selectors.DefaultSelector):

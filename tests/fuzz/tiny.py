@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from collabd.catalog.package.manifest import Agreement, CodecFigures, Cut, Layer, Manifest, Preprocessing
+from collabd.catalog.package.manifest import Agreement, Classify, CodecFigures, Cut, Layer, Manifest, Picture, Port
 from collabd.catalog.package.package import Package, write
 from collabd.profiling.profile import CodecTimes, CutTimes, Machine, Profile
 from tests.fuzz.scratch import new_directory
@@ -19,10 +19,10 @@ AGREEMENT = Agreement(agreed=9, images=10, sure_agreed=8, sure_images=8)
 
 MANIFEST = Manifest(
     name="tiny",
-    labels=LABELS,
-    preprocessing=Preprocessing(height=SIDE, width=SIDE),
-    input="image",
-    output="logits",
+    task=Classify(labels=LABELS),
+    picture=Picture(height=SIDE, width=SIDE),
+    inputs=(Port("image", "uint8", (None, SIDE, SIDE, 3)),),
+    outputs=(Port("logits", "float32", (None, len(LABELS))),),
     dynamic_batch=True,
     layers=(
         Layer(name="conv", op="Conv", tensors=("relu",), macs=3456),
@@ -52,7 +52,10 @@ MANIFEST = Manifest(
             name="pool",
             head_layers=2,
             tensors=("flat",),
-            codecs=(CodecFigures(codec="q4", channel_axis=None, bytes_median=14, bytes_p95=16, agreement=AGREEMENT),),
+            codecs=(
+                CodecFigures(codec="q4", channel_axis=None, bytes_median=14, bytes_p95=16, agreement=AGREEMENT),
+                CodecFigures(codec="f32", channel_axis=None, bytes_median=16, bytes_p95=16),
+            ),
         ),
     ),
     licence="CC0-1.0",

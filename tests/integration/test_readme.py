@@ -1,47 +1,48 @@
-"""The README is true: its commands run unchanged with both daemons, and its example prints the shown output."""
+"""The README and the pages are true: their commands run unchanged with both daemons, and print what they say."""
 
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
-import click
+import cv2
+import numpy as np
 import pytest
+from PIL import Image
 
-from collabd.ctl.__main__ import main as collabctl
-from tests.readme import BLOCKS, CHECKOUT, TEXT, Newcomer, block, following
+from tests.newcomer import Newcomer, following
+from tests.pages import BLOCKS, CHECKOUT, PAGES, Block, block
 
 WITHOUT_INSTALLING = "python3 -m venv"
+WINE = "models/samples/objects/wine.jpg"
+DRAWN = "collabctl models add models/nanodet_g/package"
 PHOTO = "models/samples/photos/coffee.jpg"
 ALEXNET = "models/alexnet_cifar10/package"
 TRACE = "duration_ms,bandwidth_kbps,latency_ms\n1000,8000,5\n"
 
-# What becomes of each block, by how it starts.
-RUN = {"from collab_sdk import infer", "curl --unix-socket"}
-RUN_IN_A_FRESH_ENVIRONMENT_TOO = {WITHOUT_INSTALLING}
-NOT_RUN_HERE = {
-    "   application": "a drawing",
-    "make demo": "CI runs both targets",
-    "collabctl models add torchvision": "downloads weights; tests/unit/ctl/test_add.py builds packages",
-    "make wheels": "installs a service: tests/system and tests/packaging do",
-    "sudo collabctl pair new": "keys of a service: tests/system/test_pair.py",
-}
+README, PERFORMANCE = PAGES["README.md"], PAGES["docs/performance.md"]
+OPERATE = "docs/operate.md"
+RUN = [each for each in BLOCKS if each.kind == "run"]
+
 # What a code span of the table of commands is run as, and with which exit status it may end.
 TABLE: dict[str, tuple[list[str], set[int]]] = {
     "status": ([], {0}),
     "profile": (["efficientnet_lite0"], {0}),
     "explain": (["--last", "2"], {0}),
     "infer": ([PHOTO], {0}),
+    "watch": (["film.avi", "--model", "efficientnet_lite0"], {0}),
     "models list": ([], {0}),
     "models show": (["efficientnet_lite0"], {0}),
     "models add": ([ALEXNET], {0}),
     "models remove": (["alexnet_cifar10"], {0}),
     "models verify": ([], {0}),
+    "models index": ([ALEXNET, "--out", "offered"], {0}),
+    "models pull": (["alexnet_cifar10", "--index", "offered/index.json"], {0}),
+    "run": (["efficientnet_lite0", PHOTO], {0}),
     "config": ([], {0}),
     "wait": ([], {0}),
+    "top": (["--once"], {0}),
     "pair new": (["pi", "--config", "companion.toml"], {0}),
     "pair add": (["pi.pair", "--config", "device.toml"], {0}),
     "pair list": (["--config", "companion.toml"], {0}),
@@ -58,6 +59,11 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
     for path in CHECKOUT.iterdir():
         (tree / path.name).symlink_to(path)
     (tree / "trace.csv").write_text(TRACE)
+    for name, picture in {"cat.jpg": PHOTO, "street.jpg": WINE}.items():
+        (tree / name).symlink_to(CHECKOUT / picture)
+    film = cv2.VideoWriter(str(tree / "film.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    film.write(np.zeros((48, 64, 3), np.uint8))
+    film.release()
     script = block(WITHOUT_INSTALLING)
     for line in ("python3 -m venv venv && . venv/bin/activate\n", "pip install ./sdk .\n"):
         assert line in script
@@ -66,10 +72,12 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
         yield it
 
 
-def test_it_is_known_of_every_block_whether_it_runs() -> None:
-    starts = RUN | RUN_IN_A_FRESH_ENVIRONMENT_TOO | NOT_RUN_HERE.keys()
-    assert [text for text in BLOCKS if sum(text.startswith(start) for start in starts) != 1] == []
-    assert [start for start in starts if not any(text.startswith(start) for text in BLOCKS)] == []
+def test_the_number_on_the_first_screen_is_one_of_the_measured_ones() -> None:
+    (row,) = re.findall(r"^\| resnet50 \| frame \| 20 \| .*$", PERFORMANCE, re.MULTILINE)
+    _, _, _, _, _, bare, jpeg, _, default, *_ = (cell.strip() for cell in row.split("|"))
+    said = " ".join(README[README.index("**One number.**") : README.index("**When not to use it**")].split())
+    assert f"{default} as collabd comes, {bare} with ONNX Runtime on the device alone" in said
+    assert f"takes {jpeg} there" in said
 
 
 def test_the_way_without_installing_ends_in_an_answer(newcomer: Newcomer) -> None:
@@ -92,14 +100,21 @@ def test_the_first_example_prints_what_its_comments_say(newcomer: Newcomer) -> N
 
 def test_the_protocols_line_answers(newcomer: Newcomer) -> None:
     newcomer.run("collabctl", "models", "add", "models/vgg16_cifar10/package")
-    ran = newcomer.run("sh", "-c", block("curl --unix-socket"))
+    ran = newcomer.run("sh", "-c", block("curl --unix-socket", "docs/use.md"))
     assert '"name": "vgg16_cifar10"' in ran.stdout
+
+
+def test_the_detector_in_the_box_draws_what_it_finds(newcomer: Newcomer) -> None:
+    ran = newcomer.run("sh", "-c", block(DRAWN))
+    assert "wine glass" in ran.stdout
+    with Image.open(newcomer.tree / "boxes.png") as drawn, Image.open(CHECKOUT / WINE) as photo:
+        assert drawn.size == photo.size
 
 
 def commands_of_the_table() -> list[str]:
     """`collabctl models list`, `show` means two commands."""
     found: list[str] = []
-    for row in re.findall(r"^\| (`collabctl .*?) \|", TEXT, re.MULTILINE):
+    for row in re.findall(r"^\| (`collabctl .*?) \|", PAGES[OPERATE], re.MULTILINE):
         first, *others = re.findall(r"`([^`]+)`", row)
         words = [word for word in first.replace("[", "").split()[1:] if word.islower() and not word.startswith("-")]
         found += [" ".join(words), *(" ".join([*words[:-1], other]) for other in others)]
@@ -107,7 +122,7 @@ def commands_of_the_table() -> list[str]:
 
 
 def test_every_command_of_the_table_runs(newcomer: Newcomer) -> None:
-    """In the order of the README, in which keys are made before they are carried over."""
+    """In the order of the page, in which keys are made before they are carried over."""
     commands = commands_of_the_table()
     assert sorted(commands) == sorted(TABLE)
     # Added, before it is removed.
@@ -118,36 +133,16 @@ def test_every_command_of_the_table_runs(newcomer: Newcomer) -> None:
         assert ran.stdout or ran.stderr or command == "wait", command
 
 
-def every_command() -> list[str]:
-    """The lines of blocks, and the spans of text, that begin with a program of ours or with make."""
-    lines = [line for text in BLOCKS for line in text.splitlines()]
-    spans = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL))
-    parts = [part.strip() for text in lines + spans for part in re.split(r"&&|\|(?= )|;", text)]
-    bare = [re.sub(r"^(sudo |ssh pi sudo )", "", part) for part in parts]
-    return [command for command in bare if re.match(r"(collabctl|make) ", command)]
+@pytest.mark.parametrize("each", RUN, ids=str)
+def test_a_block_runs_and_prints_what_it_says(newcomer: Newcomer, each: Block) -> None:
+    if "nanodet_g" in each.text:
+        newcomer.run("collabctl", "models", "add", "models/nanodet_g/package")
+    command = [sys.executable, "-c", each.text] if each.language == "python" else ["sh", "-exc", each.text]
+    ran = newcomer.run(*command)
+    assert ran.returncode == 0, ran.stderr
+    assert [text for text in each.prints if text not in ran.stdout] == []
 
 
-COMMANDS = sorted(set(every_command()))
-
-
-@pytest.mark.parametrize("text", [command for command in COMMANDS if command.startswith("collabctl ")])
-def test_every_command_that_is_named_exists_with_its_options(text: str) -> None:
-    words = shlex.split(text.replace("[", "").replace("]", ""), comments=True)[1:]
-    command: click.Command = collabctl
-    while isinstance(command, click.Group):
-        command = command.commands[words.pop(0)]
-    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
-    assert {word for word in words if word.startswith("--")} <= known
-
-
-@pytest.mark.parametrize("text", [command for command in COMMANDS if command.startswith("make ")])
-def test_every_target_that_is_named_is_one_of_make_help(text: str) -> None:
-    target = text.split()[1]
-    rules = "".join(path.read_text() for path in (CHECKOUT / "Makefile", *(CHECKOUT / "packaging").glob("*.mk")))
-    assert target in re.findall(r"^([a-z][a-z0-9-]*):.*## ", rules, re.MULTILINE)
-
-
-def test_every_file_that_is_named_is_there() -> None:
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", TEXT) if "://" not in link]
-    paths = re.findall(r"\b(?:etc|models|docs|sdk|packaging)/[\w./-]+\w", " ".join(BLOCKS))
-    assert [path for path in links + paths if not Path(CHECKOUT, path).exists()] == []
+def test_what_a_line_of_shell_must_print_may_be_missing() -> None:
+    """The comments are read, and are no part of what is printed."""
+    assert {text for each in RUN for text in each.prints} >= {"espresso", "collabd_answers_total", "invalid_image"}

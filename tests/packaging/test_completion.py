@@ -27,7 +27,9 @@ def complete(*words: str) -> set[str]:
 
 def test_commands_are_completed() -> None:
     assert {"status", "simulate"} == complete("collabctl", "s")
-    assert {"list", "show", "add", "remove", "verify"} == complete("collabctl", "models", "''")
+    assert {"list", "show", "add", "remove", "verify", "pair", "quantise", "pull", "index"} == complete(
+        "collabctl", "models", "''"
+    )
 
 
 def test_options_and_their_values_are_completed() -> None:

@@ -121,12 +121,13 @@ def test_an_upgrade_restarts_the_services_and_keeps_the_socket_and_what_was_conf
 
 
 def test_what_was_removed_has_stopped_and_left_what_is_its_owners(box: Box) -> None:
+    box.write("/var/lib/collabd/its-owners", "measured or added here\n")
     dpkg(box, "--remove", *PACKAGES)
     assert installed(box) == {}
     assert box.show("collabd.service", "ActiveState") == box.show("collab-cloudd.service", "ActiveState") == "inactive"
     assert not box.path("/usr/lib/collabd").exists()
     assert box.path("/etc/collabd/collabd.toml").exists()
-    assert any(box.path("/var/lib/collabd").iterdir())
+    assert box.path("/var/lib/collabd/its-owners").exists()
 
 
 def test_what_was_purged_has_left_nothing(box: Box) -> None:

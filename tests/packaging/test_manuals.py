@@ -85,7 +85,7 @@ def long_options(command: click.Command) -> set[str]:
 def documented_options(page: str) -> set[str]:
     """Those that an item of a list, or the heading of a command, names."""
     headings = "\n".join(line for line in page.splitlines() if line.startswith(".It"))
-    return set(re.findall(r"(?:Fl|,) -([a-z-]+)", headings))
+    return set(re.findall(r"(?:Fl|,) -([a-z][a-z0-9-]*)", headings))
 
 
 @pytest.mark.parametrize(("page", "command"), [("collabd.8", collabd), ("collab-cloudd.8", collab_cloudd)])

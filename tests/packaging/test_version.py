@@ -48,5 +48,10 @@ def test_the_debian_packages_have_it() -> None:
     assert found(re.compile(r"^collabd \(([^)]+)\)"), "packaging/debian/changelog") == __version__
 
 
+def test_both_python_packages_have_the_same_licence() -> None:
+    """Each is built from its own folder alone, so there are two copies."""
+    assert (ROOT / "LICENSE").read_bytes() == (ROOT / "sdk/LICENSE").read_bytes()
+
+
 def test_the_changelog_ends_in_it() -> None:
     assert found(NEWEST_RELEASE, "CHANGELOG.md") == __version__

@@ -10,6 +10,7 @@ import psutil
 
 from collabd.catalog.package import package
 from collabd.simulation.testbed import Testbed
+from tests.graphs import graphs_of
 from tests.slowed import slowed_collabd
 
 VISITOR = "visitor"
@@ -50,6 +51,7 @@ def _link(stale_s: float) -> str:
 
 def _visitor(source: Path, target: Path) -> Path:
     """The package at `source` under a name and so a digest of its own."""
-    manifest = msgspec.structs.replace(package.load(source).manifest, name=VISITOR)
-    licence = (source / package.LICENCE).read_text()
-    return package.write(target, manifest, model=(source / package.MODEL).read_bytes(), licence=licence).path
+    found = package.load(source)
+    manifest, licence = msgspec.structs.replace(found.manifest, name=VISITOR), (source / package.LICENCE).read_text()
+    model, int8 = graphs_of(found)
+    return package.write(target, manifest, model=model, int8=int8, licence=licence).path

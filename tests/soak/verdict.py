@@ -9,6 +9,7 @@ from statistics import median
 import numpy as np
 
 from collabd.config import EngineSettings
+from collabd.engine import session_bytes
 from tests.soak.samples import Sample, Side
 
 # Shares of the run. The run compares samples from right after a tour, which calls every cut of every network in every
@@ -40,7 +41,7 @@ class Measure:
 MEASURES = (
     Measure("rss_mb", 0.02),
     # The cache of sessions is limited in bytes. The plans decide which sessions it holds, and one may have 16 MB.
-    Measure("session_mb", limit=EngineSettings().cache_mb * 2**20 / 1e6),
+    Measure("session_mb", limit=session_bytes(EngineSettings().cache_mb) / 1e6),
     Measure("sessions"),
     # Resident memory less the sessions.
     Measure("rest_mb", 0.02),

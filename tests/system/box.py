@@ -14,9 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE_S, PROGRAM_S
+
 SYSTEMD = Path("/lib/systemd/systemd")
 CHECKOUT = Path(__file__).parents[2]
 BOOT = Path(__file__).with_name("boot.sh")
+# s. A command has so long; one that takes longer has failed.
+_RUN_S = 200
 _NAMESPACES = ("--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup")
 
 
@@ -39,7 +43,9 @@ class Box:
 
     def run(self, *argv: str, user: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        done = subprocess.run(self.command(*argv, user=user), capture_output=True, text=True, timeout=200, check=False)
+        # In the box: if only nsenter ended, what it started would keep the pipes open.
+        command = self.command("timeout", "--kill-after=10", str(_RUN_S), *argv, user=user)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=2 * _RUN_S, check=False)
         if check and done.returncode:
             raise AssertionError(f"{' '.join(argv)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
         return done
@@ -86,13 +92,13 @@ def booted() -> Iterator[Box]:
         yield _up(outer, console)
     finally:
         outer.kill()
-        outer.wait()
+        outer.wait(PATIENCE_S)
         shutil.rmtree(work)
 
 
 def _up(outer: subprocess.Popen[bytes], console: Path) -> Box:
     """Wait until its systemd has nothing more to start."""
-    for _ in range(300):
+    for _ in range(int(PROGRAM_S / 0.1)):
         if outer.poll() is not None:
             raise CannotBoot(f"the box does not boot: {console.read_text()}")
         children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
@@ -101,4 +107,4 @@ def _up(outer: subprocess.Popen[bytes], console: Path) -> Box:
             if box.run("systemctl", "is-system-running", check=False).stdout.strip() in {"running", "degraded"}:
                 return box
         time.sleep(0.1)
-    raise CannotBoot("the box did not finish to boot in 30 s")
+    raise CannotBoot(f"the box did not finish to boot in {PROGRAM_S:.0f} s")

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_S, PROGRAM_S
+from tests.said import Said
 from tests.system.box import CHECKOUT, Box, CannotBoot, booted
 
 PYTHON = "/usr/local/lib/collabd/venv/bin/python"
@@ -79,7 +81,7 @@ class Service:
 
     def until(self, key: str, part: str) -> None:
         """Wait until a property has this in its value."""
-        for _ in range(600):
+        for _ in range(int(PROGRAM_S / 0.05)):
             if part in (value := self.show(key)):
                 return
             time.sleep(0.05)
@@ -87,7 +89,7 @@ class Service:
 
     def until_restarted(self, pid: int) -> float:
         """Wait until another process than `pid` is ready; returns when it was, on `time.monotonic`'s clock."""
-        for _ in range(600):
+        for _ in range(int(PROGRAM_S / 0.05)):
             if self.show("ActiveState") == "active" and self.pid() not in {0, pid}:
                 return int(self.show("ActiveEnterTimestampMonotonic")) / 1e6
             time.sleep(0.05)
@@ -107,7 +109,7 @@ class Service:
 def box() -> Iterator[Box]:
     try:
         with booted() as it:
-            subprocess.run(["make", "--silent", "wheels"], cwd=CHECKOUT, check=True)  # noqa: S607
+            subprocess.run(["make", "--silent", "wheels"], cwd=CHECKOUT, check=True, timeout=600)  # noqa: S607
             it.run("make", "--silent", "--directory=/run/checkout", "install", "ROLE=both")
             it.run("useradd", "--groups=collab", "ada")
             it.run("useradd", "bob")
@@ -134,9 +136,18 @@ def companion(box: Box) -> Iterator[Service]:
     service.clean()
 
 
+def ended(process: subprocess.Popen[str]) -> str:
+    """What it prints until its end. Kills one that does not come to it."""
+    try:
+        return process.communicate(timeout=PROGRAM_S)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+
+
 @contextmanager
 def one_call(
-    box: Box, model: str, side: int, *, user: str = "ada", timeout_s: float = 30
+    box: Box, model: str, side: int, *, user: str = "ada", timeout_s: float = PATIENCE_S
 ) -> Iterator[subprocess.Popen[str]]:
     """A call for an image, under way; prints what comes of it as JSON, or dies with the context."""
     code = Path(__file__).with_name("one_call.py").read_text()
@@ -148,10 +159,10 @@ def one_call(
             box.run("pkill", "--uid", user, check=False)  # one that is not answered yet
 
 
-def infer(box: Box, model: str, side: int, *, user: str = "ada", timeout_s: float = 30) -> dict[str, Any]:
+def infer(box: Box, model: str, side: int, *, user: str = "ada", timeout_s: float = PATIENCE_S) -> dict[str, Any]:
     """What comes of one call: `scores` and `ran`, or the code of an `error`."""
     with one_call(box, model, side, user=user, timeout_s=timeout_s) as process:
-        printed, _ = process.communicate(timeout=120)
+        printed = ended(process)
     found: dict[str, Any] = json.loads(printed)
     return found
 
@@ -163,10 +174,11 @@ def calling(box: Box, budget: str = "", count: int = 4) -> Iterator[Callers]:
     command = box.command(PYTHON, "-I", "-c", _CALLER, str(count), budget, user="ada")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "all call\n"
+            said = Said(process.stdout)
+            said.until("all call\n")
+            assert said.text == "all call\n"
             yield report
         finally:
-            printed, _ = process.communicate(timeout=120)
+            printed = ended(process)
     assert process.returncode == 0
     vars(report).update(json.loads(printed))

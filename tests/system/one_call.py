@@ -18,7 +18,7 @@ def main(model: str, side: int, timeout_s: float) -> None:
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     try:
         client = Client(timeout_s=timeout_s)
-        result = client.infer(image, model=model)
+        result = client.infer(image, "100%", model=model)
         reply = UnixTransport().send(DaemonRequest("GET", "/v2/systemsharedmemory/status"), timeout_s=timeout_s)
         regions = len(json.loads(reply.body))
         print(json.dumps({"scores": result.scores.tolist(), "ran": result.ran, "regions": regions}))

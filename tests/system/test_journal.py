@@ -6,6 +6,8 @@ import time
 from typing import Any
 
 from collabd.device import journal
+from collabd.health import telling
+from tests.patience import PATIENCE_S
 from tests.system.conftest import Service, calling
 
 NEAR = '[[clouds]]\nname = "pc"\nurl = "http://127.0.0.1:8470"\n'
@@ -16,7 +18,7 @@ def entries(device: Service, message_id: str, since: float) -> list[dict[str, An
 
 
 def until_there_are(device: Service, count: int, message_id: str, since: float) -> list[dict[str, Any]]:
-    for _ in range(300):
+    for _ in range(int(PATIENCE_S / 0.05)):
         if len(found := entries(device, message_id, since)) >= count:
             return found
         time.sleep(0.05)
@@ -45,6 +47,7 @@ def test_a_missed_deadline_is_told_once(device: Service) -> None:
     device.systemctl("start")
     since = time.time()
     with calling(device.box, budget="0.1ms", count=2) as seen:
+        until_there_are(device, 2, journal.DEADLINE_MISSED, since)
         time.sleep(1)
     assert sum(seen.answered) >= 4
     found = entries(device, journal.DEADLINE_MISSED, since)
@@ -84,3 +87,5 @@ def test_the_catalog_explains_every_event(device: Service) -> None:
         "THROTTLING_ENDED",
     ):
         assert getattr(journal, name) in catalog
+    assert telling.HEALTH_RAISED in catalog
+    assert telling.HEALTH_CLEARED in catalog

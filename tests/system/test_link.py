@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from collabd.device.journal import PLAN_SWITCHED
+from tests.patience import PATIENCE_S
 from tests.system.box import Box
 from tests.system.conftest import Service, calling
 
@@ -55,7 +56,7 @@ def link(box: Box) -> Iterator[Link]:
 
 def until_served_by(device: Service, companion: str, since: float) -> None:
     """Wait until the last switch of both models is to a plan with this companion (empty: with none)."""
-    for _ in range(600):
+    for _ in range(int(PATIENCE_S / 0.1)):
         entries = device.box.journal(f"MESSAGE_ID={PLAN_SWITCHED}", since=since)
         now = {entry["COLLABD_MODEL"]: entry.get("COLLABD_COMPANION", "") for entry in entries}
         if list(now.values()) == [companion, companion]:
@@ -72,7 +73,7 @@ def test_plans_follow_the_rate_of_the_link(link: Link, companion: Service, devic
     companion.drop_in("[Service]\nNetworkNamespacePath=/run/netns/pc\n")
     link.rate(FAST)
     device.systemctl("start")
-    device.box.run("collabctl", "wait", "--profiled", user="ada")
+    device.box.run("collabctl", "wait", "--profiled", "--timeout", "180", user="ada")
     since = time.time()
     with calling(device.box, budget="100%", count=1) as seen:
         companion.systemctl("start")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.system.conftest import Service
 
 CARRIED = "/root/pi.pair"
@@ -30,7 +31,7 @@ def pair(device: Service, *options: str) -> None:
 
 def until(device: Service, right: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """What collabd says of its companion once it is `right`."""
-    for _ in range(600):
+    for _ in range(int(PATIENCE_S / 0.1)):
         said = device.box.run("collabctl", "status", "--json", user="ada").stdout
         (cloud,) = json.loads(said)["clouds"]
         if right(cloud):

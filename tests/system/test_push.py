@@ -22,7 +22,8 @@ if sys.argv[1] == "hungry":
     model.graph.node.append(onnx.helper.make_node("Range", ["zero", "limit", "one"], ["long"]))
     model.graph.node.append(onnx.helper.make_node("Cast", ["long"], ["wide"], to=onnx.TensorProto.FLOAT))
 with tempfile.TemporaryDirectory() as scratch:
-    pushed = packages.write(Path(scratch, "p"), manifest, model=model.SerializeToString(), licence="CC0-1.0")
+    int8 = (shipped.path / packages.GRAPHS["int8"]).read_bytes()
+    pushed = packages.write(Path(scratch, "p"), manifest, model=model.SerializeToString(), licence="CC0-1.0", int8=int8)
     url = f"http://127.0.0.1:8470/collab/v1/packages/{pushed.digest}"
     reply = requests.put(url, data=bundle.pack(pushed), timeout=300)
     print(json.dumps([reply.status_code, reply.json()]))

@@ -6,7 +6,8 @@ import json
 import time
 from typing import Any
 
-from tests.system.conftest import Service, calling, one_call
+from tests.patience import PATIENCE_S
+from tests.system.conftest import Service, calling, ended, one_call
 from tests.system.test_service import assert_nobody_noticed
 
 
@@ -16,7 +17,7 @@ def in_force(device: Service, key: str) -> Any:
 
 
 def until_in_force(device: Service, key: str, value: object) -> None:
-    for _ in range(200):
+    for _ in range(int(PATIENCE_S / 0.05)):
         if in_force(device, key) == value:
             return
         time.sleep(0.05)
@@ -60,7 +61,7 @@ def test_the_daemon_itself_refuses_a_bad_configuration(device: Service) -> None:
     since = time.time()
     device.configure("[planning]\nmin_fidelity = 5\nx = 1\n")
     device.signal("HUP")
-    for _ in range(100):
+    for _ in range(int(PATIENCE_S / 0.05)):
         if "the old configuration stays in force" in said(device, since):
             break
         time.sleep(0.05)
@@ -78,7 +79,7 @@ def test_what_needs_a_restart_is_said(device: Service) -> None:
     device.configure("[planning]\nmin_fidelity = 0.6\n[engine]\ncache_mb = 77\n")
     device.systemctl("reload")
     until_in_force(device, "planning.min_fidelity", 0.6)
-    assert in_force(device, "engine.cache_mb") == 128
+    assert in_force(device, "engine.cache_mb") == 0
     assert "take effect only after a restart: engine" in said(device, since)
     device.systemctl("restart")
     assert in_force(device, "engine.cache_mb") == 77
@@ -91,7 +92,7 @@ def test_a_call_in_progress_ends_with_the_plan_that_it_began_with(device: Servic
         time.sleep(0.5)
         device.configure('[[clouds]]\nname = "pc"\nurl = "http://127.0.0.1:1"\n')
         device.systemctl("reload")
-        assert "scores" in call.communicate()[0]
+        assert "scores" in ended(call)
     until_in_force(device, "clouds[0].name", "pc")
 
 
@@ -100,7 +101,7 @@ def test_the_companion_reloads_too(companion: Service) -> None:
     since = time.time()
     companion.configure("[packages]\naccept = false\n[server]\nport = 8471\n")
     companion.systemctl("reload")
-    for _ in range(100):
+    for _ in range(int(PATIENCE_S / 0.05)):
         lines = companion.box.journal("_SYSTEMD_UNIT=collab-cloudd.service", since=since)
         if any("new configuration is in force" in entry["MESSAGE"] for entry in lines):
             break

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.conftest import PYTHON, Service, infer, one_call
+from tests.patience import PATIENCE_S
+from tests.system.conftest import PYTHON, Service, ended, infer, one_call
 
 MENDED = "/run/mended"
 # More than any limit of systemd's own: 5 in 10 s.
@@ -20,15 +21,15 @@ def broken(device: Service) -> Iterator[None]:
     device.box.path(MENDED).unlink(missing_ok=True)
 
 
-def break_it(service: Service, module: str, failure: str) -> None:
+def break_it(service: Service, module: str, failure: str, pauses: str = "RestartSteps=0") -> None:
     """Each start ends in `failure`, until somebody mends it. Ten attempts a second, to see many soon."""
     script = f"test -e {MENDED} && exec {PYTHON} -I -m {module}; {failure}"
-    service.drop_in(f"[Service]\nRestartSec=100ms\nExecStart=\nExecStart=/bin/sh -c '{script}'\n")
+    service.drop_in(f"[Service]\nRestartSec=100ms\n{pauses}\nExecStart=\nExecStart=/bin/sh -c '{script}'\n")
 
 
 def fail_often(service: Service) -> None:
     """Wait until it has failed more often than any limit allows."""
-    for _ in range(600):
+    for _ in range(int(PATIENCE_S / 0.05)):
         if int(service.show("NRestarts")) >= ENOUGH:
             return
         time.sleep(0.05)
@@ -43,7 +44,7 @@ def test_the_device_is_back_by_itself_and_whoever_called_is_answered(device: Ser
     with one_call(device.box, "alexnet_cifar10", 32, timeout_s=120) as call:
         fail_often(device)
         device.box.run("touch", MENDED)
-        assert "scores" in call.communicate()[0]
+        assert "scores" in ended(call)
     assert device.show("ActiveState") == "active"
     assert device.box.show("collabd.socket", "InvocationID") == socket
 
@@ -54,6 +55,15 @@ def test_the_companion_is_back_by_itself(companion: Service) -> None:
     fail_often(companion)
     companion.box.run("touch", MENDED)
     companion.until("ActiveState", "active")
+
+
+def test_the_pauses_between_failed_starts_grow_where_systemd_can_do_that(companion: Service) -> None:
+    version = int(companion.box.run("systemctl", "--version").stdout.split()[1])
+    assert ("back-off.conf" in companion.show("DropInPaths")) == (version >= 254)
+    if version >= 254:
+        break_it(companion, "collabd.cloud", "exit 1", pauses="RestartMaxDelaySec=2s")
+        companion.box.run("systemctl", "start", "--no-block", companion.unit)
+        companion.until("RestartUSecNext", "2s")
 
 
 def test_a_bad_configuration_makes_no_storm_of_starts_and_is_mended_without_systemctl(device: Service) -> None:

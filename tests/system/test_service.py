@@ -10,8 +10,9 @@ import pytest
 
 from collabd.catalog.package.package import load
 from collabd.engine import Engine
+from tests.patience import until
 from tests.system.box import CHECKOUT, Box
-from tests.system.conftest import Callers, Service, calling, infer, one_call
+from tests.system.conftest import Callers, Service, calling, ended, infer, one_call
 
 UNITS = ("collabd.service", "collabd.socket", "collab-cloudd.service")
 
@@ -23,9 +24,10 @@ def whole(model: str, side: int) -> np.ndarray:
     engine.add("whole", package.network())
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     manifest = package.manifest
-    edge = (side - manifest.preprocessing.height) // 2
+    edge = (side - manifest.require_picture().height) // 2
     seen = image[np.newaxis, edge : side - edge, edge : side - edge]
-    output = engine.run("whole", {manifest.input: seen}, [manifest.output])[manifest.output][0]
+    (source,), (scores,) = manifest.input_names, manifest.output_names
+    output = engine.run("whole", {source: seen}, [scores])[scores][0]
     if manifest.output_kind == "probabilities":
         return np.asarray(output)
     exponents = np.exp(output - output.max())
@@ -163,9 +165,8 @@ def test_a_call_in_progress_is_answered_before_the_end(device: Service) -> None:
     device.systemctl("start")
     pid = device.pid()
     with one_call(device.box, "efficientnet_lite0", 256) as call:
-        while "collabd_in_flight 1.0" not in metrics(device.box):
-            time.sleep(0.05)
+        until(lambda: "collabd_in_flight 1.0" in metrics(device.box))
         device.systemctl("stop")
         assert device.show("Result") == "success"
         assert device.pid() != pid  # the client's next question, for the labels, may have started another
-        assert "scores" in call.communicate()[0]
+        assert "scores" in ended(call)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 
-from tests.bench.alternatives.caller import ANY, BARE, DEFAULT, FIXED_JPEG, JPEG, LOCAL, MINIMAL, RAW
+from tests.bench.alternatives.caller import ANY, BARE, BARE_INT8, DEFAULT, FIXED_JPEG, JPEG, LOCAL, MINIMAL, RAW
 from tests.bench.alternatives.orders import Costs, Measured, Spending
 from tests.bench.alternatives.plot import plot
-from tests.bench.alternatives.report import RATIOS, Cell, Cost, Report, markdown, put_between
+from tests.bench.alternatives.report import RATIOS, Cell, Cost, Report, markdown, put_between, sections
 
 MS = {
     BARE: 50.0,
@@ -63,6 +64,20 @@ def test_ratios_are_those_of_medians(name: str, ratio: float) -> None:
     assert RATIOS[name](cell(5)) == pytest.approx(ratio)
 
 
+def test_an_int8_graph_is_a_simple_alternative_where_there_is_one() -> None:
+    fast = Measured(name=BARE_INT8, latencies_ms=[20.0])
+    one = replace(cell(5), measured=[*cell(5).measured, fast])
+    assert (cell(5).best_simple, one.best_simple) == (JPEG, BARE_INT8)
+    assert RATIOS["best plan / best simple alternative"](one) == pytest.approx(42 / 20)
+
+
+def test_of_a_pair_the_mean_counts_but_for_the_slowest_calls() -> None:
+    # Of twenty calls the little network answers ten; one more was disturbed.
+    latencies = Measured(name=DEFAULT, latencies_ms=[10.0, 30.0] * 10 + [900.0])
+    assert replace(cell(5), network="vgg16_cifar10").usual_ms(latencies) == pytest.approx(20.0)
+    assert cell(5).usual_ms(latencies) == 30.0
+
+
 def test_the_table_has_mean_and_worst_cell() -> None:
     lines = markdown(report()).splitlines()
     assert "| best plan / best simple alternative | 2 | 2.10 | 1.05 | 4.20 | net, frame, 20 Mbit/s, 20 ms |" in lines
@@ -81,6 +96,16 @@ def test_a_page_gets_the_tables_between_its_marks(tmp_path: Path) -> None:
     assert page.read_text() == "before\n<a>\n\n| new |\n\n</a>\nbehind\n"
     with pytest.raises(ValueError, match="has no lines <b> and </a>"):
         put_between(("<b>", "</a>"), page, "")
+
+
+def test_detectors_have_a_section_of_their_own() -> None:
+    both = replace(report(), cells=[*report().cells, replace(cell(5), network="finder")])
+    found = sections(both, ["finder"])
+    assert [cell.network for cell in found["bench-alternatives-detectors"].cells] == ["finder"]
+    assert [cell.network for cell in found["bench-alternatives"].cells] == ["net", "net"]
+    assert found["bench-alternatives"].costs == both.costs
+    assert not found["bench-alternatives-detectors"].costs
+    assert list(sections(report(), [])) == ["bench-alternatives"]
 
 
 def test_a_picture_is_drawn(tmp_path: Path) -> None:

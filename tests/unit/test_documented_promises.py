@@ -16,10 +16,12 @@ _TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 def _rows() -> Iterator[tuple[str, str]]:
     """First and last cell of each row."""
-    for page in ("security", "reliability"):
+    for page in ("security", "reliability", "dashboard"):
+        of_tests = False
         for line in (ROOT / f"docs/{page}.md").read_text().splitlines():
             cells = [cell.strip() for cell in line.strip("|").split("|")]
-            if line.startswith("| ") and set(line) - set("|- ") and cells[-1] != "test":
+            of_tests = line.startswith("|") and (of_tests or cells[-1] == "test")
+            if of_tests and set(line) - set("|- ") and cells[-1] != "test":
                 yield f"{page}: {cells[0]}, {cells[1]}", cells[-1]
 
 

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.patience import PROGRAM_S
+
 # Each is as large as a frame of 640x480, and written whole. The first two are not counted.
 _FRAMES = """
 import resource
@@ -29,5 +31,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_frames_reuse_the_memory_of_the_frames_before() -> None:
-    shown = subprocess.run([sys.executable, "-c", _FRAMES], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-c", _FRAMES], capture_output=True, text=True, check=True, timeout=PROGRAM_S
+    )
     assert int(shown.stdout) < 5

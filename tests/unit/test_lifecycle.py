@@ -14,6 +14,7 @@ from functools import partial
 import pytest
 
 from collabd.lifecycle import Step, background, started
+from tests.patience import PATIENCE_S
 
 
 class Time:
@@ -57,7 +58,7 @@ async def ended(work: Work, time: Time) -> list[Exception]:
         given_up.append(error)
         over.set()
 
-    async with asyncio.timeout(10), background("work", work.run, give_up, clock=time.clock, sleep=time.sleep):
+    async with asyncio.timeout(PATIENCE_S), background("work", work.run, give_up, clock=time.clock, sleep=time.sleep):
         waits = [asyncio.create_task(event.wait()) for event in (over, work.well)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:

@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError
 import pytest
 
 from collabd.worker import Worker
+from tests.patience import PATIENCE_S, reached
 
 
 @pytest.fixture
@@ -25,10 +26,10 @@ async def held_up(worker: Worker) -> threading.Event:
 
     def held() -> None:
         begun.set()
-        free.wait()
+        reached(free)
 
     worker.submit(held)
-    await asyncio.to_thread(begun.wait)
+    await asyncio.to_thread(reached, begun)
     return free
 
 
@@ -37,12 +38,12 @@ def fail() -> None:
 
 
 async def test_what_a_job_returns_or_raises_comes_back(worker: Worker) -> None:
-    assert await worker.run(threading.current_thread) is worker.submit(threading.current_thread).result()
+    assert await worker.run(threading.current_thread) is worker.submit(threading.current_thread).result(PATIENCE_S)
     with pytest.raises(ZeroDivisionError):
         await worker.run(fail)
     with pytest.raises(ZeroDivisionError):
-        worker.submit(fail).result()
-    assert worker.submit(divmod, 7, 2).result() == (3, 1)
+        worker.submit(fail).result(PATIENCE_S)
+    assert worker.submit(divmod, 7, 2).result(PATIENCE_S) == (3, 1)
 
 
 async def test_jobs_run_in_the_order_in_which_they_came(worker: Worker) -> None:
@@ -53,7 +54,7 @@ async def test_jobs_run_in_the_order_in_which_they_came(worker: Worker) -> None:
     assert worker.waiting == 4
     free.set()
     await asyncio.gather(*awaited)
-    assert submitted.result() is None
+    assert submitted.result(PATIENCE_S) is None
     assert ran == [0, 1, 2, 3]
 
 
@@ -75,10 +76,10 @@ async def test_what_is_cancelled_in_its_turn_ends_and_disturbs_nobody(worker: Wo
 
     def held() -> None:
         begun.set()
-        free.wait()
+        reached(free)
 
     task = asyncio.create_task(worker.run(held))
-    await asyncio.to_thread(begun.wait)
+    await asyncio.to_thread(reached, begun)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -91,20 +92,20 @@ async def test_shutting_down_drops_what_waits_and_ends_what_runs() -> None:
 
     def held() -> None:
         begun.set()
-        free.wait()
+        reached(free)
         ended.append("held")
 
     running, awaited = worker.submit(held), asyncio.create_task(worker.run(lambda: ended.append("awaited")))
-    await asyncio.to_thread(begun.wait)
+    await asyncio.to_thread(reached, begun)
     submitted = worker.submit(ended.append, "submitted")
     closing = asyncio.create_task(asyncio.to_thread(worker.shutdown, cancel_futures=True))
     with pytest.raises(asyncio.CancelledError):
         await awaited
     with pytest.raises(CancelledError):
-        submitted.result()
+        submitted.result(PATIENCE_S)
     free.set()
     await closing
-    assert (ended, running.result()) == (["held"], None)
+    assert (ended, running.result(PATIENCE_S)) == (["held"], None)
     with pytest.raises(RuntimeError, match="shut down"):
         worker.submit(int)
 
@@ -118,4 +119,4 @@ def test_a_loop_that_is_closed_disturbs_nobody(worker: Worker) -> None:
 
     asyncio.run(leaves())
     free.set()
-    assert worker.submit(lambda: "next").result() == "next"
+    assert worker.submit(lambda: "next").result(PATIENCE_S) == "next"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
+from google.protobuf.message import Message
 from onnx import TensorProto, helper, numpy_helper
 
 from collab_sdk.errors import InvalidPackage
@@ -50,16 +52,19 @@ def _unaffordable(model: onnx.ModelProto) -> list[str]:
 def fix_batch(model: onnx.ModelProto) -> onnx.ModelProto:
     """`model` for one image at a time, so that what it computes from the batch size becomes constant.
 
-    Raises `InvalidPackage` if it takes a fixed number of images that is not one.
+    Raises `InvalidPackage` if it takes a fixed number of images that is not one. Inputs that are no images keep theirs.
     """
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
-    batch = fixed.graph.input[0].type.tensor_type.shape.dim[0]
-    if batch.dim_value > 1:
-        raise InvalidPackage(
-            f"the graph takes {batch.dim_value} images at once; export it with a dynamic batch, or for 1"
-        )
-    batch.dim_value = 1
+    for value in fixed.graph.input:
+        if not (dims := value.type.tensor_type.shape.dim):
+            continue
+        batch = dims[0]
+        if batch.dim_value > 1 and value.type.tensor_type.elem_type == TensorProto.UINT8:
+            raise InvalidPackage(
+                f"the graph takes {batch.dim_value} images at once; export it with a dynamic batch, or for 1"
+            )
+        batch.dim_value = batch.dim_value or 1
     return optimise(fixed)
 
 
@@ -69,19 +74,28 @@ def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     Arithmetic stays float32. Weights that float16 cannot hold stay as they are, and so do the scales of quantised
     tensors, on which all their values hang.
     """
-    halved = onnx.ModelProto()
-    halved.CopyFrom(model)
-    weights = list(halved.graph.initializer)
-    exact = _quantisation(halved.graph)
-    nodes = list(halved.graph.node)
-    del halved.graph.initializer[:], halved.graph.node[:]
+    graph = onnx.GraphProto(**_fields(model.graph, without={"initializer"}))
+    frame = onnx.ModelProto(**_fields(model, without={"graph"}), graph=graph)
+    return with_halved_weights(frame, model.graph.initializer)
+
+
+def with_halved_weights(frame: onnx.ModelProto, weights: Iterable[TensorProto]) -> onnx.ModelProto:
+    """`frame`, a model without weights, with `weights` put into it as `halve_weights` stores them."""
+    exact = _quantisation(frame.graph)
+    nodes = list(frame.graph.node)
+    del frame.graph.node[:]
     for weight in weights:
         if weight.name not in exact and _fits_half(weight):
-            _append_halved(halved.graph, weight)
+            _append_halved(frame.graph, weight)
         else:
-            halved.graph.initializer.append(weight)
-    halved.graph.node.extend(nodes)
-    return halved
+            frame.graph.initializer.append(weight)
+    frame.graph.node.extend(nodes)
+    return frame
+
+
+def _fields(message: Message, *, without: Collection[str]) -> dict[str, Any]:
+    """What is set in `message`, by name."""
+    return {field.name: value for field, value in message.ListFields() if field.name not in without}
 
 
 def _quantisation(graph: onnx.GraphProto) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -34,8 +34,8 @@ def open_session(
         )
 
 
-def outputs_of(model: onnx.ModelProto, image: np.ndarray) -> dict[str, object]:
-    """All outputs of `model` for one input, by name: arrays, or lists for sequences.
+def outputs_of(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> dict[str, object]:
+    """All outputs of `model` for `feeds`, by name: arrays, or lists for sequences.
 
     It runs without optimisations, so they are what the graph says. Raises `InvalidPackage` if ONNX Runtime refuses it.
     """
@@ -44,7 +44,7 @@ def outputs_of(model: onnx.ModelProto, image: np.ndarray) -> dict[str, object]:
     session = open_session(model, options)
     names = [output.name for output in session.get_outputs()]
     with _refusals():
-        return dict(zip(names, session.run(names, {session.get_inputs()[0].name: image}), strict=True))
+        return dict(zip(names, session.run(names, dict(feeds)), strict=True))
 
 
 @contextmanager

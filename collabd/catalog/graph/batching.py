@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from collabd.catalog.graph.effort import effort, rows_together
-from collabd.catalog.graph.probe_images import UNLIKE, probe_images
+from collabd.catalog.graph.probe_feeds import probe_feeds
+from collabd.catalog.graph.probe_images import UNLIKE
 from collabd.engine import Engine, EngineError
+from collabd.limits.cores import usable_cores
 from collabd.partition import Network, candidate_cuts, layers
 
 # So many images run together. The last is the most that a companion joins by default.
@@ -28,7 +29,7 @@ _Tensors = Mapping[str, npt.NDArray[np.generic]]
 
 
 def crossing(network: Network) -> list[str]:
-    """The tensors that a device may send or ask for: the input, the outputs, and those at candidate cuts."""
+    """The tensors that a device may send or ask for: the inputs, the outputs, and those at candidate cuts."""
     cuts = candidate_cuts(network, layers(network))
     ends = (*network.inputs, *network.outputs)
     return list(dict.fromkeys([*(info.name for info in ends), *(name for cut in cuts for name in cut.tensors)]))
@@ -39,16 +40,17 @@ def hindrance(
 ) -> str | None:
     """Why images of `network` must not run together, in words that follow its name; None if they may.
 
+    An image stands for what one call brings, whatever that is.
     The tensors in `crossing` must stack, and have for each image the values that they have when it runs alone. Where
     that holds for the tensors that enter a part of the network and for those that leave it, the part keeps images
     apart. The images differ in brightness and content, and run in several numbers and places, on `threads` cores
     (None: all). Runs of three or more images are left out if they take more than `most_macs`.
     """
-    if network.inputs[0].shape[:1] != (None,):
+    if any(info.shape[:1] != (None,) for info in network.inputs):
         return "takes a fixed number of images"
     if odd := [name for name in crossing if not network.tensor(name).stacks]:
         return f"has no entry for each image along the first axis of {odd[0]}"
-    engine = Engine(threads=threads or os.cpu_count() or 1, cache_bytes=_CACHE_BYTES)
+    engine = Engine(threads=threads or usable_cores(), cache_bytes=_CACHE_BYTES)
     engine.add(_KEY, network)
     try:
         wanted = [name for name in crossing if name not in network.graph.inputs]
@@ -63,12 +65,12 @@ def _sizes(network: Network, most_macs: float) -> list[int]:
 
 
 def _influence(engine: Engine, network: Network, *, wanted: Sequence[str], sizes: Sequence[int]) -> str | None:
-    source = network.inputs[0]
-    images = probe_images(*(size or 1 for size in source.shape[1:3]))
+    feeds = probe_feeds(network.inputs)
     orders = [_order(size) for size in sizes]
 
     def run(order: Sequence[int]) -> _Tensors:
-        return engine.run(_KEY, {source.name: images[list(order)]}, wanted)
+        joined = {info.name: np.concatenate([feeds[index][info.name] for index in order]) for info in network.inputs}
+        return engine.run(_KEY, joined, wanted)
 
     alone = {index: run([index]) for index in sorted({index for order in orders for index in order})}
     for order in orders:

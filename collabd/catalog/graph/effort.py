@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import prod
 
 import onnx
 
 from collab_sdk.errors import InvalidPackage
 from collabd.codec import MAX_BYTES
-from collabd.partition import Graph, Network, PartitionError, TensorInfo, annotate, layers
+from collabd.partition import Graph, Network, PartitionError, TensorInfo, annotate, frame_of, layers
 
 # The most bytes alive at once in one run, of one image or of several. An EfficientNet-B7 at 600x600 has 0.2 GB, and so
 # has a ViT-H/14 at 518x518, by its attention.
@@ -21,8 +20,6 @@ _MOST_BYTES = 2**30
 _MOST_MACS = 1_200_000_000_000
 # A stored weight grows so many times at most: from 4 bits to float32.
 _WIDENING = 8
-# Shapes may be computed from the values of a weight up to this size. Larger ones lose their values, since copies cost.
-_SHAPES_BYTES = 4096
 _BATCH = re.compile(r"batch(\*\d+)?")
 
 
@@ -55,7 +52,9 @@ def require_bounded(model: onnx.ModelProto) -> Network:
     once, and of the other tensors those that are alive at the same time.
     """
     try:
-        annotated = annotate(_without_statements(model))
+        frame = frame_of(model)
+        del frame.graph.value_info[:]
+        annotated = annotate(frame)
         found = {value.name: _measured(value) for value in _values(annotated)}
         for value in _values(model):
             if value.name in found and TensorInfo.of(value) != found[value.name]:
@@ -102,29 +101,21 @@ def _peak(graph: Graph, sizes: Mapping[str, int]) -> int:
 
 def unfollowed(model: onnx.ModelProto) -> str | None:
     """A tensor of the annotated `model` whose size does not follow from the graph and the size of the batch alone."""
-    return next((value.name for value in _values(model) if not _is_followed(value)), None)
+    return next((value.name for value in _values(model) if not is_followed(value)), None)
 
 
 def _measured(value: onnx.ValueInfoProto) -> TensorInfo:
-    if not _is_followed(value):
+    if not is_followed(value):
         raise InvalidPackage(f"the size of {value.name[:80]!r} does not follow from the graph alone")
     return TensorInfo.of(value)
 
 
-def _is_followed(value: onnx.ValueInfoProto) -> bool:
-    dims = value.type.tensor_type.shape.dim
-    return all(dim.HasField("dim_value") or _BATCH.fullmatch(dim.dim_param) for dim in dims)
+def is_followed(value: onnx.ValueInfoProto) -> bool:
+    """Whether the size of an annotated tensor follows from the graph and the size of the batch alone."""
+    kind = value.type.tensor_type
+    dims = kind.shape.dim
+    return kind.HasField("shape") and all(dim.HasField("dim_value") or _BATCH.fullmatch(dim.dim_param) for dim in dims)
 
 
 def _values(model: onnx.ModelProto) -> tuple[onnx.ValueInfoProto, ...]:
     return (*model.graph.input, *model.graph.output, *model.graph.value_info)
-
-
-def _without_statements(model: onnx.ModelProto) -> onnx.ModelProto:
-    bare = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
-    bare.graph.CopyFrom(onnx.GraphProto(name="graph", input=model.graph.input, output=model.graph.output))
-    bare.graph.node.extend(model.graph.node)
-    for weight in model.graph.initializer:
-        shaped = onnx.TensorProto(name=weight.name, dims=weight.dims, data_type=weight.data_type)
-        bare.graph.initializer.append(weight if prod(weight.dims) <= _SHAPES_BYTES else shaped)
-    return bare

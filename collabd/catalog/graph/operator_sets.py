@@ -51,18 +51,26 @@ def lowered(model: onnx.ModelProto) -> onnx.ModelProto:
         lower = onnx.ModelProto()
         lower.CopyFrom(model)
     else:
-        lower = _converted(_without_newer_operators(model))
+        lower = _converted(_without_newer_operators(model), _NEWEST_OPSET)
     lower.ir_version = min(lower.ir_version, _NEWEST_IR)
     return lower
 
 
-def _converted(model: onnx.ModelProto) -> onnx.ModelProto:
+def raised(model: onnx.ModelProto, least: int) -> onnx.ModelProto:
+    """A copy of `model`, in opset `least` if its own is older. Raises `InvalidPackage` if it cannot be converted."""
+    if opset_of(model) < least:
+        return _converted(model, least)
+    same = onnx.ModelProto()
+    same.CopyFrom(model)
+    return same
+
+
+def _converted(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     try:
-        converted: onnx.ModelProto = version_converter.convert_version(model, _NEWEST_OPSET)
+        converted: onnx.ModelProto = version_converter.convert_version(model, opset)
     except RuntimeError as error:
         raise InvalidPackage(
-            f"collabd cannot convert the graph from opset {opset_of(model)} to {_NEWEST_OPSET}, the newest that ONNX "
-            f"Runtime 1.20 reads: {error}"
+            f"collabd cannot convert the graph from opset {opset_of(model)} to {opset}: {error}"
         ) from error
     return converted
 

@@ -7,6 +7,11 @@ import numpy.typing as npt
 
 # The numbers of three images that differ in brightness and in content, for where few must do.
 UNLIKE = (0, 1, 2)
+# Of images like photographs: how many, how fast the amplitudes of waves fall with their frequency (Field 1987: somewhat
+# faster than 1/f), and the deviations of brightness and colour, in levels.
+_PHOTOGRAPH_LIKE = 16
+_FALL = 1.6
+_CONTRAST, _COLOUR = 55.0, 15.0
 
 
 def probe_images(height: int, width: int) -> npt.NDArray[np.uint8]:
@@ -34,3 +39,20 @@ def probe_images(height: int, width: int) -> npt.NDArray[np.uint8]:
         *(np.full((height, width, 3), level) for level in (0, 128, 255)),
     ]
     return np.stack([np.asarray(image, np.uint8) for image in images])
+
+
+def photograph_like(height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Sixteen images that show nothing and compress as photographs do, uint8 [16, height, width, 3].
+
+    They are equal for equal sizes. JPEGs of them have the bytes of photographs to within a fifth (32x32, 224x224), and
+    so have the features of AlexNet and EfficientNet-Lite0, but for q4.
+    """
+    rng = np.random.default_rng(1)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, np.newaxis], np.fft.rfftfreq(width))
+    frequency[0, 0] = np.inf
+    waves = rng.standard_normal((_PHOTOGRAPH_LIKE, 4, *frequency.shape, 2)) @ np.array([1, 1j])
+    planes = np.fft.irfft2(waves / frequency**_FALL, s=(height, width))
+    planes /= np.maximum(planes.std(axis=(2, 3), keepdims=True), np.finfo(np.float64).tiny)
+    light, colour = planes[:, :1], planes[:, 1:]
+    mixed = 255 / 2 + _CONTRAST * light + _COLOUR * colour
+    return np.ascontiguousarray(mixed.clip(0, 255).round().astype(np.uint8).transpose(0, 2, 3, 1))

@@ -35,9 +35,12 @@ def require_writable(model: onnx.ModelProto) -> None:
         )
 
 
-def is_writable(model: onnx.ModelProto, *, halves_widened: bool = False) -> bool:
-    """Whether a graph may hold the weights of `model`; with those in float16 as float32 if `halves_widened`."""
-    return _total(model, halves_widened=halves_widened) <= _MOST_BYTES
+def is_writable(model: onnx.ModelProto, *, beside: int = 0, halves_widened: bool = False) -> bool:
+    """Whether a graph may hold the weights of `model`, and `beside` bytes of others.
+
+    With `halves_widened`, those in float16 count as float32.
+    """
+    return _total(model, halves_widened=halves_widened) + beside <= _MOST_BYTES
 
 
 def _total(model: onnx.ModelProto, *, halves_widened: bool = False) -> int:

@@ -1,4 +1,4 @@
-"""A model package as one run of bytes, to push it to a companion: a plain USTAR archive of its four files.
+"""A model package as one run of bytes, to push it to a companion: a plain USTAR archive of its files.
 
 `unpack` takes bytes from the network. It reads the archive block by block instead of with `tarfile`, whose formats
 (links, sparse files, extended headers) are more than a package needs and more than a stranger should be offered.
@@ -15,10 +15,11 @@ from pathlib import Path
 
 from collab_sdk.errors import InvalidPackage, RequestTooLarge
 from collabd.catalog.package.atomic_directory import whole_directory
-from collabd.catalog.package.package import CONTENT, DIGEST, LICENCE, MANIFEST, Package, load
+from collabd.catalog.package.package import CONTENT, DIGEST, LICENCE, MANIFEST, VARIANTS, Package, load
 
 _BLOCK = tarfile.BLOCKSIZE
-_FILES = (*CONTENT, DIGEST)
+_REQUIRED = (*CONTENT, DIGEST)
+_FILES = (*_REQUIRED, *VARIANTS)
 _SMALL = {DIGEST: 256, LICENCE: 1 << 20, MANIFEST: 1 << 20}
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -27,7 +28,7 @@ def pack(package: Package) -> bytes:
     """The archive of `package`; equal packages give equal bytes."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name in _FILES:
+        for name in package.files:
             data = (package.path / name).read_bytes()
             member = tarfile.TarInfo(name)
             member.size = len(data)
@@ -45,7 +46,7 @@ def unpack(
     """
     if len(data) > max_bytes:
         raise RequestTooLarge(f"the package has {len(data)} bytes, more than the limit of {max_bytes} bytes")
-    if not _DIGEST.fullmatch(digest):
+    if not is_digest(digest):
         raise InvalidPackage(f"{digest[:80]!r} is not a digest (sha256: and 64 hexadecimal digits)")
     content = _content(memoryview(data))
     target = place(parent, digest)
@@ -57,6 +58,11 @@ def unpack(
             raise InvalidPackage(f"the package has digest {package.digest}, but it was announced as {digest}")
         try_out(directory)
     return replace(package, path=target)
+
+
+def is_digest(text: str) -> bool:
+    """Whether it has the form of a digest, so that it can be the name of a file."""
+    return _DIGEST.fullmatch(text) is not None
 
 
 def place(parent: Path, digest: str) -> Path:
@@ -77,13 +83,14 @@ def _content(archive: memoryview) -> dict[str, memoryview]:
     for name, data in _members(archive):
         if name not in _FILES or name in content:
             raise InvalidPackage(
-                f"the archive has the file {name[:80]!r}; it must have each of {', '.join(_FILES)} once and no other"
+                f"the archive has the file {name[:80]!r}; it must have each of {', '.join(_REQUIRED)} "
+                f"once, {', '.join(VARIANTS)} at most once, and no other"
             )
         if len(data) > _SMALL.get(name, len(data)):
             raise InvalidPackage(f"{name} has {len(data)} bytes, more than the limit of {_SMALL[name]} bytes")
         content[name] = data
-    if len(content) != len(_FILES):
-        raise InvalidPackage(f"the archive lacks {', '.join(sorted(set(_FILES) - set(content)))}")
+    if missing := set(_REQUIRED) - set(content):
+        raise InvalidPackage(f"the archive lacks {', '.join(sorted(missing))}")
     return content
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from collab_sdk.errors import InvalidPackage, InvalidRequest, StorageUnavailable, UnknownPackage
 from collabd.catalog.package.atomic_directory import remove_directory, tidy, whole_directory
-from collabd.catalog.package.package import CONTENT, DIGEST, Package, load
+from collabd.catalog.package.package import Package, load
 from collabd.catalog.store import bundle
 from collabd.catalog.trial.apart import try_apart
 from collabd.did_you_mean import unknown_model
@@ -86,7 +86,7 @@ class Store:
         package = load(source)
         target = self.writable / package.manifest.name
         with _writing(self.writable), whole_directory(target) as directory:
-            for name in (*CONTENT, DIGEST):
+            for name in package.files:
                 shutil.copyfile(source / name, directory / name)
             if load(directory).digest != (digest or package.digest):
                 raise InvalidPackage(f"{source} changed while collabd copied it: install it again")

@@ -31,14 +31,14 @@ def try_apart(directory: Path, *, python: str = sys.executable, wall_s: float = 
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=wall_s, check=False)  # noqa: S603
     except OSError as error:
-        raise DaemonFault(f"the companion cannot start a process to try the package: {error}") from error
+        raise DaemonFault(f"no process can be started to try the package: {error}") from error
     except subprocess.TimeoutExpired:
-        raise InvalidPackage(f"model.onnx: it was not read and run once within {wall_s:.0f} s") from None
+        raise InvalidPackage(f"its graphs were not read and run once within {wall_s:.0f} s") from None
     if done.returncode == REFUSED:
-        raise InvalidPackage(f"model.onnx: {done.stdout.decode(errors='replace')[:_LONGEST_REASON]}")
+        raise InvalidPackage(f"{done.stdout.decode(errors='replace')[:_LONGEST_REASON]}")
     if done.returncode:
         log.warning("the trial of a package failed: %s", plain(done.stderr.decode(errors="replace"))[-_LONGEST_REASON:])
-        raise InvalidPackage(f"model.onnx: reading and running it once ended with {_named(done.returncode)}")
+        raise InvalidPackage(f"reading its graphs and running them once ended with {_named(done.returncode)}")
 
 
 def _named(status: int) -> str:

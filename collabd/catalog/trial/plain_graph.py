@@ -33,7 +33,7 @@ def read_plain(data: bytes) -> onnx.ModelProto:
         for fault in _faults(model):
             raise InvalidPackage(fault)
         check_versions(model)
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(data)  # The bytes, since it would serialise the model once more.
     except (DecodeError, ValueError, onnx.checker.ValidationError) as error:
         raise InvalidPackage(f"it is not a sound ONNX graph: {error}") from error
     return model

@@ -27,8 +27,8 @@ class CloudDoor:
 
     def __call__(self, request: web.Request) -> CloudVisit:
         """The visit of a request. Raises `Overloaded` and `NotReady`."""
-        size = largest_body(request, self._max_request_bytes)
-        return CloudVisit(self._dispatcher, device_of(request), size)
+        size, patience_s = largest_body(request, self._max_request_bytes), wire.patience_s(request.headers)
+        return CloudVisit(self._dispatcher, device_of(request), size, patience_s=patience_s)
 
 
 class CloudVisit:
@@ -36,10 +36,10 @@ class CloudVisit:
 
     __slots__ = ("_arriving", "_device", "_dispatcher")
 
-    def __init__(self, dispatcher: CloudDispatcher, device: str | None, size: int) -> None:
+    def __init__(self, dispatcher: CloudDispatcher, device: str | None, size: int, *, patience_s: float | None) -> None:
         self._dispatcher = dispatcher
         self._device = device
-        self._arriving = dispatcher.arriving(device, size)
+        self._arriving = dispatcher.arriving(device, size, patience_s)
 
     async def may_read(self) -> None:
         """At once: who may not was refused."""

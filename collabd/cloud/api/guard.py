@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
+from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
@@ -13,6 +12,8 @@ from collab_sdk import wire
 from collab_sdk.errors import Unauthorised
 from collabd.config import CloudConfig, CloudServerSettings
 from collabd.http.aiohttp_privates import Answer
+from collabd.http.listening import binds_loopback
+from collabd.http.plain import reply_bytes
 from collabd.keys import tls
 from collabd.keys.files import KeyProblem
 from collabd.keys.tokens import Tokens, read_tokens
@@ -21,13 +22,17 @@ from collabd.keys.tokens import Tokens, read_tokens
 _OPEN = frozenset({"/v2/health/live", "/v2/health/ready"})
 _DEVICE = web.RequestKey("device", str)
 _REFUSED = "no valid key: send a token of this companion in the header `Authorization: Bearer TOKEN`"
+_REFUSAL_BODY = wire.encode_error(Unauthorised(_REFUSED))
+_REFUSAL = {hdrs.WWW_AUTHENTICATE: "Bearer", wire.CHECKSUM: wire.checksum(_REFUSAL_BODY)}
 
 
 class Guard:
     """The keys in force. Raises `KeyProblem` where a key file cannot be used."""
 
-    def __init__(self, server: CloudServerSettings) -> None:
+    def __init__(self, server: CloudServerSettings, open_to_all: frozenset[str] = frozenset()) -> None:
+        """`open_to_all`: paths that may be read without a key."""
         self._server = server
+        self._open = _OPEN | open_to_all
         self._tokens = _tokens(server)
         self.tls = _tls(server)
 
@@ -53,12 +58,19 @@ class Guard:
 
     def admits(self, request: web.BaseRequest) -> bool:
         """Whether a request may be looked at."""
-        if self._tokens is None or (request.method == hdrs.METH_GET and request.rel_url.raw_path in _OPEN):
+        if self._tokens is None or (request.method == hdrs.METH_GET and request.rel_url.raw_path in self._open):
             return True
         device = self._tokens.device(request.headers.get(hdrs.AUTHORIZATION, ""))
         if device is not None:
             request[_DEVICE] = device
         return device is not None
+
+    def device(self, authorization: str, peer: Hashable) -> tuple[bool, Hashable]:
+        """Whether a request with this header may be looked at, and who asks: the device of the key, else `peer`."""
+        if self._tokens is None:
+            return True, peer
+        device = self._tokens.device(authorization)
+        return device is not None, device
 
 
 def device_of(request: web.BaseRequest) -> str | None:
@@ -80,16 +92,6 @@ def require_token(config: CloudConfig) -> None:
             "server.token_file: missing, so anyone who reaches Serve could use the companion: "
             "make one with collabctl pair new DEVICE (or set insecure = true to go without)"
         )
-
-
-def binds_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens on `host`. False for an unknown name."""
-    try:
-        # An empty host means every address.
-        found = socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError):
-        return False
-    return all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
 
 
 def _incomplete(server: CloudServerSettings) -> Iterator[str]:
@@ -126,10 +128,16 @@ def _tls(server: CloudServerSettings) -> ssl.SSLContext | None:
     return tls.server_context(server.tls_cert, server.tls_key, server.client_ca)
 
 
+def refusal_to_plain(date: str) -> bytes:
+    """The reply to a plain request without a key, which came to its end."""
+    headers = {hdrs.CONTENT_TYPE: "application/json", **_REFUSAL}
+    return reply_bytes(HTTPStatus(Unauthorised.http_status), headers, [_REFUSAL_BODY], date=date)
+
+
 def _refusal(request: web.BaseRequest) -> web.Response:
-    body = wire.encode_error(Unauthorised(_REFUSED))
-    headers = {hdrs.WWW_AUTHENTICATE: "Bearer", wire.CHECKSUM: wire.checksum(body)}
-    reply = web.Response(body=body, status=Unauthorised.http_status, content_type="application/json", headers=headers)
+    reply = web.Response(
+        body=_REFUSAL_BODY, status=Unauthorised.http_status, content_type="application/json", headers=_REFUSAL
+    )
     # The bytes that follow, if any, are the body of this request and not the next request.
     if request.body_exists:
         reply.force_close()

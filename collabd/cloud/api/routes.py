@@ -12,21 +12,23 @@ from aiohttp.typedefs import Middleware
 
 from collab_sdk.errors import PermissionRefused, RequestTimeout
 from collabd.cloud.api.checksums import checksum_middleware
+from collabd.cloud.api.dashboard import STATUS, bound
 from collabd.cloud.api.guard import device_of
 from collabd.cloud.call.dispatcher import CloudDispatcher
 from collabd.cloud.counters import CloudCounters
 from collabd.cloud.load_meter import LoadMeter
 from collabd.cloud.models.loaded import CloudModels
 from collabd.cloud.models.profiles import Profiles
-from collabd.cloud.report.reporter import CloudReporter, package_report
+from collabd.cloud.report.reporter import CloudReporter
 from collabd.config import PackageSettings
+from collabd.dashboard import DashboardPage
 from collabd.http import protocol
 from collabd.http.aiohttp_privates import Answer
 from collabd.http.bodies import read_body, timed_body, when_read
 from collabd.http.error_replies import error_middleware
+from collabd.http.metrics_reply import metrics_reply
 
 _PING_BYTES = 2**20
-_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class CloudRoutes:
@@ -60,7 +62,7 @@ class CloudRoutes:
             web.get("/collab/v1/packages", self.list_packages),
             web.put("/collab/v1/packages/{digest}", self.receive_package, expect_handler=when_read),
             web.get("/collab/v1/profile/{digest}", self.profile),
-            web.get("/collab/v1/status", self.status),
+            web.get(STATUS, self.status),
             web.post("/collab/v1/ping", self.ping, expect_handler=when_read),
             web.get("/metrics", self.metrics),
         ]
@@ -93,7 +95,7 @@ class CloudRoutes:
                 device=device,
                 turn=turn.pop_all(),
             )
-        return web.json_response(package_report(model), status=201)
+        return web.json_response(self._reporter.package(model), status=201)
 
     async def profile(self, request: web.Request) -> web.Response:
         """The profile of a package on this machine; status 202 while it is being measured."""
@@ -113,19 +115,23 @@ class CloudRoutes:
         self._dispatcher.check_open()
         self._load.attention.pay()
         body, received = await timed_body(request, _PING_BYTES)
-        answer = {"bytes": len(body), "load": self._load.value, "slowdown": self._load.slowdown}
+        answer = {"bytes": len(body), "load": self._load.value, "slowdown": self._dispatcher.slowdown}
         return web.json_response(answer, headers=received)
 
     async def metrics(self, _: web.Request) -> web.Response:
         """Prometheus text."""
-        return web.Response(body=self._counters.metrics(), headers={"Content-Type": _METRICS_TYPE})
+        return metrics_reply(self._counters.metrics())
 
 
 def application(
-    inference: protocol.InferenceProtocol, routes: CloudRoutes
+    inference: protocol.InferenceProtocol, routes: CloudRoutes, page: DashboardPage | None
 ) -> tuple[web.Application, Callable[[Answer], Answer]]:
-    """All paths of the daemon, and what makes of the application's answers those that are given."""
+    """All paths of the daemon, and what makes of the application's answers those that are given.
+
+    `page`: the dashboard; None: there is none.
+    """
     middlewares: list[Middleware] = [checksum_middleware, error_middleware]
-    app = web.Application(middlewares=middlewares)
-    app.add_routes([*inference.routes(), *routes.routes()])
+    # The dashboard has nothing to say of inference.
+    app = web.Application(middlewares=middlewares if page is None else [*middlewares, bound(page)])
+    app.add_routes([*inference.routes(), *routes.routes(), *(() if page is None else page.routes())])
     return app, lambda answer: inference.before(answer, middlewares)

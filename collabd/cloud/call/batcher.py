@@ -1,168 +1,208 @@
-"""Natural batching: requests that come while the engine is busy run together next. None waits for an idle engine."""
+"""Natural batching: requests that come while all lanes are busy run together next. None waits for an idle lane."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from collab_sdk.errors import Overloaded
+from collabd.clock import Clock
+from collabd.cloud.call.next_batch import QueuedWork, next_batch
+from collabd.cloud.call.places import Places, QueuePlace
+from collabd.cloud.call.run_times import RunTimes
 from collabd.cloud.call.work import Done, Tensors, Work
-from collabd.fair_shares import most_for
+from collabd.cloud.lanes import Lanes
+from collabd.worker import Worker
+
+# The weight of the latest run in `Batcher.slowdown`.
+_NEWEST = 0.1
 
 
 class Runner(Protocol):
     """What the batcher needs of an engine."""
 
-    def prepare(self, key: str, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    def prepare(self, key: str, inputs: Sequence[str], outputs: Sequence[str], *, threads: int) -> None:
         """Make ready to run, which can take long the first time."""
 
-    def run(self, key: str, feeds: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> Tensors:
-        """Run; blocks."""
+    def run(self, key: str, feeds: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str], *, threads: int) -> Tensors:
+        """Run on so many cores; blocks."""
+
+    def clock(self, threads: int) -> Callable[[], float]:
+        """Seconds that tell what a run on so many cores costs."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _QueuedWork:
-    work: Work
-    peer: str | None
-    done: asyncio.Future[Done]
-    since: float = field(default_factory=time.perf_counter)
+class _JointRun(NamedTuple):
+    batch: list[QueuedWork]
+    cores: int
+
+    @property
+    def rows(self) -> int:
+        return sum(each.work.rows for each in self.batch)
+
+    @property
+    def rows_of(self) -> Counter[str | None]:
+        """The rows of each device."""
+        counted: Counter[str | None] = Counter()
+        for each in self.batch:
+            counted[each.device] += each.work.rows
+        return counted
+
+
+class _Ran(NamedTuple):
+    """`seconds`: what the lane took for it, without building a session. `cost_s`: the same by the runner's clock."""
+
+    answers: list[Done]
+    seconds: float
+    cost_s: float
 
 
 class Batcher:
-    """Runs work on `lane`, one run at a time, up to `batch_max` rows in each; `serve` must be running.
+    """Runs work on `lanes`, up to `batch_max` rows in each run, no more than pay.
 
-    `on_run` hears the rows of each run.
+    Under load each lane runs on its own cores. Where fewer requests are at hand than half of the lanes, they run one
+    after the other, each on all cores. `on_run` hears the rows of each run, and on how many cores it was.
     """
 
     def __init__(
-        self, runner: Runner, lane: Executor, *, batch_max: int, queue_max: int, on_run: Callable[[int], None]
+        self,
+        runner: Runner,
+        lanes: Lanes,
+        places: Places,
+        *,
+        batch_max: int,
+        on_run: Callable[[int, int], None],
+        clock: Clock = time.perf_counter,
     ) -> None:
         self._runner = runner
-        self._lane = lane
+        self._lanes = lanes
+        self.places = places
         self._batch_max = batch_max
-        self._queue_max = queue_max
         self._on_run = on_run
-        self._waiting: list[_QueuedWork] = []
-        self._arrived = asyncio.Event()
-        self._admitted: Counter[str | None] = Counter()
-        self._batch: list[_QueuedWork] = []
+        self._clock = clock
+        self._times = RunTimes()
+        # In the order in which it came.
+        self._waiting: list[QueuedWork] = []
+        # The rows of each device that run.
+        self._running: Counter[str | None] = Counter()
         # The turn in which each waiting device was last served.
-        self._turns: dict[str | None, int] = {}
+        self._served: dict[str | None, int] = {}
         self._turn = 0
+        # How many times longer than on all cores runs took lately, since others ran beside them.
+        self.slowdown = 1.0
+        lanes.freed = self._start_what_can
 
-    @property
-    def queued(self) -> int:
-        """Requests that are admitted and do not run yet."""
-        return self._admitted.total() - self._running.total()
-
-    @property
-    def _running(self) -> Counter[str | None]:
-        """Requests that run and still have a caller, by device."""
-        return Counter(each.peer for each in self._batch if not each.done.done())
-
-    def check_room(self, peer: str | None) -> None:
-        """Raises `Overloaded` where one more request of this device finds no place in the queue."""
-        queued, own = self.queued, self._admitted[peer] - self._running[peer]
-        if queued >= self._queue_max or own >= most_for(peer, self._queue_max):
-            raise Overloaded(f"{queued} requests already wait; try again later", {"queue": queued})
-
-    @contextmanager
-    def admitted(self, peer: str | None = None) -> Iterator[None]:
-        """Hold a place in the queue, from before its inputs are decoded until the answer. Raises `Overloaded`."""
-        self.check_room(peer)
-        self._admitted[peer] += 1
-        try:
-            yield
-        finally:
-            self._admitted -= Counter({peer: 1})
-
-    async def submit(self, work: Work, peer: str | None = None) -> Done:
+    async def submit(self, work: Work, place: QueuePlace) -> Done:
         """Run `work` in its turn; a caller that is cancelled before that leaves the queue. Raises what the run does."""
-        waiting = _QueuedWork(work=work, peer=peer, done=asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        self._arrived.set()
-        return await waiting.done
+        queued = QueuedWork(
+            work=work, place=place, done=asyncio.get_running_loop().create_future(), since=self._clock()
+        )
+        self._waiting.append(queued)
+        self._start_what_can()
+        return await queued.done
 
-    async def serve(self) -> None:
-        """Run what is submitted, until cancelled."""
+    def _start_what_can(self) -> None:
         while True:
-            await self._arrived.wait()
-            if batch := self._take():
-                self._batch = batch
-                await self._run(batch)
-                self._batch = []
-            else:
-                self._arrived.clear()
+            self._waiting = [each for each in self._waiting if not each.done.cancelled()]
+            if not self._waiting:
+                return
+            few = 2 * self.places.taken <= self._lanes.count
+            if few and self._lanes.busy:
+                return
+            lane = self._lanes.take()
+            if lane is None:
+                return
+            self._start(lane, self._next(few=few))
 
-    def _take(self) -> list[_QueuedWork]:
-        """The next work and what can join it. Work whose caller has gone is dropped.
+    def _next(self, *, few: bool) -> _JointRun:
+        """The next run, whose work no longer waits."""
+        cores, lanes = (self._lanes.cores, 1) if few else (self._lanes.cores_each, self._lanes.count)
 
-        Next is the oldest work of the device that was not served for the longest time. So a device that asks for much
-        at once does not make the others wait for all of it.
-        """
-        waiting = [each for each in self._waiting if not each.done.cancelled()]
-        batch = [min(waiting, key=lambda each: self._turns.get(each.peer, 0))] if waiting else []
-        rows = sum(each.work.rows for each in batch)
-        left: list[_QueuedWork] = []
-        for each in waiting:
-            if each is batch[0]:
-                continue
-            if _may_join(each, batch[0]) and rows + each.work.rows <= min(self._batch_max, each.work.most_rows):
-                batch.append(each)
-                rows += each.work.rows
-            else:
-                left.append(each)
+        def most_rows(work: Work) -> int:
+            most = min(self._batch_max, work.most_rows)
+            return self._times.most_rows(_kind(work, cores), most, at_first=max(self._batch_max // lanes, 1))
+
+        batch = next_batch(
+            self._waiting,
+            running=self._running,
+            served=self._served,
+            most_rows=most_rows,
+            lanes=lanes,
+        )
+        self._waiting = [each for each in self._waiting if each not in batch]
         self._turn += 1
-        served = {each.peer: self._turn for each in batch}
-        self._turns = {each.peer: self._turns.get(each.peer, 0) for each in left} | served
-        self._waiting = left
-        return batch
+        now_served = {each.device: self._turn for each in batch}
+        still = {each.device for each in self._waiting}
+        self._served = {device: self._served.get(device, 0) for device in still} | now_served
+        return _JointRun(batch, cores)
 
-    async def _run(self, batch: list[_QueuedWork]) -> None:
-        """Answer every caller of the batch. Where a joint run fails, each runs alone: one must not fail the others."""
-        loop = asyncio.get_running_loop()
-        try:
-            answers = await loop.run_in_executor(self._lane, self._compute, batch)
-        except Exception as error:  # noqa: BLE001  the callers get it
-            if len(batch) > 1:
-                for waiting in batch:
-                    await self._run([waiting])
-            elif not batch[0].done.done():
-                batch[0].done.set_exception(error)
-            return
-        for waiting, answer in zip(batch, answers, strict=True):
-            if not waiting.done.done():
-                waiting.done.set_result(answer)
+    def _start(self, lane: Worker, run: _JointRun) -> None:
+        for each in run.batch:
+            each.place.begin()
+        self._running += run.rows_of
+        lane.begin(partial(self._compute, run)).add_done_callback(partial(self._ended, lane, run))
 
-    def _compute(self, batch: list[_QueuedWork]) -> list[Done]:
-        works = [waiting.work for waiting in batch]
-        feeds = works[0].feeds if len(works) == 1 else _join(works)
-        key, outputs = works[0].key, works[0].outputs
+    def _ended(self, lane: Worker, run: _JointRun, ran: asyncio.Future[_Ran]) -> None:
+        """Answer every caller of the batch."""
+        self._running -= run.rows_of
+        if ran.cancelled():
+            for each in run.batch:
+                each.done.cancel()
+        elif (error := ran.exception()) is not None:
+            self._failed(run, error)
+            del error
+        else:
+            self._note(run, ran.result())
+            for each, answer in zip(run.batch, ran.result().answers, strict=True):
+                if not each.done.done():
+                    each.done.set_result(answer)
+        self._lanes.give_back(lane)
+
+    def _failed(self, run: _JointRun, error: BaseException) -> None:
+        """Where a joint run fails, each runs alone: one must not fail the others."""
+        if len(run.batch) > 1:
+            self._waiting[:0] = [replace(each, work=replace(each.work, group=None)) for each in run.batch]
+        elif not run.batch[0].done.done():
+            run.batch[0].done.set_exception(error)
+
+    def _note(self, run: _JointRun, ran: _Ran) -> None:
+        first, all_cores = run.batch[0].work, self._lanes.cores
+        self._on_run(run.rows, run.cores)
+        self._times.ran(_kind(first, run.cores), run.rows, ran.cost_s)
+        beside = 1 if run.cores == all_cores else self._lanes.count
+        self.places.ran(ran.seconds / len(run.batch) / beside)
+        now, alone = (self._times.row_s(_kind(first, cores)) for cores in (run.cores, all_cores))
+        longer = 1.0 if now is None or alone is None else max(now / alone, 1.0)
+        self.slowdown += (longer - self.slowdown) * _NEWEST
+
+    def _compute(self, run: _JointRun) -> _Ran:
+        works = [each.work for each in run.batch]
+        first = works[0]
         # Building a session counts as waiting, not as computing: it happens once.
-        self._runner.prepare(key, tuple(feeds), outputs)
-        start = time.perf_counter()
-        results = self._runner.run(key, feeds, outputs)
-        seconds = time.perf_counter() - start
-        rows = sum(work.rows for work in works)
-        self._on_run(rows)
+        self._runner.prepare(first.key, tuple(first.feeds), first.outputs, threads=run.cores)
+        clock = self._runner.clock(run.cores)
+        began, cost = self._clock(), clock()
+        feeds = first.feeds if len(works) == 1 else _join(works)
+        start = self._clock()
+        results = self._runner.run(first.key, feeds, first.outputs, threads=run.cores)
+        seconds = self._clock() - start
         parts = [results] if len(works) == 1 else _split(results, [work.rows for work in works])
-        return [
-            Done(outputs=part, queue_s=start - waiting.since, compute_s=seconds, batch=rows)
-            for waiting, part in zip(batch, parts, strict=True)
+        answers = [
+            Done(outputs=part, queue_s=start - each.since, compute_s=seconds, batch=run.rows)
+            for each, part in zip(run.batch, parts, strict=True)
         ]
+        return _Ran(answers, self._clock() - began, clock() - cost)
 
 
-def _may_join(one: _QueuedWork, first: _QueuedWork) -> bool:
-    return one.work.group is not None and one.work.group == first.work.group
+def _kind(work: Work, cores: int) -> Hashable:
+    """What runs alike: the same part of the same network, on as many cores."""
+    return work.key, tuple(work.feeds), work.outputs, cores
 
 
 def _join(works: Sequence[Work]) -> Tensors:

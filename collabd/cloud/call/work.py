@@ -13,29 +13,29 @@ import numpy.typing as npt
 
 from collab_sdk import wire
 from collab_sdk.channels import Channels, channels_of
-from collab_sdk.errors import InvalidTensor, RequestTooLarge
-from collabd.catalog.package.manifest import Preprocessing
+from collab_sdk.errors import InvalidRequest, InvalidTensor, RequestTooLarge
+from collab_sdk.vocabulary import Precision
+from collabd.catalog.package.manifest import Picture
 from collabd.cloud.models.model import CloudModel
 from collabd.imaging import OpenImage, prepare
 
 Tensors = dict[str, npt.NDArray[Any]]
 
 _SCAN = b"\xff\xda"
-# A picture of so many pixels is decoded in some 20 ms, in four times that if its format is slow.
-_QUICK_PIXELS = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """One run asked for. Work of equal `group` may run together, joined along axis 0; None: it runs alone.
 
-    `rows` is the length of axis 0 in every input, or 1 where the work runs alone; a joint run holds at most
-    `most_rows`.
+    The engine knows the network, in its `precision`, by `key`. `rows` is the length of axis 0 in every input, or 1
+    where the work runs alone; a joint run holds at most `most_rows`.
     """
 
     key: str
     feeds: Tensors
     outputs: tuple[str, ...]
+    precision: Precision
     group: Hashable | None
     rows: int
     most_rows: int = sys.maxsize
@@ -60,12 +60,16 @@ class RequestLimits:
 
 
 def work_of(request: wire.InferRequest, model: CloudModel, limits: RequestLimits) -> Work:
-    """What `request` asks of `model`. Raises `InvalidTensor`, `InvalidImage`, `RequestTooLarge`."""
-    outputs = tuple(output.name for output in request.outputs) or (model.manifest.output,)
-    for name in (*(tensor.name for tensor in request.inputs), *outputs):
+    """What `request` asks of `model`. Raises `InvalidRequest`, `InvalidTensor`, `InvalidImage`, `RequestTooLarge`."""
+    outputs = tuple(output.name for output in request.outputs) or model.manifest.output_names
+    names = (*(tensor.name for tensor in request.inputs), *outputs)
+    for name in names:
         model.tensor(name)
+    asked = precision_of(request)
+    model.check_precision(asked, names)
+    precision = model.computes(asked)
     if (pixels := _image(request, model)) is not None:
-        return _work(model, {model.manifest.input: pixels}, outputs, rows=1)
+        return _work(model, {model.manifest.input_names[0]: pixels}, outputs, precision=precision, rows=1)
     _check_size(request, limits)
     tensors = sorted(request.inputs, key=lambda tensor: tensor.name)
     used = model.needed(tuple(tensor.name for tensor in tensors), outputs)
@@ -73,31 +77,49 @@ def work_of(request: wire.InferRequest, model: CloudModel, limits: RequestLimits
     batches: set[int] = set()
     for tensor in tensors:
         array, batch = model.array(tensor)
+        # In fp32 such values show in the answer; integers would hide them.
+        if precision == Precision.INT8 and array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InvalidTensor(f"tensor {tensor.name!r} is not finite, and int8 knows finite values only")
         if tensor.name in used:
             feeds[tensor.name] = array
         if batch is not None:
             batches.add(batch)
-    return _work(model, feeds, outputs, rows=_one_batch(batches, min(limits.batch, model.most_rows)))
+    rows = _one_batch(batches, min(limits.batch, model.most_rows))
+    return _work(model, feeds, outputs, precision=precision, rows=rows)
 
 
-def quick_work_of(request: wire.InferRequest, model: CloudModel, limits: RequestLimits) -> Work | None:
-    """As `work_of`, for a request of few bytes; None if these are a file of a picture that takes long to decode."""
-    return None if _is_large_picture(request) else work_of(request, model, limits)
+def precision_of(request: wire.InferRequest) -> Precision:
+    """In which precision it is to be computed. Raises `InvalidRequest` for one that there is not."""
+    stated = request.parameters.get("precision", Precision.FP32)
+    if stated not in set(Precision):
+        raise InvalidRequest(f"precision must be {' or '.join(Precision)}, not {str(stated)[:40]!r}")
+    return Precision(stated)
 
 
-def _is_large_picture(request: wire.InferRequest) -> bool:
+def in_fp32(work: Work, model: CloudModel) -> Work:
+    """The same work in fp32, where it was to be done in a reduced precision."""
+    return _work(model, work.feeds, work.outputs, precision=Precision.FP32, rows=work.rows)
+
+
+def quick_work_of(request: wire.InferRequest, model: CloudModel, limits: RequestLimits, *, pixels: int) -> Work | None:
+    """As `work_of`, for a request of few bytes; None if these are a file of a picture of more than so many `pixels`."""
+    takes_long = model.manifest.picture is not None and _is_larger_picture(request, pixels)
+    return None if takes_long else work_of(request, model, limits)
+
+
+def _is_larger_picture(request: wire.InferRequest, pixels: int) -> bool:
     tensor = request.inputs[0]
     if tensor.datatype != "BYTES" or len(files := tensor.to_bytes_list()) != 1:
         return False
     width, height = OpenImage(files[0]).size
     # Decoding goes over all pixels once for each scan of a JPEG.
-    return width * height * max(files[0].count(_SCAN), 1) > _QUICK_PIXELS
+    return width * height * max(files[0].count(_SCAN), 1) > pixels
 
 
 def _image(request: wire.InferRequest, model: CloudModel) -> npt.NDArray[np.uint8] | None:
     """The network's input, made of an encoded file or of pixels of any size; None if the request holds neither."""
-    tensor, spec = request.inputs[0], model.manifest.preprocessing
-    if len(request.inputs) != 1 or tensor.name != model.manifest.input:
+    tensor, spec = request.inputs[0], model.manifest.picture
+    if spec is None or len(request.inputs) != 1 or tensor.name != model.manifest.input_names[0]:
         return None
     if tensor.datatype == "BYTES":
         files = tensor.to_bytes_list()
@@ -111,7 +133,7 @@ def _image(request: wire.InferRequest, model: CloudModel) -> npt.NDArray[np.uint
     return _fitted(tensor, channels, spec)
 
 
-def _fitted(tensor: wire.Tensor, channels: Channels, spec: Preprocessing) -> npt.NDArray[np.uint8]:
+def _fitted(tensor: wire.Tensor, channels: Channels, spec: Picture) -> npt.NDArray[np.uint8]:
     if len(tensor.shape) == 4 and tensor.shape[0] != 1:
         raise InvalidTensor(
             f"several images in one request must be RGB of the network's size, {spec.height} x {spec.width}; "
@@ -144,6 +166,9 @@ def _one_batch(batches: set[int], most: int) -> int:
     return batch
 
 
-def _work(model: CloudModel, feeds: Tensors, outputs: tuple[str, ...], *, rows: int) -> Work:
-    group = (model.key, tuple(feeds), outputs) if model.joinable.issuperset((*feeds, *outputs)) else None
-    return Work(key=model.key, feeds=feeds, outputs=outputs, group=group, rows=rows, most_rows=model.most_rows)
+def _work(model: CloudModel, feeds: Tensors, outputs: tuple[str, ...], *, precision: Precision, rows: int) -> Work:
+    key = model.keys[precision]
+    group = (key, tuple(feeds), outputs) if model.joinable.issuperset((*feeds, *outputs)) else None
+    return Work(
+        key=key, feeds=feeds, outputs=outputs, precision=precision, group=group, rows=rows, most_rows=model.most_rows
+    )

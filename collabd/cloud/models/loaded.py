@@ -10,14 +10,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from weakref import WeakValueDictionary
 
 from collab_sdk.errors import InvalidPackage, UnknownPackage
+from collab_sdk.vocabulary import Precision
 from collabd.catalog.package.package import Package
+from collabd.catalog.store.shared import SharedPackages
 from collabd.catalog.store.store import Store
 from collabd.cloud.models.eviction import PushedPackage, to_delete, to_load, to_unload
 from collabd.cloud.models.model import CloudModel
 from collabd.config import PackageSettings
 from collabd.did_you_mean import unknown_model
-from collabd.engine import Engine, EngineError
+from collabd.engine import Engine, EngineError, other_key
 from collabd.fair_shares import FairShares
+from collabd.providers.choice import Providers, Reduced
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +37,23 @@ class CloudModels:
     package that is loaded or tried out for another, unless it needs the same one.
     """
 
-    def __init__(self, store: Store, engine: Engine, limits: Callable[[], PackageSettings]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        limits: Callable[[], PackageSettings],
+        *,
+        shared: SharedPackages | None = None,
+        providers: Providers | None = None,
+    ) -> None:
+        """`shared`: where packages are that devices pushed to other companions; None: there is no such place.
+
+        `providers`: those that may run packages; None: the CPU's alone.
+        """
         self._store = store
+        self._shared = shared
         self._engine = engine
+        self._providers = providers or Providers()
         self._limits = limits
         # Least recently used first.
         self._by_digest: OrderedDict[str, CloudModel] = OrderedDict()
@@ -72,6 +89,8 @@ class CloudModels:
         A package that cannot be used is logged and left out.
         """
         await asyncio.to_thread(self._store.tidy)
+        if self._shared is not None:
+            await asyncio.to_thread(self._shared.check)
         for problem in await asyncio.to_thread(self._store.problems):
             log.warning("%s is not a model package: %s", problem.path, problem.reason)
         packages = await asyncio.to_thread(self._store.packages)
@@ -96,7 +115,7 @@ class CloudModels:
         It is loaded when this returns. It stays loaded if the caller takes it into use before it awaits anything.
         """
         while (model := self._by_digest.get(digest)) is None or device not in model.devices:
-            await (self._held(digest, device) if model is None else self._note_use(model, device))
+            await (self._held_or_fetched(digest, device) if model is None else self._note_use(model, device))
         self._by_digest.move_to_end(digest)
         return model
 
@@ -114,13 +133,44 @@ class CloudModels:
     ) -> CloudModel:
         async with turn, self._alone(f"the push of {digest}"):
             if digest not in self._by_digest:
-                async with self._room_for(
-                    digest, PushedPackage(package=None, nbytes=len(data), devices=_named(device), busy=True)
-                ):
-                    await self._keep(data, digest=digest, max_bytes=max_bytes, device=device)
+                await self._take(data, digest=digest, max_bytes=max_bytes, device=device)
             model = await self.by_digest(digest, device)
             self._by_name.setdefault(model.manifest.name, model)
+            if self._shared is not None:
+                await asyncio.to_thread(self._shared.put, model.package)
             return model
+
+    async def _take(self, data: bytes | bytearray, *, digest: str, max_bytes: int, device: str | None) -> None:
+        new = PushedPackage(package=None, nbytes=len(data), devices=_named(device), busy=True)
+        async with self._room_for(digest, new):
+            await self._keep(data, digest=digest, max_bytes=max_bytes, device=device)
+
+    async def _held_or_fetched(self, digest: str, device: str | None) -> None:
+        try:
+            await self._held(digest, device)
+        except UnknownPackage:
+            if self._shared is None or not self._limits().accept:
+                raise
+            if not await asyncio.shield(self._fetch(self._shared, digest, device)):
+                raise
+
+    async def _fetch(self, shared: SharedPackages, digest: str, device: str | None) -> bool:
+        """Take a package that another companion shares, as if `device` had pushed it. False: none shares it."""
+        async with self.pushes.held(device), self._alone(f"the push of {digest}"):
+            if digest in self._by_digest:
+                return True
+            max_bytes = self._limits().max_mb * 2**20
+            data = await asyncio.to_thread(shared.get, digest, max_bytes)
+            if data is None:
+                return False
+            try:
+                await self._take(data, digest=digest, max_bytes=max_bytes, device=device)
+            except InvalidPackage as error:
+                log.warning("what another companion shared as %s is not used: %s", digest, error)
+                await asyncio.to_thread(shared.discard, digest)
+                return False
+            log.info("had %s from another companion", digest)
+            return True
 
     async def _keep(self, data: bytes | bytearray, *, digest: str, max_bytes: int, device: str | None) -> None:
         package = await asyncio.to_thread(self._store.receive, memoryview(data), digest=digest, max_bytes=max_bytes)
@@ -183,7 +233,8 @@ class CloudModels:
             if digest not in self._by_digest:
                 package = await asyncio.to_thread(self._store.by_digest, digest)
                 model = await asyncio.to_thread(self._loaded, package)
-                log.info("loaded %s, %s", package.manifest.name, digest)
+                provider = self._engine.providers(model.keys[Precision.FP32])[0]
+                log.info("loaded %s, %s, on %s", package.manifest.name, digest, provider)
                 await self._note_use(model, device)
                 self._by_digest[digest] = model
                 self._unload_excess(model)
@@ -196,21 +247,49 @@ class CloudModels:
 
     def _loaded(self, package: Package) -> CloudModel:
         """The model with its session built: only that shows whether the runtime takes the graph."""
-        model = CloudModel(package, package.network())
-        self._engine.add(model.key, model.network)
-        try:
-            self._engine.prepare(model.key, (package.manifest.input,), (package.manifest.output,))
-        except EngineError as error:
-            self._engine.remove(model.key)
-            raise InvalidPackage(f"{package.manifest.name} does not run on the companion: {error}") from error
+        model, manifest = CloudModel(package, package.networks()), package.manifest
+        for precision, key in list(model.keys.items()):
+            self._engine.add(key, model.networks[precision], providers=self._providers.of(package, precision))
+            try:
+                self._engine.prepare(key, manifest.input_names, manifest.output_names)
+            except EngineError as error:
+                self._engine.remove(key)
+                if precision == Precision.FP32:
+                    raise InvalidPackage(f"{manifest.name} does not run on the companion: {error}") from error
+                log.warning("%s does not run in %s on the companion: %s", manifest.name, precision, error)
+                model.leave_out(precision)
+        if (reduced := self._providers.reduced(package)) is not None:
+            self._offer(model, reduced)
         return model
+
+    def _offer(self, model: CloudModel, reduced: Reduced) -> None:
+        manifest, precision = model.manifest, reduced.precision
+        key = other_key(model.keys[Precision.FP32], precision)
+        self._engine.add_reduced(key, model.network, provider=reduced.provider, precision=precision)
+        try:
+            self._engine.prepare(key, manifest.input_names, manifest.output_names)
+        except EngineError as error:
+            self._engine.remove(key)
+            log.warning("%s is not offered in %s: %s", manifest.name, precision, error)
+        else:
+            model.offer(reduced, key)
+            log.info("%s is offered in %s too, by %s", manifest.name, precision, reduced.provider)
+
+    def give_up(self, model: CloudModel, precision: Precision, reason: str) -> None:
+        """Compute in fp32, until the package is loaded again, what is asked for in this reduced precision."""
+        if precision not in model.keys:
+            return
+        log.warning("%s is no longer computed in %s: %s", model.manifest.name, precision, reason)
+        key = model.keys[precision]
+        model.give_up(precision, reason)
+        self._engine.remove(key)
 
     def _unload_excess(self, newest: CloudModel) -> None:
         pushed = [model for model in self.loaded if self._store.is_pushed(model.package)]
         loaded = [
             PushedPackage(
                 package=model.package,
-                nbytes=model.network.weight_bytes,
+                nbytes=model.weight_bytes,
                 devices=_named(*model.devices),
                 busy=model is newest or self._is_busy(model.package),
             )
@@ -223,8 +302,12 @@ class CloudModels:
     def _unload(self, digest: str) -> None:
         model = self._by_digest.pop(digest, None)
         if model is not None:
-            model.lent.retire(lambda: self._engine.remove(model.key))
+            model.lent.retire(lambda: self._forget(model))
             self._by_name = {name: other for name, other in self._by_name.items() if other is not model}
+
+    def _forget(self, model: CloudModel) -> None:
+        for key in model.keys.values():
+            self._engine.remove(key)
 
 
 def _named(*devices: str | None) -> frozenset[str]:

@@ -1,1 +1,1 @@
-"""What collab-cloudd says of itself: its status, and the status line."""
+"""What collab-cloudd says of itself: its status, the status line, and its announcement."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from collab_sdk.reports import AnswersReport, CloudStatusReport, EngineReport, PackageReport
+from collab_sdk.reports import AnswersReport, CloudStatusReport, EngineReport, LanesReport, PackageReport
+from collab_sdk.vocabulary import Precision
 from collabd import __version__
-from collabd.cloud.call.batcher import Batcher
 from collabd.cloud.call.dispatcher import CloudDispatcher
+from collabd.cloud.call.places import Places
 from collabd.cloud.counters import CloudCounters
+from collabd.cloud.lanes import Lanes
 from collabd.cloud.load_meter import LoadMeter
 from collabd.cloud.models.loaded import CloudModels
 from collabd.cloud.models.model import CloudModel
 from collabd.engine import Engine
+from collabd.health.tracker import HealthTracker
 
 
 class CloudReporter:
@@ -24,18 +27,22 @@ class CloudReporter:
         *,
         models: CloudModels,
         dispatcher: CloudDispatcher,
-        batcher: Batcher,
+        places: Places,
+        lanes: Lanes,
         engine: Engine,
         load: LoadMeter,
         counters: CloudCounters,
+        health: HealthTracker,
         uptime_s: Callable[[], float],
     ) -> None:
         self._models = models
         self._dispatcher = dispatcher
-        self._batcher = batcher
+        self._places = places
+        self._lanes = lanes
         self._engine = engine
         self._load = load
         self._counters = counters
+        self._health = health
         self._uptime_s = uptime_s
 
     def status(self) -> CloudStatusReport:
@@ -47,7 +54,8 @@ class CloudReporter:
             uptime_s=round(self._uptime_s(), 1),
             ready=self._dispatcher.open,
             load=self._load.value,
-            queue=self._batcher.queued,
+            queue=self._places.waiting,
+            lanes=LanesReport(count=self._lanes.count, busy=self._lanes.busy, cores=self._lanes.cores),
             packages=self.packages(),
             engine=EngineReport(
                 sessions=engine.sessions,
@@ -57,19 +65,20 @@ class CloudReporter:
                 evictions=engine.evictions,
             ),
             answers=AnswersReport(total=self._counters.answers, last_ms=self._counters.last_ms),
+            health=self._health.report(),
         )
 
     def packages(self) -> list[PackageReport]:
         """The loaded packages."""
-        return [package_report(model) for model in self._models.loaded]
+        return [self.package(model) for model in self._models.loaded]
 
-
-def package_report(model: CloudModel) -> PackageReport:
-    """One loaded package."""
-    return PackageReport(
-        name=model.manifest.name,
-        digest=model.digest,
-        weight_bytes=model.network.weight_bytes,
-        layers=len(model.manifest.layers),
-        cuts=len(model.manifest.cuts),
-    )
+    def package(self, model: CloudModel) -> PackageReport:
+        """One loaded package."""
+        return PackageReport(
+            name=model.manifest.name,
+            digest=model.digest,
+            weight_bytes=model.weight_bytes,
+            layers=len(model.manifest.layers),
+            cuts=len(model.manifest.cuts),
+            provider=self._engine.providers(model.keys[Precision.FP32])[0],
+        )

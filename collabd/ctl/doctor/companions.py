@@ -81,8 +81,10 @@ def _one(cloud: CloudSettings, known: CloudReport | None, models: list[ModelRepo
 
     if known is not None:
         yield of_status(known)
+    found_at = known["found_at"] if known is not None else None
+    url = found_at or cloud.url
     try:
-        reached = reach(cloud)
+        reached = reach(cloud, found_at)
     except Unreached as error:
         yield Finding("companion", "error", f"{cloud.name}: {error}", advice=error.advice, unless=_UNLESS)
     except PermissionError:
@@ -98,10 +100,17 @@ def _one(cloud: CloudSettings, known: CloudReport | None, models: list[ModelRepo
         yield Finding(
             "companion",
             "ok",
-            f"{cloud.name} at {cloud.url} answers, and accepts the key of this device"
+            f"{cloud.name} at {url} answers, and accepts the key of this device"
             if cloud.token_file
-            else f"{cloud.name} at {cloud.url} answers",
+            else f"{cloud.name} at {url} answers",
         )
+        if found_at:
+            yield Finding(
+                "companion",
+                "note",
+                f"collabd found {cloud.name} there, and no longer at {cloud.url}, where it looks first after a restart",
+                advice="If it is to stay there: collabctl pair renew on the companion, and write the address into url",
+            )
         yield of_clock(cloud.name, reached, datetime.now(UTC))
         yield from of_packages(cloud, reached, models)
 

@@ -41,15 +41,19 @@ class Reached:
     packages: dict[str, str] = field(default_factory=dict)
 
 
-def reach(cloud: CloudSettings) -> Reached:
-    """Try name, connection, TLS, liveness and key in turn. `Unreached`: a step failed. `KeyProblem`: a bad key file."""
+def reach(cloud: CloudSettings, found_at: str | None = None) -> Reached:
+    """Try name, connection, TLS, liveness and key in turn. `Unreached`: a step failed. `KeyProblem`: a bad key file.
+
+    `found_at`: where the daemon found the companion. The certificate has to be for the host that is configured.
+    """
+    url = found_at or cloud.url
     authorization = _authorization(cloud)
     with _session(cloud) as session:
-        live = _get(session, cloud, "/v2/health/live", headers={})
+        live = _get(session, url, "/v2/health/live", headers={})
         if live.status != HTTPStatus.OK:
-            title = f"{cloud.url} answers, but it is not a companion (status {live.status})"
+            title = f"{url} answers, but it is not a companion (status {live.status})"
             raise Unreached(title, "Correct the url of this companion")
-        listed = _get(session, cloud, "/collab/v1/packages", headers=authorization)
+        listed = _get(session, url, "/collab/v1/packages", headers=authorization)
     if listed.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         title = (
             "it does not know the key of this device"
@@ -69,15 +73,19 @@ class _Reply(NamedTuple):
 
 
 class _Verified(HTTPAdapter):
-    """Trusts the same authorities as the daemon, because `tls` is made from the key files in the same way."""
+    """Trusts the same authorities as the daemon, because `tls` is made from the key files in the same way.
 
-    def __init__(self, tls: ssl.SSLContext) -> None:
+    `certified`: the host that the certificate has to be for.
+    """
+
+    def __init__(self, tls: ssl.SSLContext, certified: str | None) -> None:
         self._tls = tls
+        self._certified = certified
         super().__init__()
 
     def build_connection_pool_key_attributes(self, *args: Any, **options: Any) -> tuple[Any, Any]:
         host, pool = super().build_connection_pool_key_attributes(*args, **options)
-        return host, {**pool, "ssl_context": self._tls}
+        return host, {**pool, "ssl_context": self._tls, "server_hostname": self._certified}
 
     def cert_verify(self, *_: Any) -> None:
         """Add nothing to the TLS context: requests would also trust the authorities of its own list."""
@@ -88,14 +96,16 @@ def _session(cloud: CloudSettings) -> requests.Session:
     # The daemon uses neither proxies nor ~/.netrc.
     session.trust_env = False
     if cloud.url.startswith("https:"):
-        session.mount("https://", _Verified(client_context(cloud.ca_file, cloud.client_cert, cloud.client_key)))
+        tls = client_context(cloud.ca_file, cloud.client_cert, cloud.client_key)
+        session.mount("https://", _Verified(tls, URL(cloud.url).host))
     return session
 
 
-def _get(session: requests.Session, cloud: CloudSettings, path: str, *, headers: dict[str, str]) -> _Reply:
-    url = cloud.url.rstrip("/") + path
+def _get(session: requests.Session, url: str, path: str, *, headers: dict[str, str]) -> _Reply:
     try:
-        with session.get(url, headers=headers, timeout=_TIMEOUT_S, allow_redirects=False, stream=True) as reply:
+        with session.get(
+            url.rstrip("/") + path, headers=headers, timeout=_TIMEOUT_S, allow_redirects=False, stream=True
+        ) as reply:
             body = b""
             for piece in reply.iter_content(_PIECE_BYTES):
                 body += piece
@@ -103,7 +113,7 @@ def _get(session: requests.Session, cloud: CloudSettings, path: str, *, headers:
                     break
             return _Reply(reply.status_code, reply.headers.get("Date"), body)
     except requests.RequestException as error:
-        raise _failed(error, URL(cloud.url)) from error
+        raise _failed(error, URL(url)) from error
 
 
 def _failed(error: requests.RequestException, url: URL) -> Unreached:

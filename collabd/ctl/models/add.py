@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from collab_sdk.vocabulary import ScoreKind
-from collabd.ctl.command import Command, client
-from collabd.ctl.figures import share, short_digest
+from collabd.ctl.command import Command
+from collabd.ctl.figures import share
+from collabd.ctl.models.loading import destination, load_package, require_daemon, tell
+from collabd.ctl.progress import tracked
 
 if TYPE_CHECKING:
     from collabd.catalog.package.manifest import Manifest
-
-# So long because a Pi writes the package to a slow card and then warms the model up.
-_LOAD_TIMEOUT_S = 600
 
 
 def _size(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, int] | None:
@@ -43,6 +40,11 @@ def _size(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int,
     "which the network is sure.",
 )
 @click.option(
+    "--int8",
+    is_flag=True,
+    help="Build a second graph that computes with 8-bit integers where that changes few answers (with --calibration).",
+)
+@click.option(
     "--size",
     metavar="HxW",
     callback=_size,
@@ -55,13 +57,41 @@ def _size(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int,
     metavar="PIXELS",
     help="Resize the image's shorter side to this, then crop.",
 )
-@click.option("--mean", type=float, nargs=3, metavar="R G B", help="Mean of the pixels in 0..1 (default: ImageNet's).")
+@click.option(
+    "--decoder",
+    metavar="NAME",
+    help="The family of a detector, whose decoder is put into the graph (default: recognised by its outputs): yolox, "
+    "nanodet-plus, nanodet, yolov5, yolov8, yolo-end2end, yolo-nas, rt-detr, rf-detr, detr or ssd.",
+)
+@click.option(
+    "--rule",
+    type=click.Choice(["stretch", "letterbox", "letterbox_top_left"]),
+    help="How the image becomes as large as the network's input (default: a detector's own rule, else stretch).",
+)
+@click.option(
+    "--channels",
+    type=click.Choice(["rgb", "bgr"]),
+    help="The order of the channels that the network takes (default: a detector's own order, else rgb).",
+)
+@click.option("--score-threshold", type=click.FloatRange(0, 1), help="Leave out what is found with a lower score.")
+@click.option(
+    "--iou-threshold",
+    type=click.FloatRange(0, 1),
+    help="Of two boxes of a class that overlap more than this, leave out that of the lower score.",
+)
+@click.option(
+    "--mean",
+    type=float,
+    nargs=3,
+    metavar="R G B",
+    help="Mean of the pixels in 0..1 (default: a detector's own, else ImageNet's).",
+)
 @click.option(
     "--std",
     type=float,
     nargs=3,
     metavar="R G B",
-    help="Standard deviation of the pixels in 0..1 (default: ImageNet's).",
+    help="Standard deviation of the pixels in 0..1 (default: a detector's own, else ImageNet's).",
 )
 @click.option(
     "--scores",
@@ -78,74 +108,48 @@ def _size(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int,
 def add(source: str, out: Path | None, no_load: bool, **stated: Any) -> None:
     """Build and load the model SPEC.
 
-    SPEC is a package directory, or something to build a package from: torchvision:NAME, PATH.onnx, or
-    PACKAGE.MODULE:FACTORY, a function without arguments that returns a torch.nn.Module. All but ONNX files need PyTorch
-    to be built (pip install 'collabd[author]'), not to be run: build on any machine, add the directory on the Pi.
+    SPEC is a package directory, or something to build a package from: torchvision:NAME, PATH.onnx, PATH.pt2 (as
+    torch.export.save writes it), or PACKAGE.MODULE:FACTORY, a function without arguments that returns a
+    torch.nn.Module, or a pair of one and its inputs for one item. All but ONNX files need PyTorch to be built (pip
+    install 'collabd[author]'), not to be run: build on any machine, add the directory on the Pi.
     """
-    given = {name: value for name, value in stated.items() if value}
+    given = {name: value for name, value in stated.items() if value is not None and value is not False}
     if Path(source).is_dir():
         if given or out or no_load:
             raise click.UsageError(f"{source} is a built package: no other option applies to it")
-        _load(Path(source))
+        load_package(Path(source))
         return
     if no_load and not out:
         raise click.UsageError("--no-load keeps nothing without --out")
     if not no_load:
-        _require_daemon()
-    with _destination(out) as directory:
+        require_daemon()
+    with destination(out) as directory:
         _build(source, given, directory)
         if not no_load:
-            _load(directory)
-
-
-def _require_daemon() -> None:
-    """Refuse now what would fail after minutes of building."""
-    with client() as daemon:
-        daemon.models()
-
-
-@contextmanager
-def _destination(out: Path | None) -> Iterator[Path]:
-    """The directory to build in. An old package there is replaced; anything else there is an error."""
-    if out is not None:
-        if out.is_dir() and any(out.iterdir()) and not (out / "package.json").is_file():
-            raise click.BadParameter(f"{out} exists and is not a package, so it is not replaced", param_hint="--out")
-        yield out
-        return
-
-    from tempfile import TemporaryDirectory
-
-    with TemporaryDirectory() as scratch:
-        # The daemon, which reads the folder, may run as another user.
-        Path(scratch).chmod(0o755)
-        yield Path(scratch, "package")
+            load_package(directory)
 
 
 def _build(source: str, given: dict[str, Any], directory: Path) -> None:
     from collabd.ctl.models.building import build_package
 
-    manifest = build_package(source, directory, tell=_tell, **given).manifest
-    _tell(f"built {manifest.name}: {len(manifest.layers)} layers, {len(manifest.cuts)} cuts, {_promise(manifest)}")
+    manifest = build_package(source, directory, tell=tell, track=tracked, **given).manifest
+    tell(f"built {manifest.name}: {len(manifest.layers)} layers, {len(manifest.cuts)} cuts, {promise(manifest)}")
 
 
-def _promise(manifest: Manifest) -> str:
-    lossy = [codec.agreement for cut in manifest.cuts for codec in cut.codecs if codec.agreement is not None]
+def promise(manifest: Manifest) -> str:
+    """What a package promises of lossy codecs, in words."""
+    codecs = (codec for cut in manifest.cuts for codec in cut.codecs)
+    lossy = [codec for codec in codecs if codec.fidelity < 1 and codec.in_fp32]
     if not lossy:
-        return "lossless codecs only (give --calibration to allow lossy ones)"
-    best = max(lossy, key=lambda agreement: agreement.fidelity)
-    return (
-        f"lossy codecs calibrated on {best.images} images, of which the network is sure of {best.sure_images}, with a "
-        f"fidelity of at most {share(best.fidelity)}"
-    )
-
-
-def _load(directory: Path) -> None:
-    with client(_LOAD_TIMEOUT_S) as daemon:
-        model = daemon.load_model(directory)
-    click.echo(
-        f"added {model['name']} ({short_digest(model['digest'])}): {model['layers']} layers, {model['cuts']} cuts"
-    )
-
-
-def _tell(progress: str) -> None:
-    click.echo(progress, err=True)
+        return "lossless codecs only" + (" (give --calibration to allow lossy ones)" if manifest.picture else "")
+    best = max(lossy, key=lambda codec: codec.fidelity)
+    if best.agreement is not None and not best.agreement.images:
+        return "lossless codecs at first (give --calibration to allow lossy ones before devices have learned of them)"
+    told = f"with a fidelity of at most {share(best.fidelity)}"
+    if best.mean_iou is not None:
+        told += f" (mIoU {share(best.mean_iou)})"
+    if best.agreement is None:
+        return f"lossy codecs {told}"
+    finds = "is sure of" if manifest.output_kind else "finds something in"
+    images, sure = best.agreement.images, best.agreement.sure_images
+    return f"lossy codecs calibrated on {images} images, of which the network {finds} {sure}, {told}"

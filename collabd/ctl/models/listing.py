@@ -27,13 +27,15 @@ def list_models(as_json: bool) -> None:
 
 def models_table(models: list[ModelReport]) -> Table:
     """One row for each model."""
-    built = table("model", "digest", ">layers", ">cuts", "profiled")
+    built = table("model", "task", "digest", ">layers", ">cuts", ">MB loaded", "profiled")
     for model in models:
         built.add_row(
             model["name"],
+            model["task"],
             figures.short_digest(model["digest"]),
             str(model["layers"]),
             str(model["cuts"]),
+            "-" if model["weights_mb"] is None else f"{model['weights_mb']:.1f}",
             figures.yes_no(model["profiled"]),
         )
     return built

@@ -62,7 +62,7 @@ def _verify(path: Path, loaded: str | None) -> VerdictReport:
     try:
         package = load(path)
         verdict["name"], verdict["digest"] = package.manifest.name, package.digest
-        package.network()
+        package.networks()
     except InvalidPackage as error:
         verdict["fault"] = str(error)
     else:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 
 from collabd.ctl.pair.add import add
+from collabd.ctl.pair.find import find
 from collabd.ctl.pair.listing import list_devices
 from collabd.ctl.pair.new import new
 from collabd.ctl.pair.remove import remove
+from collabd.ctl.pair.renew import renew
 
 
 @click.group()
@@ -19,5 +21,5 @@ def pair() -> None:
     """
 
 
-for command in (new, add, list_devices, remove):
+for command in (new, add, find, list_devices, renew, remove):
     pair.add_command(command)

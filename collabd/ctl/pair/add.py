@@ -50,9 +50,14 @@ def add(file: str, *, called: str | None, replace: bool, config: Path, keys: Pat
     files = _put(place, called, carried)
     index = names.index(called) if called in names else len(names)
     stale = {key: "" for key in _KEY_FILES if called in names and getattr(clouds[index], key)}
-    values = {"name": called, "url": carried.url} | stale | {key: place.configured(path) for key, path in files.items()}
+    paths = {key: place.configured(path) for key, path in files.items()}
+    values: dict[str, str | bool] = {"name": called, "url": carried.url, **stale, **paths}
+    if carried.announced or (called in names and clouds[index].follow):
+        values["follow"] = carried.announced
     rewrite(config, changed(text_of(config), "[[clouds]]", values, index=index))
-    click.echo(f"added the companion {called} at {carried.url}. To use it, run: {command_for('reload', DEVICE, place)}")
+    elsewhere = ", or where it announces itself" if carried.announced else ""
+    command = command_for("reload", DEVICE, place)
+    click.echo(f"added the companion {called} at {carried.url}{elsewhere}. To use it, run: {command}")
     if file != "-":
         click.echo(f"delete {file}, because it holds the keys")
 

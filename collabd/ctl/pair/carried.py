@@ -17,6 +17,8 @@ class Carried(msgspec.Struct, frozen=True, kw_only=True, tag_field="collabd_pair
     ca: str = ""
     client_cert: str = ""
     client_key: str = ""
+    # Whether the companion announces itself, so that the device can find it again at another address.
+    announced: bool = False
 
     def encode(self) -> bytes:
         """As JSON."""

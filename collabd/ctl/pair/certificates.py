@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from collabd.keys.identity import hosts_of
+
 # Long, because nobody renews these certificates; a user who loses a key makes new ones.
 _VALID = dt.timedelta(days=3652)
 # Certificates are valid from this long ago: a board without a clock starts years in the past, and without a network its
@@ -53,15 +55,6 @@ def server(issuer: Pair, name: str, hosts: Iterable[str], *, now: Now = _now) ->
 def client(issuer: Pair, name: str) -> Pair:
     """A certificate for a device."""
     return _issued(issuer, name, purpose=ExtendedKeyUsageOID.CLIENT_AUTH, now=_now)
-
-
-def hosts_of(certificate: bytes) -> set[str]:
-    """The names and addresses that a server's certificate is for."""
-    names = _parsed(certificate).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return {
-        *names.get_values_for_type(x509.DNSName),
-        *(str(address) for address in names.get_values_for_type(x509.IPAddress)),
-    }
 
 
 def serves(certificate: bytes, issuer: bytes, hosts: Collection[str]) -> bool:

@@ -42,24 +42,32 @@ class CompanionHalf:
             self._place.put("tokens", content, PRIVATE)
         return token
 
-    def certify(self, machine: str, hosts: Collection[str]) -> Pair:
-        """A certificate for these names and those that it had; returns the authority, which stays as it is."""
-        from collabd.ctl.pair import certificates
+    def certify(self, hosts: Collection[str]) -> Pair:
+        """A certificate for these names, those that it had, and all of this machine now.
 
+        Returns the authority, which stays as it is.
+        """
+        from collabd.ctl.pair import certificates
+        from collabd.discovery.machine import machine_name
+        from collabd.keys.identity import hosts_of
+
+        machine = machine_name()
         issuer = self._authority(machine)
         present = self._place.folder / "server.crt"
-        wanted = {*hosts, machine, f"{machine}.local", "localhost", "127.0.0.1"}
+        wanted = {*hosts, *own_hosts()}
         if not (present.exists() and certificates.serves(present.read_bytes(), issuer.certificate, wanted)):
             if present.exists():
-                wanted |= certificates.hosts_of(present.read_bytes())
+                wanted |= hosts_of(present.read_bytes())
             made = certificates.server(issuer, machine, sorted(wanted))
             self._place.put("server.key", made.key, PRIVATE)
             self._place.put("server.crt", made.certificate, PUBLIC)
         return issuer
 
-    def configure(self, host: str, *, mutual: bool) -> bool:
+    def configure(self, host: str, *, announce: bool, mutual: bool) -> bool:
         """Make the configuration use the keys and listen for other machines; returns whether the file changed."""
-        wanted = {} if self.server.token_file else {"token_file": self._place.configured("tokens")}
+        wanted: dict[str, str | bool] = {}
+        if not self.server.token_file:
+            wanted["token_file"] = self._place.configured("tokens")
         if not self.server.tls_cert:
             wanted |= {
                 "tls_cert": self._place.configured("server.crt"),
@@ -67,6 +75,8 @@ class CompanionHalf:
             }
         if mutual and not self.server.client_ca:
             wanted["client_ca"] = self._place.configured("ca.crt")
+        if announce and not self.server.announce:
+            wanted["announce"] = True
         if self.server.host in {"127.0.0.1", "localhost", "::1"}:
             wanted = {"host": "::" if _is_ipv6(host) else "0.0.0.0", **wanted}  # noqa: S104  that is what keys are for
         if wanted:
@@ -100,3 +110,11 @@ def _is_ipv6(host: str) -> bool:
         return ipaddress.ip_address(host).version == 6
     except ValueError:
         return False
+
+
+def own_hosts() -> set[str]:
+    """The names and addresses of this machine, also the one by which it reaches itself."""
+    from collabd.discovery.machine import machine_name, own_addresses
+
+    machine = machine_name()
+    return {machine, f"{machine}.local", "localhost", "127.0.0.1", "::1", *own_addresses()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import click
@@ -22,6 +21,11 @@ _ANYWHERE = ("192.0.2.1", 9)
 @click.option(
     "--name", "called", callback=name, help="What the device calls this companion (default: this machine's host name)."
 )
+@click.option(
+    "--announce",
+    is_flag=True,
+    help="From now on announce this companion in the local network; the device finds it there at any address.",
+)
 @click.option("--mutual", is_flag=True, help="From now on devices must show a certificate besides the token.")
 @click.option("--replace", is_flag=True, help="Give the device another token if it has one already.")
 @click.option(
@@ -33,6 +37,7 @@ def new(
     *,
     hosts: tuple[str, ...],
     called: str | None,
+    announce: bool,
     mutual: bool,
     replace: bool,
     out: Path | None,
@@ -48,33 +53,40 @@ def new(
     from collabd.ctl.pair.carried import Carried
     from collabd.ctl.pair.companion import CompanionHalf
     from collabd.ctl.pair.places import Place
+    from collabd.discovery.machine import machine_name
+    from collabd.discovery.package import MISSING, is_installed
 
     place = Place(COMPANION, config, keys)
     half = CompanionHalf(place)
     if device in half.devices and not replace:
         raise Failure(f"{device} already has a token: give it another one with --replace")
-    hosts, machine = hosts or _own_addresses(), _machine()
+    hosts = hosts or _own_addresses()
+    announce = announce or half.server.announce
     mutual = mutual or bool(half.server.client_ca)
     if mutual:
         half.check_mutual()
-    issuer = half.certify(machine, hosts) if half.has_own_certificate else None
+    issuer = half.certify(hosts) if half.has_own_certificate else None
     client = certificates.client(issuer, device) if issuer and mutual else None
     carried = Carried(
         device=device,
-        name=called or machine,
+        name=called or machine_name(),
         url=_url(hosts[0], half.server.port),
         token=half.admit(device),
         ca=issuer.certificate.decode() if issuer else "",
         client_cert=client.certificate.decode() if client else "",
         client_key=client.key.decode() if client else "",
+        # Only by its authority would the device recognise it.
+        announced=announce and issuer is not None,
     )
     now_mutual = mutual and not half.server.client_ca
-    is_new = half.configure(hosts[0], mutual=mutual)
+    is_new = half.configure(hosts[0], announce=announce, mutual=mutual)
     _hand_over(carried.encode(), out or Path(f"{device}.pair"))
     if now_mutual and half.devices:
         click.echo(
             f"from now on these devices are refused, until you pair them again: {', '.join(half.devices)}", err=True
         )
+    if announce and not is_installed():
+        click.echo(f"to be announced, this companion {MISSING}", err=True)
     click.echo(f"on this machine, run: {command_for('restart' if is_new else 'reload', COMPANION, place)}", err=True)
 
 
@@ -90,14 +102,6 @@ def _hand_over(content: bytes, path: Path) -> None:
         f"wrote {path}. Copy it to the device, and run there: sudo collabctl pair add {path.name}. Then delete {path}",
         err=True,
     )
-
-
-def _machine() -> str:
-    """This machine's name, in the form that configuration files allow."""
-    import socket
-
-    plain = re.sub(r"[^A-Za-z0-9._-]", "", socket.gethostname().split(".")[0])
-    return plain.lstrip("._-") or "companion"
 
 
 def _own_addresses() -> tuple[str, ...]:

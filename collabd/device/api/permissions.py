@@ -13,13 +13,14 @@ from aiohttp.typedefs import Handler, Middleware
 
 from collab_sdk.errors import PermissionRefused
 from collab_sdk.text import plain
+from collabd.http import repository
 from collabd.http.peers import PeerCredentials, credentials
 
 log = logging.getLogger(__name__)
 
 _OVERFLOW_UID = Path("/proc/sys/kernel/overflowuid")
 _NOBODY = 65534
-_ADMINISTERED = "/collab/v1/"
+_ADMINISTERED = ("/collab/v1/", repository.ADMINISTERED)
 _READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 
@@ -74,8 +75,8 @@ def _check(request: web.Request, administrators: str) -> None:
     log.warning("refused %s %s to %s", request.method, plain(request.path), who)
     group = f", and the group {administrators}" if administrators else ""
     raise PermissionRefused(
-        f"you are {who}; only root, the user that collabd runs as{group} may add and remove models: use sudo, "
-        "or name one of your groups in server.administrators",
+        f"you are {who}; only root, the user that collabd runs as{group} may add, remove, load and unload models: "
+        "use sudo, or name one of your groups in server.administrators",
         {"case": case.name.lower()},
     )
 

@@ -134,7 +134,10 @@ class SharedMemory:
             _check_inside(place, self._of(user, place.region).region)
         total = sum(place.byte_size for place in places)
         if total > self._most_bytes:
-            raise RequestTooLarge(f"the request has more than {self._most_bytes} bytes in shared memory")
+            raise RequestTooLarge(
+                f"the request has more than {self._most_bytes} bytes in shared memory, a limit of the configuration: "
+                "send a picture as its file, or make it smaller"
+            )
         return total
 
     async def read(self, user: Hashable, request: wire.InferRequest) -> wire.InferRequest:

@@ -43,9 +43,11 @@ class SharedMemoryRoutes:
         ]
 
     async def _status(self, request: web.Request) -> web.Response:
+        """The caller's regions, or the one that is named."""
         return web.json_response(self._memory.status(self._user(request), request.match_info.get("name")))
 
     async def _register(self, request: web.Request) -> web.Response:
+        """Register a file in /dev/shm as a region of the caller's."""
         body = await read_body(request, _MAX_JSON, LOCAL)
         try:
             asked = msgspec.json.decode(body, type=_RegisterRequest)
@@ -61,6 +63,7 @@ class SharedMemoryRoutes:
         return web.json_response({})
 
     async def _unregister(self, request: web.Request) -> web.Response:
+        """Forget a region of the caller's, or all of them."""
         self._memory.unregister(self._user(request), request.match_info.get("name"))
         return web.json_response({})
 

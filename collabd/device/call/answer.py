@@ -2,94 +2,119 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, get_args
 
-import numpy as np
-import numpy.typing as npt
-
 from collab_sdk import wire
+from collab_sdk.answers import RawOutputs
 from collab_sdk.budget import Budget
-from collab_sdk.result import Result, Timings, response_of, stated
+from collab_sdk.result import MODEL_VERSION, Result, Timings, stated
 from collab_sdk.text import plain
-from collab_sdk.vocabulary import Cap
-from collabd.catalog.package.scores import as_probabilities
+from collab_sdk.vocabulary import Cap, Precision, TaskKind
 from collabd.codec import LOSSLESS
 from collabd.device.decide.call_plan import CallPlan
 from collabd.device.job.job import CallRecord, Phase
-from collabd.planning import Caps, DeviceState
+from collabd.planning import Caps
 from collabd.planning.candidates import SOURCE
-from collabd.planning.energy import energy_j
+from collabd.planning.precisions import Precisions
+from collabd.tasks.tensors import Outputs
 
 _LOSSLESS = LOSSLESS | {SOURCE}
 # What a result calls each phase.
 _SAID_AS: dict[Phase, str] = {phase: f"{phase}_ms" for phase in get_args(Phase)} | {"link": "upload_ms"}
-_ON_DEVICE: tuple[Phase, ...] = ("prep", "head", "encode", "local_tail")
 
 
 class CallAnswer:
-    """What the caller is told of a call that has ended: its scores, and where they come from.
+    """What the caller is told of a call that has ended: its answer, and where that comes from.
 
-    The response is made at once, and the `Result`, which the daemon keeps for those who ask, when somebody needs it.
+    The response is made at once, and what the daemon keeps for those who ask when somebody needs it: the `Result`,
+    without the arrays of the answer, which may take megabytes, and the answer in a line.
     """
 
-    __slots__ = ("_budget", "_energy_mj", "_fidelity", "_planned", "_record", "_scores", "_unmet")
+    __slots__ = ("_budget", "_energy_mj", "_planned", "_record", "_size", "_unmet", "fidelity", "said")
 
     def __init__(
-        self, planned: CallPlan, record: CallRecord, output: npt.NDArray[np.float32], *, budget: Budget
+        self,
+        planned: CallPlan,
+        record: CallRecord,
+        said: Callable[[], str],
+        *,
+        size: tuple[int, int],
+        budget: Budget,
+        energy_j: float,
     ) -> None:
-        """`output`: of the network, float32 [1, labels]. `record`: changes no more."""
-        joules = outcome_energy_j(record, planned.evaluation.device)
+        """`said`: tells the answer in a line. `record`: changes no more; the call took `energy_j`.
+
+        `size`: width and height of the picture in pixels, as it is shown; (0, 0) if there is none. `fidelity`: how
+        often such an answer is the unsplit network's, 0..1; None: nobody knows.
+        """
         self._planned = planned
         self._record = record
         self._budget = budget
-        self._scores = as_probabilities(output[0], planned.job.model.manifest.output_kind)
-        self._energy_mj = joules * 1e3
-        self._fidelity = _fidelity(planned, record)
-        self._unmet = _unmet(planned.caps, record, energy_j=joules, fidelity=self._fidelity)
+        self._size = size
+        self.said = said
+        self._energy_mj = energy_j * 1e3
+        self.fidelity = _fidelity(planned, record)
+        self._unmet = _unmet(planned.caps, record, energy_j=energy_j, fidelity=self.fidelity)
 
-    def response(self, request_id: str = "") -> wire.InferResponse:
-        """What `encode_result` makes of the result."""
-        model, record = self._planned.job.model, self._record
+    def response(self, answered: Outputs, request_id: str = "") -> wire.InferResponse:
+        """The answer as the caller gets it: `answered`, by name, and what `encode_result` makes of the result."""
+        planned, record = self._planned, self._record
+        model = planned.job.model
         said: dict[str, Any] = {
             "digest": model.digest,
             "energy_mj": self._energy_mj,
             "energy_source": self._planned.energy_source,
             "cost": record.cost,
-            "fidelity": self._fidelity,
+            "fidelity": self.fidelity,
             "bytes_up": record.bytes_up,
             "bytes_down": record.bytes_down,
             "budget_met": not self._unmet,
             "degraded": record.degraded,
-            "why": plain(record.why) if record.why else "",
+            "why": _why(planned, record),
+            "answered_by": _answered_by(planned, record),
             "ran": record.ran,
+            "ran_on": _ran_on(record),
+            "computed_in": str(_computed_in(planned, record)),
+            "inherited_age_s": record.inherited_age_s,
             "unmet": ",".join(self._unmet),
+            "task": model.kind,
         }
+        if model.manifest.picture is not None:
+            said["image_width"], said["image_height"] = self._size
         parameters = stated(said) | stated(_measured(record), "measured.") | self._planned.stated
-        return response_of(model.manifest.name, self._scores, parameters, request_id=request_id)
+        outputs = [wire.Tensor.from_array(name, array) for name, array in answered.items()]
+        return wire.InferResponse(model.manifest.name, MODEL_VERSION, outputs, id=request_id, parameters=parameters)
 
     def result(self) -> Result:
-        """The answer with its provenance."""
+        """Where the answer comes from."""
         planned, record = self._planned, self._record
         model = planned.job.model
         return Result(
             model=model.manifest.name,
             digest=model.digest,
-            scores=self._scores,
-            labels=model.manifest.labels,
+            task=TaskKind(model.kind),
+            answer=RawOutputs(),
+            image_width=self._size[0] or None,
+            image_height=self._size[1] or None,
             plan=planned.told,
             predicted=planned.predicted,
             measured=Timings(**_measured(record)),
             energy_mj=self._energy_mj,
             energy_source=planned.energy_source,
             cost=record.cost,
-            fidelity=self._fidelity,
+            fidelity=self.fidelity,
             bytes_up=record.bytes_up,
             bytes_down=record.bytes_down,
             budget_met=not self._unmet,
             unmet=self._unmet,
             degraded=record.degraded,
-            why=plain(record.why),
+            why=_why(planned, record),
+            answered_by=_answered_by(planned, record),
             ran=record.ran,
+            ran_on=_ran_on(record),
+            computed_in=str(_computed_in(planned, record)),
+            inherited_age_s=record.inherited_age_s,
             budget=self._budget,
         )
 
@@ -101,28 +126,45 @@ def _measured(record: CallRecord) -> dict[str, float]:
     return taken
 
 
-def outcome_energy_j(record: CallRecord, device: DeviceState) -> float:
-    """The energy in joules that the call took from the battery, computed from measured times.
+def _answered_by(planned: CallPlan, record: CallRecord) -> str | None:
+    """The little network that answered; None: the call's own network did."""
+    little = planned.job.little
+    return little.model.manifest.name if record.little_answered and little is not None else None
 
-    The device counts as idle whenever it was not busy with the call.
-    """
-    phases_s = sum(record.phases.get(phase, 0.0) for phase in _ON_DEVICE)
-    busy_s = phases_s + record.overtaken_s + device.overhead_s
-    return energy_j(
-        device,
-        busy_s=busy_s,
-        idle_s=max(record.latency_s - busy_s, 0.0),
-        air_s=record.air_s,
-        moved_bytes=float(record.bytes_up + record.bytes_down),
-    )
+
+def _ran_on(record: CallRecord) -> str | None:
+    return "+".join(dict.fromkeys(record.ran_on)) or None
+
+
+def _why(planned: CallPlan, record: CallRecord) -> str:
+    """Why the plan was not followed, or why the answer is not that of the call's own network to this picture."""
+    little = planned.job.little
+    if record.little_answered and little is not None and record.opinion is not None:
+        found = f"{little.score} {record.opinion.sureness:.3f}, at least {little.least:.3f}"
+        return f"{little.model.manifest.name} in {little.precision} was sure: {found}"
+    return plain("; ".join(filter(None, (record.why, record.remark))))
+
+
+def _computed_in(planned: CallPlan, record: CallRecord) -> Precisions:
+    """In which precisions the layers before and behind the crossing really ran."""
+    planned_in = planned.job.precisions
+    if record.tail is None or record.tail == planned_in.tail:
+        return planned_in
+    # Without a head they were one.
+    head = planned_in.head if "D" in planned.placement else record.tail
+    return Precisions(head, record.tail)
 
 
 def _fidelity(planned: CallPlan, record: CallRecord) -> float | None:
-    """The expected agreement with the unsplit network, for the layers as they really ran.
+    """The expected agreement with the unsplit fp32 network, for the layers as they really ran.
 
-    It is 1 when nothing left the device, or when all tensors were sent without loss.
+    In fp32 it is 1 when nothing left the device, or when all tensors were sent without loss. What a little network
+    answers has the fidelity of its plan, which is that of both networks together; so has an older answer.
     """
-    if "C" not in record.ran or all(codec in _LOSSLESS for codec in planned.job.codec.split("+")):
+    if planned.row is not None and (record.little_answered or not planned.job.steps):
+        return planned.evaluation.plans.rows[planned.row].fidelity
+    in_fp32 = set(_computed_in(planned, record)) == {Precision.FP32}
+    if in_fp32 and ("C" not in record.ran or all(codec in _LOSSLESS for codec in planned.job.codec.split("+"))):
         return 1.0
     return None if planned.row is None else planned.evaluation.plans.rows[planned.row].fidelity
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from collab_sdk.reports import CandidateReport, DecisionReport
+from collab_sdk.reports import CandidateReport, DecisionReport, EvidenceReport
 from collab_sdk.result import Result
 from collab_sdk.vocabulary import Reason
 from collabd.clock import Clock
 from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.evaluation import Evaluation
+from collabd.device.fidelity.figures import Fidelities
+from collabd.device.fidelity.row import Row
+from collabd.planning import Candidate
 from collabd.planning.choose import Decision, verdicts
 
 KEPT_DECISIONS = 100
@@ -24,6 +27,7 @@ class _Entry:
     evaluation: Evaluation
     decision: Decision | None
     result: Result
+    said: str
 
 
 class History:
@@ -33,20 +37,21 @@ class History:
         self._clock = clock
         self._entries: deque[_Entry] = deque(maxlen=KEPT_DECISIONS)
 
-    def add(self, planned: CallPlan, result: Result, *, at: float) -> None:
-        """Remember a call that was answered at this time."""
+    def add(self, planned: CallPlan, result: Result, *, said: str, at: float) -> None:
+        """Remember a call that was answered at this time. `said`: its answer in a line."""
         self._entries.append(
             _Entry(
                 at=at,
                 evaluation=planned.evaluation,
                 decision=_decided(planned),
                 result=result,
+                said=said,
             )
         )
 
     @property
     def last(self) -> Result | None:
-        """The last answer."""
+        """The last call. Of its answer only the line is kept."""
         return self._entries[-1].result if self._entries else None
 
     def report(self, last: int) -> list[DecisionReport]:
@@ -60,11 +65,18 @@ def _decision(entry: _Entry, now: float) -> DecisionReport:
     return DecisionReport(
         age_s=now - entry.at,
         model=result.model,
+        answer=entry.said,
         budget=str(result.budget),
         cut=result.plan.cut,
         codec=result.plan.codec,
+        little=result.plan.little,
+        little_precision=result.plan.little_precision,
+        cascade=result.plan.cascade,
+        answered_by=result.answered_by,
+        precision=result.plan.precision,
         placement=result.plan.placement,
         cloud=result.plan.cloud,
+        ran_on=result.ran_on,
         reason=result.plan.reason,
         predicted_ms=result.predicted.latency_ms,
         measured_ms=result.measured.latency_ms or 0.0,
@@ -87,18 +99,44 @@ def _candidates(evaluation: Evaluation, decision: Decision | None) -> list[Candi
     if decision is None:
         return []
     prediction = evaluation.prediction
+    expected_s, mean_energy_j, mean_cost = prediction.expected_s, prediction.mean_energy_j, prediction.mean_cost
     reasons = verdicts(evaluation.plans, prediction, evaluation.caps, decision=decision, allowed=evaluation.allowed)
     return [
         CandidateReport(
             cut=plan.cut,
             codec=plan.codec,
+            cascade=None if plan.little is None else plan.little.kind,
+            little_precision=None if plan.little is None else plan.little.precision,
+            little_share=None if plan.little is None else plan.little.share,
+            precision=str(plan.precisions),
             cloud=None if plan.cloud is None else evaluation.companions[plan.cloud].name,
-            predicted_ms=float(prediction.expected_s[row]) * 1e3,
+            predicted_ms=float(expected_s[row]) * 1e3,
             deadline_ms=float(prediction.deadline_s[row]) * 1e3,
-            energy_mj=float(prediction.energy_j[row]) * 1e3,
-            cost=float(prediction.cost[row]),
+            energy_mj=float(mean_energy_j[row]) * 1e3,
+            cost=float(mean_cost[row]),
             fidelity=plan.fidelity,
+            evidence=evidence_report(evaluation.fidelities, plan),
             verdict=reasons[row],
         )
         for row, plan in enumerate(evaluation.plans.rows)
     ]
+
+
+def evidence_report(believed: Fidelities, plan: Candidate) -> EvidenceReport | None:
+    """The pictures that speak for a plan; None: none are counted.
+
+    Where a plan asks a little network, they speak for both networks together; where its tail is in a reduced precision,
+    for that.
+    """
+    little = plan.little
+    row = Row.of_plan(plan) if little is None else Row.of_threshold(little.precision, little.least)
+    if plan.tail.is_reduced and little is None:
+        row = Row.of_reduced(plan.tail, plan.tail_by)
+    evidence = believed.evidence.get(row)
+    if evidence is None:
+        return None
+    return EvidenceReport(
+        agreed=evidence.agreed / evidence.pictures if evidence.pictures else 0.0,
+        here=evidence.here,
+        packaged=evidence.packaged,
+    )

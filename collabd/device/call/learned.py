@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collab_sdk.vocabulary import Cascade
 from collabd.clock import Clock
 from collabd.device.call.history import History
+from collabd.device.call.stream_calls import StreamCalls
 from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.chooser import PastPlans
 from collabd.device.job.image import ImageSize
@@ -14,7 +16,8 @@ from collabd.sensing.estimates.speed import SpeedFactor
 
 
 class Learned:
-    """The device's speed and overhead, the last plan of each kind of calls, and the last decisions.
+    """The device's speed and overhead, the last plan of each kind of calls, the last decisions, and what the calls of
+    each stream came to.
 
     The companion object keeps what calls teach about a companion; the model object keeps what they teach about a model.
     """
@@ -25,6 +28,7 @@ class Learned:
         self.overheads = Overheads()
         self.past_plans = PastPlans()
         self.history = History(clock)
+        self.stream_calls = StreamCalls(clock)
 
     def take_in(
         self,
@@ -44,21 +48,33 @@ class Learned:
         job = plan.job
         if "prep" in record.phases:
             job.model.prep.learn(image.pixels / 1e6, record.phases["prep"], now)
-        if not record.why:
+        if "answer" in record.phases:
+            job.model.answering.learn(image.pixels / 1e6, record.phases["answer"], now)
+        # A call beside an exchange that was called off mixes what both ways cause.
+        if not record.why and not (record.little_answered and job.little and job.little.kind is Cascade.RACED):
             self._take_in_overhead(plan, image, record, served_s=served_s, now=now)
-        for measured_s, profiled_s in record.speed_here:
-            self.speed.learn(measured_s=measured_s, profiled_s=profiled_s, now=now, expected=slowdown)
-        if job.companion is not None:
-            for measured_s, profiled_s in record.speed_there:
-                job.companion.learn_speed(measured_s, profiled_s)
+        for measured_s, profiled_s, precision in record.speed_here:
+            self.speed.learn(
+                measured_s=measured_s,
+                profiled_s=profiled_s,
+                whole_s=job.model.whole_in_s(precision),
+                now=now,
+                expected=slowdown,
+            )
+        for companion, sample in record.speed_there:
+            companion.learn_speed(job.model.digest, **sample._asdict())
 
     def _take_in_overhead(
         self, plan: CallPlan, image: ImageSize, record: CallRecord, *, served_s: float, now: float
     ) -> None:
-        alone, of_file, nbytes, first = record.alone, image.of_file, image.nbytes, plan.job.steps[0].crossing
-        way = Way.ALONE if "C" not in record.ran else Way.ASKS
-        if first is not None and first.codec == SOURCE:
+        alone, of_file, nbytes, steps = record.alone, image.of_file, image.nbytes, plan.job.steps
+        first = steps[0].crossing if steps else None
+        if not steps:
+            way = Way.INHERITS
+        elif first is not None and first.codec == SOURCE and not record.little_answered:
             way = Way.SENDS_FILE
+        else:
+            way = Way.ALONE if "C" not in record.ran else Way.ASKS
         self.overheads.learn_served(served_s, now, nbytes, of_file=of_file, way=way, alone=alone)
         if record.caller_s is not None:
             self.overheads.learn_caller(record.caller_s, now, nbytes, of_file=of_file, alone=alone)

@@ -9,9 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+from collab_sdk.reports import EvidenceReport
+from collab_sdk.text import plain
 from collabd.device.call.answer import CallAnswer
+from collabd.device.call.history import evidence_report
 from collabd.device.call.learned import Learned
+from collabd.device.call.recall import Check
 from collabd.device.counters import Counters
 from collabd.device.decide.call_plan import CallPlan
 from collabd.device.job.image import ImageSize
@@ -27,10 +32,12 @@ _MOST = 32
 class EndedCall:
     """What is left of a call. The image is not kept.
 
-    `at`: when the call ended, on the daemon's clock. `served_s`: what the daemon took for it beside its phases.
-    `slowdown`: says how many times as long as alone a run was expected to take when the call ended.
+    `stream`: its name; empty: the call belongs to none. `at`: when the call ended, on the daemon's clock. `served_s`:
+    what the daemon took for it beside its phases. `slowdown`: says how many times as long as alone a run was expected
+    to take when the call ended. `check`: what the call shows of its stream's memory; None: nothing.
     """
 
+    stream: str
     at: float
     plan: CallPlan
     image: ImageSize
@@ -38,6 +45,7 @@ class EndedCall:
     served_s: float
     slowdown: Callable[[], float]
     answer: CallAnswer
+    check: Check | None = None
 
 
 class Outcomes:
@@ -58,6 +66,10 @@ class Outcomes:
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_WAITS_S, self.take_in)
 
+    def failed(self, model: str, stream: str, *, at: float) -> None:
+        """A call to this model got an error instead of an answer, at this time."""
+        self._learned.stream_calls.failed(model, stream, at=at)
+
     def take_in(self) -> None:
         """Take in all that wait. Call this before anything is read that they change."""
         if self._timer is not None:
@@ -69,6 +81,26 @@ class Outcomes:
                 call.plan, call.image, call.record, served_s=call.served_s, slowdown=call.slowdown(), now=call.at
             )
             result = call.answer.result()
+            if call.check is not None:
+                call.check.take_in(self._counters, self._journal)
             self._counters.answered(result)
-            self._learned.history.add(call.plan, result, at=call.at)
+            self._learned.history.add(call.plan, result, said=plain(call.answer.said()), at=call.at)
+            self._learned.stream_calls.answered(
+                call.stream,
+                result,
+                layers=len(call.plan.job.model.manifest.layers),
+                evidence=_evidence(call.plan),
+                at=call.at,
+            )
             self._journal.answered(result)
+
+
+def _evidence(planned: CallPlan) -> Callable[[], EvidenceReport | None]:
+    """Tells what the plan's fidelity rests on. It does not keep the plan, which holds the image."""
+    if planned.row is None:
+        return _nothing
+    return partial(evidence_report, planned.evaluation.fidelities, planned.evaluation.plans.rows[planned.row])
+
+
+def _nothing() -> None:
+    return None

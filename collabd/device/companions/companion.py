@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from dataclasses import dataclass
 
 from collab_sdk import wire
-from collab_sdk.vocabulary import BreakerState
+from collab_sdk.vocabulary import BreakerState, Precision
 from collabd.attention import Attention
 from collabd.clock import MONOTONIC, Clock
 from collabd.config import CloudSettings, FailoverSettings, LinkSettings
 from collabd.device.companions.answers import Health, Question, RemoteAnswer, answer_of, health_of
 from collabd.device.companions.breaker import Breaker
+from collabd.device.companions.dates import clock_off_s
 from collabd.device.companions.exchange import SLACK_BYTES, CompanionExchange, CompanionReply
 from collabd.device.companions.failures import CompanionFailure, FailureReason, refusal
 from collabd.device.companions.in_flight import InFlight
 from collabd.device.companions.overhead import HEADER_BYTES
+from collabd.device.companions.pause import Pause
 from collabd.planning import CloudState
 from collabd.planning.cost import exchange_cost
 from collabd.profiling.profile import Profile
@@ -31,7 +34,7 @@ from collabd.sensing.reading import NotMeasured
 
 log = logging.getLogger(__name__)
 
-# How long one request waited in the companion's queue predicts how long the next will wait. The newest wait
+# How long one request waited for others at the companion predicts how long the next will wait. The newest wait
 # counts for half of the estimate. Without new waits the estimate fades: after 2 s it is at 37 %.
 _QUEUE_MEMORY = 0.5
 _QUEUE_FADES_S = 2.0
@@ -42,6 +45,8 @@ _PING_FLOOR_S, _ANSWER_S = 1.0, 10.0
 _ROUND_S, _IDLE_ROUND_S = 0.5, 10.0
 # How long the device leaves a busy companion alone if the companion does not say for how long.
 _BUSY_S = 1.0
+# An answer that no call needs any more keeps its connection for so long at most.
+_UNNEEDED_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Lack:
     """Why a companion does not serve a package of this device.
 
     `why`: a predicate, to be read behind the companion's name ("refused the package"). `until`: when the device asks
-    again, by the companion's clock, in seconds.
+    again, by the companion's clock, in seconds; 0 as long as something is done about it.
     """
 
     why: str
@@ -70,6 +75,7 @@ class Companion:
         *,
         exchange: CompanionExchange,
         clock: Clock = MONOTONIC,
+        pause: Pause | None = None,
     ) -> None:
         self.cloud = cloud
         self.name = cloud.name
@@ -81,6 +87,10 @@ class Companion:
         # False until its first ping has been answered.
         self.reached = False
         self.load: float | None = None
+        # By how many seconds its clock is ahead of this machine's; None: it has not said.
+        self.clock_off_s: float | None = None
+        # Where it was found; None: it is asked at the address that is configured.
+        self.found_at: str | None = None
         # The last failure, in words.
         self.problem: str | None = None
         # Goes up with each event that may make other plans better: pings, failures, answers that did not come.
@@ -97,7 +107,10 @@ class Companion:
         # By digest: why the companion does not serve the device's other packages.
         self.lacks: dict[str, Lack] = {}
         self._in_flight = InFlight(cloud.name)
+        # The answers that no call waits for any more. Only this refers to them.
+        self._unneeded: set[asyncio.Task[RemoteAnswer]] = set()
         self._busy_until = clock()
+        self._pause = pause or Pause()
 
     @property
     def breaker_state(self) -> BreakerState:
@@ -109,9 +122,24 @@ class Companion:
         """The estimate of the link to the companion now."""
         return self.link.read(self.clock())
 
+    @property
+    def url(self) -> str:
+        """Where the device asks the companion now."""
+        return self.found_at or self.cloud.url
+
+    def moved(self, found_at: str | None) -> None:
+        """From now on it is asked at this URL (None: at the one that is configured)."""
+        self.found_at = found_at
+        self.exchange.leave()
+        self.events += 1
+
     def is_up(self) -> bool:
         """Whether the device may send calls to the companion."""
         return self.reached and self.breaker.opened_at is None
+
+    def awaits(self, digest: str) -> bool:
+        """Whether it is up and may serve the package `digest` soon."""
+        return self.is_up() and digest not in self.profiles and self.lacks.get(digest, _NOT_YET).until == 0
 
     def why_not(self, digest: str) -> str:
         """Why the device sends the companion no calls for the package `digest` now."""
@@ -192,8 +220,9 @@ class Companion:
             raise self._fault(error) from error
         except Exception as error:
             raise self._fault(error) from error
-        self._queue = _QUEUE_MEMORY * self.queue_s + (1 - _QUEUE_MEMORY) * answer.queue_s, self.clock()
+        self._queue = _QUEUE_MEMORY * self.queue_s + (1 - _QUEUE_MEMORY) * answer.others_s, self.clock()
         self.breaker.succeeded()
+        self._pause.answered()
         return answer
 
     async def ping(self, size: int) -> None:
@@ -218,6 +247,7 @@ class Companion:
             return
         if reply.status != 200:
             raise refusal(reply.status, reply.body, reply.headers)
+        self.clock_off_s = clock_off_s(reply.headers.get("Date"), time.time())
         try:
             self._note_health(health_of(wire.decode_json(reply.body)))
         except (KeyError, ValueError) as error:
@@ -253,13 +283,19 @@ class Companion:
         """How many times longer than in its profile a run takes there now."""
         return self._speed(self.clock()).value
 
-    def learn_speed(self, measured_s: float, profiled_s: float) -> None:
-        """Learn from one run, which took `measured_s` seconds and takes `profiled_s` seconds in the profile."""
-        now = self.clock()
-        self._factor.learn(measured_s=measured_s, profiled_s=profiled_s, now=now, expected=self._slowdown)
+    def learn_speed(self, digest: str, *, measured_s: float, profiled_s: float, precision: Precision) -> None:
+        """Learn from one run of this package, which took `measured_s` seconds, and `profiled_s` in the profile."""
+        profile = self.profiles.get(digest)
+        self._factor.learn(
+            measured_s=measured_s,
+            profiled_s=profiled_s,
+            whole_s=profile.whole_s(precision) if profile is not None and precision in profile.precisions else 0.0,
+            now=self.clock(),
+            expected=self._slowdown,
+        )
 
     def note_failure(self, failure: CompanionFailure) -> None:
-        """Note a failure. The breaker counts it, unless the failure shows that the companion is alive.
+        """Note a failure. The breaker counts it, unless the companion is alive and may not be at fault.
 
         When the breaker opens, every exchange in flight to the companion fails at once.
         """
@@ -270,10 +306,12 @@ class Companion:
         self.problem = str(failure)
         match failure.reason:
             case FailureReason.BUSY:
-                self._busy_until = now + (failure.retry_after_s or _BUSY_S)
+                self._busy_until = now + self._pause.after_refusal(failure.retry_after_s or _BUSY_S)
                 return
             case FailureReason.UNKNOWN_PACKAGE:
                 self.profiles.clear()  # the companion restarted without its packages, so ask again which ones it holds
+                return
+            case FailureReason.NOT_FINITE:
                 return
             case FailureReason.OTHER_PACKAGE:
                 self.profiles.clear()
@@ -314,6 +352,26 @@ class Companion:
         if lost:
             self.note_failure(CompanionFailure(FailureReason.LATE, why))
 
+    def let_go(self, answer: asyncio.Task[RemoteAnswer], sent_bytes: int, waited_s: float) -> None:
+        """No call needs this answer any more, for which `sent_bytes` bytes are on their way since `waited_s` seconds.
+
+        To call it off closes its connection, and a new one costs a round trip. So that is done only if it frees the
+        link for longer. Otherwise the exchange ends as any other, and teaches what it can; only nobody waits for it.
+        None of this is the companion's fault.
+        """
+        reading = self.link_now
+        if sent_bytes * reading.up_s_per_byte - waited_s > reading.rtt_s:
+            answer.cancel()
+            return
+        self._unneeded.add(answer)
+        asyncio.get_running_loop().call_later(_UNNEEDED_S, answer.cancel)
+        answer.add_done_callback(self._forget)
+
+    def _forget(self, answer: asyncio.Task[RemoteAnswer]) -> None:
+        self._unneeded.discard(answer)
+        if not answer.cancelled():
+            answer.exception()  # asyncio would log one that nobody looks at
+
     async def _exchange(self, question: Question) -> RemoteAnswer:
         message = question.message()
         path, most_bytes = f"/v2/models/{question.model}/infer", question.bytes_down + SLACK_BYTES
@@ -322,11 +380,23 @@ class Companion:
                 "POST", path, data=message.chunks, headers=message.headers, most_bytes=most_bytes
             )
         if reply.status != 200:
-            raise refusal(reply.status, reply.body, reply.headers)
+            failure = refusal(reply.status, reply.body, reply.headers)
+            if failure.reason is FailureReason.REFUSED and question.precision.is_reduced:
+                self._no_longer_reduces(question.digest)
+            raise failure
         answer = answer_of(question, reply, message.length)
+        if answer.precision != question.precision:
+            self._no_longer_reduces(question.digest)
         self._note_health(answer.health)
         self._learn_link(reply, message.length, answer.link_s)
         return answer
+
+    def _no_longer_reduces(self, digest: str) -> None:
+        """It does not compute the package in bf16, as its profile says. A new profile may say so again."""
+        if (profile := self.profiles.get(digest)) is not None:
+            log.info("%s no longer computes a package in bf16: %s", self.name, digest)
+            self.profiles[digest] = profile.without_bf16
+            self.events += 1
 
     def _speed(self, now: float) -> Speed:
         return self._factor.read(now, self._slowdown)

@@ -9,11 +9,11 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import cast
 
-from collabd.device.companions.exchange import Chunks
+from collabd.device.companions.exchange import Chunks, Sent
 from collabd.http.replies import BrokenReply, HttpReply, NoReply, ReplyReader
 
 # What is given to the transport in one piece. TLS encrypts a piece at once, which holds up the event loop.
@@ -22,11 +22,15 @@ _ONE_GO = 2**20
 
 @dataclass(frozen=True)
 class Address:
-    """Where a companion listens. `tls`: whether it is asked over TLS."""
+    """Where a companion listens. `tls`: whether it is asked over TLS.
+
+    `certified`: the host that its certificate has to be for, if that is not `host`.
+    """
 
     host: str
     port: int
     tls: bool = False
+    certified: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Dialler:
                     lambda: CompanionConnection(link),
                     sock=link,
                     ssl=(self.tls or _default_tls()) if address.tls else None,
-                    server_hostname=address.host if address.tls else None,
+                    server_hostname=(address.certified or address.host) if address.tls else None,
                 )
             except BaseException:
                 link.close()
@@ -84,23 +88,26 @@ class CompanionConnection(asyncio.Protocol):
         """Close it now, even if not all was sent."""
         self._transport.abort()
 
-    async def ask(self, head: bytes, body: Chunks, most_bytes: int) -> HttpReply:
+    async def ask(self, head: bytes, body: Chunks, most_bytes: int, *, sent: Sent | None = None) -> HttpReply:
         """Send a request and take its reply, whose body may have at most `most_bytes` bytes. Raises `BrokenReply`.
 
+        `sent` is called with how many bytes of a body that does not go in one piece have gone.
         The connection stays open only if the next reply cannot be mistaken for a part of this one.
         """
         if not self.is_open:
             # It was closed as soon as it was made: the event loop has said so already, and will not say it again.
             raise NoReply("the connection was closed before an answer came")
-        self._reader, self._reply = ReplyReader(most_bytes), self._loop.create_future()
+        reader = ReplyReader(most_bytes)
+        self._reader, self._reply = reader, self._loop.create_future()
         try:
-            await self._send(head, body)
+            await self._send(head, body, sent)
             reply = await self._reply
         except BaseException:
             self.abort()
             raise
         finally:
             self._reader = None
+            reader.abandon()
             # An error in it refers to this frame, which refers to the request: only the garbage collector would free
             # them if the connection referred to the error.
             del self._reply
@@ -108,12 +115,13 @@ class CompanionConnection(asyncio.Protocol):
             self.abort()
         return reply
 
-    async def _send(self, head: bytes, body: Chunks) -> None:
+    async def _send(self, head: bytes, body: Chunks, sent: Sent | None) -> None:
         """Send the request, or as much of it as the companion wants before it answers."""
         if sum(len(chunk) for chunk in body) <= _ONE_GO:
             self._transport.writelines([head, *body])
             return
         self._transport.write(head)
+        gone = 0
         for piece in _pieces(body):
             if self._room is not None:
                 await asyncio.wait((self._room, self._reply), return_when=asyncio.FIRST_COMPLETED)
@@ -121,6 +129,9 @@ class CompanionConnection(asyncio.Protocol):
                 self.abort()
                 return
             self._transport.write(piece)
+            gone += len(piece)
+            if sent is not None:
+                sent(gone)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""

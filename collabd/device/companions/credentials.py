@@ -13,7 +13,7 @@ from aiohttp import hdrs
 from yarl import URL
 
 from collabd.config import CloudSettings, DeviceConfig
-from collabd.keys.files import KeyProblem
+from collabd.keys.files import KeyProblem, read
 from collabd.keys.tls import client_context
 from collabd.keys.tokens import read_token
 
@@ -53,6 +53,10 @@ def _problems(cloud: CloudSettings, prefix: str) -> Iterator[str]:
     for name in ("ca_file", "client_cert"):
         if getattr(cloud, name) and not secure:
             yield f"{prefix}{name}: needs an https url"
+    if cloud.follow and not (secure and cloud.ca_file):
+        yield (
+            f"{prefix}follow: needs an https url and ca_file, by which the companion is recognised wherever it is found"
+        )
     if cloud.token_file and not secure and not cloud.insecure and not _is_here(cloud.url):
         yield (
             f"{prefix}token_file: anyone on the way to {cloud.url} could read the token: "
@@ -60,8 +64,22 @@ def _problems(cloud: CloudSettings, prefix: str) -> Iterator[str]:
         )
     try:
         read_keys(cloud)
+        if cloud.follow and cloud.ca_file:
+            authorities_of(cloud)
     except KeyProblem as problem:
         yield str(problem)
+
+
+def authorities_of(cloud: CloudSettings) -> frozenset[str]:
+    """Who may have issued the certificate of a companion that is followed. Raises `KeyProblem`."""
+    from collabd.keys.identity import authorities_in  # noqa: PLC0415  what reads certificates: 8 MB
+
+    try:
+        return authorities_in(read(cloud.ca_file, private=False))
+    except ValueError as error:
+        raise KeyProblem(
+            f"{cloud.ca_file}: its certificate is out of form, so follow cannot use it: {error}"
+        ) from error
 
 
 def _is_here(url: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -10,6 +10,7 @@ from collabd.sensing.reading import NotMeasured
 
 # The parts of a body, in order.
 Chunks: TypeAlias = Sequence[bytes | memoryview]
+Sent: TypeAlias = Callable[[int], object]
 
 # How many bytes a reply may have in addition to its tensors: the JSON, or an error.
 SLACK_BYTES = 64 * 1024
@@ -43,8 +44,12 @@ class CompanionExchange(Protocol):
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
         most_bytes: int = SLACK_BYTES,
+        sent: Sent | None = None,
     ) -> CompanionReply:
-        """Ask once. The body of the reply may have at most `most_bytes` bytes. Raises `CompanionFailure`."""
+        """Ask once. The body of the reply may have at most `most_bytes` bytes. Raises `CompanionFailure`.
+
+        `sent` is called with how many bytes of a large body have been handed to the network so far.
+        """
 
     def leave(self) -> None:
         """Make later exchanges on new connections."""

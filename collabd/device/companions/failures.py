@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from http import HTTPStatus
 
 from aiohttp import hdrs
 
@@ -35,6 +36,8 @@ class FailureReason(StrEnum):
     CORRUPT = "corrupt"
     REFUSED = "refused"
     NONSENSE = "nonsense"
+    # The answer holds NaN or infinity, and what the caller sent may be why.
+    NOT_FINITE = "not-finite"
     UNKNOWN_PACKAGE = "unknown-package"
     OTHER_PACKAGE = "other-package"
     FAULT = "fault"
@@ -68,7 +71,23 @@ def refusal(status: int, body: bytes, headers: Mapping[str, str]) -> CompanionFa
             reason = FailureReason.REFUSED
         case _:
             reason = FailureReason.NONSENSE
-    return CompanionFailure(reason, f"the companion answered: {error}", _retry_after_s(headers))
+    return CompanionFailure(reason, f"the companion answered: {error}", _asked_s(error) or _retry_after_s(headers))
+
+
+def refusal_on_the_way(name: str, status: int, headers: Mapping[str, str]) -> CompanionFailure:
+    """The failure that an error reply stands for which is not the companion's, but that of a balancer before it."""
+    said = f"a server on the way to {name} answered with status {status}"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return CompanionFailure(FailureReason.BUSY, said, _retry_after_s(headers))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
+        return CompanionFailure(FailureReason.UNREACHABLE, said)
+    return CompanionFailure(FailureReason.REFUSED, said)
+
+
+def _asked_s(error: CollabError) -> float:
+    """The seconds that the error's details ask for, at most 60, in fractions of one; 0 if they say none."""
+    asked_s = error.details.get("retry_after_s")
+    return min(float(asked_s), 60.0) if isinstance(asked_s, int | float) and asked_s > 0 else 0.0
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float:

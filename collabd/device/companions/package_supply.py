@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -30,8 +31,31 @@ _PROFILE_BYTES = 2**20
 _FULL_S = 300.0
 # Somebody has to repair the device or the companion. An attempt costs little, so attempts are 30 s apart.
 _FAULTY_S = 30.0
+# A companion that took a package and soon lacks it again gets it anew after so long, and each time after twice as long,
+# unless it has kept it for an hour. Behind a balancer there may be several that do not share their packages.
+_AGAIN_S, _AGAIN_MOST_S, _KEPT_S = 10.0, 600.0, 3600.0
 _MEASURING = Lack("is still measuring the package")
 _SENDING = Lack("lacks the package, which the device is sending")
+
+
+_LOST = (
+    "lacks the package, which it took not long ago; companions behind one address need a store that they share "
+    "([models] shared)"
+)
+
+
+@dataclass(frozen=True)
+class _Delivery:
+    """When a companion took a package, and for how long it does not get it again. In seconds, by the device's clock."""
+
+    at: float
+    pause_s: float
+
+    @classmethod
+    def now(cls, now: float, before: _Delivery | None) -> _Delivery:
+        if before is None or now - before.at > _KEPT_S:
+            return cls(now, _AGAIN_S)
+        return cls(now, min(2 * before.pause_s, _AGAIN_MOST_S))
 
 
 class PackageSupply:
@@ -42,6 +66,8 @@ class PackageSupply:
         self._packages = packages
         # By digest.
         self._to_send: dict[str, Package] = {}
+        # By digest: when a package was last taken, and when it may be sent again at the earliest.
+        self._taken: dict[str, _Delivery] = {}
         self._wanted = asyncio.Event()
 
     async def learn(self) -> None:
@@ -49,6 +75,7 @@ class PackageSupply:
         companion, packages = self._companion, list(self._packages())
         _keep(companion.profiles, packages)
         _keep(companion.lacks, packages)
+        _keep(self._taken, packages)
         for package in packages:
             lack = companion.lacks.get(package.digest)
             known = package.digest in companion.profiles or package.digest in self._to_send
@@ -122,7 +149,11 @@ class PackageSupply:
         return reply.status
 
     def _want_sent(self, package: Package) -> None:
-        if self._companion.cloud.push_packages:
+        taken = self._taken.get(package.digest)
+        again_s = 0.0 if taken is None else taken.at + taken.pause_s - self._companion.clock()
+        if again_s > 0:
+            self._note_lack(package, _LOST, again_s)
+        elif self._companion.cloud.push_packages:
             self._companion.lacks.setdefault(package.digest, _SENDING)
             self._to_send[package.digest] = package
             self._wanted.set()
@@ -131,12 +162,19 @@ class PackageSupply:
 
     async def _push(self, package: Package) -> None:
         data = await asyncio.to_thread(bundle.pack, package)
+
+        def sent(count: int) -> None:
+            """Say how far it is. The companion tries the package out after the last byte."""
+            told = f"{_SENDING.why} ({count / 1e6:.1f} of {len(data) / 1e6:.1f} MB)"
+            self._companion.lacks[package.digest] = Lack(told)
+
         reply = await self._companion.exchange.call(
-            "PUT", f"/collab/v1/packages/{package.digest}", data=[data], timeout_s=_UPLOAD_S
+            "PUT", f"/collab/v1/packages/{package.digest}", data=[data], timeout_s=_UPLOAD_S, sent=sent
         )
         if reply.status >= 300:
             self._refused(package, reply, math.inf)
         else:
+            self._taken[package.digest] = _Delivery.now(self._companion.clock(), self._taken.get(package.digest))
             log.info("sent %s to %s, %.1f MB", package.manifest.name, self._companion.name, len(data) / 1e6)
 
     def _refused(self, package: Package, reply: CompanionReply, for_s: float) -> None:
@@ -157,7 +195,8 @@ class PackageSupply:
         lacks = self._companion.lacks
         before = lacks.get(package.digest)
         if before is None or before.why != why:
-            log.warning("%s: %s %s", package.manifest.name, self._companion.name, why)
+            # If this lasts, a health condition warns of it.
+            log.info("%s: %s %s", package.manifest.name, self._companion.name, why)
         lacks[package.digest] = Lack(why, self._companion.clock() + for_s)
 
 

@@ -9,9 +9,10 @@ from collab_sdk.vocabulary import BreakerState
 from collabd.catalog.package.package import Package
 from collabd.config import LinkSettings
 from collabd.device.companions.companion import Companion
-from collabd.device.companions.failures import CompanionFailure
+from collabd.device.companions.failures import CompanionFailure, FailureReason
 from collabd.device.companions.package_supply import PackageSupply
-from collabd.device.journal import companion_changed
+from collabd.device.companions.whereabouts import Whereabouts
+from collabd.device.journal import companion_changed, companion_moved
 from collabd.lifecycle import background, do_without
 from collabd.sensing.link.probe import Probe, next_probe
 from collabd.sensing.reading import Every
@@ -26,6 +27,8 @@ _DUE_S = 1e-3
 _PING_S = 5.0
 # Routers may forget the connections of a machine that slept for longer than this.
 _ASLEEP_S = 1.0
+# What happens when the companion is not where it is asked.
+_GONE = {FailureReason.DEAD, FailureReason.UNREACHABLE, FailureReason.LATE}
 
 
 def slept_s() -> float:
@@ -34,7 +37,11 @@ def slept_s() -> float:
 
 
 class Watcher:
-    """The background task of one companion. `slept_s` returns how long this machine has slept since it was started."""
+    """The background task of one companion.
+
+    `whereabouts`: where a companion that is lost may be; None: it is always where the configuration says. `slept_s`
+    returns how long this machine has slept since it was started.
+    """
 
     def __init__(
         self,
@@ -42,11 +49,13 @@ class Watcher:
         link: LinkSettings,
         packages: Callable[[], Iterable[Package]],
         *,
+        whereabouts: Whereabouts | None = None,
         slept_s: Callable[[], float] = slept_s,
     ) -> None:
         self._companion = companion
         self._link = link
         self._supply = PackageSupply(companion, packages)
+        self._whereabouts = whereabouts
         self._slept_s = slept_s
         self._slept_before_s = slept_s()
         self._was_up: bool | None = None
@@ -55,15 +64,19 @@ class Watcher:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        async with background(f"sending packages to {self._companion.name}", self._supply.send, do_without):
-            while True:
-                pause_s = None
-                try:
-                    pause_s = await self._round()
-                except CompanionFailure as failure:
-                    self._companion.note_failure(failure)
-                self._report_change()
-                await self._companion.attention.next_look(within_s=pause_s)
+        try:
+            async with background(f"sending packages to {self._companion.name}", self._supply.send, do_without):
+                while True:
+                    pause_s = None
+                    try:
+                        pause_s = await self._round()
+                    except CompanionFailure as failure:
+                        self._companion.note_failure(failure)
+                    self._report_change()
+                    await self._companion.attention.next_look(within_s=pause_s)
+        finally:
+            if self._whereabouts is not None:
+                await self._whereabouts.rest()
 
     async def _round(self) -> float | None:
         """Do what is due, and return after how many seconds to look again at most. None: there is no hurry."""
@@ -74,7 +87,7 @@ class Watcher:
         if woke_up:
             self._companion.exchange.leave()
         if woke_up or state is BreakerState.HALF_OPEN or not self._companion.reached:
-            await self._companion.ping(0)
+            await self._reach(is_lost=state is BreakerState.HALF_OPEN)
         if state is BreakerState.HALF_OPEN:
             await self._meet_again()
         await self._supply.learn()
@@ -93,12 +106,30 @@ class Watcher:
         await self._companion.ping(probe.nbytes)
         return _PAUSE_S
 
+    async def _reach(self, *, is_lost: bool) -> None:
+        """Ping the companion; if it `is_lost` and does not answer, also where else it may be."""
+        try:
+            await self._companion.ping(0)
+        except CompanionFailure as failure:
+            if not is_lost or self._whereabouts is None or failure.reason not in _GONE:
+                raise
+            if not await self._whereabouts.look():
+                raise
+            self._companion.moved(self._whereabouts.found_at)
+            companion_moved(self._companion.name, self._companion.url, found=self._companion.found_at is not None)
+            await self._companion.ping(0)
+        if self._whereabouts is not None:
+            await self._whereabouts.rest()
+
     def _woke_up(self) -> bool:
         before, self._slept_before_s = self._slept_before_s, self._slept_s()
         return self._slept_before_s - before > _ASLEEP_S
 
     def _next_probe(self) -> Probe | None:
         now = self._companion.clock()
+        if self._companion.is_busy:
+            # It asked to be left alone. Probes take its time, too: 2,000 devices would send it some thousands a second.
+            return None
         return next_probe(
             self._companion.link_now,
             most_bytes=self._link.probe_kb * 1000,

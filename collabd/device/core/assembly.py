@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -12,15 +13,20 @@ from collabd.config import CloudSettings, DeviceConfig, EnergySettings, Failover
 from collabd.device.companions.companion import Companion
 from collabd.device.companions.connection import Dialler
 from collabd.device.companions.connections import Connections
-from collabd.device.companions.credentials import CloudKeys, read_keys
+from collabd.device.companions.credentials import CloudKeys, authorities_of, read_keys
 from collabd.device.companions.http_exchange import HttpExchange
+from collabd.device.companions.place import CompanionPlace
 from collabd.device.companions.watcher import Watcher
+from collabd.device.companions.whereabouts import Whereabouts
 from collabd.device.core.generation import Generation, Machinery
 from collabd.device.core.reuse import Reused
 from collabd.device.models.loaded import LoadedModels
 from collabd.device.senses import Senses
+from collabd.discovery.package import MISSING, is_installed
 from collabd.lifecycle import background, do_without
 from collabd.sensing.sensed_machine import SensedMachine
+
+log = logging.getLogger(__name__)
 
 _Settings: TypeAlias = tuple[CloudSettings, LinkSettings, FailoverSettings, CloudKeys]
 
@@ -53,6 +59,8 @@ class Assembly:
             senses = await held.enter_async_context(self._senses.held(config.energy))
             generation = Generation(loaded, self._machinery, companions=companions, senses=senses)
             await held.enter_async_context(background("building sessions ahead", generation.ahead.run, do_without))
+            if generation.auditor is not None:
+                await held.enter_async_context(background("auditing", generation.auditor.run, do_without))
             if before is not None:
                 await self._make_acquaintance(set(companions) - set(before.companions))
             self._held[generation] = held.pop_all()
@@ -87,16 +95,31 @@ class Assembly:
     async def _companion(self, settings: _Settings) -> AsyncIterator[Companion]:
         cloud, link, failover, keys = settings
         clock = self._machinery.clock
-        async with Connections(Dialler(failover.connect_timeout_s, keys.tls), clock=clock) as connections:
+        dial = Dialler(failover.connect_timeout_s, keys.tls)
+        async with Connections(dial, clock=clock) as connections:
             exchange = HttpExchange(cloud.name, cloud.url, connections, headers=dict(keys.headers), clock=clock)
             companion = Companion(cloud, link, failover, exchange=exchange, clock=clock)
-            watcher = Watcher(companion, link, self._machinery.models.packages)
+            watcher = Watcher(
+                companion, link, self._machinery.models.packages, whereabouts=_whereabouts(cloud, exchange.place, dial)
+            )
             async with background(f"watching {companion.name}", watcher.run, companion.give_up):
                 yield companion
 
 
 def _settings(config: DeviceConfig) -> list[_Settings]:
     return [(cloud, config.link, config.failover, read_keys(cloud)) for cloud in config.clouds]
+
+
+def _whereabouts(cloud: CloudSettings, place: CompanionPlace, dial: Dialler) -> Whereabouts | None:
+    """Where the companion may be found again, if the configuration wants that and this machine can."""
+    if not cloud.follow:
+        return None
+    if not is_installed():
+        log.error("%s is not looked for when it is lost: follow %s", cloud.name, MISSING)
+        return None
+    from collabd.discovery.listener import listening  # noqa: PLC0415  an extra
+
+    return Whereabouts(cloud.name, place, authorities_of(cloud), dial=dial, listen=listening)
 
 
 def _is_known(companion: Companion, models: LoadedModels) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from collab_sdk.vocabulary import Objective, Reason
-from collabd.planning.candidates import Candidates
+from collabd.planning.candidates import Candidates, PlanKey
 from collabd.planning.caps import Caps
 from collabd.planning.choose import Decision, Mask, SwitchGain, choose, goal_of, loss, risk_of
 from collabd.planning.nearest import nearness_to_caps
@@ -26,7 +26,7 @@ _UNASKED_S = 10.0
 class _Past:
     """The last plan of the calls of one kind, and the share of a call that they may lose by trying another plan."""
 
-    plan: tuple[str, str, int | None] | None = None
+    plan: PlanKey | None = None
     credit: float = 0.0
 
 
@@ -82,9 +82,10 @@ class Chooser:
         previous = None if past.plan is None else plans.index.get(past.plan)
         decision = choose(plans, prediction, caps, allowed=allowed, previous=previous, switch_gain=self._switch_gain)
         taken = plans.rows[decision.row]
-        past.plan = (taken.cut, taken.codec, taken.cloud)
+        past.plan = taken.key
         others = _others(plans, prediction, decision, caps=caps, allowed=allowed)
-        if others is None:
+        # Audits of a stream ask companions often enough.
+        if others is None or plans.inherits[decision.row]:
             return Weighed(decision)
         other = choose(plans, prediction, caps, allowed=others)
         return Weighed(decision, other, _lost(prediction, caps, decision=decision, other=other))

@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from collab_sdk.vocabulary import Fallback, Objective
+from collab_sdk.errors import InvalidPlacement
+from collab_sdk.vocabulary import Fallback, Objective, Precision
 from collabd.catalog.package.manifest import Manifest
 from collabd.device.companions.companion import Companion
 from collabd.device.decide.placement_search import FoundPlacement
 from collabd.device.decide.policy import CallPolicy
+from collabd.device.fidelity.figures import Fidelities
 from collabd.device.job.options import CallOptions
 from collabd.planning import CallFacts, Candidates, Caps, CloudState, DeviceState, Prediction, choose, hedged, predict
 from collabd.planning.choose import against
 from collabd.planning.placements.trellis import with_requests
+from collabd.planning.precisions import Precisions
 
 Mask = npt.NDArray[np.bool_]
 
@@ -26,7 +29,7 @@ class Evaluation:
 
     `allowed`: the plans that the policy and the call allow; None: all. The `cloud` of a candidate is an index into
     `clouds` and into `companions`. `hedge_price`: the price of running the tail on the device while the device waits
-    for the companion; None: the device does not do that.
+    for the companion; None: the device does not do that. `fidelities`: what was believed of lossy plans.
     """
 
     plans: Candidates
@@ -40,6 +43,7 @@ class Evaluation:
     quantile: float
     hedge_price: float | None
     companions: tuple[Companion, ...]
+    fidelities: Fidelities
 
     @property
     def wants_more(self) -> bool:
@@ -65,7 +69,8 @@ class Evaluation:
         caps, prediction = self.caps, self.prediction
         if caps.latency_s is None or not prediction.races:
             return caps
-        kept = prediction.deadline_s[self.plans.local].min() <= caps.latency_s
+        # A placement runs in fp32, on the device too.
+        kept = prediction.deadline_s[self.plans.home[Precision.FP32]] <= caps.latency_s
         return replace(caps, latency_s=None) if kept else caps
 
     def beside(self, placed: FoundPlacement) -> Evaluation:
@@ -111,17 +116,52 @@ def predicted(
 def allowed_plans(
     plans: Candidates, prediction: Prediction, *, options: CallOptions, policy: CallPolicy, manifest: Manifest
 ) -> Mask | None:
-    """The plans that the policy and the codec of the call allow, among those with one crossing or none. None: all."""
+    """The plans that policy, codec and precision of the call allow, among those with one crossing or none. None: all.
+
+    Raises `InvalidPlacement` if there is none in the precision.
+    """
+    wanted = None if options.precision is None else _in_precision(plans, options.precision, manifest)
+    allowed = _allowed(plans, prediction, wanted, options=options, policy=policy, manifest=manifest)
+    if allowed is not None and not (allowed & prediction.possible).any():
+        raise InvalidPlacement(
+            f"{manifest.name} has no plan in precision {options.precision} that can run now "
+            f"(`collabctl profile {manifest.name}` lists its plans)"
+        )
+    return allowed
+
+
+def _allowed(
+    plans: Candidates,
+    prediction: Prediction,
+    allowed: Mask | None,
+    *,
+    options: CallOptions,
+    policy: CallPolicy,
+    manifest: Manifest,
+) -> Mask | None:
+    """Which of the plans that are `allowed` so far (None: all) the policy and the codec of the call allow."""
+    at_home = plans.local if allowed is None else plans.local & allowed
     if policy.fallback == Fallback.NEVER_LEAVE:
-        return plans.local
-    allowed = None
+        return at_home
     if policy.pin_first or policy.pin_last:
         layers = len(manifest.layers)
         leaves = {cut.name: policy.allows(cut.head_layers, layers, layers) for cut in manifest.cuts}
-        allowed = plans.local | np.array([leaves.get(row.cut, False) for row in plans.rows])
+        leaving = plans.local | np.array([leaves.get(row.cut, False) for row in plans.rows])
+        allowed = leaving if allowed is None else leaving & allowed
     if options.codec is None or options.is_fixed:
         return allowed
     wanted: Mask = np.array([row.codec == options.codec for row in plans.rows])
     if allowed is not None:
         wanted &= allowed
-    return wanted if bool((wanted & prediction.possible).any()) else plans.local
+    return wanted if bool((wanted & prediction.possible).any()) else at_home
+
+
+def _in_precision(plans: Candidates, wanted: Precisions, manifest: Manifest) -> Mask:
+    """Which plans compute each part that they have in the precision wanted of it."""
+    whole_there = manifest.cuts[0].name
+    return np.array(
+        [
+            (row.head == wanted.head or row.cut == whole_there) and (row.tail == wanted.tail or row.cloud is None)
+            for row in plans.rows
+        ]
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -22,7 +23,7 @@ from collabd.device.job.job import JobStep, codec_name
 from collabd.planning import CallFacts, Candidates, Caps, CloudState, DeviceState
 from collabd.planning.candidates import Column
 from collabd.planning.placements.chain import Chain
-from collabd.planning.placements.placement import plan_of
+from collabd.planning.placements.placement import Placement, plan_of
 from collabd.planning.placements.search import place
 
 # The number of kinds of calls that are remembered.
@@ -84,6 +85,8 @@ class FoundPlacement:
     cloud: int
     requests: int
     steps: tuple[JobStep, ...]
+    # By index: the same steps on each other companion that can run them.
+    elsewhere: Mapping[int, tuple[JobStep, ...]]
     plans: Candidates
 
 
@@ -180,8 +183,18 @@ def placed(situation: Situation) -> FoundPlacement | None:
         cloud=best.cloud,
         requests=len(best.runs),
         steps=made,
+        elsewhere=dict(_elsewhere(best, segments, situation.segments)),
         plans=Candidates([*situation.plans.rows, plan]),
     )
+
+
+def _elsewhere(
+    best: Placement, segments: ModelSegments, of_all: Sequence[ModelSegments]
+) -> Iterator[tuple[int, tuple[JobStep, ...]]]:
+    for each in of_all:
+        if each is not segments and each.starts == segments.starts:
+            with suppress(LookupError):
+                yield each.chain.cloud, steps.of_placement(best, each)
 
 
 def _restricted(chain: Chain, codec: str | None) -> Chain:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from collab_sdk.vocabulary import Precision
 from collabd.profiling.profile import Profile
 
 Floats = npt.NDArray[np.float64]
@@ -15,9 +16,9 @@ Floats = npt.NDArray[np.float64]
 class Spans:
     """Seconds on an idle machine. Segment k lies between cut k and cut k + 1; the last segment ends the network."""
 
-    def __init__(self, profile: Profile, cuts: Sequence[str]) -> None:
-        times = {times.cut: times for times in profile.cuts}
-        whole_s = profile.whole_ms / 1e3
+    def __init__(self, profile: Profile, cuts: Sequence[str], precision: Precision = Precision.FP32) -> None:
+        times = {times.cut: times.parts(precision) for times in profile.cuts}
+        whole_s = profile.whole_s(precision)
         # One entry for each cut, and one for the end of the network: the seconds of all layers before it (heads) and of
         # all layers behind it (tails).
         self.heads_s: Floats = np.array([0.0, *(times[cut].head_ms / 1e3 for cut in cuts[1:]), whole_s])

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.chooser import Weighed
-from collabd.device.job.image import CallImage
+from collabd.device.decide.seen import SeenPicture
 from collabd.device.job.options import CallOptions
+from collabd.device.job.tensors import CallInput
 from collabd.device.models.model import DeviceModel
 from collabd.planning import Circumstances
 from collabd.planning.choose import Decision
@@ -30,7 +31,8 @@ class Asked:
 
     `pixels`: of its image. `file_bytes`: None if the caller sent pixels. `waited_s`: how long it has waited to be
     planned; `left_s`: what is left of its latency budget, None if it has none. `lane_wait_s`: how long it waits for
-    other calls. `known`: what is known of the model. `events`: how many there were of each companion.
+    other calls. `known`: what is known of the model. `events`: how many there were of each companion. `seen`: what its
+    picture has shown already; None: nobody has looked.
     """
 
     model: DeviceModel
@@ -42,18 +44,20 @@ class Asked:
     lane_wait_s: float
     known: object
     events: tuple[int, ...]
+    seen: SeenPicture | None = None
 
     @classmethod
     def of(
         cls,
         model: DeviceModel,
-        image: CallImage,
+        image: CallInput,
         options: CallOptions,
         *,
         waited_s: float,
         lane_wait_s: Callable[[float | None], float],
         known: object,
         events: tuple[int, ...],
+        seen: SeenPicture | None = None,
     ) -> Asked:
         """A call that has waited `waited_s` seconds to be planned. `lane_wait_s` takes what is left of its budget."""
         latency_ms = options.budget.latency_ms
@@ -68,12 +72,13 @@ class Asked:
             lane_wait_s=lane_wait_s(left_s),
             known=known,
             events=events,
+            seen=seen,
         )
 
     @property
     def kind(self) -> Hashable:
         """Equal for calls that may be alike. `options` are the same object for calls with the same parameters."""
-        return id(self.model), id(self.options), self.file_bytes is None
+        return id(self.model), id(self.options), self.file_bytes is None, self.seen and (self.seen.kind,)
 
     def is_like(self, other: Asked) -> bool:
         """Whether what was chosen for the `other` call, of the same kind, may serve this call."""

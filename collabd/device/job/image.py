@@ -11,8 +11,9 @@ import numpy.typing as npt
 from collab_sdk import wire
 from collab_sdk.channels import Channels, channels_of
 from collab_sdk.errors import InvalidTensor
-from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.manifest import Picture
 from collabd.imaging import OpenImage, frame_size, one_frame, prepare
+from collabd.imaging.floats import network_pixels
 
 
 class ImageSize(NamedTuple):
@@ -36,10 +37,19 @@ class CallImage:
     channels: Channels = Channels.RGB
     _: KW_ONLY
     opened: OpenImage | None = None
+    # The picture is the input of a network that describes it so, and is prepared for that one already.
+    input_of: Picture | None = None
     file_bytes: int | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.file_bytes = len(self.content) if isinstance(self.content, bytes) else None
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height of the image in pixels, as it is shown."""
+        if isinstance(self.content, bytes):
+            return (self.opened or OpenImage(self.content)).upright_size
+        return frame_size(self.content, self.channels)
 
     @property
     def nbytes(self) -> int:
@@ -47,10 +57,13 @@ class CallImage:
         return len(self.content) if isinstance(self.content, bytes) else self.content.nbytes
 
     @classmethod
-    def from_request(cls, request: wire.InferRequest) -> CallImage:
-        """Check the one input of a request without decoding it. Raises `InvalidImage`, `InvalidTensor`."""
+    def from_request(cls, request: wire.InferRequest, spec: Picture) -> CallImage:
+        """Check the one input of a request, for a network with this input, without decoding it.
+
+        Floats are the network's input itself. Raises `InvalidImage`, `InvalidTensor`.
+        """
         if len(request.inputs) != 1:
-            raise InvalidTensor(f"send one image in each request, not {len(request.inputs)} tensors")
+            raise InvalidTensor(f"send one picture in each request, not {len(request.inputs)} tensors")
         tensor = request.inputs[0]
         if tensor.datatype == "BYTES":
             files = tensor.to_bytes_list()
@@ -59,6 +72,8 @@ class CallImage:
             opened = OpenImage(files[0])
             width, height = opened.size
             return cls(files[0], width * height, opened=opened)
+        if tensor.datatype == "FP32":
+            return cls(network_pixels(tensor.to_array(), spec), spec.width * spec.height, input_of=spec)
         channels = channels_of(tensor.parameters.get("channels", request.parameters.get("channels", "rgb")))
         frame = one_frame(tensor.to_array(), channels)
         width, height = frame_size(frame, channels)
@@ -69,8 +84,10 @@ class CallImage:
         """All sizes of the image."""
         return ImageSize(self.pixels, self.nbytes, self.file_bytes is not None)
 
-    def prepare(self, spec: Preprocessing) -> npt.NDArray[np.uint8]:
+    def prepare(self, spec: Picture) -> npt.NDArray[np.uint8]:
         """The network's input, uint8 [1, height, width, 3]. Raises `InvalidImage`."""
+        if isinstance(self.content, np.ndarray) and spec == self.input_of:
+            return self.content[np.newaxis]
         return prepare(self.opened or self.content, spec, self.channels)
 
     def as_file(self, name: str) -> wire.Tensor:

@@ -6,13 +6,17 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from collab_sdk.vocabulary import Fallback
+from collab_sdk.vocabulary import Cascade, Fallback, Precision, Sureness
+from collabd.catalog.package.sureness import Opinion
 from collabd.clock import Clock
 from collabd.device.companions.companion import Companion
 from collabd.device.job.placement import NO_CODEC, Stage
 from collabd.device.models.model import DeviceModel
+from collabd.planning import Caps, DeviceState
+from collabd.planning.energy import energy_j
+from collabd.planning.precisions import Precisions
 
 
 @dataclass(frozen=True)
@@ -34,17 +38,46 @@ class Crossing:
 class JobStep:
     """One stage of a job. `run_s`: how long it takes on its side when that machine is idle, in seconds.
 
-    `crossing`: how its tensors travel; None for a stage on this device.
+    `crossing`: how its tensors travel; None for a stage on this device. `precision`: in which it runs. If the
+    companion fails, this device runs it in the same, or in fp32 if only companions compute in that.
     """
 
     stage: Stage
     run_s: float
     crossing: Crossing | None = None
+    _: KW_ONLY
+    precision: Precision = Precision.FP32
 
 
 def codec_name(codecs: Iterable[str]) -> str:
     """The codecs of a plan's crossings as one name: "source+q8"."""
     return "+".join(dict.fromkeys(codecs)) or NO_CODEC
+
+
+@dataclass(frozen=True)
+class Standby:
+    """A companion that may be asked if another one fails. `steps`: those of the job, in this companion's time."""
+
+    companion: Companion
+    steps: tuple[JobStep, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LittleStep:
+    """A little network that a job asks, in this precision. It answers where it is sure enough.
+
+    `score`: how that is measured.
+
+    `run_s`: its run on an idle device, in seconds. `same_picture`: it takes the picture as the job's model does.
+    """
+
+    model: DeviceModel
+    kind: Cascade
+    precision: Precision = Precision.FP32
+    score: Sureness
+    least: float
+    run_s: float
+    same_picture: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +88,16 @@ class Job:
     steps: tuple[JobStep, ...]
     # The codecs of all crossings, as one name.
     codec: str
+    precisions: Precisions
     companion: Companion | None
     # If `companion` is None although a step needs one: why.
     alone: str
+    # Those that may take over from `companion`: they run the same layers in the same precisions.
+    standbys: tuple[Standby, ...]
+    # What the call may take, counted from its arrival. Caps that the plan will most likely break are left out.
+    caps: Caps
+    # What the call takes beside the companion's work was predicted with this.
+    device: DeviceState
     fallback: Fallback
     # If true, this device runs the tail only when the companion's answer is as good as lost, never to be faster.
     sparing: bool
@@ -70,9 +110,22 @@ class Job:
     prep_s: float
     # Whether the steps' times were profiled for exactly these runs. Only then do the runs show the machines' speed.
     profiled: bool
+    # None: no little network is asked.
+    little: LittleStep | None = None
+    # Whether the policy allows the picture itself to be sent to companions, for this call and to learn from it.
+    picture_may_leave: bool = False
 
 
-Phase = Literal["prep", "head", "encode", "link", "queue", "decode", "tail", "local_tail"]
+Phase = Literal["prep", "look", "little", "head", "encode", "link", "queue", "decode", "tail", "local_tail", "answer"]
+_ON_DEVICE: tuple[Phase, ...] = ("prep", "look", "little", "head", "encode", "local_tail", "answer")
+
+
+class SpeedSample(NamedTuple):
+    """What a run took, and what it takes in the profile, in seconds."""
+
+    measured_s: float
+    profiled_s: float
+    precision: Precision
 
 
 @dataclass(eq=False)
@@ -87,7 +140,7 @@ class CallRecord:
     started: float
     _: KW_ONLY
     phases: defaultdict[Phase, float] = field(default_factory=partial(defaultdict, float))
-    # Seconds from the arrival of the call until its output was ready.
+    # Seconds from the arrival of the call until its answer was ready.
     latency_s: float = 0.0
     # Seconds until the call was admitted and its body was read.
     waited_s: float = 0.0
@@ -107,15 +160,49 @@ class CallRecord:
     bytes_down: int = 0
     cost: float = 0.0
     ran: str = ""
+    # The companions that ran a part of it, in the order in which they answered.
+    ran_on: list[str] = field(default_factory=list)
+    # What went wrong with each companion that failed, in words.
+    failures: list[str] = field(default_factory=list)
+    # In which precision the layers behind the last crossing really ran; None: nothing crossed.
+    tail: Precision | None = None
+    # What the little network said; None: it was not asked, or was stopped. Whether that answered the call.
+    opinion: Opinion | None = None
+    little_answered: bool = False
     # Why the plan was not followed; empty if it was. `degraded`: it was not followed because something failed.
     why: str = ""
+    # How many seconds ago the call arrived whose answer this call inherited; None: it inherited none.
+    inherited_age_s: float | None = None
+    # What else is to be said of the answer.
+    remark: str = ""
     degraded: bool = False
-    # For each run that shows how fast a machine is: (measured seconds, profiled seconds).
-    speed_here: list[tuple[float, float]] = field(default_factory=list)
-    speed_there: list[tuple[float, float]] = field(default_factory=list)
+    # The runs that show how fast the machines are.
+    speed_here: list[SpeedSample] = field(default_factory=list)
+    speed_there: list[tuple[Companion, SpeedSample]] = field(default_factory=list)
+
+    def answered_since(self, began: float) -> None:
+        """Since `began` the caller's answer was made of the network's outputs. The call ends now."""
+        took_s = self.clock() - began
+        self.phases["answer"] += took_s
+        self.latency_s += took_s
 
     def served_s(self) -> float:
         """Seconds that the daemon took to serve the call, beside its phases and without asking a companion."""
         # A call that is alone waits for no other, but for its thread to wake up, as the next one will.
         waited_s = self.waited_s + (0.0 if self.alone else self.lane_s)
         return self.latency_s - waited_s - self.asking_s - sum(self.phases.values())
+
+    def energy_j(self, device: DeviceState, latency_s: float) -> float:
+        """The joules that the call took from the battery within its `latency_s`, computed from measured times.
+
+        The device counts as idle whenever it was not busy with the call.
+        """
+        phases_s = sum(self.phases.get(phase, 0.0) for phase in _ON_DEVICE)
+        busy_s = phases_s + self.overtaken_s + device.overhead_s
+        return energy_j(
+            device,
+            busy_s=busy_s,
+            idle_s=max(latency_s - busy_s, 0.0),
+            air_s=self.air_s,
+            moved_bytes=float(self.bytes_up + self.bytes_down),
+        )

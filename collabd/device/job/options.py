@@ -10,14 +10,30 @@ from typing import Any, TypeVar
 
 from collab_sdk.budget import Budget
 from collab_sdk.errors import InvalidRequest
-from collab_sdk.vocabulary import Fallback, Objective, OnInfeasible
+from collab_sdk.vocabulary import Fallback, Objective, OnInfeasible, Precision
 from collabd.codec import FEATURE_CODECS, IMAGE_CODECS, JPEG, USUAL_JPEG
 from collabd.http.parameters import check_parameters, timeout_ms
 from collabd.planning import Caps
 from collabd.planning.candidates import SOURCE
+from collabd.planning.precisions import Precisions
 
-_KNOWN = ("budget", "cut", "placement", "codec", "pin_first", "pin_last", "fallback", "on_infeasible")
-_LEAST_LEFT_MS = 1e-3
+# The parameters of a call, and what each means.
+PARAMETERS = {
+    "budget": "caps and an objective, with commas between them: `80ms`, `150mJ`, `cost 0.002`, `99%`, `min-energy`",
+    "cut": "the layer behind which the network is cut; `image` leaves all of it to the companion, `output` nothing",
+    "placement": "a letter for each layer: D on the device, C on the companion",
+    "codec": "how features travel, or the image: the only one, or the only ones, that a plan may have",
+    "precision": "how the layers compute: `fp32`, `int8`, on companions `bf16`, or head and tail as in `int8/fp32`",
+    "pin_first": "how many of the first layers must run on the device",
+    "pin_last": "how many of the last layers must run on the device",
+    "fallback": "when the companion fails: `local` finishes here, `fail` fails, `never-leave` sends nothing at all",
+    "on_infeasible": "when no plan fits the budget: `nearest` runs the nearest, `fail` fails before anything runs",
+    "raw": "true: the network's own outputs are the answer",
+    "stream": "the name of the stream that the picture belongs to, of up to 64 letters",
+}
+# Letters of the name of a stream.
+_MOST_LETTERS = 64
+_LEAST_LEFT = 1e-3
 _REMEMBERED = 256
 _CODECS = (*FEATURE_CODECS, *IMAGE_CODECS, SOURCE)
 
@@ -27,20 +43,25 @@ U = TypeVar("U")
 
 @dataclass(frozen=True, kw_only=True)
 class CallOptions:
-    """What the caller asks for. `cut` or `placement` fixes where the layers run; then `codec` says how features travel.
+    """What the caller asks for. `cut` or `placement` fixes where the layers run; then `codec` says how features travel,
+    and `precision` (None: fp32) how the layers compute. In other calls both limit the choice.
 
     The first `pin_first` layers and the last `pin_last` layers stay on the device. `fallback` None: the fallback of the
-    model's policy applies.
+    model's policy applies. `raw`: the answer is the network's own outputs. `stream`: the name of the stream that the
+    picture belongs to; None: it belongs to none.
     """
 
     budget: Budget
     cut: str | None
     placement: str | None
     codec: str | None
+    precision: Precisions | None = None
     fallback: Fallback | None
     on_infeasible: OnInfeasible
     pin_first: int = 0
     pin_last: int = 0
+    raw: bool = False
+    stream: str | None = None
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> CallOptions:
@@ -64,16 +85,22 @@ class CallOptions:
         """The budget in SI units. `min_fidelity` applies if the budget states no fidelity."""
         return Caps.of(self.budget, min_fidelity)
 
-    def after(self, waited_s: float) -> CallOptions:
-        """The options with what is left of the latency budget after `waited_s` seconds.
+    def after(self, waited_s: float, spent_j: float = 0.0) -> CallOptions:
+        """The options with what is left of the budget after `waited_s` seconds, in which the device spent `spent_j`.
 
-        At least 0.001 ms is left, since a budget of 0 is not allowed.
+        At least 0.001 ms and 0.001 mJ are left, since a budget of 0 is not allowed.
         """
-        latency_ms = self.budget.latency_ms
-        if latency_ms is None:
-            return self
-        left_ms = max(latency_ms - waited_s * 1e3, _LEAST_LEFT_MS)
-        return replace(self, budget=replace(self.budget, latency_ms=left_ms))
+        latency_ms, energy_mj = self.budget.latency_ms, self.budget.energy_mj
+        budget = self.budget
+        if latency_ms is not None:
+            budget = replace(budget, latency_ms=max(latency_ms - waited_s * 1e3, _LEAST_LEFT))
+        if energy_mj is not None and spent_j:
+            budget = replace(budget, energy_mj=max(energy_mj - spent_j * 1e3, _LEAST_LEFT))
+        return self if budget is self.budget else replace(self, budget=budget)
+
+    def exactly(self) -> CallOptions:
+        """The options with a budget that allows no loss."""
+        return replace(self, budget=replace(self.budget, fidelity=1.0))
 
     def check(self) -> None:
         """Raises `InvalidRequest` for options that exclude one another."""
@@ -88,16 +115,19 @@ class CallOptions:
 def _read(*names_and_values: Any) -> CallOptions:
     count = len(names_and_values) // 2
     parameters = dict(zip(names_and_values[:count], names_and_values[count:], strict=True))
-    check_parameters(parameters, _KNOWN)
+    check_parameters(parameters, PARAMETERS)
     options = CallOptions(
         budget=_budget(parameters),
         cut=_text(parameters, "cut"),
         placement=_text(parameters, "placement"),
         codec=_codec(parameters),
+        precision=_precision(parameters),
         fallback=_one_of(parameters, "fallback", Fallback, default=None),
         on_infeasible=_one_of(parameters, "on_infeasible", OnInfeasible, default=OnInfeasible.NEAREST),
         pin_first=_layers(parameters, "pin_first"),
         pin_last=_layers(parameters, "pin_last"),
+        raw=_bool(parameters, "raw"),
+        stream=_name(parameters, "stream"),
     )
     options.check()
     return options
@@ -118,6 +148,13 @@ def _text(parameters: Mapping[str, Any], key: str) -> str | None:
     return value
 
 
+def _name(parameters: Mapping[str, Any], key: str) -> str | None:
+    name = _text(parameters, key)
+    if name is not None and not (0 < len(name) <= _MOST_LETTERS and name.isprintable()):
+        raise InvalidRequest(f"{key} must be a name of 1 to {_MOST_LETTERS} printable characters")
+    return name
+
+
 def _codec(parameters: Mapping[str, Any]) -> str | None:
     """The codec; the word "jpeg" alone means the usual JPEG."""
     codec = _text(parameters, "codec")
@@ -128,10 +165,26 @@ def _codec(parameters: Mapping[str, Any]) -> str | None:
     return codec
 
 
+def _precision(parameters: Mapping[str, Any]) -> Precisions | None:
+    text = _text(parameters, "precision")
+    try:
+        return None if text is None else Precisions.parse(text)
+    except ValueError:
+        known = " or ".join(Precision)
+        raise InvalidRequest(f"precision must be {known}, or two of them as head/tail, not {text!r}") from None
+
+
 def _layers(parameters: Mapping[str, Any], key: str) -> int:
     value = parameters.get(key, 0)
     if type(value) is not int or value < 0:  # bool is an int too
         raise InvalidRequest(f"{key} must be a number of layers, not {value!r}")
+    return value
+
+
+def _bool(parameters: Mapping[str, Any], key: str) -> bool:
+    value = parameters.get(key, False)
+    if type(value) is not bool:
+        raise InvalidRequest(f"{key} must be true or false, not {value!r}")
     return value
 
 

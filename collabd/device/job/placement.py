@@ -67,7 +67,7 @@ def parse_placement(text: str, manifest: Manifest) -> str:
 def head_layers_of(cut: str, manifest: Manifest) -> int:
     """How many layers come before the cut that a caller named. Raises `InvalidPlacement`.
 
-    The name is "image", "output", or the name of the layer in front of the cut.
+    The name is "image" or "inputs" (the first cut), "output", or the name of the layer in front of the cut.
     """
     if cut == manifest.cuts[0].name:
         return 0
@@ -82,3 +82,8 @@ def head_layers_of(cut: str, manifest: Manifest) -> int:
         f"{manifest.name} has no cut {cut!r} (the candidate cuts are {known}, and the name of any layer is a cut)"
         f"{did_you_mean(cut, names)}"
     )
+
+
+def inherit_codec(rung: int) -> str:
+    """What stands for a codec where an answer is inherited: by how many of 255 levels the pictures may differ."""
+    return f"below{rung}"

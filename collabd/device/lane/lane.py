@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 from collabd.clock import MONOTONIC, Clock
 from collabd.device.lane.promises import Promises
 from collabd.device.lane.turns import Turns, due_at
-from collabd.engine import Stop
+from collabd.engine import Stop, Stopped
 from collabd.worker import Worker
 
 T = TypeVar("T")
@@ -35,23 +35,27 @@ class _Running(NamedTuple):
 _IDLE = _Running(0.0, 0.0, 0.0)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, kw_only=True)
 class Claim:
     """What one call still has to run on the lane: `left_s` seconds. The call is due at `due_s` on the lane's clock.
 
-    It counts inside the context, as one of `claims`.
+    It counts inside the context, as one of `claims`. `free` is set while there is none.
     """
 
     due_s: float
     left_s: float
     claims: list[Claim]
+    free: asyncio.Event
 
     def __enter__(self) -> Self:
         self.claims.append(self)
+        self.free.clear()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.claims.remove(self)
+        if not self.claims:
+            self.free.set()
 
 
 @dataclass(slots=True)
@@ -154,6 +158,11 @@ class Lane:
         self._turns = Turns()
         # The claims of all calls under way, also of calls that have not asked for a turn yet.
         self._claims: list[Claim] = []
+        # Set while no call is under way.
+        self.free = asyncio.Event()
+        self.free.set()
+        # Of the work aside that runs now.
+        self._aside: Stop | None = None
         self._pieces = 0
         self._expected_s = 0.0
         self._running = _IDLE
@@ -188,7 +197,9 @@ class Lane:
 
         `due_s` None: the call has no deadline. `run` subtracts from the claim what it runs for it.
         """
-        return Claim(due_at(self.clock(), due_s), seconds, self._claims)
+        if self._aside is not None:
+            self._aside.request()
+        return Claim(due_s=due_at(self.clock(), due_s), left_s=seconds, claims=self._claims, free=self.free)
 
     async def run(
         self,
@@ -219,7 +230,7 @@ class Lane:
         self._expected_s += expect_s
         if self.promises.open:
             self.promises.look()
-        running = _Marked(self, expect_s, due_at(asked, due_s))
+        running = _Marked(self, expect_s, due_at(asked, due_s) if claim is None else claim.due_s)
         try:
             if not turns.take_now():
                 await turns.take(due_s, expect_s)
@@ -240,6 +251,22 @@ class Lane:
     async def prepare(self, work: Callable[[], T]) -> T:
         """Run `work` that belongs to no call: measuring, building and other preparation."""
         return await self._thread.prepare(work)
+
+    async def aside(self, work: Callable[[Stop], T]) -> T:
+        """Run `work` that belongs to no call, and that the next call stops. Raises `Stopped` then, and what it raises.
+
+        It runs only while no call is under way (`free`); otherwise it counts as stopped at once.
+        """
+        if not self.free.is_set():
+            raise Stopped("a call is under way")
+        stop = self._aside = Stop()
+        try:
+            return await self._thread.prepare(partial(work, stop))
+        except asyncio.CancelledError:
+            stop.request()
+            raise
+        finally:
+            self._aside = None
 
     def mark(self, running: _Running) -> None:
         """Called by the lane's thread: this piece runs from now on."""

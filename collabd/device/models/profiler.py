@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from collabd.cores import usable_cores
+from collab_sdk.vocabulary import Precision
 from collabd.device.lane.lane import Lane
 from collabd.device.models.loaded import LoadedModels
 from collabd.device.models.model import DeviceModel
 from collabd.engine import Engine
+from collabd.limits.cores import usable_cores
 from collabd.profiling import machine, stored
 from collabd.profiling.profile import Profile
 from collabd.profiling.timing import advance, steps
@@ -44,10 +45,9 @@ class Profiler:
         """Give each model its stored profile, if there is one."""
         for model in self._models:
             if model.profile is None:
-                profile = stored.load(
-                    model.digest, machine.describe(), threads=self._threads, directory=self._directory
-                )
-                if profile is not None and profile.is_complete(model.manifest):
+                here = machine.describe(provider=self._engine.providers(model.keys[Precision.FP32])[0])
+                profile = stored.load(model.digest, here, threads=self._threads, directory=self._directory)
+                if profile is not None and profile.is_complete(model.manifest, tuple(model.networks)):
                     await self._adopt(model, profile)
 
     async def run(self) -> None:
@@ -76,8 +76,9 @@ class Profiler:
         # A separate engine: in the shared one, the sessions of all cuts would displace those that calls use, and would
         # stay in memory. It holds one session at a time.
         engine = Engine(threads=self._threads or await self._fastest(model), cache_bytes=0)
-        engine.add(model.digest, model.network)
-        pieces = steps(model.package, engine)
+        for precision, key in model.keys.items():
+            engine.add(key, model.networks[precision], providers=self._engine.providers(key))
+        pieces = steps(model.package, model.networks, engine, keys=model.keys)
         # Run one step at a time, so that a call which arrives meanwhile waits for one step at most.
         while (profile := await self._lane.prepare(lambda: advance(pieces))) is None:
             pass
@@ -95,13 +96,14 @@ class Profiler:
             log.warning("cannot keep the profile of %s over a restart: %s", model.manifest.name, error)
 
     async def _fastest(self, model: DeviceModel) -> int:
-        """The number of threads with which the whole network is fastest here."""
+        """The number of threads with which the whole network is fastest here in fp32."""
         whole = partial(_whole, model)
         seconds = {}
         for threads in thread_counts(usable_cores()):
             # One session at a time, since each has its own copy of some weights.
             engine = Engine(threads=threads, cache_bytes=0)
-            engine.add(model.digest, model.network)
+            key = model.keys[Precision.FP32]
+            engine.add(key, model.network, providers=self._engine.providers(key))
             await self._lane.prepare(partial(whole, engine))
             seconds[threads] = min([await self._lane.prepare(partial(whole, engine)) for _ in range(_RUNS)])
         return fewest_of_the_fastest(seconds)
@@ -109,10 +111,11 @@ class Profiler:
     async def _adopt(self, model: DeviceModel, profile: Profile) -> None:
         """Run `model` as it was measured, from now on."""
         if profile.threads != self._engine.threads:
-            self._engine.use_threads(model.key, profile.threads)
-            # The next call is not to wait for the session.
-            names = (model.manifest.input,), (model.manifest.output,)
-            await self._lane.prepare(partial(self._engine.prepare, model.key, *names))
+            for key in model.keys.values():
+                self._engine.use_threads(key, profile.threads)
+                # The next call is not to wait for the session.
+                names = model.inputs, model.outputs
+                await self._lane.prepare(partial(self._engine.prepare, key, *names))
         model.take_profile(profile)
 
 
@@ -129,5 +132,5 @@ def fewest_of_the_fastest(seconds: Mapping[int, float]) -> int:
 def _whole(model: DeviceModel, engine: Engine) -> float:
     """The seconds of one run of the whole network."""
     start = time.perf_counter()
-    engine.run(model.digest, {model.manifest.input: model.blank}, (model.manifest.output,))
+    engine.run(model.keys[Precision.FP32], model.blank, model.outputs)
     return time.perf_counter() - start

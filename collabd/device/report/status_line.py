@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collab_sdk.reports import CloudReport, LastReport, StatusReport
 from collab_sdk.vocabulary import CompanionState
+from collabd.health.status_line import errors_in
 
 
 def status_line(report: StatusReport) -> str:
-    """The model, plan and latency (ms) of the last call, then the state of each companion and its link (Mbit/s)."""
+    """What does not work, the last call's model, plan and latency (ms), each companion and its link (Mbit/s)."""
     last = report["last"]
     call = f"{len(report['models'])} models, no call yet" if last is None else _call(last)
-    return "; ".join([call, *map(_companion, report["clouds"])])
+    return "; ".join([*errors_in(report["health"]), call, *map(_companion, report["clouds"])])
 
 
 def _call(last: LastReport) -> str:

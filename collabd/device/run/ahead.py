@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
 
-from collab_sdk.vocabulary import Fallback
+from collab_sdk.vocabulary import Fallback, Precision
 from collabd.device.job.job import Job
 from collabd.device.lane.lane import Lane
 from collabd.engine import Engine, EngineError
@@ -47,8 +47,8 @@ class SessionsAhead:
             await self._build(job)
 
     async def _build(self, job: Job) -> None:
-        key = job.model.key
-        for inputs, outputs in parts_of(job):
+        for precision, inputs, outputs in parts_of(job):
+            key = job.model.keys[precision]
             if self._lane.busy or self._engine.stats.bytes > _MOST_SHARE * self._engine.cache_bytes:
                 return
             if self._engine.has(key, inputs, outputs):
@@ -61,14 +61,18 @@ class SessionsAhead:
                 log.debug("%s: no session from %s to %s: %s", job.model.manifest.name, inputs, outputs, error)
 
 
-def parts_of(job: Job) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """The parts of the network that the device runs for a job, also if a companion fails: their inputs and outputs."""
-    model, output = job.model, job.model.manifest.output
-    known: tuple[str, ...] = (model.manifest.input,)
+def parts_of(job: Job) -> Iterator[tuple[Precision, tuple[str, ...], tuple[str, ...]]]:
+    """The parts of the network that the device runs for a job, also if a companion fails.
+
+    Their precisions, inputs and outputs.
+    """
+    model = job.model
+    known = model.inputs
     for step in job.steps:
         outputs = tuple(name for name in model.frontiers[step.stage.last - 1] if name not in known)
         if step.crossing is None:
-            yield model.needed(known, outputs), outputs
+            yield step.precision, model.needed(known, outputs), outputs
         elif job.fallback == Fallback.LOCAL:
-            yield model.needed(known, (output,)), (output,)
+            missing = tuple(name for name in model.outputs if name not in known)
+            yield step.precision.graph, model.needed(known, missing), missing
         known += outputs

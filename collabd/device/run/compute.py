@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collab_sdk import wire
-from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.manifest import Picture
 from collabd.device.companions.answers import Tensors
 from collabd.device.job.image import CallImage
 from collabd.device.job.job import Crossing
@@ -32,7 +32,7 @@ class RunLayers(Protocol):
 class Compute:
     """The pieces of work that the lane does for a call. The lane runs each piece as a turn of its own."""
 
-    prepare_image: Callable[[CallImage, Preprocessing], npt.NDArray[np.uint8]]
+    prepare_image: Callable[[CallImage, Picture], npt.NDArray[np.uint8]]
     # Called before the first run of these layers. Takes the key of a network, the names of the tensors at hand, and the
     # names of the tensors wanted.
     prepare_layers: Callable[[str, Sequence[str], Sequence[str]], None]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 
 from collab_sdk import wire
-from collabd.codec import IMAGE_CODECS, LOSSLESS, CodecError, encode
+from collabd.codec import IMAGE_CODECS, LOSSLESS, CodecError, decode, encode
 from collabd.device.companions.answers import Tensors
 from collabd.device.companions.failures import CompanionFailure, FailureReason
 from collabd.device.job.job import Crossing
 from collabd.device.models.model import DeviceModel
+from collabd.http.parameters import PACKED
 
 
 def encode_features(features: Tensors, crossing: Crossing, model: DeviceModel) -> list[wire.Tensor]:
@@ -18,7 +23,8 @@ def encode_features(features: Tensors, crossing: Crossing, model: DeviceModel) -
     Raises `CodecError` when the codec cannot hold a tensor, or when a tensor holds NaN. The network made that NaN, so
     such tensors are not sent: the companion would get the blame for an answer with NaN.
     """
-    return [_encoded(name, array, crossing, is_image=name == model.manifest.input) for name, array in features.items()]
+    image = None if model.manifest.picture is None else model.inputs[0]
+    return [_encoded(name, array, crossing, is_image=name == image) for name, array in features.items()]
 
 
 def _encoded(
@@ -46,18 +52,34 @@ def _codec_of(crossing: Crossing, *, is_image: bool) -> tuple[str, int | None]:
     return ("f32", None) if crossing.codec in IMAGE_CODECS else (crossing.codec, crossing.channel_axis)
 
 
-def checked(model: DeviceModel, wanted: tuple[str, ...], outputs: Tensors) -> Tensors:
+def read_outputs(model: DeviceModel, wanted: tuple[str, ...], came: Sequence[wire.Tensor]) -> Tensors:
     """The wanted tensors, each of the right type and shape, and finite. Raises `CompanionFailure` otherwise."""
-    for name in wanted:
-        expected = model.network.tensor(name)
-        array = outputs.get(name)
-        if array is None or array.dtype != expected.dtype:
-            raise CompanionFailure(FailureReason.NONSENSE, f"the companion's answer has no usable tensor {name}")
-        fits = len(array.shape) == len(expected.shape) and all(
-            wanted in (None, size) for wanted, size in zip(expected.shape, array.shape, strict=True)
-        )
-        if not fits or array.nbytes != expected.nbytes:
-            raise CompanionFailure(FailureReason.NONSENSE, f"the companion's {name} has the shape {array.shape}")
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise CompanionFailure(FailureReason.NONSENSE, f"the companion's {name} is not finite")
-    return {name: outputs[name] for name in wanted}
+    by_name = {tensor.name: tensor for tensor in came}
+    return {name: _read(model, name, by_name.get(name)) for name in wanted}
+
+
+def _read(model: DeviceModel, name: str, tensor: wire.Tensor | None) -> npt.NDArray[np.generic]:
+    expected = model.network.tensor(name)
+    if tensor is None or tensor.datatype == "BYTES" or tensor.dtype != expected.dtype:
+        raise CompanionFailure(FailureReason.NONSENSE, f"the companion's answer has no usable tensor {name}")
+    fits = len(tensor.shape) == len(expected.shape) and all(
+        wanted in (None, size) for wanted, size in zip(expected.shape, tensor.shape, strict=True)
+    )
+    if not fits or math.prod(tensor.shape) * expected.dtype.itemsize != expected.nbytes:
+        raise CompanionFailure(FailureReason.NONSENSE, f"the companion's {name} has the shape {tensor.shape}")
+    try:
+        array = _unpacked(tensor) if name in model.packed else tensor.to_array()
+    except (CodecError, wire.WireError) as error:
+        raise CompanionFailure(FailureReason.NONSENSE, f"the companion's {name} cannot be read: {error}") from error
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        # Pixels make no network overflow. Tensors of the caller may be infinite, or nearly.
+        reason = FailureReason.NOT_FINITE if model.manifest.picture is None else FailureReason.NONSENSE
+        raise CompanionFailure(reason, f"the companion's {name} is not finite")
+    return array
+
+
+def _unpacked(tensor: wire.Tensor) -> npt.NDArray[np.generic]:
+    """A class map, which the companion may have compressed as it was asked to. No other codec is accepted."""
+    if tensor.parameters.get("codec") != PACKED["codec"]:
+        return tensor.to_array()
+    return decode(tensor.data, tensor.parameters, dtype=tensor.dtype, shape=tensor.shape)

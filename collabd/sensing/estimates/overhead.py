@@ -93,11 +93,13 @@ class Overhead:
 
 
 class Way(Enum):
-    """What the device does with a call: it finishes it alone, asks a companion, or sends the file as it came."""
+    """What the device does with a call: it finishes it alone, asks a companion, sends the file as it came, or runs
+    nothing, since the answer is inherited."""
 
     ALONE = auto()
     ASKS = auto()
     SENDS_FILE = auto()
+    INHERITS = auto()
 
 
 class Overheads:

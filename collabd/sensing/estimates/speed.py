@@ -86,12 +86,20 @@ class SpeedFactor:
         variance = min(self._variance, _FIRST_VARIANCE + kept * (self._variance - _FIRST_VARIANCE))
         return Speed(math.exp(log), math.hypot(math.sqrt(variance), doubt, forgotten))
 
-    def learn(self, *, measured_s: float, profiled_s: float, now: float, expected: float = 1.0) -> None:
-        """Take in one run. Runs under 50 µs say more about the scheduler than about the machine."""
+    def learn(self, *, measured_s: float, profiled_s: float, whole_s: float, now: float, expected: float = 1.0) -> None:
+        """Take in one run. Runs under 50 µs say more about the scheduler than about the machine.
+
+        `whole_s`: what the whole network takes in the profile. A run of a part of it counts as one of all of it, the
+        rest of which took as long as is believed. For what disturbs a run takes as long in a short one as in a long
+        one, so that the ratio of a short one says little.
+        """
         if measured_s < _TICK_S or profiled_s < 50e-6:
             return
         looks = math.log(expected)
-        found = math.log(measured_s) - math.log(profiled_s)
+        rest_s = max(whole_s - profiled_s, 0.0)
+        if rest_s:
+            measured_s += rest_s * math.exp(self._at(looks, now, self._usual)[0])
+        found = math.log(measured_s) - math.log(profiled_s + rest_s)
         self._recall(found - looks, now)
         believed = self._at(looks, now, self._usual)[0]
         self._learn_usual(found - looks, looks, now)

@@ -18,6 +18,8 @@ import msgspec
 import numpy as np
 
 from collab_sdk import Client, Result
+from collab_sdk.vocabulary import Precision
+from collabd.catalog.package.package import GRAPHS
 from tests.bench.alternatives.minimal import MinimalClient
 from tests.bench.alternatives.networks import files, frames
 from tests.bench.alternatives.orders import (
@@ -36,7 +38,7 @@ from tests.bench.alternatives.plain import Bare, Network, Picture, Sender, as_jp
 from tests.bench.device import Spent, spent
 from tests.bench.programs import obey
 
-BARE, JPEG, RAW = "bare", "JPEG to the server", "raw to the server"
+BARE, BARE_INT8, JPEG, RAW = "bare", "bare int8", "JPEG to the server", "raw to the server"
 DEFAULT, ANY, FIXED_JPEG, LOCAL = "collabd", "collabd, any fidelity", "collabd, JPEG", "collabd, local"
 MINIMAL = "minimal daemon"
 # Plans that look no more than this many times as slow as the best are tried, at most so many.
@@ -75,7 +77,7 @@ class Alternative:
 
     def measured(self) -> Measured:
         """All of it."""
-        plans = Counter(f"{result.plan.cut}/{result.plan.codec}" for result in self._results).most_common(1)
+        plans = Counter(map(_plan_name, self._results)).most_common(1)
         return Measured(
             name=self.name,
             latencies_ms=[seconds * 1e3 for seconds in self.seconds],
@@ -109,8 +111,10 @@ class Caller:
         senders = {JPEG: Sender(server, plain, as_jpeg), RAW: Sender(server, plain, as_raw)}
         free = Alternative(ANY, ours(budget="0%"))
         local = Alternative(LOCAL, ours(fallback="never-leave"))
+        int8 = Path(self._device.packages[name]) / GRAPHS[Precision.INT8]
         found = [
             Alternative(BARE, Bare(plain)),
+            *([Alternative(BARE_INT8, Bare(Network(int8.parent, int8.name)))] if int8.exists() else []),
             *(Alternative(way, connections.enter_context(closing(sender))) for way, sender in senders.items()),
             Alternative(DEFAULT, ours()),
             free,
@@ -206,6 +210,14 @@ class _Spendings:
             return _Counts(spent(os.getpid()), Spent(0.0, 0), 0)
         read = Path(f"/proc/{self._daemon}/io").read_text().split()[1]
         return _Counts(spent(os.getpid()), spent(self._daemon), int(read))
+
+
+def _plan_name(result: Result) -> str:
+    """What is usual goes without saying."""
+    plan = result.plan
+    precision = "" if plan.precision == Precision.FP32 else f" {plan.precision}"
+    little = "" if plan.cascade is None else f" {plan.cascade} {plan.little_precision}"
+    return f"{plan.cut}/{plan.codec}{precision}{little}"
 
 
 def _pictures(network: str, form: Form) -> Sequence[Picture]:

@@ -14,14 +14,18 @@ from collabd.catalog.authoring.importers import ImportOptions, resolve
 from collabd.catalog.package.package import MANIFEST
 from tests.bench.shipped import MODELS
 
-SHIPPED = ("alexnet_cifar10", "vgg16_cifar10", "efficientnet_lite0")
+SHIPPED = ("alexnet_cifar10", "vgg16_cifar10", "efficientnet_lite0", "nanodet_g")
 TORCHVISION = ("mobilenet_v2", "resnet18", "resnet50")
 CIFAR = ("alexnet_cifar10", "vgg16_cifar10")
+DETECTORS = ("nanodet_g",)
+# By network, the little one that its package names.
+PAIRS = {"vgg16_cifar10": "alexnet_cifar10"}
 # What a camera gives.
 FRAME = (640, 480)
 JPEG_QUALITY = 90
 _SAMPLES = MODELS / "samples"
-_FILES = 8
+# Of a pair, how much is gained depends on the picture, so there are more.
+_FILES, _FILES_OF_A_PAIR = 8, 50
 
 
 def package(name: str, built: Path) -> Path:
@@ -37,7 +41,8 @@ def package(name: str, built: Path) -> Path:
 def files(name: str) -> list[bytes]:
     """JPEG files as they come: photographs of a camera's size, or small pictures for the networks of CIFAR-10."""
     if name in CIFAR:
-        return [path.read_bytes() for path in sorted((_SAMPLES / "cifar10").glob("*/*.jpg"))[::11][:_FILES]]
+        paths, wanted = sorted((_SAMPLES / "cifar10").glob("*/*.jpg")), _FILES_OF_A_PAIR if name in PAIRS else _FILES
+        return [path.read_bytes() for path in paths[:: max(len(paths) // wanted, 1)][:wanted]]
     return [_jpeg(photograph) for photograph in _photographs()]
 
 
@@ -57,8 +62,8 @@ def _build(name: str, out: Path) -> None:
     build(
         network.model,
         name=network.name,
-        labels=network.labels,
-        preprocessing=network.preprocessing,
+        task=network.task,
+        picture=network.picture,
         licence=network.licence,
         provenance=network.provenance,
         images=files(name),

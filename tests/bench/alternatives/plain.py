@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 from aiohttp import web
-from PIL import Image
+from PIL import Image, ImageOps
 
 from collabd.catalog.package.package import MODEL, load
 from tests.bench.alternatives.networks import JPEG_QUALITY
@@ -23,23 +23,26 @@ Picture = bytes | np.ndarray
 class Network:
     """A network in ONNX Runtime, and how large its images are."""
 
-    def __init__(self, package: Path) -> None:
+    def __init__(self, package: Path, graph: str = MODEL, *, threads: int = 1) -> None:
+        """`threads` 0: as many as ONNX Runtime takes by itself."""
         options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        self._session = ort.InferenceSession(package / MODEL, options, providers=["CPUExecutionProvider"])
+        options.intra_op_num_threads = threads
+        self._session = ort.InferenceSession(package / graph, options, providers=["CPUExecutionProvider"])
         manifest = load(package).manifest
-        self.name, self._input = manifest.name, manifest.input
-        self.wants = manifest.preprocessing
+        self.name, self._input = manifest.name, manifest.input_names[0]
+        self.wants = manifest.require_picture()
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
-        """The output for an image of the network's own size."""
+        """The first output for an image of the network's own size: scores, or a detector's boxes."""
         return np.asarray(self._session.run(None, {self._input: pixels[np.newaxis]})[0])
 
     def resized(self, picture: Picture) -> Image.Image:
-        """A file's bytes or a frame, as the network wants it: resized, and the centre cut out where it says so."""
+        """A file's bytes or a frame, as the network wants it: resized, and cut or padded where it says so."""
         image = Image.open(io.BytesIO(picture)) if isinstance(picture, bytes) else Image.fromarray(picture)
         wants, size = self.wants, (self.wants.width, self.wants.height)
         filtering = Image.Resampling[wants.interpolation.upper()]
+        if wants.rule == "letterbox":
+            return ImageOps.pad(image.convert("RGB"), size, filtering, color=(wants.pad,) * 3)
         if wants.resize_shorter is None:
             return image.convert("RGB").resize(size, filtering)
         scale = wants.resize_shorter / min(image.size)

@@ -10,6 +10,7 @@ import numpy as np
 from collabd.simulation.samples import Form
 from tests.bench.live.device import LiveDevice
 from tests.bench.live.orders import Outcome
+from tests.bench.live.report import Predicted
 from tests.bench.table import table
 
 _RATES_MBIT = (2.0, 20.0)
@@ -22,19 +23,21 @@ _CASES: tuple[tuple[str, Form], ...] = (
 )
 
 
-async def measure(device: LiveDevice) -> None:
-    """Print the error by network and rate, and over all calls."""
-    rows, every = [], []
+async def measure(device: LiveDevice) -> list[Predicted]:
+    """Print the error by network and rate, and over all calls. Returns the calls."""
+    rows, every, found = [], [], []
     for rate in _RATES_MBIT:
         device.link(rate)
         for model, form in _CASES:
             outcomes = (await device.call(model, form, [""] * _CALLS)).outcomes
             every += outcomes
+            found.append(Predicted(model=model, form=form, mbit=rate, outcomes=outcomes))
             rows.append((f"{model}, {form}", f"{rate:g}", *_figures(outcomes)))
     rows.append(("all", "", *_figures(every)))
     print(table(("Prediction error", "Mbit/s", "usual plan", "median", "p90", "bias"), rows))
     print("|measured - predicted| / measured, of all that the caller waits.")
     print("bias: the median with its sign, above 0 where calls take longer.\n")
+    return found
 
 
 def _figures(outcomes: Sequence[Outcome]) -> tuple[str, ...]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from tests.bench.live.device import LiveDevice
 from tests.bench.live.orders import Outcome
+from tests.bench.live.report import Capped
 from tests.bench.table import table
 
 _RATES_MBIT = (2.0, 5.0, 20.0)
@@ -15,17 +15,10 @@ _CALLS = 150
 _MODELS = ("vgg16_cifar10", "alexnet_cifar10")
 
 
-@dataclass(frozen=True)
-class _Capped:
-    cap: float
-    predicted: float
-    measured: float
-
-
-async def measure(device: LiveDevice) -> None:
-    """Print how often random caps that some plan keeps were exceeded."""
+async def measure(device: LiveDevice) -> list[Capped]:
+    """Print how often random caps that some plan keeps were exceeded. Returns the calls."""
     luck = random.Random(0)
-    found: dict[str, list[_Capped]] = {"energy": [], "cost": []}
+    found: dict[str, list[Capped]] = {"energy": [], "cost": []}
     for rate in _RATES_MBIT:
         device.link(rate)
         for model in _MODELS:
@@ -36,18 +29,19 @@ async def measure(device: LiveDevice) -> None:
             in_turn: list[str | float] = [budget for pair in pairs for budget in pair]
             outcomes = (await device.call(model, "file", in_turn)).outcomes
             found["energy"] += [
-                _Capped(cap, one.predicted_mj, one.energy_mj)
+                Capped(kind="energy", cap=cap, predicted=one.predicted_mj, measured=one.energy_mj)
                 for cap, one in zip(energies, outcomes[::2], strict=True)
                 if _fits(one)
             ]
             found["cost"] += [
-                _Capped(cap, one.predicted_cost, one.cost)
+                Capped(kind="cost", cap=cap, predicted=one.predicted_cost, measured=one.cost)
                 for cap, one in zip(costs, outcomes[1::2], strict=True)
                 if _fits(one)
             ]
     rows = [(name, *_row(calls)) for name, calls in found.items()]
     print(table(("Caps", "calls that a plan fits", "predicted above", "measured above", "share"), rows))
     print()
+    return [*found["energy"], *found["cost"]]
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
@@ -59,7 +53,7 @@ def _fits(outcome: Outcome) -> bool:
     return outcome.reason != "nearest"
 
 
-def _row(calls: Sequence[_Capped]) -> tuple[str, ...]:
+def _row(calls: Sequence[Capped]) -> tuple[str, ...]:
     predicted = sum(call.predicted > call.cap for call in calls)
     measured = sum(call.measured > call.cap for call in calls)
     return str(len(calls)), str(predicted), str(measured), f"{measured / len(calls):.1%}"

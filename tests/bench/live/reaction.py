@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from collabd.simulation.samples import Form
 from tests.bench.live.device import HEAVY, LiveDevice
 from tests.bench.live.orders import Report
+from tests.bench.live.report import Reaction
 from tests.bench.table import table
 
 # A plan counts as right if it is at most this many times as slow as the best plan in the end.
 _RIGHT = 1.1
-_DUE = 3
+DUE = 3
 _FAST_MBIT = 50.0
 _BURNERS = 8
 
@@ -36,7 +37,7 @@ class Case:
     trials: int = 8
 
 
-async def to_another_rate(device: LiveDevice) -> None:
+async def to_another_rate(device: LiveDevice) -> list[Reaction]:
     """Print when the plans were right after a drop of the rate, and after its return."""
 
     def slower(mbit: float) -> Change:
@@ -52,7 +53,7 @@ async def to_another_rate(device: LiveDevice) -> None:
 
     device.link(_FAST_MBIT)
     fast = f"{_FAST_MBIT:g} to"
-    await _print(
+    return await _print(
         device,
         Case(f"{fast} 5 Mbit/s, {HEAVY}, frames", HEAVY, "frame", slower(5)),
         Case("  the same, a call a second", HEAVY, "frame", slower(5), pause_s=1.0, calls=8, trials=3),
@@ -61,7 +62,7 @@ async def to_another_rate(device: LiveDevice) -> None:
     )
 
 
-async def to_a_busy_processor(device: LiveDevice) -> None:
+async def to_a_busy_processor(device: LiveDevice) -> list[Reaction]:
     """Print when the plans were right after other processes took the device's time, and after they left."""
 
     def busy() -> AbstractContextManager[None]:
@@ -69,30 +70,33 @@ async def to_a_busy_processor(device: LiveDevice) -> None:
 
     device.link(_FAST_MBIT)
     name = f"{_BURNERS} processes take the device"
-    await _print(
+    return await _print(
         device,
         Case(f"{name}, vgg16_cifar10", "vgg16_cifar10", "file", busy),
         Case(f"{name}, efficientnet_lite0", "efficientnet_lite0", "file", busy),
     )
 
 
-async def _print(device: LiveDevice, *cases: Case) -> None:
-    rows = []
+async def _print(device: LiveDevice, *cases: Case) -> list[Reaction]:
+    rows, found = [], []
     for case in cases:
         trials = [await _trial(device, case) for _ in range(case.trials)]
+        firsts_of = [[first for first, _ in phases] for phases in zip(*trials, strict=True)]
+        found.append(Reaction(name=case.name, there=firsts_of[0], back=firsts_of[1]))
         for label, phases in (
             (case.name, [there for there, _ in trials]),
             ("  and back", [back for _, back in trials]),
         ):
             firsts = [first for first, _ in phases]
-            on_time = sum(first <= _DUE for first in firsts)
+            on_time = sum(first <= DUE for first in firsts)
             settled = Counter("/".join(plan) for _, plan in phases).most_common(1)[0][0]
-            rows.append((label, settled, " ".join(map(str, firsts)), f"{on_time} of {case.trials} by {_DUE}"))
+            rows.append((label, settled, " ".join(map(str, firsts)), f"{on_time} of {case.trials} by {DUE}"))
     print(table(("Right plan from request", "settles at", "of each trial", "on time"), rows))
     print(
         "The first request behind the change is 1.\n"
         f"Right: in the state that settles, at most {_RIGHT - 1:.0%} slower than the best plan.\n"
     )
+    return found
 
 
 async def _trial(device: LiveDevice, case: Case) -> tuple[tuple[int, Plan], tuple[int, Plan]]:

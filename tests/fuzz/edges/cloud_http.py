@@ -16,6 +16,7 @@ from collabd.config import CloudConfig, Loaded
 from collabd.sensing.sensed_machine import SHOWS_NOTHING
 from tests.fuzz import tiny
 from tests.fuzz.edges import intake
+from tests.fuzz.quiet import WorkerOnTheSpot
 from tests.fuzz.scratch import new_directory
 from tests.fuzz.served import WORDS as HTTP
 from tests.fuzz.served import Served, requests
@@ -37,7 +38,9 @@ def _served() -> Served:
     }
 
     def start() -> AbstractAsyncContextManager[Any]:
-        return running(Loaded(msgspec.convert(settings, CloudConfig), None), machine=SHOWS_NOTHING)
+        return running(
+            Loaded(msgspec.convert(settings, CloudConfig), None), machine=SHOWS_NOTHING, new_worker=WorkerOnTheSpot
+        )
 
     def connect(cloud: CloudDaemon) -> socket.socket:
         address = urlsplit(cloud.address)

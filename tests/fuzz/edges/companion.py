@@ -24,7 +24,7 @@ from collabd.device.companions.connections import Connections
 from collabd.device.companions.failures import CompanionFailure
 from collabd.device.companions.package_supply import PackageSupply
 from collabd.device.models.model import DeviceModel
-from collabd.device.run.features import checked
+from collabd.device.run.features import read_outputs
 from tests.device_parts import companion_at
 from tests.fuzz import message, tiny
 from tests.fuzz.choices import Choices
@@ -119,14 +119,14 @@ async def _infer(companion: Companion) -> RemoteAnswer:
 @cache
 def _question() -> Question:
     relu, wanted = Tensor.from_array("relu", np.ones((1, 4, 6, 6), np.float32)), ("logits",)
-    model = DeviceModel(tiny.package(), tiny.package().network())
+    model = DeviceModel(tiny.package(), tiny.package().networks())
     return Question(
         model="tiny",
         digest=tiny.package().digest,
         inputs=[relu],
         outputs=wanted,
         bytes_down=8,
-        check=partial(checked, model, wanted),
+        read=partial(read_outputs, model, wanted),
     )
 
 

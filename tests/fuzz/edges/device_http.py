@@ -56,6 +56,9 @@ def seeds() -> list[bytes]:
     """The SDK's calls, and others."""
     own = (
         *(b"GET /collab/v1/explain?last=3\n\n\n", b"GET /collab/v1/profile/tiny?budget=80ms\n\n\n"),
+        *(b"GET /v2/models/tiny/config\n\n\n", b"GET /v2/models/stats\n\n\n", b"GET /v2/trace/setting\n\n\n"),
+        b'POST /v2/repository/index\n\n\n{"ready": true}',
+        b'POST /v2/repository/models/tiny/load\n\n\n{"parameters": {"config": "{}"}}',
         *(b'POST /collab/v1/models\n\n\n{"path": "/nowhere"}', b"DELETE /collab/v1/models/tiny\n\n\n"),
     )
     shared = (

@@ -9,11 +9,14 @@ import numpy as np
 
 from collab_sdk.errors import InvalidImage, InvalidTensor
 from collab_sdk.image import image_tensor
-from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.manifest import Picture
 from collabd.imaging import MAX_PIXELS, OpenImage, prepare
 from tests.fuzz import pictures
 
-SPECS = (Preprocessing(height=8, width=8), Preprocessing(height=6, width=9, resize_shorter=12, interpolation="bicubic"))
+SPECS = (
+    Picture(height=8, width=8),
+    Picture(height=6, width=9, rule="crop", resize_shorter=12, interpolation="bicubic"),
+)
 WORDS = (
     *("IHDR", "IDAT", "PLTE", "tRNS", "IEND", "Exif", "JFIF", "GIF89a", "RIFF", "WEBP", "VP8L"),
     *("VP8X", "BM", "P6", "ftypavif", "ispe", "irot"),

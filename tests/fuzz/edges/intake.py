@@ -21,7 +21,7 @@ LIMITS = RequestLimits(batch=8, decoded_bytes=2**20)
 
 @cache
 def _model() -> CloudModel:
-    return CloudModel(tiny.package(), tiny.package().network())
+    return CloudModel(tiny.package(), tiny.package().networks())
 
 
 def check(data: bytes) -> None:

@@ -38,7 +38,7 @@ def check(data: bytes) -> None:
     except InvalidPackage:
         return
     assert msgspec.json.decode(msgspec.json.encode(package.manifest), type=Manifest) == package.manifest
-    assert [info.name for info in network.inputs] == [package.manifest.input]
+    assert [info.name for info in network.inputs] == [*package.manifest.input_names]
 
 
 def seeds() -> list[bytes]:

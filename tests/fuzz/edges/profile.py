@@ -46,7 +46,7 @@ def _planner() -> tuple[Planner, Companion, DeviceModel]:
     cloud = CloudSettings(name="pc", url="http://127.0.0.1:1")
     companion = Companion(cloud, LinkSettings(), FailoverSettings(), exchange=NoExchange())
     companion.reached = True
-    model = DeviceModel(tiny.package(), tiny.package().network())
+    model = DeviceModel(tiny.package(), tiny.package().networks())
     return planner_of(DeviceConfig(), [companion]), companion, model
 
 

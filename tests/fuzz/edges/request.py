@@ -58,8 +58,8 @@ def _read_by_the_device(request: InferRequest) -> None:
         options = CallOptions.from_parameters(request.parameters)
         assert options.caps(0.99).fidelity is not None
         check_outputs(request.outputs, "scores", there=("scores",))
-        image = CallImage.from_request(request)
-        pixels = image.prepare(tiny.MANIFEST.preprocessing)
+        image = CallImage.from_request(request, tiny.MANIFEST.require_picture())
+        pixels = image.prepare(tiny.MANIFEST.require_picture())
     except (InvalidRequest, WireError):
         return
     assert pixels.dtype == np.uint8

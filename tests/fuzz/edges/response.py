@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from collab_sdk import wire
+from collab_sdk.answers import Classification, Legend
 from collab_sdk.errors import BudgetInfeasible, CollabError, ProtocolError
 from collab_sdk.result import Plan, Predicted, ReceivedAnswer, Result, Timings, decode_result, encode_result
 from collab_sdk.wire import InferResponse, WireError
@@ -30,7 +31,7 @@ def check(data: bytes) -> None:
     again = wire.encode_response(response, binary=True)
     assert wire.decode_response(again.body(), wire.header_length(again.headers)) == response
     try:
-        result = decode_result(ReceivedAnswer(body, wire.header_length(headers)), LABELS)
+        result = decode_result(ReceivedAnswer(body, wire.header_length(headers)), Legend(LABELS))
     except ProtocolError:
         return
     assert result.scores.shape == (len(LABELS),)
@@ -52,8 +53,8 @@ def _result() -> Result:
     return Result(
         model="tiny",
         digest="sha256:" + "a" * 64,
-        scores=np.array([0.25, 0.75], np.float32),
-        labels=LABELS,
+        task="classify",
+        answer=Classification(np.array([0.25, 0.75], np.float32), LABELS),
         plan=Plan(cut="conv", codec="q8", placement="DCC", cloud="pc", reason="best"),
         predicted=Predicted(latency_ms=10.0),
         measured=Timings(latency_ms=12.0, head_ms=2.5),

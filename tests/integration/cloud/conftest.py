@@ -18,7 +18,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from collab_sdk import wire
-from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.manifest import Classify, Picture
 from collabd.catalog.package.package import Package
 from collabd.catalog.trial.apart import try_apart
 from collabd.cloud.api.remote_peers import REMOTE_PEERS, RemotePeerLimits
@@ -155,8 +155,8 @@ def package(images: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathFact
     return build(
         _branchy(),
         name="branchy",
-        labels=LABELS,
-        preprocessing=Preprocessing(height=SIDE, width=SIDE),
+        task=Classify(labels=LABELS),
+        picture=Picture(height=SIDE, width=SIDE),
         licence="CC0-1.0",
         provenance="made for the tests",
         images=list(images),
@@ -178,11 +178,11 @@ class Local:
 
     def whole(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         manifest = self.package.manifest
-        return self.run({manifest.input: images}, manifest.output)[manifest.output]
+        return self.run({manifest.input_names[0]: images}, manifest.output_names[0])[manifest.output_names[0]]
 
     def features(self, images: npt.NDArray[np.uint8], tensors: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
         """The tensors at a cut."""
-        source = self.package.manifest.input
+        source = self.package.manifest.input_names[0]
         made = tuple(name for name in tensors if name != source)
         found = self.run({source: images}, *made) if made else {}
         return {name: images if name == source else found[name] for name in tensors}

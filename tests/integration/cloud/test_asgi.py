@@ -19,7 +19,7 @@ from collab_sdk.errors import CollabError, InvalidRequest, RequestTooLarge, Unkn
 from collabd.catalog.store import bundle
 from collabd.cloud.asgi import Bridge, Message
 from collabd.codec import encode
-from collabd.config import CloudConfig
+from collabd.config import CloudConfig, Loaded
 
 Reply = tuple[int, dict[str, str], bytes]
 
@@ -89,7 +89,8 @@ async def server(tmp_path: Path, package: Any) -> AsyncIterator[Server]:
         "packages": {"max_mb": 1},
         "state_dir": str(tmp_path),
     }
-    bridge = copy.deepcopy(Bridge(msgspec.convert(settings, CloudConfig)))
+    loaded = Loaded(msgspec.convert(settings, CloudConfig), None)
+    bridge = copy.deepcopy(Bridge(lambda: loaded))
     server = Server(bridge)
     async with server.lifespan():
         yield server

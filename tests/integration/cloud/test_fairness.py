@@ -26,6 +26,7 @@ from collabd.engine import Engine
 from collabd.keys.tokens import line, new_token
 from tests.integration.cloud.conftest import Companion
 from tests.integration.cloud.test_service import held_up
+from tests.patience import PATIENCE_S
 
 KEYS = {"a": new_token(), "b": new_token()}
 Start = Callable[..., Any]
@@ -41,7 +42,7 @@ class Trials:
 
     def __call__(self, _: Path) -> None:
         self.began += 1
-        assert self.free.wait(20)
+        assert self.free.wait(PATIENCE_S)
 
     @contextmanager
     def held_up(self) -> Iterator[None]:
@@ -87,7 +88,7 @@ def made(package: Package, tmp_path: Path) -> Callable[[str], Package]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(2000):
+    for _ in range(int(PATIENCE_S / 0.005)):
         if condition():
             return
         await asyncio.sleep(0.005)
@@ -169,10 +170,12 @@ async def test_a_device_has_one_package_loaded_at_a_time_also_after_it_hung_up(
     free = threading.Event()
 
     class SlowEngine(Engine):
-        def prepare(self, key: str, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        def prepare(
+            self, key: str, inputs: Sequence[str], outputs: Sequence[str], *, threads: int | None = None
+        ) -> None:
             began.append(next(name for name, package in asked.items() if key.startswith(package.digest)))
-            assert free.wait(20)
-            super().prepare(key, inputs, outputs)
+            assert free.wait(PATIENCE_S)
+            super().prepare(key, inputs, outputs, threads=threads)
 
     models = CloudModels(store, SlowEngine(threads=1, cache_bytes=2**24), PackageSettings)
     calls = {}
@@ -256,7 +259,7 @@ async def test_profiles_are_measured_one_piece_at_a_time_and_devices_take_turns(
         for package in asked:
             assert await profile(companion, "a", package.digest) == 202
         assert await profile(companion, "b", asked[-1].digest) == 202
-        assert companion.cloud.lane.waiting == 1
+        assert companion.cloud.lanes.workers[0].waiting == 1
         release.set()
         for package in asked:
             while await profile(companion, "a", package.digest) == 202:  # it answers when it is measured, or in a while

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ import pytest
 
 from collab_sdk import wire
 from collab_sdk.errors import StorageUnavailable
+from collab_sdk.reports import ConditionReport
 from collabd.catalog.package.package import Package
 from collabd.catalog.store import bundle
 from tests.full_disk import fill, mounted, remount
+from tests.patience import PATIENCE_S, PROGRAM_S
 
 
 def names(directory: Path) -> list[str]:
@@ -46,6 +50,21 @@ async def profiled(companion: Any, package: Package) -> None:
     while status == 202:
         status, _ = await companion.call("GET", f"/collab/v1/profile/{package.digest}")
     assert status == 200
+
+
+async def test_a_disk_without_room_is_told_of(start: Any, package: Package, tmp_path: Path) -> None:
+    with mounted(tmp_path / "state"):
+        async with start(package.path.parent) as companion:
+            health: list[ConditionReport] = []
+            deadline = time.monotonic() + PATIENCE_S
+            while not health:
+                assert time.monotonic() < deadline
+                health = json.loads((await companion.call("GET", "/collab/v1/status"))[1])["health"]
+            assert [(each["code"], each["severity"]) for each in health] == [("disk-full", "error")]
+            assert health[0]["what"] == f"1 MB are free for {tmp_path}/state"
+            _, metrics = await companion.call("GET", "/metrics")
+            assert b'collab_cloud_health{about="",code="disk-full",severity="error"} 1.0' in metrics
+            assert companion.cloud.status().startswith("disk-full: 1 MB are free for ")
 
 
 async def test_a_full_disk_refuses_a_push_and_nothing_else(start: Any, package: Package, tmp_path: Path) -> None:
@@ -111,7 +130,11 @@ except StorageUnavailable as error:
 def test_a_limit_on_files_is_a_full_disk_too(package: Package, tmp_path: Path) -> None:
     root = tmp_path / "root"
     done = subprocess.run(
-        [sys.executable, "-c", _LIMITED, root, package.path], capture_output=True, text=True, check=True
+        [sys.executable, "-c", _LIMITED, root, package.path],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PROGRAM_S,
     )
     assert "File too large" in done.stdout
     assert list(root.iterdir()) == []

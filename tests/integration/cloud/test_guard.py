@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import signal
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import numpy as np
 import pytest
 
 from collab_sdk import wire
 from collab_sdk.errors import Unauthorised
+from collabd.cloud.api.guard import Guard
+from collabd.cloud.api.key_watch import key_files, renew_at_change
 from collabd.cloud.api.remote_peers import RemotePeerLimits
+from collabd.config import CloudServerSettings
 from collabd.ctl.pair import certificates
+from collabd.file_changes import FileChanges
 from collabd.keys.tokens import line, new_token
 from tests.integration.cloud.conftest import Companion
+from tests.patience import PATIENCE_S, PROGRAM_S
+from tests.said import Said
 
 TOKEN = new_token()
 
@@ -110,6 +117,37 @@ async def raw(address: str, request: str) -> bytes:
         writer.close()
 
 
+@pytest.mark.parametrize("accept", ["Accept: */*", "X-Odd: yes"], ids=["plain", "by aiohttp"])
+async def test_a_request_in_one_piece_needs_the_key_too_and_is_sealed(guarded: Companion, accept: str) -> None:
+    body = wire.encode_request(wire.InferRequest([wire.Tensor.from_array("image", np.zeros((1, 16, 16, 3), np.uint8))]))
+    host, port = guarded.address.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+
+    async def ask(token: str) -> tuple[int, dict[str, str], bytes]:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in body.headers.items())
+        writer.write(
+            f"POST /v2/models/branchy/infer HTTP/1.1\r\nHost: x\r\n{accept}\r\n{lines}"
+            f"Authorization: Bearer {token}\r\nContent-Length: {len(body.body())}\r\n\r\n".encode()
+            + body.body()
+        )
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+        return int(head[0].split()[1]), headers, await reader.readexactly(int(headers["content-length"]))
+
+    async with asyncio.timeout(PROGRAM_S):
+        for turn in range(2):
+            status, headers, answer = await ask(TOKEN)
+            assert (status, turn) == (200, turn)
+            assert headers[wire.CHECKSUM.lower()] == wire.checksum(answer)
+            assert headers[wire.REQUEST_CHECKSUM.lower()] == wire.checksum(body.body())
+            assert wire.RECEIVE_MS.lower() in headers
+        status, headers, answer = await ask(new_token())
+    assert (status, headers["www-authenticate"]) == (401, "Bearer")
+    assert headers[wire.CHECKSUM.lower()] == wire.checksum(answer)
+    assert guarded.cloud.counters.answers == 2
+    writer.close()
+
+
 @pytest.mark.parametrize(
     "path", ["/v2/models/branchy/infer", f"/collab/v1/packages/sha256:{'0' * 64}", "/no/such/path"]
 )
@@ -164,49 +202,98 @@ async def test_who_stalls_in_the_handshake_is_hung_up_on(
         writer.close()
 
 
-def test_the_daemon_reads_its_list_anew_at_a_hangup_and_tells_nobody_of_it(tmp_path: Path, tokens: str) -> None:
-    config = tmp_path / "collab-cloudd.toml"
+@contextmanager
+def daemon_of(folder: Path) -> Iterator[tuple[subprocess.Popen[str], Said]]:
+    """A companion whose list is `tokens` in this folder, and what it says; it may not be ready yet."""
+    config = folder / "collab-cloudd.toml"
     config.write_text(
-        f'state_dir = "{tmp_path}/state"\n[models]\nroots = ["{tmp_path}/models"]\n'
+        f'state_dir = "{folder}/state"\n[models]\nroots = ["{folder}/models"]\n'
         f'[server]\nport = 0\ntoken_file = "tokens"\n'
     )
-    with subprocess.Popen(
-        [sys.executable, "-m", "collabd.cloud", "--verbose", "--config", config], stderr=subprocess.PIPE, text=True
-    ) as daemon:
+    command = [sys.executable, "-m", "collabd.cloud", "--verbose", "--config", str(config)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as daemon:
         try:
-            assert daemon.stderr is not None
-            said = ""
-            while not (found := re.search(r"listening on (http://\S+)", said)):
-                said += next(daemon.stderr)
-            assert status(found[1], TOKEN) == 200
-            assert TOKEN not in Path(f"/proc/{daemon.pid}/cmdline").read_text()
-            other = new_token()
-            replacement = tmp_path / "new"
-            replacement.write_text(line("pi", other))
-            replacement.chmod(0o400)
-            replacement.rename(tokens)
-            daemon.send_signal(signal.SIGHUP)
-            while "is in force" not in said:
-                said += next(daemon.stderr)
-            assert (status(found[1], TOKEN), status(found[1], other)) == (401, 200)
-            # A list that cannot be read leaves the old one in force.
-            Path(tokens).unlink()
-            daemon.send_signal(signal.SIGHUP)
-            while "stays in force" not in said:
-                said += next(daemon.stderr)
-            assert status(found[1], other) == 200
-            daemon.terminate()
-            said += daemon.stderr.read()
+            yield daemon, Said(daemon.stderr)
         finally:
             daemon.kill()
-    assert TOKEN not in said
-    assert other not in said
+
+
+def replace(tokens: str, token: str) -> None:
+    replacement = Path(tokens).with_name("new")
+    replacement.write_text(line("pi", token))
+    replacement.chmod(0o400)
+    replacement.rename(tokens)
+
+
+def test_the_daemon_reads_its_list_anew_at_a_hangup_and_tells_nobody_of_it(tmp_path: Path, tokens: str) -> None:
+    other = new_token()
+    with daemon_of(tmp_path) as (daemon, said):
+        address = said.until(r"listening on (http://\S+)")[1]
+        assert status(address, TOKEN) == 200
+        assert TOKEN not in Path(f"/proc/{daemon.pid}/cmdline").read_text()
+        replace(tokens, other)
+        daemon.send_signal(signal.SIGHUP)
+        said.until("is in force")
+        assert (status(address, TOKEN), status(address, other)) == (401, 200)
+        # A list that cannot be read leaves the old one in force.
+        Path(tokens).unlink()
+        daemon.send_signal(signal.SIGHUP)
+        said.until("stays in force")
+        assert status(address, other) == 200
+        daemon.terminate()
+        said.to_the_end()
+    assert TOKEN not in said.text
+    assert other not in said.text
+
+
+async def test_a_list_that_changes_is_in_force_without_a_hangup(tokens: str) -> None:
+    """As on a file system that several companions share. A list that is out of form leaves the old one in force."""
+    other, renewed = new_token(), asyncio.Event()
+    server = CloudServerSettings(token_file=tokens)
+    guard = Guard(server)
+
+    def renew() -> None:
+        try:
+            guard.renew()
+        finally:
+            renewed.set()
+
+    async def known(changed: Callable[[], object]) -> tuple[bool, bool]:
+        renewed.clear()
+        changed()
+        async with asyncio.timeout(PATIENCE_S):
+            await renewed.wait()
+        found = [guard.device(f"Bearer {token}", None)[0] for token in (TOKEN, other)]
+        return found[0], found[1]
+
+    watch = asyncio.create_task(renew_at_change(FileChanges(key_files(server), every_s=0.01), renew))
+    try:
+        assert await known(lambda: replace(tokens, other)) == (False, True)
+        assert await known(Path(tokens).unlink) == (False, True)
+        assert await known(lambda: replace(tokens, TOKEN)) == (True, False)
+        assert await known(lambda: Path(tokens).chmod(0o444)) == (True, False)
+        assert await known(lambda: replace(tokens, other)) == (False, True)
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+
+def test_a_hangup_while_the_daemon_starts_counts(tmp_path: Path, tokens: str) -> None:
+    """Its list has been read by then, and the daemon cannot read it again before it is ready."""
+    other = new_token()
+    with daemon_of(tmp_path) as (daemon, said):
+        said.until("start: load the models")
+        replace(tokens, other)
+        daemon.send_signal(signal.SIGHUP)
+        said.until("is in force")
+        address = said.until(r"listening on (http://\S+)")[1]
+        assert (status(address, TOKEN), status(address, other)) == (401, 200)
 
 
 def status(address: str, token: str) -> int:
     import requests
 
-    return requests.get(f"{address}/v2", headers={"Authorization": f"Bearer {token}"}, timeout=10).status_code
+    return requests.get(f"{address}/v2", headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_S).status_code
 
 
 @pytest.mark.parametrize("check", [(), ("--check",)], ids=["start", "check"])
@@ -214,7 +301,11 @@ def test_the_daemon_does_not_listen_for_others_without_keys(tmp_path: Path, chec
     config = tmp_path / "collab-cloudd.toml"
     config.write_text('[server]\nport = 0\nhost = "0.0.0.0"\n')
     done = subprocess.run(
-        [sys.executable, "-m", "collabd.cloud", *check, "--config", config], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "collabd.cloud", *check, "--config", config],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PROGRAM_S,
     )
     assert done.returncode == 78
     assert "without a token and TLS: make the keys with sudo collabctl pair new DEVICE" in done.stderr

@@ -15,7 +15,8 @@ from collab_sdk.errors import NotReady, Overloaded
 from collabd.catalog.package.package import Package
 from collabd.cloud.call.request_memory import RequestMemory
 from tests.integration.cloud.conftest import Companion, Local
-from tests.integration.cloud.test_service import held_up, queued, request
+from tests.integration.cloud.test_service import begun, held_up, queued, request
+from tests.patience import PATIENCE_S
 
 Images = npt.NDArray[np.uint8]
 
@@ -25,7 +26,7 @@ async def raw(companion: Companion, head: str) -> tuple[int, dict[str, str], asy
     host, _, port = companion.address.removeprefix("http://").rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(head.replace("\n", "\r\n").encode() + b"\r\n\r\n")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         lines = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
     writer.close()
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:] if line)}
@@ -42,7 +43,7 @@ async def test_a_full_queue_is_told_before_the_upload(
     async with start(package.path.parent, batching={"queue": 1}) as companion:
         release = held_up(companion)
         calls = [asyncio.create_task(companion.infer("branchy", request(images[:1])))]
-        await asyncio.sleep(0.1)
+        await begun(companion, 1)
         calls.append(asyncio.create_task(companion.infer("branchy", request(images[:1]))))
         await queued(companion, 1)
         status, headers, _ = await raw(companion, UPLOAD + expect)
@@ -54,6 +55,24 @@ async def test_a_full_queue_is_told_before_the_upload(
         assert status == 100
 
 
+async def test_a_call_that_would_wait_longer_than_it_wants_is_refused_before_the_upload(
+    start: Callable[..., Any], package: Package, images: Images
+) -> None:
+    async with start(package.path.parent) as companion:
+        await companion.infer("branchy", request(images[:1]))  # now it knows how long a request takes
+        impatient, patient = (f"{UPLOAD}\nCollab-Patience-Ms: {ms}\nExpect: 100-continue" for ms in (0, 3_600_000))
+        with companion.cloud.places.held("another device"):
+            assert (await raw(companion, impatient))[0] == 503
+            assert (await raw(companion, patient))[0] == 100
+        # Its own requests are no others.
+        release = held_up(companion)
+        own = asyncio.create_task(companion.infer("branchy", request(images[:1])))
+        await begun(companion, 1)
+        assert (await raw(companion, impatient))[0] == 100
+        release.set()
+        await own
+
+
 @pytest.mark.parametrize("path", ["/v2/models/branchy/infer", "/collab/v1/ping", "/collab/v1/packages/sha256:0"])
 async def test_who_asks_first_is_told_once_to_send(start: Callable[..., Any], package: Package, path: str) -> None:
     async with start(package.path.parent) as companion:
@@ -62,7 +81,7 @@ async def test_who_asks_first_is_told_once_to_send(start: Callable[..., Any], pa
         method = "PUT" if "packages" in path else "POST"
         writer.write(f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n".encode())
         writer.write(b"Expect: 100-continue\r\nConnection: close\r\n\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
             writer.write(b"{}")
             assert b"100 Continue" not in await reader.read()
@@ -82,7 +101,7 @@ async def test_bodies_that_would_not_fit_into_memory_are_refused_before_they_com
         for _ in range(4):
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(head)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 told.append((await reader.readuntil(b"\r\n")).split()[1])
             writers.append(writer)
         # A quarter is kept for other devices than this one.
@@ -97,8 +116,7 @@ async def test_who_goes_down_says_so_and_finishes_what_it_has(
     async with start(package.path.parent) as companion:
         release = held_up(companion)
         call = asyncio.create_task(companion.infer("branchy", request(images[:1])))
-        await queued(companion, 0)
-        await asyncio.sleep(0.1)
+        await begun(companion, 1)
         stopping = asyncio.create_task(companion.cloud.dispatcher.drain())
         await asyncio.sleep(0)
         with pytest.raises(NotReady):
@@ -118,7 +136,7 @@ async def test_a_peer_that_vanished_in_the_middle_of_a_request_does_not_hold_up_
     start: Callable[..., Any], package: Package
 ) -> None:
     writers = []
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         async with start(package.path.parent) as companion:
             host, _, port = companion.address.removeprefix("http://").rpartition(":")
             _, writer = await asyncio.open_connection(host, int(port))

@@ -22,6 +22,7 @@ from collab_sdk.errors import (
     UnknownModel,
     UnknownPackage,
 )
+from collab_sdk.vocabulary import Precision
 from collabd.catalog.package import package as packages
 from collabd.catalog.package.package import Package
 from collabd.catalog.store import bundle
@@ -259,17 +260,17 @@ async def test_what_a_request_holds_outlives_its_unloading(start: Any, versions:
         await push_all(companion, versions[:1])
         models, engine = companion.cloud.models, companion.cloud.engine
         (held,) = models.loaded
-        part = (held.manifest.input,), (held.manifest.output,)
+        part = held.manifest.input_names, held.manifest.output_names
         with held.lent.in_use():
             # As room is made for another package, between this request's look-up and its run.
             models._unload(held.digest)
             await push_all(companion, versions[:1])
             (again,) = models.loaded
             assert again is not held
-            engine.prepare(held.key, *part)
+            engine.prepare(held.keys[Precision.FP32], *part)
         with pytest.raises(EngineError, match="no network"):
-            engine.prepare(held.key, *part)
-        engine.prepare(again.key, *part)
+            engine.prepare(held.keys[Precision.FP32], *part)
+        engine.prepare(again.keys[Precision.FP32], *part)
 
 
 async def test_memory_for_pushed_packages_is_bounded_and_those_unloaded_still_answer(

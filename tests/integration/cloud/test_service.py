@@ -21,12 +21,14 @@ from collab_sdk.errors import InvalidPackage, Overloaded, UnknownPackage
 from collab_sdk.reports import CloudStatusReport
 from collabd.codec import encode
 from collabd.profiling.profile import Profile
+from tests.patience import PATIENCE_S, PROGRAM_S
 
 
 def held_up(companion: Any) -> threading.Event:
-    """Occupy the compute lane until the event is set, as a long run would."""
+    """Occupy the lanes until the event is set, as a long run would."""
     release = threading.Event()
-    companion.cloud.lane.submit(release.wait, 10)
+    for worker in companion.cloud.lanes.workers:
+        worker.submit(release.wait, PATIENCE_S)
     return release
 
 
@@ -35,8 +37,15 @@ def request(image: Any, **parameters: Any) -> wire.InferRequest:
 
 
 async def queued(companion: Any, count: int) -> None:
-    async with asyncio.timeout(5):
-        while companion.cloud.batcher.queued != count:  # noqa: ASYNC110
+    async with asyncio.timeout(PATIENCE_S):
+        while companion.cloud.places.waiting != count:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def begun(companion: Any, count: int) -> None:
+    """Wait until this many requests have a lane."""
+    async with asyncio.timeout(PATIENCE_S):
+        while companion.cloud.places.taken - companion.cloud.places.waiting != count:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 
@@ -48,7 +57,7 @@ async def figures(companion: Any) -> dict[str, float]:
 
 async def decoded(companion: Any, count: int) -> None:
     """Wait until this many requests wait only for the engine."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while len(companion.cloud.batcher._waiting) != count:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -58,7 +67,7 @@ async def test_concurrent_requests_run_together_and_each_gets_its_own_answer(
 ) -> None:
     release = held_up(companion)
     first = asyncio.create_task(companion.infer("branchy", request(images[:1])))
-    await asyncio.sleep(0.1)
+    await begun(companion, 1)
     others = [asyncio.create_task(companion.infer("branchy", request(images[i : i + 1]))) for i in range(1, 6)]
     await decoded(companion, 5)
     before = companion.cloud.engine.stats
@@ -78,7 +87,7 @@ async def test_a_full_queue_refuses_politely(start: Any, package: Any, images: A
     async with start(package.path.parent, batching={"queue": 2}) as companion:
         release = held_up(companion)
         tasks = [asyncio.create_task(companion.infer("branchy", request(images[:1])))]
-        await asyncio.sleep(0.1)
+        await begun(companion, 1)
         tasks += [asyncio.create_task(companion.infer("branchy", request(images[:1]))) for _ in range(2)]
         await queued(companion, 2)
         message = wire.encode_request(request(images[:1]))
@@ -90,13 +99,14 @@ async def test_a_full_queue_refuses_politely(start: Any, package: Any, images: A
         assert len(await asyncio.gather(*tasks)) == 3
         counted = await figures(companion)
         assert counted["collab_cloud_turned_away_total"] == 1
+        assert (companion.cloud.counters.arrived, companion.cloud.counters.refused) == (4, 1)
         assert counted['collab_cloud_requests_total{model="branchy",outcome="ok"}'] == 3
 
 
 async def test_a_device_that_hangs_up_leaves_the_queue(companion: Any, images: Any) -> None:
     release = held_up(companion)
     first = asyncio.create_task(companion.infer("branchy", request(images[:1])))
-    await asyncio.sleep(0.1)
+    await begun(companion, 1)
     gone = asyncio.create_task(companion.infer("branchy", request(images[:1])))
     await queued(companion, 1)
     gone.cancel()
@@ -118,7 +128,7 @@ async def test_profiles_are_measured_once_between_requests_and_kept(
         assert (status, msgspec.json.decode(body)) == (202, {"state": "measuring"})
         release.set()
         await companion.infer("branchy", request(images[:1]))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while status == 202:
                 status, body = await companion.call("GET", path)
         profile = msgspec.json.decode(body, type=Profile)
@@ -143,7 +153,7 @@ async def test_a_daemon_stops_in_the_middle_of_measuring(start: Any, package: An
 async def test_a_package_that_cannot_be_measured_is_told_and_logged_once(
     companion: Any, package: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    companion.cloud.lane.shutdown()
+    companion.cloud.lanes.shutdown()
     for _ in range(3):
         reply = await companion.call("GET", f"/collab/v1/profile/{package.digest}")
         error = wire.decode_error(*reply)
@@ -207,7 +217,7 @@ async def test_a_probe_is_small(companion: Any) -> None:
 async def test_status_tells_what_is_held_and_done(companion: Any, package: Any, images: Any) -> None:
     await companion.infer("branchy", request(images[:1]))
     _, body = await companion.call("GET", "/collab/v1/status")
-    status = msgspec.json.decode(body, type=CloudStatusReport)
+    status: CloudStatusReport = msgspec.json.decode(body)
     assert status["ready"] is True
     assert status["answers"]["total"] == 1
     assert status["answers"]["last_ms"] is not None
@@ -234,7 +244,7 @@ async def test_what_runs_at_shutdown_is_answered(start: Any, package: Any, image
             message = wire.encode_request(request(images[:1]))
             url = f"{companion.address}/v2/models/branchy/infer"
             running = asyncio.create_task(http.post(url, data=message.body(), headers=message.headers))
-            await asyncio.sleep(0.1)
+            await begun(companion, 1)
             asyncio.get_running_loop().call_later(0.3, release.set)
         reply = await running
         assert (reply.status, len(await reply.read()) > 0) == (200, True)
@@ -256,7 +266,7 @@ async def test_as_a_process_it_says_ready_serves_and_stops_on_sigterm(tmp_path: 
     )
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(tmp_path / "notify"))
-        notify.settimeout(20)
+        notify.settimeout(PATIENCE_S)
         daemon = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "collabd.cloud", "--config", str(config)),
             env=_environment(tmp_path / "notify"),
@@ -265,7 +275,7 @@ async def test_as_a_process_it_says_ready_serves_and_stops_on_sigterm(tmp_path: 
         try:
             await _until_told(notify, b"READY=1")
             assert daemon.stderr is not None
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 line = b""
                 while b"listening" not in line:
                     line = await daemon.stderr.readline()
@@ -275,7 +285,7 @@ async def test_as_a_process_it_says_ready_serves_and_stops_on_sigterm(tmp_path: 
                 assert reply.status == 200
             daemon.send_signal(signal.SIGTERM)
             await _until_told(notify, b"STOPPING=1")
-            assert await asyncio.wait_for(daemon.wait(), 20) == 0
+            assert await asyncio.wait_for(daemon.wait(), PATIENCE_S) == 0
         finally:
             if daemon.returncode is None:
                 daemon.kill()
@@ -286,7 +296,7 @@ async def run(*arguments: str) -> tuple[int | None, str]:
     daemon = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "collabd.cloud", *arguments, stderr=asyncio.subprocess.PIPE
     )
-    _, errors = await asyncio.wait_for(daemon.communicate(), 20)
+    _, errors = await asyncio.wait_for(daemon.communicate(), PROGRAM_S)
     return daemon.returncode, errors.decode()
 
 

@@ -51,15 +51,18 @@ async def test_at_every_cut_of_the_shipped_networks_the_tail_completes_the_head(
     start: Any, local_of: Any, path: Path
 ) -> None:
     package = packages.load(path)
-    local = local_of(package)
-    spec = package.manifest.preprocessing
+    local, outputs = local_of(package), package.manifest.output_names
+    spec = package.manifest.require_picture()
     pixels = np.random.default_rng(3).integers(0, 256, (1, spec.height, spec.width, 3), dtype=np.uint8)
-    whole = local.whole(pixels)
+    whole = local.features(pixels, outputs)
     async with start(path.parent) as companion:
         for cut in package.manifest.cuts:
             request = tail(local.features(pixels, cut.tensors), digest=package.digest)
             answer = await companion.infer(package.manifest.name, request)
-            np.testing.assert_allclose(only(answer), whole, rtol=1e-4, atol=1e-4 * np.abs(whole).max())
+            assert [tensor.name for tensor in answer.outputs] == list(outputs)
+            for tensor in answer.outputs:
+                expected = whole[tensor.name]
+                np.testing.assert_allclose(tensor.to_array(), expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(("codec", "error"), [("f32", 1e-5), ("f16", 5e-3), ("q8", 5e-2), ("q4", 0.5)])

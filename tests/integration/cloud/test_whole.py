@@ -126,7 +126,7 @@ async def test_images_of_any_kind_and_size_are_prepared_here(
         (wire.Tensor.from_array("image", large[..., 0], {"channels": "grey"}), large[..., [0, 0, 0]]),
     ):
         answer = await companion.infer("branchy", wire.InferRequest([tensor]))
-        expected = local.whole(prepare(image, package.manifest.preprocessing))
+        expected = local.whole(prepare(image, package.manifest.require_picture()))
         np.testing.assert_allclose(answer.outputs[0].to_array(), expected, rtol=1e-5, atol=1e-6)
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ from collab_sdk import AsyncClient
 from collabd.catalog.package.package import Package, write
 from collabd.cloud.api.remote_peers import RemotePeerLimits
 from collabd.cloud.server import running as running_cloud
-from collabd.config import CloudConfig, CloudServerSettings, DeviceConfig, Loaded, ModelSettings, load
+from collabd.config import CloudConfig, CloudModelSettings, CloudServerSettings, DeviceConfig, Loaded, load
 from collabd.device.api.local_peers import LOCAL_PEERS, LocalPeers
 from collabd.device.server import DeviceDaemon
 from collabd.device.server import running as running_device
 from collabd.engine import Engine
 from collabd.sensing.sensed_machine import SHOWS_NOTHING
+from tests.patience import PATIENCE_S, PROGRAM_S
 
 
 @dataclass
@@ -52,8 +54,9 @@ Factory = Callable[..., AbstractAsyncContextManager[Bench]]
 def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) -> Factory:
     """`async with bench(settings, cloud=True | False | "http://...", pushed=False) as it`: settings is TOML.
 
-    `prices`: those of the companion, TOML too. `peers`: those of the device; both daemons bound connections alike.
-    `device`: what else the device is built of.
+    `prices`: those of the companion, TOML too. `before`: companions that are configured before it, TOML. `package`:
+    that of the device. `peers`: those of the device; both daemons bound connections alike. `device`: what else the
+    device is built of.
     """
 
     @asynccontextmanager
@@ -62,16 +65,18 @@ def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) 
         cloud: bool | str = True,
         pushed: bool = False,
         prices: str = "price_per_request = 0.01",
+        before: str = "",
+        package: Package = tiny_package,
         peers: LocalPeers = LOCAL_PEERS,
         **device: Any,
     ) -> AsyncIterator[Bench]:
         root = tmp_path / "packages"
-        shutil.copytree(tiny_package.path, root / tiny_package.manifest.name, dirs_exist_ok=True)
+        shutil.copytree(package.path, root / package.manifest.name, dirs_exist_ok=True)
         async with AsyncExitStack() as stack:
             cloud_stack = await stack.enter_async_context(AsyncExitStack())
             url = cloud if isinstance(cloud, str) else ""
             if cloud is True:
-                models = ModelSettings(roots=(str(tmp_path / "cloud/models"), *(() if pushed else (str(root),))))
+                models = CloudModelSettings(roots=(str(tmp_path / "cloud/models"), *(() if pushed else (str(root),))))
                 config = CloudConfig(
                     server=CloudServerSettings(port=0), models=models, state_dir=str(tmp_path / "cloud")
                 )
@@ -79,23 +84,25 @@ def bench(tmp_path: Path, tiny_package: Package, tiny_images: list[np.ndarray]) 
                 running = running_cloud(Loaded(config, None), machine=SHOWS_NOTHING, limits=limits)
                 url = (await cloud_stack.enter_async_context(running)).address
             own_stack = await stack.enter_async_context(AsyncExitStack())
-            loaded = _loaded(tmp_path, root, settings, url, prices)
-            daemon = await own_stack.enter_async_context(running_device(loaded, SHOWS_NOTHING, peers=peers, **device))
-            client = await stack.enter_async_context(AsyncClient(tmp_path / "collabd.sock", timeout_s=20))
-            await client.wait(30, profiled=True)
+            load_with = partial(_loaded, tmp_path, root, clouds=before + _cloud(url, prices))
+            daemon = await own_stack.enter_async_context(
+                running_device(load_with(settings), SHOWS_NOTHING, peers=peers, **device)
+            )
+            client = await stack.enter_async_context(AsyncClient(tmp_path / "collabd.sock", timeout_s=PATIENCE_S))
+            await client.wait(PROGRAM_S, profiled=True)
             it = Bench(
                 client,
-                tiny_package,
+                package,
                 tmp_path / "device/profiles",
                 tmp_path / "collabd.sock",
                 cloud_stack.aclose,
-                _reference(tiny_package),
-                lambda settings: daemon.reconfigure(_loaded(tmp_path, root, settings, url, prices)),
+                _reference(package),
+                lambda settings: daemon.reconfigure(load_with(settings)),
                 daemon,
                 own_stack.aclose,
                 tiny_images,
             )
-            if cloud is True:
+            if cloud is True and not before:
                 await until_up(it)
             yield it
 
@@ -111,33 +118,39 @@ def other_package(tmp_path: Path, tiny_package: Package) -> Package:
 
 
 async def until_up(bench: Bench) -> None:
-    """Wait until the device knows the companion and its profile."""
-    for _ in range(1200):
-        cloud = (await bench.client.status())["clouds"][0]
-        if cloud["state"] == "up" and bench.package.digest in cloud["packages"] and cloud["age_s"] is not None:
+    """Wait until the device knows its companions and their profiles."""
+    for _ in range(int(PATIENCE_S / 0.05)):
+        clouds = (await bench.client.status())["clouds"]
+        if all(
+            cloud["state"] == "up" and bench.package.digest in cloud["packages"] and cloud["age_s"] is not None
+            for cloud in clouds
+        ):
             return
         await asyncio.sleep(0.05)
-    raise AssertionError("the companion never came up")
+    raise AssertionError("not all companions came up")
 
 
 def stored_profile(directory: Path) -> Path:
     """The file of the one profile kept; the device uses a profile a moment before it is on disk."""
-    for _ in range(500):
+    for _ in range(int(PATIENCE_S / 0.01)):
         for path in directory.glob("*.json"):
             return path
         time.sleep(0.01)
     raise AssertionError("the profile was never stored")
 
 
-def _loaded(directory: Path, root: Path, settings: str, url: str, prices: str) -> Loaded[DeviceConfig]:
+def _cloud(url: str, prices: str) -> str:
+    return f'[[clouds]]\nname = "pc"\nurl = "{url}"\n{prices}\n' if url else ""
+
+
+def _loaded(directory: Path, root: Path, settings: str, *, clouds: str) -> Loaded[DeviceConfig]:
     path = directory / "collabd.toml"
-    cloud = f'[[clouds]]\nname = "pc"\nurl = "{url}"\n{prices}\n' if url else ""
     if "[server]" not in settings:
         settings += "[server]\n"
     settings = settings.replace("[server]", f'[server]\nsocket = "{directory}/collabd.sock"')
     path.write_text(
         f'state_dir = "{directory}/device"\n{settings}\n'
-        f'[models]\nroots = ["{directory}/device/models", "{root}"]\n{cloud}'
+        f'[models]\nroots = ["{directory}/device/models", "{root}"]\n{clouds}'
     )
     return load(DeviceConfig, path)
 
@@ -149,7 +162,8 @@ def _reference(package: Package) -> Callable[[np.ndarray], np.ndarray]:
     manifest = package.manifest
 
     def answer(image: np.ndarray) -> np.ndarray:
-        logits = engine.run("whole", {manifest.input: image[np.newaxis]}, [manifest.output])[manifest.output][0]
+        (source,), (output,) = manifest.input_names, manifest.output_names
+        logits = engine.run("whole", {source: image[np.newaxis]}, [output])[output][0]
         exponents = np.exp(logits - logits.max())
         return np.asarray(exponents / exponents.sum())
 

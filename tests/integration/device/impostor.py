@@ -6,7 +6,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 from aiohttp import web
@@ -18,6 +19,56 @@ from tests.integration.device.conftest import Bench, Factory, stored_profile, un
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+async def _nothing() -> None:
+    pass
+
+
+@dataclass
+class Impostor:
+    """Answers tails with `answer`. It holds the package once it is given a profile."""
+
+    answer: Handler
+    url: str = ""
+    profile: dict[str, object] = field(default_factory=dict)
+    # From then on it listens no more, but keeps the connections that it has.
+    stop: Callable[[], Awaitable[None]] = _nothing
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[Self]:
+        """Surrounds its life."""
+        app = web.Application(middlewares=[signed])
+        app.add_routes(
+            [
+                web.post("/collab/v1/ping", self._ping),
+                web.get("/collab/v1/profile/{digest}", self._its_profile),
+                web.post("/v2/models/{name}/infer", self._answers),
+            ]
+        )
+        runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self.url, self.stop = f"http://127.0.0.1:{runner.addresses[0][1]}", site.stop
+        try:
+            yield self
+        finally:
+            await runner.cleanup()
+
+    async def know(self, it: Bench) -> None:
+        """It runs as fast as the device."""
+        path = await asyncio.to_thread(stored_profile, it.profiles)
+        self.profile |= json.loads(path.read_bytes())
+
+    async def _answers(self, request: web.Request) -> web.StreamResponse:
+        return await self.answer(request)
+
+    async def _ping(self, request: web.Request) -> web.Response:
+        return web.json_response({"bytes": len(await request.read()), "load": 0.1, "slowdown": 1.0})
+
+    async def _its_profile(self, _: web.Request) -> web.Response:
+        return web.json_response(self.profile, status=200 if self.profile else 202)
+
+
 @asynccontextmanager
 async def impostor(
     bench: Factory, answer: Handler, settings: str = "", prices: str = "", **device: Any
@@ -26,37 +77,14 @@ async def impostor(
 
     `device`: what else the device is built of.
     """
-    profile: dict[str, object] = {}
-
-    async def ping(request: web.Request) -> web.Response:
-        return web.json_response({"bytes": len(await request.read()), "load": 0.1, "slowdown": 1.0})
-
-    async def its_profile(_: web.Request) -> web.Response:
-        return web.json_response(profile, status=200 if profile else 202)
-
-    app = web.Application(middlewares=[signed])
-    app.add_routes(
-        [
-            web.post("/collab/v1/ping", ping),
-            web.get("/collab/v1/profile/{digest}", its_profile),
-            web.post("/v2/models/{name}/infer", answer),
-        ]
-    )
-    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        async with bench(settings, cloud=url, prices=prices, **device) as it:
-            path = await asyncio.to_thread(stored_profile, it.profiles)
-            profile |= json.loads(path.read_bytes())
-            await until_up(it)
-            # It listens no more, but keeps the connections that it has.
-            it.stop_cloud = site.stop
-            yield it
-    finally:
-        await runner.cleanup()
+    async with (
+        Impostor(answer).listening() as companion,
+        bench(settings, cloud=companion.url, prices=prices, **device) as it,
+    ):
+        await companion.know(it)
+        await until_up(it)
+        it.stop_cloud = companion.stop
+        yield it
 
 
 @web.middleware

@@ -15,9 +15,9 @@ from collab_sdk import wire
 from collabd.cloud.server import running
 from collabd.config import (
     CloudConfig,
+    CloudModelSettings,
     CloudServerSettings,
     Loaded,
-    ModelSettings,
 )
 from collabd.device.companions.answers import Question
 from collabd.device.companions.connection import Dialler
@@ -35,14 +35,19 @@ async def http() -> AsyncIterator[Connections]:
 
 NOTHING_SENT = {wire.REQUEST_CHECKSUM: wire.checksum(b"")}
 QUESTION = Question(
-    model="net", digest="sha256:0", inputs=[], outputs=["scores"], bytes_down=12, check=lambda arrays: arrays
+    model="net",
+    digest="sha256:0",
+    inputs=[],
+    outputs=["scores"],
+    bytes_down=12,
+    read=lambda found: {each.name: each.to_array() for each in found},
 )
 
 
 async def test_a_ping_measures_the_link_and_the_load(http: Connections, tmp_path: Path) -> None:
     config = CloudConfig(
         server=CloudServerSettings(port=0),
-        models=ModelSettings(roots=(str(tmp_path / "models"),)),
+        models=CloudModelSettings(roots=(str(tmp_path / "models"),)),
         state_dir=str(tmp_path),
     )
     async with running(Loaded(config, None)) as cloud:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +14,10 @@ import pytest
 from collab_sdk import Result
 from collabd.catalog.package.package import Package
 from collabd.cloud.server import running
-from collabd.config import CloudConfig, CloudServerSettings, Loaded, ModelSettings
+from collabd.config import CloudConfig, CloudModelSettings, CloudServerSettings, Loaded
 from collabd.sensing.sensed_machine import SHOWS_NOTHING
 from tests.integration.device.conftest import Bench, Factory, until_up
+from tests.peers import listening
 
 # The breaker would end the test after two failures.
 TOUGH = "[failover]\nbreaker_failures = 1000000\n"
@@ -52,25 +53,19 @@ class Damage:
 async def proxied(url: str, damage: Damage) -> AsyncIterator[str]:
     """The address of a TCP proxy in front of `url`."""
     host, _, port = url.removeprefix("http://").rpartition(":")
-    tasks: set[asyncio.Task[None]] = set()
 
     async def pump(way: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        with closing(writer), suppress(OSError):
             while data := await reader.read(65536):
                 writer.write(damage.apply(way, data))
                 await writer.drain()
-        writer.close()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, to_there = await asyncio.open_connection(host, int(port))
-        for task in (pump(UP, reader, to_there), pump(DOWN, there, writer)):
-            tasks.add(asyncio.create_task(task))
+        await asyncio.gather(pump(UP, reader, to_there), pump(DOWN, there, writer))
 
-    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with listening(accept) as here:
+        yield f"http://127.0.0.1:{here}"
 
 
 @asynccontextmanager
@@ -78,7 +73,7 @@ async def damaged(bench: Factory, package: Package, directory: Path) -> AsyncIte
     """A device and a companion with a proxy in between."""
     roots = (str(directory / "cloud/models"), str(directory / "packages"))
     config = CloudConfig(
-        server=CloudServerSettings(port=0), models=ModelSettings(roots=roots), state_dir=str(directory / "cloud")
+        server=CloudServerSettings(port=0), models=CloudModelSettings(roots=roots), state_dir=str(directory / "cloud")
     )
     damage = Damage()
     async with (
@@ -98,12 +93,17 @@ async def call(it: Bench, index: int, codec: str = "u8") -> Result:
     return result
 
 
+async def undamaged(it: Bench, damage: Damage, way: int) -> int:
+    """How many bytes go this way for a call, and for a probe if one comes meanwhile."""
+    damage.plan(way, -1, 0)
+    assert not (await call(it, 0)).degraded
+    return damage.passed[way]
+
+
 @pytest.mark.parametrize("way", [UP, DOWN])
 async def test_no_damage_makes_a_wrong_answer(bench: Factory, tiny_package: Package, tmp_path: Path, way: int) -> None:
     async with damaged(bench, tiny_package, tmp_path) as (it, damage):
-        damage.plan(way, -1, 0)
-        assert not (await call(it, 0)).degraded
-        length = damage.passed[way]
+        length = min([await undamaged(it, damage, way) for _ in range(3)])
         assert length > 500
         rng = np.random.default_rng(way)
         degraded = 0

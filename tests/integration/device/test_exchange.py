@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -18,34 +18,24 @@ from collabd.device.companions.failures import CompanionFailure, FailureReason
 from collabd.device.companions.http_exchange import HttpExchange
 from collabd.http.replies import NoReply
 from tests.device_parts import companion_at
+from tests.patience import PATIENCE_S
+from tests.peers import Serve, listening
 
 QUESTION = Question(
-    model="net", digest="sha256:0", inputs=[], outputs=["scores"], bytes_down=12, check=lambda arrays: arrays
+    model="net",
+    digest="sha256:0",
+    inputs=[],
+    outputs=["scores"],
+    bytes_down=12,
+    read=lambda found: {each.name: each.to_array() for each in found},
 )
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
 async def served(serve: Serve) -> AsyncIterator[str]:
     """A TCP server's address; it is cut off at the end, whatever it does."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await serve(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with listening(serve) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture
@@ -127,7 +117,7 @@ async def test_an_answer_that_breaks_off_is_said_in_words(pool: Connections, cut
 async def test_a_connection_that_is_closed_before_it_is_used_gives_no_reply() -> None:
     async with served(lambda *_: asyncio.sleep(0)) as url:
         connection = await Dialler()(Address("127.0.0.1", int(url.rpartition(":")[2])))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while connection.is_open:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             with pytest.raises(NoReply):
@@ -150,6 +140,18 @@ async def test_a_large_body_is_not_sent_on_after_it_was_refused(pool: Connection
     async with served(serve) as url:
         assert (await HttpExchange("pc", url, pool).call("PUT", "/", data=[bytes(2**26)])).status == 413
     assert came < 2**25
+
+
+async def test_of_a_large_body_it_is_told_how_much_has_gone(pool: Connections) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(reply(b"{}", await asked(reader)))
+        await writer.drain()
+
+    body, told = [bytes(3_000_000), bytes(7)], list[int]()
+    async with served(serve) as url:
+        await HttpExchange("pc", url, pool).call("PUT", "/", data=body, sent=told.append)
+    assert told == sorted(told)
+    assert (len(told), told[-1]) == (4, 3_000_007)
 
 
 async def test_an_address_where_nobody_listens(pool: Connections) -> None:
@@ -190,7 +192,7 @@ async def test_a_reply_that_trickles_is_given_up(pool: Connections) -> None:
 
     async with served(serve) as url:
         assert (await failure(HttpExchange("pc", url, pool), timeout_s=0.1)).reason is FailureReason.LATE
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await closed.wait()
 
 
@@ -226,6 +228,44 @@ async def test_what_is_damaged_is_no_answer_and_ends_the_connection(pool: Connec
     assert connections == 2
 
 
+@pytest.mark.parametrize(
+    ("status", "more", "reason", "retry_after_s"),
+    [
+        ("500 Internal Server Error", "", FailureReason.UNREACHABLE, 0.0),  # Ray Serve, of a replica that is gone
+        ("503 Service Unavailable", "", FailureReason.UNREACHABLE, 0.0),
+        ("502 Bad Gateway", "", FailureReason.UNREACHABLE, 0.0),
+        ("504 Gateway Time-out", "", FailureReason.UNREACHABLE, 0.0),
+        ("429 Too Many Requests", "Retry-After: 7\r\n", FailureReason.BUSY, 7.0),
+        ("404 Not Found", "", FailureReason.REFUSED, 0.0),
+        ("413 Payload Too Large", "", FailureReason.REFUSED, 0.0),
+    ],
+)
+async def test_what_a_balancer_refuses_is_neither_damaged_nor_the_companions_word(
+    pool: Connections, status: str, more: str, reason: FailureReason, retry_after_s: float
+) -> None:
+    """As HAProxy says it. A companion's own 404 would make the device send the package."""
+    page = b"<html><body><h1>No server is available to handle this request.</h1></body></html>\n"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asked(reader)
+        head = f"HTTP/1.1 {status}\r\n{more}cache-control: no-cache\r\ncontent-type: text/html\r\n"
+        writer.write(f"{head}content-length: {len(page)}\r\n\r\n".encode() + page)
+
+    async with served(serve) as url:
+        found = await failure(HttpExchange("pc", url, pool))
+    assert (found.reason, found.retry_after_s) == (reason, retry_after_s)
+    assert str(found) == f"a server on the way to pc answered with status {status[:3]}"
+
+
+async def test_a_question_that_became_no_http_on_the_way_was_damaged(pool: Connections) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asked(reader)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+
+    async with served(serve) as url:
+        assert (await failure(HttpExchange("pc", url, pool))).reason is FailureReason.CORRUPT
+
+
 async def test_a_reply_that_comes_twice_answers_once(pool: Connections) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while request := await asked(reader):
@@ -259,7 +299,7 @@ async def test_the_breaker_takes_what_is_in_flight_with_it(pool: Connections) ->
         for call in calls[:2]:
             companion.note_late("it did not come", 10, 1.0, late=True, lost=True)
             call.cancel()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             with pytest.raises(CompanionFailure) as ended:
                 await calls[2]
         assert ended.value.reason is FailureReason.ABANDONED

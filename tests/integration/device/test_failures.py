@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -23,7 +23,8 @@ from collabd.engine import Engine, Stop, Stopped
 from tests.integration.device.conftest import Factory
 from tests.integration.device.impostor import impostor, logits, reply
 from tests.integration.device.test_infer import png
-from tests.slowed import SlowedThread, slowed
+from tests.patience import PATIENCE_S
+from tests.slowed import SLOWER_THAN_AN_EXCHANGE, SlowedThread, slowed
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ async def test_the_companion_dies_between_calls(bench: Factory) -> None:
 
 
 async def test_the_planner_leaves_a_companion_that_is_down(bench: Factory) -> None:
-    async with bench(**slowed(200)) as it:
+    async with bench(**SLOWER_THAN_AN_EXCHANGE) as it:
         assert (await it.client.infer(it.images[0])).plan.cloud == "pc"
         await it.stop_cloud()
         results = [await it.client.infer(it.images[0]) for _ in range(4)]
@@ -147,29 +148,53 @@ async def test_a_companion_that_hangs_is_overtaken_in_time(bench: Factory) -> No
         assert result.cost == pytest.approx(0.5)
 
 
-class ObservedThread(SlowedThread):
-    """Notes in `ended` how each piece of work ended."""
+@dataclass
+class Pieces:
+    """Those on the lane: how many have begun, and how each ended. That with the index `endless` has to be stopped."""
 
-    def __init__(self, factor: float, ended: list[str]) -> None:
+    endless: int
+    begun: int = 0
+    ended: list[str] = field(default_factory=list)
+
+
+class ObservedThread(SlowedThread):
+    def __init__(self, factor: float, pieces: Pieces) -> None:
         super().__init__(factor)
-        self._ended = ended
+        self._pieces = pieces
 
     async def run(self, piece: Piece, stop: Stop) -> list[Timed[Any]]:
         @contextmanager
         def running() -> Iterator[None]:
             with piece.running:
+                self._pieces.begun += 1
                 try:
                     yield
                 except Stopped:
-                    self._ended.append("stopped")
+                    self._pieces.ended.append("stopped")
                     raise
-                self._ended.append("finished")
+                self._pieces.ended.append("finished")
 
         return await super().run(replace(piece, running=running()), stop)
 
+    def _slowly(self, work: Callable[[Stop], T], stop: Stop) -> T:
+        value = super()._slowly(work, stop)
+        if self._pieces.begun > self._pieces.endless == len(self._pieces.ended) and stop.wait(PATIENCE_S):
+            raise Stopped("it would have gone on for ever")
+        return value
 
-def observed_thousandfold(ended: list[str]) -> dict[str, Any]:
-    return slowed(1000) | {"thread_of": partial(ObservedThread, 1000, ended)}
+
+def observed_thousandfold(pieces: Pieces) -> dict[str, Any]:
+    return slowed(1000) | {"thread_of": partial(ObservedThread, 1000, pieces)}
+
+
+def answers_when_the_tail_runs(pieces: Pieces) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(request: web.Request) -> web.Response:
+        await request.read()
+        while pieces.begun <= pieces.endless:  # noqa: ASYNC110  it is another thread that begins it
+            await asyncio.sleep(0.002)
+        return await reply(request, [logits(SCORES)])
+
+    return answer
 
 
 async def test_a_late_companion_may_still_win(bench: Factory) -> None:
@@ -177,15 +202,9 @@ async def test_a_late_companion_may_still_win(bench: Factory) -> None:
 
     The tail that it overtook is not run to its end.
     """
-    ended: list[str] = []
-
-    async def answer(request: web.Request) -> web.Response:
-        await request.read()
-        await asyncio.sleep(0.03)
-        return await reply(request, [logits(SCORES)])
-
-    # The tail takes at least 50 ms here: no run of this network is done in 50 µs.
-    async with impostor(bench, answer, "[failover]\nhedge_price = 0\n", **observed_thousandfold(ended)) as it:
+    pieces = Pieces(endless=1)
+    answer, device = answers_when_the_tail_runs(pieces), observed_thousandfold(pieces)
+    async with impostor(bench, answer, "[failover]\nhedge_price = 0\n", **device) as it:
         # The planner's own choice, since the caller's is left its time; all but that image is sent so.
         result = await it.client.infer(it.images[0], codec="u8")
         assert result.ran == "C" * len(it.package.manifest.layers)
@@ -193,31 +212,24 @@ async def test_a_late_companion_may_still_win(bench: Factory) -> None:
         assert not result.degraded
         await it.client.infer(it.images[0], fallback="never-leave")
         # Image and codec of the one call, its tail; all work of the other.
-        assert ended == ["finished", "stopped", "finished"]
+        assert pieces.ended == ["finished", "stopped", "finished"]
 
 
 async def test_what_runs_beside_an_exchange_is_no_phase_of_the_call(bench: Factory) -> None:
     """The device prepares the image for the tail that it races with; the companion is first all the same."""
-    ended: list[str] = []
-
-    async def answer(request: web.Request) -> web.Response:
-        await request.read()
-        while not it.daemon.machinery.lane.busy:  # noqa: ASYNC110  it is another thread that does it
-            await asyncio.sleep(0.002)
-        await asyncio.sleep(0.01)
-        return await reply(request, [logits(SCORES)])
-
-    async with impostor(bench, answer, "[failover]\nhedge_price = 0\n", **observed_thousandfold(ended)) as it:
+    pieces = Pieces(endless=0)
+    answer, device = answers_when_the_tail_runs(pieces), observed_thousandfold(pieces)
+    async with impostor(bench, answer, "[failover]\nhedge_price = 0\n", **device) as it:
         result = await it.client.infer(png(it.images[0]), codec="source")
         assert result.ran == "C" * len(it.package.manifest.layers)
         assert (result.measured.prep_ms, result.measured.local_tail_ms) == (None, None)
         assert (result.measured.other_ms or 0) >= 0
     # The lane has ended.
-    assert ended == ["stopped"]
+    assert pieces.ended == ["stopped"]
 
 
 async def test_all_in_flight_to_a_dead_companion_fails_over_at_once(bench: Factory) -> None:
-    """Each call would wait for 10 s, but one call finds that the companion no longer listens."""
+    """Each call would wait for very long, but one call finds that the companion no longer listens."""
     arrived, hung_up = asyncio.Semaphore(0), 0
 
     async def answer(request: web.Request) -> web.Response:
@@ -237,7 +249,7 @@ async def test_all_in_flight_to_a_dead_companion_fails_over_at_once(bench: Facto
         await it.stop_cloud()
         # More than there are kept-alive connections.
         calls += [asyncio.create_task(it.client.infer(it.images[0], cut="image", fallback="fail")) for _ in range(4)]
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(PATIENCE_S):
             ends = await asyncio.gather(*calls, return_exceptions=True)
         assert all(isinstance(end, CompanionUnavailable) for end in ends)
         assert sum("other exchanges with it failed" in str(end) for end in ends) >= 4

@@ -15,6 +15,7 @@ import pytest
 from collabd.device.api.local_peers import LOCAL_PEERS, LocalPeers
 from collabd.http.server import ConnectionLimits
 from tests.integration.device.conftest import Bench, Factory
+from tests.patience import PATIENCE_S
 
 Open = Callable[[], socket.socket]
 INFER = b"POST /v2/models/tiny/infer HTTP/1.1\r\nHost: d\r\n"
@@ -34,12 +35,12 @@ async def both(bench: Factory, side: str, peers: LocalPeers = LOCAL_PEERS) -> As
 
         def device() -> socket.socket:
             peer = socket.socket(socket.AF_UNIX)
-            peer.settimeout(20)
+            peer.settimeout(PATIENCE_S)
             peer.connect(str(it.socket))
             return peer
 
         def companion() -> socket.socket:
-            return socket.create_connection((url.hostname, url.port), timeout=20)
+            return socket.create_connection((url.hostname, url.port), timeout=PATIENCE_S)
 
         yield it, device if side == "device" else companion
         assert set((await it.client.infer(it.images[0], cut="image", fallback="fail")).ran) == {"C"}

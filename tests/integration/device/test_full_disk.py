@@ -13,6 +13,7 @@ from collabd.catalog.package import package as packages
 from collabd.catalog.package.package import Package
 from tests.full_disk import fill, mounted
 from tests.integration.device.conftest import Factory
+from tests.patience import PATIENCE_S
 
 
 def names(directory: Path) -> list[str]:
@@ -27,7 +28,7 @@ async def test_a_full_disk_keeps_nothing_new_and_stops_nothing(
         ballast = fill(state)
         async with bench(cloud=False) as it:
             # It measured the model, and has the profile although it could not be kept, which it says a moment later.
-            for _ in range(200):
+            for _ in range(int(PATIENCE_S / 0.05)):
                 if "cannot keep" in caplog.text:
                     break
                 await asyncio.sleep(0.05)

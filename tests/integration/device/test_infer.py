@@ -14,10 +14,7 @@ from PIL import Image
 from collab_sdk import Budget, BudgetInfeasible
 from collab_sdk.channels import Channels
 from tests.integration.device.conftest import Factory
-from tests.slowed import slowed
-
-# A device so slow that a companion on the same machine is faster in spite of the exchange.
-SLOW = slowed(200)
+from tests.slowed import SLOWER_THAN_AN_EXCHANGE, slowed
 
 
 def png(image: np.ndarray) -> bytes:
@@ -125,7 +122,7 @@ async def test_the_image_cut(bench: Factory) -> None:
 
 
 async def test_a_slow_device_sends_its_work_away(bench: Factory) -> None:
-    async with bench(**SLOW) as it:
+    async with bench(**SLOWER_THAN_AN_EXCHANGE) as it:
         for image in it.images[:8]:
             result = await it.client.infer(image, "100%")
             np.testing.assert_allclose(result.scores, it.reference(image), atol=1e-5)
@@ -143,7 +140,7 @@ async def test_a_slow_device_sends_its_work_away(bench: Factory) -> None:
 
 
 async def test_caps_steer_the_choice(bench: Factory) -> None:
-    async with bench(**SLOW) as it:
+    async with bench(**SLOWER_THAN_AN_EXCHANGE) as it:
         image = it.images[0]
         assert (await it.client.infer(image)).plan.cloud == "pc"
         free = await it.client.infer(image, 0)
@@ -153,7 +150,7 @@ async def test_caps_steer_the_choice(bench: Factory) -> None:
 
 
 async def test_a_budget_that_nothing_fits(bench: Factory) -> None:
-    async with bench(**SLOW) as it:
+    async with bench(**SLOWER_THAN_AN_EXCHANGE) as it:
         result = await it.client.infer(it.images[0], "1us")
         assert result.plan.reason == "nearest"
         assert result.unmet == ("latency",)
@@ -171,7 +168,7 @@ async def test_a_companion_without_the_package_is_sent_it(bench: Factory) -> Non
 
 
 async def test_concurrent_calls_do_not_mix(bench: Factory) -> None:
-    async with bench(**SLOW) as it:
+    async with bench(**slowed(300)) as it:
         results = await asyncio.gather(*(it.client.infer(image, "100%") for image in it.images))
         for image, result in zip(it.images, results, strict=True):
             np.testing.assert_allclose(result.scores, it.reference(image), atol=1e-5)

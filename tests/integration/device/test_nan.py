@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.manifest import Classify, Picture
 from collabd.catalog.package.package import Package
 from tests.conftest import TINY_LABELS, TINY_SIDE
 from tests.integration.device.conftest import Factory
@@ -53,8 +53,8 @@ def rooted(dark: int, out: Path) -> Package:
     return build(
         model,
         name=out.name,
-        labels=TINY_LABELS,
-        preprocessing=Preprocessing(height=TINY_SIDE, width=TINY_SIDE),
+        task=Classify(labels=TINY_LABELS),
+        picture=Picture(height=TINY_SIDE, width=TINY_SIDE),
         licence="CC0-1.0",
         provenance="made for the tests",
         images=images,

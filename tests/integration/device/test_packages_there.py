@@ -7,7 +7,9 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -20,6 +22,7 @@ from collab_sdk.errors import (
     Unauthorised,
     UnknownPackage,
 )
+from collabd.catalog.package import package as packages
 from collabd.catalog.package.package import Package
 from collabd.config import FailoverSettings, LinkSettings
 from collabd.device.companions.companion import Companion
@@ -63,6 +66,15 @@ class Picky(Fickle):
         self.pushed.append(request.match_info["digest"])
         await self.receives.wait()
         return web.Response(status=201) if self.verdict is None else refused(self.verdict)
+
+
+class Unread(Picky):
+    """It does not look at what is pushed."""
+
+    async def receive(self, request: web.Request) -> web.Response:  # noqa: ARG002
+        await self.receives.wait()
+        assert self.verdict is not None
+        return refused(self.verdict)
 
 
 def refused(error: CollabError) -> web.Response:
@@ -197,6 +209,20 @@ async def test_a_profile_that_cannot_be_costs_its_package_alone(tiny_package: Pa
         assert companion.why_not(other_package.digest) == (
             "pc cannot serve the package: pc sent the profile of another package"
         )
+
+
+async def test_it_is_said_how_much_of_a_package_has_been_sent(tiny_package: Package, tmp_path: Path) -> None:
+    model = (tiny_package.path / packages.MODEL).read_bytes()
+    manifest = msgspec.structs.replace(tiny_package.manifest, name="large")
+    large = packages.write(tmp_path / "large", manifest, model=model, licence="free " * 220_000)
+    picky = Unread(tiny_package, InvalidPackage("no"))
+    picky.receives.clear()
+    async with serving(picky) as url, watched(url, lambda: [large]) as companion:
+        await until(lambda: companion.why_not(large.digest).endswith("is sending (1.1 of 1.1 MB)"))
+        assert companion.awaits(large.digest)
+        picky.receives.set()
+        await until(lambda: "refused the package" in companion.why_not(large.digest))
+        assert not companion.awaits(large.digest)
 
 
 async def test_a_push_that_never_ends_keeps_nobody_from_the_companion(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 import msgspec
@@ -13,10 +13,11 @@ import pytest
 
 from collab_sdk import InvalidPlacement, InvalidRequest
 from collabd.cloud.server import running
-from collabd.config import CloudConfig, CloudServerSettings, Loaded, ModelSettings
+from collabd.config import CloudConfig, CloudModelSettings, CloudServerSettings, Loaded
 from collabd.profiling.profile import CutTimes, Profile
 from collabd.sensing.sensed_machine import SHOWS_NOTHING
 from tests.integration.device.conftest import Factory, stored_profile, until_up
+from tests.peers import carry, listening
 
 
 def believe(path: Path, segments_ms: dict[str, float]) -> None:
@@ -119,37 +120,26 @@ async def dying(port: int, die: Callable[[], Awaitable[None]]) -> AsyncIterator[
 
     async def there(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal asked
-        while chunk := await reader.read(65536):
-            asked += chunk.count(b"POST /v2/")
-            if asked > 1:
-                await die()
-                break
-            writer.write(chunk)
-        writer.close()
-
-    async def back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while chunk := await reader.read(65536):
-            writer.write(chunk)
-        writer.close()
+        with closing(writer):
+            while chunk := await reader.read(65536):
+                asked += chunk.count(b"POST /v2/")
+                if asked > 1:
+                    await die()
+                    break
+                writer.write(chunk)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            companion, to_companion = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            writer.close()
-            return
-        with suppress(OSError):
-            await asyncio.gather(there(reader, to_companion), back(companion, writer))
+        companion, to_companion = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(there(reader, to_companion), carry(companion, writer))
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with listening(connected) as here:
+        yield f"http://127.0.0.1:{here}"
 
 
 async def test_a_companion_that_dies_between_the_crossings(bench: Factory, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         companion = await stack.enter_async_context(AsyncExitStack())
-        models = ModelSettings(roots=(str(tmp_path / "cloud/models"),))
+        models = CloudModelSettings(roots=(str(tmp_path / "cloud/models"),))
         config = CloudConfig(server=CloudServerSettings(port=0), models=models, state_dir=str(tmp_path / "cloud"))
         daemon = await companion.enter_async_context(running(Loaded(config, None), machine=SHOWS_NOTHING))
         port = int(daemon.address.rpartition(":")[2])

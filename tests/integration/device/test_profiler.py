@@ -11,13 +11,15 @@ import pytest
 
 from collabd.catalog.package.package import Package
 from collabd.catalog.store.store import Store
-from collabd.cores import usable_cores
+from collabd.config import DeviceModelSettings
 from collabd.device.lane.lane import ComputeThread, Lane
 from collabd.device.models.loaded import LoadedModels
 from collabd.device.models.profiler import Profiler, fewest_of_the_fastest, thread_counts
 from collabd.engine import Engine
+from collabd.limits.cores import usable_cores
 from collabd.profiling.profile import Profile
 from tests.integration.device.test_nan import rooted
+from tests.patience import PATIENCE_S
 
 
 async def test_one_that_cannot_be_measured_keeps_no_other_from_being_measured(
@@ -27,18 +29,18 @@ async def test_one_that_cannot_be_measured_keeps_no_other_from_being_measured(
     shutil.copytree(tiny_package.path, tmp_path / "packages/tiny")
     lane = Lane(ComputeThread())
     engine = Engine(threads=1, cache_bytes=2**24)
-    models = LoadedModels(Store([tmp_path / "packages"]), engine, lane, default="")
+    models = LoadedModels(Store([tmp_path / "packages"]), engine, lane, settings=DeviceModelSettings(default=""))
     await models.load_all()
     task = asyncio.create_task(Profiler(models, engine, lane, threads=1, directory=tmp_path / "profiles").run())
     try:
-        async with asyncio.timeout(60):
-            while models.get("tiny").profile is None or "measuring dark failed" not in caplog.text:  # noqa: ASYNC110
+        async with asyncio.timeout(PATIENCE_S):
+            while models.profile("tiny") is None or "measuring dark failed" not in caplog.text:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         lane.close()
-    assert models.get("dark").profile is None
+    assert models.profile("dark") is None
     assert [record.levelno for record in caplog.records].count(logging.ERROR) == 1
 
 
@@ -46,9 +48,9 @@ async def test_the_number_of_threads_is_measured_once(tiny_package: Package, tmp
     lane, measured = Lane(ComputeThread()), list[Profile]()
     for _ in range(2):
         engine = Engine(threads=usable_cores() + 1, cache_bytes=2**24)
-        models = LoadedModels(Store([tiny_package.path.parent]), engine, lane, default="")
+        models = LoadedModels(Store([tiny_package.path.parent]), engine, lane, settings=DeviceModelSettings(default=""))
         await models.load(tiny_package)
-        model = models.get(tiny_package.manifest.name)
+        model = await models.fetch(tiny_package.manifest.name)
         profiler = Profiler(models, engine, lane, threads=0, directory=tmp_path)
         await profiler.load_stored()
         if not measured:
@@ -59,7 +61,7 @@ async def test_the_number_of_threads_is_measured_once(tiny_package: Package, tmp
         measured.append(model.profile)
         # Its session is there, and runs on as many.
         builds = engine.stats.builds
-        engine.run(model.key, {model.manifest.input: model.blank}, (model.manifest.output,))
+        engine.run(model.key, model.blank, model.outputs)
         assert engine.stats.builds == builds
         assert engine.stats.sessions == 1
     lane.close()

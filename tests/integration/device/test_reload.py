@@ -9,6 +9,7 @@ from aiohttp import web
 
 from tests.integration.device.conftest import Bench, Factory
 from tests.integration.device.impostor import impostor, logits, reply
+from tests.patience import PATIENCE_S
 
 
 async def value(it: Bench, key: str) -> object:
@@ -18,13 +19,14 @@ async def value(it: Bench, key: str) -> object:
 async def test_what_was_learned_and_counted_goes_on(bench: Factory) -> None:
     async with bench() as it:
         for image in it.images[:5]:
-            await it.client.infer(image, cut="image", codec="u8")
+            await it.client.infer(image, cut="image", codec="u8", stream="gate")
         before = await it.client.status()
         await it.reload("[planning]\nmin_fidelity = 0.5\n")
         after = await it.client.status()
         assert await value(it, "planning.min_fidelity") == 0.5
         assert after["requests"] == before["requests"]
         assert after["last"] == before["last"]
+        assert [each | {"age_s": 0} for each in after["streams"]] == [each | {"age_s": 0} for each in before["streams"]]
         assert after["uptime_s"] >= before["uptime_s"]
         assert len((await it.client.explain(5))["decisions"]) == 5
         (cloud,) = after["clouds"]
@@ -94,6 +96,6 @@ async def test_a_call_ends_on_the_connections_that_it_began_with(bench: Factory)
         for result in await asyncio.gather(*calls):
             assert (set(result.ran), result.degraded) == ({"C"}, False)
         # With the last of them goes all that only the old settings needed.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while len(it.daemon._assembly._held) > 1:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)

@@ -18,6 +18,7 @@ import pytest
 from collab_sdk import UnknownModel
 from collabd.catalog.package.package import Package, write
 from tests.integration.device.conftest import Bench, Factory
+from tests.patience import PATIENCE_S
 from tests.slowed import slowed
 
 ROUNDS, CALLERS = 2, 6
@@ -82,7 +83,7 @@ async def test_no_call_is_lost_while_models_come_and_go(bench: Factory, versions
     one, other = versions
     async with bench(**SLOW) as it:
         callers = Callers(it)
-        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
             await it.client.load_model(one)
             for number in range(CALLERS):
                 group.create_task(callers.call(number))

@@ -10,11 +10,11 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from collabd.catalog.authoring.equivalence import reference_scores
-from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.manifest import Classify, Picture
 from collabd.catalog.package.package import Package
 from tests.conftest import TINY_LABELS, TINY_SIDE
 from tests.integration.device.conftest import Factory
+from tests.original import reference_scores
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -64,8 +64,8 @@ def built(tiny_model: onnx.ModelProto, kind: str, out: Path) -> Package:
     return build(
         model,
         name="tiny",
-        labels=TINY_LABELS[:labels],
-        preprocessing=Preprocessing(height=TINY_SIDE, width=TINY_SIDE),
+        task=Classify(labels=TINY_LABELS[:labels]),
+        picture=Picture(height=TINY_SIDE, width=TINY_SIDE),
         licence="CC0-1.0",
         provenance="made for the tests",
         out=out,

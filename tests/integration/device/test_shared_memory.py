@@ -28,6 +28,8 @@ from collab_sdk._tensor import LENGTH_BYTES
 from collabd.device.api.local_peers import LocalPeers
 from collabd.device.api.shared_memory import MOST_REGIONS_EACH
 from tests.integration.device.conftest import Bench, Factory
+from tests.patience import PATIENCE_S
+from tests.peers import carry, listening
 
 # A peer with this host name counts as another user, because a test runs as only one user of the kernel.
 _OTHER = "other"
@@ -77,7 +79,7 @@ def left_over(pid: int | None = None) -> list[Path]:
 
 
 async def until_none(ask: Ask) -> None:
-    for _ in range(500):
+    for _ in range(int(PATIENCE_S / 0.01)):
         if (await ask("GET", "systemsharedmemory/status"))[1] == []:
             return
         await asyncio.sleep(0.01)
@@ -351,18 +353,12 @@ async def test_a_daemon_that_forgot_the_region_is_told_again(bench: Factory) -> 
 async def over_tcp(it: Bench) -> AsyncIterator[str]:
     """An address that leads to the daemon's socket, for clients that know no Unix sockets."""
 
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while chunk := await reader.read(65536):
-            writer.write(chunk)
-        writer.close()
-
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_unix_connection(str(it.socket))
         await asyncio.gather(carry(reader, back), carry(there, writer))
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    async with server:
-        yield "{}:{}".format(*server.sockets[0].getsockname())
+    async with listening(connected) as port:
+        yield f"127.0.0.1:{port}"
 
 
 async def test_tritonclient_shares_memory_too(bench: Factory) -> None:

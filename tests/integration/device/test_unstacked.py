@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.manifest import Classify, Picture
 from collabd.catalog.package.package import Package
 from tests.conftest import TINY_LABELS, TINY_SIDE
 from tests.integration.device.conftest import Factory
@@ -37,8 +37,8 @@ def tiny_package(tiny_model: onnx.ModelProto, tmp_path_factory: pytest.TempPathF
     return build(
         model,
         name="tiny",
-        labels=TINY_LABELS,
-        preprocessing=Preprocessing(height=TINY_SIDE, width=TINY_SIDE),
+        task=Classify(labels=TINY_LABELS),
+        picture=Picture(height=TINY_SIDE, width=TINY_SIDE),
         licence="CC0-1.0",
         provenance="made for the tests",
         out=tmp_path_factory.mktemp("packages") / "tiny",

@@ -25,6 +25,7 @@ from collabd.device.companions.watcher import Watcher
 from collabd.lifecycle import background
 from tests.device_parts import companion_at
 from tests.integration.device.impostor import signed
+from tests.patience import PATIENCE_S
 from tests.unit.device.companions.test_package_supply import profile
 
 OPEN_S = 0.3
@@ -74,7 +75,7 @@ async def watched(fickle: Fickle) -> AsyncIterator[tuple[Companion, web.AppRunne
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not true():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -153,7 +154,7 @@ async def test_a_package_refused_with_escapes_is_logged_plain(
         Connections(Dialler()) as connections,
     ):
         companion = companion_at(str(server.make_url("/")), connections)
-        with caplog.at_level(logging.WARNING, "collabd.device.companions.package_supply"):
+        with caplog.at_level(logging.INFO, "collabd.device.companions.package_supply"):
             async with background("watching", Watcher(companion, LinkSettings(), lambda: [tiny_package]).run):
                 await until(lambda: bool(caplog.records))
     (logged,) = (record.getMessage() for record in caplog.records)

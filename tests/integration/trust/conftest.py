@@ -24,6 +24,7 @@ from collabd.ctl.__main__ import main as collabctl
 from collabd.device.companions import credentials
 from collabd.device.server import DeviceDaemon, running
 from collabd.sensing.sensed_machine import SHOWS_NOTHING
+from tests.patience import PATIENCE_S, PROGRAM_S
 
 
 @dataclass
@@ -68,9 +69,9 @@ class Machines:
         """The device, running."""
         async with (
             running(self.device_settings(address), SHOWS_NOTHING) as daemon,
-            AsyncClient(self.device / "collabd.sock", timeout_s=20) as client,
+            AsyncClient(self.device / "collabd.sock", timeout_s=PATIENCE_S) as client,
         ):
-            await client.wait(30, profiled=True)
+            await client.wait(PROGRAM_S, profiled=True)
             yield client, daemon
 
 
@@ -93,7 +94,7 @@ def machines(tmp_path: Path, tiny_package: Package) -> Machines:
 
 async def until(client: AsyncClient, right: Callable[[CloudReport], bool]) -> CloudReport:
     """What the device says of its companion once it is `right`."""
-    for _ in range(600):
+    for _ in range(int(PATIENCE_S / 0.05)):
         cloud = (await client.status())["clouds"][0]
         if right(cloud):
             return cloud

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from collabd.codec import FEATURE_CODECS, CodecError, Encoded, decode, encode
+from tests.patience import joined
 
 RNG = np.random.default_rng(7)
 FEATURE = np.maximum(RNG.normal(size=(1, 8, 14, 14)), 0).astype(np.float32)
@@ -149,5 +150,5 @@ def test_threads_do_not_share_a_context() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        joined(thread)
     assert not wrong

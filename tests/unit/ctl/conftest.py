@@ -17,8 +17,10 @@ from click.testing import CliRunner
 from click.testing import Result as Ran
 
 from collab_sdk import MockTransport, wire
+from collab_sdk.answers import Classification
 from collab_sdk.errors import CollabError
 from collab_sdk.reports import (
+    AuditsReport,
     CalibrationReport,
     CandidateReport,
     CloudReport,
@@ -27,6 +29,8 @@ from collab_sdk.reports import (
     CutReport,
     DecisionReport,
     DeviceReport,
+    DoorReport,
+    EvidenceReport,
     ExplainReport,
     LastReport,
     LayersReport,
@@ -45,18 +49,40 @@ from tests.served import ServedDaemon, refusal
 LABELS = ("tabby", "tiger cat", "[lynx]")
 DIGEST = "sha256:0123456789abcdef0123456789abcdef"
 
-MODEL = ModelReport(name="net", digest=DIGEST, layers=3, cuts=2, profiled=True, path="/srv/models/net")
+MODEL = ModelReport(
+    name="net",
+    task="classify",
+    digest=DIGEST,
+    layers=3,
+    cuts=2,
+    profiled=True,
+    weights_mb=1.25,
+    path="/srv/models/net",
+)
+AWAY = ModelReport(
+    name="other",
+    task="detect",
+    digest="sha256:ff",
+    layers=9,
+    cuts=4,
+    profiled=False,
+    weights_mb=None,
+    path="/srv/other",
+)
 LAYERS = LayersReport(
     model="net",
     digest=DIGEST,
+    measure="how often the top-1 is right",
     layers=[
-        {"name": "features.0", "op": "Conv", "macs": 1_250_000, "candidate": False},
-        {"name": "features.2", "op": "MaxPool", "macs": 0, "candidate": True},
-        {"name": "logits", "op": "Gemm", "macs": 640, "candidate": False},
+        {"name": "features.0", "op": "Conv", "macs": 1_250_000, "candidate": False, "inputs": None},
+        {"name": "features.2", "op": "MaxPool", "macs": 0, "candidate": True, "inputs": None},
+        {"name": "logits", "op": "Gemm", "macs": 640, "candidate": False, "inputs": None},
     ],
+    little=None,
     codecs=[
         CalibrationReport(
             cut="image",
+            precision="fp32",
             codec="u8",
             bytes=150_528,
             fidelity=1.0,
@@ -65,9 +91,11 @@ LAYERS = LayersReport(
             sure_images=0,
             agreed=0,
             images=0,
+            mean_iou=None,
         ),
         CalibrationReport(
             cut="image",
+            precision="fp32",
             codec="jpeg90-444",
             bytes=19_192,
             fidelity=0.995,
@@ -76,6 +104,7 @@ LAYERS = LayersReport(
             sure_images=302,
             agreed=632,
             images=712,
+            mean_iou=None,
         ),
     ],
 )
@@ -83,6 +112,7 @@ LINK = LinkReport(rtt_ms=12.25, up_mbps=21.5, down_mbps=80.0, age_s=3.2)
 CLOUD = CloudReport(
     name="desktop",
     url="http://192.168.1.20:8470",
+    found_at=None,
     state="up",
     **LINK,
     speed_factor=1.04,
@@ -92,10 +122,12 @@ CLOUD = CloudReport(
     problem=None,
     packages=[DIGEST],
     lacks={"sha256:ff": "refused the package: the graph has an If"},
+    awaited=[],
 )
 UNHEARD = CloudReport(
     name="cluster",
     url="https://cluster.example.org:8470",
+    found_at=None,
     state="unknown",
     rtt_ms=None,
     up_mbps=None,
@@ -108,13 +140,14 @@ UNHEARD = CloudReport(
     problem="the companion refused our key",
     packages=[],
     lacks={},
+    awaited=[],
 )
 STATUS = StatusReport(
     version=__version__,
     pid=812,
     uptime_s=11_532.4,
     ready=True,
-    models=[MODEL, ModelReport(name="other", digest="sha256:ff", layers=9, cuts=4, profiled=False, path="/srv/other")],
+    models=[MODEL, AWAY],
     clouds=[CLOUD, UNHEARD],
     device=DeviceReport(
         cpu_load=0.125,
@@ -132,11 +165,21 @@ STATUS = StatusReport(
         power_source="ina219",
         power_reason="",
     ),
-    requests=RequestsReport(total=120, failed=1, degraded=2, remote=80, budget_missed=3),
+    requests=RequestsReport(
+        total=120, failed=1, degraded=2, failed_over=1, remote=80, inherited=7, checked=3, budget_missed=3
+    ),
+    audits=AuditsReport(most=0.01, share=0.0042, core_s=48.4, pictures=812, copies=95),
+    health=[],
+    streams=[],
     last=LastReport(
         model="net",
         cut="features.2",
         codec="q8",
+        precision="fp32",
+        little=None,
+        little_precision=None,
+        cascade=None,
+        answered_by=None,
         placement="DDC",
         cloud="desktop",
         reason="kept",
@@ -158,14 +201,26 @@ CONFIG = ConfigReport(
 )
 
 
+EVIDENCE = EvidenceReport(agreed=0.9934, here=812.4, packaged=14.6)
+
+
+def phases(ms: float | None) -> dict[str, float]:
+    """All phases, which add up to that."""
+    parts = {"prep": 0.1, "head": 0.4, "encode": 0.05, "round_trip": 0.1, "up": 0.2, "decode": 0.05, "tail": 0.1}
+    rest = dict.fromkeys(("overhead", "lane", "little", "queue", "down", "answer"), 0.0)
+    return rest | {name: part * (ms or 0.0) for name, part in parts.items()}
+
+
 def codec(verdict: str, ms: float | None, octets: int | None = None, mj: float = 40.0) -> CodecReport:
     return CodecReport(
         bytes=octets,
         fidelity=0.995,
         overall=0.975,
+        evidence=None if octets is None else EVIDENCE,
         encode_ms=0.2,
         decode_ms=0.1,
         predicted_ms=ms,
+        phases_ms=phases(ms),
         predicted_energy_mj=mj,
         predicted_cost=2.5e-6,
         verdict=verdict,
@@ -177,13 +232,20 @@ PROFILE = ProfileReport(
     digest=DIGEST,
     machine="Cortex-A72, 4 threads",
     budget="80ms",
+    measure="how often the top-1 is right",
+    least_fidelity=0.99,
     whole_ms=143.2,
+    whole_int8_ms=None,
     prep_ms=2.04,
     cloud="desktop",
     link=LINK,
     rows=[
         CutReport(
             cut="output",
+            precision="fp32",
+            cascade=None,
+            little_precision=None,
+            little_share=None,
             cloud=None,
             head_layers=3,
             head_ms=143.2,
@@ -193,6 +255,10 @@ PROFILE = ProfileReport(
         ),
         CutReport(
             cut="image",
+            precision="fp32",
+            cascade=None,
+            little_precision=None,
+            little_share=None,
             cloud="desktop",
             head_layers=0,
             head_ms=0.0,
@@ -202,6 +268,10 @@ PROFILE = ProfileReport(
         ),
         CutReport(
             cut="features.2",
+            precision="fp32",
+            cascade=None,
+            little_precision=None,
+            little_share=None,
             cloud="desktop",
             head_layers=2,
             head_ms=14.25,
@@ -223,8 +293,8 @@ def a_result(**changes: Any) -> Result:
     parts: dict[str, Any] = {
         "model": "net",
         "digest": DIGEST,
-        "scores": np.array([0.625, 0.25, 0.125], np.float32),
-        "labels": LABELS,
+        "task": "classify",
+        "answer": Classification(np.array([0.625, 0.25, 0.125], np.float32), LABELS),
         "plan": Plan(cut="features.2", codec="q8", placement="DDC", cloud="desktop", reason="chosen"),
         "predicted": Predicted(latency_ms=12.5, head_ms=3.0, energy_mj=31.0, cost=0.001),
         "measured": Timings(latency_ms=13.25, queue_ms=0.0, tail_ms=2.25),
@@ -265,26 +335,39 @@ def _candidate(cut: str, codec: str, milliseconds: float, verdict: str) -> Candi
     return CandidateReport(
         cut=cut,
         codec=codec,
+        precision="fp32",
+        cascade=None,
+        little_precision=None,
+        little_share=None,
         cloud=None if cut == "output" else "desktop",
         predicted_ms=milliseconds,
         deadline_ms=milliseconds * 1.25,
         energy_mj=3 * milliseconds,
         cost=0.0 if cut == "output" else 0.00125,
         fidelity=0.995,
+        evidence=None if cut == "output" else EVIDENCE,
         verdict=verdict,
     )
 
 
 EXPLAIN = ExplainReport(
+    found_at={},
     decisions=[
         DecisionReport(
             age_s=2.5,
+            answer="tabby cat 0.83",
             model="net",
             budget="80ms",
             cut="features.2",
             codec="q8",
+            precision="fp32",
+            little=None,
+            little_precision=None,
+            cascade=None,
+            answered_by=None,
             placement="DDC",
             cloud="desktop",
+            ran_on="desktop",
             reason="chosen",
             predicted_ms=40.0,
             measured_ms=312.0,
@@ -296,7 +379,19 @@ EXPLAIN = ExplainReport(
                 _candidate("features.2", "q8", 40.0, "chosen"),
             ],
         )
-    ]
+    ],
+)
+
+DOOR = DoorReport(
+    kind="deepstack",
+    address="http://127.0.0.1:5000",
+    model="nanodet_g",
+    budget="80ms",
+    keys=True,
+    tls=False,
+    calls=1234,
+    failed=2,
+    last_s=3.2,
 )
 
 _ANSWERS: dict[str, Any] = {
@@ -308,6 +403,7 @@ _ANSWERS: dict[str, Any] = {
     "POST /collab/v1/models": MODEL,
     "DELETE /collab/v1/models/net": {},
     "GET /collab/v1/config": CONFIG,
+    "GET /collab/v1/doors": {"doors": [DOOR]},
     "GET /v2/health/ready": {},
     "GET /v2/models/net": {"name": "net", "parameters": {"digest": DIGEST, "labels": list(LABELS)}},
 }

@@ -16,8 +16,11 @@ from PIL import Image
 
 from collab_sdk.errors import DaemonUnavailable, InvalidRequest
 from collab_sdk.reports import ModelReport
+from collabd.catalog.authoring.detect import FAMILIES
 from collabd.catalog.package.package import Package, load
+from collabd.ctl.models.add import promise
 from collabd.ctl.models.building import MOST_IMAGES, image_files, read_labels
+from tests.task_networks import mixer, package_of
 from tests.unit.ctl.conftest import MODEL
 
 if TYPE_CHECKING:
@@ -63,7 +66,7 @@ def test_an_onnx_file_is_built_then_loaded(daemon: LittleDaemon, run: Run, netwo
     ran = run("models", "add", network)
     assert (ran.exit_code, ran.stdout) == (0, "added net (0123456789ab): 3 layers, 2 cuts\n")
     assert "built shapes: " in ran.stderr
-    assert "lossless codecs only (give --calibration" in ran.stderr
+    assert "lossless codecs at first (give --calibration" in ran.stderr
     (directory,) = loads(daemon)
     assert not directory.exists()  # the daemon has its copy
 
@@ -91,8 +94,18 @@ def test_options_reach_the_package(daemon: LittleDaemon, run: Run, network: Path
     )
     manifest = load(out).manifest
     assert (manifest.name, manifest.licence, manifest.labels) == ("forms", "CC0-1.0", ("Kreis", "Kästchen", "Stern"))
-    assert manifest.preprocessing.resize_shorter == 20
+    assert manifest.require_picture().resize_shorter == 20
     assert {each.agreement and each.agreement.images for cut in manifest.cuts for each in cut.codecs} == {None, 12}
+
+
+def test_of_a_segmenter_the_overlap_of_classes_is_said_beside_the_fidelity(out: Path) -> None:
+    rng = np.random.default_rng(7)
+    images = [rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(4)]
+    manifest = package_of("segment", out, images).manifest
+    lossy = [each for cut in manifest.cuts for each in cut.codecs if each.agreement]
+    assert lossy
+    assert all(each.mean_iou is not None and 0 < each.mean_iou <= 1 for each in lossy)
+    assert re.search(r"finds something in 4, with a fidelity of at most \S+ % \(mIoU \S+ %\)$", promise(manifest))
 
 
 def test_what_the_scores_were_taken_for_is_said(run: Run, network: Path, out: Path) -> None:
@@ -102,6 +115,20 @@ def test_what_the_scores_were_taken_for_is_said(run: Run, network: Path, out: Pa
     stated = run("models", "add", network, "--out", out, "--no-load", "--scores", "independent")
     assert "scores: independent, as stated by --scores, although they look like logits" in stated.stderr
     assert load(out).manifest.output_kind == "independent"
+
+
+def test_what_is_for_classifiers_and_pictures_is_refused_for_tensors(run: Run, photos: Path, out: Path) -> None:
+    network = out.with_name("mixer.onnx")
+    onnx.save(mixer(), network)
+    for words, complaint in (
+        (["--calibration", photos], "--calibration has pictures, but the network takes tensors"),
+        (["--scores", "logits"], "--scores is for classifiers, and this network is none"),
+        (["--mean", 0, 0, 0], "--mean: the network takes no picture"),
+    ):
+        ran = run("models", "add", network, "--out", out, "--no-load", *words)
+        assert ran.exit_code == 1
+        assert complaint in ran.stderr.splitlines()[-1]
+        assert not out.exists()
 
 
 def test_what_makes_a_calibration_doubtful_is_said(
@@ -135,8 +162,9 @@ def test_out_replaces_a_package_but_nothing_else(run: Run, network: Path, out: P
         (["{package}", "--no-load"], "is a built package: no other option applies"),
         (["{network}", "--no-load"], "--no-load keeps nothing without --out"),
         (["{network}", "--random-weights"], "--random-weights is for torchvision's networks"),
-        (["torchvision:resnet18", "--output", "logits"], "--output is for ONNX files"),
+        (["torchvision:resnet18", "--output", "logits"], "--output is for files"),
         (["torchvision:resnet18", "--mean", "0", "0", "0"], "torchvision's networks bring their own --mean"),
+        (["torchvision:resnet18", "--decoder", "ssd"], "torchvision's networks bring their own --decoder"),
         (["{network}", "--size", "16x"], "'16x' is not a size such as 224x224"),
         (["{network}", "--size", "0x16"], "'0x16' is not a size such as 224x224"),
         (["{network}", "--size", "1x2x3"], "'1x2x3' is not a size such as 224x224"),
@@ -246,11 +274,23 @@ def test_what_was_decided_is_said_and_an_output_can_be_named(run: Run, tmp_path:
     graph = helper.make_graph(nodes, "two", ports[:1], ports[1:], [weight])
     path = tmp_path / "TWO.ONNX"
     path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
-    refused = run("models", "add", path, "--out", out, "--no-load")
-    assert refused.exit_code == 1
-    assert "(--output NAME): scores float32 [1, 4, 1, 1], means float32 [1, 3, 1, 1]" in refused.stderr
+    plain = run("models", "add", path, "--out", out, "--no-load")
+    assert plain.exit_code == 0, plain.stderr
+    assert "outputs as they are: scores float32 [1, 4, 1, 1], means float32 [1, 3, 1, 1]" in plain.stderr
+    assert load(out).manifest.labels == ()
     ran = run("models", "add", path, "--output", "scores", "--out", out, "--no-load")
     assert ran.exit_code == 0, ran.stderr
     assert "its input is float32 [batch, 3, height, width], RGB" in ran.stderr
     assert "its output scores, float32 [1, 4, 1, 1], becomes float32 [1, 4]" in ran.stderr
     assert len(load(out).manifest.labels) == 4
+
+
+def test_every_family_of_detectors_is_named(run: Run) -> None:
+    told = "".join(run("models", "add", "--help").stdout.split())
+    assert all("".join(name.split()) in told for name in FAMILIES)
+
+
+def test_thresholds_of_nothing_are_thresholds(run: Run, network: Path) -> None:
+    ran = run("models", "add", network, "--no-load", "--out", network.parent / "out", "--score-threshold", 0)
+    assert ran.exit_code == 1
+    assert "thresholds are for detectors" in ran.stderr

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from click.testing import CliRunner
 from collab_sdk.errors import DaemonFault, NotReady, PermissionRefused
 from collabd import __version__
 from collabd.ctl.__main__ import main
+from tests.patience import PATIENCE_S, PROGRAM_S, until
 
 if TYPE_CHECKING:
     from tests.unit.ctl.conftest import LittleDaemon, Run
@@ -85,7 +85,9 @@ def test_the_version(run: Run) -> None:
 
 
 def test_it_runs_as_a_program(socket: Path) -> None:
-    done = subprocess.run([*ME, "--socket", socket, "status"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*ME, "--socket", socket, "status"], capture_output=True, text=True, check=False, timeout=PROGRAM_S
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"collabd    {__version__}, ready")
 
@@ -94,10 +96,12 @@ def test_an_interrupt_is_130(daemon: LittleDaemon, socket: Path) -> None:
     daemon.answers["GET /v2/health/ready"] = NotReady("still loading")
     words = [*ME, "--socket", str(socket), "wait", "--timeout", "60"]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
-        while not daemon.asked:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate()
+        try:
+            until(lambda: bool(daemon.asked))
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
     assert (process.returncode, said.strip()) == (130, "")
 
 
@@ -105,7 +109,7 @@ def test_a_reader_that_leaves_is_no_error_message(socket: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     words = [*ME, "--socket", str(socket), "status"]
-    done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, timeout=PROGRAM_S)
     os.close(writing)
     assert done.stderr == ""
 
@@ -113,7 +117,7 @@ def test_a_reader_that_leaves_is_no_error_message(socket: Path) -> None:
 def imported(code: str, *of: str) -> set[str]:
     """Which of the modules a fresh interpreter has after running the code."""
     report = f"import sys; {code}; print(*(name for name in {of!r} if name in sys.modules), file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True, timeout=PROGRAM_S)
     return set(done.stderr.split())
 
 

@@ -68,17 +68,23 @@ def test_what_was_not_measured_is_no_factor() -> None:
     assert (figures.factor(None), figures.factor(8.1)) == ("-", "8.10x")
 
 
+def plan(cut: str, placement: str, *, codec: str, precision: str, cloud: str | None, reason: str) -> str:
+    asked = {"codec": codec, "precision": precision, "cloud": cloud, "reason": reason}
+    alone = {"little": None, "little_precision": None, "cascade": None}
+    return figures.plan({"cut": cut, "placement": placement, **asked, **alone})
+
+
 def test_plans_in_words() -> None:
     assert (
-        figures.plan("output", placement="DDD", codec="none", cloud=None, reason="chosen")
+        plan("output", "DDD", codec="none", precision="fp32", cloud=None, reason="chosen")
         == "all on the device (chosen)"
     )
     assert (
-        figures.plan("image", placement="CCC", codec="jpeg", cloud="desktop", reason="kept")
-        == "cut image as jpeg to desktop (kept)"
+        plan("image", "CCC", codec="jpeg", precision="int8", cloud="desktop", reason="kept")
+        == "cut image as jpeg to desktop in int8 (kept)"
     )
     assert (
-        figures.plan("DCCD", placement="DCCD", codec="q8", cloud="desktop", reason="chosen")
+        plan("DCCD", "DCCD", codec="q8", precision="fp32", cloud="desktop", reason="chosen")
         == "layers 1D 2C 1D as q8 to desktop (chosen)"
     )
 

@@ -8,9 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from collab_sdk.errors import BudgetInfeasible, InvalidImage
+from collab_sdk.mock import mock_detections, mock_mask, mock_outputs
 from collab_sdk.result import PHASES, Plan, Predicted, Result, Timings
 
 if TYPE_CHECKING:
@@ -79,8 +82,8 @@ def test_times_add_up_to_the_total_as_shown(
 
 
 def test_the_options_are_the_calls(daemon: LittleDaemon, run: Run, cat: Path) -> None:
-    words = "--budget 80ms --model net --placement DDC --codec q8 --fallback never-leave --on-infeasible fail"
-    assert run("infer", cat, *words.split()).exit_code == 0
+    words = "--budget 80ms --model net --placement DDC --codec q8 --precision int8/fp32 --fallback never-leave"
+    assert run("infer", cat, *words.split(), "--on-infeasible", "fail").exit_code == 0
     asked = daemon.asked[0]
     assert asked.line == "POST /v2/models/net/infer"
     assert asked.infer().inputs[0].to_bytes_list() == [b"a picture"]
@@ -89,6 +92,7 @@ def test_the_options_are_the_calls(daemon: LittleDaemon, run: Run, cat: Path) ->
         "budget": "80ms",
         "placement": "DDC",
         "codec": "q8",
+        "precision": "int8/fp32",
         "fallback": "never-leave",
         "on_infeasible": "fail",
     }
@@ -116,7 +120,7 @@ def test_json_has_every_field_of_the_result(daemon: LittleDaemon, run: Run, cat:
         assert phases == pytest.approx(times["latency_ms"])
     assert said["top"] == [{"label": "tabby", "score": 0.625}, {"label": "tiger cat", "score": 0.25}]
     assert (said["image"], said["budget"], said["unmet"]) == (str(cat), "80ms", [])
-    fields = vars(result).keys() - {"scores", "labels"}
+    fields = vars(result).keys() - {"answer", "dropped", "image"}
     assert said.keys() == fields | {"image", "label", "score", "top"}
     same = fields - {"plan", "predicted", "measured", "unmet", "budget"}
     assert {name: said[name] for name in same} == {name: getattr(result, name) for name in same}
@@ -211,3 +215,163 @@ def test_a_budget_that_no_plan_keeps_ends_it(daemon: LittleDaemon, run: Run, cat
     assert (ran.exit_code, ran.stdout) == (1, "")
     assert ran.stderr == "collabctl: no plan keeps the budget 1ms\n"
     assert len(daemon.asked) == 1
+
+
+FOUND = mock_detections([("cat", 0.75, (2, 0, 443, 296)), ("dog", 0.5, (10, 20, 30, 60))], (451, 300), model="net")
+SHOWN = mock_mask(np.repeat(np.array([[0, 1, 1, 1]], np.uint8), 300, axis=0), ["background", "person"], model="net")
+GAVE = mock_outputs({"a/b": np.arange(6, dtype=np.float16).reshape(2, 3), "file": np.zeros(0, np.int64)}, model="net")
+
+
+@pytest.fixture
+def answered(daemon: LittleDaemon, tmp_path: Path) -> Callable[[Result], Path]:
+    """The daemon answers so, and this is the picture to ask about."""
+
+    def answer(result: Result) -> Path:
+        daemon.results = [result]
+        labels = [] if result.task == "tensors" else list(result.labels)
+        daemon.answers["GET /v2/models/net"]["parameters"] = {"digest": result.digest, "labels": labels}
+        size = (result.image_width or 1, result.image_height or 1)
+        Image.new("RGB", size, (90, 90, 90)).save(tmp_path / "scene.png")
+        return tmp_path / "scene.png"
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("result", "answer", "table"),
+    [
+        (
+            FOUND,
+            "cat 75 %, dog 50 %",
+            ["object confidence x y width height", "cat 75 % 2 0 441 296", "dog 50 % 10 20 20 40"],
+        ),
+        (mock_detections([], model="net"), "nothing found", None),
+        (
+            SHOWN,
+            "person 75 %, background 25 % of 4x300 pixels",
+            ["class share", "person 75 %", "background 25 %"],
+        ),
+        (GAVE, "a/b float16 [2, 3], file int64 [0]", ["output dtype shape", "a/b float16 [2, 3]", "file int64 [0]"]),
+    ],
+    ids=["objects", "nothing", "mask", "outputs"],
+)
+def test_the_answer_of_each_task(
+    run: Run, answered: Callable[[Result], Path], result: Result, answer: str, table: list[str] | None
+) -> None:
+    blocks = run("infer", answered(result)).stdout.split("\n\n")
+    assert values(blocks[0])["answer"] == answer
+    assert (len(blocks) == 3) == (table is not None)
+    if table:
+        assert [" ".join(line.split()) for line in blocks[1].splitlines()] == table
+
+
+def test_json_has_the_answer_of_each_task(run: Run, answered: Callable[[Result], Path]) -> None:
+    found = json.loads(run("infer", answered(FOUND), "--json").stdout)
+    assert (found["task"], found["image_width"], found["image_height"]) == ("detect", 451, 300)
+    assert found["detections"] == [
+        {"class_name": "cat", "class_id": 0, "confidence": 0.75, "xyxy": [2, 0, 443, 296]},
+        {"class_name": "dog", "class_id": 1, "confidence": 0.5, "xyxy": [10, 20, 30, 60]},
+    ]
+    assert "label" not in found
+    shown = json.loads(run("infer", answered(SHOWN), "--json").stdout)
+    shares = [{"class_name": "person", "share": 0.75}, {"class_name": "background", "share": 0.25}]
+    assert shown["mask"] == {"width": 4, "height": 300, "shares": shares}
+    gave = json.loads(run("infer", answered(GAVE), "--json").stdout)
+    assert gave["outputs"] == [
+        {"name": "a/b", "dtype": "float16", "shape": [2, 3]},
+        {"name": "file", "dtype": "int64", "shape": [0]},
+    ]
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "WEBP"])
+def test_an_answer_is_drawn(run: Run, answered: Callable[[Result], Path], tmp_path: Path, ending: str) -> None:
+    ran = run("infer", answered(FOUND), "--draw", tmp_path / f"out.{ending}")
+    assert (ran.exit_code, ran.stderr) == (0, "")
+    with Image.open(tmp_path / f"out.{ending}") as drawn:
+        assert drawn.size == (451, 300)
+        assert len(drawn.convert("RGB").getcolors(2**24) or []) > 2
+
+
+@pytest.mark.parametrize(
+    ("result", "names"),
+    [(FOUND, ["xyxy", "confidence", "class_id"]), (SHOWN, ["mask"]), (GAVE, ["a/b", "file"])],
+    ids=["objects", "mask", "outputs"],
+)
+def test_the_arrays_of_an_answer_are_saved(
+    run: Run, answered: Callable[[Result], Path], tmp_path: Path, result: Result, names: list[str]
+) -> None:
+    assert run("infer", answered(result), "--save", tmp_path / "out.npz").exit_code == 0
+    with np.load(tmp_path / "out.npz") as saved:
+        assert list(saved) == names
+        for name, sent in zip(names, result.answer.on_wire().values(), strict=False):
+            np.testing.assert_array_equal(saved[name], sent)
+
+
+def test_tensors_come_from_a_file_of_arrays(
+    daemon: LittleDaemon, run: Run, answered: Callable[[Result], Path], tmp_path: Path
+) -> None:
+    answered(GAVE)
+    np.savez(tmp_path / "in.npz", left=np.ones((1, 3), np.float32), right=np.zeros(2, np.int64))
+    assert run("infer", tmp_path / "in.npz").exit_code == 0
+    left, right = daemon.asked[0].infer().inputs
+    assert (left.name, left.datatype, left.shape) == ("left", "FP32", (1, 3))
+    assert (right.name, right.datatype, right.shape) == ("right", "INT64", (2,))
+
+
+def test_an_array_alone_has_the_name_of_its_file(
+    daemon: LittleDaemon, run: Run, answered: Callable[[Result], Path], tmp_path: Path
+) -> None:
+    answered(GAVE)
+    np.save(tmp_path / "left.npy", np.ones((1, 3), np.float32))
+    assert run("infer", tmp_path / "left.npy").exit_code == 0
+    assert daemon.asked[0].infer().inputs[0].name == "left"
+
+
+@pytest.mark.parametrize("content", [b"", b"no arrays", b"PK\x05\x06" + bytes(17), None])
+def test_a_file_without_arrays_is_refused(run: Run, tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "in.npz"
+    if content is not None:
+        path.write_bytes(content)
+    ran = run("infer", path)
+    assert ran.exit_code == 1
+    assert ran.stderr.startswith(f"collabctl: cannot read the arrays of '{path}': ")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--draw", "out.png"], "--draw and --save take one IMAGE"),
+        (["--save", "out.npz"], "--draw and --save take one IMAGE"),
+        (["--draw", "out.tiff"], "'out.tiff' does not end in .png or .jpg or .jpeg or .webp"),
+        (["--save", "out.npy"], "'out.npy' does not end in .npz"),
+        (["--draw", "nowhere/out.png"], "there is no directory 'nowhere' to write 'out.png' to"),
+        (["--save", "nowhere/out.npz"], "there is no directory 'nowhere' to write 'out.npz' to"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_asked(
+    daemon: LittleDaemon, run: Run, cat: Path, words: list[str], says: str
+) -> None:
+    ran = run("infer", cat, cat, *words)
+    assert ran.exit_code == 2
+    assert says in ran.stderr
+    assert daemon.asked == []
+
+
+def test_outputs_are_not_drawn_but_shown(run: Run, answered: Callable[[Result], Path], tmp_path: Path) -> None:
+    ran = run("infer", answered(GAVE), "--draw", tmp_path / "out.png")
+    assert ran.exit_code == 1
+    assert "a/b float16 [2, 3], file int64 [0]" in ran.stdout
+    assert ran.stderr == ("collabctl: net answers with tensors, which --draw cannot show: --save FILE.npz keeps them\n")
+
+
+def test_what_cannot_be_written_whole_is_said_and_not_left_behind(
+    run: Run, answered: Callable[[Result], Path], tmp_path: Path
+) -> None:
+    wide = answered(Result(**vars(FOUND) | {"image_width": 17_000, "image_height": 1}))
+    Image.new("RGB", (17_000, 1)).save(wide)
+    ran = run("infer", wide, "--draw", tmp_path / "out.webp")
+    assert ran.exit_code == 1
+    assert "cat" in ran.stdout
+    assert ran.stderr.startswith(f"collabctl: cannot write '{tmp_path / 'out.webp'}': ")
+    assert "PNG has room for more pixels" in ran.stderr
+    assert not (tmp_path / "out.webp").exists()

@@ -30,9 +30,9 @@ def spoil(package: Path) -> Path:
 
 def test_list(run: Run) -> None:
     assert [line.split() for line in run("models", "list").stdout.splitlines()] == [
-        ["model", "digest", "layers", "cuts", "profiled"],
-        ["net", "0123456789ab", "3", "2", "yes"],
-        ["other", "ff", "9", "4", "no"],
+        ["model", "task", "digest", "layers", "cuts", "MB", "loaded", "profiled"],
+        ["net", "classify", "0123456789ab", "3", "2", "1.2", "yes"],
+        ["other", "detect", "ff", "9", "4", "-", "no"],
     ]
 
 
@@ -44,7 +44,11 @@ def test_list_of_none(daemon: LittleDaemon, run: Run) -> None:
 
 def test_show_has_a_row_for_each_letter_of_a_placement(run: Run) -> None:
     head, rows, _ = run("models", "show", "net").stdout.split("\n\n")
-    assert head == "model      net (0123456789ab)\nlayers     3, 1.25 MMACs"
+    assert head.splitlines() == [
+        "model      net (0123456789ab)",
+        "layers     3, 1.25 MMACs",
+        "fidelity   how often the top-1 is right",
+    ]
     assert [line.split() for line in rows.splitlines()[1:]] == [
         ["1", "Conv", "1.25", "no", "features.0"],
         ["2", "MaxPool", "0.00", "yes", "features.2"],
@@ -59,6 +63,20 @@ def test_show_has_the_codecs_with_their_agreement_where_the_network_is_sure_and_
         ["image", "u8", "151k", "100", "%           -           -"],
         ["image", "jpeg90-444", "19.2k", "99.5", "%  301 of 302  632 of 712"],
     ]
+
+
+def test_show_has_the_overlap_of_a_segmenters_classes(daemon: LittleDaemon, run: Run) -> None:
+    _, lossy = daemon.answers["GET /collab/v1/models/net"]["codecs"]
+    lossy["mean_iou"] = 0.981
+    _, _, rows = run("models", "show", "net").stdout.split("\n\n")
+    assert [line.split()[-2:] for line in rows.splitlines()] == [["all", "mIoU"], ["-", "-"], ["98.1", "%"]]
+
+
+def test_show_has_the_precisions_where_they_differ(daemon: LittleDaemon, run: Run) -> None:
+    daemon.answers["GET /collab/v1/models/net"]["codecs"][1]["precision"] = "int8"
+    _, _, rows = run("models", "show", "net", env={"COLUMNS": "80"}).stdout.split("\n\n")
+    assert [line.split()[2] for line in rows.splitlines()] == ["precision", "fp32", "int8"]
+    assert max(map(len, rows.splitlines())) <= 80
 
 
 def test_remove(daemon: LittleDaemon, run: Run) -> None:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from collab_sdk.result import Plan, Result
+from tests.patience import PATIENCE_S
+from tests.said import Said
 from tests.unit.ctl.conftest import a_result
 
 if TYPE_CHECKING:
@@ -32,15 +34,10 @@ def in_terminal(socket: Path, *words: str, columns: int) -> str:
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "LINES")}
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, env=environment | {"TERM": "xterm-256color"})
     os.close(theirs)
-    shown = b""
-    try:
-        while part := os.read(ours, 65536):
-            shown += part
-    except OSError:
-        pass  # how Linux says that the other end is closed
+    shown = Said(ours).to_the_end()
     os.close(ours)
-    assert process.wait() == 0
-    return shown.decode().replace("\r\n", "\n")
+    assert process.wait(PATIENCE_S) == 0
+    return shown.replace("\r\n", "\n")
 
 
 @pytest.mark.parametrize("words", [["status"], ["profile", "net"], ["models", "show", "net"], ["config"]], ids=" ".join)
@@ -73,7 +70,7 @@ def test_no_text_of_a_report_reaches_the_terminal_raw(
     (tmp_path / "cat.jpg").write_bytes(b"a picture")
     daemon.answers["GET /collab/v1/status"]["clouds"][1]["problem"] = ESCAPES
     daemon.answers["GET /collab/v1/models/net"]["layers"][0] |= {"name": ESCAPES, "op": ESCAPES}
-    daemon.answers["GET /collab/v1/explain"]["decisions"][0]["why"] = ESCAPES
+    daemon.answers["GET /collab/v1/explain"]["decisions"][0] |= {"why": ESCAPES, "answer": ESCAPES}
     daemon.answers["GET /v2/models/net"]["parameters"]["labels"] = [ESCAPES] * 3
     (answered,) = daemon.results
     daemon.results = [Result(**(vars(answered) | {"why": ESCAPES, "degraded": True}))]

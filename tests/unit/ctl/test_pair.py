@@ -13,6 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from collabd.ctl.__main__ import main
+from collabd.discovery.machine import machine_name, own_addresses
+from collabd.keys.identity import hosts_of
 
 Pair = Callable[..., Result]
 
@@ -98,8 +100,6 @@ def test_it_can_be_piped(pair: Pair, tmp_path: Path) -> None:
 
 
 def test_the_authority_stays_and_the_certificate_learns_new_names(pair: Pair, tmp_path: Path) -> None:
-    from collabd.ctl.pair.certificates import hosts_of
-
     keys = tmp_path / "keys/collab-cloudd"
     assert pair("new", "pi", "--host", "pc.lan", "--host", "2001:db8::1").exit_code == 0
     first, authority = (keys / "server.crt").read_bytes(), (keys / "ca.crt").read_bytes()
@@ -162,6 +162,54 @@ def test_the_last_device_can_be_removed_and_a_first_one_come_again(pair: Pair, t
     assert pair("list").output == ""
     assert pair("new", "pi", "--host", "h").exit_code == 0
     assert pair("list").output == "pi\n"
+
+
+def test_a_companion_that_announces_itself_is_followed_by_who_is_paired_then(pair: Pair, tmp_path: Path) -> None:
+    def followed() -> object:
+        (cloud,) = settings(tmp_path / "collabd.toml")["clouds"]
+        return cloud.get("follow")
+
+    assert pair("new", "pi", "--host", "h", "--name", "pc").exit_code == 0
+    assert pair("add", str(tmp_path / "pi.pair")).exit_code == 0
+    assert followed() is None
+    assert pair("new", "pi", "--host", "h", "--name", "pc", "--announce", "--replace").exit_code == 0
+    assert settings(tmp_path / "collab-cloudd.toml")["server"]["announce"] is True
+    said = pair("add", str(tmp_path / "pi.pair"), "--replace").output
+    assert "at https://h:8470, or where it announces itself" in said
+    assert followed() is True
+    # What the companion's configuration says holds for the next device too.
+    assert pair("new", "pi-2", "--host", "h", "--name", "pc").exit_code == 0
+    assert json.loads((tmp_path / "pi.pair").read_bytes())["announced"] is True
+    path = tmp_path / "collab-cloudd.toml"
+    path.write_text(path.read_text().replace("announce = true", "announce = false"))
+    assert pair("new", "pi-3", "--host", "h", "--name", "pc").exit_code == 0
+    assert pair("add", str(tmp_path / "pi.pair"), "--replace").exit_code == 0
+    assert followed() is False
+
+
+def test_a_certificate_is_for_all_names_and_addresses_of_the_machine(pair: Pair, tmp_path: Path) -> None:
+    assert pair("new", "pi", "--host", "h").exit_code == 0
+    hosts = hosts_of((tmp_path / "keys/collab-cloudd/server.crt").read_bytes())
+    machine = machine_name()
+    assert hosts == {"h", machine, f"{machine}.local", "localhost", "127.0.0.1", "::1", *own_addresses()}
+
+
+def test_a_certificate_is_renewed_where_it_lacks_something_and_devices_need_nothing_new(
+    pair: Pair, tmp_path: Path
+) -> None:
+    refused = pair("renew")
+    assert (refused.exit_code, "did not make the certificate" in refused.output) == (1, True)
+    assert pair("new", "pi", "--host", "h").exit_code == 0
+    keys = tmp_path / "keys/collab-cloudd"
+    before = {path.name: path.read_bytes() for path in keys.iterdir()}
+    assert "is good for all names and addresses" in pair("renew").output
+    assert {path.name: path.read_bytes() for path in keys.iterdir()} == before
+    said = pair("renew", "--host", "192.0.2.9").output
+    assert "renewed the certificate, now also for 192.0.2.9\n" in said
+    assert "send SIGHUP to collab-cloudd" in said
+    changed = {path.name for path in keys.iterdir() if path.read_bytes() != before[path.name]}
+    assert changed == {"server.crt", "server.key"}
+    assert hosts_of((keys / "server.crt").read_bytes()) == hosts_of(before["server.crt"]) | {"192.0.2.9"}
 
 
 @pytest.mark.parametrize("name", ["", "../pi", "a b", "-x", "pi\n"])

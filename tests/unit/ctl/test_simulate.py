@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from collabd.catalog.package.package import Package
 from collabd.ctl.__main__ import main
-from collabd.ctl.simulate import POLICIES
+from collabd.ctl.simulate import KINDS, POLICIES
 from collabd.profiling.profile import CodecTimes, CutTimes, Machine, Profile
-from collabd.simulation import compare
+from collabd.simulation import compare, kinds
 
 TRACE = [
     {"duration_ms": 4000, "bandwidth_kbps": 8000, "latency_ms": 20},
@@ -50,7 +52,7 @@ def test_json_has_every_policy(tiny_package: Package, trace: Path, profile: Path
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert report["requests"] == 28  # one round of the trace
-    assert list(report["policies"]) == list(POLICIES)
+    assert list(report["policies"]) == [name for name in POLICIES if name != "local_int8"]
     for one in report["policies"].values():
         assert 0 < one["p50_ms"] <= one["p95_ms"]
         assert one["mean_ms"] > 0
@@ -91,6 +93,34 @@ def test_it_draws(tiny_package: Package, trace: Path, profile: Path, tmp_path: P
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_pictures_tell_what_fidelity_is_realised(
+    tiny_package: Package,
+    profile: Path,
+    tmp_path: Path,
+    tiny_images: list[np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    (folder := tmp_path / "pictures").mkdir()
+    for index, image in enumerate(tiny_images):
+        Image.fromarray(image).save(folder / f"{index}.png")
+    arguments = ["simulate", "--model", str(tiny_package.path), "--mbit-s", "5", "--profile", str(profile)]
+    more = ["--requests", "20", "--policy", "local", "--policy", "remote_jpeg", "--pictures", str(folder)]
+    report = json.loads(CliRunner().invoke(main, [*arguments, *more, "--parked", "0.5", "--json"]).stdout)
+    assert (report["trace"], report["pictures"], report["distinct"]) == ("5 Mbit/s", "pictures", 60)
+    local, jpeg = (report["policies"][name]["realised"] for name in ("local", "remote_jpeg"))
+    assert local == {"mean": 1, "least": 1}
+    assert 0 < jpeg["least"] <= jpeg["mean"] < 1
+    shown = CliRunner().invoke(main, [*arguments, *more]).output
+    assert "100 % (100 %)" in shown
+
+
+def test_the_link_is_a_trace_or_steady(tiny_package: Package, trace: Path, profile: Path) -> None:
+    both = simulate(tiny_package, trace, profile, "--mbit-s", "5")
+    assert both.exit_code == 2
+    assert "give --trace or --mbit-s" in both.output
+
+
 def test_what_cannot_be_used_is_one_line(tiny_package: Package, trace: Path, profile: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.json"
     broken.write_text("[]")
@@ -104,6 +134,7 @@ def test_what_cannot_be_used_is_one_line(tiny_package: Package, trace: Path, pro
         (simulate(tiny_package, trace, broken), "is not a profile"),
         (simulate(tiny_package, trace, profile, "--config", str(unknown)), "failover.patience: unknown key"),
         (simulate(tiny_package, trace, profile, "--plot", str(tmp_path / "x.unknown")), "x.unknown"),
+        (simulate(tiny_package, trace, broken, "--plot", str(tmp_path / "none/x.png")), "no directory"),
     ):
         assert result.exit_code == 1
         assert said in result.output
@@ -112,3 +143,7 @@ def test_what_cannot_be_used_is_one_line(tiny_package: Package, trace: Path, pro
 
 def test_every_policy_is_explained() -> None:
     assert tuple(POLICIES) == compare.POLICIES
+
+
+def test_every_kind_is_explained() -> None:
+    assert [*KINDS] == [*kinds.KINDS]

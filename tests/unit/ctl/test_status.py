@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from collab_sdk.errors import NotReady
+from collab_sdk.reports import ConditionReport
 from collabd import __version__
 
 if TYPE_CHECKING:
@@ -43,11 +44,52 @@ def test_status_tells_of_daemon_companions_and_models(run: Run) -> None:
         "machine 4.25 W (measured by ina219), 61 °C, clock up to 1000 of 1500 MHz, under-voltage, frequency-capped, "
         "battery 62 %"
     )
-    assert said[3] == "requests 120: 80 with a companion, 2 degraded, 3 over budget, 1 failed"
-    assert said[4] == ("last call net, cut features.2 as q8 to desktop (kept): 19.5 ms, predicted 18.8, budget met")
+    assert (
+        said[3] == "requests 120: 80 with a companion, 7 inherited, 2 degraded, 1 failed over, 3 over budget, 1 failed"
+    )
+    assert said[4] == "audits 812 pictures, 95 copies, 48.4 s: 0.42 % of a core, of at most 1 %"
+    assert said[5] == ("last call net, cut features.2 as q8 to desktop (kept): 19.5 ms, predicted 18.8, budget met")
     assert "desktop up 12.2 21.5 80.0 3.20 0.00 31 % 1.04x 1 http://192.168.1.20:8470" in said
-    assert "net 0123456789ab 3 2 yes" in said
-    assert "other ff 9 4 no" in said
+    assert "net classify 0123456789ab 3 2 1.2 yes" in said
+    assert "other detect ff 9 4 - no" in said
+
+
+LOST = ConditionReport(
+    code="companion-lost",
+    about="pc",
+    severity="warning",
+    what="the device works without pc: pc at http://192.168.1.20:8470: Connection refused",
+    do="See that collab-cloudd runs there",
+    since_s=95.0,
+    behind=None,
+)
+STALE = LOST | {"code": "link-stale", "severity": "notice", "what": "old", "behind": "companion-lost"}
+DOOR = LOST | {"code": "door-refused", "about": "oip at :1", "severity": "error", "what": "the door is not open"}
+
+
+def test_a_daemon_that_is_well_says_nothing_of_its_health(run: Run) -> None:
+    assert "health" not in run("status").stdout
+
+
+def test_conditions_stand_with_what_to_do_and_what_they_explain(daemon: LittleDaemon, run: Run) -> None:
+    daemon.answers["GET /collab/v1/status"]["health"] = [DOOR, LOST, STALE]
+    said = words_of(run("status").stdout)
+    first = said.index("health condition for")
+    assert said[first + 1 : first + 6] == [
+        "error door-refused 1 min 35 s the door is not open",
+        "→ See that collab-cloudd runs there",
+        f"warning companion-lost 1 min 35 s {LOST['what']}",
+        "→ See that collab-cloudd runs there",
+        "It explains link-stale of pc.",
+    ]
+
+
+def test_conditions_fit_into_eighty_columns(daemon: LittleDaemon, run: Run) -> None:
+    daemon.answers["GET /collab/v1/status"]["health"] = [DOOR, LOST, STALE]
+    said = run("status", env={"COLUMNS": "80"}).stdout.splitlines()
+    first = next(index for index, line in enumerate(said) if line.startswith("health"))
+    assert all(len(line) <= 80 for line in said[first : first + 8])
+    assert "companion-lost" in said[first + 3]
 
 
 def test_what_a_companion_was_not_heard_to_say_is_a_dash(run: Run) -> None:
@@ -55,6 +97,14 @@ def test_what_a_companion_was_not_heard_to_say_is_a_dash(run: Run) -> None:
     said = words_of(run("status").stdout)
     assert unheard in said
     assert "cluster the companion refused our key" in said
+
+
+def test_a_companion_that_was_found_elsewhere_is_shown_there(daemon: LittleDaemon, run: Run) -> None:
+    daemon.answers["GET /collab/v1/status"]["clouds"][1]["found_at"] = "https://192.168.1.77:8470"
+    said = words_of(run("status").stdout)
+    assert "cluster unknown (half-open) - - - - - - - 0 https://192.168.1.77:8470" in said
+    assert "cluster found there, and no longer at https://cluster.example.org:8470" in said
+    assert "the companion refused our key" in said
 
 
 def test_why_a_companion_does_not_serve_a_model(daemon: LittleDaemon, run: Run) -> None:
@@ -71,11 +121,11 @@ def test_status_of_a_daemon_that_has_nothing_yet(daemon: LittleDaemon, run: Run)
     unknown = dict.fromkeys(("temperature_c", "frequency_limit_mhz", "frequency_max_mhz", "throttled", "battery"))
     daemon.answers["GET /collab/v1/status"]["device"] |= unknown | {"power_source": "model"}
     lines = run("status").stdout.splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert "loading" in lines[0]
     assert "CPU -, - its profiled times, 212 MB" in lines[1]
     assert lines[2].split() == ["machine", "4.25", "W", "(modelled)"]
-    assert lines[4].split() == ["last", "call", "-"]
+    assert lines[5].split() == ["last", "call", "-"]
 
 
 def test_status_says_why_the_last_call_was_degraded(daemon: LittleDaemon, run: Run) -> None:

@@ -98,10 +98,11 @@ def test_a_long_name_stands_above_its_row_alone() -> None:
 
 
 def test_what_is_left_out_is_named() -> None:
-    assert lines(table([("companion", "0.79", "12.2", "0.00", "")]), 28)[-3:] == [
+    assert lines(table([("companion", "0.79", "12.2", "0.00", "")]), 28)[-4:] == [
         "companion  0.79    12.2",
-        "Not shown for want of room,",
-        "but with --json: queue ms.",
+        "Not shown for want of room:",
+        "queue ms ('| less -S' or",
+        "--json shows all).",
     ]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from collabd.catalog.package.package import Package
+from collabd.clock import MONOTONIC, Clock
 from collabd.codec import JPEG_CODECS
 from collabd.config import (
     CloudSettings,
@@ -60,7 +61,7 @@ def profile(tiny_package: Package) -> Profile:
 
 @pytest.fixture
 def model(tiny_package: Package, profile: Profile) -> DeviceModel:
-    model = DeviceModel(tiny_package, tiny_package.network())
+    model = DeviceModel(tiny_package, tiny_package.networks())
     model.take_profile(profile)
     return model
 
@@ -98,9 +99,10 @@ def planner(
     planning: Settings = DEFAULTS,
     policies: tuple[Configured, ...] = (),
     find_placement: FindPlacement = placed,
+    clock: Clock = MONOTONIC,
 ) -> Planner:
     config = DeviceConfig(planning=planning, policies=policies)
-    return planner_of(config, companions, slowdown=slowdown, find_placement=find_placement)
+    return planner_of(config, companions, slowdown=slowdown, find_placement=find_placement, clock=clock)
 
 
 def plan(planner: Planner, model: DeviceModel, image: CallImage = PIXELS, **parameters: str | int) -> CallPlan:

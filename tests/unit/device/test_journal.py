@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from collab_sdk.answers import Classification
 from collab_sdk.budget import Budget
 from collab_sdk.result import Plan, Predicted, Result, Timings
 from collabd.device import journal
@@ -24,8 +25,8 @@ def answer(plan: Plan = LOCAL, *, budget: str = "", model: str = "net", unmet: t
     return Result(
         model=model,
         digest="sha256:0",
-        scores=np.ones(1, np.float32),
-        labels=("all",),
+        task="classify",
+        answer=Classification(np.ones(1, np.float32), ("all",)),
         plan=plan,
         predicted=Predicted(),
         measured=Timings(latency_ms=12.25),
@@ -67,6 +68,14 @@ def test_a_switch_is_told_once(heard: pytest.LogCaptureFixture) -> None:
     assert event["COLLABD_PLAN_BEFORE"] == "all on the device"
     assert (event["COLLABD_MODEL"], event["COLLABD_BUDGET"]) == ("net", "80ms")
     assert (event["COLLABD_CUT"], event["COLLABD_CODEC"], event["COLLABD_COMPANION"]) == ("pool1", "q8", "pc")
+
+
+def test_a_switch_of_precision_is_told(heard: pytest.LogCaptureFixture) -> None:
+    it = Journal()
+    for plan in (LOCAL, replace(LOCAL, precision="int8"), LOCAL):
+        it.answered(answer(plan))
+    assert heard.messages == ["net: the plan changes from all on the device to all on the device in int8"]
+    assert fields(heard)[0]["COLLABD_PRECISION"] == "int8"
 
 
 def test_calls_of_different_kinds_are_no_switch(heard: pytest.LogCaptureFixture) -> None:
@@ -177,3 +186,49 @@ def test_a_companion_comes_and_goes(heard: pytest.LogCaptureFixture, up: bool, e
     companion_changed("pc", up=up)
     assert [record.levelno for record in heard.records] == [level]
     assert fields(heard) == [{"MESSAGE_ID": event, "COLLABD_COMPANION": "pc"}]
+
+
+def test_a_row_that_calls_may_use_or_no_longer_is_told_each_way_once_in_ten_minutes(
+    heard: pytest.LogCaptureFixture,
+) -> None:
+    now = 0.0
+    it = Journal(lambda: now)
+    for allowed, promise in ((True, 0.9903), (False, 0.98), (True, 0.9902), (False, 0.9869)):
+        it.fidelity_changed("net", "jpeg90 at image", least=0.99, now=promise, allowed=allowed)
+    it.fidelity_changed("net", "q8 at pool1", least=0.99, now=0.9901, allowed=True)
+    assert [record.levelno for record in heard.records] == [logging.INFO, logging.WARNING, logging.INFO]
+    may, no_longer, _ = (record.getMessage().removeprefix("net: ") for record in heard.records)
+    said = "calls that ask for a fidelity of 99 %: this device's pictures promise"
+    assert (may, no_longer) == (
+        f"jpeg90 at image may serve {said} 99.03 %",
+        f"jpeg90 at image no longer serves {said} 98 %",
+    )
+    assert fields(heard)[0] == {
+        "MESSAGE_ID": journal.FIDELITY_CHANGED,
+        "COLLABD_MODEL": "net",
+        "COLLABD_ROW": "jpeg90 at image",
+        "COLLABD_LEAST": "99 %",
+        "COLLABD_FIDELITY": "99.03 %",
+        "COLLABD_VERDICT": "may serve",
+    }
+    now = 600.0
+    it.fidelity_changed("net", "jpeg90 at image", least=0.99, now=0.987, allowed=False)
+    assert len(fields(heard)) == 1
+
+
+def test_who_stands_in_for_whom_is_said_once_in_a_while(heard: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    told = Journal(lambda: now)
+    by_pc = replace(answer(REMOTE), ran_on="pc")
+    by_other = replace(
+        answer(REMOTE), ran_on="spare", degraded=True, why="pc failed (gone); spare answered in its place"
+    )
+    for result in (by_pc, by_other, by_other):
+        told.answered(result)
+    (event,) = fields(heard)
+    assert event["MESSAGE_ID"] == journal.TAKEN_OVER
+    assert (event["COLLABD_COMPANION"], event["COLLABD_RAN_ON"]) == ("pc", "spare")
+    assert event["COLLABD_WHY"] == by_other.why
+    now = 11.0
+    told.answered(by_other)
+    assert len(fields(heard)) == 1

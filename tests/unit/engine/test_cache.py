@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
-from time import sleep
 
 import pytest
 
 from collabd.engine.cache import BuildCache, CacheStats
+from tests.patience import PATIENCE_S, until
 
 
 @dataclass(frozen=True)
@@ -64,18 +64,17 @@ def test_a_failure_reaches_all_who_wait_and_the_next_may_try_again(pool: ThreadP
 
     def fail() -> Thing:
         building.set()
-        assert waiting.wait(10)
+        assert waiting.wait(PATIENCE_S)
         raise LookupError("no such thing")
 
     first = pool.submit(cache.get, "a", fail)
-    assert building.wait(10)
+    assert building.wait(PATIENCE_S)
     others = [pool.submit(cache.get, "a", fail) for _ in range(3)]
-    while cache.stats.hits < 3:
-        sleep(0.001)
+    until(lambda: cache.stats.hits == 3)
     waiting.set()
     for future in (first, *others):
         with pytest.raises(LookupError):
-            future.result()
+            future.result(PATIENCE_S)
     assert cache.get("a", lambda: Thing(1)) == Thing(1)
 
 
@@ -103,15 +102,15 @@ def test_what_is_discarded_while_it_is_built_is_given_out_but_not_kept(pool: Thr
 
     def build() -> Thing:
         building.set()
-        assert discarded.wait(10)
+        assert discarded.wait(PATIENCE_S)
         return Thing(1)
 
     first = pool.submit(cache.get, "a", build)
-    assert building.wait(10)
+    assert building.wait(PATIENCE_S)
     cache.discard(lambda key: key == "a")
     assert cache.get("a", lambda: Thing(2)) == Thing(2)
     discarded.set()
-    assert first.result() == Thing(1)
+    assert first.result(PATIENCE_S) == Thing(1)
     assert cache.get("a", lambda: Thing(3)) == Thing(2)
     assert (cache.stats.count, cache.stats.nbytes) == (1, 2)
 
@@ -122,14 +121,14 @@ def test_building_one_does_not_block_another(pool: ThreadPoolExecutor) -> None:
 
     def build() -> Thing:
         building.set()
-        assert done.wait(10)
+        assert done.wait(PATIENCE_S)
         return Thing(1)
 
     slow = pool.submit(cache.get, "slow", build)
-    assert building.wait(10)
+    assert building.wait(PATIENCE_S)
     assert cache.get("quick", lambda: Thing(20)) == Thing(20)
     done.set()
-    assert slow.result() == Thing(1)
+    assert slow.result(PATIENCE_S) == Thing(1)
     # The slow one was being built when the quick one filled the cache; now it is the newest.
     assert (cache.stats.count, cache.stats.nbytes) == (1, 1)
 
@@ -140,14 +139,14 @@ def test_age_counts_from_the_end_of_the_build(pool: ThreadPoolExecutor) -> None:
 
     def build() -> Thing:
         building.set()
-        assert done.wait(10)
+        assert done.wait(PATIENCE_S)
         return Thing(4)
 
     slow = pool.submit(cache.get, "slow", build)
-    assert building.wait(10)
+    assert building.wait(PATIENCE_S)
     cache.get("before", lambda: Thing(4))
     done.set()
-    slow.result()
+    slow.result(PATIENCE_S)
     cache.get("after", lambda: Thing(4))
     hits = cache.stats.hits
     cache.get("slow", lambda: Thing(4))

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from collabd.engine import Engine, EngineError, EngineStats, Part, SubgraphSource
+from collabd.engine import Engine, EngineError, EngineStats, Part
 from collabd.partition import Network
+from tests.patience import PATIENCE_S
 
 MakeNetwork = Callable[..., Network]
 X = np.random.default_rng(6).standard_normal((3, 8)).astype(np.float32)
@@ -155,7 +156,7 @@ def test_a_raced_build_happens_once(mlp: Network) -> None:
     source = Source(mlp.subgraph)
     engine = Engine(threads=1, cache_bytes=64 << 20)
     engine.add("mlp", source)
-    start = Barrier(8)
+    start = Barrier(8, timeout=PATIENCE_S)
 
     def run(_: int) -> np.ndarray:
         start.wait()
@@ -202,21 +203,21 @@ def test_a_network_removed_while_it_is_built_leaves_nothing_behind(mlp: Network)
 
     def make(inputs: Sequence[str], outputs: Sequence[str]) -> Part:
         asked.set()
-        assert removed.wait(10)
+        assert removed.wait(PATIENCE_S)
         return mlp.subgraph(inputs, outputs)
 
     engine = Engine(threads=1, cache_bytes=64 << 20)
     engine.add("mlp", Source(make))
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(engine.run, "mlp", {"x": X}, ["y"])
-        assert asked.wait(10)
+        assert asked.wait(PATIENCE_S)
         engine.remove("mlp")
         removed.set()
-        np.testing.assert_allclose(run.result()["y"], forward(mlp, X)["y"], rtol=1e-5)
+        np.testing.assert_allclose(run.result(PATIENCE_S)["y"], forward(mlp, X)["y"], rtol=1e-5)
     assert engine.stats.sessions == 0
 
 
-class Vanishing(dict[str, SubgraphSource]):
+class Vanishing(dict[str, Any]):
     """Networks of which each is gone as soon as it was looked up: `remove` in the narrowest of gaps."""
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -224,7 +225,7 @@ class Vanishing(dict[str, SubgraphSource]):
 
 
 def test_a_network_removed_between_lookup_and_build_leaves_nothing_behind(engine: Engine, mlp: Network) -> None:
-    engine._networks = Vanishing(engine._networks)
+    engine._added = Vanishing(engine._added)
     np.testing.assert_allclose(engine.run("mlp", {"x": X}, ["y"])["y"], forward(mlp, X)["y"], rtol=1e-5)
     assert engine.stats == EngineStats(sessions=0, bytes=0, hits=0, builds=1, evictions=0)
 

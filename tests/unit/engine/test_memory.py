@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from collabd.partition import Network
+from tests.patience import PROGRAM_S
 
 # Arrays of which the last is still in use keep the rest of the heap from being returned by itself.
 _HOLES = """
@@ -39,5 +40,7 @@ pytestmark = pytest.mark.skipif(
 def test_a_dropped_session_returns_the_free_parts_of_the_heap(tmp_path: Path, mlp: Network) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes(mlp.subgraph(["x"], ["y"]).model)
-    shown = subprocess.run([sys.executable, "-c", _HOLES, str(model)], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-c", _HOLES, str(model)], capture_output=True, text=True, check=True, timeout=PROGRAM_S
+    )
     assert int(shown.stdout) >= 60

@@ -12,6 +12,7 @@ from onnx import helper
 
 from collabd.engine import Engine, Stop, Stopped
 from collabd.partition import Network
+from tests.patience import PATIENCE_S
 from tests.unit.engine.conftest import MakeNetwork
 
 # A second or more of work on any machine, in pieces of a millisecond.
@@ -46,11 +47,11 @@ def test_a_run_that_is_stopped_has_no_result_and_leaves_no_trace(engine: Engine)
 
     with ThreadPoolExecutor(1) as pool:
         under_way = pool.submit(run)
-        assert started.wait(60)
+        assert started.wait(PATIENCE_S)
         assert not stop.wait(0.02)
         stop.request()
         with pytest.raises(Stopped):
-            under_way.result()
+            under_way.result(PATIENCE_S)
     for _ in range(2):
         found = engine.run("long", {"x": X}, ["y"], stop=Stop())["y"]
         np.testing.assert_array_equal(found, np.roll(X, _STEPS, axis=1))

@@ -26,12 +26,13 @@ class Echo:
         self.error: BaseException | None = None
         self.is_ready = True
         self.asked: wire.InferRequest | None = None
+        self.away: dict[str, str] = {}
 
     def ready(self) -> bool:
         return self.is_ready
 
     def server_metadata(self) -> dict[str, Any]:
-        return {"name": "echo", "version": "1", "extensions": []}
+        return {"name": "echo", "version": "1"}
 
     def models(self) -> list[str]:
         return ["echo"]
@@ -43,6 +44,25 @@ class Echo:
     def model_metadata(self, name: str) -> dict[str, Any]:
         self._known(name)
         return {"platform": "none", "inputs": [], "outputs": []}
+
+    def model_config(self, name: str) -> dict[str, Any]:
+        self._known(name)
+        return {"name": name, "max_batch_size": 0, "input": [], "output": []}
+
+    def statistics(self, name: str | None) -> list[dict[str, Any]]:
+        self._known(name or "echo")
+        return [{"name": "echo"}]
+
+    def unloaded(self) -> dict[str, str]:
+        return self.away
+
+    async def load(self, name: str) -> None:
+        self._known(name)
+        self.away.pop(name, None)
+
+    async def unload(self, name: str) -> None:
+        self._known(name)
+        self.away[name] = "unloaded"
 
     async def infer(self, name: str, request: wire.InferRequest) -> wire.InferResponse:
         self._known(name)

@@ -22,6 +22,7 @@ import collabd
 from collabd.http import aiohttp_privates
 from collabd.http.aiohttp_privates import Answer, HttpRunner, HttpServer, ServedConnection, end_body
 from collabd.http.server import ConnectionLimits, ConnectionServer
+from tests.patience import PATIENCE_S
 
 MODULE = "collabd/http/aiohttp_privates.py"
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -116,7 +117,7 @@ class House:
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
-        for _ in range(1000):
+        for _ in range(int(PATIENCE_S / 0.01)):
             if condition():
                 return
             await asyncio.sleep(0.01)

@@ -33,6 +33,7 @@ async def test_too_many_bytes_are_413(client: Client, body: bytes) -> None:
     error = await refused(client, body)
     assert (error.code, error.http_status) == ("request_too_large", 413)
     assert error.details == {"limit_bytes": LIMIT}
+    assert "send a picture as its file" in str(error)
 
 
 async def test_a_body_of_no_stated_length_is_bounded_too(client: Client) -> None:

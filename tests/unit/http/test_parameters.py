@@ -98,7 +98,7 @@ def test_outputs_that_cannot(wanted: list[RequestedOutput], says: str) -> None:
 
 
 def test_features_are_no_classes() -> None:
-    with pytest.raises(InvalidRequest, match="an output of scores"):
+    with pytest.raises(InvalidRequest, match="only for the scores of a classifier"):
         check_outputs(outputs("features.3", classification=1), "scores")
 
 

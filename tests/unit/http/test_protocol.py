@@ -10,6 +10,7 @@ import pytest
 
 from collab_sdk import wire
 from collab_sdk.errors import UnknownModel
+from tests.patience import PATIENCE_S
 from tests.unit.http.conftest import FEATURES, Client, Echo, infer, refused, request, served
 
 
@@ -125,15 +126,39 @@ async def test_long_json_of_one_keeps_nobody_else_waiting(plane: Echo) -> None:
     def slow(body: bytearray, header_length: int | None) -> wire.InferRequest:
         if len(body) > 300_000:
             began.set()
-            assert free.wait(20)
+            assert free.wait(PATIENCE_S)
         return wire.decode_request(body, header_length)
 
     tensor = {"name": "x", "datatype": "FP32", "shape": [70_000], "data": [1.5] * 70_000}
     async with served(plane, 1_000_000, decode=slow) as client:
         long = asyncio.create_task(infer(client, json.dumps({"inputs": [tensor]}).encode()))
-        await asyncio.to_thread(began.wait, 20)
+        await asyncio.to_thread(began.wait, PATIENCE_S)
         message = wire.encode_request(request())
         assert (await infer(client, message.body(), message.headers))[0] == 200
         assert not long.done()
         free.set()
+        assert (await long)[0] == 200
+
+
+async def test_large_tensors_become_json_in_the_thread_of_long_json(plane: Echo) -> None:
+    began, free = threading.Event(), threading.Event()
+
+    def slow(body: bytearray, header_length: int | None) -> wire.InferRequest:
+        if header_length is None and len(body) > 300_000:
+            began.set()
+            assert free.wait(PATIENCE_S)
+        return wire.decode_request(body, header_length)
+
+    large = wire.encode_request(wire.InferRequest([wire.Tensor.from_array("x", np.arange(5000, dtype=np.float32))]))
+    tensor = {"name": "x", "datatype": "FP32", "shape": [70_000], "data": [1.5] * 70_000}
+    async with served(plane, 1_000_000, decode=slow) as client:
+        long = asyncio.create_task(infer(client, json.dumps({"inputs": [tensor]}).encode()))
+        await asyncio.to_thread(began.wait, PATIENCE_S)
+        waiting = asyncio.create_task(infer(client, large.body(), large.headers))
+        small, as_bytes = (wire.encode_request(each) for each in (request(), request(binary_data_output=True)))
+        for message in (small, as_bytes):
+            assert (await infer(client, message.body(), message.headers))[0] == 200
+        assert not waiting.done()
+        free.set()
+        assert json.loads((await waiting)[1])["outputs"][0]["data"] == list(range(5000))
         assert (await long)[0] == 200

@@ -22,6 +22,7 @@ from collabd.http.bodies import BodyPace
 from collabd.http.error_replies import error_middleware
 from collabd.http.plain import PlainAnswer, PlainRequest, reply_bytes
 from collabd.http.server import ConnectionLimits, ConnectionServer, http_runner
+from tests.patience import PATIENCE_S
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HELD = b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -58,7 +59,7 @@ class House:
         return await to_the_end((await self.peer(says))[0])
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        for _ in range(1000):
+        for _ in range(int(PATIENCE_S / 0.01)):
             if condition():
                 return
             await asyncio.sleep(0.01)

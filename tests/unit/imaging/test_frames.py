@@ -9,13 +9,13 @@ from PIL import Image
 
 from collab_sdk.channels import Channels
 from collab_sdk.errors import InvalidTensor
-from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.manifest import Picture
 from collabd.imaging import MAX_SIDE, frame_size, prepare
 from tests.unit.imaging.conftest import photograph
 
-SMALL = Preprocessing(height=24, width=32)
-CROPPED = Preprocessing(height=24, width=24, resize_shorter=28, interpolation="bicubic")
-SAME = Preprocessing(height=120, width=160)
+SMALL = Picture(height=24, width=32)
+CROPPED = Picture(height=24, width=24, rule="crop", resize_shorter=28, interpolation="bicubic")
+SAME = Picture(height=120, width=160)
 
 every_size = pytest.mark.parametrize("spec", [SMALL, CROPPED, SAME], ids=["straight", "cropped", "of its size"])
 
@@ -55,7 +55,7 @@ def i420(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @every_size
 @pytest.mark.parametrize("channels", ["rgb", "bgr", "rgbx", "bgrx"])
-def test_every_order_of_colours_gives_the_same(channels: Channels, spec: Preprocessing) -> None:
+def test_every_order_of_colours_gives_the_same(channels: Channels, spec: Picture) -> None:
     rgb = photograph(120, 160)
     given = as_channels(rgb, channels)
     before = given.copy()
@@ -66,7 +66,7 @@ def test_every_order_of_colours_gives_the_same(channels: Channels, spec: Preproc
 
 
 @every_size
-def test_grey_is_the_same_in_all_three(spec: Preprocessing) -> None:
+def test_grey_is_the_same_in_all_three(spec: Picture) -> None:
     grey = photograph(120, 160)[..., 0]
     expected = prepare(np.repeat(grey[..., np.newaxis], 3, axis=2), spec)
     for given in (grey, grey[..., np.newaxis], grey[np.newaxis]):
@@ -74,7 +74,7 @@ def test_grey_is_the_same_in_all_three(spec: Preprocessing) -> None:
 
 
 @every_size
-def test_the_planes_of_a_camera_give_nearly_its_colours(spec: Preprocessing) -> None:
+def test_the_planes_of_a_camera_give_nearly_its_colours(spec: Picture) -> None:
     rgb = np.asarray(Image.fromarray(photograph(60, 80)).resize((160, 120)))
     prepared = prepare(i420(rgb), spec, Channels.YUV420).astype(int)
     assert np.abs(prepared - prepare(rgb, spec)).mean() < 2.5

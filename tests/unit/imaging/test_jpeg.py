@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from collab_sdk.errors import InvalidImage
-from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.manifest import Picture
 from collabd.imaging import MAX_PIXELS, OpenImage, prepare
 from tests.unit.imaging.conftest import Encode, photograph
 
-SPEC = Preprocessing(height=30, width=40)
-WHOLE = Preprocessing(height=120, width=160)
+SPEC = Picture(height=30, width=40)
+WHOLE = Picture(height=120, width=160)
 
 every_kind = pytest.mark.parametrize(
     ("mode", "options"),
@@ -34,7 +34,7 @@ every_kind = pytest.mark.parametrize(
 )
 
 
-def far(data: bytes, whole: bytes, spec: Preprocessing = SPEC) -> int:
+def far(data: bytes, whole: bytes, spec: Picture = SPEC) -> int:
     """The largest difference between what a network sees of two images."""
     return int(np.abs(prepare(data, spec).astype(int) - prepare(whole, spec)).max())
 
@@ -148,7 +148,7 @@ def test_what_would_take_too_much_is_refused(
     jpeg: Encode, size: tuple[int, int], options: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(InvalidImage, match=reason):
-        prepare(claiming(jpeg(**options), *size), Preprocessing(height=224, width=224))
+        prepare(claiming(jpeg(**options), *size), Picture(height=224, width=224))
 
 
 def test_a_thumbnail_and_a_second_picture_are_not_counted_as_scans(jpeg: Encode) -> None:

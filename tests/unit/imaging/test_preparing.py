@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from collab_sdk.errors import InvalidImage, InvalidTensor
-from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.manifest import Picture
 from collabd.imaging import MAX_PIXELS, MAX_SIDE, OpenImage, prepare
 from collabd.imaging.formats import AVIF
+from tests.patience import PROGRAM_S, joined
 from tests.unit.imaging.conftest import photograph
 
-SMALL = Preprocessing(height=24, width=32)
-CROPPED = Preprocessing(height=24, width=24, resize_shorter=28, interpolation="bicubic")
+SMALL = Picture(height=24, width=32)
+CROPPED = Picture(height=24, width=24, rule="crop", resize_shorter=28, interpolation="bicubic")
 LOSSLESS = ("PNG", "WEBP", "BMP", "PPM")
 needs_avif = pytest.mark.skipif(AVIF is None, reason="Pillow was built without AVIF")
 
@@ -81,7 +82,7 @@ def bmp_claiming(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("kind", LOSSLESS)
 @pytest.mark.parametrize("spec", [SMALL, CROPPED], ids=["straight", "cropped"])
-def test_a_lossless_file_gives_what_its_pixels_give(kind: str, spec: Preprocessing) -> None:
+def test_a_lossless_file_gives_what_its_pixels_give(kind: str, spec: Picture) -> None:
     pixels = scene(50, 70)
     prepared = prepare(encoded(pixels, kind), spec)
     assert prepared.dtype == np.uint8
@@ -129,7 +130,7 @@ def test_a_large_jpeg_is_shrunk_while_it_is_decoded_and_looks_the_same() -> None
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("spec", [SMALL, CROPPED], ids=["straight", "cropped"])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", pytest.param("AVIF", marks=needs_avif)])
-def test_exif_orientation_is_honoured(orientation: int, spec: Preprocessing, kind: str) -> None:
+def test_exif_orientation_is_honoured(orientation: int, spec: Picture, kind: str) -> None:
     upright = Image.fromarray(scene(56, 84))
     # What a camera held the other way stores: the inverse of the turn that shows it upright.
     inverse = {
@@ -256,7 +257,7 @@ def test_an_avif_gives_nearly_its_pixels() -> None:
 
 @pytest.mark.parametrize("size", [(1, MAX_SIDE), (MAX_SIDE, 1), (1, 1)])
 @pytest.mark.parametrize("spec", [SMALL, CROPPED], ids=["straight", "cropped"])
-def test_the_thinnest_images_work(size: tuple[int, int], spec: Preprocessing) -> None:
+def test_the_thinnest_images_work(size: tuple[int, int], spec: Picture) -> None:
     assert prepare(np.zeros((*size, 3), np.uint8), spec).shape == (1, spec.height, spec.width, 3)
 
 
@@ -308,7 +309,7 @@ def test_threads_agree() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        joined(thread)
     assert len(results) == 8
     assert all((result == results[0]).all() for result in results)
 
@@ -408,7 +409,11 @@ def test_the_largest_images_take_a_bounded_amount_of_memory(
 ) -> None:
     (tmp_path / "image").write_bytes(encoded(Image.new(mode, (side, side)), kind, **options))
     measured = subprocess.run(
-        [sys.executable, "-c", _MEASURING, tmp_path / "image"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", _MEASURING, tmp_path / "image"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PROGRAM_S,
     )
     # 150 MB of pixels, and copies of them.
     assert int(measured.stdout) < 450_000
@@ -417,7 +422,7 @@ def test_the_largest_images_take_a_bounded_amount_of_memory(
 _MEASURING = """
 import sys
 from pathlib import Path
-from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.manifest import Picture
 from collabd.imaging import prepare
 
 def peak_kb():
@@ -425,6 +430,6 @@ def peak_kb():
 
 data = Path(sys.argv[1]).read_bytes()
 before = peak_kb()
-prepare(data, Preprocessing(height=24, width=32))
+prepare(data, Picture(height=24, width=32))
 print(peak_kb() - before)
 """

@@ -12,16 +12,16 @@ from PIL import Image, ImageOps
 
 from collab_sdk.image import image_tensor
 from collab_sdk.wire import InferRequest
-from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.manifest import Picture
 from collabd.device.job.image import CallImage
 from tests.unit.imaging.conftest import photograph
 
-SMALL = Preprocessing(height=24, width=32)
+SMALL = Picture(height=24, width=32)
 
 
 def seen(given: Any) -> NDArray[np.int64]:
     """What a network sees of what an application gives."""
-    photo = CallImage.from_request(InferRequest([image_tensor(given)]))
+    photo = CallImage.from_request(InferRequest([image_tensor(given)]), SMALL)
     return np.asarray(photo.prepare(SMALL)[0], np.int64)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 
 import numpy as np
 import onnx
@@ -38,8 +37,7 @@ def model() -> Build:
     return build
 
 
-@cache
-def exported(name: str) -> Network:
+def _exported(name: str) -> Network:
     """A torchvision network, random weights, 96 x 96 pixels, exported, optimised and ordered as for a package."""
     import torch
     import torchvision
@@ -57,4 +55,4 @@ def exported(name: str) -> Network:
 @pytest.fixture(scope="session", params=("resnet18", "googlenet", "mobilenet_v3_large", "densenet121"))
 def torchvision_network(request: pytest.FixtureRequest) -> Network:
     """One torchvision network."""
-    return exported(request.param)
+    return _exported(request.param)

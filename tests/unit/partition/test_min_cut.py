@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import onnx
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collabd.catalog.authoring.optimise import optimise
 from collabd.partition import Network, candidate_cuts, layers, order
 from collabd.planning import CallFacts, Candidate, Candidates, Caps, CloudState, DeviceState, choose, predict
-from tests.unit.partition.conftest import exported
 from tests.unit.partition.graphs import blocks, models
 from tests.unit.partition.min_cut import min_cut
 
@@ -84,17 +81,6 @@ class Split:
         return Candidate(
             cut=str(head), codec="f32", cloud=cloud, head_s=head_s, up_bytes=sent, tail_s=tail_s, local_tail_s=tail_s
         )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet50", "googlenet", "densenet121", "mobilenet_v2"])
-def test_on_torchvision_networks(name: str) -> None:
-    """At 0.3 to 300 Mbit/s, to companions 2 to 20 times as fast, whether or not the image itself may leave."""
-    split = Split(exported(name))
-    for megabits, speed, image_leaves in product((0.3, 1, 3, 10, 30, 100, 300), (0.05, 0.5), (True, False)):
-        link = Link(0.005, 8 / (megabits * 1e6), speed, image_leaves)
-        optimum = split.optimum_s(link)
-        assert optimum * (1 - 1e-9) <= split.chosen_s(link) <= 1.01 * optimum, link
 
 
 @settings(max_examples=100, derandomize=True)

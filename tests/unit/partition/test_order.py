@@ -61,3 +61,18 @@ def test_a_good_order_is_kept(model: Build) -> None:
     ]
     built = model(nodes, ["y"], weights((4, 4)))
     assert [node.output[0] for node in order(built).graph.node] == ["a", "b", "c", "y"]
+
+
+def test_what_has_an_unknown_size_is_made_where_it_is_read(model: Build) -> None:
+    """It may be larger than all that must be kept for making it late."""
+    nodes = [
+        helper.make_node("NonZero", ["x"], ["where"]),
+        helper.make_node("Conv", ["x", "1x4"], ["thin"]),
+        helper.make_node("Relu", ["thin"], ["a"]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Cast", ["where"], ["places"], to=1),
+        helper.make_node("ReduceMean", ["places"], ["mean"], keepdims=0),
+        helper.make_node("Add", ["b", "mean"], ["y"]),
+    ]
+    ordered = [node.op_type for node in order(model(nodes, ["y"], weights((4, 1)))).graph.node]
+    assert ordered.index("NonZero") == ordered.index("Cast") - 1 == ordered.index("ReduceMean") - 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 
 import numpy as np
 import onnx
@@ -11,6 +12,7 @@ import pytest
 from collabd.engine import Engine
 from collabd.partition import CutSpec, Network, candidate_cuts, layers, segment
 from tests.unit.partition.min_cut import min_cut
+from tests.unit.partition.test_min_cut import Link, Split
 
 pytestmark = pytest.mark.slow
 
@@ -109,3 +111,12 @@ def test_the_best_candidate_is_near_the_best_of_all_cuts(torchvision_network: Ne
     best = min(4 * sum(work), *(seconds(cut) for cut in cuts[1:]))
     optimum = min_cut(torchvision_network, found, device=4, cloud=1, per_byte=1 / bytes_per_mac, image_leaves=False)
     assert optimum * (1 - 1e-9) <= best <= 1.01 * optimum
+
+
+def test_the_plan_chosen_is_near_the_best_of_all_cuts(torchvision_network: Network) -> None:
+    """At 0.3 to 300 Mbit/s, to companions 2 to 20 times as fast, whether or not the image itself may leave."""
+    split = Split(torchvision_network)
+    for megabits, speed, image_leaves in product((0.3, 1, 3, 10, 30, 100, 300), (0.05, 0.5), (True, False)):
+        link = Link(0.005, 8 / (megabits * 1e6), speed, image_leaves)
+        optimum = split.optimum_s(link)
+        assert optimum * (1 - 1e-9) <= split.chosen_s(link) <= 1.01 * optimum, link

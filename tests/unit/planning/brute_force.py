@@ -120,7 +120,7 @@ def _placed(situation: Situation, letters: str) -> tuple[Floats, ...]:
     head_s = sum(np.compress([letter == "D" for letter in letters], situation.chain.device_s))
     tail_s = sum(np.compress([letter == "C" for letter in letters], situation.chain.cloud_s))
 
-    busy = call.prep_s * (1 - files) + (head_s + device_s) * device.speed
+    busy = call.prep_s * (1 - files) + call.answer_s + (head_s + device_s) * device.speed
     link = len(runs) * cloud.rtt_s + on_air
     remote = len(runs) * cloud.queue_s + (cloud_s + tail_s) * cloud.speed
     latency = busy + link + remote

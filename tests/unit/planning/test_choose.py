@@ -21,7 +21,7 @@ from collabd.planning import (
     choose,
     predict,
 )
-from collabd.planning.choose import Decision, SwitchGain, verdicts
+from collabd.planning.choose import Decision, SwitchGain, held_back, verdicts
 
 DEVICE = DeviceState(speed=1.0, spread=0.0, busy_w=5.0, idle_w=1.0, tx_w_per_mbps=0.0, tx_base_w=0.0)
 CLOUD = CloudState(
@@ -214,3 +214,18 @@ def test_the_choice_is_the_best_that_fits(
         assert decision.reason is Reason.NEAREST
         assert "latency" in decision.unmet
         assert plans.fidelity[decision.row] >= fidelity
+
+
+def test_what_its_fidelity_alone_holds_back_is_named_the_best_first() -> None:
+    plans = Candidates([LOCAL, EARLY, LATE, replace(LATE, codec="q4", up_bytes=1e3, fidelity=0.9)])
+    prediction = predict(plans, device=DEVICE, clouds=[CLOUD], call=CallFacts(0.0, (0.0,), None), quantile=0.95)
+    caps = Caps(fidelity=0.99)
+    decision = choose(plans, prediction, caps)
+    assert plans.rows[decision.row] is EARLY
+    assert held_back(plans, prediction, caps, decision=decision) == [3, 2]
+    assert held_back(plans, prediction, replace(caps, fidelity=0.95), decision=decision) == [3]
+    assert held_back(plans, prediction, replace(caps, fidelity=0.0), decision=decision) == []
+    # Energy holds them back as well.
+    assert held_back(plans, prediction, replace(caps, energy_j=0.2), decision=decision) == []
+    not_allowed = np.array([True, True, True, False])
+    assert held_back(plans, prediction, caps, decision=decision, allowed=not_allowed) == [2]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collabd.planning import Wait, local_start_s, lost_after_s
+from collabd.planning import Wait, local_start_s, lost_after_s, queue_patience_s
 from collabd.planning.patience import hedge_start_s
 
 STEADY = Wait(sure_s=0.02, unsure_s=0.01, spread=0.1)
@@ -88,3 +88,18 @@ def test_it_starts_when_the_chance_to_be_first_is_worth_the_price(
         assert chance(0) < wanted
     if start < lost_after_s(wait):
         assert chance(start) >= wanted
+
+
+@pytest.mark.parametrize(
+    ("local_s", "median_s", "queue_s", "patience_s"),
+    [
+        (0.056, 0.036, 0.0, 0.010),  # half of the 20 ms that it gains by asking
+        (0.112, 0.036, 0.0, 0.038),  # a slower device gains more, and so waits longer
+        (0.056, 0.066, 0.030, 0.010),  # what the queue takes is no part of what asking takes
+        (0.020, 0.036, 0.0, 0.0),  # it gains nothing, so it takes nobody's place
+    ],
+)
+def test_a_call_waits_for_others_for_half_of_its_gain(
+    local_s: float, median_s: float, queue_s: float, patience_s: float
+) -> None:
+    assert queue_patience_s(local_s, Wait(0.0, median_s, 0.1), queue_s) == pytest.approx(patience_s)

@@ -46,6 +46,19 @@ def test_the_file_as_it_came_is_decoded_there_and_not_here() -> None:
     assert got.latency_s[2] == pytest.approx(0.02 + 20_300e-6 + 1_000 * 2e-6 + 0.003 + (0.001 + 0.02) * 1.5)
 
 
+def test_every_plan_ends_with_the_answer_made_here() -> None:
+    found = {
+        answer_s: predict(PLANS, device=DEVICE, clouds=[CLOUD], call=replace(CALL, answer_s=answer_s), quantile=0.95)
+        for answer_s in (0.0, 0.03)
+    }
+    assert (found[0.03].latency_s - found[0.0].latency_s).tolist() == pytest.approx([0.03] * 3)
+    assert (found[0.03].energy_j - found[0.0].energy_j).tolist() == pytest.approx([5.0 * 0.03] * 3)
+    assert found[0.03].phases.answer_s.tolist() == pytest.approx([0.03] * 3)
+    assert found[0.03].phases.prep_s.tolist() == found[0.0].phases.prep_s.tolist()
+    # Also where the device runs the rest itself, after the companion has failed.
+    assert (found[0.03].basis.home_s - found[0.0].basis.home_s).tolist() == pytest.approx([0.03] * 3)
+
+
 def test_what_is_impossible() -> None:
     down = replace(CLOUD, up=False)
     assert predict(PLANS, device=DEVICE, clouds=[down], call=CALL, quantile=0.9).possible.tolist() == [

@@ -8,12 +8,15 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from collab_sdk.vocabulary import ScoreKind
-from collabd.catalog.package.manifest import Agreement, CodecFigures
+from collabd.catalog.package.manifest import Agreement, CodecFigures, Picture
+from collabd.catalog.package.promise import promised
 from collabd.codec import IMAGE_CODECS, JPEG_CODECS
 from collabd.partition import CutSpec, Network, candidate_cuts, layers
 from collabd.profiling.calibrate import Calibration, uncalibrated
+from collabd.profiling.likeness.classes import ClassLikeness
 
 SIDE = 8
+SEEN = Picture(height=SIDE, width=SIDE)
 
 
 def network(nodes: list[onnx.NodeProto], weights: dict[str, np.ndarray], batch: str | int = "batch") -> Network:
@@ -66,12 +69,16 @@ def agreed(figures: CodecFigures) -> tuple[int, int] | None:
 
 
 def by_codec(calibration: Calibration, spec: CutSpec) -> dict[str, CodecFigures]:
-    return {figures.codec: figures for figures in calibration.cut(spec).codecs}
+    return {figures.codec: figures for figures in calibration.cut(spec, top1(calibration)).codecs}
+
+
+def top1(calibration: Calibration) -> ClassLikeness:
+    return ClassLikeness(calibration.outputs, "logits", ScoreKind.LOGITS)
 
 
 def test_the_scores_are_those_of_the_whole_network(images: np.ndarray) -> None:
     calibration = Calibration(scaled([1, 1, 1]), images)
-    np.testing.assert_allclose(calibration.scores, images.mean(axis=(1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(calibration.outputs["logits"], images.mean(axis=(1, 2)), rtol=1e-5)
 
 
 def test_every_codec_is_told_once_lossless_ones_as_such(images: np.ndarray) -> None:
@@ -135,8 +142,8 @@ def test_where_most_images_are_of_one_class_few_count_and_disagreement_in_propor
 def test_a_fixed_batch_is_run_image_by_image(images: np.ndarray) -> None:
     stacked = Calibration(scaled([1, 50, 1]), images[:7])
     single = Calibration(scaled([1, 50, 1], batch=1), images[:7])
-    np.testing.assert_allclose(single.scores, stacked.scores, rtol=1e-5)
-    assert single.cut(at(("wide",))) == stacked.cut(at(("wide",)))
+    np.testing.assert_allclose(single.outputs["logits"], stacked.outputs["logits"], rtol=1e-5)
+    assert single.cut(at(("wide",)), top1(single)) == stacked.cut(at(("wide",)), top1(stacked))
 
 
 def test_several_tensors_cross_together(images: np.ndarray) -> None:
@@ -172,9 +179,9 @@ def test_the_jpegs_of_a_cut_are_each_smaller_or_more_faithful_than_every_other(i
     whole = scaled([1, 1, 1])
     image = next(iter(candidate_cuts(whole, layers(whole))))
     calibration = Calibration(whole, images)
-    measured = {each.codec: each for each in calibration.figures(image) if each.codec in JPEG_CODECS}
+    measured = {each.codec: each for each in calibration.figures(image, top1(calibration)) if each.codec in JPEG_CODECS}
     assert tuple(measured) == JPEG_CODECS
-    kept = [each for each in calibration.cut(image).codecs if each.codec in JPEG_CODECS]
+    kept = [each for each in calibration.cut(image, top1(calibration)).codecs if each.codec in JPEG_CODECS]
     front = sorted((each for each in kept if each.codec != "jpeg90"), key=lambda each: each.bytes_median)
     assert all(small.fidelity < large.fidelity for small, large in pairwise(front))
     for left_out in measured.keys() - {each.codec for each in kept}:
@@ -189,22 +196,22 @@ def test_agreement_is_told_for_the_images_of_which_the_network_is_sure() -> None
     images[20:, ::2, :, 2] += 1
     whole = scaled([1, 1, 1])
     calibration = Calibration(whole, images)
-    assert calibration.reference(ScoreKind.LOGITS).sure.tolist() == [True] * 20 + [False] * 10
+    assert top1(calibration).reference.sure.tolist() == [True] * 20 + [False] * 10
     jpeg = by_codec(calibration, next(iter(candidate_cuts(whole, layers(whole)))))["jpeg90"]
     assert jpeg.agreement == Agreement(agreed=20, images=30, sure_agreed=20, sure_images=20)
-    assert (jpeg.fidelity, jpeg.agreement.overall) == (20.5 / 21, 20.5 / 31)
+    assert (jpeg.fidelity, jpeg.agreement.overall) == (promised(20, 20), promised(20, 30))
 
 
 def test_where_the_network_is_sure_of_nothing_nothing_is_promised(images: np.ndarray) -> None:
     figures = by_codec(Calibration(scaled([1, 1, 1]), np.zeros_like(images)), at(("wide",)))
     assert figures["q8"].agreement is not None
     assert figures["q8"].agreement.sure_images == 0
-    assert figures["q8"].fidelity == 0.5
+    assert figures["q8"].fidelity == 0
 
 
 def test_without_images_only_the_lossless_are_told() -> None:
     whole = scaled([1, 1, 1])
-    cut = uncalibrated(whole, at(("wide",)))
+    cut = uncalibrated(whole, at(("wide",)), SEEN)
     assert cut.codecs == (
         CodecFigures(
             codec="f32",
@@ -213,5 +220,7 @@ def test_without_images_only_the_lossless_are_told() -> None:
             bytes_p95=4 * 3 * SIDE * SIDE,
         ),
     )
-    image = uncalibrated(whole, CutSpec("image", 0, ("image",)))
+    image = uncalibrated(whole, CutSpec("image", 0, ("image",)), SEEN)
     assert [figures.codec for figures in image.codecs] == ["u8"]
+    sent = uncalibrated(whole, CutSpec("inputs", 0, ("image",)), None)
+    assert [figures.codec for figures in sent.codecs] == ["f32"]

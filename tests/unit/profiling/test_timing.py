@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +9,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from collab_sdk.vocabulary import Precision
 from collabd.catalog.authoring.build import build
-from collabd.catalog.package.manifest import Preprocessing
-from collabd.catalog.package.package import Package
-from collabd.engine import Engine
+from collabd.catalog.package.manifest import Classify, Picture
+from collabd.catalog.package.package import GRAPHS, Package
+from collabd.engine import Engine, keys_of
 from collabd.profiling import machine
 from collabd.profiling.profile import Profile
-from collabd.profiling.timing import measure, steps
+from collabd.profiling.timing import advance, measure, steps
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def engine(tiny_package: Package) -> Engine:
 
 @pytest.fixture
 def profile(tiny_package: Package, engine: Engine) -> Profile:
-    return measure(tiny_package, engine, rounds=2)
+    return measure(tiny_package, tiny_package.networks(), engine, rounds=2)
 
 
 def test_a_profile_says_of_what_and_where(tiny_package: Package, engine: Engine, profile: Profile) -> None:
@@ -57,15 +58,26 @@ def test_the_image_cut_has_no_head_and_the_whole_network_behind_it(profile: Prof
     assert (image.head_ms, image.tail_ms) == (0.0, profile.whole_ms)
 
 
-def test_a_step_runs_the_network_once_at_most(tiny_package: Package, engine: Engine) -> None:
+def test_a_step_runs_a_network_that_takes_its_time_once_at_most(tiny_package: Package, engine: Engine) -> None:
     """So that a request which comes meanwhile waits for one call at most."""
-    pieces = steps(tiny_package, engine, rounds=1)
+    pieces = steps(tiny_package, tiny_package.networks(), engine, rounds=1, clock=count(step=0.01).__next__)
     asked = [0]
     for _ in pieces:
         stats = engine.stats
         asked.append(stats.hits + stats.builds)
     assert max(after - before for before, after in pairwise(asked)) == 1
     assert asked[-1] > 3 * len(tiny_package.manifest.cuts)
+
+
+def test_what_takes_a_millisecond_runs_several_times_in_a_row(tiny_package: Package, engine: Engine) -> None:
+    """A machine with a quota of CPU time would run a single one at full speed, after each pause."""
+    pieces = steps(tiny_package, tiny_package.networks(), engine, rounds=1, clock=count(step=0.001).__next__)
+    ran = []
+    while (done := advance(pieces)) is None:
+        ran.append(engine.stats.hits + engine.stats.builds)
+    assert max(after - before for before, after in pairwise(ran)) == 3
+    # The clock advances once while they run, so that each took a third of that.
+    assert done.whole_ms == pytest.approx(1 / 3)
 
 
 def test_a_cut_that_the_image_crosses_too_is_measured(
@@ -87,8 +99,8 @@ def test_a_cut_that_the_image_crosses_too_is_measured(
     package = build(
         model,
         name="twice",
-        labels=("a", "b", "c"),
-        preprocessing=Preprocessing(height=16, width=16),
+        task=Classify(labels=("a", "b", "c")),
+        picture=Picture(height=16, width=16),
         licence="CC0-1.0",
         provenance="made for the tests",
         images=tiny_images[:5],
@@ -97,13 +109,30 @@ def test_a_cut_that_the_image_crosses_too_is_measured(
     assert {"image"} < set(package.manifest.cuts[1].tensors)
     engine = Engine(threads=1, cache_bytes=1 << 24)
     engine.add(package.digest, package.network())
-    profile = measure(package, engine, rounds=1)
+    profile = measure(package, package.networks(), engine, rounds=1)
     assert [cut.cut for cut in profile.cuts] == [cut.name for cut in package.manifest.cuts]
     assert min(cut.head_ms for cut in profile.cuts[1:]) > 0
 
 
 def test_measuring_can_be_given_up(tiny_package: Package, engine: Engine) -> None:
-    pieces = steps(tiny_package, engine)
+    pieces = steps(tiny_package, tiny_package.networks(), engine)
     next(pieces)
     pieces.close()
-    assert measure(tiny_package, engine, rounds=1).digest == tiny_package.digest
+    assert measure(tiny_package, tiny_package.networks(), engine, rounds=1).digest == tiny_package.digest
+
+
+def test_each_precision_is_measured(int8_package: Package) -> None:
+    engine, networks = Engine(threads=1, cache_bytes=1 << 24), int8_package.networks()
+    for precision, key in keys_of(int8_package.digest, networks).items():
+        engine.add(key, networks[precision])
+    profile = measure(int8_package, networks, engine, rounds=1)
+    assert profile.precisions == ("fp32", "int8")
+    assert profile.is_complete(int8_package.manifest, tuple(networks))
+    image, *others = profile.cuts
+    assert image.parts(Precision.INT8).tail_ms == profile.whole_int8_ms
+    for times in others:
+        parts = [times.parts(precision) for precision in GRAPHS]
+        assert min(min(each.head_ms, each.tail_ms) for each in parts) > 0
+    cuts = int8_package.manifest.cuts
+    in_fp32 = [[each.codec for each in cut.codecs if each.head == each.tail == Precision.FP32] for cut in cuts]
+    assert [[codec.codec for codec in times.codecs] for times in profile.cuts] == in_fp32

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from collab_sdk import MockTransport, wire
+from collab_sdk.answers import Classification
 from collab_sdk.result import Plan, Predicted, Result, Timings, encode_result
 from collab_sdk.transport import DaemonReply, DaemonRequest
 from tests.served import Handler, ServedDaemon
@@ -66,12 +67,12 @@ def is_inference(request: DaemonRequest) -> bool:
 
 
 def a_result(**changes: Any) -> Result:
-    """A result with every part filled in."""
+    """A classifier's result with every part filled in."""
     parts: dict[str, Any] = {
         "model": "net",
         "digest": "sha256:1",
-        "scores": np.array([0.25, 0.5, 0.25], np.float32),
-        "labels": LABELS,
+        "task": "classify",
+        "answer": Classification(np.array([0.25, 0.5, 0.25], np.float32), LABELS),
         "plan": Plan(cut="pool2", codec="q8", placement="DDC", cloud="pc", reason="fastest in budget"),
         "predicted": Predicted(latency_ms=12.5, head_ms=3.0, energy_mj=31.0, cost=0.001),
         "measured": Timings(latency_ms=13, queue_ms=0.0, tail_ms=2.25),

@@ -17,6 +17,7 @@ import pytest
 
 from collab_sdk._default import SharedClient
 from collab_sdk.aio import AsyncClient
+from collab_sdk.answers import Classification
 from collab_sdk.budget import Budget
 from collab_sdk.client import Client, InferOptions
 from collab_sdk.control import ControlClient
@@ -30,6 +31,7 @@ from collab_sdk.errors import (
 )
 from collab_sdk.result import Result, Timings
 from collab_sdk.transport import DaemonReply, DaemonRequest
+from tests.patience import PATIENCE_S, PROGRAM_S
 from tests.served import ServedDaemon
 from tests.unit.sdk.conftest import ScriptedDaemon, answer_with, as_json, inference, is_inference
 
@@ -65,6 +67,7 @@ def test_only_what_was_asked_for_travels(client: Client, daemon: ScriptedDaemon)
         cut="pool2",
         placement="DDC",
         codec="q8",
+        precision="int8",
         pin_first=0,
         pin_last=3,
         fallback="never-leave",
@@ -80,6 +83,7 @@ def test_only_what_was_asked_for_travels(client: Client, daemon: ScriptedDaemon)
         "cut": "pool2",
         "placement": "DDC",
         "codec": "q8",
+        "precision": "int8",
         "pin_first": 0,
         "pin_last": 3,
         "fallback": "never-leave",
@@ -132,12 +136,12 @@ def test_a_models_name_cannot_leave_its_place_in_the_url(client: Client, daemon:
 
 
 def test_labels_are_fetched_once_a_digest(
-    client: Client, daemon: ScriptedDaemon, changed: Callable[..., Result]
+    client: Client, daemon: ScriptedDaemon, result: Result, changed: Callable[..., Result]
 ) -> None:
     assert [client.infer(IMAGE).label for _ in range(3)] == ["dog"] * 3
     assert daemon.paths().count("GET /v2/models/net") == 1
 
-    daemon.script = answer_with(changed(digest="sha256:2", labels=("a", "b", "c")))
+    daemon.script = answer_with(changed(digest="sha256:2", answer=Classification(result.scores, ("a", "b", "c"))))
 
     assert [client.infer(IMAGE).label for _ in range(2)] == ["b"] * 2
     assert daemon.paths().count("GET /v2/models/net") == 2
@@ -149,7 +153,7 @@ def test_labels_of_long_ago_are_forgotten(
     for number in range(70):
         daemon.script = answer_with(changed(digest=f"sha256:{number}"))
         client.infer(IMAGE)
-    assert len(client._labels) == 64
+    assert len(client._legends) == 64
     client.infer(IMAGE)
     assert daemon.paths().count("GET /v2/models/net") == 70
 
@@ -157,7 +161,10 @@ def test_labels_of_long_ago_are_forgotten(
 def test_a_model_replaced_during_the_call_is_asked_again(
     client: Client, daemon: ScriptedDaemon, result: Result, changed: Callable[..., Result]
 ) -> None:
-    old, new = answer_with(result), answer_with(changed(digest="sha256:2", labels=("a", "b", "c")))
+    old, new = (
+        answer_with(result),
+        answer_with(changed(digest="sha256:2", answer=Classification(result.scores, ("a", "b", "c")))),
+    )
 
     def replace_after_the_first(asked: DaemonRequest) -> DaemonReply:
         return old(asked) if len(daemon.requests) == 1 else new(asked)
@@ -250,7 +257,7 @@ def test_time_is_that_of_the_clock(daemon: ScriptedDaemon, clock: HandClock, cha
 
 
 def test_one_client_is_made_for_all_threads(daemon: ScriptedDaemon) -> None:
-    together, made = threading.Barrier(4), []
+    together, made = threading.Barrier(4, timeout=PATIENCE_S), []
 
     def slow_to_make() -> Client:
         made.append(Client(transport=daemon))
@@ -272,5 +279,5 @@ def test_infer_asks_the_daemon_of_the_environment(served: ServedDaemon) -> None:
     code = "import collab_sdk; print(collab_sdk.infer(b'a JPEG').label)"
     environment = {"COLLABD_SOCKET": str(served.path)}
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=PROGRAM_S)
     assert done.stdout == "dog\n"

@@ -14,6 +14,7 @@ from collab_sdk.control import ControlClient
 from collab_sdk.errors import DaemonFault, DaemonUnavailable, DeadlineExceeded, NotReady
 from collab_sdk.transport import ConnectionBroke, DaemonReply, DaemonRequest
 from collab_sdk.unix import UnixTransport
+from tests.patience import PATIENCE_S
 from tests.served import ServedDaemon
 from tests.unit.sdk.conftest import HandClock, ScriptedDaemon, as_json
 
@@ -96,6 +97,35 @@ def test_wait_returns_once_all_is_loaded_and_profiled(client: ControlClient, dae
     assert len(daemon.requests) == 7
 
 
+def test_wait_for_companions_returns_once_they_serve_or_refuse_or_are_down(
+    client: ControlClient, daemon: ScriptedDaemon
+) -> None:
+    states = [
+        {"state": "unknown", "awaited": [], "lacks": {}},
+        {"state": "up", "awaited": ["sha256:a"], "lacks": {}},
+        {"state": "up", "awaited": ["sha256:a"], "lacks": {"sha256:a": "is still measuring the package"}},
+        {"state": "up", "awaited": [], "lacks": {"sha256:a": "refused the package: it is too large"}},
+    ]
+
+    def script(asked: DaemonRequest) -> DaemonReply:
+        if asked.url == "/v2/health/ready":
+            return as_json({})
+        down = {"name": "cluster", "state": "down", "awaited": [], "lacks": {}}
+        return as_json(
+            {"models": [{"digest": "sha256:a", "name": "net"}], "clouds": [down, {"name": "pc"} | states.pop(0)]}
+        )
+
+    daemon.script = script
+    told: list[str] = []
+    client.wait(timeout_s=10, companions=True, tell=told.append)
+    assert states == []
+    assert told == [
+        "pc has not answered yet",
+        "net: pc has not said yet whether it holds the package",
+        "net: pc is still measuring the package",
+    ]
+
+
 def test_wait_says_what_it_waited_for(
     client: ControlClient, daemon: ScriptedDaemon, clock: HandClock, tmp_path: Path
 ) -> None:
@@ -125,10 +155,10 @@ def test_a_daemon_that_starts_after_its_client_is_found(tmp_path: Path, monkeypa
     with ControlClient(transport=transport) as client:
         assert transport.path == SYSTEM_SOCKET
         with ThreadPoolExecutor() as pool:
-            waiting = pool.submit(client.wait, 20)
+            waiting = pool.submit(client.wait, PATIENCE_S)
             own.parent.mkdir()
             late = ServedDaemon(own, lambda _: DaemonReply(200, b"{}"))
-            waiting.result()
+            waiting.result(PATIENCE_S)
         late.stop()
         assert transport.path == own, "a daemon that restarts is waited for where it was"
 

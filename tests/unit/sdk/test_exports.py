@@ -15,6 +15,7 @@ import pytest
 
 import collab_sdk
 from collab_sdk import errors
+from tests.patience import PROGRAM_S
 
 
 def test_all_is_exactly_the_public_names_in_order() -> None:
@@ -81,7 +82,7 @@ def test_more_than_three_parameters_in_a_row_have_names() -> None:
 def fresh(code: str) -> list[str]:
     """What the code prints in an interpreter that has imported nothing yet."""
     command = [sys.executable, "-I", "-W", "error", "-c", code]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=PROGRAM_S).stdout.split()
 
 
 def test_all_names_are_seen_before_they_are_used() -> None:

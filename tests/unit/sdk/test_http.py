@@ -14,6 +14,7 @@ from collab_sdk._http import MAX_BODY_BYTES, BrokeOff, KeptConnection, NotHttp
 from collab_sdk.errors import DeadlineExceeded
 from collab_sdk.transport import DaemonReply, DaemonRequest
 from collab_sdk.wire import Message
+from tests.patience import PATIENCE_S, joined
 
 ASKED = DaemonRequest("GET", "/v2")
 
@@ -22,7 +23,7 @@ ASKED = DaemonRequest("GET", "/v2")
 def pair() -> Iterator[tuple[KeptConnection, socket.socket]]:
     near, far = socket.socketpair(socket.AF_UNIX)
     with far, closing(KeptConnection(near)) as connection:
-        far.settimeout(10)
+        far.settimeout(PATIENCE_S)
         yield connection, far
 
 
@@ -65,7 +66,7 @@ def test_a_reply_comes_in_pieces_of_any_size(pair: tuple[KeptConnection, socket.
         thread = threading.Thread(target=speak)
         thread.start()
         reply = asked(connection)
-        thread.join()
+        joined(thread)
         assert (reply.status, reply.body, connection.kept) == (404, b"hello", True)
         assert [reply.headers.get(name) for name in ("x-y", "CONTENT-LENGTH", "X")] == ["z", "5", None]
 
@@ -82,7 +83,7 @@ def test_bodies_larger_than_any_buffer_go_both_ways(pair: tuple[KeptConnection, 
     thread = threading.Thread(target=echo)
     thread.start()
     assert asked(connection, DaemonRequest("POST", "/", Message([body]))).body == body
-    thread.join()
+    joined(thread)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from collab_sdk import Budget, Plan, Predicted, ProtocolError, Result, Timings, wire
+from collab_sdk.answers import Classification, Legend
 from collab_sdk.result import ReceivedAnswer, decode_result, encode_result
 from collab_sdk.vocabulary import Cap, EnergySource, Objective, Reason
 from collab_sdk.wire import InferResponse, Tensor
@@ -31,8 +32,8 @@ def saying(result: Result, **parameters: Any) -> bytes:
 
 
 def same(one: Result, other: Result) -> bool:
-    """The scores are an array, so that results have no == of their own."""
-    plain = [item.name for item in fields(Result) if item.name != "scores"]
+    """An answer has arrays, so that results have no == of their own."""
+    plain = [item.name for item in fields(Result) if item.name != "answer"]
     return all(getattr(one, name) == getattr(other, name) for name in plain) and bool(
         (one.scores == other.scores).all()
     )
@@ -43,12 +44,12 @@ def test_a_result_arrives_as_it_left(result: Result) -> None:
 
     assert (response.model_name, response.id) == ("net", "42")
     for binary in (True, False):
-        assert same(decode_result(sent(response, binary=binary), result.labels), result)
+        assert same(decode_result(sent(response, binary=binary), Legend(result.labels)), result)
 
 
 def test_the_scores_are_the_callers_own(result: Result) -> None:
     for number in range(8):
-        got = decode_result(sent(encode_result(replace(result, why="x" * number))), result.labels)
+        got = decode_result(sent(encode_result(replace(result, why="x" * number))), Legend(result.labels))
         assert got.scores.flags.writeable
         assert got.scores.flags.aligned
         np.testing.assert_array_equal(got.scores, result.scores)
@@ -60,17 +61,19 @@ def test_a_local_result_arrives_as_it_left(result: Result, changed: Callable[...
         plan=plan, predicted=Predicted(), measured=Timings(), unmet=(), budget_met=True, fidelity=None, why=""
     )
 
-    assert same(decode_result(sent(encode_result(local)), local.labels), local)
+    assert same(decode_result(sent(encode_result(local)), Legend(local.labels)), local)
 
 
 def test_the_wire_keys_are_those_that_were_agreed(result: Result) -> None:
     assert encode_result(result).parameters == {
         "digest": "sha256:1",
+        "task": "classify",
         "plan.cut": "pool2",
         "plan.codec": "q8",
         "plan.placement": "DDC",
         "plan.cloud": "pc",
         "plan.reason": "fastest in budget",
+        "plan.precision": "fp32",
         "predicted.latency_ms": 12.5,
         "predicted.head_ms": 3.0,
         "predicted.energy_mj": 31.0,
@@ -95,7 +98,7 @@ def test_the_wire_keys_are_those_that_were_agreed(result: Result) -> None:
 def test_an_unbounded_prediction_is_left_out(changed: Callable[..., Result]) -> None:
     endless = changed(predicted=Predicted(latency_ms=float("inf"), head_ms=1.0))
 
-    assert decode_result(sent(encode_result(endless)), endless.labels).predicted == Predicted(head_ms=1.0)
+    assert decode_result(sent(encode_result(endless)), Legend(endless.labels)).predicted == Predicted(head_ms=1.0)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +123,10 @@ def test_an_unbounded_prediction_is_left_out(changed: Callable[..., Result]) -> 
             "dog 0.50 · 13 ms, cut pool2 q8, pc · waited 2.0 s",
         ),
         (
+            {"ran": "DDC", "ran_on": "spare", "unmet": (), "budget": Budget(), "why": "pc failed"},
+            "dog 0.50 · 13 ms, cut pool2 q8, pc, finished by spare · degraded: pc failed",
+        ),
+        (
             {"unmet": ("fidelity",), "budget": Budget(), "degraded": False, "why": ""},
             "dog 0.50 · 13 ms, cut pool2 q8, pc, finished on the device · missed fidelity",
         ),
@@ -133,6 +140,17 @@ def test_an_unbounded_prediction_is_left_out(changed: Callable[..., Result]) -> 
                 "measured": Timings(latency_ms=4.25),
             },
             "dog 0.50 · 4.2 ms, all on the device",
+        ),
+        (
+            {
+                "plan": Plan(cut="pool2", codec="q8", placement="DDC", cloud="pc", reason="", precision="int8/fp32"),
+                "ran": "DDC",
+                "unmet": (),
+                "degraded": False,
+                "why": "",
+                "budget": Budget(),
+            },
+            "dog 0.50 · 13 ms, int8/fp32, cut pool2 q8, pc",
         ),
         (
             {
@@ -166,7 +184,7 @@ def test_a_newer_daemons_additions_are_ignored(result: Result) -> None:
     response = encode_result(result)
     response.parameters |= {"plan.colour": "red", "novelty": 1, "bytes_up": 7}
 
-    got = decode_result(sent(response), result.labels)
+    got = decode_result(sent(response), Legend(result.labels))
 
     assert (got.bytes_up, got.plan) == (7, result.plan)
 
@@ -175,7 +193,7 @@ def test_the_words_of_an_answer_are_those_of_the_vocabulary(changed: Callable[..
     plan = Plan(cut="pool2", codec="q8", placement="DDC", cloud="pc", reason=Reason.NEAREST)
     sent_one = changed(plan=plan, energy_source=EnergySource.MEASURED, unmet=(Cap.LATENCY,))
 
-    got = decode_result(sent(encode_result(sent_one)), sent_one.labels)
+    got = decode_result(sent(encode_result(sent_one)), Legend(sent_one.labels))
 
     assert got.plan.reason is Reason.NEAREST
     assert got.energy_source is EnergySource.MEASURED
@@ -190,7 +208,7 @@ def test_the_words_of_a_newer_daemon_stay_text(result: Result) -> None:
         "unmet": "latency,carbon\x1b[2J",
     }
 
-    got = decode_result(sent(response), result.labels)
+    got = decode_result(sent(response), Legend(result.labels))
 
     assert (got.plan.reason, got.energy_source, got.unmet) == ("foreseen", "learned", ("latency", "carbon"))
     assert "missed latency, carbon" in str(got)
@@ -200,6 +218,8 @@ def test_the_words_of_a_newer_daemon_stay_text(result: Result) -> None:
     ("key", "value"),
     [
         ("digest", 3),
+        ("task", None),
+        ("image_width", 1.5),
         ("plan.cut", None),
         ("plan.placement", 1.5),
         ("measured.head_ms", "3"),
@@ -230,14 +250,14 @@ def test_a_number_that_is_none_is_a_protocol_error(result: Result, number: str) 
 
 def test_an_answer_of_another_form_is_looked_at_anew(result: Result) -> None:
     for changes in ({}, {"cost": 0}, {"fidelity": None}, {"unmet": None}, {"more": [1, {}]}, {}):
-        got = decode_result(ReceivedAnswer(saying(result, **changes), None), result.labels)
+        got = decode_result(ReceivedAnswer(saying(result, **changes), None), Legend(result.labels))
         assert (got.cost, got.fidelity) == (changes.get("cost", result.cost), changes.get("fidelity", 0.995) and 0.995)
         assert isinstance(got.cost, float)
         assert got.unmet == (() if "unmet" in changes else result.unmet)
 
 
 def test_a_part_that_is_not_read_is_not_made(result: Result) -> None:
-    got = decode_result(sent(encode_result(result)), result.labels)
+    got = decode_result(sent(encode_result(result)), Legend(result.labels))
     assert (got.label, "plan" in vars(got)) == ("dog", False)
 
     assert got.plan == result.plan
@@ -247,7 +267,7 @@ def test_a_part_that_is_not_read_is_not_made(result: Result) -> None:
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it)), replace])  # noqa: S301
 def test_a_copy_of_an_answer_is_whole(result: Result, copied: Callable[[Result], Result]) -> None:
-    got = decode_result(sent(encode_result(result)), result.labels)
+    got = decode_result(sent(encode_result(result)), Legend(result.labels))
     assert same(copied(got), result)
     assert repr(copied(got)) == repr(got)
 
@@ -276,18 +296,18 @@ def test_scores_that_do_not_fit_the_labels_are_a_protocol_error(result: Result, 
     response.outputs = [output]
 
     with pytest.raises(ProtocolError, match="scores"):
-        decode_result(sent(response), result.labels)
+        decode_result(sent(response), Legend(result.labels))
 
 
 def test_scores_that_are_cut_short_are_a_protocol_error(result: Result) -> None:
     message = wire.encode_response(encode_result(result), binary=True)
     for body in (message.body()[:-1], message.body() + b"\0"):
         with pytest.raises(ProtocolError, match="cannot read the daemon's answer"):
-            decode_result(ReceivedAnswer(body, wire.header_length(message.headers)), result.labels)
+            decode_result(ReceivedAnswer(body, wire.header_length(message.headers)), Legend(result.labels))
 
 
 def test_a_model_without_classes_is_a_protocol_error(changed: Callable[..., Result]) -> None:
-    response = encode_result(changed(scores=np.ones(0, np.float32)))
+    response = encode_result(changed(answer=Classification(np.ones(0, np.float32), ())))
 
     with pytest.raises(ProtocolError, match="scores"):
-        decode_result(sent(response), ())
+        decode_result(sent(response), Legend(()))

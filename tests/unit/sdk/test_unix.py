@@ -20,6 +20,7 @@ from collab_sdk.result import Result
 from collab_sdk.transport import ConnectionBroke, DaemonReply, DaemonRequest, QueueFull
 from collab_sdk.unix import UnixTransport
 from collab_sdk.wire import Message, decode_error, encode_error
+from tests.patience import PATIENCE_S, joined, reached
 from tests.served import ServedDaemon
 from tests.unit.sdk.conftest import ScriptedDaemon, answer_with, as_json, inference, is_inference
 
@@ -36,22 +37,25 @@ def ask(transport: UnixTransport, timeout_s: float = 10, body: bytes = b"") -> b
 
 
 @contextmanager
-def peer(path: Path, says: bytes, times: int = 1) -> Iterator[None]:
-    """Whatever connects hears this, unheard, and no more."""
+def peer(path: Path, says: bytes, times: int = 1) -> Iterator[threading.Event]:
+    """Whatever connects hears this, unheard, and no more. Gives the event that the first has been hung up on."""
+    hung_up = threading.Event()
 
     def serve() -> None:
         for _ in range(times):
             connection, _ = listener.accept()
             with connection:
                 connection.sendall(says)
+            hung_up.set()
 
     with socket.socket(socket.AF_UNIX) as listener:
+        listener.settimeout(PATIENCE_S)
         listener.bind(str(path))
         listener.listen()
         thread = threading.Thread(target=serve)
         thread.start()
-        yield
-        thread.join()
+        yield hung_up
+        joined(thread)
 
 
 def test_calls_one_after_another_share_a_connection(transport: UnixTransport, served: ServedDaemon) -> None:
@@ -70,9 +74,9 @@ def test_a_connection_that_broke_while_idle_is_replaced(transport: UnixTransport
 def test_a_connection_that_was_reset_while_idle_is_replaced(tmp_path: Path) -> None:
     # Closing with the request unread resets a Unix socket.
     path, says = tmp_path / "sock", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-    with peer(path, says, times=2), closing(UnixTransport(path)) as transport:
+    with peer(path, says, times=2) as hung_up, closing(UnixTransport(path)) as transport:
         assert ask(transport) == b"ok"
-        time.sleep(0.5)  # idle: the peer's reset comes after its answer, and must not meet the next call
+        reached(hung_up)  # the reset comes after the answer, and must not meet the next call
         assert ask(transport) == b"ok"
 
 
@@ -91,7 +95,7 @@ def test_a_call_that_broke_off_is_told_apart(
 
 def test_an_answer_that_does_not_come_is_a_deadline_exceeded(transport: UnixTransport, daemon: ScriptedDaemon) -> None:
     release = threading.Event()
-    daemon.script = lambda _: DaemonReply(200, str(release.wait(10)).encode())
+    daemon.script = lambda _: DaemonReply(200, str(release.wait(PATIENCE_S)).encode())
     with pytest.raises(DeadlineExceeded, match="timeout_s"):
         ask(transport, timeout_s=0.1)
     release.set()
@@ -201,7 +205,7 @@ def test_a_call_outlives_a_restart(daemon: ScriptedDaemon, served: ServedDaemon,
     def script(asked: DaemonRequest) -> DaemonReply:
         if len(daemon.requests) == 1:
             threading.Thread(target=restart).start()
-            stopped.wait()
+            reached(stopped)
             raise ConnectionBroke("")
         return answer(asked)
 

@@ -13,11 +13,13 @@ import pytest
 from collab_sdk import wire
 from collab_sdk._waiting import add_resending, add_waiting
 from collab_sdk.aio import AsyncClient
+from collab_sdk.answers import Legend
 from collab_sdk.budget import Budget
 from collab_sdk.client import Client
 from collab_sdk.errors import NotReady, Overloaded
 from collab_sdk.result import PHASES, ReceivedAnswer, Result, Timings, decode_result, encode_result
 from collab_sdk.transport import DaemonReply, DaemonRequest
+from tests.patience import PATIENCE_S
 from tests.served import refusal
 from tests.unit.sdk.conftest import HandClock, ScriptedDaemon, a_result, answer_with, is_inference
 
@@ -125,7 +127,7 @@ def test_waiting_for_a_thread_is_waiting(daemon: ScriptedDaemon, clock: HandCloc
 
     def in_turn(asked: DaemonRequest) -> DaemonReply:
         if is_inference(asked):
-            turns.acquire(timeout=10)
+            turns.acquire(timeout=PATIENCE_S)
         return answer(asked)
 
     daemon.script = in_turn
@@ -160,7 +162,7 @@ def arrived(result: Result) -> Result:
     """The result as it comes from the daemon."""
     message = wire.encode_response(encode_result(result), binary=True)
     answer = ReceivedAnswer(message.body(), wire.header_length(message.headers))
-    return decode_result(answer, result.labels, result.budget)
+    return decode_result(answer, Legend(result.labels), result.budget)
 
 
 def a_call(changed: Callable[..., Result], cap_ms: float | None) -> Result:

@@ -8,14 +8,16 @@ from itertools import pairwise
 
 import pytest
 
+from collabd.catalog.package.package import Package
 from collabd.config import DeviceConfig, EnergySettings, FailoverSettings, PlanningSettings, PolicySettings
 from collabd.device.journal import log as journal_log
+from collabd.planning.precisions import IN_FP32
 from collabd.sensing.power.board import board_power
 from collabd.simulation.daemon import daemon_outcomes
 from collabd.simulation.traces import Trace, TraceStep
 from collabd.simulation.workload import Workload
 from collabd.simulation.world import Exchange, Outcome, World
-from tests.unit.simulation.conftest import Loads
+from tests.unit.simulation.conftest import WHOLE_MS, Loads, even_profile
 
 FAST, RTT_S = 1e6, 0.02
 
@@ -125,3 +127,21 @@ def test_the_journal_of_this_machine_hears_nothing(workload: Loads, caplog: pyte
     outcomes(workload(80), on((5.0, FAST), (60.0, 0.0)))
     assert not caplog.records
     assert not journal_log.disabled
+
+
+def test_heads_and_tails_in_int8_take_the_times_of_their_own(int8_package: Package) -> None:
+    profile = even_profile(int8_package, whole_ms=WHOLE_MS, codec_ms=0.02)
+    work = Workload(int8_package, profile, slowdown=8.0, requests=8, seed=0)
+    assert {plan.precisions for plan in work.raw_plans.rows} == {IN_FP32}
+    for fidelity, precision in ((0.99, "int8"), (1.0, "fp32")):
+        config = DeviceConfig(planning=PlanningSettings(min_fidelity=fidelity))
+        for rate in (FAST, 2e4):
+            for request, one in enumerate(outcomes(work, on((1.0, rate)), config)):
+                assert (one.plan.tail, one.plan.fidelity >= fidelity) == (precision, True)
+                if one.exchange is None:
+                    here_s = (work.prep_s + one.plan.head_s) * work.draw(request).device
+                    assert one.latency_s == pytest.approx(here_s)
+                elif not one.hedged_s:
+                    luck, exchange = work.draw(request), one.exchange
+                    here_s = (work.prep_s + one.plan.head_s + one.plan.encode_s) * luck.device
+                    assert one.latency_s == pytest.approx(here_s + exchange.ended_s - exchange.began_s)

@@ -21,7 +21,7 @@ def test_heads_and_tails_are_those_of_the_profile(
     times: PartTimes, tiny_package: Package, tiny_profile: Profile
 ) -> None:
     manifest = tiny_package.manifest
-    image, output = (manifest.input,), (manifest.output,)
+    image, output = manifest.input_names, manifest.output_names
     assert times.run_s(image, output) == pytest.approx(tiny_profile.whole_ms / 1e3)
     for cut, measured in zip(manifest.cuts[1:], tiny_profile.cuts[1:], strict=True):
         assert times.cut(cut.tensors) is cut
@@ -32,7 +32,7 @@ def test_heads_and_tails_are_those_of_the_profile(
 def test_a_part_between_two_cuts_is_what_the_later_head_adds(times: PartTimes, tiny_package: Package) -> None:
     manifest = tiny_package.manifest
     for one, other in pairwise(manifest.cuts[1:]):
-        heads = [times.run_s((manifest.input,), cut.tensors) for cut in (one, other)]
+        heads = [times.run_s(manifest.input_names, cut.tensors) for cut in (one, other)]
         assert times.run_s(one.tensors, other.tensors) == pytest.approx(heads[1] - heads[0])
 
 
@@ -42,7 +42,7 @@ def test_the_parts_of_a_network_take_no_less_than_the_whole(tiny_package: Packag
     profile = replace(tiny_profile, cuts=(image, *halved))
     times, manifest = PartTimes(tiny_package.manifest, profile), tiny_package.manifest
     for cut in manifest.cuts[1:]:
-        head_s = times.device_run_s((manifest.input,), cut.tensors)
-        rest_s = times.device_run_s(cut.tensors, (manifest.output,))
+        head_s = times.device_run_s(manifest.input_names, cut.tensors)
+        rest_s = times.device_run_s(cut.tensors, manifest.output_names)
         assert head_s + rest_s >= profile.whole_ms / 1e3 * (1 - 1e-9)
-        assert times.run_s(cut.tensors, (manifest.output,)) < rest_s
+        assert times.run_s(cut.tensors, manifest.output_names) < rest_s

@@ -9,10 +9,11 @@ import pytest
 
 from collabd.codec import USUAL_JPEG
 from collabd.config import DeviceConfig, FailoverSettings
+from collabd.simulation.answers import RAW
 from collabd.simulation.compare import POLICIES, Scenario, compare, possible
 from collabd.simulation.replay import mean_latency_s
 from collabd.simulation.traces import Trace, TraceStep
-from collabd.simulation.workload import RAW, Workload
+from collabd.simulation.workload import Workload
 from collabd.simulation.world import Outcome
 from tests.unit.simulation.conftest import Loads
 
@@ -22,9 +23,7 @@ HEADS = ("output",)
 
 
 def run(workload: Workload, trace: Trace, *policies: str, fidelity: float = 0.0) -> dict[str, list[Outcome]]:
-    return compare(
-        workload, Scenario(trace=trace, every_s=EVERY_S, rtt_s=None, min_fidelity=fidelity), policies or POLICIES
-    )
+    return compare(workload, Scenario(trace=trace, every_s=EVERY_S, rtt_s=None, min_fidelity=fidelity), policies)
 
 
 def on(*steps: tuple[float, float]) -> Trace:
@@ -157,8 +156,8 @@ def test_the_seed_settles_everything(workload: Loads) -> None:
 
 def test_a_package_without_jpeg_has_no_such_policy(workload: Loads) -> None:
     work = workload(1)
-    assert possible(work) == list(POLICIES)
-    work.plans = type(work.plans)([plan for plan in work.plans.rows if plan.codec != USUAL_JPEG])
+    assert possible(work) == [name for name in POLICIES if name != "local_int8"]
+    work.all_plans = type(work.plans)([plan for plan in work.plans.rows if plan.codec != USUAL_JPEG])
     assert "remote_jpeg" not in possible(work)
 
 

@@ -85,7 +85,7 @@ def test_the_plan_is_right_soon(scenario: Scenario) -> None:
 
 def _workload(scenario: Scenario, requests: int) -> Workload:
     package = load(PACKAGE)
-    profile = even_profile(package, whole_ms=WHOLE_MS, codec_ms=0.2)
+    profile = even_profile(package, whole_ms=WHOLE_MS, codec_ms=0.2, runs_int8=False)
     return Workload(package, profile, slowdown=scenario.slowdown, requests=requests, seed=0)
 
 

@@ -96,7 +96,7 @@ def calls(scenario: Scenario, after_s: int) -> list[bool]:
             tail_s = TAIL_S * luck * (scenario.tail if slow else 1.0)
             moves_s = SENT_BYTES * luck * 1.6e-7 * (scenario.link if slow else 1.0)
             if not scenario.races or tail_s < LOCAL_S:
-                speed.learn(measured_s=tail_s, profiled_s=TAIL_S, now=now)
+                speed.learn(measured_s=tail_s, profiled_s=TAIL_S, whole_s=TAIL_S, now=now)
                 link.learn(Transfer(up_bytes=SENT_BYTES, up_s=0.001 + moves_s, down_bytes=900.0, down_s=0.0015), now)
         asked.append(asks)
     return asked
@@ -139,7 +139,7 @@ def test_a_device_that_was_slow_is_trusted_again_though_nothing_ran(spike_s: int
         unmet = choose(PLANS, prediction, caps, allowed=PLANS.local).unmet
         # In the spike others' work runs, which may take as long as it takes.
         if not unmet or 60 <= second < 60 + spike_s:
-            speed.learn(measured_s=LOCAL_S * slow, profiled_s=LOCAL_S, now=float(second))
+            speed.learn(measured_s=LOCAL_S * slow, profiled_s=LOCAL_S, whole_s=LOCAL_S, now=float(second))
         refused.append(bool(unmet))
     after = refused[60 + spike_s :]
     assert not any(after[120:])

@@ -18,8 +18,10 @@ from click.testing import CliRunner
 
 from collabd.simulation.relay import Relay, main
 from collabd.simulation.traces import Trace, TraceStep
+from tests.patience import PATIENCE_S
 
 HERE = ("127.0.0.1", 0)
+CHECKOUT = Path(__file__).parents[3]
 FAST = 50e6
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
@@ -41,7 +43,7 @@ async def relayed(handler: Handler = echo, **shape: Any) -> AsyncIterator[Relay]
     server = await asyncio.start_server(handler, *HERE)
     # A relay that forgets a byte would let the test wait for ever.
     relay = Relay(HERE, server.sockets[0].getsockname(), **{"up": FAST} | shape)
-    async with asyncio.timeout(30), server, relay:
+    async with asyncio.timeout(PATIENCE_S), server, relay:
         yield relay
 
 
@@ -93,8 +95,10 @@ async def test_a_sender_is_held_back_and_memory_stays_bounded() -> None:
         _, writer = await asyncio.open_connection(*relay.address)
         writer.write(bytes(50_000_000))
         up = relay._directions[0]
-        for _ in range(1000):
-            await asyncio.sleep(0.001 if not up.full else 0)
+        while not up.full:  # noqa: ASYNC110  nobody tells
+            await asyncio.sleep(0.001)
+        for _ in range(100):
+            await asyncio.sleep(0)  # and takes no more
         assert 256 * 1024 <= up.link.queued_bytes < 300_000
         assert writer.transport.get_write_buffer_size() > 0
         writer.transport.abort()
@@ -242,14 +246,14 @@ async def test_closing_leaves_no_connection_and_no_listener() -> None:
 
 async def test_it_runs_under_uvloop_too() -> None:
     code = (
-        "import asyncio, uvloop, test_relay as t\n"
+        "import asyncio, uvloop, tests.unit.simulation.test_relay as t\n"
         "async def run():\n"
         "    async with t.relayed(rtt_s=0.002) as relay:\n"
         "        assert await t.exchange(relay, b'x' * 500_000) == b'x' * 500_000\n"
         "        relay.reset()\n"
         "uvloop.run(run())\n"
     )
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, cwd=Path(__file__).parent)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, cwd=CHECKOUT)
     assert await process.wait() == 0
 
 

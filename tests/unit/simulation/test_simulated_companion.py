@@ -14,12 +14,12 @@ from collabd.device.companions.companion import Companion
 from collabd.device.companions.failures import CompanionFailure, FailureReason
 from collabd.device.companions.package_supply import PackageSupply
 from collabd.device.job.job import Crossing
-from collabd.device.models.model import DeviceModel
 from collabd.planning import Candidate
 from collabd.sensing.power.board import board_power
 from collabd.simulation.simulated_companion import SimulatedCompanion, SimulatedLink
 from collabd.simulation.simulated_device import SimulatedThread, simulated_compute
 from collabd.simulation.traces import Trace, TraceStep
+from collabd.simulation.turn import Turn
 from collabd.simulation.virtual_time import run
 from collabd.simulation.workload import Draw, Workload
 from collabd.simulation.world import World
@@ -37,7 +37,7 @@ def asked(work: Workload, trace: Trace, ask: Callable[[Companion, SimulatedCompa
     async def main() -> T:
         clock = asyncio.get_running_loop().time
         world = World(work, trace, rtt_s=None, power=board_power("pi4"))
-        there = SimulatedCompanion(work, SimulatedLink(world, clock), lambda: LUCK)
+        there = SimulatedCompanion(work, SimulatedLink(world, clock), Turn(0, LUCK))
         pc = CloudSettings(name="pc", url="http://pc")
         companion = Companion(pc, LinkSettings(), FailoverSettings(), exchange=there, clock=clock)
         return await ask(companion, there)
@@ -53,19 +53,19 @@ def question(work: Workload, plan: Candidate) -> Question:
     """For the tail of a plan, with its features as the simulated device encodes them."""
     manifest = work.package.manifest
     cut = next(cut for cut in manifest.cuts if cut.name == plan.cut)
-    compute = simulated_compute(work, SimulatedThread(stop_s=lambda: 0.0), lambda: LUCK)
+    model = work.model()
+    compute = simulated_compute(work, model, SimulatedThread(stop_s=lambda: 0.0), turn=Turn(0, LUCK))
     crossing = Crossing(codec=plan.codec, channel_axis=None, decode_s=plan.decode_s, rest_s=plan.local_tail_s)
-    model = DeviceModel(work.package, work.network)
-    features = dict.fromkeys(cut.tensors, model.blank)
-    inputs = compute.encode(features, crossing, model)  # type: ignore[arg-type]
-    outputs = (manifest.output,)
+    features = dict.fromkeys(cut.tensors, model.blank["image"])
+    inputs = compute.encode(features, crossing, model)
+    outputs = manifest.output_names
     return Question(
         model=manifest.name,
         digest=work.package.digest,
         inputs=inputs,
         outputs=outputs,
-        bytes_down=work.network.tensor(manifest.output).nbytes,
-        check=lambda found: found,
+        bytes_down=work.network.tensor("logits").nbytes,
+        read=lambda found: {tensor.name: tensor.to_array() for tensor in found},
     )
 
 

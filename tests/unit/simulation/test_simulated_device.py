@@ -12,9 +12,9 @@ from collab_sdk import wire
 from collabd.device.job.image import CallImage
 from collabd.device.job.job import Crossing
 from collabd.device.lane.lane import Lane, Timed
-from collabd.device.models.model import DeviceModel
 from collabd.engine import Stop
 from collabd.simulation.simulated_device import SimulatedThread, Span, simulated_compute
+from collabd.simulation.turn import Turn
 from collabd.simulation.virtual_time import run
 from collabd.simulation.workload import Draw
 from tests.unit.simulation.conftest import Loads
@@ -77,11 +77,11 @@ def test_a_piece_that_is_stopped_goes_on_for_a_while_but_not_beyond_its_end(stop
 
 def test_work_takes_the_profiled_time_and_the_luck_of_the_request(workload: Loads) -> None:
     it, thread = workload(1), new_thread()
-    compute = simulated_compute(it, thread, lambda: LUCK)
+    model = it.model()
+    compute = simulated_compute(it, model, thread, turn=Turn(0, LUCK))
     manifest = it.package.manifest
-    model = DeviceModel(it.package, it.network)
     frame = CallImage(np.zeros((16, 16, 3), np.uint8), 256)
-    image = compute.prepare_image(frame, manifest.preprocessing)
+    image = compute.prepare_image(frame, manifest.require_picture())
     for plan in it.plans.rows[1:]:
         cut = next(cut for cut in manifest.cuts if cut.name == plan.cut)
 
@@ -89,12 +89,12 @@ def test_work_takes_the_profiled_time_and_the_luck_of_the_request(workload: Load
             lane = Lane(thread, clock=asyncio.get_running_loop().time)
             crossing = Crossing(codec=plan.codec, channel_axis=None, decode_s=0.0, rest_s=0.0)  # noqa: B023
             made = {name: np.zeros(1) for name in cut.tensors}  # noqa: B023
-            feeds = {manifest.input: image}
+            feeds = {"image": image}
             return [
-                await lane.run(lambda _: compute.prepare_image(frame, manifest.preprocessing)),
+                await lane.run(lambda _: compute.prepare_image(frame, manifest.require_picture())),
                 await lane.run(lambda stop: compute.run_layers(model.key, feeds, cut.tensors, stop=stop)),  # noqa: B023
                 await lane.run(lambda _: compute.encode(made, crossing, model)),  # type: ignore[arg-type]
-                await lane.run(lambda stop: compute.run_layers(model.key, made, (manifest.output,), stop=stop)),
+                await lane.run(lambda stop: compute.run_layers(model.key, made, manifest.output_names, stop=stop)),
             ]
 
         thread.idle_at_s = 0.0
@@ -112,9 +112,10 @@ def test_work_takes_the_profiled_time_and_the_luck_of_the_request(workload: Load
 
 def test_outputs_have_the_shape_of_the_networks_own(workload: Loads) -> None:
     it = workload(1)
-    compute = simulated_compute(it, new_thread(), lambda: LUCK)
+    model = it.model()
+    compute = simulated_compute(it, model, new_thread(), turn=Turn(0, LUCK))
     manifest = it.package.manifest
-    feeds = {manifest.input: np.zeros((1, 16, 16, 3), np.uint8)}
-    output = compute.run_layers("key", feeds, (manifest.output,), stop=Stop())[manifest.output]
+    feeds = {"image": np.zeros((1, 16, 16, 3), np.uint8)}
+    output = compute.run_layers(model.key, feeds, manifest.output_names, stop=Stop())["logits"]
     assert output.shape == (1, len(manifest.labels))
     assert wire.datatype_of(output.dtype) == "FP32"

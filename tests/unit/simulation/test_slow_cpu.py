@@ -11,6 +11,7 @@ import pytest
 
 from collabd.simulation.slow_cpu import NoSlowCpu, SlowCpu
 from tests.bench.device import spent
+from tests.patience import PATIENCE_S, until
 
 # Computes for 0.2 s of CPU.
 _COMPUTE = """
@@ -33,7 +34,7 @@ def slow() -> SlowCpu:
 
 def test_what_runs_inside_is_held_back_in_each_period(slow: SlowCpu) -> None:
     with slow:
-        slow.start([sys.executable, "-c", _COMPUTE]).wait()
+        slow.start([sys.executable, "-c", _COMPUTE]).wait(PATIENCE_S)
         stat = dict(line.split() for line in (slow.group / "cpu.stat").read_text().splitlines())
 
     # A millisecond in each period: 200 of them, unless the kernel gave some ahead.
@@ -43,7 +44,7 @@ def test_what_runs_inside_is_held_back_in_each_period(slow: SlowCpu) -> None:
 def test_a_command_enters_before_it_starts(slow: SlowCpu) -> None:
     with slow:
         process = slow.start(["cat", "/proc/self/cgroup"], stdout=subprocess.PIPE)
-        inside = process.communicate()[0].decode()
+        inside = process.communicate(timeout=PATIENCE_S)[0].decode()
 
     assert "collabd-slow" in inside
     assert "collabd-slow" not in Path("/proc/self/cgroup").read_text()
@@ -52,11 +53,10 @@ def test_a_command_enters_before_it_starts(slow: SlowCpu) -> None:
 def test_what_still_runs_at_the_end_is_killed_and_the_group_goes(slow: SlowCpu) -> None:
     with slow:
         process = slow.start(["sleep", "600"])
-        while not slow.pids():
-            time.sleep(0.01)
+        until(lambda: bool(slow.pids()))
         group = slow.group
 
-    assert process.wait() < 0
+    assert process.wait(PATIENCE_S) < 0
     assert not group.exists()
 
 

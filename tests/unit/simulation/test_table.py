@@ -33,7 +33,7 @@ def test_two_tables_with_a_row_a_trace(tiny_package: Package, tiny_profile: Prof
     for table in (latencies, spendings):
         assert {len(cells(line)) for line in table} == {len(cells(table[0]))}
         assert [cells(line)[1] for line in table[2:]] == ["fast", "slow"]
-    assert cells(latencies[0])[2:10] == list(POLICIES)
+    assert cells(latencies[0])[2:11] == list(POLICIES)
     fast, slow = (dict(zip(cells(latencies[0]), cells(line), strict=True)) for line in latencies[2:])
     assert float(fast["collabd"]) < float(fast["local"])
     assert float(slow["collabd"]) < 1.2 * float(slow["local"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from collabd.systemd import notify
+from tests.patience import PATIENCE_S
 
 
 class Mailbox:
@@ -19,7 +20,7 @@ class Mailbox:
         self.path = path
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(path))
-        self.socket.settimeout(20)
+        self.socket.settimeout(PATIENCE_S)
 
     def next(self) -> bytes:
         """The next message; waits for it."""
@@ -35,7 +36,7 @@ class Mailbox:
         except BlockingIOError:
             return messages
         finally:
-            self.socket.settimeout(20)
+            self.socket.settimeout(PATIENCE_S)
 
     def fields(self) -> dict[str, str]:
         """The next message by the journal's native protocol: KEY=value lines, or KEY, length and bytes."""

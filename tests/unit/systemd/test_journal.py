@@ -14,6 +14,7 @@ import pytest
 from logging_journald import JournaldTransport
 
 from collabd.systemd.journal import JournalHandler, with_fields
+from tests.patience import PROGRAM_S
 
 
 @pytest.fixture
@@ -74,6 +75,6 @@ def test_elsewhere_it_is_stderr(stream: str | None, tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "JOURNAL_STREAM"}
     environment |= {} if stream is None else {"JOURNAL_STREAM": stream}
     with (tmp_path / "stderr").open("w+") as stderr:
-        subprocess.run([sys.executable, "-c", SETS_UP], env=environment, stderr=stderr, check=True)
+        subprocess.run([sys.executable, "-c", SETS_UP], env=environment, stderr=stderr, check=True, timeout=PROGRAM_S)
         stderr.seek(0)
         assert stderr.read() == "INFO part: said\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from collabd.systemd.watchdog import watchdog
 from collabd.worker import Worker
+from tests.patience import PATIENCE_S, reached
 
 PERIOD_S = 0.02
 
@@ -26,14 +26,14 @@ def worker() -> Iterator[Worker]:
 
 
 @pytest.fixture
-def watched(manager: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Worker], Any]:
+def watched(manager: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """`async with watched(worker)`: as under WatchdogSec=20ms."""
     monkeypatch.setenv("WATCHDOG_USEC", str(round(PERIOD_S * 1e6)))
     monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
 
     @asynccontextmanager
-    async def watching(worker: Worker) -> AsyncIterator[None]:
-        task = asyncio.create_task(watchdog(worker))
+    async def watching(*workers: Worker) -> AsyncIterator[None]:
+        task = asyncio.create_task(watchdog(workers))
         try:
             yield
         finally:
@@ -59,28 +59,50 @@ async def test_an_idle_worker_gets_on(worker: Worker, watched: Any, manager: Any
 
 async def test_a_busy_worker_gets_on(worker: Worker, watched: Any, manager: Any) -> None:
     """However many jobs wait before ours."""
-    jobs = [worker.submit(time.sleep, PERIOD_S) for _ in range(30)]
+    enough = threading.Event()
+
+    def job() -> None:
+        if not enough.wait(PERIOD_S):
+            worker.submit(job)
+
+    for _ in range(30):
+        worker.submit(job)
     async with watched(worker):
         for _ in range(10):
             assert await asyncio.to_thread(manager.next) == b"WATCHDOG=1"
-    assert not jobs[-1].done()
+    enough.set()
 
 
 async def test_a_stuck_worker_does_not(worker: Worker, watched: Any, manager: Any) -> None:
     release = threading.Event()
     async with watched(worker):
         assert await asyncio.to_thread(manager.next) == b"WATCHDOG=1"
-        worker.submit(release.wait)
+        worker.submit(reached, release)
         await until_silent(manager)
         release.set()
         assert await asyncio.to_thread(manager.next) == b"WATCHDOG=1"
 
 
+async def test_one_stuck_worker_of_several_is_enough(worker: Worker, manager: Any, watched: Any) -> None:
+    other = Worker("other")
+    release = threading.Event()
+    try:
+        async with watched(worker, other):
+            assert await asyncio.to_thread(manager.next) == b"WATCHDOG=1"
+            other.submit(reached, release)
+            await until_silent(manager)
+            release.set()
+            assert await asyncio.to_thread(manager.next) == b"WATCHDOG=1"
+    finally:
+        release.set()
+        other.shutdown(cancel_futures=True)
+
+
 async def test_failing_is_getting_on(worker: Worker) -> None:
     before = worker.finished_at
     with pytest.raises(ZeroDivisionError):
-        worker.submit(lambda: 1 / 0).result()
-    worker.submit(int).result()
+        worker.submit(lambda: 1 / 0).result(PATIENCE_S)
+    worker.submit(int).result(PATIENCE_S)
     assert worker.finished_at > before
 
 
@@ -92,5 +114,5 @@ async def test_who_is_not_watched_does_not_ping(
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    await asyncio.wait_for(watchdog(worker), 10)
+    await asyncio.wait_for(watchdog([worker]), PATIENCE_S)
     assert manager.waiting() == []

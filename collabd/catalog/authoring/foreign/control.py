@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnx
 from onnx import helper
@@ -12,11 +14,11 @@ from collabd.catalog.authoring.optimise import fix_batch, optimise
 from collabd.catalog.authoring.sessions import outputs_of
 
 
-def folded(model: onnx.ModelProto, image: np.ndarray) -> tuple[onnx.ModelProto, str | None]:
+def folded(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> tuple[onnx.ModelProto, str | None]:
     """`model` with as little control flow as possible, and a line about what is left of it.
 
-    Control flow that follows from constants goes, and so does what follows from a batch of one image. `image`: one that
-    the graph takes.
+    Control flow that follows from constants goes, and so does what follows from a batch of one image. `feeds`: what the
+    graph takes of one image.
     """
     if not operators(model):
         return model, None
@@ -29,9 +31,8 @@ def folded(model: onnx.ModelProto, image: np.ndarray) -> tuple[onnx.ModelProto, 
             single,
             "its control flow depends on how many images come at once, so the package takes one image at a time",
         )
-    return (constant if _is_shaped(constant) else _shaped(single, image)), (
-        f"its control flow ({', '.join(left)}) depends on the image. A companion refuses such a graph, so the whole "
-        "network always runs on the device"
+    return (constant if _is_shaped(constant) else _shaped(single, feeds)), (
+        f"its control flow ({', '.join(left)}) depends on the image, so it stays"
     )
 
 
@@ -53,13 +54,13 @@ def _is_shaped(model: onnx.ModelProto) -> bool:
     return not _unshaped(model)
 
 
-def _shaped(model: onnx.ModelProto, image: np.ndarray) -> onnx.ModelProto:
-    """`model`, which takes one image, with the shapes behind its control flow stated as they are for `image`."""
+def _shaped(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> onnx.ModelProto:
+    """`model`, which takes one image, with the shapes behind its control flow stated as they are for `feeds`."""
     names = _unshaped(model)
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    found = outputs_of(watched, image)
+    found = outputs_of(watched, feeds)
     stated = onnx.ModelProto()
     stated.CopyFrom(model)
     stated.graph.value_info.extend(_statement(name, found[name]) for name in names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import onnx
@@ -14,6 +14,8 @@ from collab_sdk.errors import InvalidPackage
 from collabd.catalog.graph.operator_sets import opset_of
 
 INPUT = "image"
+# Of the three channels that a network takes.
+ChannelOrder: TypeAlias = Literal["rgb", "bgr"]
 _PREFIX = "collabd."
 _FLOATS = frozenset({TensorProto.FLOAT, TensorProto.DOUBLE})
 _CHANNELS = {1: "one grey channel", 3: "RGB"}
@@ -41,14 +43,18 @@ class Layout:
         """Whether it takes pixels as they are; floats are normalised."""
         return self.kind == TensorProto.UINT8
 
-    def of_channels(self, rgb: Sequence[float]) -> np.ndarray:
-        """A value for each channel, float64 [channels], from those for R, G and B. Grey gets their luma."""
+    def of_channels(self, rgb: Sequence[float], order: ChannelOrder = "rgb") -> np.ndarray:
+        """A value for each channel, float64 [channels] in `order`, from those for R, G and B. Grey gets their luma."""
         values = np.asarray(rgb, np.float64)
-        return values if self.channels == 3 else np.array([values @ _LUMA])
+        if self.channels == 1:
+            return np.array([values @ _LUMA])
+        return values if order == "rgb" else values[::-1]
 
-    def __str__(self) -> str:
+    def said(self, order: ChannelOrder) -> str:
+        """The layout in words, with the three channels in `order`."""
         sides = f"{self.channels}, height, width" if self.planes else f"height, width, {self.channels}"
-        return f"{helper.tensor_dtype_to_np_dtype(self.kind)} [batch, {sides}], {_CHANNELS[self.channels]}"
+        channels = order.upper() if self.channels == 3 else _CHANNELS[self.channels]
+        return f"{helper.tensor_dtype_to_np_dtype(self.kind)} [batch, {sides}], {channels}"
 
 
 @dataclass(frozen=True)
@@ -62,29 +68,47 @@ class _Step:
 
 
 def image_input(
-    model: onnx.ModelProto, *, size: tuple[int, int] | None, mean: Sequence[float], std: Sequence[float]
+    model: onnx.ModelProto,
+    *,
+    size: tuple[int, int] | None,
+    mean: Sequence[float],
+    std: Sequence[float],
+    order: ChannelOrder = "rgb",
 ) -> tuple[onnx.ModelProto, tuple[int, int]]:
-    """`model` with an input uint8 [batch, height, width, 3], and that (height, width).
+    """`model` with an input uint8 [batch, height, width, 3] of RGB, and that (height, width).
 
-    Its own input may be float or uint8, of 3 channels (RGB) or 1 (grey), before or behind height and width. Floats get
-    the scaling to 0..1 and the normalisation by `mean` and `std`, of RGB, in front; one grey channel is the luma of
-    RGB, as are then its mean and deviation. What is uint8 gets no normalisation. `size` is for graphs that leave it
-    open. Raises `InvalidPackage` where the graph has another kind of input, more than one, or no size.
+    Its own input may be float or uint8, of 3 channels in `order` or 1 (grey), before or behind height and width. Floats
+    get the scaling to 0..1 and the normalisation by `mean` and `std`, which are of R, G and B whatever the order, in
+    front; one grey channel is the luma of RGB, as are then its mean and deviation. What is uint8 gets no normalisation.
+    `size` is for graphs that leave it open. Raises `InvalidPackage` where the graph has another kind of input, more
+    than one, or no size.
     """
-    whole = onnx.ModelProto()
-    whole.CopyFrom(model)
-    value = onnx.ValueInfoProto()
-    value.CopyFrom(_only_input(whole.graph))
+    whole, sides = of_fixed_size(model, size)
     layout = layout_of(whole.graph)
-    dims = value.type.tensor_type.shape.dim
-    first = 2 if layout.planes else 1
-    sides = _settle(dims[first], dims[first + 1], size)
-    del whole.graph.input[:]
-    if layout.is_ours:
-        whole.graph.input.append(value)
-    else:
-        _prepend(whole.graph, value, size=sides, steps=list(_steps(layout, mean=mean, std=std, opset=opset_of(model))))
+    steps = list(_steps(layout, mean=mean, std=std, order=order, opset=opset_of(model)))
+    if steps:
+        value = onnx.ValueInfoProto()
+        value.CopyFrom(_only_input(whole.graph))
+        del whole.graph.input[:]
+        _prepend(whole.graph, value, size=sides, steps=steps)
     return whole, sides
+
+
+def of_fixed_size(model: onnx.ModelProto, size: tuple[int, int] | None) -> tuple[onnx.ModelProto, tuple[int, int]]:
+    """A copy of `model` whose image has a fixed (height, width), and these. `size` is for graphs that leave it open.
+
+    Raises `InvalidPackage` if neither the graph nor `size` says how large it is, or if they disagree.
+    """
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    value = onnx.ValueInfoProto()
+    value.CopyFrom(_only_input(fixed.graph))
+    first = 2 if layout_of(fixed.graph).planes else 1
+    dims = value.type.tensor_type.shape.dim
+    sides = _settle(dims[first], dims[first + 1], size)
+    del fixed.graph.input[:]
+    fixed.graph.input.append(value)
+    return fixed, sides
 
 
 def layout_of(graph: onnx.GraphProto) -> Layout:
@@ -151,15 +175,19 @@ def _settle(
     return height.dim_value, width.dim_value
 
 
-def _steps(layout: Layout, *, mean: Sequence[float], std: Sequence[float], opset: int) -> Iterator[_Step]:
-    """The steps from uint8 [batch, height, width, 3] to what `layout` says."""
-    shift, scale = layout.of_channels(mean), layout.of_channels(std)
+def _steps(
+    layout: Layout, *, mean: Sequence[float], std: Sequence[float], order: ChannelOrder, opset: int
+) -> Iterator[_Step]:
+    """The steps from uint8 [batch, height, width, 3] of RGB to what `layout` says, in `order`."""
+    shift, scale = layout.of_channels(mean, order), layout.of_channels(std, order)
     to_float = _Step("float", "Cast", attributes={"to": TensorProto.FLOAT})
     turn = _Step("planes", "Transpose", attributes={"perm": [0, 3, 1, 2]})
     if layout.channels == 1:
         yield from (to_float, *_grey(opset))
     if layout.planes:
         yield turn
+    if layout.channels == 3 and order == "bgr":
+        yield _Step("order", "Gather", np.array([2, 1, 0]), attributes={"axis": 1 if layout.planes else 3})
     if layout.is_bytes:
         if layout.channels == 1:
             yield _Step("bytes", "Cast", attributes={"to": TensorProto.UINT8})

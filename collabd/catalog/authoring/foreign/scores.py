@@ -91,8 +91,8 @@ def _row(graph: onnx.GraphProto, value: np.ndarray) -> str:
 
 def _described(graph: onnx.GraphProto, name: str, value: object) -> str:
     return (
-        f"the output {name} is {shape_of(value)}{_kind(graph, name, value)}. collabd takes classifiers, whose output "
-        "is floating-point scores, [batch, classes]. If another tensor holds them, export it as the output"
+        f"the output {name} is {shape_of(value)}{_kind(graph, name, value)}, but labels need floating-point scores, "
+        "[batch, labels]. Without --labels and --output the network answers with its outputs as they are"
     )
 
 

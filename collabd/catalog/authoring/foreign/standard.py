@@ -36,7 +36,7 @@ def standard(model: onnx.ModelProto) -> onnx.ModelProto:
     _keep_true_inputs(graph)
     _open_sizes(graph)
     _unname_twins(graph)
-    _leave_the_name(graph, INPUT)
+    leave_the_name(graph, INPUT)  # that of the first cut in every package
     del graph.value_info[:]
     return plain
 
@@ -112,8 +112,8 @@ def _unname_twins(graph: onnx.GraphProto) -> None:
             node.ClearField("name")
 
 
-def _leave_the_name(graph: onnx.GraphProto, name: str) -> None:
-    """Rename the tensor in between that has `name`, which is that of the first cut in every package."""
+def leave_the_name(graph: onnx.GraphProto, name: str) -> None:
+    """Rename the tensor that has `name`, unless it is an input or an output."""
     if any(value.name == name for value in (*graph.input, *graph.output)):
         return
     free = free_name(graph, name)

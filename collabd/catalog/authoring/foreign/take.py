@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
 
 from collab_sdk.errors import InvalidPackage, InvalidRequest
-from collabd.catalog.authoring.foreign.control import folded
-from collabd.catalog.authoring.foreign.image_input import Layout, image_input, layout_of
-from collabd.catalog.authoring.foreign.quantised import unsigned
-from collabd.catalog.authoring.foreign.scores import as_rows, choose, shape_of
-from collabd.catalog.authoring.foreign.standard import standard
-from collabd.catalog.authoring.foreign.widths import has_halves, widened
-from collabd.catalog.authoring.sessions import outputs_of
-from collabd.catalog.graph.operator_sets import lowered, opset_of
-from collabd.catalog.graph.tensors import require_writable
-
-# How far scores may be off, as a part of their range. A graph that is only written differently is off by 1e-6.
-_LARGEST_ERROR = 1e-3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What the user states of a file; None: as the file says. `labels`: how many there are."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    size: tuple[int, int] | None = None
-    output: str | None = None
-    labels: int | None = None
+from collabd.catalog.authoring.foreign.opened import Opened, Wanted
+from collabd.catalog.authoring.foreign.rewriting import brought_down, feeds_of
+from collabd.catalog.authoring.foreign.scores import as_rows, choose, classes_in, shape_of
+from collabd.catalog.authoring.optimise import fix_batch
+from collabd.catalog.graph.effort import is_followed
+from collabd.partition import PartitionError, annotate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,85 +27,63 @@ class Classifier:
     notes: tuple[str, ...]
 
 
-def as_classifier(model: onnx.ModelProto, wanted: Wanted) -> Classifier:
-    """`model` in the form that packages are built from.
+@dataclass(frozen=True, kw_only=True)
+class TensorNetwork:
+    """Its outputs as they are. `size`: the (height, width) of its picture; None: it takes tensors.
+
+    `notes`: what was decided, a line each.
+    """
+
+    model: onnx.ModelProto
+    size: tuple[int, int] | None
+    notes: tuple[str, ...]
+
+
+def is_classifier(graph: Opened, wanted: Wanted) -> bool:
+    """Whether the user speaks of a classifier, or the graph makes one row of scores of a picture and nothing else."""
+    if wanted.output is not None or wanted.labels is not None:
+        return True
+    return graph.size is not None and len(graph.found) == 1 and classes_in(*graph.found.values()) is not None
+
+
+def as_classifier(graph: Opened, wanted: Wanted) -> Classifier:
+    """The graph with its scores as the only output.
 
     Raises `InvalidRequest` if the user must say more, `InvalidPackage` if it is no classifier of images or has what a
     device or companion cannot run.
     """
-    notes: list[str] = []
-    model = unsigned(_widened(standard(model), notes))
-    layout = layout_of(model.graph)
-    model, size = image_input(model, size=wanted.size, mean=wanted.mean, std=wanted.std)
-    if not layout.is_ours:
-        notes.append(f"its input is {layout}{_normalised(layout, wanted)}")
-    model, found = _for_one_image(model, _noise(model), notes)
-    model, scores = _scores(model, found, wanted=wanted, notes=notes)
-    model = _lowered(model, notes)
-    model, control = folded(model, _noise(model)[:1])
-    if control:
-        notes.append(control)
-    _require_same(model, scores)
-    return Classifier(model=model, size=size, classes=scores.size, notes=tuple(notes))
+    if graph.size is None:
+        inputs = ", ".join(value.name for value in graph.model.graph.input)
+        raise InvalidPackage(f"only a network that takes one image has labels, but this one takes {inputs}")
+    notes = [*graph.notes]
+    model, scores = _scores(graph, wanted, notes)
+    model = brought_down(model, feeds=feeds_of(model), expected={model.graph.output[0].name: scores}, notes=notes)
+    return Classifier(model=model, size=graph.size, classes=scores.size, notes=tuple(notes))
 
 
-def _normalised(layout: Layout, wanted: Wanted) -> str:
-    if layout.is_bytes:
-        return ""
-    mean, std = (" ".join(f"{each:.3g}" for each in layout.of_channels(values)) for values in (wanted.mean, wanted.std))
-    return f", normalised by mean {mean} and std {std}"
+def as_tensors(graph: Opened) -> TensorNetwork:
+    """The graph with its outputs as they are.
+
+    Raises `InvalidPackage` if an output is no tensor, if one has no fixed size (but for the batch), or if the graph has
+    what a device or companion cannot run.
+    """
+    notes = [*graph.notes]
+    for name, value in graph.found.items():
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
+            raise InvalidPackage(f"its output {name} is {shape_of(value)}, and only tensors of numbers can be sent")
+    model = brought_down(graph.model, feeds=feeds_of(graph.model), expected=graph.found, notes=notes)
+    model = _with_fixed_outputs(model, graph.found, notes)
+    listed = ", ".join(f"{name} {shape_of(value)}" for name, value in graph.found.items())
+    notes.append(f"it answers with its outputs as they are: {listed}")
+    return TensorNetwork(model=model, size=graph.size, notes=tuple(notes))
 
 
-def _widened(model: onnx.ModelProto, notes: list[str]) -> onnx.ModelProto:
-    if not has_halves(model):
-        return model
-    wide = widened(model)
-    require_writable(wide)
-    notes.append("its half floats become float32")
-    return wide
-
-
-def _noise(model: onnx.ModelProto) -> np.ndarray:
-    """As many images as the graph takes at once, uint8."""
-    batch, *sides = (dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim)
-    return np.random.default_rng(0).integers(0, 256, (batch or 1, *sides), dtype=np.uint8)
-
-
-def _for_one_image(
-    model: onnx.ModelProto, images: np.ndarray, notes: list[str]
-) -> tuple[onnx.ModelProto, dict[str, object]]:
-    """`model` and its outputs for the first image. A graph that was exported for several is changed to take one."""
-    found = outputs_of(model, images)
-    if len(images) == 1:
-        return model, found
-    single = onnx.ModelProto()
-    single.CopyFrom(model)
-    single.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
-    try:
-        alone = outputs_of(single, images[:1])
-    except InvalidPackage:
-        alone = {}
-    if not alone or not all(_same_row(alone[name], value) for name, value in found.items()):
-        raise InvalidPackage(f"the graph takes {len(images)} images at once; export it with a dynamic batch, or for 1")
-    notes.append(
-        f"it states {len(images)} images at once; for one image it gives the same scores, so the package takes one"
-    )
-    return single, alone
-
-
-def _same_row(alone: object, together: object) -> bool:
-    if not isinstance(alone, np.ndarray) or not isinstance(together, np.ndarray):
-        return False
-    return alone.shape[:1] == (1,) and np.allclose(alone[0], together[0], rtol=_LARGEST_ERROR, atol=_LARGEST_ERROR)
-
-
-def _scores(
-    model: onnx.ModelProto, found: dict[str, object], *, wanted: Wanted, notes: list[str]
-) -> tuple[onnx.ModelProto, np.ndarray]:
-    """`model` with its scores as the only output, and those of the image that it was run on."""
+def _scores(graph: Opened, wanted: Wanted, notes: list[str]) -> tuple[onnx.ModelProto, np.ndarray]:
+    """The model with its scores as the only output, and those of the image that it was run on."""
+    found = graph.found
     name = choose(found, wanted.output, wanted.labels)
     value = found[name]
-    rows = as_rows(model, name, value)
+    rows = as_rows(graph.model, name, value)
     assert isinstance(value, np.ndarray)  # noqa: S101 (as_rows refuses all else)
     if wanted.labels not in (None, value.size):
         raise InvalidRequest(f"the output {name} gives {value.size} scores, but there are {wanted.labels} labels")
@@ -132,18 +94,27 @@ def _scores(
     return rows, value.astype(np.float32).reshape(1, -1)
 
 
-def _lowered(model: onnx.ModelProto, notes: list[str]) -> onnx.ModelProto:
-    lower = lowered(model)
-    if opset_of(lower) != opset_of(model):
-        notes.append(f"its opset {opset_of(model)} is converted to {opset_of(lower)}")
-    return lower
+def _with_fixed_outputs(model: onnx.ModelProto, found: Mapping[str, object], notes: list[str]) -> onnx.ModelProto:
+    """`model`, for one item at a time if the sizes of its outputs follow only then.
+
+    Refused are sizes that depend on what the network computes: nobody could say how large an answer is.
+    """
+    if _open_output(model) is None:
+        return model
+    single = fix_batch(model)
+    if (name := _open_output(single)) is None:
+        notes.append("the sizes of its outputs follow only for one item at a time, so the package takes one")
+        return single
+    raise InvalidPackage(
+        f"the size of its output {name} depends on what the network computes, as behind NonMaxSuppression or NonZero "
+        f"(here it was {shape_of(found[name])}): end the graph before that"
+    )
 
 
-def _require_same(model: onnx.ModelProto, scores: np.ndarray) -> None:
-    found = next(iter(outputs_of(model, _noise(model)).values()))
-    assert isinstance(found, np.ndarray)  # noqa: S101 (the output is one row of scores)
-    if not np.allclose(found, scores, rtol=_LARGEST_ERROR, atol=_LARGEST_ERROR * np.ptp(scores), equal_nan=True):
-        raise InvalidPackage(
-            "written in the operators that all devices have, the graph no longer gives the same scores: export it with "
-            "opset 21 or older, and without functions and control flow"
-        )
+def _open_output(model: onnx.ModelProto) -> str | None:
+    """An output whose size does not follow from the graph and the size of the batch alone."""
+    try:
+        outputs = annotate(model).graph.output
+    except PartitionError:  # not even its rank follows
+        outputs = model.graph.output
+    return next((value.name for value in outputs if not is_followed(value)), None)

@@ -10,9 +10,9 @@ import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from collabd.catalog.authoring.batch_size import localise
-from collabd.catalog.authoring.equivalence import reference_scores
 from collabd.catalog.graph.batching import crossing, hindrance
 from collabd.partition import Network, order
+from tests.original import reference_scores
 
 SIDE = 8
 

@@ -13,18 +13,19 @@ from PIL import Image
 
 from collab_sdk.errors import InvalidImage, InvalidPackage
 from collabd.catalog.authoring.build import build
-from collabd.catalog.authoring.equivalence import reference_scores
-from collabd.catalog.package.manifest import Cut, Preprocessing
+from collabd.catalog.package.manifest import Classify, Cut, Picture
 from collabd.catalog.package.package import Package
-from collabd.codec import USUAL_JPEG
+from collabd.codec import JPEG_CODECS, USUAL_JPEG
 from collabd.engine import Engine
+from tests.original import reference_scores
+from tests.task_networks import package_of
 
 
 def make(model: onnx.ModelProto, out: Path, **changes: Any) -> Package:
     statement: dict[str, Any] = {
         "name": "tiny",
-        "labels": ("circle", "square", "star"),
-        "preprocessing": Preprocessing(height=16, width=16),
+        "task": Classify(labels=("circle", "square", "star")),
+        "picture": Picture(height=16, width=16),
         "licence": "CC0-1.0",
         "provenance": "made for the tests",
     }
@@ -76,7 +77,7 @@ def test_every_tensor_of_the_stored_graph_has_its_shape(tiny_package: Package) -
 
 def test_the_manifest_tells_layers_and_cuts(tiny_package: Package) -> None:
     manifest = tiny_package.manifest
-    assert (manifest.input, manifest.output, manifest.output_kind) == ("image", "logits", "logits")
+    assert (manifest.input_names, manifest.output_names, manifest.output_kind) == (("image",), ("logits",), "logits")
     assert manifest.dynamic_batch
     assert [layer.op for layer in manifest.layers] == ["Conv", "Relu", "MaxPool", "Conv", "Relu", "MaxPool", "Gemm"]
     assert manifest.layers[0].macs == 8 * 27 * 16 * 16
@@ -110,13 +111,18 @@ def test_the_given_model_is_not_changed(tiny_model: onnx.ModelProto, tmp_path: P
     assert tiny_model.SerializeToString(deterministic=True) == before
 
 
-def test_without_images_only_lossless_codecs_are_promised(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
+def test_without_images_nothing_is_promised_of_lossy_codecs(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
     image, *interior = make(tiny_model, tmp_path).manifest.cuts
-    assert [(figures.codec, figures.bytes_p95) for figures in image.codecs] == [("u8", 16 * 16 * 3)]
-    assert [(cut.name, cut.codecs[0].bytes_p95) for cut in interior] == [
-        ("relu1", 4 * 8 * 256), ("pool1", 4 * 8 * 64), ("pool2", 4 * 64),
-    ]  # fmt: skip
-    assert {figures.codec for cut in interior for figures in cut.codecs} == {"f32"}
+    assert counted(image) == {"u8": None} | dict.fromkeys(JPEG_CODECS, 0)
+    for cut in interior:
+        assert counted(cut) == {"f32": None, "f16": 0, "q8": 0, "q4": 0}
+    lossy = [figures for cut in (image, *interior) for figures in cut.codecs if figures.agreement is not None]
+    assert {(figures.fidelity, figures.overall) for figures in lossy} == {(0.0, 0.0)}
+
+
+def test_tensors_are_not_changed_without_images(tmp_path: Path) -> None:
+    package = package_of("tensors", tmp_path / "tensors")
+    assert {figures.fidelity for cut in package.manifest.cuts for figures in cut.codecs} == {1.0}
 
 
 def test_encoded_images_are_resized(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
@@ -192,7 +198,7 @@ def test_a_softmax_is_known_in_every_disguise(tiny_model: onnx.ModelProto, tmp_p
     nodes, weights = DISGUISES[disguise]
     told: list[str] = []
     manifest = make(behind(tiny_model, *nodes, **weights), tmp_path, tell=told.append).manifest
-    assert (manifest.output, manifest.output_kind) == ("out", "probabilities")
+    assert (manifest.output_names, manifest.output_kind) == (("out",), "probabilities")
     assert told == ["scores: probabilities, because they lie within 0 to 1, and sum to 1 for each of 10 images"]
 
 
@@ -202,7 +208,7 @@ def test_sigmoids_are_independent_be_they_several_or_one(tiny_model: onnx.ModelP
     first = helper.make_node("Gather", ["logits", "first"], ["one"], axis=1)
     one = behind(tiny_model, first, helper.make_node("Sigmoid", ["one"], ["out"]), first=np.array([0]))
     one.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 1
-    assert make(one, tmp_path, labels=("circle",)).manifest.output_kind == "independent"
+    assert make(one, tmp_path, task=Classify(labels=("circle",))).manifest.output_kind == "independent"
 
 
 def test_what_the_author_states_of_the_scores_holds(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
@@ -220,7 +226,7 @@ def test_one_label_is_calibrated_by_whether_it_applies(
     """And not by which is the largest of one."""
     one = behind(tiny_model, helper.make_node("Gather", ["logits", "first"], ["out"], axis=1), first=np.array([0]))
     one.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 1
-    package = make(one, tmp_path, labels=("circle",), images=tiny_images)
+    package = make(one, tmp_path, task=Classify(labels=("circle",)), images=tiny_images)
     usual = next(figures.agreement for figures in package.manifest.cuts[0].codecs if figures.codec == USUAL_JPEG)
     assert package.manifest.output_kind == "logits"
     assert usual is not None
@@ -383,10 +389,13 @@ def test_a_graph_that_fails_on_an_image_is_refused(tiny_model: onnx.ModelProto, 
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"labels": ("one", "two")}, r"tiny: .*only logits float32\[None, 2\]"),
-        ({"preprocessing": Preprocessing(height=32, width=16)}, r"only image uint8\[None, 32, 16, 3\]"),
+        (
+            {"task": Classify(labels=("one", "two"))},
+            r"tiny: classify with 2 labels gives float32 \[batch, 2\]; the package has logits float32 \[batch, 3\]",
+        ),
+        ({"picture": Picture(height=32, width=16)}, r"classify of a picture reads uint8 \[batch, 32, 16, 3\]"),
         ({"name": "not a name"}, "not 1 to 64 letters"),
-        ({"labels": ()}, "there are no labels"),
+        ({"task": Classify(labels=())}, "there are no labels"),
     ],
 )
 def test_what_does_not_fit_is_refused(
@@ -400,7 +409,7 @@ def test_what_does_not_fit_is_refused(
 def test_two_outputs_are_refused(tiny_model: onnx.ModelProto, tmp_path: Path) -> None:
     model = changed(tiny_model)
     model.graph.output.append(helper.make_tensor_value_info("flat", TensorProto.FLOAT, ["batch", 64]))
-    with pytest.raises(InvalidPackage, match=r"flat float32\[None, 64\], but must have only logits"):
+    with pytest.raises(InvalidPackage, match=r"3\]; the package has .*flat float32 \[batch, 64\]"):
         make(model, tmp_path)
 
 

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from collabd.catalog.authoring.calibration_pixels import calibration_pixels
-from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.manifest import Picture
 from collabd.codec import decode, encode
 
 SIDE = 32
-WHOLE = Preprocessing(height=SIDE, width=SIDE)
-CROPPED = Preprocessing(height=SIDE, width=SIDE, resize_shorter=2 * SIDE)
+WHOLE = Picture(height=SIDE, width=SIDE)
+CROPPED = Picture(height=SIDE, width=SIDE, rule="crop", resize_shorter=2 * SIDE)
 
 
 def picture(side: int = SIDE) -> Image.Image:
@@ -36,11 +36,11 @@ def loss(pixels: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(("wanted", "side"), [(WHOLE, SIDE), (CROPPED, 2 * SIDE)], ids=["whole", "cropped"])
-def test_a_jpeg_that_is_not_resized_loses_by_another_jpeg_what_a_frame_loses(wanted: Preprocessing, side: int) -> None:
+def test_a_jpeg_that_is_not_resized_loses_by_another_jpeg_what_a_frame_loses(wanted: Picture, side: int) -> None:
     file = stored(picture(side), "JPEG")
     frame = np.asarray(Image.open(io.BytesIO(file)))
-    on_grid = calibration_pixels([frame], wanted)
-    moved = calibration_pixels([file], wanted)
+    on_grid = calibration_pixels([frame], wanted).pixels
+    moved = calibration_pixels([file], wanted).pixels
     assert loss(moved) > 1.5 * loss(on_grid)
     np.testing.assert_array_equal(moved[:, 3:, 5:], on_grid[:, :-3, :-5])
 
@@ -48,12 +48,25 @@ def test_a_jpeg_that_is_not_resized_loses_by_another_jpeg_what_a_frame_loses(wan
 @pytest.mark.parametrize("file", [stored(picture(), "PNG"), stored(picture(2 * SIDE), "JPEG")], ids=["png", "resized"])
 def test_what_has_no_grid_is_taken_as_it_is(file: bytes) -> None:
     frame = np.asarray(Image.open(io.BytesIO(file)))
-    np.testing.assert_allclose(
-        calibration_pixels([file], WHOLE).astype(int), calibration_pixels([frame], WHOLE), atol=3
-    )
+    ours, expected = (calibration_pixels([each], WHOLE).pixels for each in (file, frame))
+    np.testing.assert_allclose(ours.astype(int), expected, atol=3)
 
 
 def test_copies_are_left_out_and_without_images_there_are_some_made_by_rule() -> None:
     frame = np.asarray(picture())
-    assert calibration_pixels([frame, frame], WHOLE).shape == (1, SIDE, SIDE, 3)
-    assert len(calibration_pixels([], WHOLE)) > 1
+    once = calibration_pixels([frame, frame], WHOLE)
+    assert once.pixels.shape == (1, SIDE, SIDE, 3)
+    assert once.given == 2
+    by_rule = calibration_pixels([], WHOLE)
+    assert len(by_rule.pixels) == len(by_rule.sizes) > 1
+    assert by_rule.given == 0
+
+
+def test_the_size_is_that_of_the_upright_picture_as_it_came() -> None:
+    wide = picture(2 * SIDE).resize((3 * SIDE, SIDE))
+    turned = Image.Exif()
+    turned[0x0112] = 6  # a quarter turn
+    out = io.BytesIO()
+    wide.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(out, "JPEG", exif=turned)
+    found = calibration_pixels([np.asarray(wide), np.asarray(wide), out.getvalue()], WHOLE)
+    assert found.sizes == ((3 * SIDE, SIDE), (SIDE, 3 * SIDE))

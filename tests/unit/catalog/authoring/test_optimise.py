@@ -7,8 +7,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from collab_sdk.errors import InvalidPackage
-from collabd.catalog.authoring.equivalence import reference_scores
 from collabd.catalog.authoring.optimise import fix_batch, halve_weights, optimise
+from tests.original import reference_scores
 
 
 def ops(model: onnx.ModelProto) -> list[str]:

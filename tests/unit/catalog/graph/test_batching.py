@@ -13,13 +13,13 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from collab_sdk.errors import InvalidPackage
 from collabd.catalog.authoring.build import build
-from collabd.catalog.authoring.equivalence import reference_scores
 from collabd.catalog.graph.batching import crossing, hindrance
 from collabd.catalog.package import package as packages
-from collabd.catalog.package.manifest import Preprocessing
+from collabd.catalog.package.manifest import Classify, Picture
 from collabd.catalog.trial.apart import try_apart
 from collabd.engine import Engine
 from collabd.partition import Network, annotate, order
+from tests.original import reference_scores
 
 SIDE = 16
 
@@ -122,8 +122,8 @@ def network_of(model: onnx.ModelProto) -> Network:
 def built(model: onnx.ModelProto, out: Path, **changes: Any) -> packages.Package:
     statement: dict[str, Any] = {
         "name": "rows",
-        "labels": "abc",
-        "preprocessing": Preprocessing(height=SIDE, width=SIDE),
+        "task": Classify(labels=tuple("abc")),
+        "picture": Picture(height=SIDE, width=SIDE),
         "licence": "CC0-1.0",
         "provenance": "made for the tests",
     }

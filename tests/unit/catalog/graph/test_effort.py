@@ -78,7 +78,7 @@ CHAIN = [node("Expand", "float", "sizes", made="t0"), *(node("Relu", f"t{i}", ma
         (
             [node("SequenceConstruct", "float", made="s"), node("ConcatFromSequence", "s", axis=0)],
             {},
-            "shape of|tensor",
+            "the size of 's' does not follow",
         ),
     ],
 )

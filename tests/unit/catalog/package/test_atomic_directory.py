@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from collabd.catalog.package.atomic_directory import remove_directory, tidy, whole_directory
+from tests.patience import PROGRAM_S
 
 
 def fill(target: Path, text: str) -> None:
@@ -75,7 +76,9 @@ def test_a_crash_at_any_moment_leaves_the_old_or_the_new(tmp_path: Path) -> None
     for calls in range(12):
         parent = tmp_path / str(calls)
         fill(parent / "target", "old")
-        done = subprocess.run([sys.executable, "-c", _DYING, parent / "target", str(calls)], check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", _DYING, parent / "target", str(calls)], check=False, timeout=PROGRAM_S
+        )
         tidy(parent)
         assert (parent / "target" / "file").read_text() in {"old", "new"}
         assert [path.name for path in parent.iterdir()] == ["target"]

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import onnx
 import pytest
 
 from collab_sdk.errors import InvalidPackage
 from collabd.catalog.package import package as packages
-from collabd.catalog.package.manifest import Agreement, Manifest, Preprocessing
+from collabd.catalog.package.manifest import Agreement, Classify, Manifest, Picture
 from collabd.catalog.package.package import Package
+from tests.patience import PROGRAM_S
 
 replace = msgspec.structs.replace
 
@@ -66,11 +68,11 @@ def test_texts_of_a_package_are_plain_and_names_of_tensors_the_graphs(tiny_packa
     first, *rest = manifest.layers
     changed = replace(
         manifest,
-        labels=(evil, *manifest.labels[1:]),
+        task=Classify(labels=(evil, *manifest.labels[1:])),
         licence=evil,
         provenance=evil,
         layers=(replace(first, name=evil, op=evil), *rest),
-        input=evil,
+        inputs=(replace(manifest.inputs[0], name=evil),),
         cuts=(
             replace(manifest.cuts[0], tensors=(evil,)),
             *(replace(cut, name=cut.name + evil) for cut in manifest.cuts[1:]),
@@ -80,7 +82,7 @@ def test_texts_of_a_package_are_plain_and_names_of_tensors_the_graphs(tiny_packa
     shown = loaded.labels[0], loaded.licence, loaded.provenance, loaded.layers[0].name, loaded.layers[0].op
     assert set(shown) == {"x; y"}
     assert [cut.name for cut in loaded.cuts[1:]] == [f"{cut.name}x; y" for cut in manifest.cuts[1:]]
-    assert (loaded.input, loaded.cuts[0].tensors) == (evil, (evil,))
+    assert (loaded.input_names, loaded.cuts[0].tensors) == ((evil,), (evil,))
 
 
 @pytest.mark.parametrize("name", [*packages.CONTENT, packages.DIGEST])
@@ -114,7 +116,7 @@ def test_loading_needs_no_onnx(tiny_package: Package) -> None:
         f"load(pathlib.Path({str(tiny_package.path)!r}))\n"
         "sys.exit(bool({'onnx', 'onnxruntime', 'torch'} & set(sys.modules)))"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=PROGRAM_S).returncode == 0
 
 
 def swap_layers(manifest: Manifest) -> dict[str, Any]:
@@ -129,6 +131,10 @@ def change_cut(index: int, **changes: Any) -> Callable[[Manifest], dict[str, Any
         return {"cuts": tuple(cuts)}
 
     return changed
+
+
+def change_port(end: str, **changes: Any) -> Callable[[Manifest], dict[str, Any]]:
+    return lambda manifest: {end: (replace(getattr(manifest, end)[0], **changes),)}
 
 
 def agreement(**changes: int) -> Agreement:
@@ -148,11 +154,27 @@ def change_figures(**changes: Any) -> Callable[[Manifest], dict[str, Any]]:
     [
         (lambda _: {"name": "../etc"}, "name '../etc' is not"),
         (lambda _: {"name": ""}, "name '' is not"),
-        (lambda _: {"labels": ()}, "there are no labels"),
-        (lambda _: {"preprocessing": Preprocessing(height=0, width=16)}, "input of 0 x 16 pixels"),
-        (lambda _: {"preprocessing": Preprocessing(height=16, width=16, resize_shorter=8)}, "resize_shorter 8"),
+        (lambda _: {"task": Classify(labels=())}, "there are no labels"),
+        (lambda _: {"picture": Picture(height=0, width=16)}, "input of 0 x 16 pixels"),
+        (lambda _: {"picture": Picture(height=16, width=16, rule="crop", resize_shorter=8)}, "resize_shorter 8"),
+        (lambda _: {"picture": Picture(height=16, width=16, resize_shorter=20)}, "20, and the rule is stretch"),
+        (lambda _: {"picture": Picture(height=16, width=16, rule="crop")}, "None, and the rule is crop"),
+        (lambda _: {"picture": Picture(height=16, width=16, rule="letterbox", pad=256)}, "pad 256 is no grey"),
+        (lambda _: {"picture": None}, "classify needs a picture"),
+        (lambda _: {"inputs": ()}, "there are no inputs"),
+        (change_port("inputs", dtype="float32"), r"reads uint8 \[batch, 16, 16, 3\]; the package has image float32 "),
+        (change_port("inputs", dtype="object"), "is of none of the types"),
+        (change_port("inputs", shape=(1, 16, 16, 3)), "the batch must be its first axis"),
+        (change_port("outputs", shape=(None, None)), "no other size may be open"),
+        (change_port("outputs", shape=(None, 0)), "has a size below 1"),
+        (
+            change_port("outputs", shape=(None, 4)),
+            r"3 labels gives float32 \[batch, 3\]; .* has logits float32",
+        ),
+        (change_port("outputs", name="image"), "tensor image occurs twice"),
+        (lambda _: {"answer_bytes": -1}, "answer_bytes -1 is below 0"),
         (lambda _: {"layers": ()}, "there are no layers"),
-        (lambda _: {"output": "other"}, "not the output other"),
+        (change_port("outputs", name="other"), "leaves logits, not the outputs other"),
         (lambda manifest: {"layers": manifest.layers[:1] * 2 + manifest.layers[1:]}, "occurs twice"),
         (lambda manifest: {"cuts": manifest.cuts[1:]}, "the first cut must be 'image'"),
         (lambda manifest: {"cuts": manifest.cuts[:2] + manifest.cuts[1:]}, "occurs twice.*do not increase"),
@@ -168,6 +190,12 @@ def change_figures(**changes: Any) -> Callable[[Manifest], dict[str, Any]]:
         (change_figures(agreement=agreement(sure_images=61)), "impossible figures"),
         (change_figures(agreement=agreement(sure_agreed=-1)), "impossible figures"),
         (change_figures(bytes_median=-1), "impossible figures"),
+        (change_figures(tail="int8", agreement=agreement()), "no lossless codec in fp32"),
+        (change_figures(tail="int8", agreement=agreement()), "figures for int8, of which the package has no graph"),
+        (change_figures(tail="int8"), "impossible figures"),
+        (lambda _: {"precisions": ()}, "first precision is not fp32"),
+        (lambda _: {"precisions": ("int8", "fp32")}, "first precision is not fp32: int8, fp32"),
+        (lambda _: {"precisions": ("fp32", "fp32")}, "precision fp32 occurs twice"),
         (change_figures(bytes_median=9, bytes_p95=8), "impossible figures"),
     ],
 )
@@ -180,7 +208,7 @@ def test_an_inconsistent_manifest_is_refused(
 
 
 def test_all_faults_are_told_at_once(copy: Path) -> None:
-    rewrite(copy, name="a/b", labels=())
+    rewrite(copy, name="a/b", task=Classify(labels=()))
     with pytest.raises(InvalidPackage, match=r"name 'a/b'.*there are no labels"):
         packages.load(copy)
 
@@ -194,8 +222,11 @@ def test_a_manifest_that_is_none_is_refused(copy: Path, text: str) -> None:
 
 
 def test_a_graph_that_does_not_fit_the_manifest_is_refused(copy: Path) -> None:
-    rewrite(copy, labels=("only one",))
-    with pytest.raises(InvalidPackage, match=r"the graph has logits float32\[None, 3\]"):
+    manifest = packages.load(copy).manifest
+    outputs = (replace(manifest.outputs[0], shape=(None, 1)),)
+    rewrite(copy, task=Classify(labels=("only one",)), outputs=outputs)
+    told = r"the graph gives logits float32 \[batch, 3\], but the package says logits float32 \[batch, 1\]"
+    with pytest.raises(InvalidPackage, match=told):
         packages.load(copy).network()
 
 
@@ -218,8 +249,105 @@ def test_a_graph_that_is_none_is_refused(copy: Path, graph: bytes) -> None:
 
 
 def test_a_refused_package_replaces_nothing(tiny_package: Package, copy: Path) -> None:
-    broken = replace(tiny_package.manifest, labels=())
+    broken = replace(tiny_package.manifest, task=Classify(labels=()))
     with pytest.raises(InvalidPackage):
         packages.write(copy, broken, model=b"graph", licence="licence")
     assert packages.load(copy).digest == tiny_package.digest
     assert list(copy.parent.iterdir()) == [copy]
+
+
+@pytest.fixture
+def twin(int8_package: Package, tmp_path: Path) -> Path:
+    return shutil.copytree(int8_package.path, tmp_path / "twin")
+
+
+def reseal(path: Path) -> None:
+    (path / "digest").write_text(packages.digest_of(path))
+
+
+def test_a_package_may_hold_an_int8_graph(int8_package: Package, tiny_package: Package) -> None:
+    assert packages.load(int8_package.path) == int8_package
+    assert int8_package.files == ("LICENCE", "model.int8.onnx", "model.onnx", "package.json", "digest")
+    assert {path.name for path in int8_package.path.iterdir()} == {*int8_package.files}
+    networks = int8_package.networks()
+    assert [*networks] == ["fp32", "int8"]
+    assert [*tiny_package.networks()] == ["fp32"]
+    ends = [(network.inputs, network.outputs) for network in networks.values()]
+    assert ends[0] == ends[1]
+
+
+def test_the_digest_covers_the_int8_graph(twin: Path) -> None:
+    with (twin / "model.int8.onnx").open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(InvalidPackage, match="the files have digest"):
+        packages.load(twin)
+
+
+def test_a_graph_that_the_manifest_names_must_be_there_and_no_other(twin: Path, copy: Path) -> None:
+    shutil.copyfile(twin / "model.int8.onnx", copy / "model.int8.onnx")
+    with pytest.raises(InvalidPackage, match="the files have digest"):
+        packages.load(copy)
+    reseal(copy)
+    with pytest.raises(InvalidPackage, match=r"has model\.int8\.onnx, which package\.json does not name"):
+        packages.load(copy)
+    (twin / "model.int8.onnx").unlink()
+    reseal(twin)
+    with pytest.raises(InvalidPackage, match=r"it lacks model\.int8\.onnx"):
+        packages.load(twin)
+
+
+def without_the_cut(model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            names[:] = ["elsewhere" if name == "pool1" else name for name in names]
+    for value in model.graph.value_info:
+        value.name = "elsewhere" if value.name == "pool1" else value.name
+
+
+def with_another_output(model: onnx.ModelProto) -> None:
+    model.graph.node[-1].output[0] = model.graph.output[0].name = "answer"
+
+
+def with_another_shape(model: onnx.ModelProto) -> None:
+    for value in model.graph.value_info:
+        if value.name == "pool1":
+            value.type.tensor_type.shape.dim[1].dim_value = 4
+
+
+def that_needs_more(model: onnx.ModelProto) -> None:
+    """Its answer depends on the image once more."""
+    last = model.graph.node[-1]
+    last.output[0], output = "inner", last.output[0]
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1, 2, 3]), "axes"))
+    model.graph.node.append(onnx.helper.make_node("ReduceMean", ["float", "axes"], ["mean"], keepdims=0))
+    model.graph.node.append(onnx.helper.make_node("Unsqueeze", ["mean", "last"], ["column"]))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1]), "last"))
+    model.graph.node.append(onnx.helper.make_node("Add", ["inner", "column"], [output]))
+    shapes: dict[str, list[str | int | None]] = {"inner": ["batch", 3], "mean": ["batch"], "column": ["batch", 1]}
+    for name, shape in shapes.items():
+        model.graph.value_info.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (without_the_cut, "no tensor 'pool1'"),
+        (with_another_output, "the graph gives answer float32"),
+        (
+            with_another_shape,
+            r"at a cut it has pool1 float32 \[batch, 4, 8, 8\], and the fp32 graph has pool1 .* 8, 8, 8",
+        ),
+        (that_needs_more, "cannot be computed from .*relu1.* are missing"),
+    ],
+)
+def test_an_int8_graph_that_cannot_be_joined_is_refused(
+    twin: Path, change: Callable[[onnx.ModelProto], None], complaint: str
+) -> None:
+    model = onnx.load(twin / "model.int8.onnx")
+    change(model)
+    onnx.save(model, twin / "model.int8.onnx")
+    reseal(twin)
+    package = packages.load(twin)
+    assert package.network().inputs
+    with pytest.raises(InvalidPackage, match=rf"model\.int8\.onnx: .*{complaint}"):
+        package.networks()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import tarfile
 from collections.abc import Callable
 from functools import partial
@@ -164,9 +165,11 @@ def test_an_unsound_graph_is_refused(files: Files, tmp_path: Path) -> None:
 
 
 def test_a_graph_that_does_not_fit_is_refused(files: Files, tmp_path: Path) -> None:
-    manifest = files["package.json"].replace(b'"star"', b'"moon", "star"')
-    data, digest = resealed(files | {"package.json": manifest})
-    refuse(data, tmp_path, digest, r"^model\.onnx: the graph has logits")
+    manifest = json.loads(files["package.json"])
+    manifest["task"]["labels"].append("moon")
+    manifest["outputs"][0]["shape"][1] = 4
+    data, digest = resealed(files | {"package.json": json.dumps(manifest).encode()})
+    refuse(data, tmp_path, digest, r"^model\.onnx: the graph gives logits .* but the package says logits")
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -189,3 +192,14 @@ def test_damaged_bytes_are_refused_or_the_same(tiny_package: Package, tmp_path: 
 @given(noise=st.binary(max_size=2048))
 def test_noise_is_refused(tmp_path: Path, noise: bytes) -> None:
     refuse(noise, tmp_path, "sha256:" + "0" * 64, "archive")
+
+
+def test_a_package_with_int8_survives_the_way(int8_package: Package, tmp_path: Path) -> None:
+    received = unpack(bundle.pack(int8_package), tmp_path, digest=int8_package.digest, max_bytes=1 << 24)
+    assert received.manifest == int8_package.manifest
+    assert [*received.networks()] == ["fp32", "int8"]
+
+
+def test_an_int8_graph_that_nobody_names_is_refused(tiny_package: Package, files: Files, tmp_path: Path) -> None:
+    data = archive(files | {"model.int8.onnx": files["model.onnx"]})
+    refuse(data, tmp_path, tiny_package.digest, "digest")

@@ -180,3 +180,8 @@ def test_only_the_package_that_was_meant_is_installed(roots: tuple[Path, Path], 
     with pytest.raises(InvalidPackage, match="changed while collabd copied it"):
         Store(roots).install(tiny_package.path, "sha256:" + "0" * 64)
     assert list(roots[0].iterdir()) == []
+
+
+def test_a_package_with_int8_is_installed_whole(roots: tuple[Path, Path], int8_package: Package) -> None:
+    installed = Store(roots).install(int8_package.path)
+    assert {path.name for path in installed.path.iterdir()} == {*int8_package.files}

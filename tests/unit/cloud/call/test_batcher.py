@@ -2,19 +2,21 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 
-from collab_sdk.errors import Overloaded
+from collab_sdk.vocabulary import Precision
 from collabd.cloud.call.batcher import Batcher
+from collabd.cloud.call.places import Places
 from collabd.cloud.call.work import Done, Tensors, Work
+from collabd.cloud.lanes import Lanes
+from tests.patience import PATIENCE_S
 
 
 class Doubler:
@@ -24,14 +26,21 @@ class Doubler:
         self.gate = threading.Event()
         self.gate.set()
         self.runs: list[int] = []
+        # The rows of each run that has begun, and its cores.
+        self.begun: list[tuple[int, int]] = []
         self.prepared: list[tuple[str, ...]] = []
 
-    def prepare(self, key: str, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-        self.prepared.append((key, *inputs, *outputs))
+    def prepare(self, key: str, inputs: Sequence[str], outputs: Sequence[str], *, threads: int) -> None:
+        self.prepared.append((key, *inputs, *outputs, str(threads)))
 
-    def run(self, key: str, feeds: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> Tensors:
-        assert self.gate.wait(10)
+    def clock(self, threads: int) -> Callable[[], float]:
+        assert threads > 0
+        return time.perf_counter
+
+    def run(self, key: str, feeds: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str], *, threads: int) -> Tensors:
         x = feeds["x"]
+        self.begun.append((len(x), threads))
+        assert self.gate.wait(PATIENCE_S)
         self.runs.append(len(x))
         if (x < 0).any():
             raise ValueError("negative")
@@ -42,30 +51,33 @@ class Doubler:
 
 @asynccontextmanager
 async def batching(
-    runner: Doubler, *, batch_max: int = 8, queue_max: int = 64
+    runner: Doubler, *, batch_max: int = 8, queue_max: int = 64, lanes: int = 1
 ) -> AsyncIterator[tuple[Batcher, list[int]]]:
     told: list[int] = []
-    with ThreadPoolExecutor(1) as lane:
-        batcher = Batcher(runner, lane, batch_max=batch_max, queue_max=queue_max, on_run=told.append)
-        serving = asyncio.create_task(batcher.serve())
-        try:
-            yield batcher, told
-        finally:
-            runner.gate.set()
-            serving.cancel()
-            await asyncio.gather(serving, return_exceptions=True)
+    threads = Lanes(lanes, cores=lanes)
+    batcher = Batcher(runner, threads, Places(queue_max), batch_max=batch_max, on_run=lambda rows, _: told.append(rows))
+    try:
+        yield batcher, told
+    finally:
+        runner.gate.set()
+        await asyncio.to_thread(threads.shutdown)
+
+
+async def call(batcher: Batcher, work: Work, device: str | None = None) -> Done:
+    with batcher.places.held(device) as place:
+        return await batcher.submit(work, place)
 
 
 def work(*values: float, group: str | None = "g", key: str = "k") -> Work:
     feeds = {"x": np.array(values, np.float32)}
-    return Work(key=key, feeds=feeds, outputs=("y",), group=group, rows=len(values))
+    return Work(key=key, feeds=feeds, outputs=("y",), precision=Precision.FP32, group=group, rows=len(values))
 
 
 async def submitted(batcher: Batcher, *works: Work) -> list[asyncio.Task[Done]]:
     """Tasks that wait in the queue, in this order, the first of them already running."""
     tasks = []
     for each in works:
-        tasks.append(asyncio.create_task(batcher.submit(each)))
+        tasks.append(asyncio.create_task(call(batcher, each)))
         await asyncio.sleep(0.01)
     return tasks
 
@@ -84,13 +96,13 @@ async def test_what_takes_much_runs_in_smaller_batches() -> None:
 async def test_one_request_runs_at_once_and_alone() -> None:
     runner = Doubler()
     async with batching(runner) as (batcher, told):
-        done = await batcher.submit(work(1, 2))
+        done = await call(batcher, work(1, 2))
     np.testing.assert_array_equal(done.outputs["y"], [2, 4])
     assert done.batch == 2
     assert done.queue_s >= 0
     assert done.compute_s > 0
     assert told == runner.runs == [2]
-    assert runner.prepared == [("k", "x", "y")]
+    assert runner.prepared == [("k", "x", "y", "1")]
 
 
 async def test_what_arrives_while_busy_runs_together_and_each_gets_its_own() -> None:
@@ -137,7 +149,7 @@ async def test_a_failing_request_does_not_fail_those_it_ran_with() -> None:
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         assert isinstance(answers[2], ValueError)
         assert [float(answers[i].outputs["y"][0]) for i in (1, 3)] == [2, 6]  # type: ignore[union-attr]
-        assert (await batcher.submit(work(4))).batch == 1
+        assert (await call(batcher, work(4))).batch == 1
 
 
 async def test_results_without_a_row_for_each_are_not_shared_out() -> None:
@@ -165,44 +177,19 @@ async def test_a_caller_that_is_gone_is_not_run() -> None:
     assert float(done.outputs["y"][0]) == 2
 
 
-async def test_a_full_queue_refuses_and_recovers() -> None:
-    runner = Doubler()
-    runner.gate.clear()
-
-    async def call(batcher: Batcher) -> Done:
-        with batcher.admitted():
-            return await batcher.submit(work(1))
-
-    async with batching(runner, queue_max=2) as (batcher, _):
-        tasks = []
-        for _ in range(3):
-            tasks.append(asyncio.create_task(call(batcher)))
-            await asyncio.sleep(0.01)
-        assert batcher.queued == 2
-        with pytest.raises(Overloaded) as refused:
-            await call(batcher)
-        assert refused.value.details == {"queue": 2}
-        tasks[-1].cancel()
-        await asyncio.gather(tasks[-1], return_exceptions=True)
-        tasks[-1] = asyncio.create_task(call(batcher))
-        runner.gate.set()
-        await asyncio.gather(*tasks)
-        assert batcher.queued == 0
-
-
 async def test_devices_take_turns() -> None:
     runner = Doubler()
     runner.gate.clear()
     order: list[str] = []
 
-    async def call(batcher: Batcher, peer: str, key: str) -> None:
-        await batcher.submit(work(1, group=None, key=key), peer)
+    async def ask(batcher: Batcher, device: str, key: str) -> None:
+        await call(batcher, work(1, group=None, key=key), device)
         order.append(key)
 
     async with batching(runner) as (batcher, _):
         tasks = []
-        for peer, key in (("a", "a0"), ("a", "a1"), ("a", "a2"), ("a", "a3"), ("b", "b0"), ("c", "c0"), ("b", "b1")):
-            tasks.append(asyncio.create_task(call(batcher, peer, key)))
+        for device, key in (("a", "a0"), ("a", "a1"), ("a", "a2"), ("a", "a3"), ("b", "b0"), ("c", "c0"), ("b", "b1")):
+            tasks.append(asyncio.create_task(ask(batcher, device, key)))
             await asyncio.sleep(0.01)
         runner.gate.set()
         await asyncio.gather(*tasks)
@@ -210,67 +197,66 @@ async def test_devices_take_turns() -> None:
     assert order == ["a0", "b0", "c0", "a1", "b1", "a2", "a3"]
 
 
-async def test_no_device_takes_the_whole_queue() -> None:
-    runner = Doubler()
-    async with batching(runner, queue_max=4) as (batcher, _):
-        with batcher.admitted("a"), batcher.admitted("a"), batcher.admitted("a"):
-            with pytest.raises(Overloaded):
-                batcher.check_room("a")
-            with batcher.admitted("b"), pytest.raises(Overloaded):
-                batcher.check_room("c")
-        with batcher.admitted(), batcher.admitted(), batcher.admitted(), batcher.admitted():
-            pass
-
-
-async def test_what_others_run_gives_no_device_more_of_the_queue() -> None:
+async def test_each_lane_takes_its_share_on_its_own_core() -> None:
     runner = Doubler()
     runner.gate.clear()
-
-    async def call(batcher: Batcher, peer: str) -> Done:
-        with batcher.admitted(peer):
-            return await batcher.submit(work(1), peer)
-
-    async with batching(runner, queue_max=8) as (batcher, _):
-        tasks = []
-        for _ in range(3):  # one runs, two wait
-            tasks.append(asyncio.create_task(call(batcher, "others")))
-            await asyncio.sleep(0.01)
-        for _ in range(6):
-            tasks.append(asyncio.create_task(call(batcher, "a")))
-            await asyncio.sleep(0)
-        assert batcher.queued == 8
-        with pytest.raises(Overloaded):
-            batcher.check_room("a")
-        tasks[1].cancel()
-        await asyncio.gather(tasks[1], return_exceptions=True)
-        # There is room again, and "a" has its six.
-        batcher.check_room("others")
-        with pytest.raises(Overloaded):
-            batcher.check_room("a")
-        # One that runs for nobody makes no room either.
-        tasks[0].cancel()
-        await asyncio.gather(tasks[0], return_exceptions=True)
-        assert batcher.queued == 7
+    async with batching(runner, lanes=2) as (batcher, told):
+        tasks = await submitted(batcher, *(work(float(number)) for number in range(10)))
+        # The first was alone. The second found a lane that was free, and the others wait.
+        assert runner.begun == [(1, 2), (1, 1)]
         runner.gate.set()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        assert batcher.queued == 0
+        answers = await asyncio.gather(*tasks)
+    assert [float(answer.outputs["y"][0]) for answer in answers] == [2.0 * number for number in range(10)]
+    # Of nine that wait or run, half is more than a lane may begin with.
+    assert max(runner.begun[2:]) == (4, 1)
+    assert sum(told) == 10
 
 
-async def test_what_a_device_runs_itself_is_not_in_the_queue() -> None:
+async def test_few_requests_run_one_after_the_other_on_all_cores() -> None:
     runner = Doubler()
     runner.gate.clear()
-
-    async def call(batcher: Batcher) -> Done:
-        with batcher.admitted("a"):
-            return await batcher.submit(work(1), "a")
-
-    async with batching(runner, queue_max=4) as (batcher, _):
-        tasks = []
-        for _ in range(4):
-            tasks.append(asyncio.create_task(call(batcher)))
-            await asyncio.sleep(0.01)
-        assert batcher.queued == 3
-        with pytest.raises(Overloaded):
-            batcher.check_room("a")
+    async with batching(runner, lanes=4) as (batcher, _):
+        tasks = await submitted(batcher, work(1), work(2))
+        assert runner.begun == [(1, 4)]
+        # With a third there are more than half as many as lanes.
+        tasks += await submitted(batcher, work(3))
+        assert runner.begun == [(1, 4), (1, 1), (1, 1)]
         runner.gate.set()
         await asyncio.gather(*tasks)
+
+
+async def test_a_lane_works_on_while_another_is_stuck() -> None:
+    runner = Doubler()
+    runner.gate.clear()
+    stuck = threading.Event()
+
+    class HalfStuck(Doubler):
+        def run(
+            self, key: str, feeds: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str], *, threads: int
+        ) -> Tensors:
+            assert key != "stuck" or stuck.wait(PATIENCE_S)
+            return super().run(key, feeds, outputs, threads=threads)
+
+    async with batching(HalfStuck(), lanes=2) as (batcher, _):
+        waiting = asyncio.create_task(call(batcher, work(1, key="stuck", group=None)))
+        await asyncio.sleep(0.01)
+        for number in range(5):
+            assert float((await call(batcher, work(number))).outputs["y"][0]) == 2.0 * number
+        assert not waiting.done()
+        stuck.set()
+        await waiting
+
+
+async def test_who_is_dropped_at_the_end_hears_of_it() -> None:
+    runner = Doubler()
+    lanes = Lanes(1, cores=1)
+    release = threading.Event()
+    batcher = Batcher(runner, lanes, Places(4), batch_max=8, on_run=lambda *_: None)
+    lanes.workers[0].submit(release.wait, PATIENCE_S)
+    waiting = asyncio.create_task(call(batcher, work(1)))
+    await asyncio.sleep(0.01)
+    ending = asyncio.create_task(asyncio.to_thread(lanes.shutdown))
+    await asyncio.wait([waiting], timeout=PATIENCE_S)
+    assert waiting.cancelled()
+    release.set()
+    await ending

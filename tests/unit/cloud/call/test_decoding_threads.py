@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from collabd.cloud.call.decoding_threads import DecodingThreads
 from collabd.cloud.call.work import RequestLimits
 from collabd.cloud.models.model import CloudModel
 from collabd.partition import TensorInfo
+from tests.patience import PATIENCE_S
 
 LIMITS = RequestLimits(batch=8, decoded_bytes=2**26)
 
@@ -26,13 +27,13 @@ class Slow(CloudModel):
     """Its requests are decoded until `free` is set."""
 
     def __init__(self, package: Package) -> None:
-        super().__init__(package, package.network())
+        super().__init__(package, package.networks())
         self.began = 0
         self.free = threading.Event()
 
     def tensor(self, name: str) -> TensorInfo:
         self.began += 1
-        assert self.free.wait(20)
+        assert self.free.wait(PATIENCE_S)
         return super().tensor(name)
 
 
@@ -45,7 +46,7 @@ async def decoding() -> AsyncIterator[DecodingThreads]:
 
 @pytest.fixture
 def model(tiny_package: Package) -> CloudModel:
-    return CloudModel(tiny_package, tiny_package.network())
+    return CloudModel(tiny_package, tiny_package.networks())
 
 
 def picture(side: int) -> wire.InferRequest:
@@ -63,7 +64,7 @@ LARGE = picture(1100)
 
 
 async def until_it_began(slow: Slow, count: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while slow.began < count:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
@@ -109,6 +110,45 @@ async def test_who_hangs_up_does_not_get_another_thread(
     slow.free.set()
     await again
     assert (await asyncio.gather(gone, return_exceptions=True))[0].__class__ is asyncio.CancelledError
+
+
+class Watched(CloudModel):
+    """Knows the threads in which its requests are decoded."""
+
+    def __init__(self, package: Package) -> None:
+        super().__init__(package, package.networks())
+        self.threads: list[str] = []
+
+    def tensor(self, name: str) -> TensorInfo:
+        self.threads.append(threading.current_thread().name)
+        return super().tensor(name)
+
+
+@pytest.mark.parametrize(
+    ("request_of", "alone", "at_once"),
+    [
+        (pixels, False, True),
+        (lambda: pixels(200), False, False),
+        (lambda: picture(100), True, True),
+        # Others would have to wait for it.
+        (lambda: picture(100), False, False),
+        (lambda: picture(500), True, False),
+        (lambda: LARGE, True, False),
+    ],
+)
+async def test_what_takes_little_is_decoded_at_once(
+    decoding: DecodingThreads,
+    tiny_package: Package,
+    request_of: Callable[[], wire.InferRequest],
+    alone: bool,
+    at_once: bool,
+) -> None:
+    watched = Watched(tiny_package)
+    limits = RequestLimits(batch=256, decoded_bytes=2**26)
+    work, seconds = await decoding.work_of("a", request_of(), watched, limits=limits, alone=alone)
+    assert work.rows >= 1
+    assert seconds > 0
+    assert (set(watched.threads) == {threading.current_thread().name}) is at_once
 
 
 async def test_what_is_no_picture_is_refused(decoding: DecodingThreads, model: CloudModel) -> None:

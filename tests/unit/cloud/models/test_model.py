@@ -19,7 +19,7 @@ LIMITS = RequestLimits(batch=8, decoded_bytes=2**30)
 
 @pytest.fixture
 def model(tiny_package: Package) -> CloudModel:
-    return CloudModel(tiny_package, tiny_package.network())
+    return CloudModel(tiny_package, tiny_package.networks())
 
 
 def asking(model: CloudModel, *names: str, rows: int = 1) -> wire.InferRequest:
@@ -31,7 +31,7 @@ def asking(model: CloudModel, *names: str, rows: int = 1) -> wire.InferRequest:
 
 def test_work_joins_at_the_image_and_at_candidate_cuts_alone(model: CloudModel) -> None:
     candidates = {cut.tensors for cut in model.manifest.cuts}
-    boundaries = {layer.tensors for layer in model.manifest.layers[:-1]} | {(model.manifest.input,)}
+    boundaries = {layer.tensors for layer in model.manifest.layers[:-1]} | {model.manifest.input_names}
     assert candidates < boundaries
     for tensors in boundaries:
         work = work_of(asking(model, *tensors), model, LIMITS)
@@ -40,7 +40,7 @@ def test_work_joins_at_the_image_and_at_candidate_cuts_alone(model: CloudModel) 
 
 def test_a_package_for_one_image_joins_nothing(tiny_package: Package) -> None:
     single = replace(tiny_package, manifest=msgspec.structs.replace(tiny_package.manifest, dynamic_batch=False))
-    assert not CloudModel(single, tiny_package.network()).joinable
+    assert not CloudModel(single, tiny_package.networks()).joinable
 
 
 def test_no_more_images_run_together_than_their_work_allows(model: CloudModel) -> None:
@@ -50,3 +50,15 @@ def test_no_more_images_run_together_than_their_work_allows(model: CloudModel) -
     model.most_rows = 3
     with pytest.raises(InvalidTensor, match="a batch of 8 is above the limit of 3"):
         work_of(asking(model, "image", rows=8), model, LIMITS)
+
+
+def test_work_in_other_precisions_never_runs_together(int8_package: Package) -> None:
+    model = CloudModel(int8_package, int8_package.networks())
+    for cut in model.manifest.cuts:
+        fp32, int8 = (
+            work_of(replace(asking(model, *cut.tensors), parameters={"precision": each}), model, LIMITS)
+            for each in ("fp32", "int8")
+        )
+        assert (fp32.key, int8.key) == tuple(model.keys.values())
+        assert None not in {fp32.group, int8.group}
+        assert fp32.group != int8.group

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from collab_sdk.reports import AnswersReport, CloudStatusReport, EngineReport, PackageReport
+from collab_sdk.reports import AnswersReport, CloudStatusReport, EngineReport, LanesReport, PackageReport
 from collabd.cloud.report.status_line import status_line
 
 
@@ -14,9 +14,11 @@ def report(answers: AnswersReport) -> CloudStatusReport:
         ready=True,
         load=None,
         queue=0,
-        packages=[PackageReport(name="tiny", digest="sha256:00", weight_bytes=1, layers=1, cuts=1)],
+        packages=[PackageReport(name="tiny", digest="sha256:00", weight_bytes=1, layers=1, cuts=1, provider="cpu")],
+        lanes=LanesReport(count=2, busy=0, cores=2),
         engine=EngineReport(sessions=0, bytes=0, hits=0, builds=0, evictions=0),
         answers=answers,
+        health=[],
     )
 
 

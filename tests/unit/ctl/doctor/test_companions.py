@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import socket
@@ -19,7 +20,7 @@ import pytest
 from msgspec.structs import replace
 
 from collab_sdk.errors import DaemonUnavailable
-from collab_sdk.reports import CloudReport
+from collab_sdk.reports import CloudReport, StatusReport
 from collabd.config import CloudConfig, CloudServerSettings, CloudSettings, DeviceConfig
 from collabd.ctl.doctor.companions import check_companions, check_listening, of_clock, of_packages, of_status
 from collabd.ctl.doctor.context import COMPANION, DEVICE, Context, Heard, Settings
@@ -28,6 +29,7 @@ from collabd.ctl.doctor.reach import Reached, Unreached, reach
 from collabd.ctl.doctor.socket import check_daemon
 from collabd.ctl.pair import certificates
 from collabd.keys.tls import server_context
+from tests.patience import PATIENCE_S, joined
 from tests.unit.ctl.conftest import CLOUD, DIGEST, MODEL, STATUS, UNHEARD
 from tests.unit.ctl.doctor.conftest import Make
 
@@ -72,7 +74,7 @@ def companion(
         yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
-        thread.join()
+        joined(thread)
         server.server_close()
 
 
@@ -133,6 +135,7 @@ def test_one_that_speaks_no_tls() -> None:
 
 def test_one_that_hangs_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE_S)
         port = listener.getsockname()[1]
 
         def hang_up() -> None:
@@ -142,7 +145,7 @@ def test_one_that_hangs_up() -> None:
         thread.start()
         with pytest.raises(Unreached, match="does not answer"):
             reach(CloudSettings(name="pc", url=f"http://127.0.0.1:{port}"))
-        thread.join()
+        joined(thread)
 
 
 @pytest.mark.parametrize(("own", "said"), [("", "has none for it"), ("w" * 43, "does not know the key")])
@@ -191,6 +194,31 @@ def test_a_certificate_that_is_pinned_and_one_that_is_not(tmp_path: Path) -> Non
             with pytest.raises(Unreached, match="its certificate is refused") as failure:
                 reach(CloudSettings(name="pc", url=url, ca_file=ca_file))
             assert "collabctl pair" in failure.value.advice
+
+
+def test_where_the_daemon_found_it_its_certificate_is_for_the_configured_host(tmp_path: Path) -> None:
+    issuer = certificates.authority("pc")
+    own = certificates.server(issuer, "pc", ["pc.invalid"])
+    for name, content in {"ca": issuer.certificate, "certificate": own.certificate, "key": own.key}.items():
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(0o400)
+    context = server_context(str(tmp_path / "certificate"), str(tmp_path / "key"), "")
+    with companion(tls=context) as url:
+        cloud = CloudSettings(name="pc", url="https://pc.invalid:8470", ca_file=str(tmp_path / "ca"))
+        assert reach(cloud, url).packages == {}
+        with pytest.raises(Unreached, match="its certificate is refused"):
+            reach(replace(cloud, url="https://other.invalid:8470"), url)
+
+
+def test_where_the_daemon_found_it_is_told(machine: Make) -> None:
+    with companion() as url:
+        cloud = CloudSettings(name="desktop", url="http://pc.invalid:8470")
+        status: StatusReport = {**STATUS, "clouds": [{**CLOUD, "url": cloud.url, "found_at": url}]}
+        context = dataclasses.replace(device(machine, cloud), heard=Heard(status))
+        found = list(check_companions(context))
+    titles = [each.title for each in found if each.code == "companion"]
+    assert f"desktop at {url} answers" in titles
+    assert any("no longer at http://pc.invalid:8470" in title for title in titles)
 
 
 def test_a_companion_that_wants_a_certificate(tmp_path: Path) -> None:
@@ -287,6 +315,7 @@ def test_the_companion_here_listens_for_others_or_not(machine: Make) -> None:
         return summary(list(check_listening(Context(machine(), Path("/x"), roles=(COMPANION,), settings=(settings,)))))
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE_S)
         port = listener.getsockname()[1]
         assert here("127.0.0.1", port) == [("listening", "note")]
         assert here("0.0.0.0", port) == [("listening", "ok")]  # noqa: S104

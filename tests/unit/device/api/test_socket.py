@@ -17,6 +17,7 @@ import pytest
 from collab_sdk import Client, DaemonUnavailable
 from collab_sdk._socket_path import socket_path
 from collabd.device.api.socket import SocketInUse, open_socket
+from tests.patience import PATIENCE_S, PROGRAM_S
 
 
 def test_a_new_socket_is_for_owner_and_group(tmp_path: Path) -> None:
@@ -61,6 +62,7 @@ def activated(listener: socket.socket, code: str) -> str:
         capture_output=True,
         text=True,
         check=False,
+        timeout=PROGRAM_S,
     )
     return done.stdout + done.stderr
 
@@ -92,7 +94,7 @@ def test_who_waits_is_told_that_the_configuration_is_bad_and_waits_no_more(tmp_p
         assert "did you mean 'planning'" in said
         for each in asked:
             with pytest.raises(DaemonUnavailable, match="its configuration is bad"):
-                each.result()
+                each.result(PATIENCE_S)
         listener.setblocking(False)
         with pytest.raises(BlockingIOError):
             listener.accept()

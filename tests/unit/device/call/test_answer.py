@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from collabd.device.call.answer import outcome_energy_j
 from collabd.device.companions.companion import Companion
 from collabd.device.job.job import CallRecord
 from collabd.device.models.model import DeviceModel
@@ -17,14 +16,23 @@ from tests.unit.planning.scene import SPLIT
 
 DEVICE = replace(scene.DEVICE, speed=1.0, overhead_s=0.002, queue_s=0.007)
 CLOUD = replace(scene.CLOUD, speed=1.0)
-LATENCY_S = 0.002 + 0.007 + 0.005 + 0.041 + 0.031 + 0.003 + 0.012
+LATENCY_S = 0.002 + 0.007 + 0.005 + 0.041 + 0.031 + 0.003 + 0.012 + 0.004
 # As predicted: 31 ms on the link, of which the bytes moved for 11.
 AS_PREDICTED = CallRecord(
     clock=lambda: 0.0,
     started=0.0,
     phases=defaultdict(
         float,
-        {"prep": 0.005, "head": 0.04, "encode": 0.001, "link": 0.031, "queue": 0.003, "decode": 0.002, "tail": 0.01},
+        {
+            "prep": 0.005,
+            "head": 0.04,
+            "encode": 0.001,
+            "link": 0.031,
+            "queue": 0.003,
+            "decode": 0.002,
+            "tail": 0.01,
+            "answer": 0.004,
+        },
     ),
     latency_s=LATENCY_S,
     lane_s=0.007,
@@ -36,15 +44,19 @@ AS_PREDICTED = CallRecord(
 
 def test_the_energy_of_a_call_as_predicted_is_the_predicted_one() -> None:
     wanted = predict(
-        Candidates([SPLIT]), device=DEVICE, clouds=[CLOUD], call=CallFacts(0.005, (0.0,), None), quantile=0.9
+        Candidates([SPLIT]),
+        device=DEVICE,
+        clouds=[CLOUD],
+        call=CallFacts(0.005, (0.0,), None, answer_s=0.004),
+        quantile=0.9,
     )
     assert wanted.latency_s[0] == pytest.approx(LATENCY_S)
-    assert outcome_energy_j(AS_PREDICTED, DEVICE) == pytest.approx(wanted.energy_j[0])
+    assert AS_PREDICTED.energy_j(DEVICE, LATENCY_S) == pytest.approx(wanted.energy_j[0])
 
 
 def test_a_tail_that_the_companion_overtook_is_work() -> None:
     overtaken = replace(AS_PREDICTED, overtaken_s=0.01)
-    more_j = outcome_energy_j(overtaken, DEVICE) - outcome_energy_j(AS_PREDICTED, DEVICE)
+    more_j = overtaken.energy_j(DEVICE, LATENCY_S) - AS_PREDICTED.energy_j(DEVICE, LATENCY_S)
     assert more_j == pytest.approx(0.01 * (5.0 - 2.0))
 
 

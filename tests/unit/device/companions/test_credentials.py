@@ -50,6 +50,18 @@ def test_what_does_not_fit_together_is_told(tmp_path: Path, token: str) -> None:
     assert found[1].startswith(f"{tmp_path}/none: cannot be read")
 
 
+def test_who_is_to_be_followed_has_to_be_recognised(tmp_path: Path, token: str) -> None:
+    ca = tmp_path / "ca"
+    ca.write_bytes(certificates.authority("pc").certificate)
+    assert said(tmp_path, url="https://pc", ca_file=str(ca), follow=True) == []
+    for url in ("https://pc", "http://localhost"):
+        (problem,) = said(tmp_path, url=url, follow=True)
+        assert problem.startswith("clouds[0].follow: needs an https url and ca_file")
+    ca.write_text("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n")
+    (problem,) = said(tmp_path, url="https://pc", ca_file=str(ca), follow=True)
+    assert problem.startswith(f"{ca}: holds no certificate")
+
+
 def test_no_key_is_shown(tmp_path: Path, token: str) -> None:
     path = tmp_path / "collabd.toml"
     path.write_text('[[clouds]]\nname = "pc"\nurl = "https://pc"\ntoken_file = "token"\n')

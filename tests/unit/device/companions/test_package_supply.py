@@ -10,7 +10,7 @@ import pytest
 
 from collabd.catalog.package.package import Package
 from collabd.device.companions.failures import CompanionFailure
-from collabd.device.companions.package_supply import _profile
+from collabd.device.companions.package_supply import _Delivery, _profile
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -72,3 +72,11 @@ def test_what_cannot_be_is_not(tiny_package: Package, change: Change) -> None:
 def test_what_is_no_profile(tiny_package: Package, body: bytes) -> None:
     with pytest.raises(CompanionFailure):
         _profile(body, tiny_package, "pc")
+
+
+def test_what_a_companion_loses_again_and_again_is_sent_ever_more_rarely() -> None:
+    taken, pauses = None, []
+    for now in (0.0, 20.0, 60.0, 200.0, 300.0, 500.0, 900.0, 1600.0, 2400.0, 9000.0):
+        taken = _Delivery.now(now, taken)
+        pauses.append(taken.pause_s)
+    assert pauses == [10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 600.0, 600.0, 600.0, 10.0]

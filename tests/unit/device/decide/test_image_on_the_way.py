@@ -61,7 +61,7 @@ def profile(package: Package, slowness: float) -> Profile:
 
 @pytest.fixture(scope="module")
 def model(package: Package) -> DeviceModel:
-    model = DeviceModel(package, package.network())
+    model = DeviceModel(package, package.networks())
     model.take_profile(profile(package, SLOWNESS))
     return model
 

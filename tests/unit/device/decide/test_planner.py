@@ -5,17 +5,27 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from collab_sdk.errors import InvalidPlacement
 from collab_sdk.vocabulary import Reason
+from collabd.catalog.package.package import Package
+from collabd.config import DeviceConfig
 from collabd.device.companions.companion import Companion
+from collabd.device.decide.segments import segments
+from collabd.device.fidelity.ledger import Ledger
+from collabd.device.fidelity.question import RowQuestion
+from collabd.device.fidelity.row import Row
 from collabd.device.job.image import CallImage
 from collabd.device.job.options import CallOptions
 from collabd.device.models.model import DeviceModel
-from tests.unit.device.conftest import FILE, PIXELS, link_is, plan, planner
+from collabd.profiling.profile import Profile
+from tests.device_parts import planner_of
+from tests.unit.device.conftest import FILE, PIXELS, companion_of, link_is, plan, planner
 
 
 def test_alone_all_runs_here(model: DeviceModel) -> None:
@@ -176,3 +186,75 @@ def test_only_a_call_makes_a_companion_wanted(model: DeviceModel, companion: Com
     assert companion.attention.paid_at == before
     plan(it, model)
     assert companion.attention.paid_at > before
+
+
+def learned(ledger: Ledger, model: DeviceModel, row: Row, share: float, pictures: int) -> None:
+    for picture in range(pictures):
+        ledger.take_in(model.digest, model.manifest, {row: share}, decided=picture % 3, caps={0.99})
+
+
+def test_what_was_learned_here_decides_which_lossy_plans_may_serve(model: DeviceModel, companion: Companion) -> None:
+    ledger, options = Ledger(None), CallOptions.from_parameters({"codec": "q4"})
+    it = planner_of(DeviceConfig(), [companion], ledger=ledger)
+    before = asyncio.run(it.plan(model, PIXELS, options))
+    assert (before.job.codec, before.unmet) == ("q4", ("fidelity",))
+    row = Row(before.cut, "q4")
+    assert next(it.recent.questions(model)) == RowQuestion(row, 0.99)
+    learned(ledger, model, row, 1.0, 400)
+    earned = asyncio.run(it.plan(model, PIXELS, options))
+    assert (earned.cut, earned.job.codec, earned.unmet) == (row.cut, "q4", ())
+    # In another scene it is dropped with the next call, although its choice would still stand.
+    learned(ledger, model, row, 0.0, 30)
+    dropped = asyncio.run(it.plan(model, PIXELS, options))
+    assert dropped.unmet == ("fidelity",)
+
+
+def test_placements_of_several_crossings_go_by_what_was_learned_too(model: DeviceModel, profile: Profile) -> None:
+    ledger, row = Ledger(None), Row("pool1", "q8")
+    learned(ledger, model, row, 1.0, 800)
+    believed = ledger.of(model.digest, model.manifest)
+    chained = segments(model, profile, profile, cloud=0, fidelity_of=believed.of)
+    place = [cut.name for cut in chained.cuts].index("pool1")
+    assert {way.codec: way.fidelity for way in chained.chain.up[place]}["q8"] == believed.promised(row)
+
+
+def test_what_calls_ask_for_is_remembered_while_choices_come_and_go(model: DeviceModel, companion: Companion) -> None:
+    it = planner(companion)
+    assert it.least_fidelities(model) == {0.99}
+    plan(it, model, budget="95%")
+    it.reconsider()
+    assert it.least_fidelities(model) == {0.99, 0.95}
+    plan(it, model, cut="pool1", codec="q8", budget="90%")
+    assert it.least_fidelities(model) == {0.99, 0.95}
+
+
+def test_other_companions_that_can_run_the_same_steps_stand_by(
+    tiny_package: Package, model: DeviceModel, profile: Profile
+) -> None:
+    # So much slower that no call is sent there to try it.
+    cuts = tuple(msgspec.structs.replace(cut, tail_ms=cut.tail_ms + 100) for cut in profile.cuts)
+    slower = msgspec.structs.replace(profile, cuts=cuts, whole_ms=profile.whole_ms + 100)
+    near, other, without = (companion_of(tiny_package, each) for each in (profile, slower, profile))
+    without.profiles.clear()
+    it = planner(near, other, without, slowdown=200)
+    placement = "C" + "D" * (len(model.manifest.layers) - 2) + "C"
+    ways: tuple[dict[str, Any], ...] = ({}, {"cut": "pool1"}, {"placement": placement})
+    for fixed in ways:
+        job = plan(it, model, **fixed).job
+        assert job.companion is near
+        (standby,) = job.standbys
+        assert standby.companion is other
+        assert [step.stage for step in standby.steps] == [step.stage for step in job.steps]
+        assert [step.precision for step in standby.steps] == [step.precision for step in job.steps]
+    # In the time of the companion that would run them.
+    job = plan(it, model, cut="pool1").job
+    assert job.standbys[0].steps[-1].run_s == pytest.approx(job.steps[-1].run_s + 0.1)
+    assert plan(it, model, cut="output").job.standbys == ()
+
+
+def test_caps_that_the_plan_keeps_hold_for_who_takes_over(model: DeviceModel, companion: Companion) -> None:
+    it = planner(companion, slowdown=200)
+    assert plan(it, model, budget="1000mJ, cost 1").job.caps.energy_j == pytest.approx(1.0)
+    hopeless = plan(it, model, budget="0.001mJ, cost 1")
+    assert hopeless.unmet
+    assert (hopeless.job.caps.energy_j, hopeless.job.caps.cost) == (None, 1.0)

@@ -97,3 +97,19 @@ def test_a_fixed_cut() -> None:
 def test_refusals(parameters: dict[str, Any], error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         CallOptions.from_parameters(parameters)
+
+
+def test_a_stream_has_a_name() -> None:
+    assert CallOptions.from_parameters({"stream": "front-door"}).stream == "front-door"
+    assert CallOptions.from_parameters({"stream": "Straße 7, hinten"}).stream == "Straße 7, hinten"
+    for name in ("", "x" * 65, "two\nlines", "\x1b[31m", 7, True):
+        with pytest.raises(InvalidRequest, match="stream"):
+            CallOptions.from_parameters({"stream": name})
+
+
+def test_what_is_left_of_a_budget() -> None:
+    options = CallOptions.from_parameters({"budget": "80ms,150mJ"})
+    assert options.after(0.03, 0.05).budget == Budget(latency_ms=50, energy_mj=100)
+    assert options.after(1.0, 1.0).budget == Budget(latency_ms=1e-3, energy_mj=1e-3)
+    free = CallOptions.from_parameters({})
+    assert free.after(1.0, 1.0) is free

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collab_sdk.errors import InvalidPlacement
-from collabd.catalog.package.manifest import Cut, Layer, Manifest, Preprocessing
+from collabd.catalog.package.manifest import Classify, Cut, Layer, Manifest, Picture, Port
 from collabd.device.job.placement import head_layers_of, parse_placement, single_cut, stages
 
 MANIFEST = Manifest(
     name="tiny",
-    labels=("a", "b"),
-    preprocessing=Preprocessing(height=4, width=4),
-    input="image",
-    output="logits",
+    task=Classify(labels=("a", "b")),
+    picture=Picture(height=4, width=4),
+    inputs=(Port("image", "uint8", (None, 4, 4, 3)),),
+    outputs=(Port("logits", "float32", (None, 2)),),
     dynamic_batch=True,
     layers=(
         Layer(name="conv", op="Conv", tensors=("conv",), macs=10),

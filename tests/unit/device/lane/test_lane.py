@@ -11,6 +11,7 @@ import pytest
 
 from collabd.device.lane.lane import ComputeThread, Lane
 from collabd.engine import Stop
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def lane() -> Iterator[Lane]:
 
 async def cancelled(lane: Lane, work: Callable[[Stop], None], started: threading.Event) -> None:
     task = asyncio.create_task(lane.run(work))
-    assert await asyncio.to_thread(started.wait, 10)
+    assert await asyncio.to_thread(started.wait, PATIENCE_S)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
@@ -49,10 +50,10 @@ async def test_what_is_cancelled_before_its_turn_never_runs(lane: Lane) -> None:
 
     def first(_: Stop) -> None:
         started.set()
-        release.wait(10)
+        release.wait(PATIENCE_S)
 
     running = asyncio.create_task(lane.run(first))
-    assert await asyncio.to_thread(started.wait, 10)
+    assert await asyncio.to_thread(started.wait, PATIENCE_S)
     waiting = asyncio.create_task(lane.run(lambda _: ran.append("waiting")))
     await asyncio.sleep(0)
     assert lane.busy

@@ -17,6 +17,7 @@ from collabd.device.run.compute import compute_on
 from collabd.device.run.executor import Executor
 from collabd.engine import Engine, Stop
 from tests.device_parts import new_record, planner_of
+from tests.patience import PATIENCE_S, reached
 from tests.unit.device.conftest import FILE, PIXELS, planner
 
 
@@ -51,12 +52,12 @@ async def test_what_runs_is_waited_for_whatever_is_due_when(lane: Lane) -> None:
 
     def work(_: Stop) -> None:
         runs.set()
-        go_on.wait()
+        reached(go_on)
 
     assert lane.wait_s(None) == 0.0
     with lane.claimed(lane.clock() + 1.0, 100.0):
         under_way = asyncio.create_task(lane.run(work, expect_s=60.0))
-        await asyncio.to_thread(runs.wait)
+        await asyncio.to_thread(reached, runs)
         assert lane.wait_s(0.001) == pytest.approx(60.0, abs=30.0)
         assert lane.wait_s(5.0) == pytest.approx(100.0, abs=30.0)
         go_on.set()
@@ -71,7 +72,7 @@ async def test_a_call_that_waits_for_another_says_so(lane: Lane, model: DeviceMo
     options = CallOptions.from_parameters({})
     it = planner_of(DeviceConfig(), [], lane_wait_s=lane.wait_s)
     free = threading.Event()
-    held = asyncio.create_task(lane.run(lambda _: free.wait(20), expect_s=100.0))
+    held = asyncio.create_task(lane.run(lambda _: free.wait(PATIENCE_S), expect_s=100.0))
     await asyncio.sleep(0.05)
     planned, record = await it.plan(model, PIXELS, options), new_record()
     assert 50.0 < planned.evaluation.device.queue_s <= 100.0

@@ -9,4 +9,4 @@ def test_frontiers_are_those_of_the_cuts_and_end_with_the_output(model: DeviceMo
     assert len(model.frontiers) == len(model.manifest.layers)
     for cut in model.manifest.cuts[1:]:
         assert model.frontiers[cut.head_layers - 1] == cut.tensors
-    assert model.frontiers[-1] == (model.manifest.output,)
+    assert model.frontiers[-1] == model.manifest.output_names

@@ -25,4 +25,13 @@ UP = {"name": "pc", "state": "up", "up_mbps": 8.234}
     ],
 )
 def test_the_line(last: dict[str, Any] | None, clouds: list[dict[str, Any]], line: str) -> None:
-    assert status_line(cast("StatusReport", {"models": [{}, {}], "last": last, "clouds": clouds})) == line
+    report: dict[str, Any] = {"models": [{}, {}], "last": last, "clouds": clouds, "health": []}
+    assert status_line(cast("StatusReport", report)) == line
+
+
+def test_what_does_not_work_comes_first() -> None:
+    door = {"severity": "error", "code": "door-refused", "what": "the door is not open", "behind": None}
+    health = [door, door | {"behind": "disk-full"}, door | {"severity": "warning"}]
+    report: dict[str, Any] = {"models": [], "last": None, "clouds": [], "health": health}
+    line = "door-refused: the door is not open; 0 models, no call yet"
+    assert status_line(cast("StatusReport", report)) == line

@@ -62,11 +62,11 @@ async def test_a_call_whose_companion_fails_builds_nothing(
     assert engine.stats.sessions == 2
     # Nobody is there to be asked, so the device runs the tail too.
     record = new_record()
-    output = await Executor(compute_on(engine), lane, hedge_price=0.0).run(job, PIXELS, record)
+    found = await Executor(compute_on(engine), lane, hedge_price=0.0).run(job, PIXELS, record)
     assert record.ran == "D" * len(model.manifest.layers)
     assert engine.stats.builds == 2
-    whole = engine.run(model.key, {model.manifest.input: PIXELS.prepare(model.manifest.preprocessing)}, ("logits",))
-    np.testing.assert_allclose(output, whole["logits"], atol=1e-5)
+    whole = engine.run(model.key, {"image": PIXELS.prepare(model.manifest.require_picture())}, ("logits",))
+    np.testing.assert_allclose(np.asarray(found["logits"], np.float32), whole["logits"], atol=1e-5)
 
 
 async def test_where_the_device_may_not_finish_it_needs_the_head_alone(
@@ -80,9 +80,9 @@ async def test_where_the_device_may_not_finish_it_needs_the_head_alone(
 async def test_a_cache_that_is_half_full_has_no_room(model: DeviceModel, companion: Companion, lane: Lane) -> None:
     job = await planned_job(companion, model, cut="pool1", codec="f32")
     engine = engine_for(model)
-    engine.prepare(model.key, (model.manifest.input,), (model.manifest.output,))
+    engine.prepare(model.key, model.inputs, model.outputs)
     full = engine_for(model, cache_bytes=engine.stats.bytes)
-    full.prepare(model.key, (model.manifest.input,), (model.manifest.output,))
+    full.prepare(model.key, model.inputs, model.outputs)
     await build_ahead([job], full, lane)
     assert full.stats.sessions == 1
 

@@ -67,10 +67,11 @@ async def run(executor: Executor, model: DeviceModel, companion: Companion, **pa
     planned = await planner(companion).plan(model, PIXELS, CallOptions.from_parameters({"codec": "u8", **parameters}))
     assert planned.job.companion is companion
     record = new_record()
-    output = await executor.run(planned.job, PIXELS, record)
-    image = {model.manifest.input: PIXELS.prepare(model.manifest.preprocessing)}
-    whole = executor.compute.run_layers(model.key, image, (model.manifest.output,), stop=Stop())
-    np.testing.assert_allclose(output, whole[model.manifest.output], atol=1e-5)
+    found = await executor.run(planned.job, PIXELS, record)
+    image = {"image": PIXELS.prepare(model.manifest.require_picture())}
+    whole = executor.compute.run_layers(model.key, image, ("logits",), stop=Stop())
+    assert found.keys() == {"logits"}
+    np.testing.assert_allclose(np.asarray(found["logits"], np.float32), whole["logits"], atol=1e-5)
     assert record.ran == "D" * len(model.manifest.layers)
     assert "did not answer within" in record.why
     return record
@@ -98,10 +99,9 @@ async def test_what_cannot_be_packed_is_finished_here(
             with pytest.raises(CompanionUnavailable, match="cannot be sent: LookupError"):
                 await executor.run(planned.job, sent, record)
         else:
-            output = await executor.run(planned.job, sent, record)
-            feeds, outputs = {model.manifest.input: image[None]}, (model.manifest.output,)
-            whole = executor.compute.run_layers(model.key, feeds, outputs, stop=Stop())
-            np.testing.assert_allclose(output, whole[model.manifest.output], atol=1e-5)
+            found = await executor.run(planned.job, sent, record)
+            whole = executor.compute.run_layers(model.key, {"image": image[None]}, ("logits",), stop=Stop())
+            np.testing.assert_allclose(np.asarray(found["logits"], np.float32), whole["logits"], atol=1e-5)
             assert (record.ran, record.degraded) == ("D" * len(model.manifest.layers), True)
 
 

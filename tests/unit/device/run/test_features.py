@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from collab_sdk import wire
 from collabd.catalog.package.package import Package
 from collabd.codec import CodecError
 from collabd.device.companions.failures import CompanionFailure
 from collabd.device.job.job import Crossing
 from collabd.device.models.model import DeviceModel
-from collabd.device.run.features import checked, encode_features
+from collabd.device.run.features import encode_features, read_outputs
 
 
 @pytest.fixture
 def model(tiny_package: Package) -> DeviceModel:
-    return DeviceModel(tiny_package, tiny_package.network())
+    return DeviceModel(tiny_package, tiny_package.networks())
 
 
 @pytest.mark.parametrize("codec", ["f32", "f16", "q8", "q4"])
@@ -43,9 +44,20 @@ def test_nan_is_not_sent_and_so_no_fault_of_the_companions(model: DeviceModel, c
 )
 def test_what_is_no_answer(model: DeviceModel, outputs: dict[str, Any]) -> None:
     with pytest.raises(CompanionFailure):
-        checked(model, ("logits",), outputs)
+        read_outputs(model, ("logits",), [wire.Tensor.from_array(*each) for each in outputs.items()])
 
 
 def test_what_was_not_asked_for_is_left_out(model: DeviceModel) -> None:
-    array = np.zeros((1, 3), np.float32)
-    assert list(checked(model, ("logits",), {"logits": array, "pool1": array})) == ["logits"]
+    came = [wire.Tensor.from_array(name, np.zeros((1, 3), np.float32)) for name in ("logits", "pool1")]
+    assert list(read_outputs(model, ("logits",), came)) == ["logits"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "data"),
+    [({"codec": "q8", "zstd": False}, bytes(12)), ({"codec": "u8", "zstd": True}, b"no zstd"), ({}, b"")],
+)
+def test_what_is_encoded_otherwise_than_asked_is_no_answer(
+    model: DeviceModel, parameters: dict[str, Any], data: bytes
+) -> None:
+    with pytest.raises(CompanionFailure, match="cannot be read"):
+        read_outputs(model, ("logits",), [wire.Tensor("logits", "FP32", (1, 3), data=data, parameters=parameters)])

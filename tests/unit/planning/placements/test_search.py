@@ -106,7 +106,9 @@ def situations(draw: st.DrawFn) -> Situation:
         chain=chain_of(rng, segments, codecs, friction),
         device=device,
         cloud=cloud,
-        call=replace(CALL, source_bytes=draw(st.sampled_from([None, 20_000]))),
+        call=replace(
+            CALL, source_bytes=draw(st.sampled_from([None, 20_000])), answer_s=draw(st.sampled_from([0.0, 0.004]))
+        ),
         quantile=draw(st.sampled_from([0.5, 0.95])),
         pins=pins,
     )
@@ -128,7 +130,7 @@ VARYING = ("energy_j", "energy_deviation_j", "cost", "cost_deviation")
 FIGURES = ("latency_s", "deviation_s", "deadline_s", *VARYING, "energy_most_j", "cost_most")
 # What is as likely, or exceeds the caps as much, when it is summed in another order.
 UNSURE = 1e-6
-PHASES = ("prep_s", "head_s", "encode_s", "link_s", "queue_s", "decode_s", "tail_s")
+PHASES = ("prep_s", "head_s", "encode_s", "link_s", "queue_s", "decode_s", "tail_s", "answer_s")
 
 
 def figure(placement: Placement, name: str) -> float:

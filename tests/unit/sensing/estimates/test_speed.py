@@ -14,7 +14,7 @@ from collabd.sensing.estimates.speed import SpeedFactor
 def ran(speed: SpeedFactor, factor: float, *, times: int = 1, start: float = 0.0, expected: float = 1.0) -> float:
     """Runs of 10 ms times `factor`, one each tenth of a second; the time after them."""
     for step in range(times):
-        speed.learn(measured_s=0.01 * factor, profiled_s=0.01, now=start + step / 10, expected=expected)
+        speed.learn(measured_s=0.01 * factor, profiled_s=0.01, whole_s=0.01, now=start + step / 10, expected=expected)
     return start + times / 10
 
 
@@ -128,12 +128,36 @@ def test_a_machine_that_is_faster_than_profiled_stays_so() -> None:
     assert speed.read(now + 3600).value == pytest.approx(0.5, rel=0.05)
 
 
-@given(st.lists(st.tuples(st.floats(-1, 1e3), st.floats(0, 1e3), st.floats(1, 100), st.floats(0, 1e6)), max_size=30))
-@example([(5e-324, 1.0, 1.0, 0.0), (5e-324, 4.0, 1.0, 0.0)])
-def test_speed_stays_finite_and_positive(runs: list[tuple[float, float, float, float]]) -> None:
+def test_what_disturbs_a_short_head_says_little_of_the_whole_network() -> None:
     speed = SpeedFactor()
-    for measured, profiled, expected, now in runs:
-        speed.learn(measured_s=measured, profiled_s=profiled, now=now, expected=expected)
+    for step in range(100):
+        # Each run is disturbed for 2 ms.
+        speed.learn(measured_s=0.003, profiled_s=0.001, whole_s=0.1, now=step / 5)
+        speed.learn(measured_s=0.102, profiled_s=0.1, whole_s=0.1, now=step / 5 + 0.1)
+    read = speed.read(20.0)
+    assert 1.02 <= read.value < 1.05
+    assert read.spread < 0.05
+
+
+def test_heads_alone_show_a_machine_that_became_slower() -> None:
+    speed = SpeedFactor()
+    now = ran(speed, 1.0, times=50)
+    for step in range(50):
+        speed.learn(measured_s=0.006, profiled_s=0.003, whole_s=0.01, now=now + step / 10)
+    assert speed.read(now + 5).value == pytest.approx(2.0, rel=0.1)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(-1, 1e3), st.floats(0, 1e3), st.floats(0, 1e3), st.floats(1, 100), st.floats(0, 1e6)),
+        max_size=30,
+    )
+)
+@example([(5e-324, 1.0, 1.0, 1.0, 0.0), (5e-324, 4.0, 1.0, 1.0, 0.0)])
+def test_speed_stays_finite_and_positive(runs: list[tuple[float, float, float, float, float]]) -> None:
+    speed = SpeedFactor()
+    for measured, profiled, whole, expected, now in runs:
+        speed.learn(measured_s=measured, profiled_s=profiled, whole_s=whole, now=now, expected=expected)
         read = speed.read(now, expected)
         assert 0 < read.value < math.inf
         assert 0 <= read.spread < math.inf

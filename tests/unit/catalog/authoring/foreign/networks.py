@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from collabd.catalog.authoring.build import build
 from collabd.catalog.authoring.importers import Imported, ImportOptions, resolve
 from collabd.catalog.package.package import Package
 from collabd.engine import Engine
+from tests.plain_session import plain_session
 
 SIDE, CLASSES = 24, 6
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
@@ -101,7 +101,7 @@ def planes(image: np.ndarray) -> np.ndarray:
 def answer(network: onnx.ModelProto | Path, x: np.ndarray, output: str | None = None) -> np.ndarray:
     """What ONNX Runtime makes of `x` with the network as it is given, as one row."""
     data = str(network) if isinstance(network, Path) else network.SerializeToString()
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = plain_session(data)
     found = session.run([output] if output else None, {session.get_inputs()[0].name: x})[0]
     row: np.ndarray = np.asarray(found, np.float32).reshape(1, -1)
     return row
@@ -115,8 +115,8 @@ def built(imported: Imported, folder: Path) -> Package:
     return build(
         imported.model,
         name=imported.name,
-        labels=imported.labels,
-        preprocessing=imported.preprocessing,
+        task=imported.task,
+        picture=imported.picture,
         licence=imported.licence,
         provenance=imported.provenance,
         out=folder / "package",
@@ -128,11 +128,12 @@ def whole_and_cut(package: Package, image: np.ndarray) -> tuple[np.ndarray, dict
     manifest = package.manifest
     engine = Engine(threads=1, cache_bytes=64 << 20)
     engine.add("net", package.network())
-    whole = engine.run("net", {manifest.input: image}, [manifest.output])[manifest.output]
+    (source,), (output,) = manifest.input_names, manifest.output_names
+    whole = engine.run("net", {source: image}, [output])[output]
     cut = {}
     for spec in manifest.cuts[1:]:
-        features = engine.run("net", {manifest.input: image}, spec.tensors)
-        cut[spec.name] = engine.run("net", features, [manifest.output])[manifest.output]
+        features = engine.run("net", {source: image}, spec.tensors)
+        cut[spec.name] = engine.run("net", features, [output])[output]
     return whole, cut
 
 

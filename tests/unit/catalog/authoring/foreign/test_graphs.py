@@ -162,7 +162,7 @@ def test_control_flow_over_the_image_stays_and_is_said(tmp_path: Path) -> None:
     ]
     network = with_if(condition, numpy_helper.from_array(np.array(0, np.float32), "zero"))
     imported = taken(file(network, tmp_path))
-    assert "control flow (If) depends on the image. A companion refuses such a graph" in imported.notes[-1]
+    assert "control flow (If) depends on the image, so it stays" in imported.notes[-1]
     same(imported, network, tmp_path)
 
 

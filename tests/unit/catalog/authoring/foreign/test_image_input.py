@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
 from collab_sdk.errors import InvalidPackage
 from collabd.catalog.authoring.foreign.image_input import image_input
+from tests.plain_session import plain_session
 
 MEAN, STD = (0.1, 0.2, 0.3), (0.5, 1.0, 2.0)
 
@@ -24,7 +24,7 @@ def pass_through(kind: int, shape: list[int | str | None], name: str = "x") -> o
 
 
 def run(model: onnx.ModelProto, image: np.ndarray) -> np.ndarray:
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = plain_session(model.SerializeToString())
     result: np.ndarray = session.run(None, {session.get_inputs()[0].name: image})[0]
     return result
 
@@ -100,3 +100,28 @@ def test_weights_that_are_listed_as_inputs_do_not_count() -> None:
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones(1, np.float32), "w"))
     wrapped, _ = image_input(model, size=None, mean=MEAN, std=STD)
     assert [value.name for value in wrapped.graph.input] == ["image"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [
+        (TensorProto.FLOAT, ["N", 3, 4, 5]),
+        (TensorProto.FLOAT, ["N", 4, 5, 3]),
+        (TensorProto.UINT8, ["N", 3, 4, 5]),
+        (TensorProto.UINT8, ["N", 4, 5, 3]),
+    ],
+)
+def test_blue_may_come_first(kind: int, shape: list[int | str | None]) -> None:
+    wrapped, _ = image_input(pass_through(kind, shape), size=None, mean=MEAN, std=STD, order="bgr")
+    onnx.checker.check_model(wrapped, full_check=True)
+    images = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3), np.uint8)
+    # Mean and deviation stay those of R, G and B.
+    values = images if kind == TensorProto.UINT8 else (images / 255 - MEAN) / STD
+    expected = values[..., ::-1] if shape[3] == 3 else values[..., ::-1].transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(run(wrapped, images), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_grey_has_no_order() -> None:
+    model = pass_through(TensorProto.FLOAT, [1, 1, 4, 5])
+    wrapped, _ = image_input(model, size=None, mean=MEAN, std=STD, order="bgr")
+    assert wrapped == image_input(model, size=None, mean=MEAN, std=STD)[0]

@@ -12,6 +12,8 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from collab_sdk.errors import InvalidPackage
+from collabd.catalog.authoring.importers import ImportOptions, resolve
+from collabd.catalog.package.manifest import Picture, Tensors
 from tests.unit.catalog.authoring.foreign.networks import (
     MEAN,
     SIDE,
@@ -76,7 +78,7 @@ def test_float_planes(shape: tuple[Size, ...], tmp_path: Path) -> None:
 def test_sides_that_differ_keep_their_order(tmp_path: Path) -> None:
     network = rows_first(shape=("N", "h", "w", 3))
     imported = taken(file(network, tmp_path), size=(20, 28))
-    assert (imported.preprocessing.height, imported.preprocessing.width) == (20, 28)
+    assert imported.picture == Picture(height=20, width=28)
     image = photo(height=20, width=28)
     check(built(imported, tmp_path), image, answer(network, normalised(image)))
 
@@ -187,13 +189,15 @@ def test_a_fixed_number_of_images_that_the_graph_needs_is_refused(tmp_path: Path
         taken(file(network, tmp_path))
 
 
-def test_several_inputs_are_named(tmp_path: Path) -> None:
+def test_several_inputs_have_no_labels(tmp_path: Path) -> None:
     nodes, weights = body()
     network = model([*nodes[:-1], helper.make_node("Mul", ["f", "mask"], ["m"]), nodes[-1]], weights)
     network.graph.node[-1].input[0] = "m"
     network.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["N", 16]))
-    with pytest.raises(InvalidPackage, match=r"2 inputs \(x FLOAT \[N, 3, 24, 24\], mask FLOAT \[N, 16\]\)"):
-        taken(file(network, tmp_path))
+    with pytest.raises(InvalidPackage, match=r"only a network that takes one image has labels.* takes x, mask"):
+        resolve(str(file(network, tmp_path)), ImportOptions(labels=tuple("abcdef")))
+    imported = resolve(str(file(network, tmp_path)))
+    assert (imported.task, imported.picture) == (Tensors(), None)
 
 
 def test_an_input_that_nothing_reads_does_not_count(tmp_path: Path) -> None:
@@ -209,7 +213,7 @@ def test_a_sequence_is_no_image(tmp_path: Path) -> None:
     nodes, weights = body()
     network = model([first, *nodes], [*weights, onnx.numpy_helper.from_array(np.array(0), "first")])
     network.graph.input[0].CopyFrom(helper.make_value_info("images", helper.make_sequence_type_proto(element)))
-    with pytest.raises(InvalidPackage, match=r"images must be an image.* is a sequence"):
+    with pytest.raises(InvalidPackage, match=r"input images is not a tensor"):
         taken(file(network, tmp_path))
 
 
@@ -229,7 +233,7 @@ def test_names_in_the_graph_do_not_clash_with_ours(tmp_path: Path) -> None:
     helper.set_model_props(network, {"author": "somebody"})
     image = photo()
     package = built(taken(file(network, tmp_path)), tmp_path)
-    assert package.manifest.input == "image"
+    assert package.manifest.input_names == ("image",)
     check(package, image, answer(plain(), planes(normalised(image))))
 
 

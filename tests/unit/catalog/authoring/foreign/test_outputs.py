@@ -11,8 +11,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from collab_sdk.errors import InvalidPackage, InvalidRequest
+from collabd.catalog.package.manifest import Picture, Tensors
 from tests.unit.catalog.authoring.foreign.networks import (
     CLASSES,
+    SIDE,
     Size,
     answer,
     array,
@@ -83,7 +85,7 @@ def two_outputs(*, other: str = "f", width: int = 16) -> onnx.ModelProto:
 def test_several_outputs_are_listed_with_their_shapes(tmp_path: Path) -> None:
     listed = r"--output NAME\): logits float32 \[1, 6\], f float32 \[1, 16\]"
     with pytest.raises(InvalidRequest, match=listed):
-        taken(file(two_outputs(), tmp_path))
+        taken(file(two_outputs(), tmp_path), labels=("a", "b"))
     with pytest.raises(InvalidRequest, match=r"no output 'g'; it has logits float32 \[1, 6\], f "):
         taken(file(two_outputs(), tmp_path), output="g")
 
@@ -133,7 +135,7 @@ def test_a_map_is_named(tmp_path: Path) -> None:
     nodes, weights = body()
     network = model(nodes[:8], weights[:6], outputs=[scores("r3", ("N", 16, 6, 6))])
     with pytest.raises(InvalidPackage, match=r"r3 is float32 \[1, 16, 6, 6\], a map over the image.*segment"):
-        taken(file(network, tmp_path))
+        taken(file(network, tmp_path), labels=LABELS)
 
 
 def rows_of(last: str) -> onnx.ModelProto:
@@ -150,8 +152,8 @@ def rows_of(last: str) -> onnx.ModelProto:
     ("last", "what"), [("Softmax", "as text recognisers give"), ("Sigmoid", "as object detectors")]
 )
 def test_rows_are_named(last: str, what: str, tmp_path: Path) -> None:
-    with pytest.raises(InvalidPackage, match=rf"y is float32 \[1, 36, 16\], .*{what}.*collabd takes classifiers"):
-        taken(file(rows_of(last), tmp_path))
+    with pytest.raises(InvalidPackage, match=rf"y is float32 \[1, 36, 16\], .*{what}.*labels need"):
+        taken(file(rows_of(last), tmp_path), labels=LABELS)
 
 
 def test_the_class_itself_is_no_score(tmp_path: Path) -> None:
@@ -159,7 +161,7 @@ def test_the_class_itself_is_no_score(tmp_path: Path) -> None:
     nodes.append(helper.make_node("ArgMax", ["logits"], ["y"], axis=1))
     network = model(nodes, weights, outputs=[scores("y", ("N", 1), TensorProto.INT64)])
     with pytest.raises(InvalidPackage, match=r"y is int64 \[1, 1\].*floating-point scores"):
-        taken(file(network, tmp_path))
+        taken(file(network, tmp_path), output="y")
 
 
 def test_a_sequence_is_no_row_of_scores(tmp_path: Path) -> None:
@@ -177,3 +179,10 @@ def test_a_weight_is_no_answer(tmp_path: Path) -> None:
     network.graph.initializer.append(array("w", 1, CLASSES))
     with pytest.raises(InvalidPackage):
         built(taken(file(network, tmp_path)), tmp_path)
+
+
+def test_what_is_no_row_of_scores_is_answered_as_it_is(tmp_path: Path) -> None:
+    imported = taken(file(two_outputs(), tmp_path))
+    assert (imported.task, imported.picture) == (Tensors(), Picture(height=SIDE, width=SIDE))
+    assert imported.notes[-1] == "it answers with its outputs as they are: logits float32 [1, 6], f float32 [1, 16]"
+    assert taken(file(rows_of("Sigmoid"), tmp_path)).task == Tensors()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -108,6 +109,16 @@ def test_nothing_of_the_exporting_machine_stays_in_the_graph(residual: tuple[nn.
     assert "Dropout" not in {node.op_type for node in residual[1].graph.node}
 
 
+def test_weights_of_the_module_are_not_kept() -> None:
+    """The largest networks fit the memory of a machine once, but not twice."""
+    module = nn.Sequential(Residual(), nn.Unflatten(1, (5, 1, 1)), nn.Conv2d(5, 6, 1), nn.BatchNorm2d(6), nn.Flatten())
+    kept = [weakref.ref(weight) for weight in module.parameters()]
+    model = export(module, height=8, width=8, mean=MEAN, std=STD)
+    del module
+    assert [weight() for weight in kept] == [None] * len(kept)
+    assert {"0.conv.weight", "0.head.weight"} <= {weight.name for weight in model.graph.initializer}
+
+
 def test_the_graph_is_readable_by_the_oldest_runtime(residual: tuple[nn.Module, onnx.ModelProto]) -> None:
     model = residual[1]
     onnx.checker.check_model(model, full_check=True)
@@ -126,7 +137,7 @@ def test_a_module_that_refuses_a_batch_is_exported_for_one_image(capfd: pytest.C
 
 @pytest.mark.parametrize(
     ("module", "message"),
-    [(TwoResults, "TwoResults returns several tensors"), (DependsOnTheImage, "DependsOnTheImage does not export")],
+    [(TwoResults, "TwoResults returns 2 tensors"), (DependsOnTheImage, "DependsOnTheImage does not export")],
 )
 def test_what_cannot_be_a_package_is_refused_in_one_line(
     module: Callable[[], nn.Module], message: str, capfd: pytest.CaptureFixture[str]

@@ -1,0 +1,1 @@
+"""Learns fidelity in service: while the device is idle, it compares lossy answers about its own pictures."""

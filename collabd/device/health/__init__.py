@@ -1,0 +1,1 @@
+"""What the device daemon sees of its own health, each sense in a file; `collabd.health` says what comes of it."""

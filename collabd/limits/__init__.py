@@ -1,0 +1,1 @@
+"""What the machine and the control groups let this process use."""

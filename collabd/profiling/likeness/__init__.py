@@ -1,0 +1,1 @@
+"""How much answers are like those of the unsplit network: one measure for each task."""
