@@ -188,7 +188,7 @@ def companion_changed(name: str, *, up: bool) -> None:
     if up:
         _report(logging.INFO, COMPANION_REGAINED, f"companion {name} is available", about=about)
     else:
-        _report(logging.WARNING, COMPANION_LOST, f"companion {name} is lost, and the device works alone", about=about)
+        _report(logging.WARNING, COMPANION_LOST, f"companion {name} is lost, calls do without it", about=about)
 
 
 def companion_moved(name: str, url: str, *, found: bool) -> None:

@@ -156,7 +156,7 @@ class Result:
     top-1 is expected to equal the unsplit network's, 0..1, for images of which that network is sure (1.0: lossless;
     None: never measured for this plan).
     ``bytes_up``, ``bytes_down``: HTTP bodies to the companion and from it. Bytes sent for an answer that came too late
-    count too, also in ``cost`` and ``energy_mj``.
+    or never count too, also in ``cost`` and ``energy_mj``.
 
     ``budget_met``: whether the call kept the budget; ``unmet`` names the caps that it missed. ``degraded``: something
     failed, and the device or another companion made up for it. ``ran``: where each layer really ran, in letters like

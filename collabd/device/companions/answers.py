@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from collab_sdk import wire
 from collab_sdk.vocabulary import Precision
-from collabd.device.companions.exchange import CompanionReply
+from collabd.device.companions.exchange import CompanionReply, Sent
 from collabd.device.companions.failures import CompanionFailure, FailureReason
 from collabd.http.parameters import PACKED
 
@@ -34,7 +34,8 @@ class Question:
     tensors of a reply and returns those that were asked for. It raises `CompanionFailure` if they cannot be an answer.
     `precision`: in which the companion shall compute; one that has not this precision refuses, or computes in fp32 what
     it may compute in a reduced precision. `patience_s`: for how
-    many seconds the call may wait in the companion's queue; None: as long as it takes.
+    many seconds the call may wait in the companion's queue; None: as long as it takes. `sent` is told how many bytes of
+    it have been handed to the network.
     """
 
     model: str
@@ -46,6 +47,7 @@ class Question:
     packed: frozenset[str] = frozenset()
     precision: Precision = Precision.FP32
     patience_s: float | None = None
+    sent: Sent | None = None
 
     def message(self) -> wire.Message:
         """The question as an HTTP message."""

@@ -377,7 +377,12 @@ class Companion:
         path, most_bytes = f"/v2/models/{question.model}/infer", question.bytes_down + SLACK_BYTES
         with self._in_flight.exchange():
             reply = await self.exchange.call(
-                "POST", path, data=message.chunks, headers=message.headers, most_bytes=most_bytes
+                "POST",
+                path,
+                data=message.chunks,
+                headers=message.headers,
+                most_bytes=most_bytes,
+                sent=question.sent,
             )
         if reply.status != 200:
             failure = refusal(reply.status, reply.body, reply.headers)

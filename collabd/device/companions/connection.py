@@ -91,7 +91,7 @@ class CompanionConnection(asyncio.Protocol):
     async def ask(self, head: bytes, body: Chunks, most_bytes: int, *, sent: Sent | None = None) -> HttpReply:
         """Send a request and take its reply, whose body may have at most `most_bytes` bytes. Raises `BrokenReply`.
 
-        `sent` is called with how many bytes of a body that does not go in one piece have gone.
+        `sent` is called with how many bytes of the body have gone: once, or after each piece of a large one.
         The connection stays open only if the next reply cannot be mistaken for a part of this one.
         """
         if not self.is_open:
@@ -117,8 +117,10 @@ class CompanionConnection(asyncio.Protocol):
 
     async def _send(self, head: bytes, body: Chunks, sent: Sent | None) -> None:
         """Send the request, or as much of it as the companion wants before it answers."""
-        if sum(len(chunk) for chunk in body) <= _ONE_GO:
+        if (length := sum(len(chunk) for chunk in body)) <= _ONE_GO:
             self._transport.writelines([head, *body])
+            if sent is not None:
+                sent(length)
             return
         self._transport.write(head)
         gone = 0

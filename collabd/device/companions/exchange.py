@@ -48,7 +48,8 @@ class CompanionExchange(Protocol):
     ) -> CompanionReply:
         """Ask once. The body of the reply may have at most `most_bytes` bytes. Raises `CompanionFailure`.
 
-        `sent` is called with how many bytes of a large body have been handed to the network so far.
+        `sent` is called with how many bytes of the body have been handed to the network so far: of a large one several
+        times, and anew from the start if the request is repeated.
         """
 
     def leave(self) -> None:

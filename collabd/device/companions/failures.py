@@ -43,6 +43,10 @@ class FailureReason(StrEnum):
     FAULT = "fault"
 
 
+# It did not begin to work.
+_UNTOUCHED = {FailureReason.DEAD, FailureReason.BUSY, FailureReason.REFUSED, FailureReason.UNKNOWN_PACKAGE}
+
+
 class CompanionFailure(Exception):
     """The companion gave no usable answer. The message is one plain line.
 
@@ -53,6 +57,11 @@ class CompanionFailure(Exception):
         super().__init__(plain(message))
         self.reason = reason
         self.retry_after_s = retry_after_s
+
+    @property
+    def may_have_worked(self) -> bool:
+        """Whether the companion may have done the work all the same."""
+        return self.reason not in _UNTOUCHED
 
 
 def refusal(status: int, body: bytes, headers: Mapping[str, str]) -> CompanionFailure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -64,7 +64,7 @@ class AskedCompanion:
     """A companion that is asked for a step of a call.
 
     `work_s`: the profiled seconds of the companion's own work for the step, without queue and link. `began`: when
-    the device began to ask.
+    the device began to ask. `sent`: how many bytes had been sent, each time that some were.
     """
 
     step: JobStep
@@ -75,6 +75,7 @@ class AskedCompanion:
     sent_bytes: int
     work_s: float
     began: float
+    sent: Sequence[int]
 
     @property
     def has_answered(self) -> bool:
@@ -143,6 +144,16 @@ class AskedCompanion:
         self.companion.note_late(self.why_not(waited_s), self.sent_bytes, link_s, late=late, lost=lost)
         # The companion may have received everything by now and may do the work, so the call pays for both.
         self._charge(record, link_s)
+
+    def leave_failed(self, record: CallRecord, waited_s: float) -> None:
+        """It has failed after so many seconds. What was sent was sent."""
+        if not self.sent:
+            return
+        failure, sent_bytes = self.failure, max(self.sent)
+        record.air_s += min(sent_bytes * self.companion.link_now.up_s_per_byte, waited_s)
+        record.bytes_up += sent_bytes
+        if failure is None or failure.may_have_worked:
+            record.cost += self.companion.cost(sent_bytes, self.work_s)
 
     def _charge(self, record: CallRecord, link_s: float) -> None:
         record.air_s += self.companion.air_s(link_s)
@@ -224,7 +235,8 @@ class Crossings:
         wait = sent.wait(standby, there)
         patience_s = self._queue_patience_s(sent.crossing, wait, there.queue_s)
         step = sent.step_of(standby)
-        question = replace(sent.question, precision=step.precision, patience_s=patience_s)
+        gone = list[int]()
+        question = replace(sent.question, precision=step.precision, patience_s=patience_s, sent=gone.append)
         return AskedCompanion(
             step=step,
             crossing=sent.crossing,
@@ -234,6 +246,7 @@ class Crossings:
             sent_bytes=sent.sent_bytes,
             work_s=sent.work_s(standby),
             began=began,
+            sent=gone,
         )
 
     def _hands_over(self, asked: AskedCompanion, sent: Errand) -> bool:
@@ -266,6 +279,7 @@ class Crossings:
             either: tuple[asyncio.Future[Any], ...] = (answer, must_start)
             await asyncio.wait(either, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
         if asked.has_failed:
+            asked.leave_failed(record, record.clock() - sent)
             return _End.FAILED
         races = not answer.done() and call.job.fallback == Fallback.LOCAL
         local = asyncio.create_task(self._finish(asked.step, asked.crossing)) if races else None
@@ -282,7 +296,9 @@ class Crossings:
                 return _End.ANSWERED
             waited_s = record.clock() - sent
             why, late = asked.why_not(waited_s), answer.done() or asked.is_late(waited_s)
-            if not answer.done():
+            if asked.has_failed:
+                asked.leave_failed(record, waited_s)
+            else:
                 asked.leave_unanswered(record, waited_s)
             if local is None:
                 await self._give_up(asked.step, asked.crossing, why)
@@ -331,7 +347,9 @@ class Crossings:
                 record.overtaken_s += 0.0 if little.done() else record.clock() - began
                 return False
             call.little_answers(found)
-            if not answer.done():
+            if asked.has_failed:
+                asked.leave_failed(record, record.clock() - began)
+            else:
                 asked.leave_unneeded(record, record.clock() - began)
             return True
         finally:

@@ -48,7 +48,9 @@ class FleetExchange:
         sent: Sent | None = None,
     ) -> CompanionReply:
         """Answer when the exchange ends. Raises `CompanionFailure` when it takes longer than `timeout_s` seconds."""
-        del most_bytes, sent
+        del most_bytes
+        if sent is not None:
+            sent(sum(len(chunk) for chunk in data))
         try:
             async with asyncio.timeout(timeout_s):
                 if path.endswith("/infer"):

@@ -54,10 +54,10 @@ class Impostor:
         finally:
             await runner.cleanup()
 
-    async def know(self, it: Bench) -> None:
-        """It runs as fast as the device."""
+    async def know(self, it: Bench, slower: float = 1.0) -> None:
+        """It says that it runs so many times slower than the device, as that was profiled."""
         path = await asyncio.to_thread(stored_profile, it.profiles)
-        self.profile |= json.loads(path.read_bytes())
+        self.profile |= _slowed(json.loads(path.read_bytes()), slower)
 
     async def _answers(self, request: web.Request) -> web.StreamResponse:
         return await self.answer(request)
@@ -111,3 +111,15 @@ async def reply(request: web.Request, outputs: list[wire.Tensor], **parameters: 
 def logits(values: object) -> wire.Tensor:
     """The tiny network's output."""
     return wire.Tensor.from_array("logits", np.asarray(values))
+
+
+def _slowed(said: Any, factor: float) -> Any:
+    """A profile, or a part of it."""
+    if isinstance(said, list):
+        return [_slowed(each, factor) for each in said]
+    if not isinstance(said, dict):
+        return said
+    return {
+        name: value * factor if name.endswith("_ms") and value is not None else _slowed(value, factor)
+        for name, value in said.items()
+    }

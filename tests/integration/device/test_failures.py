@@ -123,11 +123,14 @@ async def test_nonsense_is_never_an_answer(bench: Factory, kind: str) -> None:
         await request.read()
         return await NONSENSE[kind](request)
 
-    async with impostor(bench, answer) as it:
+    async with impostor(bench, answer, prices="price_per_request = 0.5") as it:
         result = await it.client.infer(it.images[0], cut="image")
         np.testing.assert_allclose(result.scores, it.reference(it.images[0]), atol=1e-5)
         assert result.degraded
         assert result.why
+        # It was sent the image, and may charge for what it did with that.
+        assert result.bytes_up > 50
+        assert result.cost == pytest.approx(0.5)
 
 
 async def test_a_companion_that_hangs_is_overtaken_in_time(bench: Factory) -> None:

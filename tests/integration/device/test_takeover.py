@@ -63,9 +63,18 @@ class Answers:
 
 @asynccontextmanager
 async def companions(
-    bench: Factory, answers: Sequence[Handler], price: float = 0.0, *, real: bool = True, **device: Any
+    bench: Factory,
+    answers: Sequence[Handler],
+    price: float = 0.0,
+    *,
+    real: bool = True,
+    slower: float = 1.0,
+    **device: Any,
 ) -> AsyncIterator[Bench]:
-    """A device with the impostors "one" and "two" before a `real` companion "pc", which asks `price` for a call."""
+    """A device with the impostors "one" and "two" before a `real` companion "pc", which asks `price` for a call.
+
+    The impostors say that they are so many times `slower` than this machine.
+    """
     async with AsyncExitStack() as stack:
         fakes = [await stack.enter_async_context(Impostor(answer).listening()) for answer in answers]
         named = zip(("one", "two"), fakes, strict=False)
@@ -73,7 +82,7 @@ async def companions(
         prices = f"price_per_request = {price}"
         it = await stack.enter_async_context(bench(cloud=real, before=before, prices=prices, **device))
         for fake in fakes:
-            await fake.know(it)
+            await fake.know(it, slower)
         await until_up(it)
         yield it
 
@@ -103,7 +112,8 @@ async def test_another_companion_answers(bench: Factory, cut: str) -> None:
 
 async def test_who_failed_is_charged_and_the_other_learns_from_its_own_exchange(bench: Factory) -> None:
     other = Answers(compute_ms=20.0)
-    async with companions(bench, [Hangs(), other], real=False, **SLOWER_THAN_AN_EXCHANGE) as it:
+    # Nothing is learned from a run that should take less than 50 µs, as the tiny network's does on a fast machine.
+    async with companions(bench, [Hangs(), other], real=False, slower=20.0, **SLOWER_THAN_AN_EXCHANGE) as it:
         one, two = it.daemon._plane.generation.companions
         before = [each.slowness for each in (one, two)]
         result = await it.client.infer(it.images[0], cut="image", codec="u8")
@@ -116,6 +126,28 @@ async def test_who_failed_is_charged_and_the_other_learns_from_its_own_exchange(
         assert two.problem is None
         assert one.breaker._failures > 0
         assert two.breaker._failures == 0
+
+
+async def test_what_was_sent_to_both_counts(bench: Factory) -> None:
+    async with companions(bench, [Hangs()], price=0.5, **SLOWER_THAN_AN_EXCHANGE) as it:
+        both = await it.client.infer(it.images[0], cut="pool1")
+        await until_up(it)
+        for companion in it.daemon._plane.generation.companions[:1]:
+            companion.give_up(RuntimeError("it is not to be asked"))
+        one = await it.client.infer(it.images[0], cut="pool1")
+        assert (both.ran_on, one.ran_on, one.degraded) == ("pc", "pc", False)
+        # The message is the same; it was handed to the network for each of them.
+        assert both.bytes_up == pytest.approx(2 * one.bytes_up, abs=20)
+        assert both.bytes_down == pytest.approx(one.bytes_down, abs=20)
+        assert both.energy_mj > 0
+
+
+async def test_who_was_not_reached_was_sent_nothing(bench: Factory) -> None:
+    async with companions(bench, [], price=0.5, **SLOWER_THAN_AN_EXCHANGE) as it:
+        await it.stop_cloud()
+        result = await it.client.infer(it.images[0], cut="pool1")
+        is_right(it, result)
+        assert (result.degraded, result.bytes_up, result.cost) == (True, 0, 0.0)
 
 
 async def test_a_refusal_goes_to_the_other_and_is_heeded(bench: Factory) -> None:
