@@ -39,6 +39,8 @@ class Pair:
     client: AsyncClient
     daemon: DeviceDaemon
     stop_cloud: Callable[[], Awaitable[None]]
+    # One for each link to the companion.
+    relays: list[Relay]
     reference: Callable[[str, Precision, np.ndarray], np.ndarray]
 
     async def calls(self, count: int, **options: Any) -> list[tuple[np.ndarray, Result]]:
@@ -63,18 +65,25 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Package, Package
 
 @pytest.fixture
 def pair(tmp_path: Path, packages: tuple[Package, Package]) -> Factory:
-    """`async with pair(cloud=..., rtt_s=..., networks=...) as it`, on a slowed device."""
+    """`async with pair(cloud=..., rtt_s=..., second_rtt_s=..., networks=...) as it`, on a slowed device.
+
+    `second_rtt_s`: there is a second link to the companion, which to the device is another companion.
+    """
 
     @asynccontextmanager
     async def make(
-        *, cloud: bool = True, rtt_s: float = _RTT_S, networks: tuple[Package, ...] = packages
+        *,
+        cloud: bool = True,
+        rtt_s: float = _RTT_S,
+        second_rtt_s: float | None = None,
+        networks: tuple[Package, ...] = packages,
     ) -> AsyncIterator[Pair]:
         root = tmp_path / "packages"
         for package in networks:
             shutil.copytree(package.path, root / package.manifest.name)
         async with AsyncExitStack() as stack:
             cloud_stack = await stack.enter_async_context(AsyncExitStack())
-            address = None
+            relays: list[Relay] = []
             if cloud:
                 models = CloudModelSettings(roots=(str(tmp_path / "cloud/models"), str(root)))
                 config = CloudConfig(
@@ -84,15 +93,16 @@ def pair(tmp_path: Path, packages: tuple[Package, Package]) -> Factory:
                     running_cloud(Loaded(config, None), machine=SHOWS_NOTHING)
                 )
                 host, _, port = there.address.removeprefix("http://").rpartition(":")
-                relay = Relay(("127.0.0.1", 0), (host, int(port)), rtt_s=rtt_s)
-                address = (await stack.enter_async_context(relay)).address
-            loaded = _loaded(tmp_path, root, address)
+                for each in (rtt_s, *([] if second_rtt_s is None else [second_rtt_s])):
+                    relay = Relay(("127.0.0.1", 0), (host, int(port)), rtt_s=each)
+                    relays.append(await stack.enter_async_context(relay))
+            loaded = _loaded(tmp_path, root, [relay.address for relay in relays])
             daemon = await stack.enter_async_context(running_device(loaded, SHOWS_NOTHING, **_SLOWED))
             client = await stack.enter_async_context(AsyncClient(tmp_path / "collabd.sock", timeout_s=PATIENCE_S))
             await client.wait(PROGRAM_S, profiled=True)
             if cloud:
                 await _until_up(client, networks[0].digest)
-            yield Pair(client, daemon, cloud_stack.aclose, _reference(networks))
+            yield Pair(client, daemon, cloud_stack.aclose, relays, _reference(networks))
 
     return make
 
@@ -145,6 +155,20 @@ async def test_a_companion_that_dies_during_the_race_loses_no_call(pair: Factory
         assert all(it.is_right(image, result) for image, result in answers)
         # What the companion owed and the little network was not sure of, the device finished.
         assert any(result.ran and set(result.ran) == {"D"} for _, result in answers)
+
+
+async def test_another_companion_takes_over_where_the_little_network_was_not_sure(pair: Factory) -> None:
+    async with pair(rtt_s=0.15, second_rtt_s=0.2) as it:
+        before = await it.calls(4)
+        assert "raced" in {result.plan.cascade for _, result in before}
+        under_way = [asyncio.create_task(it.client.infer(image, model="big")) for image in _IMAGES[:6]]
+        await asyncio.sleep(0.02)
+        await it.relays[0].close()
+        answers = [*zip(_IMAGES[:6], await asyncio.gather(*under_way), strict=True)]
+        assert all(it.is_right(image, result) for image, result in answers)
+        taken_over = [result for _, result in answers if result.failed_over]
+        assert any(result.plan.cascade == "raced" for result in taken_over)
+        assert {(result.ran_on, result.answered_by) for result in taken_over} == {("pc2", None)}
 
 
 async def test_a_call_that_states_its_cut_or_wants_all_fidelity_asks_no_little_network(pair: Factory) -> None:
@@ -229,16 +253,17 @@ async def test_without_a_pair_nothing_changes(pair: Factory, tmp_path: Path) -> 
 
 async def _until_up(client: AsyncClient, digest: str) -> None:
     for _ in range(int(PATIENCE_S / 0.05)):
-        cloud = (await client.status())["clouds"][0]
-        if cloud["state"] == "up" and digest in cloud["packages"] and cloud["age_s"] is not None:
+        clouds = (await client.status())["clouds"]
+        if all(each["state"] == "up" and digest in each["packages"] and each["age_s"] is not None for each in clouds):
             return
         await asyncio.sleep(0.05)
-    raise AssertionError("the companion never came up")
+    raise AssertionError("not all companions came up")
 
 
-def _loaded(directory: Path, root: Path, address: tuple[str, int] | None) -> Loaded[DeviceConfig]:
+def _loaded(directory: Path, root: Path, addresses: list[tuple[str, int]]) -> Loaded[DeviceConfig]:
     path = directory / "collabd.toml"
-    cloud = "" if address is None else f'[[clouds]]\nname = "pc"\nurl = "http://{address[0]}:{address[1]}"\n'
+    named = zip(("pc", "pc2"), addresses, strict=False)
+    cloud = "".join(f'[[clouds]]\nname = "{name}"\nurl = "http://{host}:{port}"\n' for name, (host, port) in named)
     path.write_text(
         f'state_dir = "{directory}/device"\n[server]\nsocket = "{directory}/collabd.sock"\n'
         f'[models]\nroots = ["{directory}/device/models", "{root}"]\n{cloud}'
