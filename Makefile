@@ -12,7 +12,7 @@ SIDE_BY_SIDE := --numprocesses=4 --dist=loadfile --max-worker-restart=2
 
 .DEFAULT_GOAL := help
 include packaging/install.mk packaging/deb.mk packaging/debian.mk packaging/arm64.mk packaging/release.mk
-.PHONY: help demo test-quick test lint types check bench bench-alternatives bench-companion fleet live chaos soak fuzz pictures accuracy sweep models docs clean
+.PHONY: help demo test-quick test test-openvino lint types check bench bench-alternatives bench-companion fleet live chaos soak fuzz pictures accuracy sweep models docs clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -36,10 +36,22 @@ test-quick: $(VENV)/dev  ## Run the unit tests without the slow ones, in less th
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not slow' tests/unit
 
 # COVERAGE: options of pytest-cov. What is measured alone is not slowed by them.
-# Tests that run alone are looked for in their own files: to import all the others takes most of a minute.
+# Tests that run alone are looked for in their own files: to import all the others takes most of a minute. Tests that
+# need another build of ONNX Runtime have targets of their own: `make test-openvino`, and `pytest -m gpu` where a GPU is.
 test: $(VENV)/dev  ## Run the tests
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(COVERAGE) -m 'not packaging and not alone'
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(COVERAGE) -m 'not packaging and not alone and not openvino and not gpu'
 	@$(BIN)/python -m pytest -m 'alone and not packaging' $(shell grep -rl --include='test_*.py' 'pytest\.mark\.alone' tests)
+
+# Both packages install the same module, so that this one has an environment of its own. The rest comes from the other.
+PACKAGES := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+build/openvino/ready: $(VENV)/dev
+	@$(PYTHON) -m venv build/openvino
+	@build/openvino/bin/pip --disable-pip-version-check --quiet install --no-deps onnxruntime-openvino
+	@echo "import site; site.addsitedir('$$($(BIN)/python $(PACKAGES))')" >"$$(build/openvino/bin/python $(PACKAGES))/rest.pth"
+	@touch $@
+
+test-openvino: build/openvino/ready  ## Run the tests of OpenVINO as a provider, on x86-64
+	@build/openvino/bin/python -m pytest -m openvino tests/unit/providers tests/integration/cloud/test_providers.py
 
 lint: $(VENV)/dev  ## Check the style and the borders between the parts
 	@$(BIN)/ruff check $(SOURCES)
@@ -59,6 +71,7 @@ check: lint types $(VENV)/check  ## Run all that CI runs
 	@SYSTEM_TESTS=$(if $(filter 0,$(shell id -u)),required) PYTEST_ADDOPTS=--durations=25 \
 	    $(MAKE) --no-print-directory test COVERAGE='--cov --cov-report='
 	@$(BIN)/coverage report
+	@$(if $(filter x86_64,$(shell uname -m)),SYSTEM_TESTS=required $(MAKE) --no-print-directory test-openvino)
 	@$(BIN)/python -m pytest -m packaging tests/packaging/test_install.py tests/packaging/test_readme.py \
 	    tests/packaging/test_newcomer.py
 	@$(MAKE) --no-print-directory demo

@@ -53,6 +53,7 @@ async def test_it_does_without_one_that_is_missing_and_says_so(
         assert told["what"].startswith("cuda cannot be used: ")
 
 
+@pytest.mark.openvino
 @pytest.mark.skipif(bool(why_missing(Provider.OPENVINO)), reason=why_missing(Provider.OPENVINO))
 async def test_it_computes_with_one_that_is_there_and_is_measured_with_it(
     start: Starter, tiny_package: Package, tiny_images: list[np.ndarray]

@@ -13,7 +13,10 @@ from collabd.engine.processor import multiplies_bf16
 from collabd.providers.apart import count_apart
 from collabd.providers.choice import Providers
 
-pytestmark = pytest.mark.skipif(bool(why_missing(Provider.OPENVINO)), reason=why_missing(Provider.OPENVINO))
+pytestmark = [
+    pytest.mark.openvino,
+    pytest.mark.skipif(bool(why_missing(Provider.OPENVINO)), reason=why_missing(Provider.OPENVINO)),
+]
 
 
 def test_it_computes_what_the_cpus_provider_does(tiny_package: Package) -> None:
@@ -39,8 +42,14 @@ def test_a_stop_before_the_run_ends_it(tiny_package: Package) -> None:
     assert engine.providers("openvino")[0] == Provider.OPENVINO
 
 
-@pytest.mark.skipif(not multiplies_bf16(), reason="this processor has neither avx512_bf16 nor amx_bf16")
-def test_told_to_it_really_computes_in_bf16_and_most_answers_stay(tiny_package: Package) -> None:
+def test_bf16_is_offered_where_the_processor_has_it_and_nowhere_else(tiny_package: Package) -> None:
+    if multiplies_bf16():
+        _really_computes_in_bf16_and_most_answers_stay(tiny_package)
+    else:
+        _offers_no_bf16(tiny_package)
+
+
+def _really_computes_in_bf16_and_most_answers_stay(tiny_package: Package) -> None:
     reduced = Providers((Provider.OPENVINO,)).reduced(tiny_package)
     assert reduced is not None
     assert (reduced.provider, reduced.precision) == (Provider.OPENVINO, Precision.BF16)
@@ -56,8 +65,7 @@ def test_told_to_it_really_computes_in_bf16_and_most_answers_stay(tiny_package: 
     assert 1e-4 < max(off) < 0.2
 
 
-@pytest.mark.skipif(multiplies_bf16(), reason="this processor has bf16")
-def test_where_the_processor_has_no_bf16_nothing_is_offered(tiny_package: Package) -> None:
+def _offers_no_bf16(tiny_package: Package) -> None:
     assert Providers((Provider.OPENVINO,)).reduced(tiny_package) is None
     # And if it were asked, the trial would tell.
     found = count_apart(Provider.OPENVINO, tiny_package.path, 1, precision=Precision.BF16)
