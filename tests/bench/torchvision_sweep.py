@@ -83,8 +83,9 @@ def examine(name: str) -> Row:
 
 def _imported(row: Row) -> tuple[Row, onnx.ModelProto]:
     found = torchvision_network(row.name, size=_size(row.name), trained=False)
-    stored, batch = _stored(found.model)
-    row = replace(row, task=kind_of(found.task), size=_shown_size(found), imported=True, batch=batch)
+    model = found.export()
+    stored, batch = _stored(model)
+    row = replace(row, task=kind_of(found.task), size=_shown_size(found, model), imported=True, batch=batch)
     return row, stored
 
 
@@ -100,10 +101,10 @@ def _size(name: str) -> tuple[int, int] | None:
     return None if name.startswith(("ssd", "mvit", "s3d", "swin3d")) else SIZES.get(room)
 
 
-def _shown_size(found: TorchvisionNetwork) -> str:
+def _shown_size(found: TorchvisionNetwork, model: onnx.ModelProto) -> str:
     if found.picture is not None:
         return f"{found.picture.height}x{found.picture.width}"
-    dims = (value.type.tensor_type.shape.dim[1:] for value in found.model.graph.input)
+    dims = (value.type.tensor_type.shape.dim[1:] for value in model.graph.input)
     return " + ".join("x".join(str(dim.dim_value) for dim in sizes) for sizes in dims)
 
 

@@ -131,11 +131,13 @@ def _from_torchvision(name: str, options: ImportOptions) -> Imported:
     from collabd.catalog.authoring.pytorch.torchvision_networks import torchvision_network
 
     found = torchvision_network(name, size=options.size, trained=options.weights == "default")
+    # What is wrong with the options is said before the minute that an export takes.
+    task, picture = _labelled(found.task, options.labels), _cropped(found.picture, options.resize_shorter)
     return Imported(
-        model=found.model,
+        model=found.export(),
         name=options.name or name,
-        task=_labelled(found.task, options.labels),
-        picture=_cropped(found.picture, options.resize_shorter),
+        task=task,
+        picture=picture,
         licence=options.licence or found.licence,
         provenance=found.provenance,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import onnx
@@ -42,9 +43,12 @@ _TWO_STAGES = {
 
 @dataclass(frozen=True, kw_only=True)
 class TorchvisionNetwork:
-    """A graph, and what torchvision says of it. `picture`: None if it takes tensors."""
+    """What torchvision says of a network.
 
-    model: onnx.ModelProto
+    `export` makes its graph, which takes a minute. `picture`: None if it takes tensors.
+    """
+
+    export: Callable[[], onnx.ModelProto]
     task: Task
     picture: Picture | None
     provenance: str
@@ -54,8 +58,8 @@ class TorchvisionNetwork:
 def torchvision_network(name: str, *, size: tuple[int, int] | None, trained: bool) -> TorchvisionNetwork:
     """The network `name`, with torchvision's newest weights or with random ones, for pictures of `size`, or of its own.
 
-    Raises `InvalidRequest` if there is no such network or its weights cannot be downloaded, `InvalidPackage` if it
-    cannot become a graph of fixed sizes.
+    Raises `InvalidRequest` if there is no such network or its weights cannot be downloaded, `InvalidPackage`, now or
+    when it is exported, if it cannot become a graph of fixed sizes.
     """
     known = torchvision.models.list_models()
     if name not in known:
@@ -112,7 +116,7 @@ def _classifier(wish: _Wish) -> TorchvisionNetwork:
     # With trained weights a vision transformer is made for their size; with random ones it is made for any.
     stated = {"image_size": height} if not wish.trained and wish.builder == vision_transformer.__name__ else {}
     return TorchvisionNetwork(
-        model=export(wish.module(**stated), height=height, width=width, mean=preset.mean, std=preset.std),
+        export=partial(export, wish.module(**stated), height=height, width=width, mean=preset.mean, std=preset.std),
         task=Classify(labels=wish.classes),
         picture=Picture(
             height=height,
@@ -130,7 +134,7 @@ def _segmenter(wish: _Wish) -> TorchvisionNetwork:
     height, width = wish.size or _SEGMENTED
     module = ClassMap(wish.module(weights_backbone=None))
     return TorchvisionNetwork(
-        model=export(module, height=height, width=width, mean=preset.mean, std=preset.std, outputs=["mask"]),
+        export=partial(export, module, height=height, width=width, mean=preset.mean, std=preset.std, outputs=["mask"]),
         task=Segment(classes=wish.classes),
         picture=Picture(
             height=height,
@@ -148,17 +152,17 @@ def _detector(wish: _Wish) -> TorchvisionNetwork:
     network: Any = wish.module(weights_backbone=None).eval()
     transform = network.transform
     height, width = _size_of_detector(wish, transform)
-    model = export(
-        AnchorDetector(network, height=height, width=width),
-        height=height,
-        width=width,
-        mean=transform.image_mean,
-        std=transform.image_std,
-        outputs=["boxes", "scores", "classes"],
-    )
     rule: Rule = "stretch" if transform.fixed_size else "letterbox_top_left"
     return TorchvisionNetwork(
-        model=model,
+        export=partial(
+            export,
+            AnchorDetector(network, height=height, width=width),
+            height=height,
+            width=width,
+            mean=transform.image_mean,
+            std=transform.image_std,
+            outputs=["boxes", "scores", "classes"],
+        ),
         task=Detect(classes=wish.classes, iou_threshold=network.nms_thresh),
         picture=Picture(height=height, width=width, rule=rule, pad=_MEAN_GREY),
         provenance=wish.provenance,
@@ -190,15 +194,15 @@ def _size_of_detector(wish: _Wish, transform: GeneralizedRCNNTransform) -> tuple
 def _video(wish: _Wish) -> TorchvisionNetwork:
     height, width = wish.size or wish.weights.transforms().crop_size
     samples = {"clip": torch.zeros(1, 3, _FRAMES, height, width)}
-    model = export_tensors(wish.module(), samples, outputs=["logits"])
-    return TorchvisionNetwork(model=model, task=Tensors(), picture=None, provenance=wish.provenance)
+    graph = partial(export_tensors, wish.module(), samples, outputs=["logits"])
+    return TorchvisionNetwork(export=graph, task=Tensors(), picture=None, provenance=wish.provenance)
 
 
 def _flow(wish: _Wish) -> TorchvisionNetwork:
     height, width = wish.size or _COMPARED
     first, second = torch.zeros(2, 1, 3, height, width)
-    model = export_tensors(_LastFlow(wish.module()), {"first": first, "second": second}, outputs=["flow"])
-    return TorchvisionNetwork(model=model, task=Tensors(), picture=None, provenance=wish.provenance)
+    graph = partial(export_tensors, _LastFlow(wish.module()), {"first": first, "second": second}, outputs=["flow"])
+    return TorchvisionNetwork(export=graph, task=Tensors(), picture=None, provenance=wish.provenance)
 
 
 class _LastFlow(nn.Module):

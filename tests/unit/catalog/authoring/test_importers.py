@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import builtins
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ from collab_sdk.errors import InvalidPackage, InvalidRequest
 from collabd.catalog.authoring.importers import ImportOptions, resolve
 from collabd.catalog.authoring.sessions import outputs_of
 from collabd.catalog.graph import tensors
-from collabd.catalog.package.manifest import Picture, Segment, Tensors
-from collabd.catalog.trial.inspection import inspect
+from collabd.catalog.package.manifest import Picture, Tensors
 from tests.original import reference_scores
 from tests.unit.catalog.authoring.foreign.networks import built, check, photo
 
@@ -136,33 +134,6 @@ def test_trained_weights_that_cannot_be_had_name_the_way_out(tmp_path: Path, mon
 def test_what_torchvision_has_not_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequest, match=r"no network .*alexnet.*ssd300_vgg16"):
         resolve(f"torchvision:{name}")
-
-
-@pytest.mark.parametrize(
-    ("name", "size", "outputs"),
-    [
-        ("lraspp_mobilenet_v3_large", (64, 96), "mask uint8 [batch, 8, 12]"),
-        ("mc3_18", (32, 32), "logits float32 [batch, 400]"),
-    ],
-)
-def test_networks_of_every_task_become_packages_that_a_companion_takes(
-    name: str, size: tuple[int, int], outputs: str, tmp_path: Path
-) -> None:
-    package = built(resolve(f"torchvision:{name}", ImportOptions(weights="random", size=size)), tmp_path)
-    assert ", ".join(map(str, package.manifest.outputs)) == outputs
-    assert len(package.manifest.cuts) > 1
-    inspect(package)
-
-
-def test_labels_of_the_user_take_the_place_of_torchvisions() -> None:
-    options = ImportOptions(weights="random", size=(64, 64))
-    mine = tuple(f"class {number}" for number in range(21))
-    imported = resolve("torchvision:lraspp_mobilenet_v3_large", replace(options, labels=mine))
-    assert imported.task == Segment(classes=mine)
-    with pytest.raises(InvalidRequest, match="there are 2 labels, but the network tells 21 classes apart"):
-        resolve("torchvision:lraspp_mobilenet_v3_large", replace(options, labels=("a", "b")))
-    with pytest.raises(InvalidRequest, match="this network sees all of it"):
-        resolve("torchvision:lraspp_mobilenet_v3_large", replace(options, resize_shorter=80))
 
 
 def test_a_factory_gives_a_module(own_module: str) -> None:

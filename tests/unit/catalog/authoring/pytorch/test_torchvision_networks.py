@@ -1,5 +1,9 @@
+"""torchvision's networks of every task. To export one takes half a minute of a core, so that each is exported once."""
+
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,13 +14,18 @@ import torch
 import torchvision
 
 from collab_sdk.errors import InvalidPackage, InvalidRequest
+from collabd.catalog.authoring.importers import Imported, ImportOptions, resolve
+from collabd.catalog.authoring.pytorch import torchvision_networks
 from collabd.catalog.authoring.pytorch.torchvision_networks import TorchvisionNetwork, torchvision_network
 from collabd.catalog.package.manifest import Detect, Picture, Segment, Tensors
+from collabd.catalog.trial.inspection import inspect
+from tests.unit.catalog.authoring.foreign.networks import built
 
 pytestmark = pytest.mark.slow
 
 torch.set_num_threads(1)
 NAMES = torchvision.models.list_models()
+MINE = tuple(f"class {number}" for number in range(21))
 IMAGENET = (np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32))
 
 
@@ -35,13 +44,56 @@ def run(model: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> list[Any]:
     return list(ort.InferenceSession(model.SerializeToString()).run(None, feeds))
 
 
-def test_a_segmenter_gives_the_class_of_each_cell_before_torchvision_enlarges_the_scores() -> None:
-    found = made("lraspp_mobilenet_v3_large", (64, 96))
-    assert found.picture == Picture(height=64, width=96, rule="letterbox_top_left", pad=116)
-    assert isinstance(found.task, Segment)
-    assert (found.task.classes[0], found.task.classes[15], len(found.task.classes)) == ("__background__", "person", 21)
+@pytest.fixture(scope="module")
+def segmenter() -> Imported:
+    options = ImportOptions(weights="random", size=(64, 96), labels=MINE)
+    return resolve("torchvision:lraspp_mobilenet_v3_large", options)
+
+
+@pytest.fixture(scope="module")
+def video_classifier() -> Imported:
+    return resolve("torchvision:mc3_18", ImportOptions(weights="random", size=(32, 32)))
+
+
+@pytest.mark.parametrize(
+    ("fixture", "outputs"),
+    [("segmenter", "mask uint8 [batch, 8, 12]"), ("video_classifier", "logits float32 [batch, 400]")],
+)
+def test_networks_of_every_task_become_packages_that_a_companion_takes(
+    fixture: str, outputs: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    package = built(request.getfixturevalue(fixture), tmp_path)
+    assert ", ".join(map(str, package.manifest.outputs)) == outputs
+    assert len(package.manifest.cuts) > 1
+    inspect(package)
+
+
+def test_a_segmenter_has_torchvisions_classes_or_those_of_the_user(segmenter: Imported) -> None:
+    task = made("lraspp_mobilenet_v3_large").task
+    assert isinstance(task, Segment)
+    assert (task.classes[0], task.classes[15], len(task.classes)) == ("__background__", "person", 21)
+    assert segmenter.task == Segment(classes=MINE)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (ImportOptions(labels=("a", "b")), "there are 2 labels, but the network tells 21 classes apart"),
+        (ImportOptions(resize_shorter=80), "this network sees all of it"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_before_the_export(
+    options: ImportOptions, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torchvision_networks, "export", lambda *_, **__: pytest.fail("it was exported"))
+    with pytest.raises(InvalidRequest, match=why):
+        resolve("torchvision:lraspp_mobilenet_v3_large", replace(options, weights="random", size=(64, 64)))
+
+
+def test_a_segmenter_gives_the_class_of_each_cell_before_torchvision_enlarges_the_scores(segmenter: Imported) -> None:
+    assert segmenter.picture == Picture(height=64, width=96, rule="letterbox_top_left", pad=116)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
-    (mask,) = run(found.model, {"image": pixels})
+    (mask,) = run(segmenter.model, {"image": pixels})
     assert (str(mask.dtype), mask.shape) == ("uint8", (2, 8, 12))
     network = seeded("lraspp_mobilenet_v3_large")
     seen: list[torch.Tensor] = []
@@ -61,7 +113,7 @@ def test_a_detector_of_one_size_takes_no_other() -> None:
     assert found.picture == Picture(height=320, width=320, rule="stretch", pad=116)
     assert isinstance(found.task, Detect)
     assert (found.task.classes[1], len(found.task.classes)) == ("person", 91)
-    assert [output.name for output in found.model.graph.output] == ["boxes", "scores", "classes"]
+    assert [output.name for output in found.export().graph.output] == ["boxes", "scores", "classes"]
     with pytest.raises(InvalidRequest, match="made for pictures of 320x320: leave --size out"):
         made("ssdlite320_mobilenet_v3_large", (300, 300))
 
@@ -83,11 +135,10 @@ def test_pytorch_s_own_quantised_operators_are_refused(name: str) -> None:
         made(name)
 
 
-def test_a_video_classifier_takes_frames_as_a_tensor() -> None:
-    found = made("mc3_18", (32, 32))
-    assert (found.task, found.picture) == (Tensors(), None)
+def test_a_video_classifier_takes_frames_as_a_tensor(video_classifier: Imported) -> None:
+    assert (video_classifier.task, video_classifier.picture) == (Tensors(), None)
     clip = np.random.default_rng(0).standard_normal((1, 3, 16, 32, 32)).astype(np.float32)
-    (logits,) = run(found.model, {"clip": clip})
+    (logits,) = run(video_classifier.model, {"clip": clip})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = torchvision.models.get_model("mc3_18", weights=None).eval()
