@@ -74,7 +74,7 @@ def compare(expected: np.ndarray, found: np.ndarray) -> Comparison:
     """How far two sets of scores, [images, classes], agree; there are two classes at least."""
     ranges = np.ptp(expected, axis=1)
     # An image between two classes has hardly a range of its own.
-    span = np.maximum(ranges, max(ranges.mean(), np.finfo(np.float32).tiny))
+    span = np.maximum(ranges, max(float(ranges.mean()), float(np.finfo(np.float32).tiny)))
     rows = np.arange(len(expected))
     behind = expected.max(axis=1) - expected[rows, found.argmax(axis=1)]
     return Comparison(float((behind <= _TIE * span).mean()), float((np.abs(expected - found).max(axis=1) / span).max()))

@@ -105,15 +105,15 @@ def quantised_weight(
     first labels 95 % stayed instead of 91 %.
     """
     others = tuple(other for other in range(weight.ndim) if other != axis)
-    scales = np.abs(weight).max(axis=others).astype(np.float64) / _SIGNED
+    exact = np.abs(weight).max(axis=others).astype(np.float64) / _SIGNED
     if bias is not None:
-        scales = np.maximum(scales, np.abs(bias) / (float(feature_scale) * _LARGEST_BIAS))
-    scales = np.where(scales > 0, scales, 1.0).astype(np.float32)
+        exact = np.maximum(exact, np.abs(bias) / (float(feature_scale) * _LARGEST_BIAS))
+    scales = np.where(exact > 0, exact, 1.0).astype(np.float32)
     along = scales.reshape([-1 if other == axis else 1 for other in range(weight.ndim)])
     values = np.clip(np.rint(weight / along), -_SIGNED, _SIGNED).astype(np.int8)
     if bias is None:
         return QuantisedWeight(values, scales, None)
-    lost = np.moveaxis(weight - values * along.astype(np.float64), axis, 0)
+    lost = np.moveaxis(weight.astype(np.float64) - values * along.astype(np.float64), axis, 0)
     steps = scales.astype(np.float64) * float(feature_scale)
     stored = np.rint((bias + _added(lost, means)) / steps)
     return QuantisedWeight(values, scales, np.clip(stored, -_LARGEST_BIAS, _LARGEST_BIAS).astype(np.int32))
