@@ -36,6 +36,8 @@ _FAULTY_S = 30.0
 _AGAIN_S, _AGAIN_MOST_S, _KEPT_S = 10.0, 600.0, 3600.0
 _MEASURING = Lack("is still measuring the package")
 _SENDING = Lack("lacks the package, which the device is sending")
+# Of a smaller package nobody wants to know how far it is.
+_TELLS_BYTES = 1_000_000
 
 
 _LOST = (
@@ -169,7 +171,11 @@ class PackageSupply:
             self._companion.lacks[package.digest] = Lack(told)
 
         reply = await self._companion.exchange.call(
-            "PUT", f"/collab/v1/packages/{package.digest}", data=[data], timeout_s=_UPLOAD_S, sent=sent
+            "PUT",
+            f"/collab/v1/packages/{package.digest}",
+            data=[data],
+            timeout_s=_UPLOAD_S,
+            sent=sent if len(data) >= _TELLS_BYTES else None,
         )
         if reply.status >= 300:
             self._refused(package, reply, math.inf)

@@ -150,6 +150,6 @@ async def test_a_companion_that_dies_between_the_crossings(bench: Factory, tmp_p
         np.testing.assert_allclose(result.scores, it.reference(it.images[0]), atol=1e-5)
         assert (result.plan.placement, result.ran) == ("DDCDDDC", "DDCDDDD")
         assert result.degraded
-        assert result.cost == pytest.approx(0.01)  # of the one exchange that there was
+        assert result.cost == pytest.approx(0.02)  # the second was sent as well, and may have been worked on
         assert result.measured.tail_ms is not None
         assert result.measured.local_tail_ms is not None
