@@ -14,6 +14,7 @@ from functools import cache, partial
 from typing import cast
 
 from collabd.device.companions.exchange import Chunks, Sent
+from collabd.device.companions.patience import Patience
 from collabd.http.replies import BrokenReply, HttpReply, NoReply, ReplyReader
 
 # What is given to the transport in one piece. TLS encrypts a piece at once, which holds up the event loop.
@@ -43,7 +44,7 @@ class Dialler:
     async def __call__(self, address: Address) -> CompanionConnection:
         """A new connection. Raises `OSError`, `TimeoutError`."""
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self.timeout_s):
+        async with Patience(self.timeout_s):
             link = await _connected(address)
             try:
                 _, connection = await loop.create_connection(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import quote, urlsplit
@@ -12,6 +11,7 @@ from collabd.clock import MONOTONIC, Clock
 from collabd.device.companions.connections import Connections
 from collabd.device.companions.exchange import SLACK_BYTES, Chunks, CompanionReply, Sent
 from collabd.device.companions.failures import CompanionFailure, FailureReason, refusal_on_the_way
+from collabd.device.companions.patience import Patience
 from collabd.device.companions.place import CompanionPlace
 from collabd.http.checksums import checksum
 from collabd.http.replies import BrokenReply, HttpReply, NoReply, ReplyTooLarge
@@ -69,7 +69,7 @@ class HttpExchange:
         try:
             if timeout_s is None:
                 return await self._at_most_twice(head, data, most_bytes=most_bytes, summed=summed, sent=sent)
-            async with asyncio.timeout(timeout_s):
+            async with Patience(timeout_s):
                 return await self._at_most_twice(head, data, most_bytes=most_bytes, summed=summed, sent=sent)
         except TimeoutError as error:
             self._connections.leave()
