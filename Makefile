@@ -38,9 +38,10 @@ test-quick: $(VENV)/dev  ## Run the unit tests without the slow ones, in less th
 # COVERAGE: options of pytest-cov. What is measured alone is not slowed by them.
 # Tests that run alone are looked for in their own files: to import all the others takes most of a minute. Tests that
 # need another build of ONNX Runtime have targets of their own: `make test-openvino`, and `pytest -m gpu` where a GPU is.
+# A few that fail have a second try on their own (tests/second_try.py), and are named at the end.
 test: $(VENV)/dev  ## Run the tests
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(COVERAGE) -m 'not packaging and not alone and not openvino and not gpu'
-	@$(BIN)/python -m pytest -m 'alone and not packaging' $(shell grep -rl --include='test_*.py' 'pytest\.mark\.alone' tests)
+	@$(BIN)/python -m tests.second_try $(SIDE_BY_SIDE) $(COVERAGE) -m 'not packaging and not alone and not openvino and not gpu'
+	@$(BIN)/python -m tests.second_try -m 'alone and not packaging' $(shell grep -rl --include='test_*.py' 'pytest\.mark\.alone' tests)
 
 # Both packages install the same module, so that this one has an environment of its own. The rest comes from the other.
 PACKAGES := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
