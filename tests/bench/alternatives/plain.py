@@ -95,22 +95,34 @@ def as_raw(image: Image.Image) -> tuple[str, bytes]:
 
 
 def serve(port: int, networks: dict[str, Network]) -> None:
-    """The server: `python -m tests.bench.alternatives.plain PORT PACKAGE...`."""
+    """The server: `python -m tests.bench.alternatives.plain PORT PACKAGE...`.
+
+    `/NAME` takes images of the network's own size, `/NAME/file` files of any size.
+    """
+
+    async def answer(request: web.Request, pixels: Callable[[Network, bytes], np.ndarray]) -> web.Response:
+        network, body = networks[request.match_info["name"]], await request.read()
+        scores = await asyncio.to_thread(lambda: network.scores(pixels(network, body)))
+        return web.Response(body=scores.tobytes())
 
     async def infer(request: web.Request) -> web.Response:
-        network, body = networks[request.match_info["name"]], await request.read()
+        is_jpeg = request.content_type == "image/jpeg"
+        return await answer(request, lambda network, body: _jpeg(body) if is_jpeg else _raw(network, body))
 
-        def scores() -> np.ndarray:
-            if request.content_type == "image/jpeg":
-                return network.scores(np.asarray(Image.open(io.BytesIO(body)).convert("RGB")))
-            width, height = network.wants.width, network.wants.height
-            return network.scores(np.frombuffer(body, np.uint8).reshape(height, width, 3))
-
-        return web.Response(body=(await asyncio.to_thread(scores)).tobytes())
+    async def infer_file(request: web.Request) -> web.Response:
+        return await answer(request, lambda network, body: np.asarray(network.resized(body)))
 
     app = web.Application(client_max_size=2**26)
-    app.add_routes([web.post("/{name}", infer)])
+    app.add_routes([web.post("/{name}", infer), web.post("/{name}/file", infer_file)])
     web.run_app(app, host="127.0.0.1", port=port, print=None)
+
+
+def _jpeg(body: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(body)).convert("RGB"))
+
+
+def _raw(network: Network, body: bytes) -> np.ndarray:
+    return np.frombuffer(body, np.uint8).reshape(network.wants.height, network.wants.width, 3)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@ Feeds = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Ask:
-    """One kind of request. `feeds`: what the engine gets of it, made by `decode`. `plain`: what the other server gets.
+    """One kind of request. `feeds`: what the engine gets of it, made by `decode`.
 
-    `answer`: the first output, for the feeds.
+    `plain`: what the other server gets: path, content type and body. `answer`: the first output, for the feeds.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Ask:
     decode: Callable[[], object]
     outputs: tuple[str, ...]
     answer: np.ndarray
-    plain: tuple[str, bytes] | None
+    plain: tuple[str, str, bytes] | None
 
     def message(self, token: str) -> bytes:
         """The request of the device with this token, as it goes to the companion."""
@@ -47,8 +47,8 @@ class Ask:
     def plain_message(self) -> bytes:
         """The request as it goes to the other server."""
         assert self.plain is not None
-        kind, body = self.plain
-        return http_post(f"/{self.package.manifest.name}", {"Content-Type": kind}, body)
+        path, kind, body = self.plain
+        return http_post(path, {"Content-Type": kind}, body)
 
     def is_right(self, body: bytes, header_length: int | None) -> bool:
         """Whether a reply of the companion is what the engine answers by itself."""
@@ -89,11 +89,11 @@ def _whole(name: str, package: Package, *, as_file: bool) -> Ask:
     if isinstance(source, bytes):
         tensor = wire.Tensor.from_bytes_list(manifest.input_names[0], [source])
         decode: Callable[[], object] = lambda: prepare(source, picture)  # noqa: E731
-        plain = ("image/jpeg", source)
+        plain = (f"/{manifest.name}/file", "image/jpeg", source)
     else:
         tensor = wire.Tensor.from_array(manifest.input_names[0], source)
         decode = source.copy
-        plain = ("application/octet-stream", source.tobytes())
+        plain = (f"/{manifest.name}", "application/octet-stream", source.tobytes())
     return _ask(name, package, [tensor], {manifest.input_names[0]: feed}, decode=decode, plain=plain)
 
 
@@ -130,7 +130,7 @@ def _ask(
     feeds: Feeds,
     *,
     decode: Callable[[], object],
-    plain: tuple[str, bytes] | None,
+    plain: tuple[str, str, bytes] | None,
 ) -> Ask:
     outputs = package.manifest.output_names
     answer = engine_of(package, 1).run("it", feeds, outputs)[outputs[0]]
