@@ -17,7 +17,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.integration.camera.conftest import PATIENCE_S
+from tests.patience import PROGRAM_S
 
 # Debian has it where a user's PATH does not look.
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
@@ -59,7 +59,7 @@ class MqttBroker:
         """It forgets all that it kept."""
         # Mosquitto loses a SIGTERM that comes between its listening and its main loop.
         self._process.kill()
-        self._process.wait(PATIENCE_S)
+        self._process.wait(PROGRAM_S)
 
     def _listens(self) -> bool:
         assert self._process.poll() is None, self._log.read_text()
@@ -97,7 +97,7 @@ class Listener:
         self._client.on_message = self._hear
         self._client.connect("127.0.0.1", broker.port)
         self._client.loop_start()
-        assert self._subscribed.wait(PATIENCE_S)
+        assert self._subscribed.wait(PROGRAM_S)
 
     def last(self, part: str) -> Any:
         """What the topic with this part in its name says last; JSON is read."""
@@ -110,7 +110,7 @@ class Listener:
         return {topic for topic, _ in list(self.heard)}
 
     def say(self, topic: str, payload: str) -> None:
-        self._client.publish(topic, payload, qos=1).wait_for_publish(PATIENCE_S)
+        self._client.publish(topic, payload, qos=1).wait_for_publish(PROGRAM_S)
 
     def close(self) -> None:
         self._client.disconnect()
@@ -132,7 +132,7 @@ class Listener:
 
 def until(is_it: Callable[[], object]) -> None:
     """Return when this holds."""
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + PROGRAM_S
     while not is_it():
         assert time.monotonic() < end, "it never came"
         time.sleep(0.02)

@@ -20,11 +20,10 @@ import pytest
 from numpy.typing import NDArray
 
 from collab_sdk import Client
+from tests.patience import PROGRAM_S
 
 CHECKOUT = Path(__file__).parents[3]
 SAMPLES = CHECKOUT / "models/samples"
-# Seconds that anything may take before a test gives up; nothing here takes a tenth of it on a machine at rest.
-PATIENCE_S = 120
 SIZE = (640, 480)
 FRAMES_PER_S = 10
 
@@ -45,11 +44,11 @@ def socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         process = subprocess.Popen([sys.executable, "-m", "collabd", "--config", settings], stdout=log, stderr=log)
         try:
             with Client(home / "sock") as client:
-                client.wait(PATIENCE_S)
+                client.wait(PROGRAM_S)
             yield home / "sock"
         finally:
             process.terminate()
-            process.wait(PATIENCE_S)
+            process.wait(PROGRAM_S)
 
 
 def picture(name: str) -> Picture:
@@ -96,7 +95,7 @@ class Program:
         """Return when this holds of what was printed."""
         while not is_it():
             try:
-                self._come.get(timeout=PATIENCE_S)
+                self._come.get(timeout=PROGRAM_S)
             except Empty:
                 raise AssertionError(f"it never came: {self.lines} {self.errors}") from None
             ended = self.process.poll() is not None and not any(thread.is_alive() for thread in self._threads)
@@ -109,9 +108,9 @@ class Program:
 
     def end(self) -> int:
         """Wait for its end; its exit status."""
-        status = self.process.wait(PATIENCE_S)
+        status = self.process.wait(PROGRAM_S)
         for thread in self._threads:
-            thread.join(PATIENCE_S)
+            thread.join(PROGRAM_S)
         return status
 
     def _reading(self, stream: IO[str] | None, into: list[str]) -> threading.Thread:
@@ -163,7 +162,7 @@ class Runner:
             yield Program(process)
         finally:
             process.kill()
-            process.wait(PATIENCE_S)
+            process.wait(PROGRAM_S)
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ import pytest
 import requests
 
 from collab_sdk import Client
-from tests.integration.camera.conftest import CHECKOUT, PATIENCE_S, PERSON, SIZE, Picture, Runner, picture, video
+from tests.integration.camera.conftest import CHECKOUT, PERSON, SIZE, Picture, Runner, picture, video
 from tests.integration.camera.rtsp import RtspServer, needs_rtsp
+from tests.patience import PROGRAM_S
 
 # A photograph in which the network sees something else when red and blue are exchanged.
 COLOURED = "photos/coffee.jpg"
@@ -137,8 +138,8 @@ def test_boxes_in_a_browser(programs: Runner, tmp_path: Path) -> None:
     with programs.example("boxes_in_browser", still, "0") as program:
         program.until(lambda: program.lines)
         url = program.lines[0].removeprefix("look at ")
-        assert '<img src="stream.mjpg"' in requests.get(url, timeout=PATIENCE_S).text
-        reply = requests.get(f"{url}picture.jpg", timeout=PATIENCE_S)
+        assert '<img src="stream.mjpg"' in requests.get(url, timeout=PROGRAM_S).text
+        reply = requests.get(f"{url}picture.jpg", timeout=PROGRAM_S)
         assert reply.headers["Content-Type"] == "image/jpeg"
         drawn = cv2.imdecode(np.frombuffer(reply.content, np.uint8), cv2.IMREAD_COLOR)
         assert drawn is not None

@@ -14,8 +14,9 @@ import pytest
 import requests
 
 from tests.integration.camera.broker import WRONG, Listener, MqttBroker, broker_file, needs_mosquitto, until
-from tests.integration.camera.conftest import PATIENCE_S, PERSON, WINE, Runner, video
+from tests.integration.camera.conftest import PERSON, WINE, Runner, video
 from tests.integration.camera.rtsp import RtspServer, needs_rtsp
+from tests.patience import PROGRAM_S
 
 LINE = re.compile(r"\d\d:\d\d:\d\d  (.+?)  +(device|inherited) +\d+ ms")
 
@@ -100,7 +101,7 @@ def test_boxes_in_a_browser(programs: Runner, tmp_path: Path) -> None:
     with programs.collabctl("watch", still, "--model", "nanodet_g", "--mjpeg", "0") as watch:
         watch.until(lambda: watch.errors)
         url = watch.errors[0].removeprefix("collabctl: the pictures are at ")
-        with requests.get(f"{url}stream.mjpg", stream=True, timeout=PATIENCE_S) as reply:
+        with requests.get(f"{url}stream.mjpg", stream=True, timeout=PROGRAM_S) as reply:
             assert reply.headers["Content-Type"] == "multipart/x-mixed-replace; boundary=picture"
             raw = reply.raw
             for _ in range(2):

@@ -47,7 +47,7 @@ async def test_a_thousand_calls_of_every_kind_fit_into_160_mb(tmp_path: Path, li
             bed.start_device()
         try:
             async with AsyncClient(bed.socket) as client:
-                await bed.until_ready(client, 60.0)
+                await bed.until_ready(client)
                 rows = (await client.profile(NETWORK))["rows"]
                 cuts = [row["cut"] for row in rows if row["cloud"] is not None]
                 kinds: list[dict[str, Any]] = [{}, {"fallback": "never-leave"}]

@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from tests.patience import PROGRAM_S
+
 SHOWS = """
 import sys, time
 from collabd.ctl import progress
@@ -46,7 +48,7 @@ def shown(**environment: str) -> tuple[str, str]:
             if not part:
                 break
             said += part
-        printed, _ = process.communicate(timeout=60)
+        printed, _ = process.communicate(timeout=PROGRAM_S)
     os.close(ours)
     assert process.returncode == 0, said
     return said.decode(), printed

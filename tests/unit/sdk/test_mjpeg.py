@@ -12,8 +12,8 @@ from PIL import Image
 
 from collab_sdk.errors import InvalidRequest
 from collab_sdk.mjpeg import MjpegServer
+from tests.patience import PATIENCE_S
 
-PATIENCE_S = 60
 RED = Image.new("RGB", (32, 16), (255, 0, 0))
 
 

@@ -18,9 +18,8 @@ from collab_sdk.errors import InvalidImage, InvalidRequest
 from collab_sdk.image import Image
 from collab_sdk.result import Result
 from collab_sdk.transport import DaemonReply, DaemonRequest
+from tests.patience import PATIENCE_S
 from tests.unit.sdk.conftest import ScriptedDaemon, is_inference
-
-PATIENCE_S = 30
 
 
 def frame(number: int) -> Image:

@@ -17,6 +17,7 @@ from collabd.ctl.doctor.context import DEVICE, Context, Settings
 from collabd.ctl.doctor.doors import check_doors
 from collabd.ctl.doctor.finding import Finding
 from collabd.ctl.doctor.machine import ExaminedMachine
+from tests.patience import joined
 
 
 class _Answers(BaseHTTPRequestHandler):
@@ -36,7 +37,7 @@ def port() -> Iterator[int]:
         thread.start()
         yield server.server_port
         server.shutdown()
-        thread.join(60)
+        joined(thread)
 
 
 def found(*doors: DoorSettings) -> list[Finding]:

@@ -18,6 +18,7 @@ from collabd.device.run.compute import compute_on
 from collabd.device.run.executor import Executor
 from collabd.engine import Engine
 from tests.device_parts import new_record
+from tests.patience import PATIENCE_S
 from tests.unit.device.conftest import PIXELS, planner
 
 
@@ -48,7 +49,7 @@ async def build_ahead(jobs: list[Job], engine: Engine, lane: Lane) -> None:
 
     changed.set()
     task = asyncio.create_task(SessionsAhead(likely, changed, engine, lane=lane).run())
-    await asyncio.wait_for(looked.wait(), 60)
+    await asyncio.wait_for(looked.wait(), PATIENCE_S)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

@@ -20,8 +20,7 @@ from collab_sdk.camera import Camera
 from collab_sdk.camera.opencv import open_video
 from collab_sdk.camera.source import CameraSource
 from collab_sdk.errors import CameraUnavailable, MissingDependency
-
-PATIENCE_S = 60
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
