@@ -20,7 +20,7 @@ from collabd.device.companions.watcher import Watcher
 from collabd.lifecycle import background
 from collabd.simulation.relay import Relay
 from tests.device_parts import companion_at
-from tests.integration.device.test_watching import OPEN_S, Fickle, until, usable
+from tests.integration.device.test_watching import OPEN_S, Fickle, running, until, usable
 
 IDLE = 5
 
@@ -28,24 +28,23 @@ IDLE = 5
 @asynccontextmanager
 async def far_away(fickle: Fickle) -> AsyncIterator[tuple[Companion, Relay, web.AppRunner]]:
     """A companion behind a relay, which has answered, and to which there are `IDLE` kept-alive connections."""
-    runner = web.AppRunner(fickle.app(), shutdown_timeout=0.1, handler_cancellation=True)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with Relay(("127.0.0.1", 0), runner.addresses[0][:2]) as relay:
+    async with (
+        running(fickle) as runner,
+        Relay(("127.0.0.1", 0), runner.addresses[0][:2]) as relay,
+        Connections(Dialler()) as connections,
+    ):
         url = "http://{}:{}".format(*relay.address)
-        async with Connections(Dialler()) as connections:
-            companion = companion_at(url, connections, FailoverSettings(breaker_open_s=OPEN_S))
-            # Of a link that is known, so that a lost ping is noticed soon.
-            for _ in range(3):
-                await companion.ping(0)
-            fickle.answers.clear()
-            pings = [asyncio.create_task(companion.ping(0)) for _ in range(IDLE)]
-            await until(lambda: len(fickle.asked) == 3 + IDLE)
-            fickle.answers.set()
-            await asyncio.gather(*pings)
-            fickle.asked.clear()
-            yield companion, relay, runner
-    await runner.cleanup()
+        companion = companion_at(url, connections, FailoverSettings(breaker_open_s=OPEN_S))
+        # Of a link that is known, so that a lost ping is noticed soon.
+        for _ in range(3):
+            await companion.ping(0)
+        fickle.answers.clear()
+        pings = [asyncio.create_task(companion.ping(0)) for _ in range(IDLE)]
+        await until(lambda: len(fickle.asked) == 3 + IDLE)
+        fickle.answers.set()
+        await asyncio.gather(*pings)
+        fickle.asked.clear()
+        yield companion, relay, runner
 
 
 def connected(runner: web.AppRunner) -> int:

@@ -33,7 +33,7 @@ from collabd.device.companions.watcher import Watcher
 from collabd.lifecycle import background
 from tests.device_parts import companion_at
 from tests.integration.device.conftest import Bench, Factory
-from tests.integration.device.test_watching import OPEN_S, Fickle, until, usable
+from tests.integration.device.test_watching import OPEN_S, Fickle, running, until, url_of, usable
 
 
 class Picky(Fickle):
@@ -83,11 +83,8 @@ def refused(error: CollabError) -> web.Response:
 
 @asynccontextmanager
 async def serving(picky: Fickle) -> AsyncIterator[str]:
-    runner = web.AppRunner(picky.app(), shutdown_timeout=0.1, handler_cancellation=True)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with running(picky) as runner:
+        yield url_of(runner)
 
 
 @asynccontextmanager

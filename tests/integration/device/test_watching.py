@@ -62,16 +62,27 @@ class Fickle:
 
 
 @asynccontextmanager
-async def watched(fickle: Fickle) -> AsyncIterator[tuple[Companion, web.AppRunner]]:
+async def running(fickle: Fickle) -> AsyncIterator[web.AppRunner]:
+    """It listens on a port of this machine."""
     runner = web.AppRunner(fickle.app(), shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    async with Connections(Dialler()) as connections:
-        companion = companion_at(url, connections, FailoverSettings(breaker_open_s=OPEN_S))
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield runner
+    finally:
+        await runner.cleanup()
+
+
+def url_of(runner: web.AppRunner) -> str:
+    return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+
+@asynccontextmanager
+async def watched(fickle: Fickle) -> AsyncIterator[tuple[Companion, web.AppRunner]]:
+    async with running(fickle) as runner, Connections(Dialler()) as connections:
+        companion = companion_at(url_of(runner), connections, FailoverSettings(breaker_open_s=OPEN_S))
         async with background("watching", Watcher(companion, LinkSettings(), lambda: [fickle.package]).run):
             yield companion, runner
-    await runner.cleanup()
 
 
 async def until(true: Callable[[], bool]) -> None:

@@ -88,8 +88,10 @@ async def device(folder: Path, issuer: Pair, said: Announcement) -> AsyncIterato
             networks=lambda: (ip_network("127.0.0.0/8"),),
             answers_s=0.0,
         )
-        yield whereabouts, exchange
-        await whereabouts.rest()
+        try:
+            yield whereabouts, exchange
+        finally:
+            await whereabouts.rest()
 
 
 async def test_it_is_asked_where_it_was_found_though_its_certificate_does_not_name_the_address(tmp_path: Path) -> None:

@@ -152,9 +152,11 @@ async def built(path: Path) -> AsyncIterator[House]:
     await runner.setup()
     await web.UnixSite(runner, path).start()
     assert isinstance(runner.server, Watched), changed("AppRunner._make_server, which makes the server of a runner")
-    yield House(path, runner.server, free, started, cancelled)
-    free.set()
-    await runner.cleanup()
+    try:
+        yield House(path, runner.server, free, started, cancelled)
+    finally:
+        free.set()
+        await runner.cleanup()
 
 
 class TestTheyMeanWhatTheyMeant:

@@ -66,8 +66,10 @@ async def speaking(plane: Echo, **options: Any) -> AsyncIterator[Speaker]:
     app.add_routes(InferenceProtocol(plane, LIMIT, **options).routes())
     async with TestServer(app) as server:
         reader, writer = await asyncio.open_connection(server.host, server.port)
-        yield reader, writer
-        writer.close()
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
 
 
 async def head(reader: asyncio.StreamReader) -> bytes:

@@ -107,9 +107,11 @@ async def built(tmp_path: Path, plain_answer: PlainAnswer | None = None, **limit
         await web.UnixSite(runner, tmp_path / "sock").start()
         assert isinstance(runner.server, ConnectionServer)
         it = House(runner.server, tmp_path / "sock")
-        yield it
-        it.free.set()
-        it.close()
+        try:
+            yield it
+        finally:
+            it.free.set()
+            it.close()
 
 
 async def to_the_end(reader: asyncio.StreamReader) -> bytes:

@@ -42,9 +42,11 @@ async def loaded(root: Path, package: Package, names: Sequence[str], default: st
     models = LoadedModels(
         Store([root]), Engine(threads=1, cache_bytes=2**24), lane, settings=DeviceModelSettings(default=default)
     )
-    await models.load_all()
-    yield models
-    lane.close()
+    try:
+        await models.load_all()
+        yield models
+    finally:
+        lane.close()
 
 
 @pytest.mark.parametrize(
