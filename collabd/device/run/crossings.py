@@ -136,29 +136,28 @@ class AskedCompanion:
     def leave_unneeded(self, record: CallRecord, waited_s: float) -> None:
         """Nobody waits for the answer any more. That says nothing of the companion, but what was sent was sent."""
         self.companion.let_go(self.answer, self.sent_bytes, waited_s)
-        self._charge(record, waited_s)
+        self._charge(record, self.sent_bytes, self.companion.air_s(waited_s))
 
     def leave_unanswered(self, record: CallRecord, waited_s: float) -> None:
         """The device has waited for so many seconds, and waits no longer."""
         link_s, late, lost = waited_s - self.work_s, self.is_late(waited_s), waited_s >= lost_after_s(self.wait)
         self.companion.note_late(self.why_not(waited_s), self.sent_bytes, link_s, late=late, lost=lost)
         # The companion may have received everything by now and may do the work, so the call pays for both.
-        self._charge(record, link_s)
+        self._charge(record, self.sent_bytes, self.companion.air_s(link_s))
 
     def leave_failed(self, record: CallRecord, waited_s: float) -> None:
         """It has failed after so many seconds. What was sent was sent."""
         if not self.sent:
             return
         failure, sent_bytes = self.failure, max(self.sent)
-        record.air_s += min(sent_bytes * self.companion.link_now.up_s_per_byte, waited_s)
-        record.bytes_up += sent_bytes
-        if failure is None or failure.may_have_worked:
-            record.cost += self.companion.cost(sent_bytes, self.work_s)
+        air_s = min(sent_bytes * self.companion.link_now.up_s_per_byte, waited_s)
+        self._charge(record, sent_bytes, air_s, worked=failure is None or failure.may_have_worked)
 
-    def _charge(self, record: CallRecord, link_s: float) -> None:
-        record.air_s += self.companion.air_s(link_s)
-        record.bytes_up += self.sent_bytes
-        record.cost += self.companion.cost(self.sent_bytes, self.work_s)
+    def _charge(self, record: CallRecord, sent_bytes: int, air_s: float, *, worked: bool = True) -> None:
+        record.air_s += air_s
+        record.bytes_up += sent_bytes
+        if worked:
+            record.cost += self.companion.cost(sent_bytes, self.work_s)
 
 
 class _End(Enum):
