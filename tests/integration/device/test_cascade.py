@@ -24,6 +24,7 @@ from collabd.device.server import running as running_device
 from collabd.engine import Engine
 from collabd.sensing.sensed_machine import SHOWS_NOTHING
 from collabd.simulation.relay import Relay
+from tests.integration.device.test_watching import until
 from tests.pair_networks import big_package, little_package, paired_in_both_precisions, paired_packages, pictures
 from tests.patience import PATIENCE_S, PROGRAM_S
 from tests.slowed import slowed
@@ -158,17 +159,18 @@ async def test_a_companion_that_dies_during_the_race_loses_no_call(pair: Factory
 
 
 async def test_another_companion_takes_over_where_the_little_network_was_not_sure(pair: Factory) -> None:
-    async with pair(rtt_s=0.15, second_rtt_s=0.2) as it:
-        before = await it.calls(4)
-        assert "raced" in {result.plan.cascade for _, result in before}
-        under_way = [asyncio.create_task(it.client.infer(image, model="big")) for image in _IMAGES[:6]]
-        await asyncio.sleep(0.02)
+    async with pair(rtt_s=0.3, second_rtt_s=0.35) as it:
+        raced = [(image, result) for image, result in await it.calls(12) if result.plan.cascade == "raced"]
+        image = next(image for image, result in raced if result.answered_by is None)
+        first = it.daemon._plane.generation.companions[0]
+        await until(lambda: not first.is_asked)
+        under_way = asyncio.create_task(it.client.infer(image, model="big"))
+        await until(lambda: first.is_asked)
         await it.relays[0].close()
-        answers = [*zip(_IMAGES[:6], await asyncio.gather(*under_way), strict=True)]
-        assert all(it.is_right(image, result) for image, result in answers)
-        taken_over = [result for _, result in answers if result.failed_over]
-        assert any(result.plan.cascade == "raced" for result in taken_over)
-        assert {(result.ran_on, result.answered_by) for result in taken_over} == {("pc2", None)}
+        result = await under_way
+        assert it.is_right(image, result)
+        assert (result.plan.cascade, result.answered_by) == ("raced", None)
+        assert (result.failed_over, result.ran_on) == (True, "pc2")
 
 
 async def test_a_call_that_states_its_cut_or_wants_all_fidelity_asks_no_little_network(pair: Factory) -> None:
