@@ -8,10 +8,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
+from contextvars import copy_context
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeAlias, Unpack
+from typing import Any, ParamSpec, Self, TypeAlias, TypeVar, Unpack
 
 from collab_sdk._newest import Frame, Newest, NewestCalls, check_in_flight
 from collab_sdk._waiting import add_frame, add_waiting
@@ -34,13 +36,16 @@ from collab_sdk.transport import Transport
 
 __all__ = ["AsyncClient"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 class AsyncClient:
     """`Client` with its methods as coroutines: same arguments, answers and errors.
 
-    Each call runs in a thread of the loop's default executor, which limits how many calls run at once. So the transport
-    is the same as for `Client`, and threads use it. After a cancellation the thread goes on until the answer comes or
-    ``timeout_s`` is over; nobody gets that answer.
+    Each call runs in a thread of the client's own, of which there are four more than cores, 32 at most: so many calls
+    run at once. So the transport is the same as for `Client`, and threads use it. After a cancellation the thread goes
+    on until the answer comes or ``timeout_s`` is over; nobody gets that answer.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class AsyncClient:
     ) -> None:
         self._clock = clock
         self._client = Client(socket, timeout_s, channels=channels, transport=transport, clock=clock)
+        self._threads = _own_threads()
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,6 +72,8 @@ class AsyncClient:
     def close(self) -> None:
         """Close the kept connections."""
         self._client.close()
+        self._threads.shutdown(wait=False)
+        self._threads = _own_threads()
 
     async def infer(
         self, image: Image | Tensors, budget: Budget | str | float | None = None, **options: Unpack[InferOptions]
@@ -103,49 +111,53 @@ class AsyncClient:
     async def _taken(
         self, frame: Frame, budget: Budget | str | float | None, **options: Unpack[InferOptions]
     ) -> Result:
-        result = await asyncio.to_thread(self._client.infer, frame.image, budget, **options)
+        result = await self._in_thread(self._client.infer, frame.image, budget, **options)
         add_waiting(result, self._clock.monotonic() - frame.taken)
         return result
 
+    async def _in_thread(self, ask: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        call = partial(copy_context().run, ask, *arguments, **options)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
     async def status(self) -> StatusReport:
         """See `Client.status`."""
-        return await asyncio.to_thread(self._client.status)
+        return await self._in_thread(self._client.status)
 
     async def profile(self, model: str, budget: Budget | str | float | None = None) -> ProfileReport:
         """See `Client.profile`."""
-        return await asyncio.to_thread(self._client.profile, model, budget)
+        return await self._in_thread(self._client.profile, model, budget)
 
     async def layers(self, model: str) -> LayersReport:
         """See `Client.layers`."""
-        return await asyncio.to_thread(self._client.layers, model)
+        return await self._in_thread(self._client.layers, model)
 
     async def explain(self, last: int = 1) -> ExplainReport:
         """See `Client.explain`."""
-        return await asyncio.to_thread(self._client.explain, last)
+        return await self._in_thread(self._client.explain, last)
 
     async def models(self) -> list[ModelReport]:
         """See `Client.models`."""
-        return await asyncio.to_thread(self._client.models)
+        return await self._in_thread(self._client.models)
 
     async def config(self) -> ConfigReport:
         """See `Client.config`."""
-        return await asyncio.to_thread(self._client.config)
+        return await self._in_thread(self._client.config)
 
     async def doors(self) -> list[DoorReport]:
         """See `Client.doors`."""
-        return await asyncio.to_thread(self._client.doors)
+        return await self._in_thread(self._client.doors)
 
     async def load_model(self, path: str | os.PathLike[str]) -> ModelReport:
         """See `Client.load_model`."""
-        return await asyncio.to_thread(self._client.load_model, path)
+        return await self._in_thread(self._client.load_model, path)
 
     async def unload_model(self, name: str) -> None:
         """See `Client.unload_model`."""
-        await asyncio.to_thread(self._client.unload_model, name)
+        await self._in_thread(self._client.unload_model, name)
 
     async def ready(self) -> bool:
         """See `Client.ready`."""
-        return await asyncio.to_thread(self._client.ready)
+        return await self._in_thread(self._client.ready)
 
     async def wait(
         self,
@@ -157,7 +169,12 @@ class AsyncClient:
     ) -> None:
         """See `Client.wait`. ``tell`` is called in another thread."""
         wait = partial(self._client.wait, timeout_s, profiled=profiled, companions=companions, tell=tell)
-        await asyncio.to_thread(wait)
+        await self._in_thread(wait)
+
+
+def _own_threads() -> ThreadPoolExecutor:
+    # In the loop's own threads, calls would hold up all that the application does there, such as finding addresses.
+    return ThreadPoolExecutor(thread_name_prefix="collabd-call")
 
 
 _Images: TypeAlias = AsyncIterable[Image | Tensors] | Iterable[Image | Tensors]

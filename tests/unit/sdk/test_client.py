@@ -31,7 +31,7 @@ from collab_sdk.errors import (
 )
 from collab_sdk.result import Result, Timings
 from collab_sdk.transport import DaemonReply, DaemonRequest
-from tests.patience import PATIENCE_S, PROGRAM_S
+from tests.patience import PATIENCE_S, PROGRAM_S, reached
 from tests.served import ServedDaemon
 from tests.unit.sdk.conftest import ScriptedDaemon, answer_with, as_json, inference, is_inference
 
@@ -225,6 +225,32 @@ async def test_the_async_client_does_the_same(daemon: ScriptedDaemon, result: Re
             assert await call
         await client.unload_model("net")
         assert len(daemon.requests) == before + 6
+
+
+async def test_calls_that_wait_hold_up_nothing_else_in_the_threads_of_the_loop(daemon: ScriptedDaemon) -> None:
+    answered, answer = threading.Event(), daemon.script
+
+    def held(request: DaemonRequest) -> DaemonReply:
+        reached(answered)
+        return answer(request)
+
+    daemon.script = held
+    async with AsyncClient(timeout_s=PATIENCE_S, transport=daemon) as client:
+        # More than the loop has threads.
+        calls = [asyncio.create_task(client.infer(IMAGE)) for _ in range(40)]
+        await asyncio.sleep(0)
+        assert await asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80)
+        assert not any(call.done() for call in calls)
+        answered.set()
+        await asyncio.gather(*calls)
+
+
+async def test_a_client_that_was_closed_calls_anew(daemon: ScriptedDaemon, result: Result) -> None:
+    client = AsyncClient(timeout_s=10, transport=daemon)
+    await client.infer(IMAGE)
+    client.close()
+    assert (await client.infer(IMAGE)).plan == result.plan
+    client.close()
 
 
 def test_the_three_ways_to_call_cannot_drift_apart() -> None:
