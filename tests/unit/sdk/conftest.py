@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -16,12 +17,14 @@ from collab_sdk import MockTransport, wire
 from collab_sdk.answers import Classification
 from collab_sdk.result import Plan, Predicted, Result, Timings, encode_result
 from collab_sdk.transport import DaemonReply, DaemonRequest
+from tests.patience import PATIENCE_S
 from tests.served import Handler, ServedDaemon
 
 # A busy machine must not fail a test.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+T = TypeVar("T")
 LABELS = ("cat", "dog", "ship")
 
 
@@ -52,6 +55,17 @@ class ScriptedDaemon(MockTransport):
 
     def paths(self) -> list[str]:
         return [f"{request.method} {request.url}" for request in self.requests]
+
+
+def sent_on(it: T) -> T:
+    """What another process gets of it."""
+    queue: multiprocessing.Queue[T] = multiprocessing.Queue()
+    try:
+        queue.put(it)
+        return queue.get(timeout=PATIENCE_S)
+    finally:
+        queue.close()
+        queue.join_thread()
 
 
 def as_json(value: Any, status: int = 200) -> DaemonReply:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +30,7 @@ from collab_sdk.mock import mock_detections, mock_mask, mock_outputs, mock_resul
 from collab_sdk.result import encode_result
 from collab_sdk.transport import DaemonReply, DaemonRequest
 from collab_sdk.wire import Tensor
-from tests.unit.sdk.conftest import ScriptedDaemon, as_json, inference, is_inference
+from tests.unit.sdk.conftest import ScriptedDaemon, as_json, inference, is_inference, sent_on
 
 BOXES = np.array([[2, 0, 443, 296], [10.5, 20, 30, 60], [0, 0, 5, 5]], np.float32)
 SCORES = np.array([0.75, 0.5, 0.25], np.float32)
@@ -184,7 +183,7 @@ def test_what_an_answer_does_not_have_is_said_with_what_it_has(task: str) -> Non
 @pytest.mark.parametrize("task", HAS)
 def test_a_copy_of_an_answer_is_whole_whatever_its_task(task: str) -> None:
     result = Client(transport=MockTransport.answering(HAS[task][0])).infer(b"a JPEG")
-    for copied in (copy.deepcopy(result), pickle.loads(pickle.dumps(result))):  # noqa: S301
+    for copied in (copy.deepcopy(result), sent_on(result)):
         assert str(copied) == str(result)
         assert type(copied.answer) is type(result.answer)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import pickle
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
@@ -17,6 +16,7 @@ from collab_sdk.answers import Classification, Legend
 from collab_sdk.result import ReceivedAnswer, decode_result, encode_result
 from collab_sdk.vocabulary import Cap, EnergySource, Objective, Reason
 from collab_sdk.wire import InferResponse, Tensor
+from tests.unit.sdk.conftest import sent_on
 
 
 def sent(response: InferResponse, *, binary: bool = True) -> ReceivedAnswer:
@@ -265,7 +265,7 @@ def test_a_part_that_is_not_read_is_not_made(result: Result) -> None:
     assert not hasattr(got, "colour")
 
 
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it)), replace])  # noqa: S301
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, sent_on, replace])
 def test_a_copy_of_an_answer_is_whole(result: Result, copied: Callable[[Result], Result]) -> None:
     got = decode_result(sent(encode_result(result)), Legend(result.labels))
     assert same(copied(got), result)
