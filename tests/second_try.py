@@ -72,8 +72,8 @@ def _why(report: pytest.TestReport) -> str:
 
 
 def _passes(test: str, arguments: Sequence[str]) -> bool:
-    coverage = [*(each for each in arguments if each.startswith("--cov")), "--cov-append"]
-    command = [sys.executable, "-m", "pytest", test, *(coverage if len(coverage) > 1 else [])]
+    coverage = [each for each in arguments if each.startswith("--cov")]
+    command = [sys.executable, "-m", "pytest", test, *coverage, *(["--cov-append"] if coverage else [])]
     return subprocess.run(command, check=False).returncode == pytest.ExitCode.OK
 
 
