@@ -138,19 +138,25 @@ async def test_companions_come_and_go_and_no_call_notices(
                     # Told to stop, it drains; from then on the other answers, which finds the package where they share.
                     first.terminate()
                     while first.poll() is None:
-                        assert _is_well(await client.infer(tiny_images[0], cut="image"))
+                        call = await client.infer(tiny_images[0], cut="image")
+                        assert _is_well(call), call.why
                     names.addresses = ["127.0.0.3"]
                     async with asyncio.timeout(PATIENCE_S):
                         while (call := await client.infer(tiny_images[0], cut="image")).ran_on != "companions":
-                            assert _is_well(call)
+                            assert _is_well(call), call.why
                 await bed.logged("127.0.0.3", f"loaded tiny, {tiny_package.digest}")
     finally:
         transport.close()
 
 
+# A companion tries a package out before its first answer, and a busy machine is slow. A device that has waited in vain
+# hears first that the companion is up again, then which packages it holds.
+_SLOW = "did not answer within", "has not said yet whether it holds the package"
+
+
 def _is_well(result: Result) -> bool:
-    """A companion tries a package out before its first answer, and a busy machine is slow; but none has failed."""
-    return not result.degraded or "did not answer within" in result.why
+    """Whether no companion has failed the call: all that may have gone wrong is that one was slow."""
+    return not result.degraded or any(words in result.why for words in _SLOW)
 
 
 async def _until_it_holds(client: AsyncClient, package: Package) -> None:
