@@ -142,11 +142,24 @@ async def _show(testbed: Testbed, tally: Tally, samples: Samples, *, pictures: S
             click.echo("Both daemons start and measure five networks ...")
             start = time.monotonic()
             async with AsyncClient(testbed.socket) as client:
-                await testbed.until_ready(client)
+                await testbed.until_ready(client, tell=_News())
                 click.echo(f"They are ready after {time.monotonic() - start:.0f} s.\n")
                 await _table(client, tally, samples, relay=relay)
                 await _objects(client, tally, pictures)
                 await _kill(client, tally, samples, testbed=testbed)
+
+
+class _News:
+    """Shows what is waited for whenever it is something else: a slow machine measures the networks for minutes."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._last = ""
+
+    def __call__(self, reason: str) -> None:
+        if reason != self._last:
+            _say(f"After {time.monotonic() - self._start:.0f} s: {reason}.")
+            self._last = reason
 
 
 async def _table(client: AsyncClient, tally: Tally, samples: Samples, *, relay: Relay) -> None:

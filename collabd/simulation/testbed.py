@@ -9,18 +9,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from collab_sdk import AsyncClient, DeadlineExceeded
+from collab_sdk import AsyncClient, DaemonUnavailable, DeadlineExceeded
 from collab_sdk.vocabulary import CompanionState
 from collabd.simulation.relay import Relay
 
 COLLABD = (sys.executable, "-m", "collabd")
 _HOST = "127.0.0.1"
 _STOP_S = 15.0
+# A slow machine measures the networks for many minutes.
+_READY_S = 3600.0
 _POLL_S = 0.1
 # A program that becomes the daemon. sd_listen_fds(3) wants the process id of the daemon, which only this program knows.
 _HAND_OVER = """
@@ -130,18 +132,39 @@ class Testbed:
         """What "cloud" or "device" logged."""
         return (self.directory / f"{side}.log").read_text()
 
-    async def until_ready(self, client: AsyncClient, timeout_s: float = 300.0) -> None:
-        """Wait until the device is profiled, and the companion is up with every package of the device."""
-        await client.wait(timeout_s, profiled=True)
-        await self.until_cloud_is_up(client, timeout_s)
+    async def until_ready(self, client: AsyncClient, *, tell: Callable[[str], object] = lambda _: None) -> None:
+        """Wait until the device is profiled, and the companion is up with every package of the device.
+
+        `tell` is called now and then, in another thread, with what the device still does once it answers. Raises
+        `DaemonUnavailable` if its daemon has ended.
+        """
+
+        def check(reason: str) -> None:
+            self._check_runs("device")
+            if is_answering:
+                tell(reason)
+
+        is_answering = False
+        await client.wait(_READY_S, tell=check)
+        is_answering = True
+        await client.wait(_READY_S, profiled=True, tell=check)
+        await self.until_cloud_is_up(client, _READY_S)
 
     async def until_cloud_is_up(self, client: AsyncClient, timeout_s: float = 300.0) -> None:
-        """Wait until the device sees the companion as up, with every package of the device."""
+        """Wait until the device sees the companion as up, with every package of the device.
+
+        Raises `DaemonUnavailable` if the companion's daemon has ended, `DeadlineExceeded`.
+        """
         deadline = time.monotonic() + timeout_s
         while not await _is_up(client):
+            self._check_runs("cloud")
             if time.monotonic() > deadline:
                 raise DeadlineExceeded(f"the companion is not up after {timeout_s:g} s:\n{self.log('cloud')[-2000:]}")
             await asyncio.sleep(_POLL_S)
+
+    def _check_runs(self, side: str) -> None:
+        if self._processes[side].poll() is not None:
+            raise DaemonUnavailable(f"the daemon {side!r} has ended. It said: {self.log(side)[-2000:]}")
 
     def _start(self, side: str, program: Sequence[str], configuration: str) -> None:
         command = [*program, "--config", str(self.directory / configuration)]

@@ -69,7 +69,7 @@ async def _measure(given: argparse.Namespace, scratch: Path) -> None:
         relay.set_rate(given.mbit * 1e6 / 8)
         with bed:
             async with AsyncClient(bed.socket) as client:
-                await bed.until_ready(client, timeout_s=900)
+                await bed.until_ready(client)
                 rows = {
                     name: await _all(client, given, reference, stream)
                     for name, stream in (("no memory", None), ("a stream's memory", "camera"))

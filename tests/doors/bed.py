@@ -111,7 +111,7 @@ class DoorBed:
 
         async def up() -> None:
             async with AsyncClient(self.bed.socket) as client:
-                await self.bed.until_ready(client, _READY_S)
+                await self.bed.until_ready(client)
 
         asyncio.run(up())
         with Client(self.bed.socket) as client:

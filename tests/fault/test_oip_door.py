@@ -23,14 +23,13 @@ PHOTOS = sorted((MODELS / "samples/photos").glob("*.jpg"))[:4]
 CALLS = 150
 # Kills of the companion that calls have to live through.
 KILLS = 2
-_READY_S = 300.0
 # Seconds that a client waits for one answer; a call that hangs ends the test.
 _PATIENCE_S = 120.0
 
 
 async def _ready(bed: Testbed) -> None:
     async with AsyncClient(bed.socket) as client:
-        await bed.until_ready(client, _READY_S)
+        await bed.until_ready(client)
 
 
 def _expected(bed: Testbed) -> dict[Path, str]:

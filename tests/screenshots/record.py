@@ -40,7 +40,7 @@ async def _record(directory: Path, slow: SlowCpu) -> None:
         relay.set_rate(_MBIT * 1e6 / 8)
         with bed:
             async with AsyncClient(bed.socket, timeout_s=120) as client:
-                await bed.until_ready(client, timeout_s=1800)
+                await bed.until_ready(client)
                 for turn in range(_WARM_UP):
                     await client.infer(objects[turn % len(objects)], model=_DETECTOR)
                     await client.infer(cifar[turn], model=_PAIR)

@@ -49,7 +49,7 @@ async def field(packages: Mapping[str, Path], *, share: float, profiles: Path) -
             relay = await stack.enter_async_context(bed.relay())
             stack.enter_context(bed)
             async with AsyncClient(bed.socket) as client:
-                await bed.until_ready(client, timeout_s=3600)
+                await bed.until_ready(client)
             places = [str(package) for package in packages.values()]
             port = free_port()
             await stack.enter_async_context(program(f"{_HERE}.plain", str(port), *places))

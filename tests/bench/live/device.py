@@ -69,6 +69,6 @@ async def live_device(directory: Path, kept: Path) -> AsyncIterator[LiveDevice]:
         relay.set_rtt(RTT_S)
         stack.enter_context(bed)
         async with AsyncClient(bed.socket) as client:
-            await bed.until_ready(client, timeout_s=3600)
+            await bed.until_ready(client)
         caller = program("tests.bench.live.caller", str(bed.socket), within=slow.command)
         yield LiveDevice(await stack.enter_async_context(caller), relay, slow)
