@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -29,3 +30,12 @@ def until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < deadline, f"it did not become so in {PATIENCE_S:.0f} s"
         time.sleep(0.01)
+
+
+async def comes_true(true: Callable[[], bool]) -> None:
+    """As `until`, in an event loop. Each look counts, not the time that a machine stands still in between."""
+    for _ in range(int(PATIENCE_S / 0.01)):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"it did not become so in {PATIENCE_S:.0f} s")

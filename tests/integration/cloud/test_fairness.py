@@ -26,7 +26,7 @@ from collabd.engine import Engine
 from collabd.keys.tokens import line, new_token
 from tests.integration.cloud.conftest import Companion
 from tests.integration.cloud.test_service import held_up
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, comes_true
 
 KEYS = {"a": new_token(), "b": new_token()}
 Start = Callable[..., Any]
@@ -87,14 +87,6 @@ def made(package: Package, tmp_path: Path) -> Callable[[str], Package]:
     return make
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(int(PATIENCE_S / 0.005)):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it never came to that")
-
-
 async def ask(companion: Companion, device: str, method: str, path: str, data: bytes | None = None) -> int:
     """Raises the error that the companion answered with."""
     headers = {"Authorization": f"Bearer {KEYS[device]}"}
@@ -128,14 +120,14 @@ async def test_a_trial_keeps_nobody_waiting(
     await push(companion, "b", mine := made("mine"))
     with trials.held_up():
         first, second = pushing(companion, "a", made("a0")), pushing(companion, "a", made("a1"))
-        await until(lambda: trials.began == 1)
+        await comes_true(lambda: trials.began == 1)
         for digest in (made("a0").digest, "sha256:" + "0" * 64):
             with pytest.raises(UnknownPackage):
                 await profile(companion, "b", digest)
         await infer(companion, "b", mine)
         await profile(companion, "b", mine.digest)
         third = pushing(companion, "b", made("b0"))
-        await until(lambda: trials.began == 2)
+        await comes_true(lambda: trials.began == 2)
         # One at a time of each device.
         assert not any(task.done() for task in (first, second, third))
         trials.free.set()
@@ -152,7 +144,7 @@ async def test_what_is_not_loaded_is_loaded_while_another_is_tried_out(
         companion.cloud.models._unload(mine.digest)
         with trials.held_up():
             trying = pushing(companion, "a", made("a0"))
-            await until(lambda: trials.began == 1)
+            await comes_true(lambda: trials.began == 1)
             await infer(companion, "b", mine)
             assert not trying.done()
             trials.free.set()
@@ -181,9 +173,9 @@ async def test_a_device_has_one_package_loaded_at_a_time_also_after_it_hung_up(
     calls = {}
     for name, package in asked.items():
         calls[name] = asyncio.create_task(models.by_digest(package.digest, name[0]))
-        await until(lambda: "a0" in began)
+        await comes_true(lambda: "a0" in began)
     calls["a0"].cancel()
-    await until(lambda: "b0" in began)
+    await comes_true(lambda: "b0" in began)
     assert began == ["a0", "b0"]
     free.set()
     await asyncio.gather(calls["a1"], calls["b0"])
@@ -195,11 +187,11 @@ async def test_who_hangs_up_during_a_trial_gets_no_other_one(
 ) -> None:
     with trials.held_up():
         gone = pushing(companion, "a", made("a0"))
-        await until(lambda: trials.began == 1)
+        await comes_true(lambda: trials.began == 1)
         gone.cancel()
         await asyncio.gather(gone, return_exceptions=True)
         again, other = pushing(companion, "a", made("a1")), pushing(companion, "b", made("b0"))
-        await until(lambda: trials.began == 2)
+        await comes_true(lambda: trials.began == 2)
         assert [companion.cloud.models.pushes.of(device) for device in "ab"] == [1, 1]
         trials.free.set()
         await asyncio.gather(again, other)
@@ -218,7 +210,7 @@ async def test_a_push_that_does_not_come_keeps_no_other_device_waiting(
             f"Authorization: Bearer {KEYS['a']}\r\nContent-Length: 100000\r\n\r\nhalf".encode()
         )
         writers.append(writer)
-    await until(lambda: companion.cloud.models.pushes.of("a") == 1)
+    await comes_true(lambda: companion.cloud.models.pushes.of("a") == 1)
     for name in ("b0", "b1"):
         assert await push(companion, "b", made(name)) == 201
     assert companion.cloud.models.pushes.of("a") == 1

@@ -24,9 +24,8 @@ from collabd.device.server import running as running_device
 from collabd.engine import Engine
 from collabd.sensing.sensed_machine import SHOWS_NOTHING
 from collabd.simulation.relay import Relay
-from tests.integration.device.test_watching import until
 from tests.pair_networks import big_package, little_package, paired_in_both_precisions, paired_packages, pictures
-from tests.patience import PATIENCE_S, PROGRAM_S
+from tests.patience import PATIENCE_S, PROGRAM_S, comes_true
 from tests.slowed import slowed
 
 # The big network takes some 800 ms then, the little one 50 with its picture: longer and shorter than a round trip.
@@ -163,9 +162,9 @@ async def test_another_companion_takes_over_where_the_little_network_was_not_sur
         raced = [(image, result) for image, result in await it.calls(12) if result.plan.cascade == "raced"]
         image = next(image for image, result in raced if result.answered_by is None)
         first = it.daemon._plane.generation.companions[0]
-        await until(lambda: not first.is_asked)
+        await comes_true(lambda: not first.is_asked)
         under_way = asyncio.create_task(it.client.infer(image, model="big"))
-        await until(lambda: first.is_asked)
+        await comes_true(lambda: first.is_asked)
         await it.relays[0].close()
         result = await under_way
         assert it.is_right(image, result)

@@ -20,7 +20,8 @@ from collabd.device.companions.watcher import Watcher
 from collabd.lifecycle import background
 from collabd.simulation.relay import Relay
 from tests.device_parts import companion_at
-from tests.integration.device.test_watching import OPEN_S, Fickle, running, until, usable
+from tests.integration.device.test_watching import OPEN_S, Fickle, running, usable
+from tests.patience import comes_true
 
 IDLE = 5
 
@@ -40,7 +41,7 @@ async def far_away(fickle: Fickle) -> AsyncIterator[tuple[Companion, Relay, web.
             await companion.ping(0)
         fickle.answers.clear()
         pings = [asyncio.create_task(companion.ping(0)) for _ in range(IDLE)]
-        await until(lambda: len(fickle.asked) == 3 + IDLE)
+        await comes_true(lambda: len(fickle.asked) == 3 + IDLE)
         fickle.answers.set()
         await asyncio.gather(*pings)
         fickle.asked.clear()
@@ -70,7 +71,7 @@ async def test_when_the_breaker_opens_the_first_probe_gets_through(tiny_package:
             companion.note_failure(CompanionFailure(FailureReason.LATE, "no answer"))
         assert not companion.is_up()
         async with background("watching", Watcher(companion, LinkSettings(), lambda: [tiny_package]).run):
-            await until(lambda: usable(companion, tiny_package))
+            await comes_true(lambda: usable(companion, tiny_package))
         # One ping, then what the companion holds; no probe was lost on the way.
         assert fickle.asked[:2] == ["ping", "profile"]
         assert companion.problem == "no answer"
@@ -96,15 +97,15 @@ async def test_what_is_under_way_on_connections_left_behind_ends_well(tiny_packa
     async with far_away(fickle) as (companion, _, runner):
         fickle.answers.clear()
         under_way = asyncio.create_task(companion.ping(0))
-        await until(lambda: fickle.asked == ["ping"])
+        await comes_true(lambda: fickle.asked == ["ping"])
         companion.exchange.leave()
         other = asyncio.create_task(companion.ping(0))
-        await until(lambda: fickle.asked == ["ping"] * 2)
+        await comes_true(lambda: fickle.asked == ["ping"] * 2)
         # The idle ones are closed at once, the one that is busy when its exchange has ended.
-        await until(lambda: connected(runner) == 2)
+        await comes_true(lambda: connected(runner) == 2)
         fickle.answers.set()
         await asyncio.gather(under_way, other)
-        await until(lambda: connected(runner) == 1)
+        await comes_true(lambda: connected(runner) == 1)
 
 
 async def test_after_a_sleep_no_connection_is_trusted(tiny_package: Package) -> None:
@@ -123,9 +124,9 @@ async def test_after_a_sleep_no_connection_is_trusted(tiny_package: Package) -> 
 
         watcher = Watcher(companion, LinkSettings(), lambda: [tiny_package], slept_s=sleep)
         async with background("watching", watcher.run):
-            await until(lambda: usable(companion, tiny_package) and "ping" in fickle.asked)
+            await comes_true(lambda: usable(companion, tiny_package) and "ping" in fickle.asked)
             tired = True
-            await until(lambda: slept_s > 0 and "ping" in fickle.asked)
+            await comes_true(lambda: slept_s > 0 and "ping" in fickle.asked)
             assert companion.is_up()
             assert companion.problem is None
             assert companion.link.read(time.monotonic()).age_s is not None

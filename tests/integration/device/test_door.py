@@ -7,7 +7,7 @@ import gc
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -25,7 +25,7 @@ from collabd.http import bodies
 from collabd.http.bodies import BODY, BodyPace
 from collabd.http.protocol import InferenceProtocol
 from tests.integration.device.conftest import Bench, Factory
-from tests.patience import PATIENCE_S, reached
+from tests.patience import PATIENCE_S, comes_true, reached
 from tests.slowed import slowed
 
 _HEAD = "POST /v2/models/tiny/infer HTTP/1.1\r\nHost: d\r\nContent-Length: {length}\r\n{more}\r\n"
@@ -113,14 +113,6 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         yield seen
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(int(PATIENCE_S / 0.01)):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never came to that")
-
-
 def crowd(it: Bench, count: int) -> list[asyncio.Future[np.ndarray]]:
     """So many callers, each in a thread and on a connection of its own."""
 
@@ -162,7 +154,7 @@ async def test_one_users_endless_uploads_keep_nobody_else_waiting(bench: Factory
                 peer.sock.setblocking(False)
                 with suppress(BlockingIOError):  # it is not read from
                     peer.sock.send(head.replace("Host: d", f"Host: {_EVIL}").encode() + body)
-            await until(lambda: it.daemon.door.waiting == 40)
+            await comes_true(lambda: it.daemon.door.waiting == 40)
             for image in it.images[:3]:
                 assert (await it.client.infer(image)).ran
             assert it.daemon.door.waiting == 40
@@ -179,9 +171,9 @@ async def test_one_users_calls_inside_let_anothers_pass(bench: Factory) -> None:
                 head = _HEAD.format(length=message.length, more=length).replace("Host: d", f"Host: {_EVIL}")
                 peer.sock.sendall(head.encode() + message.body())
             # The others have two places.
-            await until(lambda: (it.daemon.door.inside, it.daemon.door.waiting) == (6, 14))
+            await comes_true(lambda: (it.daemon.door.inside, it.daemon.door.waiting) == (6, 14))
             call = asyncio.create_task(it.client.infer(it.images[0]))
-            await until(lambda: it.daemon.door.inside == 7)
+            await comes_true(lambda: it.daemon.door.inside == 7)
             free.set()
             await call
             for peer in peers:
@@ -205,7 +197,7 @@ async def test_no_image_outlives_its_call(bench: Factory) -> None:
         others = images_in_memory()
         with busy_lane(it) as free:
             call = asyncio.create_task(it.client.infer(it.images[0]))
-            await until(lambda: it.daemon.machinery.lane.busy)
+            await comes_true(lambda: it.daemon.machinery.lane.busy)
             assert len(images_in_memory(beside=others)) == 1
             free.set()
         await call
@@ -239,15 +231,15 @@ async def test_callers_that_hang_up_at_the_door_leave_at_once(bench: Factory) ->
     async with bench(settings(1, waiting=8), cloud=False) as it:
         with busy_lane(it) as free:
             first = crowd(it, 1)
-            await until(lambda: it.daemon.door.inside == 1)
+            await comes_true(lambda: it.daemon.door.inside == 1)
             for body in (b"", bytes(150_000)):
                 peers = [Peer(it.socket) for _ in range(4)]
                 for peer in peers:
                     peer.send(_LARGE, body)
-                await until(lambda: it.daemon.door.waiting == 4)
+                await comes_true(lambda: it.daemon.door.waiting == 4)
                 for peer in peers:
                     peer.close()
-                await until(lambda: it.daemon.door.waiting == 0)
+                await comes_true(lambda: it.daemon.door.waiting == 0)
             free.set()
         await asyncio.gather(*first)
 
@@ -262,23 +254,23 @@ async def test_a_caller_that_hangs_up_inside_stops_its_run(bench: Factory) -> No
         peer = Peer(it.socket)
         more = f"{wire.HEADER_LENGTH}: {message.headers[wire.HEADER_LENGTH]}\r\n"
         await asyncio.to_thread(peer.send, message.length, message.body(), more)
-        await until(lambda: lane.busy)
+        await comes_true(lambda: lane.busy)
         behind = asyncio.create_task(lane.prepare(lambda: None))
         await asyncio.sleep(0.1)
         assert not behind.done()
         peer.close()
         await behind
-        await until(lambda: it.daemon.door.inside == 0)
+        await comes_true(lambda: it.daemon.door.inside == 0)
 
 
 async def test_what_does_not_fit_is_refused_before_its_body(bench: Factory) -> None:
     async with bench(settings(1, waiting=2), cloud=False) as it:
         with busy_lane(it) as free:
             calls = crowd(it, 1)
-            await until(lambda: it.daemon.door.inside == 1)
+            await comes_true(lambda: it.daemon.door.inside == 1)
             with closing(Peer(it.socket)) as waits, closing(Peer(it.socket)) as asks, closing(Peer(it.socket)) as sends:
                 waits.send(_LARGE)
-                await until(lambda: it.daemon.door.waiting == 1)
+                await comes_true(lambda: it.daemon.door.waiting == 1)
                 asks.send(_LARGE, more="Expect: 100-continue\r\n")
                 assert "503" in await asyncio.to_thread(asks.status)
                 sends.send(_LARGE, b"{")
@@ -299,7 +291,7 @@ async def test_the_sdk_comes_back_when_it_is_told_to(bench: Factory) -> None:
     async with bench(settings(1, waiting=2), cloud=False) as it:
         with busy_lane(it) as free:
             calls = crowd(it, 6)  # one inside, one at the door, four told to come back
-            await until(lambda: it.daemon.door.inside + it.daemon.door.waiting == 2)
+            await comes_true(lambda: it.daemon.door.inside + it.daemon.door.waiting == 2)
             async with AsyncClient(it.socket, timeout_s=0.5) as hasty:
                 with pytest.raises(Overloaded, match="already wait"):
                     await told_in_time(hasty, it.images[0])
@@ -311,9 +303,9 @@ async def test_a_calls_time_counts_from_its_arrival(bench: Factory) -> None:
     async with bench(settings(1), cloud=False) as it:
         with busy_lane(it) as free:
             first = crowd(it, 1)
-            await until(lambda: it.daemon.door.inside == 1)
+            await comes_true(lambda: it.daemon.door.inside == 1)
             waits = asyncio.create_task(it.client.infer(it.images[0], "200ms"))
-            await until(lambda: it.daemon.door.waiting == 1)
+            await comes_true(lambda: it.daemon.door.waiting == 1)
             await asyncio.sleep(0.3)
             free.set()
         result = await waits
@@ -329,10 +321,10 @@ async def test_stopping_answers_who_is_inside_and_tells_who_waits(bench: Factory
         await it.client.infer(it.images[0])  # it knows the labels now, and need not ask for them
         with busy_lane(it) as free:
             inside = asyncio.create_task(it.client.infer(it.images[0]))
-            await until(lambda: it.daemon.door.inside == 1)
+            await comes_true(lambda: it.daemon.door.inside == 1)
             with closing(Peer(it.socket)) as waits:
                 waits.send(_LARGE)
-                await until(lambda: it.daemon.door.waiting == 1)
+                await comes_true(lambda: it.daemon.door.waiting == 1)
                 stopping = asyncio.ensure_future(it.stop())
                 assert "503" in await asyncio.to_thread(waits.status)
             assert not stopping.done()

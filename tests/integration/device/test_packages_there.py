@@ -33,7 +33,8 @@ from collabd.device.companions.watcher import Watcher
 from collabd.lifecycle import background
 from tests.device_parts import companion_at
 from tests.integration.device.conftest import Bench, Factory
-from tests.integration.device.test_watching import OPEN_S, Fickle, running, until, url_of, usable
+from tests.integration.device.test_watching import OPEN_S, Fickle, running, url_of, usable
+from tests.patience import comes_true
 
 
 class Picky(Fickle):
@@ -101,27 +102,27 @@ async def test_a_package_that_cannot_be_read_keeps_no_other_from_the_companion(
     picky, away = Picky(tiny_package), other_package.path.with_name("away")
     shutil.move(other_package.path, away)
     async with serving(picky) as url, watched(url, lambda: [other_package, tiny_package]) as companion:
-        await until(lambda: usable(companion, tiny_package))
-        await until(lambda: "the device cannot send it: " in companion.why_not(other_package.digest))
+        await comes_true(lambda: usable(companion, tiny_package))
+        await comes_true(lambda: "the device cannot send it: " in companion.why_not(other_package.digest))
         assert "No such file" in companion.why_not(other_package.digest)
         # Its companion comes and goes all the same.
         companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))
         assert not usable(companion, tiny_package)
-        await until(lambda: usable(companion, tiny_package))
+        await comes_true(lambda: usable(companion, tiny_package))
         assert "starts again" not in caplog.text
         # And the package is tried again.
         shutil.move(away, other_package.path)
         companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))
-        await until(lambda: picky.pushed == [other_package.digest])
+        await comes_true(lambda: picky.pushed == [other_package.digest])
 
 
 async def test_what_is_known_of_a_package_is_forgotten_with_it(tiny_package: Package, other_package: Package) -> None:
     picky, ours = Picky(tiny_package, InvalidPackage("no")), [other_package, tiny_package]
     async with serving(picky) as url, watched(url, lambda: ours) as companion:
-        await until(lambda: usable(companion, tiny_package))
+        await comes_true(lambda: usable(companion, tiny_package))
         assert list(companion.lacks) == [other_package.digest]
         ours.clear()
-        await until(lambda: not companion.profiles and not companion.lacks)
+        await comes_true(lambda: not companion.profiles and not companion.lacks)
 
 
 REFUSALS: dict[str, CollabError] = {
@@ -136,7 +137,7 @@ async def told(bench: Factory, url: str, reason: str, prices: str = "") -> Async
     """A device whose calls are told this reason for being alone."""
     async with bench(cloud=url, prices=prices) as it:
         (companion,) = it.daemon._plane.generation.companions
-        await until(lambda: reason in companion.why_not(it.package.digest))
+        await comes_true(lambda: reason in companion.why_not(it.package.digest))
         result = await it.client.infer(it.images[0], cut="image")
         assert reason in result.why
         assert set(result.ran) == {"D"}
@@ -201,7 +202,7 @@ async def test_a_profile_that_cannot_be_costs_its_package_alone(tiny_package: Pa
     """The companion answers for the other package with the profile of this one."""
     picky = Fickle(tiny_package)
     async with serving(picky) as url, watched(url, lambda: [other_package, tiny_package]) as companion:
-        await until(lambda: usable(companion, tiny_package))
+        await comes_true(lambda: usable(companion, tiny_package))
         assert companion.is_up()
         assert companion.why_not(other_package.digest) == (
             "pc cannot serve the package: pc sent the profile of another package"
@@ -215,10 +216,10 @@ async def test_it_is_said_how_much_of_a_package_has_been_sent(tiny_package: Pack
     picky = Unread(tiny_package, InvalidPackage("no"))
     picky.receives.clear()
     async with serving(picky) as url, watched(url, lambda: [large]) as companion:
-        await until(lambda: companion.why_not(large.digest).endswith("is sending (1.1 of 1.1 MB)"))
+        await comes_true(lambda: companion.why_not(large.digest).endswith("is sending (1.1 of 1.1 MB)"))
         assert companion.awaits(large.digest)
         picky.receives.set()
-        await until(lambda: "refused the package" in companion.why_not(large.digest))
+        await comes_true(lambda: "refused the package" in companion.why_not(large.digest))
         assert not companion.awaits(large.digest)
 
 
@@ -228,9 +229,9 @@ async def test_a_push_that_never_ends_keeps_nobody_from_the_companion(
     picky = Picky(tiny_package)
     picky.receives.clear()
     async with serving(picky) as url, watched(url, lambda: [other_package, tiny_package]) as companion:
-        await until(lambda: bool(picky.pushed) and usable(companion, tiny_package))
+        await comes_true(lambda: bool(picky.pushed) and usable(companion, tiny_package))
         assert companion.why_not(other_package.digest) == "pc lacks the package, which the device is sending"
         companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))
         assert not usable(companion, tiny_package)
-        await until(lambda: usable(companion, tiny_package))
+        await comes_true(lambda: usable(companion, tiny_package))
         assert len(picky.pushed) == 1

@@ -25,7 +25,7 @@ from collabd.device.companions.watcher import Watcher
 from collabd.lifecycle import background
 from tests.device_parts import companion_at
 from tests.integration.device.impostor import signed
-from tests.patience import PATIENCE_S
+from tests.patience import comes_true
 from tests.unit.device.companions.test_package_supply import profile
 
 OPEN_S = 0.3
@@ -85,12 +85,6 @@ async def watched(fickle: Fickle) -> AsyncIterator[tuple[Companion, web.AppRunne
             yield companion, runner
 
 
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not true():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
 def usable(companion: Companion, package: Package) -> bool:
     return companion.state_for(package.digest).up
 
@@ -98,49 +92,49 @@ def usable(companion: Companion, package: Package) -> bool:
 async def test_one_probe_decides_and_the_profile_comes_before_the_calls(tiny_package: Package) -> None:
     fickle = Fickle(tiny_package)
     async with watched(fickle) as (companion, _):
-        await until(lambda: usable(companion, tiny_package))
+        await comes_true(lambda: usable(companion, tiny_package))
         fickle.answers.clear()
         fickle.asked.clear()
         companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))
-        await until(lambda: companion.breaker.state(time.monotonic()) is BreakerState.HALF_OPEN)
-        await until(lambda: fickle.asked[-1:] == ["ping"])
+        await comes_true(lambda: companion.breaker.state(time.monotonic()) is BreakerState.HALF_OPEN)
+        await comes_true(lambda: fickle.asked[-1:] == ["ping"])
         # Silent: it is probed, and nothing else is sent.
         assert set(fickle.asked) == {"ping"}
         assert not usable(companion, tiny_package)
         fickle.answers.set()
-        await until(lambda: usable(companion, tiny_package))
+        await comes_true(lambda: usable(companion, tiny_package))
         assert fickle.asked[fickle.asked.index("profile") - 1] == "ping"
 
 
 async def test_a_companion_that_comes_back_without_the_package_is_not_used_for_it(tiny_package: Package) -> None:
     fickle = Fickle(tiny_package)
     async with watched(fickle) as (companion, _):
-        await until(lambda: usable(companion, tiny_package))
+        await comes_true(lambda: usable(companion, tiny_package))
         fickle.holds = False
         companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))
-        await until(companion.is_up)
+        await comes_true(companion.is_up)
         assert not usable(companion, tiny_package)
         fickle.holds = True
-        await until(lambda: usable(companion, tiny_package))
+        await comes_true(lambda: usable(companion, tiny_package))
 
 
 async def test_a_companion_that_is_started_again_is_used_again(tiny_package: Package) -> None:
     fickle = Fickle(tiny_package)
     async with watched(fickle) as (companion, runner):
-        await until(lambda: usable(companion, tiny_package))
+        await comes_true(lambda: usable(companion, tiny_package))
         host, port = runner.addresses[0][:2]
         await next(iter(runner.sites)).stop()
         companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))
         await asyncio.sleep(3 * OPEN_S)
         await web.TCPSite(runner, host, port).start()
-        await until(lambda: usable(companion, tiny_package))
+        await comes_true(lambda: usable(companion, tiny_package))
 
 
 async def test_a_lost_probe_is_noticed_soon_where_the_link_was_fast(tiny_package: Package) -> None:
     fickle = Fickle(tiny_package)
     async with watched(fickle) as (companion, _):
-        await until(lambda: usable(companion, tiny_package))
-        await until(lambda: companion.link.read(time.monotonic()).age_s is not None)
+        await comes_true(lambda: usable(companion, tiny_package))
+        await comes_true(lambda: companion.link.read(time.monotonic()).age_s is not None)
         assert companion._ping_patience_s(0) == 1.0
         companion.link.learn_late(up_bytes=16_000, seconds=13.0, now=time.monotonic())
         assert companion._ping_patience_s(16_000) > 13.0
@@ -167,7 +161,7 @@ async def test_a_package_refused_with_escapes_is_logged_plain(
         companion = companion_at(str(server.make_url("/")), connections)
         with caplog.at_level(logging.INFO, "collabd.device.companions.package_supply"):
             async with background("watching", Watcher(companion, LinkSettings(), lambda: [tiny_package]).run):
-                await until(lambda: bool(caplog.records))
+                await comes_true(lambda: bool(caplog.records))
     (logged,) = (record.getMessage() for record in caplog.records)
     assert logged == "tiny: pc refused the package: all is well0m; Nov 28 pi sudo: root"
 
@@ -186,9 +180,9 @@ async def test_one_that_cannot_be_watched_counts_as_down_and_says_why(tiny_packa
 
     fickle = Fickle(tiny_package)
     async with watched(fickle) as (companion, _):
-        await until(lambda: usable(companion, tiny_package))
+        await comes_true(lambda: usable(companion, tiny_package))
         async with background("watching pc", failing, companion.give_up, sleep=at_once):
-            await until(lambda: not companion.is_up())
+            await comes_true(lambda: not companion.is_up())
         assert begun > 1
         assert "pc is down: watching it failed" in companion.why_not(tiny_package.digest)
         assert "no such thing" in companion.why_not(tiny_package.digest)

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable
 
 import pytest
 
 from collabd.discovery.announcement import Announcement
 from collabd.discovery.announcer import Announcer
 from collabd.lifecycle import background, do_without
-from tests.patience import PATIENCE_S
+from tests.patience import comes_true
 
 NOWHERE = Announcement(name="pc", addresses=(), port=8470, version="0.1.0", secured=True)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not true():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
 
 
 async def test_a_machine_without_an_address_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -32,7 +24,7 @@ async def test_a_machine_without_an_address_is_told_of_once(caplog: pytest.LogCa
 
     with caplog.at_level(logging.WARNING):
         async with background("announcing", Announcer(describe, look_s=0.001).run, do_without):
-            await until(lambda: looks >= 20)
+            await comes_true(lambda: looks >= 20)
     assert [each.message for each in caplog.records] == [
         "not announced: other machines cannot reach this one at any address"
     ]
@@ -48,6 +40,6 @@ async def test_what_fails_is_told_and_tried_again(caplog: pytest.LogCaptureFixtu
 
     with caplog.at_level(logging.WARNING):
         async with background("announcing", Announcer(describe, look_s=0.001, again_s=0.001).run, do_without):
-            await until(lambda: len(caplog.records) == 2)
+            await comes_true(lambda: len(caplog.records) == 2)
     assert caplog.records[0].message == "not announced: no such thing; tried again until it works"
     assert "at any address" in caplog.records[1].message

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -22,7 +22,7 @@ from collabd.http.bodies import BodyPace
 from collabd.http.error_replies import error_middleware
 from collabd.http.plain import PlainAnswer, PlainRequest, reply_bytes
 from collabd.http.server import ConnectionLimits, ConnectionServer, http_runner
-from tests.patience import PATIENCE_S
+from tests.patience import comes_true
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HELD = b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -57,13 +57,6 @@ class House:
     async def hears(self, says: bytes) -> bytes:
         """All that is answered until the connection ends."""
         return await to_the_end((await self.peer(says))[0])
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        for _ in range(int(PATIENCE_S / 0.01)):
-            if condition():
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError("it never came to that")
 
     def close(self) -> None:
         for writer in self._writers:
@@ -138,7 +131,7 @@ async def test_one_request_after_another_on_one_connection(house: House) -> None
 async def test_who_does_not_ask_in_time_is_cut_off(tmp_path: Path, says: bytes) -> None:
     async with built(tmp_path, head_s=0.1) as house:
         assert await house.hears(says) == b""
-        await house.until(lambda: not house.server.connections)
+        await comes_true(lambda: not house.server.connections)
 
 
 async def test_who_asks_a_byte_at_a_time_is_cut_off(tmp_path: Path) -> None:
@@ -248,7 +241,7 @@ async def test_who_does_not_take_its_reply_is_cut_off(tmp_path: Path) -> None:
     async with built(tmp_path, reply_pace=BodyPace(0.2, 1e12)) as house:
         reader, _ = await house.peer(DEAF)
         await head(reader)
-        await house.until(lambda: not house.server.connections)
+        await comes_true(lambda: not house.server.connections)
 
 
 async def test_who_takes_it_slowly_is_not(house: House) -> None:
@@ -264,14 +257,14 @@ async def test_a_closed_connection_whose_peer_takes_nothing_is_not_kept(house: H
     # From now on, so that it is the closing alone that is in time or not.
     connection._limits = ConnectionLimits(reply_pace=BodyPace(0.2, 1e12))
     connection.force_close()
-    await house.until(lambda: not house.server.connections)
+    await comes_true(lambda: not house.server.connections)
 
 
 async def test_silent_peers_make_room_for_those_who_ask(tmp_path: Path) -> None:
     async with built(tmp_path, connections=8) as house:
         for _ in range(30):
             await house.peer()
-            await house.until(lambda: len(house.server.connections) <= 5)
+            await comes_true(lambda: len(house.server.connections) <= 5)
         reader, _ = await house.peer(GET)
         assert b"200 OK" in await head(reader)
 
@@ -304,7 +297,7 @@ async def test_where_all_are_busy_the_next_is_told_to_come_back(tmp_path: Path) 
     async with built(tmp_path, connections=8) as house:
         for _ in range(4):
             await house.peer(HELD)
-        await house.until(lambda: sum(not connection.waits_for_request for connection in connections(house)) == 4)
+        await comes_true(lambda: sum(not connection.waits_for_request for connection in connections(house)) == 4)
         answer = await house.hears(b"")
         assert answer.startswith(b"HTTP/1.1 503")
         assert b"\r\nRetry-After: 1\r\n" in answer
@@ -315,7 +308,7 @@ async def test_one_peer_leaves_the_half_to_others(tmp_path: Path) -> None:
     async with built(tmp_path, connections=8) as house:
         for _ in range(4):
             await house.peer(HELD)
-        await house.until(lambda: sum(not connection.waits_for_request for connection in connections(house)) == 4)
+        await comes_true(lambda: sum(not connection.waits_for_request for connection in connections(house)) == 4)
         reader, _ = await house.peer_over_network(GET)
         assert b"200 OK" in await head(reader)
 
@@ -353,7 +346,7 @@ async def held_up(house: House, inside: Inside) -> tuple[asyncio.StreamReader, a
     reader, writer = await house.peer(GET)
     await reader.readuntil(b"here")
     writer.write(PLAIN + b"h")
-    await house.until(lambda: inside.begun > before)
+    await comes_true(lambda: inside.begun > before)
     return reader, writer
 
 
@@ -391,8 +384,8 @@ async def test_who_hangs_up_needs_no_answer(tmp_path: Path) -> None:
     async with built(tmp_path, inside) as house:
         _, writer = await held_up(house, inside)
         writer.close()
-        await house.until(lambda: inside.cancelled == 1)
-        await house.until(lambda: not house.server.connections)
+        await comes_true(lambda: inside.cancelled == 1)
+        await comes_true(lambda: not house.server.connections)
 
 
 async def test_who_is_answered_does_not_make_room(tmp_path: Path) -> None:
