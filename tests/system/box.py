@@ -20,7 +20,7 @@ SYSTEMD = Path("/lib/systemd/systemd")
 CHECKOUT = Path(__file__).parents[2]
 BOOT = Path(__file__).with_name("boot.sh")
 # s. A command has so long; one that takes longer has failed.
-_RUN_S = 200
+_RUN_S = 500
 _NAMESPACES = ("--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup")
 
 
@@ -45,7 +45,7 @@ class Box:
         """Run a command to its end."""
         # In the box: if only nsenter ended, what it started would keep the pipes open.
         command = self.command("timeout", "--kill-after=10", str(_RUN_S), *argv, user=user)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=2 * _RUN_S, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_RUN_S + 60, check=False)
         if check and done.returncode:
             raise AssertionError(f"{' '.join(argv)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
         return done

@@ -73,7 +73,7 @@ def test_plans_follow_the_rate_of_the_link(link: Link, companion: Service, devic
     companion.drop_in("[Service]\nNetworkNamespacePath=/run/netns/pc\n")
     link.rate(FAST)
     device.systemctl("start")
-    device.box.run("collabctl", "wait", "--profiled", "--timeout", "600", user="ada")
+    device.box.run("collabctl", "wait", "--profiled", "--timeout", "480", user="ada")
     since = time.time()
     with calling(device.box, budget="100%", count=1) as seen:
         companion.systemctl("start")
