@@ -192,7 +192,7 @@ class HomeAssistant:
         client.reconnect_delay_set(*_RETRY_S)
         client.on_connect = self._on_connect
         # What was on its way when the connection broke is sent again before this is called, so the newest comes last.
-        client.on_subscribe = lambda *_: self._announce()
+        client.on_subscribe = lambda *_: self._arrive()
         client.on_message = self._on_message
         return client
 
@@ -218,9 +218,15 @@ class HomeAssistant:
     def _on_connect(self, *given: Any) -> None:
         reason = given[_REASON]
         self._refusal = str(reason) if reason.is_failure else ""
-        if not reason.is_failure:
+        if reason.is_failure:
+            self._answered.set()
+        else:
             # Home Assistant says here that it has started.
             self._client.subscribe(f"{self._broker.discovery_prefix}/status", _AT_LEAST_ONCE)
+
+    def _arrive(self) -> None:
+        self._announce()
+        # Only now, so that what is published from here on is not told twice.
         self._answered.set()
 
     def _on_message(self, _: paho.Client, __: Any, message: Any) -> None:
