@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -19,9 +20,12 @@ from collab_sdk.vocabulary import Precision
 from collabd.catalog.package.package import Package, rewritten
 from collabd.cloud.server import running as running_cloud
 from collabd.config import CloudConfig, CloudModelSettings, CloudServerSettings, DeviceConfig, Loaded, load
+from collabd.device.companions.companion import Companion
 from collabd.device.server import DeviceDaemon
 from collabd.device.server import running as running_device
-from collabd.engine import Engine
+from collabd.engine import Engine, keys_of
+from collabd.profiling import stored
+from collabd.profiling.timing import advance, steps
 from collabd.sensing.sensed_machine import SHOWS_NOTHING
 from collabd.simulation.relay import Relay
 from tests.pair_networks import big_package, little_package, paired_in_both_precisions, paired_packages, pictures
@@ -81,6 +85,7 @@ def pair(tmp_path: Path, packages: tuple[Package, Package]) -> Factory:
         root = tmp_path / "packages"
         for package in networks:
             shutil.copytree(package.path, root / package.manifest.name)
+            _profiled(package, tmp_path / "device/profiles")
         async with AsyncExitStack() as stack:
             cloud_stack = await stack.enter_async_context(AsyncExitStack())
             relays: list[Relay] = []
@@ -162,9 +167,11 @@ async def test_another_companion_takes_over_where_the_little_network_was_not_sur
         raced = [(image, result) for image, result in await it.calls(12) if result.plan.cascade == "raced"]
         image = next(image for image, result in raced if result.answered_by is None)
         first = it.daemon._plane.generation.companions[0]
-        await comes_true(lambda: not first.is_asked)
-        under_way = asyncio.create_task(it.client.infer(image, model="big"))
-        await comes_true(lambda: first.is_asked)
+        # On a busy machine the device answers some calls alone.
+        for _ in range(20):
+            under_way = await _begun(it, image, first)
+            if not under_way.done():
+                break
         await it.relays[0].close()
         result = await under_way
         assert it.is_right(image, result)
@@ -252,6 +259,14 @@ async def test_without_a_pair_nothing_changes(pair: Factory, tmp_path: Path) -> 
         assert (await it.client.layers("big"))["little"] is None
 
 
+async def _begun(it: Pair, image: np.ndarray, companion: Companion) -> asyncio.Task[Result]:
+    """A call that the companion has been asked for, or that is over."""
+    await comes_true(lambda: not companion.is_asked)
+    call = asyncio.create_task(it.client.infer(image, model="big"))
+    await comes_true(lambda: companion.is_asked or call.done())
+    return call
+
+
 async def _until_up(client: AsyncClient, digest: str) -> None:
     for _ in range(int(PATIENCE_S / 0.05)):
         clouds = (await client.status())["clouds"]
@@ -261,12 +276,24 @@ async def _until_up(client: AsyncClient, digest: str) -> None:
     raise AssertionError("not all companions came up")
 
 
+def _profiled(package: Package, directory: Path) -> None:
+    """Keep the package's profile for the device, in processor time: other work of this machine would be slowed too."""
+    engine, networks = Engine(threads=1, cache_bytes=2**28), package.networks()
+    for precision, key in keys_of(package.digest, networks).items():
+        engine.add(key, networks[precision])
+    pieces = steps(package, networks, engine, clock=time.thread_time)
+    while (profile := advance(pieces)) is None:
+        pass
+    stored.save(profile, directory, threads=1)
+
+
 def _loaded(directory: Path, root: Path, addresses: list[tuple[str, int]]) -> Loaded[DeviceConfig]:
     path = directory / "collabd.toml"
     named = zip(("pc", "pc2"), addresses, strict=False)
     cloud = "".join(f'[[clouds]]\nname = "{name}"\nurl = "http://{host}:{port}"\n' for name, (host, port) in named)
     path.write_text(
-        f'state_dir = "{directory}/device"\n[server]\nsocket = "{directory}/collabd.sock"\n'
+        f'state_dir = "{directory}/device"\n[engine]\nthreads = 1\n'
+        f'[server]\nsocket = "{directory}/collabd.sock"\n'
         f'[models]\nroots = ["{directory}/device/models", "{root}"]\n{cloud}'
     )
     return load(DeviceConfig, path)
