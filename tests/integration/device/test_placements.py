@@ -39,7 +39,7 @@ async def heavy(bench: Factory, tmp_path: Path) -> Factory:
         stored = await asyncio.to_thread(stored_profile, it.profiles)
     believe(stored, {"image": 50.0, "relu1": 1000.0, "pool1": 2000.0, "pool2": 20.0})
     there = await asyncio.to_thread(stored_profile, tmp_path / "cloud/profiles")
-    believe(there, {"image": 5.0, "relu1": 100.0, "pool1": 200.0, "pool2": 2.0})
+    believe(there, {"image": 30.0, "relu1": 100.0, "pool1": 200.0, "pool2": 10.0})
     return bench
 
 
@@ -81,9 +81,9 @@ async def test_lossy_crossings_come_close(heavy: Factory) -> None:
         assert 0.9 < (result.fidelity or 0) < 1
 
 
-@pytest.mark.parametrize("cost", [0.301, 0.25, 0.15])
+@pytest.mark.parametrize("cost", [0.32, 0.25, 0.15])
 async def test_a_cap_on_cost_lets_some_segments_leave(heavy: Factory, cost: float) -> None:
-    """Less than all of the network, which costs 0.307: the heavy parts 0.1 and 0.2."""
+    """Less than all of the network, which costs 0.34: the heavy parts 0.1 and 0.2."""
     async with heavy(prices="price_per_second = 1") as it:
         result = await it.client.infer(it.images[0], f"100%,cost {cost}", fallback="fail")
         np.testing.assert_array_equal(result.scores, it.reference(it.images[0]))
