@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from math import sqrt
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,7 @@ _CROPS_EACH = 40
 _TEST_IMAGES_EACH = 100
 _PHOTOGRAPHS = sorted((MODELS / "samples/photos").glob("*.jpg"))
 _DEVIATIONS = 3
+Pair: TypeAlias = tuple[Precision, Precision]
 _HEADINGS = ("cut", "codec", "precision", "bytes", "promised", "sure", "agree", "all", "agree", "")
 
 
@@ -75,14 +77,19 @@ def _measure(name: str, data: Path) -> list[str]:
     return faults
 
 
-def compared(package: Package, samples: Samples) -> Iterator[tuple[str, CodecFigures | None, CodecFigures]]:
-    """Cut, the package's figures of what may change answers there, and its figures over the `samples`."""
+def compared(
+    package: Package, samples: Samples, *, only: Pair | None = None
+) -> Iterator[tuple[str, CodecFigures | None, CodecFigures]]:
+    """Cut, the package's figures of what may change answers there, and its figures over the `samples`.
+
+    `only`: the precisions before and behind the cut; None: all that the package has.
+    """
     networks = package.networks()
     calibration = Calibration(networks[Precision.FP32], samples.pixels, int8=networks.get(Precision.INT8))
     likeness = likeness_of(package.manifest, calibration.outputs, samples.sizes)
     for cut in package.manifest.cuts:
         promised = {(figures.codec, figures.head, figures.tail): figures for figures in cut.codecs}
-        pairs = [*dict.fromkeys((figures.head, figures.tail) for figures in cut.codecs)]
+        pairs = [only] if only else [*dict.fromkeys((figures.head, figures.tail) for figures in cut.codecs)]
         spec = CutSpec(cut.name, cut.head_layers, cut.tensors)
         for found in calibration.figures(spec, likeness, pairs=pairs):
             if found.agreement is not None:
@@ -96,8 +103,13 @@ def is_allowed(promised: CodecFigures | None) -> bool:
 
 def keeps_default(agreement: Agreement) -> bool:
     """Whether no fewer agree than chance explains where the default fidelity is the true one."""
-    least, images = PlanningSettings().min_fidelity, agreement.sure_images
-    return agreement.sure_agreed >= images * least - _DEVIATIONS * sqrt(images * least * (1 - least))
+    return keeps(agreement, PlanningSettings().min_fidelity)
+
+
+def keeps(agreement: Agreement, fidelity: float) -> bool:
+    """Whether no fewer agree than chance explains where this fidelity is the true one."""
+    images = agreement.sure_images
+    return agreement.sure_agreed >= images * fidelity - _DEVIATIONS * sqrt(images * fidelity * (1 - fidelity))
 
 
 def _row(
