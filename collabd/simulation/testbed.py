@@ -139,15 +139,12 @@ class Testbed:
         `DaemonUnavailable` if its daemon has ended.
         """
 
-        def check(reason: str) -> None:
+        def check_and_tell(reason: str) -> None:
             self._check_runs("device")
-            if is_answering:
-                tell(reason)
+            tell(reason)
 
-        is_answering = False
-        await client.wait(_READY_S, tell=check)
-        is_answering = True
-        await client.wait(_READY_S, profiled=True, tell=check)
+        await client.wait(_READY_S, tell=lambda _: self._check_runs("device"))
+        await client.wait(_READY_S, profiled=True, tell=check_and_tell)
         await self.until_cloud_is_up(client, _READY_S)
 
     async def until_cloud_is_up(self, client: AsyncClient, timeout_s: float = 300.0) -> None:
