@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from math import prod, sqrt
 from typing import Any
 
@@ -25,6 +26,9 @@ settings.load_profile("collabd")
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Watchdog(), "watchdog")
     config.pluginmanager.register(ToldAtOnce(config), "told-at-once")
+    # A shell ignores it for what it starts with `&`, and so would all programs that tests start and then interrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
