@@ -36,9 +36,19 @@ _Part = tuple[str, ...]
 Networks: TypeAlias = Mapping[Precision, Network]
 
 
-def measure(package: Package, networks: Networks, engine: Engine, *, rounds: int = _ROUNDS) -> Profile:
-    """The profile of `package`. The engine holds its `networks` by `keys_of` the package's digest. Blocks for all."""
-    pieces = steps(package, networks, engine, rounds=rounds)
+def measure(
+    package: Package,
+    networks: Networks,
+    engine: Engine,
+    *,
+    rounds: int = _ROUNDS,
+    clock: Callable[[], float] = perf_counter,
+) -> Profile:
+    """The profile of `package`. The engine holds its `networks` by `keys_of` the package's digest. Blocks for all.
+
+    `clock`: seconds.
+    """
+    pieces = steps(package, networks, engine, rounds=rounds, clock=clock)
     while (profile := advance(pieces)) is None:
         pass
     return profile

@@ -8,7 +8,6 @@ takes what it takes here. The times are CPU times of one thread, so other work o
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -17,9 +16,7 @@ from pathlib import Path
 import msgspec
 
 from collabd.catalog.package.package import Package, load
-from collabd.engine import Engine, keys_of
 from collabd.profiling.profile import CutTimes, Profile, VariantTimes
-from collabd.profiling.timing import advance, steps
 from collabd.simulation.answers import Answers
 from collabd.simulation.compare import Scenario, compare
 from collabd.simulation.little import SimulatedLittle
@@ -30,6 +27,7 @@ from collabd.simulation.shown import Shown
 from collabd.simulation.traces import Trace
 from collabd.simulation.workload import Workload
 from tests.bench.shipped import MODELS
+from tests.cpu_times import cpu_times
 
 __all__ = ["main"]
 
@@ -42,7 +40,6 @@ _VARIANTS: Mapping[str, tuple[str, ...]] = {
     "without cascade": ("cascade",),
 }
 _EVERY_S = 0.25
-_CACHE_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class _Pair:
     @classmethod
     def measured(cls, gain: float | None) -> _Pair:
         packages = [load(MODELS / name / "package") for name in (_BIG, _LITTLE)]
-        big, little = (_with_gain(_cpu_times(each), gain) for each in packages)
+        big, little = (_with_gain(cpu_times(each), gain) for each in packages)
         return cls(packages[0], packages[1], big, little)
 
     def __str__(self) -> str:
@@ -121,16 +118,6 @@ def _with_fidelity(report: PolicyReport) -> str:
     realised = report["realised"]
     shown = "" if realised is None else f" ({100 * realised['mean']:.2f}, {100 * realised['least']:.2f})"
     return f"{report['mean_ms']:.1f}{shown}"
-
-
-def _cpu_times(package: Package) -> Profile:
-    networks, engine = package.networks(), Engine(threads=1, cache_bytes=_CACHE_BYTES)
-    for precision, key in keys_of(package.digest, networks).items():
-        engine.add(key, networks[precision])
-    pieces = steps(package, networks, engine, clock=time.process_time)
-    while (profile := advance(pieces)) is None:
-        pass
-    return profile
 
 
 def _with_gain(profile: Profile, gain: float | None) -> Profile:

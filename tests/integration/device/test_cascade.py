@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -23,11 +22,11 @@ from collabd.config import CloudConfig, CloudModelSettings, CloudServerSettings,
 from collabd.device.companions.companion import Companion
 from collabd.device.server import DeviceDaemon
 from collabd.device.server import running as running_device
-from collabd.engine import Engine, keys_of
+from collabd.engine import Engine
 from collabd.profiling import stored
-from collabd.profiling.timing import advance, steps
 from collabd.sensing.sensed_machine import SHOWS_NOTHING
 from collabd.simulation.relay import Relay
+from tests.cpu_times import cpu_times
 from tests.pair_networks import big_package, little_package, paired_in_both_precisions, paired_packages, pictures
 from tests.patience import PATIENCE_S, PROGRAM_S, comes_true
 from tests.slowed import slowed
@@ -85,7 +84,8 @@ def pair(tmp_path: Path, packages: tuple[Package, Package]) -> Factory:
         root = tmp_path / "packages"
         for package in networks:
             shutil.copytree(package.path, root / package.manifest.name)
-            _profiled(package, tmp_path / "device/profiles")
+            # In processor time: the work of others would be slowed too.
+            stored.save(cpu_times(package), tmp_path / "device/profiles", threads=1)
         async with AsyncExitStack() as stack:
             cloud_stack = await stack.enter_async_context(AsyncExitStack())
             relays: list[Relay] = []
@@ -274,17 +274,6 @@ async def _until_up(client: AsyncClient, digest: str) -> None:
             return
         await asyncio.sleep(0.05)
     raise AssertionError("not all companions came up")
-
-
-def _profiled(package: Package, directory: Path) -> None:
-    """Keep the package's profile for the device, in processor time: other work of this machine would be slowed too."""
-    engine, networks = Engine(threads=1, cache_bytes=2**28), package.networks()
-    for precision, key in keys_of(package.digest, networks).items():
-        engine.add(key, networks[precision])
-    pieces = steps(package, networks, engine, clock=time.thread_time)
-    while (profile := advance(pieces)) is None:
-        pass
-    stored.save(profile, directory, threads=1)
 
 
 def _loaded(directory: Path, root: Path, addresses: list[tuple[str, int]]) -> Loaded[DeviceConfig]:
