@@ -16,9 +16,20 @@ from collab_sdk.vocabulary import Precision
 from collabd.catalog.package.manifest import Agreement, CodecFigures, Cut
 from collabd.catalog.package.package import GRAPHS, LICENCE, MODEL, Package, write
 from collabd.partition import annotate
+from collabd.profiling.profile import Profile, VariantTimes
 
 # Enough for any cap of the tests, and not for all: 99.74 %.
 AGREEMENT = Agreement(agreed=999, images=1000, sure_agreed=999, sure_images=1000)
+
+
+def in_int8(profile: Profile, package: Package, factor: float) -> Profile:
+    """The profile of a machine on which int8 takes `factor` times as long as fp32."""
+    cuts = tuple(
+        msgspec.structs.replace(times, int8=VariantTimes(times.head_ms * factor, times.tail_ms * factor))
+        for times in profile.cuts
+    )
+    whole_ms = profile.whole_ms * factor
+    return msgspec.structs.replace(profile, digest=package.digest, cuts=cuts, whole_int8_ms=whole_ms)
 
 
 def with_int8(package: Package, images: Sequence[np.ndarray], out: Path) -> Package:

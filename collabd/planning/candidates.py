@@ -74,10 +74,13 @@ class Candidate:
     down_bytes: float = 0.0
     decode_s: float = 0.0
     tail_s: float = 0.0
-    # The tail on the device, should the companion fail.
+    # The tail on the device, should the companion fail; and in which precision that runs.
     local_tail_s: float
+    local_tail: Precision = Precision.FP32
     # How often the top-1 equals the unsplit fp32 network's, 0..1.
     fidelity: float = 1.0
+    # The same, should the device run the tail in another precision than that of `tail`.
+    local_fidelity: float = 1.0
     # None: no little network is asked. All else stands for the calls that it leaves.
     little: AsksLittle | None = None
 
@@ -195,10 +198,10 @@ class Candidates:
 
     @cached_property
     def at_home(self) -> npt.NDArray[np.intp]:
-        """For each plan the local one that may race it: in the precision of its tail, or in fp32 if there is none in
-        that. A local plan races with nobody, and has itself here.
+        """For each plan the local one that may race it: in the precision in which its tail would run here, or in fp32
+        if there is none in that. A local plan races with nobody, and has itself here.
         """
-        homes = [self.home.get(row.tail, self.home[Precision.FP32]) for row in self.rows]
+        homes = [self.home.get(row.local_tail, self.home[Precision.FP32]) for row in self.rows]
         return np.where(self.local, np.arange(len(self)), homes)
 
 

@@ -13,7 +13,7 @@ from collab_sdk.vocabulary import Precision
 from collabd.catalog.package.manifest import Cut, Manifest
 from collabd.catalog.package.package import Package
 from collabd.device.decide.candidates import candidates
-from collabd.device.decide.littles import plans_with_little
+from collabd.device.decide.plans_for_calls import plans_for_calls
 from collabd.device.fidelity.ledger import Ledger
 from collabd.device.job.placement import LOCAL_CUT, NO_CODEC
 from collabd.device.models.model import DeviceModel
@@ -99,7 +99,8 @@ class Workload:
         little = None if self.shown is None or self.shown.little is None else self.shown.little.model()
         model = self.model()
         believed = Ledger(None, clock=lambda: 0.0).of(model.digest, model.manifest)
-        return plans_with_little(model, little, self.plans, believed=believed)(least_fidelity)
+        model.take_profile(self.profile)
+        return plans_for_calls(model, little, self.plans, believed=believed)(least_fidelity)
 
     def model(self) -> DeviceModel:
         """The package as a daemon loads it, without a profile."""

@@ -161,12 +161,16 @@ def _fidelity(planned: CallPlan, record: CallRecord) -> float | None:
     In fp32 it is 1 when nothing left the device, or when all tensors were sent without loss. What a little network
     answers has the fidelity of its plan, which is that of both networks together; so has an older answer.
     """
-    if planned.row is not None and (record.little_answered or not planned.job.steps):
-        return planned.evaluation.plans.rows[planned.row].fidelity
+    plan = None if planned.row is None else planned.evaluation.plans.rows[planned.row]
+    if plan is not None and (record.little_answered or not planned.job.steps):
+        return plan.fidelity
     in_fp32 = set(_computed_in(planned, record)) == {Precision.FP32}
     if in_fp32 and ("C" not in record.ran or all(codec in _LOSSLESS for codec in planned.job.codec.split("+"))):
         return 1.0
-    return None if planned.row is None else planned.evaluation.plans.rows[planned.row].fidelity
+    if plan is None:
+        return None
+    # Only the device runs a tail in another graph than the plan's.
+    return plan.fidelity if record.tail in {None, plan.tail, plan.tail.graph} else plan.local_fidelity
 
 
 def _unmet(caps: Caps, record: CallRecord, *, energy_j: float, fidelity: float | None) -> tuple[Cap, ...]:

@@ -26,6 +26,7 @@ def local_plan(whole_s: float, precision: Precision = Precision.FP32, fidelity: 
         tail=precision,
         head_s=whole_s,
         local_tail_s=whole_s,
+        local_tail=precision,
         fidelity=fidelity,
     )
 
@@ -79,7 +80,7 @@ def remote_plans(
 ) -> Iterator[Candidate]:
     """Every cut, codec and precision with one companion, from the profiles of the device and of the companion.
 
-    If the companion fails, the device runs the tail in the same graph. So both must run that. Of a reduced precision
+    Both must run the graph of the tail: in that the device runs it, too, if the companion fails. Of a reduced precision
     nothing is promised but what is left if the answers that it changes are others than those that codec and head do.
     """
     tails = [each for each in there.precisions if each.graph in here.precisions]
@@ -110,6 +111,7 @@ def remote_plans(
                         decode_s=option.cloud_s,
                         tail_s=tail_ms / 1e3,
                         local_tail_s=at_cut.parts(graph).tail_ms / 1e3,
+                        local_tail=graph,
                         fidelity=_both(option.fidelity, kept[tail]),
                     )
 
@@ -144,6 +146,7 @@ def _file_plans(
                 down_bytes=answer_down(manifest, network, first).sent_bytes,
                 tail_s=there.whole_s(tail),
                 local_tail_s=here.whole_s(graph),
+                local_tail=graph,
                 fidelity=_both(fidelities[graph], stay),
             )
 

@@ -16,15 +16,15 @@ from collabd.planning.cascades import LittleAnswers, LittleNetwork, with_little
 
 
 def plans_with_little(
-    model: DeviceModel, little: DeviceModel | None, plans: Candidates, *, believed: Fidelities
-) -> Callable[[float], Candidates]:
-    """Takes the least fidelity that calls want; returns the plans, with those that ask the little network.
+    model: DeviceModel, little: DeviceModel | None, *, believed: Fidelities
+) -> Callable[[Candidates, float], Candidates]:
+    """Takes plans, and the least fidelity that calls want; returns them, with those that ask the little network.
 
     `little` None: there is none, or it may not answer.
     """
     stated = model.manifest.little
     if little is None or stated is None:
-        return lambda _: plans
+        return lambda plans, _: plans
     same_picture = little.manifest.picture == model.manifest.picture
     networks = [
         LittleNetwork(
@@ -36,7 +36,7 @@ def plans_with_little(
         for ladder in stated.ladders
         if little.has_timed(ladder.precision)
     ]
-    return lambda least: with_little(plans, networks, least)
+    return lambda plans, least: with_little(plans, networks, least)
 
 
 def _exact(ladder: Ladder, believed: Fidelities) -> dict[Threshold, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -20,14 +20,16 @@ from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.candidates import candidates
 from collabd.device.decide.chooser import Chooser, PastPlans, Weighed
 from collabd.device.decide.evaluation import Evaluation, allowed_plans, predicted
-from collabd.device.decide.littles import little_step, plans_with_little
+from collabd.device.decide.littles import little_step
 from collabd.device.decide.placement_search import FindPlacement, FoundPlacement, PlacementSearch, Situation, placed
+from collabd.device.decide.plans_for_calls import PlansFor, plans_for_calls
 from collabd.device.decide.policy import Policies
 from collabd.device.decide.prepared_placements import PreparedPlacements
 from collabd.device.decide.recent_decisions import RecentDecisions
 from collabd.device.decide.seen import NOTHING_SEEN, SeenPicture
 from collabd.device.decide.segments import ModelSegments, segments
 from collabd.device.decide.standing import Asked, StandingChoice, StandingChoices
+from collabd.device.decide.steps import finished_as
 from collabd.device.fidelity.figures import Fidelities
 from collabd.device.job.job import Job, JobStep, Standby
 from collabd.device.job.options import CallOptions
@@ -47,8 +49,6 @@ from collabd.sensing.estimates.speed import SpeedFactor
 # most `_PATIENT_S` seconds.
 _PATIENT_SHARE = 0.1
 _PATIENT_S = 0.5
-# So many least fidelities have their plans in memory. Applications ask for one or two.
-_LEAST_FIDELITIES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +64,8 @@ class _Known:
     fidelities: Fidelities
     # None: no little network may answer in the place of the model.
     little: DeviceModel | None
-    # Takes the least fidelity that calls want; returns their plans, with those that ask the little network.
-    plans_for: Callable[[float], Candidates]
     plans: Candidates
+    plans_for: PlansFor
     segments: tuple[ModelSegments, ...]
     prepared: PreparedPlacements
 
@@ -137,7 +136,8 @@ class Planner:
         `seen`: what the picture has shown already; None: nobody has looked.
         """
         known, quantile = self._of(model), self._settings.cap_quantile
-        plans = known.plans if options.raw else known.plans_for(self._caps(model, options).fidelity)
+        least = self._caps(model, options).fidelity
+        plans = known.plans_for(least, raw=options.raw, any_precision=options.precision is None)
         if seen is not None and seen.offer is not None:
             plans = plans.with_another(seen.offer)
         device, clouds, call = self._circumstances(model, image, options, lane_wait_s=lane_wait_s, seen=seen)
@@ -331,8 +331,9 @@ class Planner:
                     has_file=True,
                     precisions=chosen.precisions,
                 )
-                letters, made = prepared.letters, prepared.steps
-                elsewhere = dict(known.prepared.elsewhere(prepared))
+                letters, made = prepared.letters, finished_as(chosen, prepared.steps)
+                there = known.prepared.elsewhere(prepared)
+                elsewhere = {cloud: finished_as(chosen, steps) for cloud, steps in there}
             job = _job(
                 model,
                 options,
@@ -433,8 +434,8 @@ class Planner:
                 profiles=profiles,
                 fidelities=believed,
                 little=little,
-                plans_for=lru_cache(_LEAST_FIDELITIES)(plans_with_little(model, little, plans, believed=believed)),
                 plans=plans,
+                plans_for=plans_for_calls(model, little, plans, believed=believed),
                 segments=chained,
                 prepared=prepared,
             )

@@ -158,6 +158,7 @@ class _Preparation:
             decode_s=0.0,
             tail_s=whole_there_s,
             local_tail_s=self._whole_s,
+            local_tail=precisions.tail.graph,
             fidelity=0.0,
         )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from collabd.catalog.package.manifest import Cut, Manifest
 from collabd.device.decide.segments import ModelSegments
@@ -16,12 +17,22 @@ from collabd.planning.placements.placement import Placement
 def of_plan(plan: Candidate, placement: str, manifest: Manifest) -> tuple[JobStep, ...]:
     """The steps of a placement with one letter for each layer. The plan gives the head, the tail and the codec."""
     axis = next((_axis_of(cut, plan) for cut in manifest.cuts if cut.name == plan.cut), None)
-    crossing = Crossing(plan.codec, axis, decode_s=plan.decode_s, rest_s=plan.local_tail_s)
+    crossing = Crossing(plan.codec, axis, decode_s=plan.decode_s, rest_s=plan.local_tail_s, rest_in=plan.local_tail)
     return tuple(
         JobStep(stage, plan.head_s, precision=plan.head)
         if stage.side == "D"
         else JobStep(stage, plan.tail_s, crossing, precision=plan.tail)
         for stage in stages(placement)
+    )
+
+
+def finished_as(plan: Candidate, made: Iterable[JobStep]) -> tuple[JobStep, ...]:
+    """These steps, of which the device itself would run what it does for the plan, should a companion fail."""
+    return tuple(
+        step
+        if step.crossing is None
+        else replace(step, crossing=replace(step.crossing, rest_s=plan.local_tail_s, rest_in=plan.local_tail))
+        for step in made
     )
 
 

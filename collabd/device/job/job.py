@@ -24,7 +24,7 @@ class Crossing:
     """How the tensors of a stage travel to the companion. `channel_axis`: the axis that the codec treats as channels.
 
     Both times are profiled on idle machines, in seconds. `decode_s`: the companion decodes the tensors. `rest_s`: this
-    device runs the rest of the network itself, if the companion fails.
+    device runs the rest of the network itself, if the companion fails; `rest_in`: in this precision.
     """
 
     codec: str
@@ -32,14 +32,14 @@ class Crossing:
     _: KW_ONLY
     decode_s: float
     rest_s: float
+    rest_in: Precision = Precision.FP32
 
 
 @dataclass(frozen=True)
 class JobStep:
     """One stage of a job. `run_s`: how long it takes on its side when that machine is idle, in seconds.
 
-    `crossing`: how its tensors travel; None for a stage on this device. `precision`: in which it runs. If the
-    companion fails, this device runs it in the same, or in fp32 if only companions compute in that.
+    `crossing`: how its tensors travel; None for a stage on this device. `precision`: in which it runs on its side.
     """
 
     stage: Stage

@@ -74,5 +74,5 @@ def parts_of(job: Job) -> Iterator[tuple[Precision, tuple[str, ...], tuple[str, 
             yield step.precision, model.needed(known, outputs), outputs
         elif job.fallback == Fallback.LOCAL:
             missing = tuple(name for name in model.outputs if name not in known)
-            yield step.precision.graph, model.needed(known, missing), missing
+            yield step.crossing.rest_in, model.needed(known, missing), missing
         known += outputs

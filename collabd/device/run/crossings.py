@@ -281,7 +281,7 @@ class Crossings:
             asked.leave_failed(record, record.clock() - sent)
             return _End.FAILED
         races = not answer.done() and call.job.fallback == Fallback.LOCAL
-        local = asyncio.create_task(self._finish(asked.step, asked.crossing)) if races else None
+        local = asyncio.create_task(self._finish(asked.crossing)) if races else None
         started = record.clock()
         try:
             if local is not None:
@@ -303,7 +303,7 @@ class Crossings:
                 await self._give_up(asked.step, asked.crossing, why)
                 return _End.DONE
             await local
-            self._finished(asked.step, why, degraded=late)
+            self._finished(asked.step, asked.crossing, why, degraded=late)
             return _End.DONE
         finally:
             if local is not None:
@@ -401,16 +401,16 @@ class Crossings:
         """Finish the call on the device, if it may. Returns true."""
         if self.call.job.fallback == Fallback.FAIL:
             raise CompanionUnavailable(f"{self._with_failures(why)}, and the call said fallback=fail")
-        await self._finish(step, crossing)
-        self._finished(step, why, degraded=True)
+        await self._finish(crossing)
+        self._finished(step, crossing, why, degraded=True)
         return True
 
-    async def _finish(self, step: JobStep, crossing: Crossing) -> None:
-        await self.call.finish(step, crossing, expect_s=self.rest_s(crossing, self.call.job.slow))
+    async def _finish(self, crossing: Crossing) -> None:
+        await self.call.finish(crossing, expect_s=self.rest_s(crossing, self.call.job.slow))
 
-    def _finished(self, step: JobStep, why: str, *, degraded: bool) -> None:
+    def _finished(self, step: JobStep, crossing: Crossing, why: str, *, degraded: bool) -> None:
         failures = bool(self.call.record.failures)
-        self.call.finished(step, self._with_failures(why), degraded=degraded or failures)
+        self.call.finished(step, crossing, self._with_failures(why), degraded=degraded or failures)
 
     def _with_failures(self, why: str) -> str:
         return "; ".join([*self.call.record.failures, why])

@@ -193,16 +193,16 @@ class UnderWay:
         """The tensors that the step must produce and that are not known yet."""
         return tuple(name for name in self.job.model.frontiers[step.stage.last - 1] if name not in known)
 
-    async def finish(self, step: JobStep, crossing: Crossing, *, expect_s: float) -> None:
-        """Compute the outputs of the network on the device, from the tensors at hand, as the companion would have."""
+    async def finish(self, crossing: Crossing, *, expect_s: float) -> None:
+        """Compute the outputs of the network on the device, from the tensors at hand."""
         with self.lane.claimed(self.claim.due_s, expect_s):
-            works = [self._layers(self._missing, "local_tail", crossing.rest_s, precision=step.precision.graph)]
+            works = [self._layers(self._missing, "local_tail", crossing.rest_s, precision=crossing.rest_in)]
             await self._on_lane(works if self.tensors else [self._preparing(), *works])
 
-    def finished(self, step: JobStep, why: str, *, degraded: bool) -> None:
+    def finished(self, step: JobStep, crossing: Crossing, why: str, *, degraded: bool) -> None:
         """The device has run all layers from this step on. `why` it did."""
         self.record.ran += "D" * (len(self.job.model.manifest.layers) - step.stage.first)
-        self.record.why, self.record.degraded, self.record.tail = why, degraded, step.precision.graph
+        self.record.why, self.record.degraded, self.record.tail = why, degraded, crossing.rest_in
 
     def _layers(
         self, outputs_of: _OutputsOf, phase: Phase, profiled_s: float, *, precision: Precision, letters: str = ""

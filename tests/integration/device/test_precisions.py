@@ -16,6 +16,7 @@ from onnx.utils import Extractor
 from collab_sdk import InvalidPlacement, InvalidRequest
 from collab_sdk.vocabulary import Precision
 from collabd.catalog.package.package import GRAPHS, Package
+from tests.int8_twin import in_int8
 from tests.integration.device.conftest import Factory
 from tests.plain_session import plain_session
 from tests.slowed import SLOWER_THAN_AN_EXCHANGE
@@ -86,6 +87,31 @@ async def test_the_device_finishes_in_the_precision_of_the_plan(
             result = await it.client.infer(it.images[0], cut=cut, precision=f"{head}/{tail}")
             assert result.degraded
             np.testing.assert_allclose(result.scores, combined(int8_package, it.images[0], cut, head, tail), atol=1e-5)
+
+
+@pytest.mark.parametrize(("budget", "tail", "fidelity"), [("99%", "int8", 0.9974), ("99.9%", "fp32", 1.0)])
+async def test_a_free_call_is_finished_the_quickest_way_that_it_allows(
+    bench: Factory, int8_package: Package, budget: str, tail: Precision, fidelity: float
+) -> None:
+    """A device that is quick in int8 asks a companion that is not, and finishes what that leaves."""
+    async with bench(package=int8_package, **SLOWER_THAN_AN_EXCHANGE) as it:
+        model = it.daemon.machinery.models.at_hand("tiny")
+        assert model is not None
+        assert model.profile is not None
+        model.take_profile(in_int8(model.profile, int8_package, 0.25))
+        (companion,) = it.daemon._plane.generation.companions
+        there = companion.profiles[int8_package.digest]
+        companion.profiles[int8_package.digest] = in_int8(there, int8_package, 4.0)
+        asked = await it.client.infer(it.images[0], budget, codec="u8")
+        assert (asked.ran_on, asked.computed_in) == ("pc", "fp32")
+        await it.stop_cloud()
+        result = await it.client.infer(it.images[0], budget, codec="u8")
+        assert result.degraded
+        assert (result.plan.precision, result.computed_in) == ("fp32", tail)
+        assert result.fidelity == pytest.approx(fidelity, abs=1e-4)
+        assert result.budget_met
+        expected = combined(int8_package, it.images[0], "image", tail, tail)
+        np.testing.assert_allclose(result.scores, expected, atol=1e-5)
 
 
 async def test_a_free_call_may_be_limited_to_a_precision(bench: Factory, int8_package: Package) -> None:

@@ -48,7 +48,7 @@ def asked(packages: tuple[Package, Package], little: DeviceModel) -> dict[Precis
     """The precisions of the plans that ask it, and what its run takes."""
     big = DeviceModel(packages[0], packages[0].networks())
     believed = Ledger(None).of(big.digest, big.manifest)
-    plans = plans_with_little(big, little, Candidates([local_plan(BIG_S)]), believed=believed)(0.95)
+    plans = plans_with_little(big, little, believed=believed)(Candidates([local_plan(BIG_S)]), 0.95)
     steps = [little_step(big, little, row.little) for row in plans.rows if row.little is not None]
     assert all(step is not None and big.manifest.little is not None for step in steps)
     for step in filter(None, steps):

@@ -22,23 +22,13 @@ from collabd.device.job.options import CallOptions
 from collabd.device.models.model import DeviceModel
 from collabd.planning import choose
 from collabd.planning.precisions import IN_FP32, Precisions
-from collabd.profiling.profile import Profile, VariantTimes
+from collabd.profiling.profile import Profile
 from tests.bf16_stand_in import in_bf16
-from tests.int8_twin import AGREEMENT
+from tests.int8_twin import AGREEMENT, in_int8
 from tests.unit.device.conftest import FILE, PIXELS, companion_of, plan, planner
 
 FP32, INT8 = GRAPHS
 PAIRS = [Precisions(*pair) for pair in product(GRAPHS, GRAPHS)]
-
-
-def in_int8(profile: Profile, package: Package, factor: float) -> Profile:
-    """The profile of a machine on which int8 takes `factor` times as long as fp32."""
-    cuts = tuple(
-        msgspec.structs.replace(times, int8=VariantTimes(times.head_ms * factor, times.tail_ms * factor))
-        for times in profile.cuts
-    )
-    whole_ms = profile.whole_ms * factor
-    return msgspec.structs.replace(profile, digest=package.digest, cuts=cuts, whole_int8_ms=whole_ms)
 
 
 def model_of(package: Package, profile: Profile) -> DeviceModel:
