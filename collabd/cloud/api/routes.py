@@ -19,6 +19,7 @@ from collabd.cloud.counters import CloudCounters
 from collabd.cloud.load_meter import LoadMeter
 from collabd.cloud.models.loaded import CloudModels
 from collabd.cloud.models.profiles import Profiles
+from collabd.cloud.ping_slots import PingSlots
 from collabd.cloud.report.reporter import CloudReporter
 from collabd.config import PackageSettings
 from collabd.dashboard import DashboardPage
@@ -55,6 +56,7 @@ class CloudRoutes:
         self._counters = counters
         self._packages = packages
         self._push_s = push_s
+        self._ping_slots = PingSlots()
 
     def routes(self) -> list[web.RouteDef]:
         """The paths."""
@@ -111,11 +113,16 @@ class CloudRoutes:
         return web.json_response(self._reporter.status())
 
     async def ping(self, request: web.Request) -> web.Response:
-        """Answer a probe of the link. Only the size of its body matters."""
+        """Answer a probe of the link. Only the size of its body matters. `again_s`: the next is welcome after that."""
         self._dispatcher.check_open()
         self._load.attention.pay()
         body, received = await timed_body(request, _PING_BYTES)
-        answer = {"bytes": len(body), "load": self._load.value, "slowdown": self._dispatcher.slowdown}
+        answer = {
+            "bytes": len(body),
+            "load": self._load.value,
+            "slowdown": self._dispatcher.slowdown,
+            "again_s": round(self._ping_slots.again_s(device_of(request)), 3),
+        }
         return web.json_response(answer, headers=received)
 
     async def metrics(self, _: web.Request) -> web.Response:

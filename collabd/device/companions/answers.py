@@ -145,6 +145,11 @@ def health_of(said: Mapping[str, Any]) -> Health:
     return Health(load, _number(said, "slowdown", 1))
 
 
+def again_s_of(said: Mapping[str, Any]) -> float:
+    """After how many seconds another ping is welcome, by what the reply to one says. Raises `ValueError`."""
+    return _number(said, "again_s") if "again_s" in said else 0.0
+
+
 def _number(said: Mapping[str, Any], name: str, least: float = 0) -> float:
     value = said[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= _MOST:

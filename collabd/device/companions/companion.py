@@ -13,7 +13,14 @@ from collab_sdk.vocabulary import BreakerState, Precision
 from collabd.attention import Attention
 from collabd.clock import MONOTONIC, Clock
 from collabd.config import CloudSettings, FailoverSettings, LinkSettings
-from collabd.device.companions.answers import Health, Question, RemoteAnswer, answer_of, health_of
+from collabd.device.companions.answers import (
+    Health,
+    Question,
+    RemoteAnswer,
+    again_s_of,
+    answer_of,
+    health_of,
+)
 from collabd.device.companions.breaker import Breaker
 from collabd.device.companions.dates import clock_off_s
 from collabd.device.companions.exchange import SLACK_BYTES, CompanionExchange, CompanionReply
@@ -45,6 +52,8 @@ _PING_FLOOR_S, _ANSWER_S = 1.0, 10.0
 _ROUND_S, _IDLE_ROUND_S = 0.5, 10.0
 # How long the device leaves a busy companion alone if the companion does not say for how long.
 _BUSY_S = 1.0
+# A companion may ask for so long a pause between two pings at most.
+_SPARES_S = 60.0
 # An answer that no call needs any more keeps its connection for so long at most.
 _UNNEEDED_S = 10.0
 
@@ -110,6 +119,7 @@ class Companion:
         # The answers that no call waits for any more. Only this refers to them.
         self._unneeded: set[asyncio.Task[RemoteAnswer]] = set()
         self._busy_until = clock()
+        self._ping_from = clock()
         self._pause = pause or Pause()
 
     @property
@@ -153,6 +163,11 @@ class Companion:
     def is_busy(self) -> bool:
         """Whether the companion said that it is busy, and the time that it asked for is not over."""
         return self.clock() < self._busy_until
+
+    @property
+    def wants_no_ping(self) -> bool:
+        """Whether the companion asked to be left alone by calls, or by pings, and that time is not over."""
+        return self.is_busy or self.clock() < self._ping_from
 
     @property
     def queue_s(self) -> float:
@@ -249,7 +264,9 @@ class Companion:
             raise refusal(reply.status, reply.body, reply.headers)
         self.clock_off_s = clock_off_s(reply.headers.get("Date"), time.time())
         try:
-            self._note_health(health_of(wire.decode_json(reply.body)))
+            said = wire.decode_json(reply.body)
+            self._note_health(health_of(said))
+            self._ping_from = self.clock() + min(again_s_of(said), _SPARES_S)
         except (KeyError, ValueError) as error:
             raise CompanionFailure(
                 FailureReason.NONSENSE, f"{self.name} answered a ping with nonsense: {error}"

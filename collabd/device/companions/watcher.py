@@ -127,8 +127,8 @@ class Watcher:
 
     def _next_probe(self) -> Probe | None:
         now = self._companion.clock()
-        if self._companion.is_busy:
-            # It asked to be left alone. Probes take its time, too: 2,000 devices would send it some thousands a second.
+        if self._companion.wants_no_ping:
+            # Probes take its time, too: 2,000 devices would send it some thousands a second.
             return None
         return next_probe(
             self._companion.link_now,

@@ -14,6 +14,7 @@ from collabd.cloud.call.batcher import Batcher
 from collabd.cloud.call.places import Places
 from collabd.cloud.call.work import Done, Tensors, Work
 from collabd.cloud.lanes import Lanes
+from collabd.cloud.ping_slots import PingSlots
 from collabd.config import BatchingSettings
 from collabd.simulation.inference import Took
 from collabd.simulation.virtual_time import VirtualThread, VirtualWorker, sleep_until
@@ -79,6 +80,7 @@ class FleetCompanion:
         )
         self._loop_free_s = clock()
         self._sampled = (clock(), 0.0)
+        self._ping_slots = PingSlots(clock)
         self.load = 0.0
         self.calls = 0
         self.pings = 0
@@ -89,10 +91,11 @@ class FleetCompanion:
         """For how many seconds the lane has worked."""
         return self._runner.busy_s
 
-    async def pinged(self) -> None:
-        """Answer a ping."""
+    async def pinged(self, peer: str) -> float:
+        """Answer a ping, with the seconds after which the next one is welcome."""
         self.pings += 1
         await self._handled(PING_S)
+        return self._ping_slots.again_s(peer)
 
     async def answered(self, peer: str, key: str, precision: Precision, *, decode_s: float, run_s: float) -> Took:
         """Answer a request that has arrived. Raises `Overloaded`.

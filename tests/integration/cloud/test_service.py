@@ -190,6 +190,8 @@ async def test_a_probe_of_the_link_is_read_and_counted(companion: Any, size: int
     assert (status, answer["bytes"]) == (200, size)
     assert 0 <= answer["load"] <= 1
     assert answer["slowdown"] >= 1
+    # One device alone is welcome at once.
+    assert 0 < answer["again_s"] <= 0.02
 
 
 @pytest.mark.parametrize("path", ["/collab/v1/ping", "/v2/models/branchy/infer"])

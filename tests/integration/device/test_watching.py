@@ -38,6 +38,8 @@ class Fickle:
         self.package = package
         self.asked: list[str] = []
         self.holds = True
+        # What its answers to pings say besides.
+        self.says: dict[str, object] = {}
         self.answers = asyncio.Event()
         self.answers.set()
 
@@ -53,7 +55,7 @@ class Fickle:
         return await handler(request)  # type: ignore[misc,no-any-return]
 
     async def ping(self, _: web.Request) -> web.Response:
-        return web.json_response({"load": 0.1, "slowdown": 1.0})
+        return web.json_response({"load": 0.1, "slowdown": 1.0, **self.says})
 
     async def profile(self, _: web.Request) -> web.Response:
         if not self.holds:
@@ -104,6 +106,29 @@ async def test_one_probe_decides_and_the_profile_comes_before_the_calls(tiny_pac
         fickle.answers.set()
         await comes_true(lambda: usable(companion, tiny_package))
         assert fickle.asked[fickle.asked.index("profile") - 1] == "ping"
+
+
+async def test_it_is_not_pinged_before_it_says_so_unless_it_may_be_gone(tiny_package: Package) -> None:
+    fickle = Fickle(tiny_package)
+    fickle.says["again_s"] = 1e6
+    async with watched(fickle) as (companion, _):
+        await comes_true(lambda: usable(companion, tiny_package))
+        asked = list(fickle.asked)
+        # Three looks of the watcher: without that, each would ping it.
+        await asyncio.sleep(2.0)
+        assert fickle.asked == asked
+        companion.note_failure(CompanionFailure(FailureReason.DEAD, "refused"))
+        await comes_true(lambda: usable(companion, tiny_package))
+        assert fickle.asked.count("ping") == asked.count("ping") + 1
+
+
+@pytest.mark.parametrize("again_s", [-1, "soon", True, None])
+async def test_a_time_that_is_none_is_nonsense(tiny_package: Package, again_s: object) -> None:
+    fickle = Fickle(tiny_package)
+    fickle.says["again_s"] = again_s
+    async with watched(fickle) as (companion, _):
+        await comes_true(lambda: "again_s is" in (companion.problem or ""))
+        assert not companion.reached
 
 
 async def test_a_companion_that_comes_back_without_the_package_is_not_used_for_it(tiny_package: Package) -> None:
