@@ -27,18 +27,19 @@ _LocalTails: TypeAlias = Mapping[tuple[str, Precision], Sequence[_LocalTail]]
 
 
 def plans_finished_here(
-    model: DeviceModel, plans: Candidates, *, fidelity_of: FidelityOf = as_packed
-) -> Callable[[float], Candidates]:
-    """Takes the least fidelity that calls want; returns the plans, whose tails run on the device the quickest way.
+    model: DeviceModel, *, fidelity_of: FidelityOf = as_packed
+) -> Callable[[Candidates, float], Candidates]:
+    """Takes plans, and the least fidelity that calls want; returns them, with tails that run here the quickest way.
 
     A companion is asked for a tail in one precision. If it fails, the device need not follow it: another may be
-    faithful enough, and quicker.
+    faithful enough, and quicker. Plans that ask a little network stay as they are: how sure that must be was chosen for
+    the precision of the plan.
     """
     if model.profile is None:
-        return lambda _: plans
+        return lambda plans, _: plans
     tails = dict(_local_tails(model.manifest.cuts, model.profile, fidelity_of))
 
-    def finished(least: float) -> Candidates:
+    def finished(plans: Candidates, least: float) -> Candidates:
         rows = [_finished(plan, tails, least) for plan in plans.rows]
         return plans if all(map(is_, rows, plans.rows)) else Candidates(rows)
 
@@ -70,7 +71,7 @@ def _behind(
 
 
 def _finished(plan: Candidate, tails: _LocalTails, least: float) -> Candidate:
-    if plan.cloud is None:
+    if plan.cloud is None or plan.little is not None:
         return plan
     quicker = [tail for tail in tails[plan.cut, plan.head] if tail.fidelity >= least and tail.run_s < plan.local_tail_s]
     if not quicker:

@@ -29,12 +29,12 @@ def plans_for_calls(
     model: DeviceModel, little: DeviceModel | None, plans: Candidates, *, believed: Fidelities
 ) -> PlansFor:
     """Makes them of all `plans` of the model. `little` None: no little network may answer."""
-    finished = plans_finished_here(model, plans, fidelity_of=believed.of)
+    finished = plans_finished_here(model, fidelity_of=believed.of)
     with_little = plans_with_little(model, little, believed=believed)
 
     @lru_cache(_KINDS)
     def plans_for(least: float, *, raw: bool = False, any_precision: bool = True) -> Candidates:
-        made = finished(least) if any_precision else plans
-        return made if raw else with_little(made, least)
+        made = plans if raw else with_little(plans, least)
+        return finished(made, least) if any_precision else made
 
     return plans_for

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
-from collab_sdk.vocabulary import Precision
+from collab_sdk.vocabulary import Cascade, Precision
 from collabd.catalog.package.package import Package
 from collabd.device.decide.call_plan import CallPlan
 from collabd.device.decide.candidates import candidates
@@ -13,7 +15,8 @@ from collabd.device.decide.local_tails import plans_finished_here
 from collabd.device.job.job import Crossing
 from collabd.device.models.model import DeviceModel
 from collabd.device.run.ahead import parts_of
-from collabd.planning import Candidate
+from collabd.planning import Candidate, Candidates
+from collabd.planning.candidates import AsksLittle
 from collabd.profiling.profile import Profile
 from tests.bf16_stand_in import in_bf16
 from tests.int8_twin import AGREEMENT, in_int8
@@ -44,7 +47,7 @@ def is_remote(row: Candidate) -> bool:
 def test_int8_finishes_what_was_asked_in_fp32(int8_package: Package, profile: Profile, there: Profile) -> None:
     model = device(int8_package, profile, 0.25)
     before = candidates(model, [there])
-    after = plans_finished_here(model, before)(LOOSE)
+    after = plans_finished_here(model)(before, LOOSE)
     remote = [row for row in after.rows if is_remote(row)]
     assert {row.tail for row in remote} == {FP32}
     assert {(row.local_tail, row.local_fidelity) for row in remote} == {(INT8, AGREEMENT.fidelity)}
@@ -60,7 +63,7 @@ def test_int8_finishes_what_was_asked_in_fp32(int8_package: Package, profile: Pr
 def test_a_tail_in_bf16_is_finished_in_int8(int8_package: Package, profile: Profile, there: Profile) -> None:
     model = device(int8_package, profile, 0.25)
     plans = candidates(model, [in_bf16(there)], reduced_fidelity_of=lambda _: 0.97)
-    reduced = [row for row in plans_finished_here(model, plans)(LOOSE).rows if row.tail.is_reduced]
+    reduced = [row for row in plans_finished_here(model)(plans, LOOSE).rows if row.tail.is_reduced]
     assert reduced
     assert {row.local_tail for row in reduced} == {INT8}
 
@@ -71,16 +74,27 @@ def test_what_is_not_faithful_enough_or_not_quicker_is_left(
 ) -> None:
     model = device(int8_package, profile, factor)
     before = candidates(model, [there])
-    assert plans_finished_here(model, before)(least) is before
+    assert plans_finished_here(model)(before, least) is before
 
 
 def test_fp32_finishes_what_was_asked_in_int8(int8_package: Package, profile: Profile, there: Profile) -> None:
     """Where int8 is quick on the companion, and slow here."""
     model = device(int8_package, profile, 4.0)
-    plans = plans_finished_here(model, candidates(model, [in_int8(there, int8_package, 0.25)]))(LOOSE)
+    plans = plans_finished_here(model)(candidates(model, [in_int8(there, int8_package, 0.25)]), LOOSE)
     remote = [row for row in plans.rows if is_remote(row)]
     assert {row.tail for row in remote} == {FP32, INT8}
     assert {row.local_tail for row in remote} == {FP32}
+
+
+def test_beside_a_little_network_the_device_keeps_to_the_plan(
+    int8_package: Package, profile: Profile, there: Profile
+) -> None:
+    """How sure that has to be was chosen for what the plan promises of the rest."""
+    model = device(int8_package, profile, 0.25)
+    little = AsksLittle(kind=Cascade.SERIAL, least=0.9, share=0.5, run_s=0.001, prepares=False)
+    asking = [replace(row, little=little) for row in candidates(model, [there]).rows if is_remote(row)]
+    plans = Candidates(asking)
+    assert plans_finished_here(model)(plans, LOOSE) is plans
 
 
 def rests(planned: CallPlan) -> list[Crossing]:
