@@ -425,7 +425,8 @@ class CutReport(TypedDict):
     head_ms: float | None
     # On the companion.
     tail_ms: float | None
-    # The same tail on the device: what a failure of the companion costs.
+    # The same tail on the device, in the quickest precision that is faithful enough: what a failure of the companion
+    # costs.
     local_tail_ms: float | None
     codecs: dict[str, CodecReport]
 
