@@ -162,8 +162,9 @@ class Result:
     failed, and the device or another companion made up for it. ``ran``: where each layer really ran, in letters like
     the placement. ``ran_on``: the companion that ran the layers C; "one+two" if each ran a part, None if none did. If
     either differs from the plan, ``why`` says so, even if the device only won the race with the companion.
-    ``computed_in``: in which precision they really ran, in the words of ``plan.precision``; only "bf16" may have become
-    "fp32", since only companions compute in it. None: the daemon did not say. ``answered_by``: the little network that
+    ``computed_in``: in which precision they really ran, in the words of ``plan.precision``. A tail that the device ran
+    in place of a companion may have run in another one, if that is faithful enough for the budget; and "bf16" may have
+    become "fp32". None: the daemon did not say. ``answered_by``: the little network that
     answered in the place of ``model``; ``why`` then says how sure it was, and ``ran`` is empty.
     None: ``model`` answered. ``inherited_age_s``: the answer is that of a call which arrived so many seconds earlier,
     since the stream shows the same; None: the network was run. ``budget``: what the call was allowed. ``dropped``: how

@@ -24,6 +24,7 @@ class Answer:
     scores: npt.NDArray[np.float32]
     cut: str
     codec: str
+    # In which the layers really ran.
     precision: str
     placement: str
     ran: str
@@ -39,10 +40,12 @@ class Answer:
     def of(cls, result: Result) -> Answer:
         """That of a result."""
         plan = result.plan
-        planned = plan.cut, plan.codec, plan.precision, plan.placement
         return cls(
             result.scores,
-            *planned,
+            plan.cut,
+            plan.codec,
+            result.computed_in or plan.precision,
+            plan.placement,
             result.ran,
             result.degraded,
             result.why,

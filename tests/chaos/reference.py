@@ -2,7 +2,7 @@
 
 If the features travelled lossless, the answer must be that of the unsplit network. If a codec rounded them, the answer
 must be that of the same split with the same codec, computed here. So the codec's loss cannot hide a wrong answer. If
-head or tail of the plan computed in int8, the answer must be that of the same head and tail joined, wherever they ran.
+head or tail computed in int8, the answer must be that of the same head and tail joined, wherever they ran.
 What a little network answered must be its own answer, in the precision in which it was asked.
 """
 

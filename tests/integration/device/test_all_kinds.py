@@ -144,7 +144,7 @@ async def test_each_answer_is_of_whom_it_names(
                     np.testing.assert_array_equal(result.scores, answered[-1])
                 else:
                     by = big if result.answered_by is None else little
-                    expected = scores(by, result.plan.precision if by is big else "fp32", image)
+                    expected = scores(by, (result.computed_in or "") if by is big else "fp32", image)
                     np.testing.assert_allclose(result.scores, expected, atol=1e-5)
                     if by is big:
                         answered.append(result.scores)

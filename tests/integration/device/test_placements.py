@@ -14,9 +14,11 @@ import pytest
 from collab_sdk import InvalidPlacement, InvalidRequest
 from collabd.cloud.server import running
 from collabd.config import CloudConfig, CloudModelSettings, CloudServerSettings, Loaded
+from collabd.device.decide import planner
 from collabd.profiling.profile import CutTimes, Profile
 from collabd.sensing.sensed_machine import SHOWS_NOTHING
 from tests.integration.device.conftest import Factory, stored_profile, until_up
+from tests.patience import PATIENCE_S
 from tests.peers import carry, listening
 
 
@@ -33,8 +35,12 @@ def believe(path: Path, segments_ms: dict[str, float]) -> None:
 
 
 @pytest.fixture
-async def heavy(bench: Factory, tmp_path: Path) -> Factory:
-    """The bench, where both daemons believe the middle to be heavy, until calls have shown them otherwise."""
+async def heavy(bench: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Factory:
+    """The bench, where both daemons believe the middle to be heavy, until calls have shown them otherwise.
+
+    The first call of a kind waits for its placement, also on a busy machine, where the search takes longer than usual.
+    """
+    monkeypatch.setattr(planner, "_PATIENT_S", PATIENCE_S)
     async with bench() as it:
         stored = await asyncio.to_thread(stored_profile, it.profiles)
     believe(stored, {"image": 50.0, "relu1": 1000.0, "pool1": 2000.0, "pool2": 20.0})
