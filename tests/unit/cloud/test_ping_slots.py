@@ -5,14 +5,7 @@ from __future__ import annotations
 import pytest
 
 from collabd.cloud.ping_slots import PingSlots
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.unit.cloud.set_clock import Clock
 
 
 def test_one_device_is_welcome_at_once() -> None:

@@ -61,15 +61,19 @@ def profile(tiny_package: Package) -> Profile:
 
 @pytest.fixture
 def model(tiny_package: Package, profile: Profile) -> DeviceModel:
-    model = DeviceModel(tiny_package, tiny_package.networks())
-    model.take_profile(profile)
-    return model
+    return model_of(tiny_package, profile)
 
 
 @pytest.fixture
 def companion(tiny_package: Package, profile: Profile) -> Companion:
     """Up, close by, holding the package. Planning never calls it, so it needs no connection."""
     return companion_of(tiny_package, profile)
+
+
+def model_of(package: Package, profile: Profile) -> DeviceModel:
+    model = DeviceModel(package, package.networks())
+    model.take_profile(profile)
+    return model
 
 
 def companion_of(package: Package, profile: Profile, price_per_second: float = 0.0) -> Companion:

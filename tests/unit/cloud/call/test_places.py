@@ -12,14 +12,7 @@ import pytest
 
 from collab_sdk.errors import Overloaded
 from collabd.cloud.call.places import Places, QueuePlace
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.unit.cloud.set_clock import Clock
 
 
 def middle(least: float, most: float) -> float:

@@ -20,7 +20,7 @@ from collabd.planning.candidates import AsksLittle
 from collabd.profiling.profile import Profile
 from tests.bf16_stand_in import in_bf16
 from tests.int8_twin import AGREEMENT, in_int8
-from tests.unit.device.conftest import FILE, PIXELS, companion_of, plan, planner
+from tests.unit.device.conftest import FILE, PIXELS, companion_of, model_of, plan, planner
 
 FP32, INT8 = Precision.FP32, Precision.INT8
 # What int8 promises is between them.
@@ -35,9 +35,7 @@ def there(profile: Profile, int8_package: Package) -> Profile:
 
 def device(package: Package, profile: Profile, factor: float) -> DeviceModel:
     """A device on which int8 takes `factor` times as long as fp32."""
-    model = DeviceModel(package, package.networks())
-    model.take_profile(in_int8(profile, package, factor))
-    return model
+    return model_of(package, in_int8(profile, package, factor))
 
 
 def is_remote(row: Candidate) -> bool:

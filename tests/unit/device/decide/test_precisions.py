@@ -25,16 +25,10 @@ from collabd.planning.precisions import IN_FP32, Precisions
 from collabd.profiling.profile import Profile
 from tests.bf16_stand_in import in_bf16
 from tests.int8_twin import AGREEMENT, in_int8
-from tests.unit.device.conftest import FILE, PIXELS, companion_of, plan, planner
+from tests.unit.device.conftest import FILE, PIXELS, companion_of, model_of, plan, planner
 
 FP32, INT8 = GRAPHS
 PAIRS = [Precisions(*pair) for pair in product(GRAPHS, GRAPHS)]
-
-
-def model_of(package: Package, profile: Profile) -> DeviceModel:
-    model = DeviceModel(package, package.networks())
-    model.take_profile(profile)
-    return model
 
 
 @pytest.fixture
