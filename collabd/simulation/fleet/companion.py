@@ -91,10 +91,13 @@ class FleetCompanion:
         """For how many seconds the lane has worked."""
         return self._runner.busy_s
 
-    async def pinged(self, peer: str) -> float:
-        """Answer a ping, with the seconds after which the next one is welcome."""
+    async def pinged(self) -> None:
+        """Answer a ping, or what takes as little."""
         self.pings += 1
         await self._handled(PING_S)
+
+    def ping_again_s(self, peer: str) -> float:
+        """In how many seconds the next ping of the device is welcome."""
         return self._ping_slots.again_s(peer)
 
     async def answered(self, peer: str, key: str, precision: Precision, *, decode_s: float, run_s: float) -> Took:

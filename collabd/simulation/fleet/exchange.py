@@ -57,10 +57,11 @@ class FleetExchange:
                     return await self._infer(b"".join(data), headers or {})
                 sending = self._link.up(sum(len(chunk) for chunk in data) + MESSAGE_BYTES)
                 await sleep_until(sending.arrives_s)
-                again_s = await self._companion.pinged(self._name)
+                await self._companion.pinged()
                 if method == hdrs.METH_GET:
                     return await self._reply(sending, _profile(self._workload))
-                return await self._reply(sending, json.dumps(self._health | {"again_s": again_s}).encode())
+                again = {"again_s": self._companion.ping_again_s(self._name)}
+                return await self._reply(sending, json.dumps(self._health | again).encode())
         except TimeoutError as error:
             raise CompanionFailure(FailureReason.LATE, "the companion did not answer in time") from error
 
