@@ -164,9 +164,9 @@ class Result:
     either differs from the plan, ``why`` says so, even if the device only won the race with the companion.
     ``computed_in``: in which precision they really ran, in the words of ``plan.precision``. A tail that the device ran
     in place of a companion may have run in another one, if that is faithful enough for the budget; and "bf16" may have
-    become "fp32". None: the daemon did not say. ``answered_by``: the little network that
-    answered in the place of ``model``; ``why`` then says how sure it was, and ``ran`` is empty.
-    None: ``model`` answered. ``inherited_age_s``: the answer is that of a call which arrived so many seconds earlier,
+    become "fp32". None: the daemon did not say. ``answered_by``: the little network that answered in the place of
+    ``model``; ``why`` then says how sure it was, and ``ran`` is empty. None: ``model`` answered.
+    ``inherited_age_s``: the answer is that of a call which arrived so many seconds earlier,
     since the stream shows the same; None: the network was run. ``budget``: what the call was allowed. ``dropped``: how
     many images a stream of the latest ones (`Client.stream`) dropped before this one. ``image``: what a stream asked
     about, for as long as the result lives; None: it is the answer to an `infer`, whose caller has the image. The text

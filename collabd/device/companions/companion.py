@@ -13,14 +13,7 @@ from collab_sdk.vocabulary import BreakerState, Precision
 from collabd.attention import Attention
 from collabd.clock import MONOTONIC, Clock
 from collabd.config import CloudSettings, FailoverSettings, LinkSettings
-from collabd.device.companions.answers import (
-    Health,
-    Question,
-    RemoteAnswer,
-    again_s_of,
-    answer_of,
-    health_of,
-)
+from collabd.device.companions.answers import Health, Question, RemoteAnswer, again_s_of, answer_of, health_of
 from collabd.device.companions.breaker import Breaker
 from collabd.device.companions.dates import clock_off_s
 from collabd.device.companions.exchange import SLACK_BYTES, CompanionExchange, CompanionReply

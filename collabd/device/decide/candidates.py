@@ -80,8 +80,9 @@ def remote_plans(
 ) -> Iterator[Candidate]:
     """Every cut, codec and precision with one companion, from the profiles of the device and of the companion.
 
-    Both must run the graph of the tail: in that the device runs it, too, if the companion fails. Of a reduced precision
-    nothing is promised but what is left if the answers that it changes are others than those that codec and head do.
+    Both must run the graph of the tail. If the companion fails, the device runs the tail in that, unless a call allows
+    a quicker one (`local_tails`). Of a reduced precision nothing is promised but what is left if the answers that it
+    changes are others than those that codec and head do.
     """
     tails = [each for each in there.precisions if each.graph in here.precisions]
     kept = {each: reduced_fidelity_of(there) if each.is_reduced else 1.0 for each in tails}
